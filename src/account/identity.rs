@@ -1,0 +1,182 @@
+//! Finds the account and its tier in a request, by the configured sources, in order.
+//!
+//! A header that comes twice is refused rather than guessed: one of the two may be the client's
+//! own. Proxies may join repeats with a comma, so a comma in an account header is read as one.
+
+use super::money::Cents;
+use super::tier::TierTable;
+use crate::host::{Header, Request, SharedData};
+use sha2::{Digest as _, Sha256};
+
+/// Where an account may be read from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccountSource {
+    /// The place.
+    pub place: Place,
+    /// Keep only the SHA-256 of the value, in hex: for credentials.
+    pub digest: bool,
+    /// What to take off the front (a scheme, in any case); a value without it is none.
+    pub prefix: Option<String>,
+}
+
+/// A place in a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// The request header of that lower-case name.
+    Header(String),
+    /// The Envoy property at that path.
+    Property(Vec<String>),
+}
+
+/// Where a tier may be read from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TierSource {
+    /// A tier's name.
+    Name(Place),
+    /// Cumulative recharge in USD.
+    Recharge(Place),
+    /// A shared-data key that holds a tier's name; `{account}` stands for the account's id.
+    SharedData(String),
+}
+
+/// An account that was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// Its id; need not be text.
+    pub id: Vec<u8>,
+    /// Whether the id is a digest, which is not shown.
+    pub is_digest: bool,
+}
+
+/// Why a request has no account or no tier.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum IdentityError {
+    /// No source had an account.
+    AccountMissing,
+    /// This account header came more than once.
+    AccountRepeated(String),
+    /// No source had a tier.
+    TierMissing,
+    /// This tier header came more than once.
+    TierRepeated(String),
+    /// A source gave a name that no tier has.
+    TierUnknown(Vec<u8>),
+    /// A source gave something that is no amount of money.
+    RechargeMalformed(Vec<u8>),
+    /// Less recharged than the first tier asks for.
+    RechargeRequired(Cents),
+}
+
+/// The account of a request.
+///
+/// # Errors
+/// [`IdentityError::AccountMissing`] or [`IdentityError::AccountRepeated`].
+pub fn account(request: &dyn Request, sources: &[AccountSource]) -> Result<Account, IdentityError> {
+    for source in sources {
+        let value = match value(request, &source.place) {
+            Ok(None) => continue,
+            Ok(Some(value)) => value,
+            Err(Repeated(name)) => return Err(IdentityError::AccountRepeated(name)),
+        };
+        if let Place::Header(name) = &source.place
+            && memchr::memchr(b',', &value).is_some()
+        {
+            return Err(IdentityError::AccountRepeated(name.clone()));
+        }
+        let Some(value) = without_prefix(&value, source.prefix.as_deref()) else {
+            continue;
+        };
+        let id = if source.digest {
+            digest(value)
+        } else {
+            value.to_vec()
+        };
+        return Ok(Account {
+            id,
+            is_digest: source.digest,
+        });
+    }
+    Err(IdentityError::AccountMissing)
+}
+
+/// The place in `tiers` of the tier of a request.
+///
+/// # Errors
+/// An [`IdentityError`] about the tier.
+pub fn tier(
+    request: &dyn Request,
+    shared: &dyn SharedData,
+    account: &Account,
+    sources: &[TierSource],
+    tiers: &TierTable,
+) -> Result<usize, IdentityError> {
+    for source in sources {
+        let found = match source {
+            TierSource::Name(place) => value(request, place),
+            TierSource::Recharge(place) => match value(request, place) {
+                Ok(Some(amount)) => return by_recharge(&amount, tiers),
+                other => other,
+            },
+            TierSource::SharedData(template) => Ok(stored(shared, template, account)),
+        };
+        match found {
+            Ok(None) => {}
+            Ok(Some(name)) => {
+                let index = tiers.by_name(&name);
+                return index.ok_or(IdentityError::TierUnknown(name));
+            }
+            Err(Repeated(name)) => return Err(IdentityError::TierRepeated(name)),
+        }
+    }
+    Err(IdentityError::TierMissing)
+}
+
+fn by_recharge(amount: &[u8], tiers: &TierTable) -> Result<usize, IdentityError> {
+    let cents =
+        Cents::parse(amount).map_err(|_| IdentityError::RechargeMalformed(amount.to_vec()))?;
+    tiers
+        .by_recharge(cents)
+        .ok_or(IdentityError::RechargeRequired(cents))
+}
+
+struct Repeated(String);
+
+/// What a place holds; an empty value is none.
+fn value(request: &dyn Request, place: &Place) -> Result<Option<Vec<u8>>, Repeated> {
+    let value = match place {
+        Place::Header(name) => match request.header(name) {
+            Header::Absent => None,
+            Header::Once(value) => Some(value.to_vec()),
+            Header::Repeated => return Err(Repeated(name.clone())),
+        },
+        Place::Property(path) => request.property(path),
+    };
+    Ok(value.filter(|v| !v.is_empty()))
+}
+
+/// The tier's name under a shared-data key. Keys are text, so an id that is not has no tier there.
+fn stored(shared: &dyn SharedData, template: &str, account: &Account) -> Option<Vec<u8>> {
+    let id = std::str::from_utf8(&account.id).ok()?;
+    let stored = shared.get(&template.replace("{account}", id)).ok()??;
+    Some(stored.value.trim_ascii().to_vec()).filter(|v| !v.is_empty())
+}
+
+fn without_prefix<'a>(value: &'a [u8], prefix: Option<&str>) -> Option<&'a [u8]> {
+    let Some(prefix) = prefix else {
+        return Some(value);
+    };
+    let (head, rest) = value.split_at_checked(prefix.len())?;
+    let rest = rest.trim_ascii();
+    (head.eq_ignore_ascii_case(prefix.as_bytes()) && !rest.is_empty()).then_some(rest)
+}
+
+fn digest(value: &[u8]) -> Vec<u8> {
+    use std::fmt::Write as _;
+    let hash = Sha256::digest(value);
+    let mut hex = String::with_capacity(64);
+    for byte in hash {
+        // Writing to a String can't fail.
+        let _ = write!(hex, "{byte:02x}");
+    }
+    hex.into_bytes()
+}

@@ -1,0 +1,9 @@
+//! Who asks, and in which tier: identity, tiers and the recharge that leads to them.
+
+pub mod identity;
+pub mod money;
+pub mod tier;
+
+pub use identity::{Account, AccountSource, IdentityError, TierSource};
+pub use money::Cents;
+pub use tier::{Tier, TierTable};

@@ -1,0 +1,417 @@
+//! From what is written to a config that can be used, or the first thing that is wrong with it.
+
+use super::error::ConfigError;
+use super::schema::{self, Reading, Root, Source, TierEntry};
+use super::value::Count;
+use super::{Config, Mode, OnFault, Settle, Tokens};
+use crate::account::identity::Place;
+use crate::account::{AccountSource, Tier, TierSource, TierTable};
+use crate::limit::Limits;
+use crate::limit::day::DayRule;
+use crate::limit::record::Windows;
+use crate::reply::headers::HeaderStyle;
+use crate::time::Span;
+use crate::usage::Estimate;
+
+/// The tier label of requests whose tier is not known; no tier can have it.
+const NO_TIER: &str = crate::metrics::NO_TIER;
+const SHORTEST_WINDOW_MS: u64 = 60;
+const LONGEST_MINUTE_MS: u64 = 3_600_000;
+const MOST_ACCOUNTS: u64 = 4_194_304;
+const MOST_TIERS: usize = 64;
+const MOST_TOKENS: u64 = 1_000_000_000;
+const CREDENTIALS: [&str; 1] = ["authorization"];
+
+type Checked<T> = Result<T, ConfigError>;
+
+/// Reads and checks a config; nothing at all, or `{}`, is the default config.
+///
+/// # Errors
+/// The first thing that is wrong, with its JSON path and what is allowed.
+pub fn parse(json: &[u8]) -> Checked<Config> {
+    let json = json.trim_ascii();
+    let root = if json.is_empty() {
+        Root::default()
+    } else {
+        read(json)?
+    };
+    refuse_parts_to_come(&root)?;
+    let tiers = tiers(root.tiers)?;
+    let account = match root.account {
+        None => default_account(),
+        Some(sources) => indexed("account", sources, account_source)?,
+    };
+    if account.is_empty() {
+        return Err(ConfigError::new("account", "no source: name at least one"));
+    }
+    let tier = match root.tier {
+        None => default_tier(),
+        Some(entries) => indexed("tier", entries, tier_source)?,
+    };
+    let strip = if root.strip_headers.unwrap_or(true) {
+        identity_headers(&account, &tier)
+    } else {
+        Vec::new()
+    };
+    Ok(Config {
+        namespace: namespace(root.namespace)?,
+        mode: root.mode.unwrap_or(Mode::Enforce),
+        on_fault: root.on_fault.unwrap_or(OnFault::Allow),
+        unknown_tier: unknown_tier(root.unknown_tier, &tiers)?,
+        tiers,
+        account,
+        tier,
+        strip,
+        windows: windows(&root.windows)?,
+        tokens: tokens(&root.tokens)?,
+        headers: headers(root.headers)?,
+        concurrency_retry_after: root
+            .concurrency_retry_after
+            .map_or(Span::from_secs(1), |d| d.0),
+        accounts: accounts(root.capacity.accounts)?,
+    })
+}
+
+fn read(json: &[u8]) -> Checked<Root> {
+    let mut deserializer = serde_json::Deserializer::from_slice(json);
+    let root: Root = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        let path = error.path().to_string();
+        let path = if path == "." { "$".to_owned() } else { path };
+        ConfigError::new(path, error.into_inner().to_string())
+    })?;
+    deserializer
+        .end()
+        .map_err(|error| ConfigError::new("$", error.to_string()))?;
+    Ok(root)
+}
+
+/// What the contract names and this version does not have is refused, never silently ignored.
+fn refuse_parts_to_come(root: &Root) -> Checked<()> {
+    let tokens = &root.tokens;
+    let directory_size = root.capacity.directory.map(|c| c.0);
+    let parts = [
+        ("usage_path", root.usage_path.is_some()),
+        ("admin", root.admin.is_some()),
+        ("directory", root.directory.is_some()),
+        ("load", root.load.is_some()),
+        ("voucher", root.voucher.is_some()),
+        ("not_ready", root.not_ready.is_some()),
+        (
+            "routes",
+            root.routes.as_ref().is_some_and(|r| !r.is_empty()),
+        ),
+        ("tokens.read_body", tokens.read_body == Some(true)),
+        ("tokens.include_usage", tokens.include_usage == Some(true)),
+        ("tokens.cached", tokens.cached.is_some()),
+        ("tokens.header", tokens.header.is_some()),
+        ("tokens.identity", tokens.identity.is_some()),
+        (
+            "capacity.directory",
+            directory_size.is_some_and(|n| n != 65_536),
+        ),
+    ];
+    match parts.into_iter().find(|(_, asked)| *asked) {
+        None => Ok(()),
+        Some((path, _)) => Err(ConfigError::new(
+            path,
+            "this version of tiergate does not have this part yet; leave it out",
+        )),
+    }
+}
+
+fn indexed<T, U>(path: &str, items: Vec<T>, check: fn(&str, T) -> Checked<U>) -> Checked<Vec<U>> {
+    items
+        .into_iter()
+        .enumerate()
+        .map(|(i, item)| check(&format!("{path}[{i}]"), item))
+        .collect()
+}
+
+/// A name that is safe in keys, metrics and logs.
+fn plain_name(path: &str, name: &str) -> Checked<()> {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
+    if (1..=64).contains(&name.len()) && name.bytes().all(allowed) {
+        return Ok(());
+    }
+    Err(ConfigError::new(
+        path,
+        format!("{name:?} is not a name: 1 to 64 of A-Z a-z 0-9 _ - are allowed"),
+    ))
+}
+
+fn namespace(name: Option<String>) -> Checked<String> {
+    let name = name.unwrap_or_else(|| "tiergate".to_owned());
+    plain_name("namespace", &name)?;
+    Ok(name)
+}
+
+fn tiers(tiers: Option<Vec<schema::Tier>>) -> Checked<TierTable> {
+    let Some(tiers) = tiers else {
+        return Ok(TierTable::default());
+    };
+    if tiers.len() > MOST_TIERS {
+        let problem = format!("{} tiers: at most {MOST_TIERS} are allowed", tiers.len());
+        return Err(ConfigError::new("tiers", problem));
+    }
+    let mut table: Vec<Tier> = Vec::with_capacity(tiers.len());
+    for (i, tier) in tiers.into_iter().enumerate() {
+        let path = format!("tiers[{i}].name");
+        plain_name(&path, &tier.name)?;
+        if tier.name == NO_TIER || tier.name == "refuse" {
+            let problem = format!("{:?} has a meaning of its own: choose another", tier.name);
+            return Err(ConfigError::new(path, problem));
+        }
+        if table.iter().any(|t| t.name == tier.name) {
+            let problem = format!("there is a tier {:?} already", tier.name);
+            return Err(ConfigError::new(path, problem));
+        }
+        if let Some(before) = table.last()
+            && before.recharge >= tier.recharge.0
+        {
+            return Err(ConfigError::new(
+                format!("tiers[{i}].recharge"),
+                format!(
+                    "{} is not over {} of the tier before: tiers ascend by recharge",
+                    tier.recharge.0, before.recharge
+                ),
+            ));
+        }
+        table.push(Tier {
+            name: tier.name,
+            recharge: tier.recharge.0,
+            limits: Limits {
+                concurrency: tier.limits.concurrency.0,
+                rpm: tier.limits.rpm.0,
+                tpm: tier.limits.tpm.0,
+                tpd: tier.limits.tpd.0,
+            },
+        });
+    }
+    TierTable::new(table).ok_or_else(|| ConfigError::new("tiers", "no tier: name at least one"))
+}
+
+fn unknown_tier(name: Option<String>, tiers: &TierTable) -> Checked<Option<usize>> {
+    match name.as_deref() {
+        None | Some("refuse") => Ok(None),
+        Some(name) => match tiers.by_name(name.as_bytes()) {
+            Some(index) => Ok(Some(index)),
+            None => Err(ConfigError::new(
+                "unknown_tier",
+                format!("{name:?} is neither \"refuse\" nor the name of a tier"),
+            )),
+        },
+    }
+}
+
+fn header(name: &str) -> Place {
+    Place::Header(name.to_owned())
+}
+
+fn default_account() -> Vec<AccountSource> {
+    let source = |name, digest| AccountSource {
+        place: header(name),
+        digest,
+        prefix: None,
+    };
+    vec![source("x-account-id", false), source("authorization", true)]
+}
+
+fn default_tier() -> Vec<TierSource> {
+    vec![
+        TierSource::Name(header("x-account-tier")),
+        TierSource::Recharge(header("x-account-recharge")),
+    ]
+}
+
+fn header_name(path: &str, name: &str) -> Checked<String> {
+    let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+    if (1..=128).contains(&name.len()) && name.bytes().all(token) {
+        return Ok(name.to_ascii_lowercase());
+    }
+    Err(ConfigError::new(
+        format!("{path}.header"),
+        format!("{name:?} is not the name of a request header"),
+    ))
+}
+
+/// The one place that a source names.
+fn place(path: &str, source: &Source) -> Checked<Place> {
+    match (&source.header, &source.property) {
+        (Some(name), None) => Ok(Place::Header(header_name(path, name)?)),
+        (None, Some(segments)) => {
+            if segments.is_empty() || segments.iter().any(|s| s.is_empty() || s.contains('\0')) {
+                let problem = "a path has at least one segment, and none is empty";
+                return Err(ConfigError::new(format!("{path}.property"), problem));
+            }
+            Ok(Place::Property(segments.clone()))
+        }
+        _ => Err(ConfigError::new(
+            path,
+            "a source names exactly one place: header or property",
+        )),
+    }
+}
+
+fn account_source(path: &str, source: Source) -> Checked<AccountSource> {
+    if source.reading.is_some() || source.shared_data.is_some() {
+        return Err(ConfigError::new(
+            path,
+            "an account source has header or property, digest and prefix; \
+             as and shared_data are for tiers",
+        ));
+    }
+    let place = place(path, &source)?;
+    if source.prefix.as_deref() == Some("") {
+        let problem = "an empty prefix: leave it out";
+        return Err(ConfigError::new(format!("{path}.prefix"), problem));
+    }
+    Ok(AccountSource {
+        place,
+        digest: source.digest.unwrap_or(false),
+        prefix: source.prefix,
+    })
+}
+
+fn tier_source(path: &str, entry: TierEntry) -> Checked<TierSource> {
+    let source = match entry {
+        TierEntry::Directory => {
+            let problem = "this version of tiergate does not have the directory yet";
+            return Err(ConfigError::new(path, problem));
+        }
+        TierEntry::Source(source) => source,
+    };
+    if source.digest.is_some() || source.prefix.is_some() {
+        let problem = "digest and prefix are for account sources";
+        return Err(ConfigError::new(path, problem));
+    }
+    let Some(key) = &source.shared_data else {
+        let place = place(path, &source)?;
+        return Ok(match source.reading {
+            None | Some(Reading::Name) => TierSource::Name(place),
+            Some(Reading::Recharge) => TierSource::Recharge(place),
+        });
+    };
+    if source.header.is_some() || source.property.is_some() || source.reading.is_some() {
+        let problem = "shared_data stands alone: it holds a tier's name";
+        return Err(ConfigError::new(path, problem));
+    }
+    if !key.contains("{account}") {
+        return Err(ConfigError::new(
+            format!("{path}.shared_data"),
+            format!("{key:?} does not hold {{account}}: every account would read the same key"),
+        ));
+    }
+    Ok(TierSource::SharedData(key.clone()))
+}
+
+/// The headers that identify, less those that the upstream needs itself.
+fn identity_headers(account: &[AccountSource], tier: &[TierSource]) -> Vec<String> {
+    let places = account.iter().map(|s| &s.place);
+    let tiers = tier.iter().filter_map(|s| match s {
+        TierSource::Name(place) | TierSource::Recharge(place) => Some(place),
+        TierSource::SharedData(_) => None,
+    });
+    let mut names: Vec<String> = Vec::new();
+    for place in places.chain(tiers) {
+        if let Place::Header(name) = place
+            && !CREDENTIALS.contains(&name.as_str())
+            && !names.contains(name)
+        {
+            names.push(name.clone());
+        }
+    }
+    names
+}
+
+fn windows(windows: &schema::Windows) -> Checked<Windows> {
+    let minute = windows.minute.map_or(Span::from_secs(60), |d| d.0);
+    if !(SHORTEST_WINDOW_MS..=LONGEST_MINUTE_MS).contains(&minute.as_millis()) {
+        return Err(ConfigError::new(
+            "windows.minute",
+            "out of range: \"60ms\" to \"1h\" is allowed",
+        ));
+    }
+    let day = match &windows.day {
+        None => DayRule::Calendar { offset_minutes: 0 },
+        Some(schema::Day {
+            calendar: Some(offset),
+            rolling: None,
+        }) => DayRule::Calendar {
+            offset_minutes: offset.0,
+        },
+        Some(schema::Day {
+            calendar: None,
+            rolling: Some(length),
+        }) if length.0.as_millis() >= SHORTEST_WINDOW_MS => DayRule::Rolling(length.0),
+        Some(_) => {
+            return Err(ConfigError::new(
+                "windows.day",
+                "exactly one of {\"calendar\": \"+00:00\"} and {\"rolling\": \"24h\"} \
+                 (at least \"60ms\")",
+            ));
+        }
+    };
+    Ok(Windows { minute, day })
+}
+
+fn tokens(tokens: &schema::Tokens) -> Checked<Tokens> {
+    let number = |name: &str, value: Option<Count>, default: u64, least: u64| {
+        let n = value.map_or(default, |c| c.0);
+        if (least..=MOST_TOKENS).contains(&n) {
+            return Ok(n);
+        }
+        Err(ConfigError::new(
+            format!("tokens.{name}"),
+            format!("{n} is out of range: {least} to {MOST_TOKENS} is allowed"),
+        ))
+    };
+    number("body_limit", tokens.body_limit, 262_144, 1)?;
+    Ok(Tokens {
+        settle: tokens.settle.unwrap_or(Settle::Usage),
+        estimate: Estimate {
+            bytes_per_token: number("bytes_per_token", tokens.bytes_per_token, 4, 1)?,
+            context: number("context", tokens.context, 262_144, 1)?,
+            prompt: number("prompt", tokens.prompt, 1024, 0)?,
+            completion: number("completion", tokens.completion, 1024, 0)?,
+        },
+    })
+}
+
+fn headers(styles: Option<Vec<String>>) -> Checked<Vec<HeaderStyle>> {
+    let Some(styles) = styles else {
+        return Ok(vec![HeaderStyle::OpenAi]);
+    };
+    let mut checked = Vec::with_capacity(styles.len());
+    for (i, style) in styles.iter().enumerate() {
+        let path = format!("headers[{i}]");
+        let style = match style.as_str() {
+            "openai" => HeaderStyle::OpenAi,
+            "ietf" => {
+                let problem = "this version of tiergate does not have the ietf headers yet";
+                return Err(ConfigError::new(path, problem));
+            }
+            other => {
+                let problem = format!("{other:?} is no style: \"openai\" is allowed");
+                return Err(ConfigError::new(path, problem));
+            }
+        };
+        if checked.contains(&style) {
+            return Err(ConfigError::new(path, "named twice"));
+        }
+        checked.push(style);
+    }
+    Ok(checked)
+}
+
+fn accounts(count: Option<Count>) -> Checked<u32> {
+    let n = count.map_or(65_536, |c| c.0);
+    u32::try_from(n)
+        .ok()
+        .filter(|_| (1..=MOST_ACCOUNTS).contains(&n))
+        .ok_or_else(|| {
+            ConfigError::new(
+                "capacity.accounts",
+                format!("{n} is out of range: 1 to {MOST_ACCOUNTS} is allowed"),
+            )
+        })
+}

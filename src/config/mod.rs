@@ -1,0 +1,85 @@
+//! The plugin config: what operators write, checked in full before anything of it is used.
+
+mod check;
+mod error;
+mod schema;
+mod value;
+
+pub use check::parse;
+pub use error::ConfigError;
+
+use crate::account::{AccountSource, TierSource, TierTable};
+use crate::limit::record::Windows;
+use crate::reply::headers::HeaderStyle;
+use crate::time::Span;
+use crate::usage::Estimate;
+
+/// A config that has been checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Prefix of every shared-data key, and the `namespace` of every metric.
+    pub namespace: String,
+    /// Whether decisions are enforced.
+    pub mode: Mode,
+    /// What happens to requests while the ledger can't be used.
+    pub on_fault: OnFault,
+    /// The tiers, ascending by recharge.
+    pub tiers: TierTable,
+    /// Where accounts are read from, in order.
+    pub account: Vec<AccountSource>,
+    /// Where tiers are read from, in order.
+    pub tier: Vec<TierSource>,
+    /// The place in `tiers` for a request that no source has a tier for; `None`: refuse it.
+    pub unknown_tier: Option<usize>,
+    /// Identity headers that the upstream does not get to see.
+    pub strip: Vec<String>,
+    /// Lengths of the windows.
+    pub windows: Windows,
+    /// How tokens are reserved and settled.
+    pub tokens: Tokens,
+    /// Styles of the rate-limit headers that clients get.
+    pub headers: Vec<HeaderStyle>,
+    /// The wait that is named when concurrency refuses.
+    pub concurrency_retry_after: Span,
+    /// For how many accounts the ledger is laid out.
+    pub accounts: u32,
+}
+
+/// Whether decisions are enforced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// What is over a limit is answered with a 429.
+    Enforce,
+    /// Everything is let through; decisions are only counted and logged.
+    Shadow,
+}
+
+/// What happens to requests while the ledger can't be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnFault {
+    /// They pass, uncounted.
+    Allow,
+    /// They are answered with a 503.
+    Deny,
+}
+
+/// How tokens are reserved and settled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tokens {
+    /// Whether the reserve is replaced by the response's usage.
+    pub settle: Settle,
+    /// How much is reserved.
+    pub estimate: Estimate,
+}
+
+/// Whether the reserve is replaced by the response's usage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Settle {
+    /// It is.
+    Usage,
+    /// It stands.
+    Reserve,
+}

@@ -1,0 +1,143 @@
+//! The config as it is written: field names and types, nothing checked beyond one value.
+
+use super::value::{Count, Duration, LimitValue, Money, Offset};
+use super::{Mode, OnFault, Settle};
+use serde::Deserialize;
+use serde::de::{self, Deserializer, MapAccess, Visitor, value::MapAccessDeserializer};
+use serde_json::Value;
+use std::fmt;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Root {
+    pub namespace: Option<String>,
+    pub mode: Option<Mode>,
+    pub on_fault: Option<OnFault>,
+    pub tiers: Option<Vec<Tier>>,
+    pub account: Option<Vec<Source>>,
+    pub tier: Option<Vec<TierEntry>>,
+    pub unknown_tier: Option<String>,
+    pub strip_headers: Option<bool>,
+    pub windows: Windows,
+    pub tokens: Tokens,
+    pub headers: Option<Vec<String>>,
+    pub concurrency_retry_after: Option<Duration>,
+    pub routes: Option<Vec<Value>>,
+    pub capacity: Capacity,
+    // Parts of the contract that this version does not have: named, so that they are refused
+    // as such and not as misspelt.
+    pub usage_path: Option<Value>,
+    pub admin: Option<Value>,
+    pub directory: Option<Value>,
+    pub load: Option<Value>,
+    pub voucher: Option<Value>,
+    pub not_ready: Option<Value>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Tier {
+    pub name: String,
+    pub recharge: Money,
+    pub limits: Limits,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Limits {
+    pub concurrency: LimitValue,
+    pub rpm: LimitValue,
+    pub tpm: LimitValue,
+    pub tpd: LimitValue,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Source {
+    pub header: Option<String>,
+    pub property: Option<Vec<String>>,
+    pub digest: Option<bool>,
+    pub prefix: Option<String>,
+    #[serde(rename = "as")]
+    pub reading: Option<Reading>,
+    pub shared_data: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Reading {
+    Name,
+    Recharge,
+}
+
+/// An object, or the word "directory".
+#[derive(Debug)]
+pub(super) enum TierEntry {
+    Directory,
+    Source(Source),
+}
+
+struct TierEntryVisitor;
+
+impl<'de> Visitor<'de> for TierEntryVisitor {
+    type Value = TierEntry;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object with header, property or shared_data, or \"directory\"")
+    }
+
+    fn visit_str<E: de::Error>(self, value: &str) -> Result<TierEntry, E> {
+        if value == "directory" {
+            return Ok(TierEntry::Directory);
+        }
+        Err(E::invalid_value(de::Unexpected::Str(value), &self))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<TierEntry, A::Error> {
+        Source::deserialize(MapAccessDeserializer::new(map)).map(TierEntry::Source)
+    }
+}
+
+impl<'de> Deserialize<'de> for TierEntry {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(TierEntryVisitor)
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Windows {
+    pub minute: Option<Duration>,
+    pub day: Option<Day>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Day {
+    pub calendar: Option<Offset>,
+    pub rolling: Option<Duration>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Tokens {
+    pub settle: Option<Settle>,
+    pub bytes_per_token: Option<Count>,
+    pub context: Option<Count>,
+    pub prompt: Option<Count>,
+    pub completion: Option<Count>,
+    pub read_body: Option<bool>,
+    pub body_limit: Option<Count>,
+    pub include_usage: Option<bool>,
+    // Not in this version, see Root.
+    pub cached: Option<Value>,
+    pub header: Option<Value>,
+    pub identity: Option<Value>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Capacity {
+    pub accounts: Option<Count>,
+    pub directory: Option<Count>,
+}

@@ -1,0 +1,40 @@
+//! tiergate: a tiered rate limiter for LLM APIs, as a proxy-wasm filter for Envoy and Istio.
+//!
+//! Imports point one way. From the outside in:
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`plugin`] | the proxy-wasm shell: the only place that calls the host |
+//! | [`gate`] | one worker's gate: request in, verdict out, settled later |
+//! | [`config`] | what operators write, checked |
+//! | [`account`] | identity, tiers, recharge |
+//! | [`reply`] | refusals and client headers |
+//! | [`usage`] | tokens: the reserve, and what a response says |
+//! | [`store`] | pages, the compare-and-set, VM slots: records in shared data |
+//! | [`limit`] | the rule: windows, leases, admit and settle |
+//! | [`metrics`] | counts for operators |
+//! | [`host`], [`time`] | the host as the core sees it; time as types |
+//!
+//! `docs/architecture.md` follows one request through them.
+
+// Tests may stop where a worker must not.
+#![cfg_attr(
+    test,
+    allow(
+        clippy::arithmetic_side_effects,
+        clippy::unwrap_used,
+        clippy::indexing_slicing
+    )
+)]
+
+pub mod account;
+pub mod config;
+pub mod gate;
+pub mod host;
+pub mod limit;
+pub mod metrics;
+pub mod plugin;
+pub mod reply;
+pub mod store;
+pub mod time;
+pub mod usage;

@@ -1,0 +1,246 @@
+//! Admit against all four limits at once, or name the one that refuses and its exact wait; and
+//! settle what was admitted.
+
+use super::lease::Holder;
+use super::limits::{Limit, LimitName, Limits};
+use super::record::{Record, Windows};
+use super::window::Column;
+use crate::time::{Mono, Now, Span};
+
+/// What a request asks for.
+#[derive(Clone, Copy, Debug)]
+pub struct Ask {
+    /// How many requests it counts for.
+    pub requests: u64,
+    /// Tokens to reserve.
+    pub tokens: u64,
+    /// Who holds its lease.
+    pub holder: Holder,
+}
+
+/// What an admitted request holds until it is settled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// When it was admitted.
+    pub at: Mono,
+    /// The calendar day that its tokens were reserved on, where days are counted.
+    pub day: Option<u32>,
+    /// Tokens reserved.
+    pub reserved: u64,
+    /// Who holds its lease; `None` where concurrency is unlimited.
+    pub holder: Option<Holder>,
+}
+
+impl Claim {
+    /// The claim of a request that nothing is recorded of.
+    pub const fn unrecorded(reserved: u64) -> Self {
+        Self {
+            at: Mono::from_millis(0),
+            day: None,
+            reserved,
+            holder: None,
+        }
+    }
+}
+
+/// One window as a client sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gauge {
+    /// The limit.
+    pub limit: u64,
+    /// Used, this request included if it was admitted.
+    pub used: u64,
+    /// Until the window is whole again.
+    pub whole_in: Span,
+}
+
+impl Gauge {
+    /// What is left of the limit.
+    pub const fn remaining(&self) -> u64 {
+        self.limit.saturating_sub(self.used)
+    }
+}
+
+/// The minute windows at the moment of the decision; `None` where unlimited.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// RPM.
+    pub requests: Option<Gauge>,
+    /// TPM.
+    pub tokens: Option<Gauge>,
+}
+
+/// Over a limit: which, how full, and when to come back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limited {
+    /// The limit with the longest wait.
+    pub name: LimitName,
+    /// Its size.
+    pub limit: u64,
+    /// How much of it is used.
+    pub used: u64,
+    /// From when on a request like this one is admitted, if nobody else comes.
+    pub wait: Span,
+    /// The minute windows.
+    pub standing: Standing,
+}
+
+/// What the rule says of one request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// Admitted, and recorded.
+    Admitted(Claim, Standing),
+    /// Refused for now; the record is as it was, but for what has expired.
+    Limited(Limited),
+    /// Refused for good: it asks for more tokens than `limit` of that name allows in all.
+    TooLarge {
+        /// TPM or TPD.
+        name: LimitName,
+        /// Its size.
+        limit: u64,
+    },
+}
+
+/// The limits that a request is judged by.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms<'a> {
+    /// The tier's limits.
+    pub limits: &'a Limits,
+    /// The windows' lengths.
+    pub windows: &'a Windows,
+    /// The wait that is named when concurrency refuses: nobody knows when a lease frees.
+    pub concurrency_wait: Span,
+}
+
+/// Decides on a request, and records it when it is admitted.
+///
+/// Leases of dead holders must have been forgotten before.
+pub fn admit(record: &mut Record, ask: &Ask, terms: &Terms<'_>, now: Now) -> Decision {
+    record.advance(now, terms.windows);
+    if let Some((name, limit)) = too_large(ask, terms.limits) {
+        return Decision::TooLarge { name, limit };
+    }
+    let longest = LimitName::ALL
+        .into_iter()
+        .filter_map(|name| refusal(record, ask, terms, now, name))
+        .max_by_key(|(_, _, _, wait)| *wait);
+    if let Some((name, limit, used, wait)) = longest {
+        return Decision::Limited(Limited {
+            name,
+            limit,
+            used,
+            wait,
+            standing: standing(record, terms, now),
+        });
+    }
+    let claim = enter(record, ask, terms, now);
+    Decision::Admitted(claim, standing(record, terms, now))
+}
+
+/// Gives the lease back and replaces the reserve by `used` (`None`: the reserve stands).
+pub fn settle(record: &mut Record, claim: &Claim, used: Option<u64>, terms: &Terms<'_>, now: Now) {
+    record.advance(now, terms.windows);
+    if let Some(holder) = claim.holder {
+        record.leases.release(holder);
+    }
+    let Some(used) = used else { return };
+    let window = terms.windows.minute;
+    let extra = used.saturating_sub(claim.reserved);
+    if extra == 0 {
+        let refund = claim.reserved.saturating_sub(used);
+        record.minute.refund(now.mono, window, claim.at, refund);
+    } else if terms.limits.count_minute() {
+        record.minute.add(now.mono, window, 0, extra);
+    }
+    if terms.limits.tpd != Limit::Unlimited {
+        record.day.settle(
+            now,
+            terms.windows.day,
+            claim.at,
+            claim.day,
+            claim.reserved,
+            used,
+        );
+    }
+}
+
+fn too_large(ask: &Ask, limits: &Limits) -> Option<(LimitName, u64)> {
+    [(LimitName::Tpm, limits.tpm), (LimitName::Tpd, limits.tpd)]
+        .into_iter()
+        .find_map(|(name, limit)| Some((name, limit.finite().filter(|l| ask.tokens > *l)?)))
+}
+
+/// Name, limit, used and wait of a limit that refuses; `None` when it lets the request through.
+fn refusal(
+    record: &Record,
+    ask: &Ask,
+    terms: &Terms<'_>,
+    now: Now,
+    name: LimitName,
+) -> Option<(LimitName, u64, u64, Span)> {
+    let minute = terms.windows.minute;
+    let log = &record.minute;
+    let (limit, used, wait) = match name {
+        LimitName::Concurrency => {
+            let limit = terms.limits.concurrency.finite()?;
+            let used = record.leases.count();
+            let full = used >= limit;
+            (limit, used, full.then_some(terms.concurrency_wait)?)
+        }
+        LimitName::Rpm => {
+            let limit = terms.limits.rpm.finite()?;
+            let wait = log.wait(now.mono, minute, Column::Requests, ask.requests, limit);
+            (limit, log.used(Column::Requests), wait.unwrap_or(minute))
+        }
+        LimitName::Tpm => {
+            let limit = terms.limits.tpm.finite()?;
+            let wait = log.wait(now.mono, minute, Column::Tokens, ask.tokens, limit);
+            (limit, log.used(Column::Tokens), wait.unwrap_or(minute))
+        }
+        LimitName::Tpd => {
+            let limit = terms.limits.tpd.finite()?;
+            let wait = record.day.wait(now, terms.windows.day, ask.tokens, limit);
+            (limit, record.day.used(), wait.unwrap_or(Span::ZERO))
+        }
+    };
+    (wait > Span::ZERO).then_some((name, limit, used, wait))
+}
+
+fn enter(record: &mut Record, ask: &Ask, terms: &Terms<'_>, now: Now) -> Claim {
+    let limits = terms.limits;
+    if limits.count_minute() {
+        let window = terms.windows.minute;
+        record
+            .minute
+            .add(now.mono, window, ask.requests, ask.tokens);
+    }
+    if limits.tpd != Limit::Unlimited {
+        record.day.add(now, terms.windows.day, ask.tokens);
+    }
+    let leased = limits.concurrency != Limit::Unlimited;
+    if leased {
+        record.leases.acquire(ask.holder);
+    }
+    Claim {
+        at: now.mono,
+        day: record.day.label(),
+        reserved: ask.tokens,
+        holder: leased.then_some(ask.holder),
+    }
+}
+
+fn standing(record: &Record, terms: &Terms<'_>, now: Now) -> Standing {
+    let gauge = |limit: Limit, column| {
+        Some(Gauge {
+            limit: limit.finite()?,
+            used: record.minute.used(column),
+            whole_in: record
+                .minute
+                .whole_in(now.mono, terms.windows.minute, column),
+        })
+    };
+    Standing {
+        requests: gauge(terms.limits.rpm, Column::Requests),
+        tokens: gauge(terms.limits.tpm, Column::Tokens),
+    }
+}

@@ -1,0 +1,94 @@
+//! Leases: requests in process, counted per VM slot, so that those of a dead VM can be forgotten.
+
+/// A numbered place for one VM, and which of the VMs that had it: the one that holds a lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Holder {
+    /// The slot, 0 to 255.
+    pub slot: u16,
+    /// Counts the VMs that have had the slot, from 1.
+    pub generation: u32,
+}
+
+/// Tells whether a holder still lives.
+pub trait Liveness {
+    /// False only when the holder's VM is known to be gone.
+    fn is_alive(&self, holder: Holder) -> bool;
+}
+
+/// The leases of one account.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Leases {
+    /// A count (at least 1) for each holder.
+    pub held: Vec<(Holder, u32)>,
+}
+
+impl Leases {
+    /// Whether none is held.
+    pub fn is_empty(&self) -> bool {
+        self.held.is_empty()
+    }
+
+    /// All leases.
+    pub fn count(&self) -> u64 {
+        self.held
+            .iter()
+            .fold(0, |sum: u64, (_, n)| sum.saturating_add(u64::from(*n)))
+    }
+
+    /// Forgets the leases of holders that are gone; says how many.
+    pub fn forget_dead(&mut self, liveness: &dyn Liveness) -> u64 {
+        let before = self.count();
+        self.held.retain(|(holder, _)| liveness.is_alive(*holder));
+        before.saturating_sub(self.count())
+    }
+
+    /// One more for `holder`.
+    pub fn acquire(&mut self, holder: Holder) {
+        match self.held.iter_mut().find(|(h, _)| *h == holder) {
+            Some((_, n)) => *n = n.saturating_add(1),
+            None => self.held.push((holder, 1)),
+        }
+    }
+
+    /// One less for `holder`; nothing when its leases were forgotten in between.
+    pub fn release(&mut self, holder: Holder) {
+        if let Some((_, n)) = self.held.iter_mut().find(|(h, _)| *h == holder) {
+            *n = n.saturating_sub(1);
+        }
+        self.held.retain(|(_, n)| *n > 0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: Holder = Holder {
+        slot: 1,
+        generation: 1,
+    };
+    const A2: Holder = Holder {
+        slot: 1,
+        generation: 2,
+    };
+
+    struct Dead(Holder);
+    impl Liveness for Dead {
+        fn is_alive(&self, holder: Holder) -> bool {
+            holder != self.0
+        }
+    }
+
+    #[test]
+    fn a_late_release_of_a_forgotten_lease_takes_nothing_from_others() {
+        let mut leases = Leases::default();
+        leases.acquire(A);
+        leases.acquire(A2);
+        assert_eq!(leases.forget_dead(&Dead(A)), 1);
+        leases.release(A);
+        assert_eq!(leases.count(), 1);
+        leases.release(A2);
+        leases.release(A2);
+        assert!(leases.is_empty());
+    }
+}

@@ -1,0 +1,17 @@
+//! The rule: what an account has used, what its limits allow, and what changes when it is admitted.
+//!
+//! Pure: old record, request, limits and the moment go in; a decision and the new record come out.
+//! Who stores the record, and who tries again when another worker was faster, is
+//! [`crate::store`]'s business.
+
+pub mod day;
+pub mod decision;
+pub mod lease;
+pub mod limits;
+pub mod record;
+pub mod window;
+
+pub use decision::{Ask, Claim, Decision, Limited, Standing, admit, settle};
+pub use lease::{Holder, Leases};
+pub use limits::{Limit, LimitName, Limits};
+pub use record::Record;

@@ -1,0 +1,52 @@
+//! One account's whole state: everything that a decision needs.
+
+use super::day::{DayRule, DayUse};
+use super::lease::Leases;
+use super::window::Log;
+use crate::time::{Mono, Now, Span};
+
+/// How long windows are, by config.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Windows {
+    /// The window of RPM and TPM.
+    pub minute: Span,
+    /// What a day is, for TPD.
+    pub day: DayRule,
+}
+
+/// What one account has used and holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Record {
+    /// Requests and tokens of the last minute window.
+    pub minute: Log,
+    /// Tokens of the day; kept only for accounts with a TPD limit.
+    pub day: DayUse,
+    /// Requests in process.
+    pub leases: Leases,
+}
+
+impl Record {
+    /// Brings the windows to `now`.
+    pub fn advance(&mut self, now: Now, windows: &Windows) {
+        self.minute.advance(now.mono, windows.minute);
+        self.day.advance(now, windows.day);
+    }
+
+    /// Whether there is nothing to keep.
+    pub fn is_empty(&self) -> bool {
+        self.minute.is_empty() && self.day == DayUse::None && self.leases.is_empty()
+    }
+
+    /// From when on the windows hold nothing, if nothing more happens; leases are not looked at.
+    pub fn void_at(&self, now: Now, windows: &Windows) -> Mono {
+        let day = match &self.day {
+            DayUse::None => Mono::default(),
+            DayUse::Calendar { .. } => now.mono.after(self.day.whole_in(now, windows.day)),
+            DayUse::Rolling(log) => match windows.day {
+                DayRule::Rolling(window) => log.void_at(window),
+                DayRule::Calendar { .. } => Mono::default(),
+            },
+        };
+        self.minute.void_at(windows.minute).max(day)
+    }
+}

@@ -1,0 +1,234 @@
+//! A compressed sliding log: what an account did in the last window, in at most about 61 entries.
+//!
+//! An event joins the newest entry while that entry is younger than 1/60 of the window, and moves
+//! the entry's expiry to its own. So nothing is ever forgotten early (never over a limit), and
+//! nothing is held more than 1/60 of the window late. Accounts with less than one event in 1/60 of
+//! a window get an exact log.
+//!
+//! Clocks are read in whole milliseconds, cut off, so an event is held for one millisecond more
+//! than the window: two events a window apart by the true clock are never both inside of it.
+
+use crate::time::{Mono, Span};
+
+/// Into how many parts a window is cut.
+const GRAINS: u64 = 60;
+
+/// Events that expire together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The newest event of the entry; the whole entry expires with it.
+    pub last: Mono,
+    /// Requests admitted.
+    pub requests: u64,
+    /// Tokens reserved or used.
+    pub tokens: u64,
+}
+
+/// Which column of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Column {
+    /// Requests.
+    Requests,
+    /// Tokens.
+    Tokens,
+}
+
+impl Entry {
+    const fn get(&self, column: Column) -> u64 {
+        match column {
+            Column::Requests => self.requests,
+            Column::Tokens => self.tokens,
+        }
+    }
+}
+
+/// The log itself, oldest entry first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Log {
+    /// The first event of the newest entry: decides whether another may join it.
+    pub newest_first: Mono,
+    /// Entries in order of `last`.
+    pub entries: Vec<Entry>,
+}
+
+/// From when on an event at `at` is not counted any more.
+fn expiry(at: Mono, window: Span) -> Mono {
+    at.after(window).after(Span::from_millis(1))
+}
+
+fn grain(window: Span) -> u64 {
+    window.as_millis().div_euclid(GRAINS).max(1)
+}
+
+impl Log {
+    /// Whether it holds nothing.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Brings the log to `now`: drops what has expired, and follows a clock that stepped back.
+    ///
+    /// A clock that reads earlier than the newest event has stepped back; the whole log is moved
+    /// back by as much, so that the account neither waits for the step nor gets a second quota.
+    pub fn advance(&mut self, now: Mono, window: Span) {
+        if let Some(newest) = self.entries.last() {
+            let step = newest.last.since(now);
+            if step > Span::ZERO {
+                for entry in &mut self.entries {
+                    entry.last = entry.last.before(step);
+                }
+                self.newest_first = self.newest_first.before(step);
+            }
+        }
+        self.entries.retain(|e| now < expiry(e.last, window));
+    }
+
+    /// The sum of a column.
+    pub fn used(&self, column: Column) -> u64 {
+        self.entries
+            .iter()
+            .fold(0, |sum: u64, e| sum.saturating_add(e.get(column)))
+    }
+
+    /// Records an event at `now`; the log must have been brought to `now`.
+    pub fn add(&mut self, now: Mono, window: Span, requests: u64, tokens: u64) {
+        if let Some(newest) = self.entries.last_mut()
+            && now.since(self.newest_first).as_millis() < grain(window)
+        {
+            newest.last = now;
+            newest.requests = newest.requests.saturating_add(requests);
+            newest.tokens = newest.tokens.saturating_add(tokens);
+        } else {
+            self.newest_first = now;
+            self.entries.push(Entry {
+                last: now,
+                requests,
+                tokens,
+            });
+        }
+    }
+
+    /// Takes `tokens` back from the entry that the event at `at` went into.
+    ///
+    /// Nothing once that event is past the window: no later entry is refunded in its place.
+    pub fn refund(&mut self, now: Mono, window: Span, at: Mono, tokens: u64) {
+        if now >= expiry(at, window) {
+            return;
+        }
+        if let Some(entry) = self.entries.iter_mut().find(|e| e.last >= at) {
+            entry.tokens = entry.tokens.saturating_sub(tokens);
+        }
+    }
+
+    /// How long until `need` more fits under `limit`; zero when it fits now.
+    ///
+    /// `None` when it never will, since `need` alone is over `limit`.
+    pub fn wait(
+        &self,
+        now: Mono,
+        window: Span,
+        column: Column,
+        need: u64,
+        limit: u64,
+    ) -> Option<Span> {
+        let room = limit.checked_sub(need)?;
+        let mut used = self.used(column);
+        let mut at = now;
+        let mut entries = self.entries.iter();
+        while used > room {
+            let entry = entries.next()?;
+            used = used.saturating_sub(entry.get(column));
+            at = expiry(entry.last, window);
+        }
+        Some(at.since(now))
+    }
+
+    /// How long until a column is empty again, if nothing more happens.
+    pub fn whole_in(&self, now: Mono, window: Span, column: Column) -> Span {
+        self.entries
+            .iter()
+            .rev()
+            .find(|e| e.get(column) > 0)
+            .map_or(Span::ZERO, |e| expiry(e.last, window).since(now))
+    }
+
+    /// From when on the log holds nothing, if nothing more happens.
+    pub fn void_at(&self, window: Span) -> Mono {
+        self.entries
+            .last()
+            .map_or(Mono::default(), |e| expiry(e.last, window))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const W: Span = Span::from_secs(60);
+
+    fn at(ms: u64) -> Mono {
+        Mono::from_millis(1_000_000 + ms)
+    }
+
+    #[test]
+    fn slow_events_are_kept_apart_and_expire_one_by_one() {
+        let mut log = Log::default();
+        for s in [0, 5, 10] {
+            log.add(at(s * 1000), W, 1, 100);
+        }
+        assert_eq!(log.entries.len(), 3);
+        assert_eq!(
+            log.wait(at(10_000), W, Column::Requests, 1, 3),
+            Some(Span::from_millis(50_001))
+        );
+        log.advance(at(60_000), W);
+        assert_eq!(
+            log.used(Column::Requests),
+            3,
+            "a true minute has not passed"
+        );
+        log.advance(at(60_001), W);
+        assert_eq!(log.used(Column::Requests), 2);
+    }
+
+    #[test]
+    fn an_hour_of_steady_events_stays_within_61_entries() {
+        let mut log = Log::default();
+        for ms in (0..3_600_000).step_by(7) {
+            log.advance(at(ms), W);
+            log.add(at(ms), W, 1, 1);
+            assert!(log.entries.len() <= 61);
+        }
+    }
+
+    #[test]
+    fn a_refund_goes_to_the_entry_that_was_charged() {
+        let mut log = Log::default();
+        log.add(at(0), W, 1, 100);
+        log.add(at(500), W, 1, 70);
+        log.add(at(5_000), W, 1, 30);
+        log.refund(at(5_000), W, at(0), 60);
+        let tokens: Vec<u64> = log.entries.iter().map(|e| e.tokens).collect();
+        assert_eq!(tokens, [110, 30]);
+        log.advance(at(60_501), W);
+        log.refund(at(60_501), W, at(0), 30);
+        assert_eq!(log.used(Column::Tokens), 30, "what is gone is not refunded");
+    }
+
+    #[test]
+    fn a_clock_that_steps_back_an_hour_moves_the_log_with_it() {
+        let mut log = Log::default();
+        let hour = Span::from_secs(3600);
+        let late = at(0).after(hour);
+        log.add(late, W, 3, 0);
+        log.advance(at(0), W);
+        assert_eq!(log.used(Column::Requests), 3);
+        let wait = log.wait(at(0), W, Column::Requests, 1, 3);
+        assert_eq!(wait, Some(Span::from_millis(60_001)));
+    }
+
+    #[test]
+    fn more_than_the_limit_never_fits() {
+        assert_eq!(Log::default().wait(at(0), W, Column::Tokens, 11, 10), None);
+    }
+}

@@ -1,0 +1,127 @@
+//! Envoy as the core's host: shared data, clocks, metrics, and a request's headers.
+
+use super::hostcalls::{self, HeaderMap};
+use crate::host::{Clock, Header, HostError, MetricSink, Request, SetError, SharedData, Stored};
+use crate::time::{Mono, Wall};
+use proxy_wasm::types::{MapType, MetricType};
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::num::NonZeroU32;
+
+/// The host of this VM.
+#[derive(Clone, Copy, Debug)]
+pub struct Envoy;
+
+impl SharedData for Envoy {
+    fn get(&self, key: &str) -> Result<Option<Stored>, HostError> {
+        let found = hostcalls::shared_data(key)?;
+        Ok(found.and_then(|(value, cas)| {
+            let cas = NonZeroU32::new(cas)?;
+            Some(Stored { value, cas })
+        }))
+    }
+
+    fn set(&self, key: &str, value: &[u8], cas: Option<NonZeroU32>) -> Result<(), SetError> {
+        hostcalls::set_shared_data(key, value, cas)
+    }
+}
+
+impl Clock for Envoy {
+    fn mono(&self) -> Mono {
+        Mono::from_millis(monotonic_ns().div_euclid(1_000_000))
+    }
+
+    fn wall(&self) -> Wall {
+        // The ABI knows no failure of the clock.
+        Wall::from_millis(hostcalls::wall_clock().unwrap_or(0).div_euclid(1_000_000))
+    }
+}
+
+#[cfg(target_os = "wasi")]
+#[allow(unsafe_code, reason = "the wasi crate marks the call so")]
+fn monotonic_ns() -> u64 {
+    // SAFETY: takes numbers and returns one. The host knows no failure of this clock.
+    unsafe { wasi::clock_time_get(wasi::CLOCKID_MONOTONIC, 1) }.unwrap_or(0)
+}
+
+/// Off Envoy: one clock for all threads of the process, as on it.
+#[cfg(not(target_os = "wasi"))]
+fn monotonic_ns() -> u64 {
+    use std::sync::OnceLock;
+    use std::time::Instant;
+    static START: OnceLock<Instant> = OnceLock::new();
+    let elapsed = START.get_or_init(Instant::now).elapsed();
+    u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX)
+}
+
+thread_local! {
+    // The host makes a new id at each definition, so each VM defines a name once.
+    static METRICS: RefCell<HashMap<String, u32>> = RefCell::new(HashMap::new());
+}
+
+impl Envoy {
+    fn move_metric(kind: MetricType, name: &str, delta: i64) {
+        let id = METRICS.with_borrow_mut(|ids| match ids.get(name) {
+            Some(id) => Ok(*id),
+            None => hostcalls::define_metric(kind, name).inspect(|id| {
+                ids.insert(name.to_owned(), *id);
+            }),
+        });
+        if let Err(error) = id.and_then(|id| hostcalls::increment_metric(id, delta)) {
+            log::warn!("metric {name}: {error}");
+        }
+    }
+}
+
+impl MetricSink for Envoy {
+    fn count(&mut self, name: &str, delta: u64) {
+        let delta = i64::try_from(delta).unwrap_or(i64::MAX);
+        Self::move_metric(MetricType::Counter, name, delta);
+    }
+
+    fn gauge(&mut self, name: &str, delta: i64) {
+        Self::move_metric(MetricType::Gauge, name, delta);
+    }
+}
+
+/// The request of the current stream.
+#[derive(Debug)]
+pub struct StreamRequest {
+    headers: HeaderMap,
+}
+
+impl StreamRequest {
+    /// Reads the request's headers; only while they are there.
+    ///
+    /// # Errors
+    /// The host's status.
+    pub fn read() -> Result<Self, HostError> {
+        let headers = hostcalls::header_map(MapType::HttpRequestHeaders)?;
+        Ok(Self { headers })
+    }
+
+    /// Whether the client speaks gRPC.
+    pub fn is_grpc(&self) -> bool {
+        matches!(self.header("content-type"),
+            Header::Once(value) if value.starts_with(b"application/grpc"))
+    }
+}
+
+impl Request for StreamRequest {
+    fn header(&self, name: &str) -> Header<'_> {
+        let mut values = self
+            .headers
+            .iter()
+            .filter(|(n, _)| n.eq_ignore_ascii_case(name.as_bytes()))
+            .map(|(_, value)| value);
+        match (values.next(), values.next()) {
+            (None, _) => Header::Absent,
+            (Some(value), None) => Header::Once(value),
+            (Some(_), Some(_)) => Header::Repeated,
+        }
+    }
+
+    fn property(&self, path: &[String]) -> Option<Vec<u8>> {
+        hostcalls::property(path).ok().flatten()
+    }
+}

@@ -1,0 +1,359 @@
+//! The proxy-wasm ABI 0.2.1, as far as the filter uses it, with every status as a value.
+//!
+//! Source: proxy-wasm/spec, abi-versions/v0.2.1. A worker traps on a panic, and the SDK's
+//! wrappers panic on any status that they do not expect and on header names that are not UTF-8;
+//! these return [`HostError`] and bytes.
+
+#![allow(unsafe_code, reason = "the ABI is a C interface")]
+
+use crate::host::{HostError, SetError};
+use proxy_wasm::types::{BufferType, MapType, MetricType};
+use std::num::NonZeroU32;
+
+const OK: u32 = 0;
+const NOT_FOUND: u32 = 1;
+const CAS_MISMATCH: u32 = 8;
+
+#[cfg_attr(target_arch = "wasm32", link(wasm_import_module = "env"))]
+unsafe extern "C" {
+    fn proxy_get_buffer_bytes(
+        buffer: u32,
+        start: usize,
+        max: usize,
+        data: *mut *mut u8,
+        size: *mut usize,
+    ) -> u32;
+    fn proxy_get_header_map_pairs(map: u32, data: *mut *mut u8, size: *mut usize) -> u32;
+    fn proxy_get_header_map_value(
+        map: u32,
+        key: *const u8,
+        key_size: usize,
+        data: *mut *mut u8,
+        size: *mut usize,
+    ) -> u32;
+    fn proxy_remove_header_map_value(map: u32, key: *const u8, key_size: usize) -> u32;
+    fn proxy_replace_header_map_value(
+        map: u32,
+        key: *const u8,
+        key_size: usize,
+        value: *const u8,
+        value_size: usize,
+    ) -> u32;
+    fn proxy_get_property(
+        path: *const u8,
+        path_size: usize,
+        data: *mut *mut u8,
+        size: *mut usize,
+    ) -> u32;
+    fn proxy_set_property(
+        path: *const u8,
+        path_size: usize,
+        value: *const u8,
+        value_size: usize,
+    ) -> u32;
+    fn proxy_get_shared_data(
+        key: *const u8,
+        key_size: usize,
+        data: *mut *mut u8,
+        size: *mut usize,
+        cas: *mut u32,
+    ) -> u32;
+    fn proxy_set_shared_data(
+        key: *const u8,
+        key_size: usize,
+        value: *const u8,
+        value_size: usize,
+        cas: u32,
+    ) -> u32;
+    fn proxy_send_local_response(
+        status: u32,
+        details: *const u8,
+        details_size: usize,
+        body: *const u8,
+        body_size: usize,
+        headers: *const u8,
+        headers_size: usize,
+        grpc_status: i32,
+    ) -> u32;
+    fn proxy_get_current_time_nanoseconds(time: *mut u64) -> u32;
+    fn proxy_set_tick_period_milliseconds(period: u32) -> u32;
+    fn proxy_define_metric(kind: u32, name: *const u8, name_size: usize, id: *mut u32) -> u32;
+    fn proxy_increment_metric(id: u32, delta: i64) -> u32;
+}
+
+fn check(status: u32) -> Result<(), HostError> {
+    match status {
+        OK => Ok(()),
+        other => Err(HostError(other)),
+    }
+}
+
+/// Runs a call that returns bytes; `None` when there is nothing.
+fn bytes(call: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> Result<Option<Vec<u8>>, HostError> {
+    let mut data: *mut u8 = std::ptr::null_mut();
+    let mut size: usize = 0;
+    match call(&raw mut data, &raw mut size) {
+        OK if data.is_null() => Ok(Some(Vec::new())),
+        // SAFETY: the host allocated `size` bytes with the module's own allocator
+        // (proxy_on_memory_allocate), filled them, and gives them up.
+        OK => Ok(Some(unsafe { Vec::from_raw_parts(data, size, size) })),
+        NOT_FOUND => Ok(None),
+        other => Err(HostError(other)),
+    }
+}
+
+/// At most `max` bytes of a buffer, from `start`; `None` when there are none.
+///
+/// # Errors
+/// The host's status.
+pub fn buffer(kind: BufferType, start: usize, max: usize) -> Result<Option<Vec<u8>>, HostError> {
+    // SAFETY: the out-pointers are valid for the call.
+    bytes(|data, size| unsafe { proxy_get_buffer_bytes(kind as u32, start, max, data, size) })
+}
+
+/// A header map as the host serialised it.
+#[derive(Debug, Default)]
+pub struct HeaderMap(Vec<u8>);
+
+/// Reads a whole header map in one call.
+///
+/// # Errors
+/// The host's status.
+pub fn header_map(map: MapType) -> Result<HeaderMap, HostError> {
+    // SAFETY: the out-pointers are valid for the call.
+    let all = bytes(|data, size| unsafe { proxy_get_header_map_pairs(map as u32, data, size) })?;
+    Ok(HeaderMap(all.unwrap_or_default()))
+}
+
+impl HeaderMap {
+    /// A map from its serialised form: count, then the sizes of each name and value, then each
+    /// name and value with a NUL behind it; numbers are 32 bits, little endian.
+    pub fn from_bytes(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+
+    /// Names and values in order; ends early where the bytes are not a map.
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let (count, rest) = take_u32(&self.0).unwrap_or((0, &[]));
+        let table = usize::try_from(count).unwrap_or(0).saturating_mul(8);
+        let (mut sizes, mut text) = rest.split_at_checked(table).unwrap_or((&[], &[]));
+        std::iter::from_fn(move || {
+            let (name_size, after) = take_u32(sizes)?;
+            let (value_size, after) = take_u32(after)?;
+            sizes = after;
+            let (name, after) = take_text(text, name_size)?;
+            let (value, after) = take_text(after, value_size)?;
+            text = after;
+            Some((name, value))
+        })
+    }
+}
+
+fn take_u32(bytes: &[u8]) -> Option<(u32, &[u8])> {
+    let (number, rest) = bytes.split_first_chunk::<4>()?;
+    Some((u32::from_le_bytes(*number), rest))
+}
+
+fn take_text(bytes: &[u8], size: u32) -> Option<(&[u8], &[u8])> {
+    let (text, rest) = bytes.split_at_checked(usize::try_from(size).ok()?)?;
+    Some((text, rest.strip_prefix(&[0]).unwrap_or(rest)))
+}
+
+/// The first value of a header; `None` when there is none.
+///
+/// # Errors
+/// The host's status, such as when the map is not there in this phase.
+pub fn header(map: MapType, name: &str) -> Result<Option<Vec<u8>>, HostError> {
+    // SAFETY: `name` and the out-pointers are valid for the call.
+    bytes(|data, size| unsafe {
+        proxy_get_header_map_value(map as u32, name.as_ptr(), name.len(), data, size)
+    })
+}
+
+/// Takes a header off.
+///
+/// # Errors
+/// The host's status.
+pub fn remove_header(map: MapType, name: &str) -> Result<(), HostError> {
+    // SAFETY: `name` is valid for the call.
+    check(unsafe { proxy_remove_header_map_value(map as u32, name.as_ptr(), name.len()) })
+}
+
+/// Sets a header in place of all of that name.
+///
+/// # Errors
+/// The host's status.
+pub fn replace_header(map: MapType, name: &str, value: &str) -> Result<(), HostError> {
+    // SAFETY: `name` and `value` are valid for the call.
+    check(unsafe {
+        proxy_replace_header_map_value(
+            map as u32,
+            name.as_ptr(),
+            name.len(),
+            value.as_ptr(),
+            value.len(),
+        )
+    })
+}
+
+/// The property at `path`; `None` when there is none.
+///
+/// # Errors
+/// The host's status.
+pub fn property(path: &[String]) -> Result<Option<Vec<u8>>, HostError> {
+    let path = path.join("\0");
+    // SAFETY: `path` and the out-pointers are valid for the call.
+    bytes(|data, size| unsafe { proxy_get_property(path.as_ptr(), path.len(), data, size) })
+}
+
+/// Sets the filter state `wasm.{name}`.
+///
+/// # Errors
+/// The host's status.
+pub fn set_filter_state(name: &str, value: &[u8]) -> Result<(), HostError> {
+    // SAFETY: `name` and `value` are valid for the call.
+    check(unsafe { proxy_set_property(name.as_ptr(), name.len(), value.as_ptr(), value.len()) })
+}
+
+/// A value of shared data and its version; `None` when the key was never set.
+///
+/// # Errors
+/// The host's status.
+pub fn shared_data(key: &str) -> Result<Option<(Vec<u8>, u32)>, HostError> {
+    let mut cas = 0;
+    // SAFETY: `key` and the out-pointers are valid for the call.
+    let value = bytes(|data, size| unsafe {
+        proxy_get_shared_data(key.as_ptr(), key.len(), data, size, &raw mut cas)
+    })?;
+    Ok(value.map(|v| (v, cas)))
+}
+
+/// Writes a value of shared data, over version `cas` or over any.
+///
+/// # Errors
+/// [`SetError::Conflict`] when the version is another, or the host's status.
+pub fn set_shared_data(key: &str, value: &[u8], cas: Option<NonZeroU32>) -> Result<(), SetError> {
+    let cas = cas.map_or(0, NonZeroU32::get);
+    // SAFETY: `key` and `value` are valid for the call.
+    let status =
+        unsafe { proxy_set_shared_data(key.as_ptr(), key.len(), value.as_ptr(), value.len(), cas) };
+    match status {
+        OK => Ok(()),
+        CAS_MISMATCH => Err(SetError::Conflict),
+        other => Err(SetError::Host(HostError(other))),
+    }
+}
+
+/// A reply of the filter's own.
+#[derive(Debug)]
+pub struct LocalReply<'a> {
+    /// HTTP status.
+    pub status: u32,
+    /// What access logs show as the response code's details.
+    pub details: &'a str,
+    /// Headers.
+    pub headers: &'a [(&'a str, String)],
+    /// Body; the host turns it into `grpc-message` for gRPC.
+    pub body: &'a [u8],
+    /// gRPC status, or -1.
+    pub grpc_status: i32,
+}
+
+/// Answers the request.
+///
+/// # Errors
+/// The host's status.
+pub fn send_local_reply(reply: &LocalReply<'_>) -> Result<(), HostError> {
+    let headers = serialise(reply.headers);
+    // SAFETY: all slices are valid for the call.
+    check(unsafe {
+        proxy_send_local_response(
+            reply.status,
+            reply.details.as_ptr(),
+            reply.details.len(),
+            reply.body.as_ptr(),
+            reply.body.len(),
+            headers.as_ptr(),
+            headers.len(),
+            reply.grpc_status,
+        )
+    })
+}
+
+/// The form that [`HeaderMap`] reads.
+fn serialise(headers: &[(&str, String)]) -> Vec<u8> {
+    let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX).to_le_bytes();
+    let mut out = number(headers.len()).to_vec();
+    for (name, value) in headers {
+        out.extend_from_slice(&number(name.len()));
+        out.extend_from_slice(&number(value.len()));
+    }
+    for text in headers.iter().flat_map(|(n, v)| [*n, v.as_str()]) {
+        out.extend_from_slice(text.as_bytes());
+        out.push(0);
+    }
+    out
+}
+
+/// The wall clock, in nanoseconds since the epoch.
+///
+/// # Errors
+/// The host's status.
+pub fn wall_clock() -> Result<u64, HostError> {
+    let mut time = 0;
+    // SAFETY: the out-pointer is valid for the call.
+    check(unsafe { proxy_get_current_time_nanoseconds(&raw mut time) })?;
+    Ok(time)
+}
+
+/// Asks for a tick each `period_ms` milliseconds.
+///
+/// # Errors
+/// The host's status.
+pub fn set_tick_period(period_ms: u32) -> Result<(), HostError> {
+    // SAFETY: takes a number.
+    check(unsafe { proxy_set_tick_period_milliseconds(period_ms) })
+}
+
+/// Defines a metric; the host makes a new id at each call.
+///
+/// # Errors
+/// The host's status.
+pub fn define_metric(kind: MetricType, name: &str) -> Result<u32, HostError> {
+    let mut id = 0;
+    // SAFETY: `name` and the out-pointer are valid for the call.
+    check(unsafe { proxy_define_metric(kind as u32, name.as_ptr(), name.len(), &raw mut id) })?;
+    Ok(id)
+}
+
+/// Adds to a counter (at least 1) or moves a gauge.
+///
+/// # Errors
+/// The host's status.
+pub fn increment_metric(id: u32, delta: i64) -> Result<(), HostError> {
+    // SAFETY: takes numbers.
+    check(unsafe { proxy_increment_metric(id, delta) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_map_is_read_as_it_is_written() {
+        let lines = [("retry-after", "3".to_owned()), ("x-empty", String::new())];
+        let map = HeaderMap::from_bytes(serialise(&lines));
+        let read: Vec<_> = map.iter().collect();
+        let wanted = [(&b"retry-after"[..], &b"3"[..]), (b"x-empty", b"")];
+        assert_eq!(read, wanted);
+    }
+
+    #[test]
+    fn a_cut_map_ends_early() {
+        let whole = serialise(&[("a", "1".to_owned()), ("b", "2".to_owned())]);
+        for end in 0..whole.len() {
+            let map = HeaderMap::from_bytes(whole.get(..end).unwrap().to_vec());
+            assert!(map.iter().count() <= 2);
+        }
+    }
+}

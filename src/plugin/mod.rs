@@ -1,0 +1,21 @@
+//! The proxy-wasm shell: callbacks in, host calls out, nothing decided.
+//!
+//! Only this module knows proxy-wasm. Contexts come from its SDK; host calls go through
+//! [`hostcalls`], where every status is a value, since the SDK's own wrappers panic on those that
+//! they do not expect.
+
+mod envoy;
+pub mod hostcalls;
+mod root;
+mod stream;
+
+pub use root::Root;
+
+#[cfg(target_arch = "wasm32")]
+#[allow(missing_docs, reason = "the SDK's macro writes the entry point")]
+mod entry {
+    proxy_wasm::main! {{
+        proxy_wasm::set_log_level(proxy_wasm::types::LogLevel::Info);
+        proxy_wasm::set_root_context(|_| Box::new(super::Root::default()));
+    }}
+}

@@ -1,0 +1,98 @@
+//! Rate-limit headers in the styles that clients know.
+
+use crate::limit::Standing;
+use crate::limit::decision::Gauge;
+use crate::time::Span;
+
+/// A style of rate-limit headers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeaderStyle {
+    /// `x-ratelimit-limit-requests` and its kin, as the OpenAI API sends them.
+    OpenAi,
+}
+
+/// A response header: `None` takes it off, in case the upstream has set it.
+pub type HeaderLine = (&'static str, Option<String>);
+
+const REQUESTS: [&str; 3] = [
+    "x-ratelimit-limit-requests",
+    "x-ratelimit-remaining-requests",
+    "x-ratelimit-reset-requests",
+];
+const TOKENS: [&str; 3] = [
+    "x-ratelimit-limit-tokens",
+    "x-ratelimit-remaining-tokens",
+    "x-ratelimit-reset-tokens",
+];
+
+/// The headers of the configured styles for the windows as they stand.
+pub fn lines(styles: &[HeaderStyle], standing: &Standing) -> Vec<HeaderLine> {
+    let mut lines = Vec::new();
+    for style in styles {
+        match style {
+            HeaderStyle::OpenAi => {
+                open_ai(&mut lines, REQUESTS, standing.requests.as_ref());
+                open_ai(&mut lines, TOKENS, standing.tokens.as_ref());
+            }
+        }
+    }
+    lines
+}
+
+fn open_ai(lines: &mut Vec<HeaderLine>, names: [&'static str; 3], gauge: Option<&Gauge>) {
+    let [limit, remaining, reset] = names;
+    lines.push((limit, gauge.map(|g| g.limit.to_string())));
+    lines.push((remaining, gauge.map(|g| g.remaining().to_string())));
+    lines.push((reset, gauge.map(|g| go_duration(g.whole_in))));
+}
+
+/// A span as Go's `time.Duration` prints it: "0s", "120ms", "1.5s", "6m0s", "24h0m0s".
+pub fn go_duration(span: Span) -> String {
+    use std::fmt::Write as _;
+    let ms = span.as_millis();
+    match ms {
+        0 => return "0s".to_owned(),
+        1..1000 => return format!("{ms}ms"),
+        _ => {}
+    }
+    let (hours, rest) = (ms.div_euclid(3_600_000), ms.rem_euclid(3_600_000));
+    let (minutes, rest) = (rest.div_euclid(60_000), rest.rem_euclid(60_000));
+    let (seconds, millis) = (rest.div_euclid(1000), rest.rem_euclid(1000));
+    let mut text = String::with_capacity(16);
+    // Writing to a String can't fail.
+    if hours > 0 {
+        let _ = write!(text, "{hours}h");
+    }
+    if hours > 0 || minutes > 0 {
+        let _ = write!(text, "{minutes}m");
+    }
+    let _ = write!(text, "{seconds}");
+    if millis > 0 {
+        let decimals = format!(".{millis:03}");
+        text.push_str(decimals.trim_end_matches('0'));
+    }
+    text.push('s');
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_read_as_go_prints_them() {
+        for (ms, text) in [
+            (0, "0s"),
+            (120, "120ms"),
+            (1000, "1s"),
+            (1500, "1.5s"),
+            (59_999, "59.999s"),
+            (60_000, "1m0s"),
+            (360_000, "6m0s"),
+            (3_600_050, "1h0m0.05s"),
+            (86_400_000, "24h0m0s"),
+        ] {
+            assert_eq!(go_duration(Span::from_millis(ms)), text);
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! What a client gets: the reply to a refused request, and the rate-limit headers.
+
+pub mod headers;
+pub mod refusal;
+
+pub use refusal::{Refusal, Reply};

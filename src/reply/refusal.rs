@@ -1,0 +1,313 @@
+//! A refusal with all that a client or an operator needs to know, and its text, made here only.
+
+use crate::account::{Account, Cents, IdentityError};
+use crate::limit::{LimitName, Limited};
+use crate::reply::headers::{self, HeaderLine, HeaderStyle};
+use crate::time::Span;
+use serde::Serialize;
+
+/// The longest wait that a client is told to retry after by itself.
+const WORTH_RETRYING: Span = Span::from_secs(60);
+/// Characters of a client's own value that are repeated back.
+const SHOWN: usize = 64;
+
+/// Why a request is not let through.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// It has no account or no tier.
+    Identity(IdentityError, Cents),
+    /// It reserves more tokens than its tier has in all.
+    TooLarge {
+        /// Who asks.
+        account: Account,
+        /// The tier's name.
+        tier: String,
+        /// Tokens that it reserves.
+        tokens: u64,
+        /// TPM or TPD.
+        name: LimitName,
+        /// The limit's size.
+        limit: u64,
+    },
+    /// It is over a limit.
+    Limited {
+        /// Who asks.
+        account: Account,
+        /// The tier's name.
+        tier: String,
+        /// Which limit, how full, and how long to wait.
+        limited: Limited,
+    },
+    /// The ledger can't be used, and `on_fault` is `deny`.
+    Unavailable,
+}
+
+/// A reply to send instead of letting the request through.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// HTTP status.
+    pub status: u32,
+    /// gRPC status, for requests that speak gRPC.
+    pub grpc_status: i32,
+    /// `error.code`.
+    pub code: &'static str,
+    /// Headers, content-type included.
+    pub headers: Vec<(&'static str, String)>,
+    /// The sentence, for gRPC.
+    pub message: String,
+    /// The JSON body, for HTTP.
+    pub body: Vec<u8>,
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    error: Error<'a>,
+}
+
+#[derive(Serialize)]
+struct Error<'a> {
+    message: &'a str,
+    r#type: &'a str,
+    code: &'a str,
+    param: Option<()>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limit: Option<LimitBody>,
+}
+
+#[derive(Serialize)]
+struct LimitBody {
+    name: &'static str,
+    limit: u64,
+    used: u64,
+    retry_after_ms: u64,
+}
+
+impl Refusal {
+    /// `error.code`.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Identity(error, _) => match error {
+                IdentityError::AccountMissing | IdentityError::AccountRepeated(_) => {
+                    "account_missing"
+                }
+                IdentityError::RechargeRequired(_) => "recharge_required",
+                IdentityError::TierMissing
+                | IdentityError::TierRepeated(_)
+                | IdentityError::TierUnknown(_)
+                | IdentityError::RechargeMalformed(_) => "tier_unknown",
+            },
+            Self::TooLarge { .. } => "tokens_exceed_tier",
+            Self::Limited { limited, .. } => limited.name.as_str(),
+            Self::Unavailable => "limiter_unavailable",
+        }
+    }
+
+    /// HTTP status, gRPC status and `error.type`.
+    fn kind(&self) -> (u32, i32, &'static str) {
+        match self.code() {
+            "account_missing" => (401, 16, "invalid_authentication_error"),
+            "tier_unknown" => (403, 7, "permission_denied_error"),
+            "recharge_required" => (403, 7, "exceeded_current_quota_error"),
+            "tokens_exceed_tier" => (400, 3, "invalid_request_error"),
+            "limiter_unavailable" => (503, 14, "server_error"),
+            _ => (429, 8, "rate_limit_reached_error"),
+        }
+    }
+
+    /// The reply to send, with rate-limit headers in the configured styles on a 429.
+    pub fn reply(&self, styles: &[HeaderStyle]) -> Reply {
+        let (status, grpc_status, kind) = self.kind();
+        let message = self.message();
+        let mut lines = vec![("content-type", "application/json".to_owned())];
+        let mut limit = None;
+        if let Self::Limited { limited, .. } = self {
+            lines.extend(retry_headers(limited.wait));
+            lines.extend(set_only(headers::lines(styles, &limited.standing)));
+            limit = Some(LimitBody {
+                name: limited.name.as_str(),
+                limit: limited.limit,
+                used: limited.used,
+                retry_after_ms: limited.wait.as_millis(),
+            });
+        }
+        let body = Body {
+            error: Error {
+                message: &message,
+                r#type: kind,
+                code: self.code(),
+                param: None,
+                limit,
+            },
+        };
+        Reply {
+            status,
+            grpc_status,
+            code: self.code(),
+            headers: lines,
+            // Strings and numbers always serialise.
+            body: serde_json::to_vec(&body).unwrap_or_default(),
+            message,
+        }
+    }
+
+    fn message(&self) -> String {
+        match self {
+            Self::Identity(error, first) => identity_message(error, *first),
+            Self::TooLarge {
+                account,
+                tier,
+                tokens,
+                name,
+                limit,
+            } => format!(
+                "This request reserves {tokens} tokens, and {} in {tier} has {limit} {} in all. \
+                 Send a shorter prompt.",
+                who(account),
+                name.in_words(),
+            ),
+            Self::Limited {
+                account,
+                tier,
+                limited,
+            } => format!(
+                "Rate limit reached for {} in {tier} on {} ({}): used {} of {}. \
+                 Please try again in {}.",
+                who(account),
+                limited.name.in_words(),
+                limited.name.as_str(),
+                limited.used,
+                limited.limit,
+                headers::go_duration(limited.wait),
+            ),
+            Self::Unavailable => "The rate limiter is unavailable. Please try again.".to_owned(),
+        }
+    }
+}
+
+fn identity_message(error: &IdentityError, first: Cents) -> String {
+    match error {
+        IdentityError::AccountMissing => "The request names no account.".to_owned(),
+        IdentityError::AccountRepeated(header) => {
+            format!("The request names more than one account in the header {header}.")
+        }
+        IdentityError::TierMissing => "The account's tier is not known.".to_owned(),
+        IdentityError::TierRepeated(header) => {
+            format!("The request names more than one tier in the header {header}.")
+        }
+        IdentityError::TierUnknown(name) => format!("There is no tier {:?}.", shown(name)),
+        IdentityError::RechargeMalformed(amount) => format!(
+            "The account's recharge {:?} is not an amount in USD.",
+            shown(amount)
+        ),
+        IdentityError::RechargeRequired(recharge) => format!(
+            "The account has recharged {recharge} in all; a cumulative recharge of {first} is \
+             needed to start."
+        ),
+    }
+}
+
+fn who(account: &Account) -> String {
+    if account.is_digest {
+        "this account".to_owned()
+    } else {
+        format!("account {}", shown(&account.id))
+    }
+}
+
+/// A client's own value, as text that is not too long.
+fn shown(value: &[u8]) -> String {
+    let text = String::from_utf8_lossy(value);
+    let mut chars = text.chars();
+    let mut cut: String = chars.by_ref().take(SHOWN).collect();
+    if chars.next().is_some() {
+        cut.push('…');
+    }
+    cut
+}
+
+fn retry_headers(wait: Span) -> Vec<(&'static str, String)> {
+    let mut lines = vec![
+        ("retry-after", wait.as_secs_ceil().max(1).to_string()),
+        ("retry-after-ms", wait.as_millis().to_string()),
+    ];
+    if wait > WORTH_RETRYING {
+        lines.push(("x-should-retry", "false".to_owned()));
+    }
+    lines
+}
+
+fn set_only(lines: Vec<HeaderLine>) -> impl Iterator<Item = (&'static str, String)> {
+    lines.into_iter().filter_map(|(name, v)| Some((name, v?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limit::Standing;
+
+    fn limited(id: &[u8], wait: Span) -> Refusal {
+        Refusal::Limited {
+            account: Account {
+                id: id.to_vec(),
+                is_digest: false,
+            },
+            tier: "tier0".to_owned(),
+            limited: Limited {
+                name: LimitName::Rpm,
+                limit: 3,
+                used: 3,
+                wait,
+                standing: Standing::default(),
+            },
+        }
+    }
+
+    #[test]
+    fn a_429_says_which_limit_how_full_and_when() {
+        let reply = limited(b"acme", Span::from_millis(12_345)).reply(&[]);
+        assert_eq!((reply.status, reply.grpc_status), (429, 8));
+        let body: serde_json::Value = serde_json::from_slice(&reply.body).unwrap();
+        assert_eq!(
+            body,
+            serde_json::json!({"error": {
+                "message": "Rate limit reached for account acme in tier0 on requests per minute \
+                            (rpm): used 3 of 3. Please try again in 12.345s.",
+                "type": "rate_limit_reached_error",
+                "code": "rpm",
+                "param": null,
+                "limit": {"name": "rpm", "limit": 3, "used": 3, "retry_after_ms": 12345}
+            }})
+        );
+        assert!(reply.headers.contains(&("retry-after", "13".to_owned())));
+        assert!(
+            reply
+                .headers
+                .contains(&("retry-after-ms", "12345".to_owned()))
+        );
+        assert!(
+            !reply
+                .headers
+                .iter()
+                .any(|(name, _)| *name == "x-should-retry")
+        );
+    }
+
+    #[test]
+    fn a_wait_over_a_minute_is_not_worth_retrying() {
+        let reply = limited(b"acme", Span::from_millis(60_001)).reply(&[]);
+        assert!(
+            reply
+                .headers
+                .contains(&("x-should-retry", "false".to_owned()))
+        );
+    }
+
+    #[test]
+    fn awkward_ids_make_valid_json() {
+        for id in [&b"\"\\\n<script>"[..], &[0xff, 0xfe, 0], &[b'x'; 60_000]] {
+            let reply = limited(id, Span::from_secs(1)).reply(&[]);
+            assert!(serde_json::from_slice::<serde_json::Value>(&reply.body).is_ok());
+            assert!(reply.body.len() < 1000);
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! A record as bytes, and back. Decoding takes any bytes and never panics.
+//!
+//! ```text
+//! record  = log day leases
+//! log     = count, [newest_first, first_last, requests, tokens,
+//!                   then for each further entry: delta_last, requests, tokens]
+//! day     = 0 | 1 number tokens | 2 log
+//! leases  = count, [slot, generation, count] ...
+//! ```
+//! Every number is an unsigned LEB128 varint (the encoding of the DWARF standard, section 7.6);
+//! times are milliseconds; `delta_last` counts from the entry before.
+
+use crate::limit::day::DayUse;
+use crate::limit::lease::{Holder, Leases};
+use crate::limit::record::Record;
+use crate::limit::window::{Entry, Log};
+use crate::time::{Mono, Span};
+
+/// The bytes are not those of a record of this layout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a record of this layout")]
+pub struct Damaged;
+
+/// Appends a record to `out`.
+pub fn encode(record: &Record, out: &mut Vec<u8>) {
+    put_log(out, &record.minute);
+    match &record.day {
+        DayUse::None => put(out, 0),
+        DayUse::Calendar { number, tokens } => {
+            put(out, 1);
+            put(out, u64::from(*number));
+            put(out, *tokens);
+        }
+        DayUse::Rolling(log) => {
+            put(out, 2);
+            put_log(out, log);
+        }
+    }
+    put_len(out, record.leases.held.len());
+    for (holder, count) in &record.leases.held {
+        put(out, u64::from(holder.slot));
+        put(out, u64::from(holder.generation));
+        put(out, u64::from(*count));
+    }
+}
+
+/// Reads a record that takes up all of `bytes`.
+///
+/// # Errors
+/// [`Damaged`] for bytes that [`encode`] does not write.
+pub fn decode(mut bytes: &[u8]) -> Result<Record, Damaged> {
+    let input = &mut bytes;
+    let minute = take_log(input)?;
+    let day = match take(input)? {
+        0 => DayUse::None,
+        1 => DayUse::Calendar {
+            number: take_as(input)?,
+            tokens: take(input)?,
+        },
+        2 => DayUse::Rolling(take_log(input)?),
+        _ => return Err(Damaged),
+    };
+    let leases = take_leases(input)?;
+    if !input.is_empty() {
+        return Err(Damaged);
+    }
+    Ok(Record {
+        minute,
+        day,
+        leases,
+    })
+}
+
+/// Whether an encoded record holds leases, without reading all of it; `true` when in doubt.
+pub fn leases_of(bytes: &[u8]) -> Leases {
+    decode(bytes).map(|r| r.leases).unwrap_or_default()
+}
+
+fn put(out: &mut Vec<u8>, mut n: u64) {
+    while n >= 0x80 {
+        out.push(low_bits(n) | 0x80);
+        n = n.wrapping_shr(7);
+    }
+    out.push(low_bits(n));
+}
+
+fn low_bits(n: u64) -> u8 {
+    let [low, ..] = n.to_le_bytes();
+    low & 0x7f
+}
+
+fn put_len(out: &mut Vec<u8>, n: usize) {
+    put(out, u64::try_from(n).unwrap_or(u64::MAX));
+}
+
+fn take(input: &mut &[u8]) -> Result<u64, Damaged> {
+    let mut n: u64 = 0;
+    for shift in (0..64).step_by(7) {
+        let (byte, rest) = input.split_first().ok_or(Damaged)?;
+        *input = rest;
+        let bits = u64::from(byte & 0x7f);
+        let placed = bits.wrapping_shl(shift);
+        if placed.wrapping_shr(shift) != bits {
+            return Err(Damaged);
+        }
+        n |= placed;
+        if byte & 0x80 == 0 {
+            return Ok(n);
+        }
+    }
+    Err(Damaged)
+}
+
+fn take_as<T: TryFrom<u64>>(input: &mut &[u8]) -> Result<T, Damaged> {
+    T::try_from(take(input)?).map_err(|_| Damaged)
+}
+
+/// A count of things that take at least one byte each.
+fn take_count(input: &mut &[u8]) -> Result<usize, Damaged> {
+    let count: usize = take_as(input)?;
+    if count > input.len() {
+        return Err(Damaged);
+    }
+    Ok(count)
+}
+
+fn put_log(out: &mut Vec<u8>, log: &Log) {
+    put_len(out, log.entries.len());
+    if log.entries.is_empty() {
+        return;
+    }
+    put(out, log.newest_first.as_millis());
+    let mut before = Mono::default();
+    for entry in &log.entries {
+        put(out, entry.last.since(before).as_millis());
+        put(out, entry.requests);
+        put(out, entry.tokens);
+        before = entry.last;
+    }
+}
+
+fn take_log(input: &mut &[u8]) -> Result<Log, Damaged> {
+    let count = take_count(input)?;
+    if count == 0 {
+        return Ok(Log::default());
+    }
+    let newest_first = Mono::from_millis(take(input)?);
+    let mut entries = Vec::with_capacity(count);
+    let mut last = Mono::default();
+    for _ in 0..count {
+        last = last.after(Span::from_millis(take(input)?));
+        entries.push(Entry {
+            last,
+            requests: take(input)?,
+            tokens: take(input)?,
+        });
+    }
+    Ok(Log {
+        newest_first,
+        entries,
+    })
+}
+
+fn take_leases(input: &mut &[u8]) -> Result<Leases, Damaged> {
+    let count = take_count(input)?;
+    let mut held = Vec::with_capacity(count);
+    for _ in 0..count {
+        let holder = Holder {
+            slot: take_as(input)?,
+            generation: take_as(input)?,
+        };
+        held.push((holder, take_as(input)?));
+    }
+    Ok(Leases { held })
+}

@@ -1,0 +1,12 @@
+//! Where records live: pages in the host's shared data, and who of the workers lives.
+//!
+//! The rule is somebody else's ([`crate::limit`]); here it is run between one read and one
+//! compare-and-set, and run again when another worker was faster.
+
+pub mod codec;
+pub mod ledger;
+pub mod page;
+pub mod slots;
+
+pub use ledger::{AccountKey, Fault, Ledger};
+pub use slots::{Slots, VmSlot};
