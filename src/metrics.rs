@@ -95,7 +95,8 @@ struct TierCounts {
     requests: Row,
     limited: Row,
     tokens: Row,
-    in_flight: i64,
+    /// `None` while nothing came or went.
+    in_flight: Option<i64>,
 }
 
 /// The counts of one worker since the last hand-over.
@@ -152,7 +153,8 @@ impl Counts {
     /// One request more (+1) or less (-1) in process.
     pub fn in_flight(&mut self, tier: usize, delta: i64) {
         if let Some(counts) = self.tier(Some(tier)) {
-            counts.in_flight = counts.in_flight.saturating_add(delta);
+            let before = counts.in_flight.unwrap_or(0);
+            counts.in_flight = Some(before.saturating_add(delta));
         }
     }
 
@@ -175,8 +177,8 @@ impl Counts {
             emit(sink, "tokens", &at, ("kind", &tokens), |i| {
                 TokenKind::ALL.get(i).map(|k| k.as_str())
             });
-            if in_flight != 0 {
-                sink.gauge(&format!("tiergate_in_flight.{at}"), in_flight);
+            if let Some(delta) = in_flight {
+                sink.gauge(&format!("tiergate_in_flight.{at}"), delta);
             }
         }
         for (family, n) in [

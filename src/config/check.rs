@@ -1,7 +1,7 @@
 //! From what is written to a config that can be used, or the first thing that is wrong with it.
 
 use super::error::ConfigError;
-use super::schema::{self, Reading, Root, Source, TierEntry};
+use super::schema::{self, Object, Reading, Root, Source, TierEntry};
 use super::value::Count;
 use super::{Config, Mode, OnFault, Settle, Tokens};
 use crate::account::identity::Place;
@@ -62,23 +62,28 @@ pub fn parse(json: &[u8]) -> Checked<Config> {
         account,
         tier,
         strip,
-        windows: windows(&root.windows)?,
-        tokens: tokens(&root.tokens)?,
+        windows: windows(&root.windows.0)?,
+        tokens: tokens(&root.tokens.0)?,
         headers: headers(root.headers)?,
         concurrency_retry_after: root
             .concurrency_retry_after
             .map_or(Span::from_secs(1), |d| d.0),
-        accounts: accounts(root.capacity.accounts)?,
+        accounts: accounts(root.capacity.0.accounts)?,
     })
 }
 
 fn read(json: &[u8]) -> Checked<Root> {
     let mut deserializer = serde_json::Deserializer::from_slice(json);
-    let root: Root = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-        let path = error.path().to_string();
-        let path = if path == "." { "$".to_owned() } else { path };
-        ConfigError::new(path, error.into_inner().to_string())
-    })?;
+    let Object(root): Object<Root> =
+        serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+            let path = error.path().to_string();
+            let path = if [".", "?"].contains(&path.as_str()) {
+                "$".to_owned()
+            } else {
+                path
+            };
+            ConfigError::new(path, error.into_inner().to_string())
+        })?;
     deserializer
         .end()
         .map_err(|error| ConfigError::new("$", error.to_string()))?;
@@ -87,8 +92,8 @@ fn read(json: &[u8]) -> Checked<Root> {
 
 /// What the contract names and this version does not have is refused, never silently ignored.
 fn refuse_parts_to_come(root: &Root) -> Checked<()> {
-    let tokens = &root.tokens;
-    let directory_size = root.capacity.directory.map(|c| c.0);
+    let tokens = &root.tokens.0;
+    let directory_size = root.capacity.0.directory.map(|c| c.0);
     let parts = [
         ("usage_path", root.usage_path.is_some()),
         ("admin", root.admin.is_some()),
@@ -145,7 +150,7 @@ fn namespace(name: Option<String>) -> Checked<String> {
     Ok(name)
 }
 
-fn tiers(tiers: Option<Vec<schema::Tier>>) -> Checked<TierTable> {
+fn tiers(tiers: Option<Vec<Object<schema::Tier>>>) -> Checked<TierTable> {
     let Some(tiers) = tiers else {
         return Ok(TierTable::default());
     };
@@ -154,7 +159,7 @@ fn tiers(tiers: Option<Vec<schema::Tier>>) -> Checked<TierTable> {
         return Err(ConfigError::new("tiers", problem));
     }
     let mut table: Vec<Tier> = Vec::with_capacity(tiers.len());
-    for (i, tier) in tiers.into_iter().enumerate() {
+    for (i, Object(tier)) in tiers.into_iter().enumerate() {
         let path = format!("tiers[{i}].name");
         plain_name(&path, &tier.name)?;
         if tier.name == NO_TIER || tier.name == "refuse" {
@@ -176,14 +181,15 @@ fn tiers(tiers: Option<Vec<schema::Tier>>) -> Checked<TierTable> {
                 ),
             ));
         }
+        let Object(limits) = tier.limits;
         table.push(Tier {
             name: tier.name,
             recharge: tier.recharge.0,
             limits: Limits {
-                concurrency: tier.limits.concurrency.0,
-                rpm: tier.limits.rpm.0,
-                tpm: tier.limits.tpm.0,
-                tpd: tier.limits.tpd.0,
+                concurrency: limits.concurrency.0,
+                rpm: limits.rpm.0,
+                tpm: limits.tpm.0,
+                tpd: limits.tpd.0,
             },
         });
     }
@@ -252,7 +258,7 @@ fn place(path: &str, source: &Source) -> Checked<Place> {
     }
 }
 
-fn account_source(path: &str, source: Source) -> Checked<AccountSource> {
+fn account_source(path: &str, Object(source): Object<Source>) -> Checked<AccountSource> {
     if source.reading.is_some() || source.shared_data.is_some() {
         return Err(ConfigError::new(
             path,
@@ -333,16 +339,16 @@ fn windows(windows: &schema::Windows) -> Checked<Windows> {
     }
     let day = match &windows.day {
         None => DayRule::Calendar { offset_minutes: 0 },
-        Some(schema::Day {
+        Some(Object(schema::Day {
             calendar: Some(offset),
             rolling: None,
-        }) => DayRule::Calendar {
+        })) => DayRule::Calendar {
             offset_minutes: offset.0,
         },
-        Some(schema::Day {
+        Some(Object(schema::Day {
             calendar: None,
             rolling: Some(length),
-        }) if length.0.as_millis() >= SHORTEST_WINDOW_MS => DayRule::Rolling(length.0),
+        })) if length.0.as_millis() >= SHORTEST_WINDOW_MS => DayRule::Rolling(length.0),
         Some(_) => {
             return Err(ConfigError::new(
                 "windows.day",

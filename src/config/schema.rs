@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, Visitor, value::MapAccessDeserializer};
 use serde_json::Value;
 use std::fmt;
+use std::marker::PhantomData;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -13,17 +14,17 @@ pub(super) struct Root {
     pub namespace: Option<String>,
     pub mode: Option<Mode>,
     pub on_fault: Option<OnFault>,
-    pub tiers: Option<Vec<Tier>>,
-    pub account: Option<Vec<Source>>,
+    pub tiers: Option<Vec<Object<Tier>>>,
+    pub account: Option<Vec<Object<Source>>>,
     pub tier: Option<Vec<TierEntry>>,
     pub unknown_tier: Option<String>,
     pub strip_headers: Option<bool>,
-    pub windows: Windows,
-    pub tokens: Tokens,
+    pub windows: Object<Windows>,
+    pub tokens: Object<Tokens>,
     pub headers: Option<Vec<String>>,
     pub concurrency_retry_after: Option<Duration>,
     pub routes: Option<Vec<Value>>,
-    pub capacity: Capacity,
+    pub capacity: Object<Capacity>,
     // Parts of the contract that this version does not have: named, so that they are refused
     // as such and not as misspelt.
     pub usage_path: Option<Value>,
@@ -39,7 +40,7 @@ pub(super) struct Root {
 pub(super) struct Tier {
     pub name: String,
     pub recharge: Money,
-    pub limits: Limits,
+    pub limits: Object<Limits>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -68,6 +69,30 @@ pub(super) struct Source {
 pub(super) enum Reading {
     Name,
     Recharge,
+}
+
+/// A JSON object; serde alone would take a list for a struct's fields in order.
+#[derive(Debug, Default)]
+pub(super) struct Object<T>(pub T);
+
+struct ObjectVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
+    type Value = Object<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Object<T>, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(map)).map(Object)
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ObjectVisitor(PhantomData))
+    }
 }
 
 /// An object, or the word "directory".
@@ -108,7 +133,7 @@ impl<'de> Deserialize<'de> for TierEntry {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Windows {
     pub minute: Option<Duration>,
-    pub day: Option<Day>,
+    pub day: Option<Object<Day>>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -32,6 +32,15 @@ impl Record {
         self.day.advance(now, windows.day);
     }
 
+    /// The newest event of the sliding logs.
+    pub fn newest(&self) -> Mono {
+        let day = match &self.day {
+            DayUse::Rolling(log) => log.newest(),
+            DayUse::None | DayUse::Calendar { .. } => Mono::default(),
+        };
+        self.minute.newest().max(day)
+    }
+
     /// Whether there is nothing to keep.
     pub fn is_empty(&self) -> bool {
         self.minute.is_empty() && self.day == DayUse::None && self.leases.is_empty()

@@ -66,19 +66,22 @@ impl Log {
         self.entries.is_empty()
     }
 
+    /// The newest event; the clock's start when there is none.
+    pub fn newest(&self) -> Mono {
+        self.entries.last().map_or(Mono::default(), |e| e.last)
+    }
+
     /// Brings the log to `now`: drops what has expired, and follows a clock that stepped back.
     ///
     /// A clock that reads earlier than the newest event has stepped back; the whole log is moved
     /// back by as much, so that the account neither waits for the step nor gets a second quota.
     pub fn advance(&mut self, now: Mono, window: Span) {
-        if let Some(newest) = self.entries.last() {
-            let step = newest.last.since(now);
-            if step > Span::ZERO {
-                for entry in &mut self.entries {
-                    entry.last = entry.last.before(step);
-                }
-                self.newest_first = self.newest_first.before(step);
+        let step = self.newest().since(now);
+        if step > Span::ZERO {
+            for entry in &mut self.entries {
+                entry.last = entry.last.before(step);
             }
+            self.newest_first = self.newest_first.before(step);
         }
         self.entries.retain(|e| now < expiry(e.last, window));
     }

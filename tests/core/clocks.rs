@@ -1,0 +1,106 @@
+//! Clocks that step.
+
+use crate::fake_host::{FakeRequest, Worker, World, one_tier, retry_after_ms};
+
+const HOUR_MS: u64 = 3_600_000;
+
+#[test]
+fn a_wall_clock_that_steps_back_an_hour_changes_nothing_for_a_minute_window() {
+    let world = World::new();
+    let worker = Worker::new(&world, &one_tier(0, 3, 0, 0, ""));
+    let request = FakeRequest::of("acme", "t", 0);
+    for _ in 0..3 {
+        worker.admit(&request);
+    }
+    world.set_wall_back_ms(HOUR_MS);
+    let reply = worker.refuse(&request);
+    assert!(retry_after_ms(&reply) <= 60_001, "not blocked for the hour");
+    world.pass_ms(retry_after_ms(&reply));
+    for _ in 0..3 {
+        worker.admit(&request);
+    }
+    worker.refuse(&request);
+}
+
+#[test]
+fn even_a_monotonic_clock_that_steps_back_neither_blocks_nor_gives_a_second_quota() {
+    let world = World::new();
+    let worker = Worker::new(&world, &one_tier(0, 3, 0, 0, ""));
+    let request = FakeRequest::of("acme", "t", 0);
+    for _ in 0..3 {
+        worker.admit(&request);
+    }
+    world.set_mono_back_ms(HOUR_MS);
+    let reply = worker.refuse(&request);
+    assert!(retry_after_ms(&reply) <= 60_001);
+    world.pass_ms(retry_after_ms(&reply));
+    worker.admit(&request);
+}
+
+/// The wall clock at so many milliseconds before the next midnight UTC.
+fn before_midnight(world: &World, ms: u64) {
+    let day_us = 86_400_000_000;
+    let left = day_us - world.wall_us() % day_us;
+    world.pass_us(left - ms * 1000);
+}
+
+#[test]
+fn a_day_of_tokens_ends_at_midnight_and_says_so() {
+    let world = World::new();
+    let worker = Worker::new(&world, &one_tier(0, 0, 0, 10_000, ""));
+    before_midnight(&world, 5_000);
+    let request = FakeRequest::of("acme", "t", 8_000);
+    worker.admit(&request);
+    let reply = worker.refuse(&request);
+    assert_eq!(reply.code, "tpd");
+    assert_eq!(retry_after_ms(&reply), 5_000);
+    world.pass_ms(4_999);
+    worker.refuse(&request);
+    world.pass_ms(1);
+    worker.admit(&request);
+}
+
+#[test]
+fn a_step_back_over_midnight_gives_no_second_day() {
+    let world = World::new();
+    let worker = Worker::new(&world, &one_tier(0, 0, 0, 10_000, ""));
+    before_midnight(&world, 0);
+    let request = FakeRequest::of("acme", "t", 8_000);
+    worker.admit(&request);
+    world.set_wall_back_ms(HOUR_MS);
+    worker.refuse(&request);
+    world.pass_ms(HOUR_MS + 1_000);
+    let reply = worker.refuse(&request);
+    assert!(retry_after_ms(&reply) <= 24 * HOUR_MS);
+    world.pass_ms(retry_after_ms(&reply));
+    worker.admit(&request);
+}
+
+#[test]
+fn a_rolling_day_slides() {
+    let world = World::new();
+    let rest = r#", "windows": {"day": {"rolling": "24h"}}"#;
+    let worker = Worker::new(&world, &one_tier(0, 0, 0, 10_000, rest));
+    let request = FakeRequest::of("acme", "t", 4_000);
+    worker.admit(&FakeRequest::of("acme", "t", 3_000));
+    world.pass_ms(6 * HOUR_MS);
+    worker.admit(&FakeRequest::of("acme", "t", 3_000));
+    let reply = worker.refuse(&request);
+    assert_eq!(
+        (reply.code, retry_after_ms(&reply)),
+        ("tpd", 18 * HOUR_MS + 1)
+    );
+    world.pass_ms(18 * HOUR_MS + 1);
+    worker.admit(&request);
+}
+
+#[test]
+fn a_calendar_day_follows_its_utc_offset() {
+    let world = World::new();
+    let rest = r#", "windows": {"day": {"calendar": "+08:00"}}"#;
+    let worker = Worker::new(&world, &one_tier(0, 0, 0, 2_000, rest));
+    before_midnight(&world, 8 * HOUR_MS + 1);
+    worker.admit(&FakeRequest::of("acme", "t", 900));
+    world.pass_ms(1);
+    worker.admit(&FakeRequest::of("acme", "t", 900));
+}

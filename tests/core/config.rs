@@ -1,0 +1,236 @@
+//! The config check: the path, what is wrong, what is allowed.
+
+use proptest::prelude::*;
+use tiergate::config::parse;
+
+fn refused(json: &str) -> String {
+    parse(json.as_bytes()).expect_err(json).to_string()
+}
+
+fn tiers(tier: &str) -> String {
+    format!(r#"{{"tiers": [{tier}]}}"#)
+}
+
+const LIMITS: &str = r#""limits": {"concurrency": 1, "rpm": 2, "tpm": 3, "tpd": "unlimited"}"#;
+
+#[test]
+fn nothing_and_an_empty_object_are_the_defaults() {
+    let nothing = parse(b"").unwrap();
+    assert_eq!(nothing, parse(b" {} ").unwrap());
+    let contract = r#"{
+      "namespace": "tiergate", "mode": "enforce", "on_fault": "allow",
+      "account": [{"header": "x-account-id"}, {"header": "authorization", "digest": true}],
+      "tier": [{"header": "x-account-tier"}, {"header": "x-account-recharge", "as": "recharge"}],
+      "unknown_tier": "refuse", "strip_headers": true,
+      "windows": {"minute": "60s", "day": {"calendar": "+00:00"}},
+      "tokens": {"settle": "usage", "bytes_per_token": 4, "context": 262144, "prompt": 1024,
+        "completion": 1024, "read_body": false, "body_limit": 262144, "include_usage": false},
+      "headers": ["openai"], "concurrency_retry_after": "1s", "routes": [],
+      "capacity": {"accounts": 65536, "directory": 65536}
+    }"#;
+    assert_eq!(nothing, parse(contract.as_bytes()).unwrap());
+}
+
+#[test]
+fn numbers_may_come_as_a_struct_config_writes_them() {
+    let tier = r#"{"name": "a", "recharge": 4.99, "limits":
+        {"concurrency": 1.0, "rpm": 2.0, "tpm": 500000.0, "tpd": "unlimited"}}"#;
+    let config = parse(tiers(tier).as_bytes()).unwrap();
+    assert_eq!(config.tiers.get(0).unwrap().recharge.to_string(), "$4.99");
+    assert_eq!(
+        config.tiers.get(0).unwrap().limits.tpm.finite(),
+        Some(500_000)
+    );
+}
+
+#[test]
+fn each_refusal_says_where_what_and_what_is_allowed() {
+    let tier = |name: &str, recharge: &str| {
+        format!(r#"{{"name": "{name}", "recharge": {recharge}, {LIMITS}}}"#)
+    };
+    let rows = [
+        (
+            r#"{"namespce": "x"}"#.to_owned(),
+            "namespce",
+            "unknown field",
+        ),
+        (r#"{"mode": "on"}"#.to_owned(), "mode", "shadow"),
+        (
+            r#"{"mode": "enforce", "mode": "shadow"}"#.to_owned(),
+            "$",
+            "duplicate field",
+        ),
+        (
+            r#"{"namespace": "a/b"}"#.to_owned(),
+            "namespace",
+            "A-Z a-z 0-9",
+        ),
+        (r#"{"tiers": []}"#.to_owned(), "tiers", "at least one"),
+        (
+            tiers(
+                r#"{"name": "a", "recharge": 1, "limits": {"concurrency": 1, "rpm": 0, "tpm": 3, "tpd": 4}}"#,
+            ),
+            "tiers[0].limits.rpm",
+            "from 1 to",
+        ),
+        (
+            tiers(
+                r#"{"name": "a", "recharge": 1, "limits": {"concurrency": 1, "rpm": 2, "tpm": 3}}"#,
+            ),
+            "tiers[0].limits",
+            "missing field `tpd`",
+        ),
+        (
+            tiers(
+                r#"{"name": "a", "recharge": 1, "limits": {"concurrency": 1, "rpm": -2, "tpm": 3, "tpd": 3}}"#,
+            ),
+            "tiers[0].limits.rpm",
+            "unlimited",
+        ),
+        (
+            tiers(&tier("a", "\"1.999\"")),
+            "tiers[0].recharge",
+            "two decimals",
+        ),
+        (
+            tiers(&tier("a", "1e300")),
+            "tiers[0].recharge",
+            "two decimals",
+        ),
+        (
+            tiers(&format!("{}, {}", tier("a", "1"), tier("a", "2"))),
+            "tiers[1].name",
+            "already",
+        ),
+        (
+            tiers(&format!("{}, {}", tier("a", "2"), tier("b", "2"))),
+            "tiers[1].recharge",
+            "ascend",
+        ),
+        (tiers(&tier("none", "1")), "tiers[0].name", "choose another"),
+        (tiers(&tier("a b", "1")), "tiers[0].name", "A-Z a-z 0-9"),
+        (r#"{"account": []}"#.to_owned(), "account", "at least one"),
+        (
+            r#"{"account": [{}]}"#.to_owned(),
+            "account[0]",
+            "exactly one place",
+        ),
+        (
+            r#"{"account": [{"header": "a", "property": ["b"]}]}"#.to_owned(),
+            "account[0]",
+            "exactly one",
+        ),
+        (
+            r#"{"account": [{"header": "a b"}]}"#.to_owned(),
+            "account[0].header",
+            "request header",
+        ),
+        (
+            r#"{"tier": ["directory"]}"#.to_owned(),
+            "tier[0]",
+            "directory yet",
+        ),
+        (
+            r#"{"tier": ["header"]}"#.to_owned(),
+            "tier[0]",
+            "\"directory\"",
+        ),
+        (
+            r#"{"tier": [{"shared_data": "x"}]}"#.to_owned(),
+            "tier[0].shared_data",
+            "{account}",
+        ),
+        (
+            r#"{"tier": [{"header": "x", "digest": true}]}"#.to_owned(),
+            "tier[0]",
+            "account sources",
+        ),
+        (
+            r#"{"unknown_tier": "gold"}"#.to_owned(),
+            "unknown_tier",
+            "refuse",
+        ),
+        (
+            r#"{"windows": {"minute": "60"}}"#.to_owned(),
+            "windows.minute",
+            "ms, s, m, h",
+        ),
+        (
+            r#"{"windows": {"minute": "1ms"}}"#.to_owned(),
+            "windows.minute",
+            "60ms",
+        ),
+        (
+            r#"{"windows": {"day": {}}}"#.to_owned(),
+            "windows.day",
+            "exactly one",
+        ),
+        (
+            r#"{"windows": {"day": {"calendar": "08:00"}}}"#.to_owned(),
+            "windows.day.calendar",
+            "+23:59",
+        ),
+        (
+            r#"{"tokens": {"bytes_per_token": 0}}"#.to_owned(),
+            "tokens.bytes_per_token",
+            "1 to",
+        ),
+        (
+            r#"{"tokens": {"completion": 1.5}}"#.to_owned(),
+            "tokens.completion",
+            "whole number",
+        ),
+        (
+            r#"{"tokens": {"read_body": true}}"#.to_owned(),
+            "tokens.read_body",
+            "not have this part yet",
+        ),
+        (
+            r#"{"admin": {"path": "/x"}}"#.to_owned(),
+            "admin",
+            "not have this part yet",
+        ),
+        (
+            r#"{"routes": [{"match": {}}]}"#.to_owned(),
+            "routes",
+            "not have this part yet",
+        ),
+        (r#"{"headers": ["ietf"]}"#.to_owned(), "headers[0]", "yet"),
+        (r#"{"headers": ["x"]}"#.to_owned(), "headers[0]", "openai"),
+        (
+            r#"{"headers": ["openai", "openai"]}"#.to_owned(),
+            "headers[1]",
+            "twice",
+        ),
+        (
+            r#"{"capacity": {"accounts": 0}}"#.to_owned(),
+            "capacity.accounts",
+            "1 to",
+        ),
+        (
+            r#"{"capacity": {"accounts": 99999999999}}"#.to_owned(),
+            "capacity.accounts",
+            "1 to",
+        ),
+        ("{".to_owned(), "$", "EOF"),
+        ("{} {}".to_owned(), "$", "trailing"),
+        ("[]".to_owned(), "$", "an object"),
+        (tiers(r#"["a", 1, [1, 2, 3, 4]]"#), "tiers[0]", "an object"),
+        (r#"{"windows": []}"#.to_owned(), "windows", "an object"),
+    ];
+    for (json, path, says) in rows {
+        let message = refused(&json);
+        assert!(
+            message.starts_with(&format!("config at {path}: ")),
+            "{json}: {message}"
+        );
+        assert!(message.contains(says), "{json}: {message}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_a_config_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        let _ = parse(&bytes);
+    }
+}

@@ -1,0 +1,156 @@
+//! Who asks, and in which tier.
+
+use crate::fake_host::{FakeRequest, Worker, World};
+use tiergate::gate::Action;
+
+fn worker(json: &str) -> Worker {
+    Worker::new(&World::new(), json)
+}
+
+fn answer(worker: &Worker, headers: &[(&str, &str)]) -> (u32, &'static str) {
+    let reply = worker.refuse(&FakeRequest::with(headers));
+    (reply.status, reply.code)
+}
+
+#[test]
+fn the_first_source_with_a_value_wins() {
+    let worker = worker("{}");
+    let log = |headers: &[(&str, &str)]| worker.judge(&FakeRequest::with(headers)).log;
+    assert_eq!(
+        log(&[
+            ("x-account-id", "a"),
+            ("x-account-tier", "tier2"),
+            ("x-account-recharge", "3000")
+        ]),
+        "tier=tier2 outcome=admitted"
+    );
+    assert_eq!(
+        log(&[
+            ("x-account-id", ""),
+            ("authorization", "Bearer k"),
+            ("x-account-recharge", "20.00")
+        ]),
+        "tier=tier2 outcome=admitted"
+    );
+}
+
+#[test]
+fn what_is_missing_or_malformed_is_refused() {
+    let worker = worker("{}");
+    let a = ("x-account-id", "a");
+    let tier = "x-account-tier";
+    let recharge = "x-account-recharge";
+    assert_eq!(
+        answer(&worker, &[(tier, "tier1")]),
+        (401, "account_missing")
+    );
+    assert_eq!(answer(&worker, &[a]), (403, "tier_unknown"));
+    assert_eq!(
+        answer(&worker, &[a, (tier, "platinum")]),
+        (403, "tier_unknown")
+    );
+    assert_eq!(
+        answer(&worker, &[a, (tier, "TIER1")]),
+        (403, "tier_unknown")
+    );
+    assert_eq!(
+        answer(&worker, &[a, (recharge, "0.99")]),
+        (403, "recharge_required")
+    );
+    assert_eq!(
+        answer(&worker, &[a, (recharge, "1e3")]),
+        (403, "tier_unknown")
+    );
+}
+
+#[test]
+fn a_repeated_identity_header_is_refused_not_guessed() {
+    let worker = worker("{}");
+    let (a, b) = (("x-account-id", "a"), ("x-account-id", "b"));
+    let (t1, t5) = (("x-account-tier", "tier1"), ("x-account-tier", "tier5"));
+    assert_eq!(answer(&worker, &[a, b, t1]), (401, "account_missing"));
+    assert_eq!(
+        answer(&worker, &[("x-account-id", "a, b"), t1]),
+        (401, "account_missing")
+    );
+    assert_eq!(answer(&worker, &[a, t1, t5]), (403, "tier_unknown"));
+    assert_eq!(
+        answer(&worker, &[a, ("x-account-tier", "tier1,tier5")]),
+        (403, "tier_unknown")
+    );
+    let reply = worker.refuse(&FakeRequest::with(&[a, b, t1]));
+    assert!(reply.message.contains("x-account-id"), "{}", reply.message);
+}
+
+#[test]
+fn any_bytes_are_an_account() {
+    let worker = worker("{}");
+    for id in [&b"\xff\xfe"[..], &[0x80; 60_000], "アカウント".as_bytes()] {
+        let mut request = FakeRequest::of("x", "tier0", 0);
+        request.headers[0].1 = id.to_vec();
+        worker.admit(&request);
+        let reply = worker.refuse(&request);
+        assert_eq!(reply.status, 429);
+        assert!(serde_json::from_slice::<serde_json::Value>(&reply.body).is_ok());
+    }
+}
+
+#[test]
+fn a_digest_never_shows() {
+    let worker = worker(
+        r#"{"account": [{"header": "authorization", "digest": true, "prefix": "Bearer "}]}"#,
+    );
+    let request = |scheme: &str| {
+        let credential = format!("{scheme} sk-secret");
+        FakeRequest::with(&[("authorization", &credential), ("x-account-tier", "tier0")])
+    };
+    worker.admit(&request("Bearer"));
+    let reply = worker.refuse(&request("bearer"));
+    assert_eq!(
+        reply.code, "concurrency",
+        "the scheme's case does not matter"
+    );
+    assert!(!reply.message.contains("secret"));
+    let other = FakeRequest::with(&[("authorization", "Basic abc"), ("x-account-tier", "tier0")]);
+    assert_eq!(worker.refuse(&other).code, "account_missing");
+}
+
+#[test]
+fn an_account_and_a_tier_may_come_from_properties() {
+    let worker = worker(
+        r#"{"account": [{"property": ["metadata", "acct"]}],
+            "tier": [{"property": ["metadata", "paid"], "as": "recharge"}]}"#,
+    );
+    let path = |last: &str| vec!["metadata".to_owned(), last.to_owned()];
+    let mut request = FakeRequest::with(&[("x-account-id", "forged")]);
+    request.properties.push((path("acct"), b"real".to_vec()));
+    request.properties.push((path("paid"), b"100".to_vec()));
+    assert_eq!(worker.judge(&request).log, "tier=tier3 outcome=admitted");
+}
+
+#[test]
+fn a_tier_may_come_from_a_shared_data_key_of_another_plugin() {
+    let world = World::new();
+    let worker = Worker::new(
+        &world,
+        r#"{"tier": [{"shared_data": "tier-of/{account}"}]}"#,
+    );
+    world.overwrite("tier-of/acme", b"tier4\n");
+    let log = |id: &str| {
+        worker
+            .judge(&FakeRequest::with(&[("x-account-id", id)]))
+            .log
+    };
+    assert_eq!(log("acme"), "tier=tier4 outcome=admitted");
+    assert_eq!(log("other"), "tier=none outcome=refused code=tier_unknown");
+}
+
+#[test]
+fn unknown_tier_is_for_accounts_that_no_source_knows() {
+    let worker = worker(r#"{"unknown_tier": "tier1"}"#);
+    let verdict = worker.judge(&FakeRequest::with(&[("x-account-id", "a")]));
+    assert_eq!(verdict.log, "tier=tier1 outcome=admitted");
+    assert!(matches!(verdict.action, Action::Pass(_)));
+    let named = [("x-account-id", "a"), ("x-account-tier", "platinum")];
+    assert_eq!(answer(&worker, &named), (403, "tier_unknown"));
+}

@@ -1,0 +1,141 @@
+//! Concurrency: a lease for each request, given back once, forgotten with its VM.
+
+use crate::fake_host::{FakeRequest, Metrics, Worker, World, one_tier};
+use proptest::prelude::*;
+use tiergate::gate::{Action, Held, Used};
+
+fn held(worker: &Worker) -> Held {
+    worker.admit(&FakeRequest::of("acme", "t", 0)).held.unwrap()
+}
+
+fn settle(worker: &Worker, held: Held) {
+    worker
+        .gate
+        .borrow_mut()
+        .settle(&worker.host, held, Used::Unknown);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn the_count_of_leases_is_the_truth_for_any_interleaving(
+        limit in 1..6_u64,
+        trace in prop::collection::vec((0..4_usize, any::<bool>(), 0..600_u64), 1..200),
+    ) {
+        let world = World::new();
+        let json = one_tier(limit, 0, 0, 0, "");
+        let workers: Vec<_> = (0..4).map(|_| Worker::new(&world, &json)).collect();
+        let mut in_process: Vec<(usize, Held)> = Vec::new();
+        for (worker, arrives, gap_ms) in trace {
+            world.pass_ms(gap_ms);
+            for worker in &workers {
+                worker.tick();
+            }
+            if arrives {
+                match workers[worker].judge(&FakeRequest::of("acme", "t", 0)).action {
+                    Action::Pass(pass) => in_process.push((worker, pass.held.unwrap())),
+                    Action::Reply(reply) => {
+                        prop_assert_eq!(reply.code, "concurrency");
+                        prop_assert_eq!(in_process.len() as u64, limit, "refused while under");
+                    }
+                }
+                prop_assert!(in_process.len() as u64 <= limit);
+            } else if let Some((owner, held)) = in_process.pop() {
+                settle(&workers[owner], held);
+            }
+        }
+    }
+}
+
+#[test]
+fn leases_of_a_dead_vm_are_forgotten_within_five_seconds() {
+    let world = World::new();
+    let json = one_tier(1, 0, 0, 0, "");
+    let (dies, lives) = (Worker::new(&world, &json), Worker::new(&world, &json));
+    held(&dies);
+    dies.tick();
+    drop(dies);
+    lives.refuse(&FakeRequest::of("acme", "t", 0));
+    for _ in 0..10 {
+        world.pass_ms(500);
+        lives.tick();
+    }
+    held(&lives);
+    let metrics = lives.tick();
+    assert_eq!(metrics.get("stale_leases", ""), 1);
+}
+
+#[test]
+fn leases_of_a_living_vm_are_held_as_long_as_it_ticks() {
+    let world = World::new();
+    let json = one_tier(1, 0, 0, 0, "");
+    let (holds, asks) = (Worker::new(&world, &json), Worker::new(&world, &json));
+    let lease = held(&holds);
+    for _ in 0..200 {
+        world.pass_ms(500);
+        holds.tick();
+        asks.tick();
+        asks.refuse(&FakeRequest::of("acme", "t", 0));
+    }
+    settle(&holds, lease);
+    held(&asks);
+}
+
+#[test]
+fn a_worker_that_stalled_does_not_take_the_others_for_dead() {
+    let world = World::new();
+    let json = one_tier(1, 0, 0, 0, "");
+    let (holds, stalls) = (Worker::new(&world, &json), Worker::new(&world, &json));
+    stalls.admit(&FakeRequest::of("other", "t", 0));
+    held(&holds);
+    for _ in 0..30 {
+        world.pass_ms(500);
+        holds.tick();
+    }
+    stalls.refuse(&FakeRequest::of("acme", "t", 0));
+}
+
+#[test]
+fn a_vm_taken_for_dead_comes_back_with_a_new_generation() {
+    let world = World::new();
+    let json = one_tier(2, 0, 0, 0, "");
+    let (stalls, lives) = (Worker::new(&world, &json), Worker::new(&world, &json));
+    let old = held(&stalls);
+    for _ in 0..20 {
+        world.pass_ms(500);
+        lives.tick();
+    }
+    let (first, second) = (held(&lives), held(&stalls));
+    settle(&stalls, old);
+    lives.refuse(&FakeRequest::of("acme", "t", 0));
+    settle(&lives, first);
+    settle(&stalls, second);
+    let _ = (held(&lives), held(&stalls));
+    lives.refuse(&FakeRequest::of("acme", "t", 0));
+}
+
+#[test]
+fn without_a_free_vm_slot_a_request_is_a_fault() {
+    let world = World::new();
+    let json = one_tier(300, 0, 0, 0, r#", "on_fault": "deny""#);
+    let workers: Vec<_> = (0..257).map(|_| Worker::new(&world, &json)).collect();
+    for worker in &workers[..256] {
+        held(worker);
+    }
+    let reply = workers[256].refuse(&FakeRequest::of("acme", "t", 0));
+    assert_eq!((reply.status, reply.code), (503, "limiter_unavailable"));
+    world.pass_ms(5_000);
+    held(&workers[256]);
+}
+
+#[test]
+fn in_flight_goes_up_and_comes_back() {
+    let world = World::new();
+    let worker = Worker::new(&world, &one_tier(5, 0, 0, 0, ""));
+    let lease = held(&worker);
+    let gauge = |metrics: Metrics| metrics.get("in_flight", "tier.t");
+    assert_eq!(gauge(worker.tick()), 1);
+    settle(&worker, lease);
+    assert_eq!(gauge(worker.tick()), -1);
+}

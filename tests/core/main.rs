@@ -1,0 +1,23 @@
+//! The core against a fake host: the promises of docs/design.md, for any trace and interleaving.
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
+
+#[path = "../harness/fake_host.rs"]
+mod fake_host;
+
+mod clocks;
+mod config;
+mod faults;
+mod identity;
+mod leases;
+mod pages;
+mod replies;
+mod stored_bytes;
+mod tokens;
+mod windows;

@@ -1,0 +1,77 @@
+//! Pages: bounded memory whatever keys clients send.
+
+use crate::fake_host::{FakeRequest, Worker, World, one_tier};
+use tiergate::store::ledger::{memory_bound, pages_for};
+
+#[test]
+fn twenty_thousand_accounts_through_a_capacity_of_4096_stay_in_bounds() {
+    let world = World::new();
+    let worker = Worker::new(&world, r#"{"capacity": {"accounts": 4096}}"#);
+    let keys = world.keys().len();
+    for i in 0..20_000 {
+        worker.admit(&FakeRequest::of(&format!("account-{i}"), "tier5", 0));
+    }
+    assert_eq!(world.keys().len(), keys, "no key for an account");
+    assert_eq!(keys, pages_for(4096) as usize + 1);
+    assert!((world.bytes() as u64) <= memory_bound(4096));
+    let evicted = worker.tick().get("evicted_live", "");
+    assert!(
+        evicted > 0,
+        "more than fits, so some had to go, and are counted"
+    );
+    assert!(
+        evicted < 20_000 - 4_096,
+        "pages hold at least what was promised"
+    );
+}
+
+#[test]
+fn a_full_ledger_evicts_nobody() {
+    let world = World::new();
+    let worker = Worker::new(&world, r#"{"capacity": {"accounts": 4096}}"#);
+    for i in 0..4_096 {
+        worker.admit(&FakeRequest::of(&format!("account-{i}"), "tier5", 0));
+    }
+    assert_eq!(worker.tick().get("evicted_live", ""), 0);
+}
+
+#[test]
+fn accounts_that_are_done_leave_no_bytes() {
+    let world = World::new();
+    let worker = Worker::new(&world, &one_tier(0, 5, 0, 0, ""));
+    let empty = world.bytes();
+    for i in 0..40 {
+        worker.admit(&FakeRequest::of(&format!("account-{i}"), "t", 0));
+    }
+    assert!(world.bytes() > empty);
+    world.pass_ms(61_000);
+    // Each page is cleaned by the next write to it.
+    for i in 0..400 {
+        worker.admit(&FakeRequest::of(&format!("later-{i}"), "t", 0));
+    }
+    world.pass_ms(61_000);
+    let before = worker.tick().get("evicted_live", "");
+    worker.admit(&FakeRequest::of("last", "t", 0));
+    assert_eq!(worker.tick().get("evicted_live", ""), 0, "after {before}");
+}
+
+#[test]
+fn the_busiest_account_of_all_fits_a_page() {
+    let world = World::new();
+    let rest = r#", "windows": {"day": {"rolling": "24h"}}"#;
+    let worker = Worker::new(
+        &world,
+        &one_tier(
+            3_000,
+            1_000_000,
+            9_007_199_254_740_991,
+            9_007_199_254_740_991,
+            rest,
+        ),
+    );
+    for _ in 0..2_000 {
+        world.pass_ms(100);
+        worker.admit(&FakeRequest::of("acme", "t", 1_000_000));
+    }
+    assert!(world.bytes() < 16_384 + 4_096, "{}", world.bytes());
+}

@@ -1,0 +1,188 @@
+//! Stored values: round trips, and any bytes at all.
+
+use crate::fake_host::{FakeRequest, Worker, World, one_tier};
+use proptest::prelude::*;
+use tiergate::limit::day::DayUse;
+use tiergate::limit::lease::{Holder, Leases, Liveness};
+use tiergate::limit::record::Record;
+use tiergate::limit::window::{Entry, Log};
+use tiergate::store::codec;
+use tiergate::store::page::{MAX_BYTES, Page, Update};
+use tiergate::store::slots::Slots;
+use tiergate::time::Mono;
+
+struct AllAlive;
+impl Liveness for AllAlive {
+    fn is_alive(&self, _: Holder) -> bool {
+        true
+    }
+}
+
+fn log() -> impl Strategy<Value = Log> {
+    let entry = (0..1_000_000_u64, any::<u64>(), any::<u64>());
+    let entries = prop::collection::vec(entry, 0..70);
+    (entries, any::<u64>()).prop_map(|(mut entries, first)| {
+        entries.sort_unstable();
+        let newest_first = if entries.is_empty() { 0 } else { first };
+        Log {
+            newest_first: Mono::from_millis(newest_first),
+            entries: entries
+                .into_iter()
+                .map(|(last, requests, tokens)| Entry {
+                    last: Mono::from_millis(last),
+                    requests,
+                    tokens,
+                })
+                .collect(),
+        }
+    })
+}
+
+fn record() -> impl Strategy<Value = Record> {
+    let day = prop_oneof![
+        Just(DayUse::None),
+        (any::<u32>(), any::<u64>())
+            .prop_map(|(number, tokens)| DayUse::Calendar { number, tokens }),
+        log().prop_map(DayUse::Rolling),
+    ];
+    let lease = (any::<u16>(), any::<u32>(), any::<u32>());
+    let leases = prop::collection::vec(lease, 0..20);
+    (log(), day, leases).prop_map(|(minute, day, leases)| Record {
+        minute,
+        day,
+        leases: Leases {
+            held: leases
+                .into_iter()
+                .map(|(slot, generation, n)| (Holder { slot, generation }, n))
+                .collect(),
+        },
+    })
+}
+
+fn written(records: &[([u8; 16], Record)]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for (key, record) in records {
+        let update = Update {
+            key: *key,
+            record,
+            now: Mono::from_millis(5),
+            void_at: Mono::from_millis(1_000),
+        };
+        bytes = Page::parse(&bytes).with(&update, &AllAlive).0;
+    }
+    bytes
+}
+
+proptest! {
+    #[test]
+    fn a_record_is_read_as_it_was_written(record in record()) {
+        let mut bytes = Vec::new();
+        codec::encode(&record, &mut bytes);
+        prop_assert_eq!(codec::decode(&bytes), Ok(record));
+    }
+
+    #[test]
+    fn any_bytes_are_a_record_or_damaged(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        if let Ok(record) = codec::decode(&bytes) {
+            let mut again = Vec::new();
+            codec::encode(&record, &mut again);
+            prop_assert_eq!(codec::decode(&again), Ok(record));
+        }
+    }
+
+    #[test]
+    fn a_page_gives_back_each_record(
+        records in prop::collection::btree_map(any::<[u8; 16]>(), record(), 1..6),
+    ) {
+        let records: Vec<_> = records.into_iter().collect();
+        let bytes = written(&records);
+        let mut page = Page::parse(&bytes);
+        for (key, record) in &records {
+            prop_assert_eq!(&page.find(key), record);
+        }
+        prop_assert!(!page.damaged);
+        prop_assert!(bytes.len() <= MAX_BYTES);
+    }
+
+    #[test]
+    fn any_bytes_are_a_page_or_empty(bytes in prop::collection::vec(any::<u8>(), 0..600), v1 in any::<bool>()) {
+        let mut bytes = bytes;
+        if v1 {
+            bytes.splice(0..0, [1, b'P']);
+        }
+        let mut page = Page::parse(&bytes);
+        let record = page.find(&[0; 16]);
+        prop_assert!(v1 || page.damaged || bytes.is_empty() || bytes.starts_with(&[1, b'P']));
+        let update = Update { key: [0; 16], record: &record, now: Mono::from_millis(9), void_at: Mono::from_millis(10) };
+        let (again, _) = page.with(&update, &AllAlive);
+        prop_assert!(!Page::parse(&again).damaged);
+    }
+
+    #[test]
+    fn a_cut_or_bent_page_never_panics(
+        records in prop::collection::btree_map(any::<[u8; 16]>(), record(), 1..4),
+        at in any::<prop::sample::Index>(),
+        with in any::<u8>(),
+    ) {
+        let records: Vec<_> = records.into_iter().collect();
+        let mut bytes = written(&records);
+        let at = at.index(bytes.len());
+        Page::parse(&bytes[..at]).find(&records[0].0);
+        bytes[at] = with;
+        for (key, _) in &records {
+            Page::parse(&bytes).find(key);
+        }
+    }
+
+    #[test]
+    fn any_bytes_are_a_slot_table_or_not(bytes in prop::collection::vec(any::<u8>(), 0..4_000)) {
+        let _ = Slots::decode(&bytes, Mono::from_millis(1));
+    }
+
+    #[test]
+    fn a_slot_table_is_read_as_it_was_written(secret in any::<[u8; 16]>(), pages in 1..1_000_u32) {
+        let table = Slots::new(secret, pages);
+        prop_assert_eq!(Slots::decode(&table.encode(), Mono::default()), Ok(table));
+    }
+}
+
+#[test]
+fn damaged_pages_read_as_empty_and_are_counted() {
+    let world = World::new();
+    let worker = Worker::new(&world, &one_tier(0, 1, 0, 0, ""));
+    let request = FakeRequest::of("acme", "t", 0);
+    worker.admit(&request);
+    worker.refuse(&request);
+    for key in world.keys().iter().filter(|k| k.contains("/p")) {
+        world.overwrite(key, b"\x09another layout");
+    }
+    worker.admit(&request);
+    worker.refuse(&request);
+    assert_eq!(worker.tick().get("damaged_values", ""), 1);
+}
+
+#[test]
+fn a_value_that_the_host_lost_is_made_again() {
+    let world = World::new();
+    let worker = Worker::new(&world, &one_tier(1, 0, 0, 0, ""));
+    worker.admit(&FakeRequest::of("acme", "t", 0));
+    for key in world.keys() {
+        world.forget(&key);
+    }
+    worker.tick();
+    worker.admit(&FakeRequest::of("acme", "t", 0));
+    worker.refuse(&FakeRequest::of("acme", "t", 0));
+    assert_eq!(worker.tick().get("lost_pages", ""), 1);
+}
+
+#[test]
+fn a_newer_layout_is_left_to_newer_code() {
+    let world = World::new();
+    let worker = Worker::new(&world, &one_tier(1, 0, 0, 0, ""));
+    world.overwrite("tiergate/vms", b"\x02newer");
+    worker.tick();
+    let host = crate::fake_host::FakeHost::new(&world);
+    use tiergate::host::SharedData;
+    let stored = host.get("tiergate/vms").unwrap().unwrap();
+    assert_eq!(stored.value, b"\x02newer");
+}

@@ -1,0 +1,177 @@
+//! Requests per window: never over, never needlessly under, honest waiting.
+
+use crate::fake_host::{FakeRequest, Worker, World, one_tier, retry_after_ms};
+use proptest::prelude::*;
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use tiergate::gate::Action;
+
+const WINDOW_US: u64 = 60_000_000;
+
+/// One request: how long after the one before, on which worker, and who comes in between.
+#[derive(Clone, Debug)]
+struct Step {
+    gap_us: u64,
+    worker: usize,
+    intruders: Vec<usize>,
+}
+
+fn steps(most_workers: usize) -> impl Strategy<Value = (usize, Vec<Step>)> {
+    (1..=most_workers).prop_flat_map(|workers| {
+        // Bursts, steady traffic, and pauses of up to a window.
+        let gap = prop_oneof![0..3_000_u64, 0..1_200_000_u64, 0..61_000_000_u64];
+        let step = (gap, 0..workers, prop::collection::vec(0..workers, 0..3));
+        let step = step.prop_map(|(gap_us, worker, intruders)| Step {
+            gap_us,
+            worker,
+            intruders,
+        });
+        (Just(workers), prop::collection::vec(step, 1..120))
+    })
+}
+
+/// True times at which requests were admitted.
+type Admitted = Rc<RefCell<Vec<u64>>>;
+
+fn send(worker: &Worker, admitted: &Admitted) {
+    let verdict = worker.judge(&FakeRequest::of("acme", "t", 0));
+    if matches!(verdict.action, Action::Pass(_)) {
+        admitted.borrow_mut().push(worker.host.last_read_us.get());
+    }
+}
+
+/// Runs a trace; each request of a worker may be overtaken by those of others before its write.
+fn run(rpm: u64, workers: usize, steps: &[Step]) -> (Arc<World>, Vec<Rc<Worker>>, Vec<u64>) {
+    let world = World::new();
+    let json = one_tier(0, rpm, 0, 0, "");
+    let workers: Vec<_> = (0..workers)
+        .map(|_| Rc::new(Worker::new(&world, &json)))
+        .collect();
+    let admitted = Admitted::default();
+    for step in steps {
+        world.pass_us(step.gap_us);
+        for &other in step.intruders.iter().filter(|other| **other != step.worker) {
+            let (other, admitted) = (Rc::clone(&workers[other]), Rc::clone(&admitted));
+            let world = Arc::clone(&world);
+            let intrude = move || {
+                world.pass_us(700);
+                send(&other, &admitted);
+            };
+            workers[step.worker]
+                .host
+                .before_set
+                .borrow_mut()
+                .push(Box::new(intrude));
+        }
+        send(&workers[step.worker], &admitted);
+        workers[step.worker].host.before_set.borrow_mut().clear();
+    }
+    let mut times = admitted.take();
+    times.sort_unstable();
+    (world, workers, times)
+}
+
+/// The most events in any closed window.
+fn fullest(times: &[u64], window_us: u64) -> usize {
+    let from = |start: &u64| {
+        times
+            .iter()
+            .filter(|t| (*start..=start + window_us).contains(t))
+            .count()
+    };
+    times.iter().map(from).max().unwrap_or(0)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn never_more_than_the_limit_in_any_window(rpm in 1..40_u64, (workers, trace) in steps(8)) {
+        let (_, _, times) = run(rpm, workers, &trace);
+        prop_assert!(fullest(&times, WINDOW_US) as u64 <= rpm);
+    }
+
+    #[test]
+    fn admitted_exactly_when_told(rpm in 1..10_u64, (workers, trace) in steps(3)) {
+        let (world, workers, _) = run(rpm, workers, &trace);
+        let request = FakeRequest::of("acme", "t", 0);
+        let verdict = loop {
+            match workers[0].judge(&request).action {
+                Action::Pass(_) => {}
+                Action::Reply(reply) => break reply,
+            }
+        };
+        let wait = retry_after_ms(&verdict);
+        prop_assert!(wait >= 1);
+        world.pass_ms(wait - 1);
+        prop_assert!(matches!(workers[0].judge(&request).action, Action::Reply(_)), "too early");
+        world.pass_ms(1);
+        prop_assert!(matches!(workers[0].judge(&request).action, Action::Pass(_)), "as told");
+    }
+
+    #[test]
+    fn capacity_is_back_within_a_sixtieth_of_a_window(rpm in 1..20_u64, (workers, trace) in steps(4)) {
+        let (world, workers, times) = run(rpm, workers, &trace);
+        let now = world.now_us();
+        let held = WINDOW_US + WINDOW_US / 60;
+        let recent = times.iter().filter(|t| *t + held > now).count() as u64;
+        if recent < rpm {
+            workers[0].admit(&FakeRequest::of("acme", "t", 0));
+        }
+    }
+
+    #[test]
+    fn accounts_do_not_share_a_limit(ids in prop::collection::hash_set("[a-z]{1,8}", 2..60)) {
+        let world = World::new();
+        let worker = Worker::new(&world, &one_tier(0, 1, 0, 0, ""));
+        for id in &ids {
+            worker.admit(&FakeRequest::of(id, "t", 0));
+        }
+        for id in &ids {
+            worker.refuse(&FakeRequest::of(id, "t", 0));
+        }
+    }
+}
+
+/// Real threads, no plan: 8 workers race for one account.
+#[test]
+fn eight_racing_threads_admit_exactly_the_limit() {
+    let world = World::new();
+    let json = one_tier(0, 500, 0, 0, "");
+    Worker::new(&world, &json);
+    let admitted: usize = std::thread::scope(|scope| {
+        let race = || {
+            let worker = Worker::new(&world, &json);
+            let request = FakeRequest::of("acme", "t", 0);
+            let verdicts = (0..200).map(|_| worker.judge(&request).action);
+            verdicts
+                .filter(|action| matches!(action, Action::Pass(_)))
+                .count()
+        };
+        let threads: Vec<_> = (0..8).map(|_| scope.spawn(race)).collect();
+        threads.into_iter().map(|t| t.join().unwrap()).sum()
+    });
+    assert_eq!(admitted, 500);
+}
+
+#[test]
+fn a_refusal_reads_once_and_writes_nothing() {
+    let world = World::new();
+    let worker = Worker::new(&world, &one_tier(0, 1, 0, 0, ""));
+    let request = FakeRequest::of("acme", "t", 0);
+    worker.admit(&request);
+    worker.host.calls.set(0);
+    worker.refuse(&request);
+    assert_eq!(worker.host.calls.get(), 1);
+}
+
+#[test]
+fn an_admission_reads_once_and_writes_once() {
+    let world = World::new();
+    let worker = Worker::new(&world, "{}");
+    worker.admit(&FakeRequest::of("acme", "tier5", 0));
+    worker.host.calls.set(0);
+    worker.admit(&FakeRequest::of("acme", "tier5", 0));
+    assert_eq!(worker.host.calls.get(), 2, "admit");
+}

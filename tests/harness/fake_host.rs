@@ -1,0 +1,308 @@
+//! A host for the core that models the real one: one map for all workers, compare-and-set numbers
+//! out of one counter, a compare-and-set on a missing key that just inserts, data that outlives
+//! workers. It can misbehave on purpose: others may come in between, and calls may fail.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, HashMap};
+use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use tiergate::config;
+use tiergate::gate::{Action, Gate, Pass, Verdict};
+use tiergate::host::{Clock, Header, HostError, MetricSink, Request, SetError, SharedData, Stored};
+use tiergate::reply::Reply;
+use tiergate::time::{Mono, Wall};
+
+/// Shared data, and the one counter that its compare-and-set numbers come from.
+type Data = (HashMap<String, (Vec<u8>, u32)>, u32);
+
+/// What all workers share: the process.
+#[derive(Default)]
+pub struct World {
+    data: Mutex<Data>,
+    /// True time in microseconds; clocks read it in whole milliseconds.
+    mono_us: AtomicU64,
+    wall_us: AtomicU64,
+}
+
+impl World {
+    /// A world at a time of day that is nothing special.
+    pub fn new() -> Arc<Self> {
+        let world = Self::default();
+        world.mono_us.store(7_200_000_123_456, Ordering::Relaxed);
+        world
+            .wall_us
+            .store(1_790_000_000_123_456, Ordering::Relaxed);
+        Arc::new(world)
+    }
+
+    pub fn now_us(&self) -> u64 {
+        self.mono_us.load(Ordering::Relaxed)
+    }
+
+    pub fn wall_us(&self) -> u64 {
+        self.wall_us.load(Ordering::Relaxed)
+    }
+
+    pub fn pass_us(&self, us: u64) {
+        self.mono_us.fetch_add(us, Ordering::Relaxed);
+        self.wall_us.fetch_add(us, Ordering::Relaxed);
+    }
+
+    pub fn pass_ms(&self, ms: u64) {
+        self.pass_us(ms * 1000);
+    }
+
+    /// The wall clock is set back; the monotonic clock, by its nature, is not.
+    pub fn set_wall_back_ms(&self, ms: u64) {
+        self.wall_us.fetch_sub(ms * 1000, Ordering::Relaxed);
+    }
+
+    /// What no real host does, but what the rule must bear.
+    pub fn set_mono_back_ms(&self, ms: u64) {
+        self.mono_us.fetch_sub(ms * 1000, Ordering::Relaxed);
+    }
+
+    pub fn keys(&self) -> Vec<String> {
+        self.data.lock().unwrap().0.keys().cloned().collect()
+    }
+
+    /// Bytes of all values.
+    pub fn bytes(&self) -> usize {
+        let data = self.data.lock().unwrap();
+        data.0.values().map(|(value, _)| value.len()).sum()
+    }
+
+    /// Writes over a value, as other code or a damaged process would.
+    pub fn overwrite(&self, key: &str, value: &[u8]) {
+        let mut data = self.data.lock().unwrap();
+        data.1 += 1;
+        let cas = data.1;
+        data.0.insert(key.to_owned(), (value.to_vec(), cas));
+    }
+
+    pub fn forget(&self, key: &str) {
+        self.data.lock().unwrap().0.remove(key);
+    }
+}
+
+type Intruder = Box<dyn FnOnce()>;
+
+/// One worker's view of the world.
+pub struct FakeHost {
+    pub world: Arc<World>,
+    /// The true time at which the monotonic clock was last read, in microseconds.
+    pub last_read_us: Cell<u64>,
+    /// Run one by one, each before a write of this worker.
+    pub before_set: RefCell<Vec<Intruder>>,
+    /// How many of the next calls fail.
+    pub failing: Cell<u32>,
+    pub calls: Cell<u32>,
+}
+
+impl FakeHost {
+    pub fn new(world: &Arc<World>) -> Self {
+        Self {
+            world: Arc::clone(world),
+            last_read_us: Cell::new(0),
+            before_set: RefCell::default(),
+            failing: Cell::new(0),
+            calls: Cell::new(0),
+        }
+    }
+
+    fn call(&self) -> Result<(), HostError> {
+        self.calls.set(self.calls.get() + 1);
+        match self.failing.get() {
+            0 => Ok(()),
+            n => {
+                self.failing.set(n - 1);
+                Err(HostError(10))
+            }
+        }
+    }
+}
+
+impl SharedData for FakeHost {
+    fn get(&self, key: &str) -> Result<Option<Stored>, HostError> {
+        self.call()?;
+        let data = self.world.data.lock().unwrap();
+        Ok(data.0.get(key).map(|(value, cas)| Stored {
+            value: value.clone(),
+            cas: NonZeroU32::new(*cas).unwrap(),
+        }))
+    }
+
+    fn set(&self, key: &str, value: &[u8], cas: Option<NonZeroU32>) -> Result<(), SetError> {
+        self.call()?;
+        let intruder = self.before_set.borrow_mut().pop();
+        if let Some(intruder) = intruder {
+            intruder();
+        }
+        let mut data = self.world.data.lock().unwrap();
+        if let (Some(cas), Some((_, held))) = (cas, data.0.get(key))
+            && cas.get() != *held
+        {
+            return Err(SetError::Conflict);
+        }
+        data.1 += 1;
+        let next = data.1;
+        data.0.insert(key.to_owned(), (value.to_vec(), next));
+        Ok(())
+    }
+}
+
+impl Clock for FakeHost {
+    fn mono(&self) -> Mono {
+        let us = self.world.now_us();
+        self.last_read_us.set(us);
+        Mono::from_millis(us / 1000)
+    }
+
+    fn wall(&self) -> Wall {
+        Wall::from_millis(self.world.wall_us() / 1000)
+    }
+}
+
+/// A request as its headers.
+#[derive(Default)]
+pub struct FakeRequest {
+    pub headers: Vec<(String, Vec<u8>)>,
+    pub properties: Vec<(Vec<String>, Vec<u8>)>,
+}
+
+impl FakeRequest {
+    pub fn with(headers: &[(&str, &str)]) -> Self {
+        let line = |(name, value): &(&str, &str)| ((*name).to_owned(), value.as_bytes().to_vec());
+        Self {
+            headers: headers.iter().map(line).collect(),
+            properties: Vec::new(),
+        }
+    }
+
+    /// A request of that account in that tier, whose body reserves so many tokens more.
+    pub fn of(account: &str, tier: &str, prompt_tokens: u64) -> Self {
+        let length = (prompt_tokens * 4).to_string();
+        Self::with(&[
+            ("x-account-id", account),
+            ("x-account-tier", tier),
+            ("content-length", &length),
+        ])
+    }
+}
+
+impl Request for FakeRequest {
+    fn header(&self, name: &str) -> Header<'_> {
+        let mut found = self.headers.iter().filter(|(n, _)| n == name);
+        match (found.next(), found.next()) {
+            (None, _) => Header::Absent,
+            (Some((_, value)), None) => Header::Once(value),
+            _ => Header::Repeated,
+        }
+    }
+
+    fn property(&self, path: &[String]) -> Option<Vec<u8>> {
+        let found = self.properties.iter().find(|(p, _)| p == path);
+        found.map(|(_, value)| value.clone())
+    }
+}
+
+/// Metrics by name.
+#[derive(Default)]
+pub struct Metrics(pub BTreeMap<String, i64>);
+
+impl MetricSink for Metrics {
+    fn count(&mut self, name: &str, delta: u64) {
+        *self.0.entry(name.to_owned()).or_default() += i64::try_from(delta).unwrap();
+    }
+
+    fn gauge(&mut self, name: &str, delta: i64) {
+        *self.0.entry(name.to_owned()).or_default() += delta;
+    }
+}
+
+impl Metrics {
+    /// The value of the one metric whose name begins and ends so, or 0.
+    pub fn get(&self, family: &str, end: &str) -> i64 {
+        let start = format!("tiergate_{family}.");
+        let found = self
+            .0
+            .iter()
+            .filter(|(n, _)| n.starts_with(&start) && n.ends_with(end));
+        found.map(|(_, value)| value).sum()
+    }
+}
+
+/// One worker: its host and its gate.
+pub struct Worker {
+    pub host: FakeHost,
+    pub gate: RefCell<Gate>,
+}
+
+impl Worker {
+    pub fn new(world: &Arc<World>, json: &str) -> Self {
+        let host = FakeHost::new(world);
+        let config = config::parse(json.as_bytes()).unwrap();
+        let gate = Gate::open(&host, config, || [7; 16]).unwrap();
+        Self {
+            host,
+            gate: RefCell::new(gate),
+        }
+    }
+
+    pub fn judge(&self, request: &FakeRequest) -> Verdict {
+        self.gate.borrow_mut().judge(&self.host, request)
+    }
+
+    /// What a request that must be let through carries.
+    pub fn admit(&self, request: &FakeRequest) -> Pass {
+        let verdict = self.judge(request);
+        match verdict.action {
+            Action::Pass(pass) => pass,
+            Action::Reply(reply) => panic!("refused: {}", reply.message),
+        }
+    }
+
+    /// The reply to a request that must be refused.
+    pub fn refuse(&self, request: &FakeRequest) -> Reply {
+        let verdict = self.judge(request);
+        match verdict.action {
+            Action::Reply(reply) => reply,
+            Action::Pass(_) => panic!("let through: {}", verdict.log),
+        }
+    }
+
+    pub fn tick(&self) -> Metrics {
+        let mut metrics = Metrics::default();
+        self.gate.borrow_mut().tick(&self.host, &mut metrics);
+        metrics
+    }
+}
+
+/// A header of a reply.
+pub fn line<'a>(reply: &'a Reply, name: &str) -> Option<&'a str> {
+    let found = reply.headers.iter().find(|(n, _)| *n == name);
+    found.map(|(_, value)| value.as_str())
+}
+
+/// `retry-after-ms` of a reply.
+pub fn retry_after_ms(reply: &Reply) -> u64 {
+    line(reply, "retry-after-ms").unwrap().parse().unwrap()
+}
+
+/// A config with one tier, named "t", of these limits (0: unlimited) and these other fields.
+pub fn one_tier(concurrency: u64, rpm: u64, tpm: u64, tpd: u64, rest: &str) -> String {
+    let limit = |n: u64| match n {
+        0 => "\"unlimited\"".to_owned(),
+        n => n.to_string(),
+    };
+    format!(
+        r#"{{"capacity": {{"accounts": 64}},
+            "tiers": [{{"name": "t", "recharge": 1, "limits": {{"concurrency": {}, "rpm": {},
+            "tpm": {}, "tpd": {}}}}}] {rest}}}"#,
+        limit(concurrency),
+        limit(rpm),
+        limit(tpm),
+        limit(tpd)
+    )
+}
