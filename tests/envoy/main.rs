@@ -1,2 +1,20 @@
-#![allow(missing_docs)]
-fn main() {}
+//! What operators and clients see, on a real Envoy with two workers.
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
+
+#[path = "../harness/bootstrap.rs"]
+mod bootstrap;
+#[path = "../harness/client.rs"]
+mod client;
+#[path = "../harness/stack.rs"]
+mod stack;
+
+mod first_steps;
+mod race;
+mod tiers;

@@ -1,0 +1,39 @@
+//! What a newcomer sees, with every default.
+
+use crate::client::{Call, count};
+use crate::stack::Stack;
+use std::time::Duration;
+
+#[test]
+fn tier0_sends_four_requests_and_the_fourth_is_told_when_to_come_back() {
+    let stack = Stack::start(r#"{"windows": {"minute": "2s"}}"#);
+    let replies: Vec<_> = (0..4)
+        .map(|_| stack.send(Call::of("acme", "tier0")))
+        .collect();
+    let statuses: Vec<_> = replies.iter().map(|r| r.status).collect();
+    assert_eq!(statuses, [200, 200, 200, 429]);
+    let refused = &replies[3];
+    assert_eq!(refused.code(), "rpm");
+    let wait = refused.retry_after_ms();
+    assert!((1..=2_001).contains(&wait), "{wait}");
+    let seconds: u64 = refused.header("retry-after").unwrap().parse().unwrap();
+    assert_eq!(seconds, wait.div_ceil(1000));
+    std::thread::sleep(Duration::from_millis(wait));
+    assert_eq!(stack.send(Call::of("acme", "tier0")).status, 200);
+}
+
+#[test]
+fn of_two_at_once_tier0_has_one_refused() {
+    let stack = Stack::start("");
+    let call = || Call::of("acme", "tier0").header("x-demo-latency-ms", "300");
+    let replies = stack.send_all([call(), call()]);
+    assert_eq!((count(&replies, 200), count(&replies, 429)), (1, 1));
+    let refused = replies.iter().find(|r| r.status == 429).unwrap();
+    assert_eq!(refused.code(), "concurrency");
+    assert_eq!(refused.header("retry-after"), Some("1"));
+    assert_eq!(
+        stack.send(Call::of("acme", "tier0")).status,
+        200,
+        "the lease is back"
+    );
+}

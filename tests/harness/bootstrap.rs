@@ -1,0 +1,136 @@
+//! The Envoy config of a test, as JSON: a listener from a file, so that a test can change it
+//! while traffic runs, and one upstream.
+
+use serde_json::{Value, json};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+const TYPES: &str = "type.googleapis.com/envoy";
+
+/// What a test wants of the stack in front of the demo upstream.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// The plugin config of tiergate, as it is written.
+    pub config: String,
+    pub workers: usize,
+    /// HTTP filters before tiergate.
+    pub before: Vec<Value>,
+    /// HTTP filters between tiergate and the router.
+    pub after: Vec<Value>,
+    /// The action of the only route.
+    pub route: Value,
+}
+
+impl Setup {
+    pub fn new(config: &str) -> Self {
+        Self {
+            config: config.to_owned(),
+            workers: 2,
+            before: Vec::new(),
+            after: Vec::new(),
+            route: json!({"cluster": "llm", "timeout": "60s"}),
+        }
+    }
+}
+
+/// A module of this repository in `dist/`.
+pub fn module(name: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("dist")
+        .join(name);
+    assert!(
+        path.exists(),
+        "{} is missing: run `make modules`",
+        path.display()
+    );
+    path
+}
+
+/// A wasm filter that runs a module of `dist/`, sharing data with every other of these.
+pub fn wasm_filter(name: &str, file: &str, config: &str) -> Value {
+    json!({
+        "name": name,
+        "typed_config": {
+            "@type": format!("{TYPES}.extensions.filters.http.wasm.v3.Wasm"),
+            "config": {
+                "name": name,
+                "root_id": name,
+                "failure_policy": "FAIL_RELOAD",
+                "vm_config": {
+                    "vm_id": "tiergate",
+                    "runtime": "envoy.wasm.runtime.v8",
+                    "code": {"local": {"filename": module(file)}}
+                },
+                "configuration": {
+                    "@type": "type.googleapis.com/google.protobuf.StringValue",
+                    "value": config
+                }
+            }
+        }
+    })
+}
+
+/// The static part: admin, upstream, and where the listener is read from.
+pub fn bootstrap(listeners: &Path, upstream: SocketAddr) -> Value {
+    json!({
+        "node": {"id": "test", "cluster": "test"},
+        "admin": {"address": address("127.0.0.1", 0)},
+        "dynamic_resources": {"lds_config": {
+            "resource_api_version": "V3",
+            "path_config_source": {"path": listeners}
+        }},
+        "static_resources": {"clusters": [{
+            "name": "llm",
+            "type": "STATIC",
+            "connect_timeout": "1s",
+            "circuit_breakers": {"thresholds": [{
+                "max_connections": 10000, "max_pending_requests": 10000, "max_requests": 10000
+            }]},
+            "load_assignment": {"cluster_name": "llm", "endpoints": [{"lb_endpoints": [
+                {"endpoint": {"address": address("127.0.0.1", upstream.port())}}
+            ]}]}
+        }]}
+    })
+}
+
+/// The dynamic part: the listener with its filters.
+pub fn listeners(setup: &Setup, access_log: &Path) -> Value {
+    let mut filters = setup.before.clone();
+    filters.push(wasm_filter("tiergate", "tiergate.wasm", &setup.config));
+    filters.extend(setup.after.iter().cloned());
+    filters.push(json!({
+        "name": "envoy.filters.http.router",
+        "typed_config": {"@type": format!("{TYPES}.extensions.filters.http.router.v3.Router")}
+    }));
+    let manager = json!({
+        "@type": format!("{TYPES}.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"),
+        "stat_prefix": "proxy",
+        "access_log": [{
+            "name": "envoy.access_loggers.file",
+            "typed_config": {
+                "@type": format!("{TYPES}.extensions.access_loggers.file.v3.FileAccessLog"),
+                "path": access_log,
+                "log_format": {"text_format_source": {"inline_string":
+                    "%RESPONSE_CODE% %RESPONSE_CODE_DETAILS% %FILTER_STATE(wasm.tiergate:PLAIN)%\n"}}
+            }
+        }],
+        "route_config": {"virtual_hosts": [{
+            "name": "llm", "domains": ["*"],
+            "routes": [{"match": {"prefix": "/"}, "route": setup.route}]
+        }]},
+        "http_filters": filters
+    });
+    json!({"resources": [{
+        "@type": format!("{TYPES}.config.listener.v3.Listener"),
+        "name": "proxy",
+        "address": address("127.0.0.1", 0),
+        "filter_chains": [{"filters": [{
+            "name": "envoy.filters.network.http_connection_manager",
+            "typed_config": manager
+        }]}]
+    }]})
+}
+
+fn address(ip: &str, port: u16) -> Value {
+    json!({"socket_address": {"address": ip, "port_value": port}})
+}

@@ -1,0 +1,323 @@
+//! A real Envoy with the filter in front of the demo upstream, on free ports, for one test.
+//!
+//! Its log is printed when the test fails. Everything stops with the [`Stack`].
+
+use crate::bootstrap::{self, Setup};
+use crate::client::{self, Call, Reply};
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+use tokio::runtime::Runtime;
+use tokio::task::JoinHandle;
+
+/// How long anything may take that should take no time.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Envoy, upstream and client of one test.
+pub struct Stack {
+    pub proxy: SocketAddr,
+    pub admin: SocketAddr,
+    pub upstream: SocketAddr,
+    pub runtime: Runtime,
+    dir: PathBuf,
+    envoy: Child,
+    upstream_process: Child,
+}
+
+/// A request on its way.
+pub struct Pending(JoinHandle<Result<Reply, String>>);
+
+impl Stack {
+    /// A stack with that plugin config and two workers.
+    pub fn start(config: &str) -> Self {
+        Self::with(&Setup::new(config))
+    }
+
+    pub fn with(setup: &Setup) -> Self {
+        let dir = fresh_dir();
+        let (upstream_process, upstream) = start_upstream(&dir);
+        write(
+            &dir.join("listeners.json"),
+            &bootstrap::listeners(setup, &dir.join("access.log")),
+        );
+        let bootstrap = bootstrap::bootstrap(&dir.join("listeners.json"), upstream);
+        write(&dir.join("envoy.json"), &bootstrap);
+        let envoy = start_envoy(&dir, &dir.join("envoy.json"), setup.workers);
+        Self::when_ready(dir, envoy, (upstream_process, upstream))
+    }
+
+    /// A stack of a bootstrap file as operators have it, with its ports made free ones.
+    pub fn of_file(file: &str) -> Self {
+        let dir = fresh_dir();
+        let (upstream_process, upstream) = start_upstream(&dir);
+        let mut text = fs::read_to_string(root().join(file)).unwrap();
+        for (port, free) in [("10000", 0), ("9901", 0), ("10010", upstream.port())] {
+            text = text.replace(
+                &format!("port_value: {port}"),
+                &format!("port_value: {free}"),
+            );
+        }
+        fs::write(dir.join("envoy.yaml"), text).unwrap();
+        let envoy = start_envoy(&dir, &dir.join("envoy.yaml"), 2);
+        Self::when_ready(dir, envoy, (upstream_process, upstream))
+    }
+
+    fn when_ready(dir: PathBuf, envoy: Child, upstream: (Child, SocketAddr)) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let unknown = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut stack = Self {
+            proxy: unknown,
+            admin: unknown,
+            upstream: upstream.1,
+            runtime,
+            dir,
+            envoy,
+            upstream_process: upstream.0,
+        };
+        stack.admin = stack.wait_for("the admin port", |stack| {
+            fs::read_to_string(stack.dir.join("admin"))
+                .ok()?
+                .parse()
+                .ok()
+        });
+        stack.proxy = stack.wait_for("the listener", |stack| {
+            let listeners = stack.admin_get("/listeners?format=json")?.json();
+            let port = &listeners["listener_statuses"][0]["local_address"]["socket_address"];
+            let port = port["port_value"].as_u64()?;
+            Some(SocketAddr::from((
+                [127, 0, 0, 1],
+                u16::try_from(port).ok()?,
+            )))
+        });
+        stack.wait_for("Envoy", |stack| {
+            stack.admin_get("/ready").filter(|r| r.status == 200)
+        });
+        stack
+    }
+
+    fn wait_for<T>(&mut self, what: &str, mut look: impl FnMut(&Self) -> Option<T>) -> T {
+        let start = Instant::now();
+        loop {
+            if let Some(found) = look(self) {
+                return found;
+            }
+            if let Some(status) = self.envoy.try_wait().unwrap() {
+                panic!("Envoy ended with {status}");
+            }
+            assert!(start.elapsed() < PATIENCE, "waited too long for {what}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    fn admin_get(&self, path: &str) -> Option<Reply> {
+        let reply = Call::new().get(path).send(self.admin);
+        self.runtime.block_on(reply).ok()
+    }
+
+    /// Sends a request and reads the whole reply.
+    pub fn send(&self, call: Call) -> Reply {
+        self.runtime.block_on(call.send(self.proxy)).unwrap()
+    }
+
+    /// Sends a request that may end without a whole reply.
+    pub fn try_send(&self, call: Call) -> Result<Reply, String> {
+        self.runtime.block_on(call.send(self.proxy))
+    }
+
+    /// Sends requests at the same time; replies in the order of the requests.
+    pub fn send_all(&self, calls: impl IntoIterator<Item = Call>) -> Vec<Reply> {
+        let pending: Vec<_> = calls.into_iter().map(|call| self.begin(call)).collect();
+        pending.into_iter().map(|p| self.end(p)).collect()
+    }
+
+    /// Sends requests from so many clients that keep their connections; replies in no order.
+    pub fn flood(&self, clients: usize, calls: Vec<Call>) -> Vec<Reply> {
+        let flood = client::flood(self.proxy, clients, calls);
+        self.runtime.block_on(flood)
+    }
+
+    /// Sends a request and does not wait for it.
+    pub fn begin(&self, call: Call) -> Pending {
+        Pending(self.runtime.spawn(call.send(self.proxy)))
+    }
+
+    /// Waits for the reply.
+    pub fn end(&self, pending: Pending) -> Reply {
+        self.runtime.block_on(pending.0).unwrap().unwrap()
+    }
+
+    /// Hangs up on the reply.
+    pub fn hang_up(&self, pending: Pending) {
+        pending.0.abort();
+        let _ = self.runtime.block_on(pending.0);
+    }
+
+    /// The request headers that the upstream saw last.
+    pub fn seen(&self) -> serde_json::Value {
+        let reply = Call::new().get("/seen").send(self.upstream);
+        self.runtime.block_on(reply).unwrap().json()
+    }
+
+    /// The sum of all stats whose name has all of these parts.
+    pub fn stat(&self, parts: &[&str]) -> u64 {
+        let stats = self.admin_get("/stats?format=json").unwrap().json();
+        let stats = stats["stats"].as_array().unwrap();
+        let of_name = |stat: &&serde_json::Value| {
+            let name = stat["name"].as_str().unwrap_or_default();
+            parts.iter().all(|part| name.contains(part))
+        };
+        stats
+            .iter()
+            .filter(of_name)
+            .filter_map(|s| s["value"].as_u64())
+            .sum()
+    }
+
+    /// What Prometheus scrapes.
+    pub fn prometheus(&self) -> String {
+        String::from_utf8(self.admin_get("/stats/prometheus").unwrap().body).unwrap()
+    }
+
+    /// Puts another plugin config in force, or tries to; `accepted` tells which is expected.
+    pub fn reconfigure(&self, setup: &Setup, accepted: bool) {
+        let counted = if accepted {
+            "listener_manager.lds.update_success"
+        } else {
+            "listener_manager.lds.update_rejected"
+        };
+        let before = self.stat(&[counted]);
+        let listeners = bootstrap::listeners(setup, &self.dir.join("access.log"));
+        write(&self.dir.join("next.json"), &listeners);
+        fs::rename(self.dir.join("next.json"), self.dir.join("listeners.json")).unwrap();
+        eventually(counted, || self.stat(&[counted]) > before);
+    }
+
+    pub fn envoy_log(&self) -> String {
+        fs::read_to_string(self.dir.join("envoy.log")).unwrap_or_default()
+    }
+
+    pub fn access_log(&self) -> String {
+        fs::read_to_string(self.dir.join("access.log")).unwrap_or_default()
+    }
+
+    /// The resident memory of Envoy, in bytes.
+    pub fn resident_bytes(&self) -> u64 {
+        let statm = fs::read_to_string(format!("/proc/{}/statm", self.envoy.id())).unwrap();
+        let pages: u64 = statm.split(' ').nth(1).unwrap().parse().unwrap();
+        pages * 4096
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        for child in [&mut self.envoy, &mut self.upstream_process] {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        if std::thread::panicking() {
+            let log = self.envoy_log();
+            let lines: Vec<_> = log.lines().collect();
+            let tail = lines
+                .get(lines.len().saturating_sub(40)..)
+                .unwrap_or_default();
+            eprintln!("--- the end of Envoy's log:\n{}", tail.join("\n"));
+        }
+        let _ = fs::remove_dir_all(&self.dir);
+    }
+}
+
+/// Waits until it is so: for what follows within a tick or two.
+pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !is_so() {
+        assert!(start.elapsed() < PATIENCE, "waited too long: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn fresh_dir() -> PathBuf {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let dir =
+        Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{}-{count}", std::process::id()));
+    fs::create_dir_all(&dir).unwrap();
+    dir
+}
+
+fn write(path: &Path, json: &serde_json::Value) {
+    fs::write(path, serde_json::to_vec_pretty(json).unwrap()).unwrap();
+}
+
+/// Starts a child that ends with the test, even when the test is killed.
+fn spawn(command: &mut Command) -> Child {
+    #[cfg(target_os = "linux")]
+    {
+        use std::os::unix::process::CommandExt as _;
+        // SAFETY: prctl is async-signal-safe and touches no memory.
+        unsafe {
+            command.pre_exec(|| {
+                libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+                Ok(())
+            });
+        }
+    }
+    command
+        .spawn()
+        .unwrap_or_else(|e| panic!("{command:?}: {e}"))
+}
+
+fn start_upstream(dir: &Path) -> (Child, SocketAddr) {
+    let deps = std::env::current_exe().unwrap();
+    let debug = deps.parent().and_then(Path::parent).unwrap();
+    let output = fs::File::create(dir.join("upstream.log")).unwrap();
+    let child = spawn(
+        Command::new(debug.join("examples/demo-upstream"))
+            .arg("0")
+            .stdout(output.try_clone().unwrap())
+            .stderr(output),
+    );
+    let mut address = None;
+    eventually("the upstream", || {
+        let text = fs::read_to_string(dir.join("upstream.log")).unwrap();
+        address = text.trim().rsplit(' ').next().and_then(|a| a.parse().ok());
+        address.is_some()
+    });
+    (child, address.unwrap())
+}
+
+fn start_envoy(dir: &Path, config: &Path, workers: usize) -> Child {
+    let envoy = std::env::var_os("TIERGATE_ENVOY");
+    let envoy = envoy.map_or_else(|| root().join(".tools/bin/envoy"), PathBuf::from);
+    assert!(
+        envoy.exists(),
+        "{} is missing: run `make envoy`",
+        envoy.display()
+    );
+    spawn(
+        Command::new(envoy)
+            .arg("--config-path")
+            .arg(config)
+            .args(["--concurrency", &workers.to_string()])
+            .args(["--use-dynamic-base-id", "--log-level", "info"])
+            .args(["--file-flush-interval-msec", "50"])
+            .arg("--admin-address-path")
+            .arg(dir.join("admin"))
+            .arg("--log-path")
+            .arg(dir.join("envoy.log"))
+            // The example configs name dist/ relative to the repository.
+            .current_dir(root())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null()),
+    )
+}
