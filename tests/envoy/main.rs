@@ -15,6 +15,11 @@ mod client;
 #[path = "../harness/stack.rs"]
 mod stack;
 
+mod bad_input;
 mod first_steps;
+mod operators;
 mod race;
+mod replies;
+mod sources;
 mod tiers;
+mod tokens;

@@ -1,0 +1,118 @@
+//! What operators see and do: metrics, access log, example configs, reloads, capacity.
+
+use crate::bootstrap::Setup;
+use crate::client::{Call, count};
+use crate::stack::{Stack, eventually};
+
+#[test]
+fn the_demo_config_starts_and_its_metrics_have_labels() {
+    let stack = Stack::of_file("envoy/envoy.yaml");
+    for _ in 0..4 {
+        stack.send(Call::of("acme", "tier0"));
+    }
+    stack.send(Call::new());
+    let wanted = [
+        r#"tiergate_requests{namespace="tiergate",tier="tier0",outcome="admitted"} 3"#,
+        r#"tiergate_requests{namespace="tiergate",tier="tier0",outcome="limited"} 1"#,
+        r#"tiergate_requests{namespace="tiergate",tier="none",outcome="refused"} 1"#,
+        r#"tiergate_limited{namespace="tiergate",tier="tier0",limit="rpm"} 1"#,
+        r#"tiergate_tokens{namespace="tiergate",tier="tier0",kind="reserved"} 3117"#,
+        r#"tiergate_tokens{namespace="tiergate",tier="tier0",kind="used"} 93"#,
+        r#"tiergate_in_flight{namespace="tiergate",tier="tier0"} 0"#,
+    ];
+    for line in wanted {
+        eventually(line, || stack.prometheus().contains(line));
+    }
+}
+
+#[test]
+fn the_minimal_config_starts() {
+    let stack = Stack::of_file("envoy/minimal.yaml");
+    assert_eq!(stack.send(Call::of("acme", "tier1")).status, 200);
+    assert_eq!(stack.send(Call::new()).status, 401);
+}
+
+#[test]
+fn the_access_log_says_what_became_of_each_request() {
+    let stack = Stack::start("{}");
+    for _ in 0..4 {
+        stack.send(Call::of("acme", "tier0"));
+    }
+    stack.send(Call::new());
+    for line in [
+        "200 via_upstream tier=tier0 outcome=admitted\n",
+        "429 tiergate_rpm tier=tier0 outcome=limited limit=rpm\n",
+        "401 tiergate_account_missing tier=none outcome=refused code=account_missing\n",
+    ] {
+        eventually(line, || stack.access_log().contains(line));
+    }
+    assert!(!stack.access_log().contains("acme"));
+}
+
+fn rpm(limit: u64) -> String {
+    format!(
+        r#"{{"tiers": [{{"name": "t", "recharge": 1, "limits": {{"concurrency": "unlimited",
+            "rpm": {limit}, "tpm": "unlimited", "tpd": "unlimited"}}}}]}}"#
+    )
+}
+
+#[test]
+fn a_reload_under_load_keeps_the_counters() {
+    let stack = Stack::start(&rpm(300));
+    let flood = || {
+        let stack = &stack;
+        move || stack.flood(20, vec![Call::of("acme", "t"); 2_000])
+    };
+    let replies = std::thread::scope(|scope| {
+        let flood = scope.spawn(flood());
+        stack.reconfigure(&Setup::new(&rpm(400)), true);
+        stack.reconfigure(&Setup::new(&rpm(500)), true);
+        flood.join().unwrap()
+    });
+    assert_eq!(
+        count(&replies, 200) + count(&replies, 429),
+        2_000,
+        "nobody was dropped"
+    );
+    let more = stack.flood(20, vec![Call::of("acme", "t"); 600]);
+    assert_eq!(
+        count(&replies, 200) + count(&more, 200),
+        500,
+        "the new limit, counted from the start"
+    );
+}
+
+#[test]
+fn a_bad_config_is_rejected_with_its_reason_and_traffic_goes_on() {
+    let stack = Stack::start(&rpm(3));
+    stack.send(Call::of("acme", "t"));
+    stack.reconfigure(&Setup::new(&rpm(0)), false);
+    eventually("the reason is logged", || {
+        let log = stack.envoy_log();
+        log.contains("config at tiers[0].limits.rpm: ") && log.contains("from 1 to")
+    });
+    let statuses: Vec<_> = (0..3)
+        .map(|_| stack.send(Call::of("acme", "t")).status)
+        .collect();
+    assert_eq!(
+        statuses,
+        [200, 200, 429],
+        "the old config, and its counters"
+    );
+}
+
+#[test]
+fn twenty_thousand_accounts_stay_in_the_memory_of_four_thousand() {
+    let stack = Stack::start(r#"{"capacity": {"accounts": 4096}}"#);
+    let calls =
+        |from: usize| (from..from + 10_000).map(|i| Call::of(&format!("account-{i:08}"), "tier5"));
+    stack.flood(20, calls(0).collect());
+    let before = stack.resident_bytes();
+    let replies = stack.flood(20, calls(10_000).collect());
+    assert_eq!(count(&replies, 200), 10_000);
+    let grown = stack.resident_bytes().saturating_sub(before);
+    assert!(grown < 16 << 20, "grown by {grown} bytes");
+    eventually("evictions are counted", || {
+        stack.stat(&["tiergate_evicted_live"]) > 1_000
+    });
+}

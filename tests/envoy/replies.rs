@@ -1,0 +1,103 @@
+//! What a refused client reads, and the headers of those that are admitted.
+
+use crate::client::Call;
+use crate::stack::Stack;
+use serde_json::json;
+
+#[test]
+fn a_429_explains_itself() {
+    let stack = Stack::start("{}");
+    for _ in 0..3 {
+        stack.send(Call::of("acme", "tier0"));
+    }
+    let reply = stack.send(Call::of("acme", "tier0"));
+    assert_eq!(reply.header("content-type"), Some("application/json"));
+    let error = &reply.json()["error"];
+    assert_eq!(
+        (&error["type"], &error["param"]),
+        (&json!("rate_limit_reached_error"), &json!(null))
+    );
+    let wait = reply.retry_after_ms();
+    assert_eq!(
+        error["limit"],
+        json!({"name": "rpm", "limit": 3, "used": 3, "retry_after_ms": wait})
+    );
+    let message = error["message"].as_str().unwrap();
+    for part in ["acme", "tier0", "requests per minute", "used 3 of 3"] {
+        assert!(message.contains(part), "{part}: {message}");
+    }
+    assert_eq!(reply.header("x-ratelimit-remaining-requests"), Some("0"));
+    assert_eq!(reply.header("x-ratelimit-limit-tokens"), Some("500000"));
+}
+
+#[test]
+fn admitted_replies_carry_openai_headers_in_place_of_the_upstreams() {
+    let stack = Stack::start("{}");
+    let call = Call::of("acme", "tier1").header("x-demo-header", "x-ratelimit-limit-requests: 9");
+    let reply = stack.send(call);
+    let all: Vec<_> = reply
+        .headers
+        .get_all("x-ratelimit-limit-requests")
+        .iter()
+        .collect();
+    assert_eq!(all, ["200"]);
+    assert_eq!(reply.header("x-ratelimit-remaining-requests"), Some("199"));
+    assert_eq!(reply.header("x-ratelimit-reset-requests"), Some("1m0.001s"));
+    assert_eq!(
+        reply.header("x-ratelimit-remaining-tokens"),
+        Some("1998961")
+    );
+
+    let stack = Stack::start(r#"{"headers": []}"#);
+    let call = Call::of("acme", "tier1").header("x-demo-header", "x-ratelimit-limit-requests: 9");
+    assert_eq!(
+        stack.send(call).header("x-ratelimit-limit-requests"),
+        Some("9"),
+        "not ours to touch"
+    );
+}
+
+#[test]
+fn a_request_larger_than_its_tier_is_told_that_waiting_is_no_use() {
+    let config = r#"{"tokens": {"completion": 600000}}"#;
+    let reply = Stack::start(config).send(Call::of("acme", "tier0"));
+    assert_eq!((reply.status, &*reply.code()), (400, "tokens_exceed_tier"));
+    assert_eq!(reply.header("retry-after"), None);
+}
+
+#[test]
+fn grpc_clients_get_a_trailers_only_reply() {
+    let config = r#"{"tiers": [{"name": "t", "recharge": 1, "limits":
+        {"concurrency": 1, "rpm": 1, "tpm": "unlimited", "tpd": "unlimited"}}]}"#;
+    let stack = Stack::start(config);
+    let grpc = |call: Call| call.header("content-type", "application/grpc").http2();
+    stack.send(grpc(Call::of("acme", "t")));
+    let reply = stack.send(grpc(Call::of("acme", "t")));
+    assert_eq!(
+        (reply.status, reply.header("grpc-status")),
+        (200, Some("8"))
+    );
+    let message = reply.header("grpc-message").unwrap();
+    assert!(
+        message.starts_with("Rate limit reached for account acme"),
+        "{message}"
+    );
+    assert!(reply.retry_after_ms() > 0);
+    assert!(reply.body.is_empty());
+    for (call, status) in [(Call::new(), "16"), (Call::of("acme", "gold"), "7")] {
+        assert_eq!(stack.send(grpc(call)).header("grpc-status"), Some(status));
+    }
+}
+
+#[test]
+fn shadow_mode_refuses_nobody() {
+    let stack = Stack::start(r#"{"mode": "shadow"}"#);
+    for _ in 0..6 {
+        assert_eq!(stack.send(Call::of("acme", "tier0")).status, 200);
+    }
+    assert_eq!(stack.send(Call::new()).status, 200);
+    crate::stack::eventually("shadowed are counted", || {
+        stack.stat(&["tiergate_requests", "outcome.shadowed"]) == 4
+    });
+    assert_eq!(stack.stat(&["tiergate_limited", "limit.rpm"]), 3);
+}

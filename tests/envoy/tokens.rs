@@ -1,0 +1,117 @@
+//! Tokens: reserved before a request runs, settled by what its response says.
+
+use crate::client::Call;
+use crate::stack::{Stack, eventually};
+
+/// A config with one tier, of that many tokens per minute, that reserves 100 for a request.
+fn tpm(limit: u64) -> String {
+    format!(
+        r#"{{"tokens": {{"bytes_per_token": 1000000, "completion": 100}}, "tiers": [{{"name": "t",
+            "recharge": 1, "limits": {{"concurrency": 1, "rpm": "unlimited", "tpm": {limit}, "tpd": "unlimited"}}}}]}}"#
+    )
+}
+
+/// What a next request of the account sees used, its own reserve of 100 not counted.
+fn used(stack: &Stack, account: &str) -> u64 {
+    let reply = stack.send(Call::of(account, "t").header("x-demo-status", "500"));
+    let left: u64 = reply
+        .header("x-ratelimit-remaining-tokens")
+        .unwrap()
+        .parse()
+        .unwrap();
+    1_000_000 - left - 100
+}
+
+fn settled(answer: impl Fn(Call) -> Call) -> u64 {
+    let stack = Stack::start(&tpm(1_000_000));
+    stack.send(answer(Call::of("acme", "t")));
+    used(&stack, "acme")
+}
+
+#[test]
+fn usage_replaces_the_reserve() {
+    let stack = Stack::start(&tpm(1_000_000));
+    let rows = [
+        (
+            r#"{"usage":{"prompt_tokens":7,"completion_tokens":5,"total_tokens":99}}"#,
+            12,
+        ),
+        (r#"{"usage":{"total_tokens":2500}}"#, 2_500),
+        (r#"{"choices":[],"usage":null}"#, 100),
+        (r#"{"no":"usage"}"#, 100),
+        ("", 100),
+        (r#"{"usage":{"total_tokens":-5}}"#, 100),
+        (r#"{"usage":{"total_tokens":1.5}}"#, 100),
+        (r#"{"usage":{"total_tokens":NaN}}"#, 100),
+        (r#"{"usage":{"total_tokens":18446744073709551999}}"#, 100),
+        (r#"{"usage":{"total_tokens":12"#, 100),
+        (r#"{"usage":{"total_tokens":"12"}}"#, 100),
+    ];
+    for (i, (body, tokens)) in rows.into_iter().enumerate() {
+        let account = format!("account-{i}");
+        stack.send(Call::of(&account, "t").header("x-demo-body", body));
+        assert_eq!(used(&stack, &account), tokens, "{body}");
+    }
+}
+
+#[test]
+fn usage_behind_a_long_answer_in_many_frames_is_found() {
+    assert_eq!(
+        settled(|call| call
+            .header("x-demo-completion-tokens", "50000")
+            .header("x-demo-chunk-bytes", "1777")),
+        50_015
+    );
+}
+
+#[test]
+fn a_refused_or_failed_request_used_nothing() {
+    for status in ["400", "429", "500", "503"] {
+        assert_eq!(
+            settled(|call| call.header("x-demo-status", status)),
+            0,
+            "{status}"
+        );
+    }
+}
+
+#[test]
+fn a_response_without_usage_is_counted_as_estimated() {
+    let stack = Stack::start(&tpm(1_000_000));
+    stack.send(Call::of("acme", "t").header("x-demo-body", "{}"));
+    eventually("it is counted", || {
+        stack.stat(&["tiergate_tokens", "kind.estimated"]) == 100
+    });
+}
+
+#[test]
+fn an_upstream_that_breaks_off_gives_the_lease_back() {
+    let stack = Stack::start(&tpm(1_000_000));
+    let breaks = Call::of("acme", "t")
+        .header("x-demo-completion-tokens", "500")
+        .header("x-demo-chunk-bytes", "100")
+        .header("x-demo-reset-after-chunks", "3");
+    assert!(stack.try_send(breaks).is_err());
+    assert_eq!(
+        stack.send(Call::of("acme", "t")).status,
+        200,
+        "one at a time is allowed"
+    );
+}
+
+#[test]
+fn a_client_that_hangs_up_gives_the_lease_back() {
+    let stack = Stack::start(&tpm(1_000_000));
+    let slow = stack.begin(Call::of("acme", "t").header("x-demo-latency-ms", "10000"));
+    eventually("it is in process", || {
+        stack.stat(&["tiergate_in_flight"]) == 1
+    });
+    assert_eq!(stack.send(Call::of("acme", "t")).code(), "concurrency");
+    stack.hang_up(slow);
+    eventually("the lease is back", || {
+        stack.send(Call::of("acme", "t")).status == 200
+    });
+    eventually("none is in process", || {
+        stack.stat(&["tiergate_in_flight"]) == 0
+    });
+}
