@@ -30,12 +30,13 @@ wasm: target ## the release module, in dist/tiergate.wasm
 
 # The filter and the small modules that tests and benchmarks load beside it.
 modules: wasm
-	cargo build --release --target $(TARGET) --example empty-filter --example tier-writer
-	@cp $(EXAMPLES)/empty_filter.wasm $(EXAMPLES)/tier_writer.wasm dist/
+	cargo build --release --target $(TARGET) --example empty-filter --example bare-calls --example tier-writer
+	@cp $(EXAMPLES)/empty_filter.wasm $(EXAMPLES)/bare_calls.wasm $(EXAMPLES)/tier_writer.wasm dist/
 
 bench: modules envoy ## the price of a request, side by side
 	@command -v wrk >/dev/null || { echo "make bench needs wrk: apt-get install wrk" >&2; exit 1; }
-	cargo bench --bench price
+	cargo build --quiet --example demo-upstream
+	cargo bench --quiet --profile dev --bench price
 
 check: target ## formatting, lints, docs
 	cargo fmt --check

@@ -7,12 +7,14 @@ use crate::account::{Account, IdentityError, TierSource, identity};
 use crate::config::{Config, Mode, OnFault, Settle};
 use crate::host::{Header, Host, MetricSink, Request};
 use crate::limit::decision::Terms;
-use crate::limit::{Ask, Claim, Decision, Limit, LimitName, Limits, Standing, admit, settle};
+use crate::limit::{
+    Ask, Claim, Decision, Holder, Limit, LimitName, Limits, Standing, admit, settle,
+};
 use crate::metrics::{Counts, NO_TIER, Outcome, TokenKind};
 use crate::reply::headers::{self, HeaderLine};
 use crate::reply::{Refusal, Reply};
 use crate::store::ledger::{Change, OpenError};
-use crate::store::{AccountKey, Fault, Ledger, Slots, VmSlot, ledger};
+use crate::store::{AccountKey, Fault, Ledger, SlotError, Slots, VmSlot, ledger};
 use std::collections::VecDeque;
 use std::rc::Rc;
 
@@ -119,7 +121,7 @@ impl Gate {
         };
         let config = Rc::clone(&self.config);
         let Some(bought) = config.tiers.get(tier) else {
-            return self.faulted(tier);
+            return self.refuse(None, Refusal::Unavailable);
         };
         let length = match request.header("content-length") {
             Header::Once(value) => Some(value),
@@ -150,10 +152,7 @@ impl Gate {
                 };
                 self.refuse(Some(tier), refusal)
             }
-            Err(fault) => {
-                self.fault = Some(fault);
-                self.faulted(tier)
-            }
+            Err(fault) => self.faulted(Some(tier), fault),
         }
     }
 
@@ -185,7 +184,29 @@ impl Gate {
             return Ok(Decision::Admitted(claim, Standing::default()));
         }
         // A slot is claimed before the page is read, or this VM's lease would count as dead.
-        let holder = self.vm.holder(host, host.mono())?;
+        let holder = match self.vm.holder() {
+            Some(holder) => holder,
+            None => self.vm.beat(host)?,
+        };
+        if let Some(decision) = self.try_admit(host, key, limits, tokens, holder)? {
+            return Ok(decision);
+        }
+        let holder = self.vm.beat(host)?;
+        let decision = self.try_admit(host, key, limits, tokens, holder)?;
+        decision.ok_or(Fault::Slot(SlotError::Overdue))
+    }
+
+    /// `None`, and nothing recorded, when this VM's heartbeat is overdue.
+    ///
+    /// The clock is read but once in an admission, so it is seen only here.
+    fn try_admit(
+        &self,
+        host: &dyn Host,
+        key: AccountKey,
+        limits: &Limits,
+        tokens: u64,
+        holder: Holder,
+    ) -> Result<Option<Decision>, Fault> {
         let terms = terms(&self.config, limits);
         let ask = Ask {
             requests: 1,
@@ -193,12 +214,15 @@ impl Gate {
             holder,
         };
         let windows = (terms.windows, limits.tpd != Limit::Unlimited);
-        let table = self.vm.table();
+        let vm = &self.vm;
         self.ledger
-            .change(host, key, windows, table, |record, now| {
+            .change(host, key, windows, vm.table(), |record, now| {
+                if vm.is_overdue(now.mono) {
+                    return Change::Keep(None);
+                }
                 match admit(record, &ask, &terms, now) {
-                    decision @ Decision::Admitted(..) => Change::Write(decision),
-                    decision => Change::Keep(decision),
+                    decision @ Decision::Admitted(..) => Change::Write(Some(decision)),
+                    decision => Change::Keep(Some(decision)),
                 }
             })
     }
@@ -266,11 +290,17 @@ impl Gate {
         }
     }
 
-    fn faulted(&mut self, tier: usize) -> Verdict {
-        self.counts.request(Some(tier), Outcome::Faulted);
+    /// The verdict on a request that can't even be read.
+    pub fn fault(&mut self, fault: Fault) -> Verdict {
+        self.faulted(None, fault)
+    }
+
+    fn faulted(&mut self, tier: Option<usize>, fault: Fault) -> Verdict {
+        self.fault = Some(fault);
+        self.counts.request(tier, Outcome::Faulted);
         let deny = self.config.on_fault == OnFault::Deny && self.config.mode == Mode::Enforce;
         Verdict {
-            log: self.log(Some(tier), Outcome::Faulted, None),
+            log: self.log(tier, Outcome::Faulted, None),
             action: if deny {
                 Action::Reply(Refusal::Unavailable.reply(&self.config.headers))
             } else {

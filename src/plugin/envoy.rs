@@ -85,7 +85,7 @@ impl MetricSink for Envoy {
 }
 
 /// The request of the current stream.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct StreamRequest {
     headers: HeaderMap,
 }

@@ -53,10 +53,16 @@ impl Stream {
     }
 
     fn judge(&mut self) -> Option<Action> {
-        let request = StreamRequest::read()
-            .inspect_err(|error| log::warn!("tiergate: request headers: {error}"))
-            .ok()?;
-        let verdict = self.with_gate(|gate| gate.judge(&Envoy, &request))?;
+        let (request, verdict) = match StreamRequest::read() {
+            Ok(request) => {
+                let verdict = self.with_gate(|gate| gate.judge(&Envoy, &request))?;
+                (request, verdict)
+            }
+            Err(error) => {
+                let verdict = self.with_gate(|gate| gate.fault(error.into()))?;
+                (StreamRequest::default(), verdict)
+            }
+        };
         if let Err(error) = hostcalls::set_filter_state("tiergate", verdict.log.as_bytes()) {
             log::warn!("tiergate: filter state: {error}");
         }

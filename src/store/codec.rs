@@ -76,6 +76,7 @@ pub fn leases_of(bytes: &[u8]) -> Leases {
     decode(bytes).map(|r| r.leases).unwrap_or_default()
 }
 
+#[inline]
 fn put(out: &mut Vec<u8>, mut n: u64) {
     while n >= 0x80 {
         out.push(low_bits(n) | 0x80);
@@ -93,7 +94,18 @@ fn put_len(out: &mut Vec<u8>, n: usize) {
     put(out, u64::try_from(n).unwrap_or(u64::MAX));
 }
 
+#[inline]
 fn take(input: &mut &[u8]) -> Result<u64, Damaged> {
+    match input.split_first() {
+        Some((byte, rest)) if *byte < 0x80 => {
+            *input = rest;
+            Ok(u64::from(*byte))
+        }
+        _ => take_long(input),
+    }
+}
+
+fn take_long(input: &mut &[u8]) -> Result<u64, Damaged> {
     let mut n: u64 = 0;
     for shift in (0..64).step_by(7) {
         let (byte, rest) = input.split_first().ok_or(Damaged)?;

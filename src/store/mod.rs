@@ -9,4 +9,4 @@ pub mod page;
 pub mod slots;
 
 pub use ledger::{AccountKey, Fault, Ledger};
-pub use slots::{Slots, VmSlot};
+pub use slots::{SlotError, Slots, VmSlot};

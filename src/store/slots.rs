@@ -187,6 +187,9 @@ pub enum SlotError {
     /// Other VMs were faster each time.
     #[error("the slot table was changed by others {TRIES} times in a row")]
     Contended,
+    /// The heartbeat was too old again as soon as it was given.
+    #[error("this VM is too slow to prove that it lives")]
+    Overdue,
     /// Newer code wrote the table.
     #[error("the slot table is of a newer layout than {LAYOUT}")]
     Newer,
@@ -210,15 +213,14 @@ impl VmSlot {
         &self.table
     }
 
-    /// The VM's slot, claimed now if it has none, and with a heartbeat that is not overdue.
-    ///
-    /// # Errors
-    /// [`SlotError`] when no slot can be had.
-    pub fn holder(&mut self, host: &dyn Host, now: Mono) -> Result<Holder, SlotError> {
-        match self.holder {
-            Some(holder) if now.since(self.table.read_at) < OVERDUE => Ok(holder),
-            _ => self.beat(host),
-        }
+    /// The VM's slot; `None` before the first [`VmSlot::beat`].
+    pub fn holder(&self) -> Option<Holder> {
+        self.holder
+    }
+
+    /// Whether the last heartbeat is so old that a request must not be admitted without another.
+    pub fn is_overdue(&self, now: Mono) -> bool {
+        now.since(self.table.read_at) >= OVERDUE
     }
 
     /// On each tick: proves life if the VM has a slot, and sees who else lives.
@@ -235,7 +237,11 @@ impl VmSlot {
         Ok(())
     }
 
-    fn beat(&mut self, host: &dyn Host) -> Result<Holder, SlotError> {
+    /// Proves life: claims a slot if the VM has none, or was taken for dead.
+    ///
+    /// # Errors
+    /// [`SlotError`] when no slot can be had.
+    pub fn beat(&mut self, host: &dyn Host) -> Result<Holder, SlotError> {
         for _ in 0..TRIES {
             let (mut table, cas) = match self.read(host)? {
                 Some((table, cas)) => (table, cas),

@@ -155,23 +155,32 @@ fn eight_racing_threads_admit_exactly_the_limit() {
     assert_eq!(admitted, 500);
 }
 
+/// Calls of shared data, and readings of the clocks, since the last time.
+fn cost(worker: &Worker) -> (u32, u32) {
+    (worker.host.calls.take(), worker.host.clock_reads.take())
+}
+
 #[test]
 fn a_refusal_reads_once_and_writes_nothing() {
     let world = World::new();
     let worker = Worker::new(&world, &one_tier(0, 1, 0, 0, ""));
     let request = FakeRequest::of("acme", "t", 0);
     worker.admit(&request);
-    worker.host.calls.set(0);
+    cost(&worker);
     worker.refuse(&request);
-    assert_eq!(worker.host.calls.get(), 1);
+    assert_eq!(cost(&worker), (1, 1));
 }
 
 #[test]
-fn an_admission_reads_once_and_writes_once() {
+fn an_admission_and_a_settlement_read_once_and_write_once_each() {
     let world = World::new();
     let worker = Worker::new(&world, "{}");
-    worker.admit(&FakeRequest::of("acme", "tier5", 0));
-    worker.host.calls.set(0);
-    worker.admit(&FakeRequest::of("acme", "tier5", 0));
-    assert_eq!(worker.host.calls.get(), 2, "admit");
+    let request = FakeRequest::of("acme", "tier5", 0);
+    worker.admit(&request);
+    cost(&worker);
+    let held = worker.admit(&request).held.unwrap();
+    assert_eq!(cost(&worker), (2, 1), "admit");
+    let used = tiergate::gate::Used::Tokens(3);
+    worker.gate.borrow_mut().settle(&worker.host, held, used);
+    assert_eq!(cost(&worker), (2, 1), "settle");
 }

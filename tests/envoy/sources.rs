@@ -91,11 +91,11 @@ fn identity_headers_are_taken_off_unless_they_are_to_stay() {
 
 #[test]
 fn what_an_earlier_filter_put_into_metadata_is_used() {
-    let mut setup = Setup::new(
+    let setup = Setup::new(
         r#"{"account": [{"property": ["metadata", "filter_metadata", "auth", "account"]}],
             "tier": [{"property": ["metadata", "filter_metadata", "auth", "tier"]}]}"#,
     );
-    setup.before.push(json!({
+    let setup = setup.before(json!({
         "name": "envoy.filters.http.set_metadata",
         "typed_config": {
             "@type": "type.googleapis.com/envoy.extensions.filters.http.set_metadata.v3.Config",
@@ -112,13 +112,11 @@ fn what_an_earlier_filter_put_into_metadata_is_used() {
 
 #[test]
 fn another_plugin_can_write_the_tier_into_shared_data() {
-    let mut setup =
+    let setup =
         Setup::new(r#"{"tier": [{"shared_data": "tier-of/{account}"}], "unknown_tier": "refuse"}"#);
     let tiers = "acme tier2\nstartup tier0\nodd gold\n";
-    setup
-        .before
-        .push(wasm_filter("tier-writer", "tier_writer.wasm", tiers));
-    let stack = Stack::with(&setup);
+    let writer = wasm_filter("tier-writer", "tier_writer.wasm", tiers);
+    let stack = Stack::with(&setup.before(writer));
     let of = |account: &str| Call::new().header("x-account-id", account);
     assert_eq!(tier_of(&stack, of("acme")), "500");
     assert_eq!(tier_of(&stack, of("startup")), "3");

@@ -10,26 +10,29 @@ const TYPES: &str = "type.googleapis.com/envoy";
 /// What a test wants of the stack in front of the demo upstream.
 #[derive(Clone, Debug)]
 pub struct Setup {
-    /// The plugin config of tiergate, as it is written.
-    pub config: String,
     pub workers: usize,
-    /// HTTP filters before tiergate.
-    pub before: Vec<Value>,
-    /// HTTP filters between tiergate and the router.
-    pub after: Vec<Value>,
-    /// The action of the only route.
+    /// HTTP filters before the router.
+    pub filters: Vec<Value>,
+    /// The only route, but for its match.
     pub route: Value,
+    pub access_log: bool,
 }
 
 impl Setup {
+    /// Two workers with tiergate alone, under that plugin config.
     pub fn new(config: &str) -> Self {
         Self {
-            config: config.to_owned(),
             workers: 2,
-            before: Vec::new(),
-            after: Vec::new(),
-            route: json!({"cluster": "llm", "timeout": "60s"}),
+            filters: vec![wasm_filter("tiergate", "tiergate.wasm", config)],
+            route: json!({"route": {"cluster": "llm", "timeout": "60s"}}),
+            access_log: true,
         }
+    }
+
+    /// Another filter before tiergate.
+    pub fn before(mut self, filter: Value) -> Self {
+        self.filters.insert(0, filter);
+        self
     }
 }
 
@@ -95,17 +98,21 @@ pub fn bootstrap(listeners: &Path, upstream: SocketAddr) -> Value {
 
 /// The dynamic part: the listener with its filters.
 pub fn listeners(setup: &Setup, access_log: &Path) -> Value {
-    let mut filters = setup.before.clone();
-    filters.push(wasm_filter("tiergate", "tiergate.wasm", &setup.config));
-    filters.extend(setup.after.iter().cloned());
+    let mut filters = setup.filters.clone();
     filters.push(json!({
         "name": "envoy.filters.http.router",
         "typed_config": {"@type": format!("{TYPES}.extensions.filters.http.router.v3.Router")}
     }));
-    let manager = json!({
+    let mut route = setup.route.clone();
+    route["match"] = json!({"prefix": "/"});
+    let mut manager = json!({
         "@type": format!("{TYPES}.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"),
         "stat_prefix": "proxy",
-        "access_log": [{
+        "route_config": {"virtual_hosts": [{"name": "llm", "domains": ["*"], "routes": [route]}]},
+        "http_filters": filters
+    });
+    if setup.access_log {
+        manager["access_log"] = json!([{
             "name": "envoy.access_loggers.file",
             "typed_config": {
                 "@type": format!("{TYPES}.extensions.access_loggers.file.v3.FileAccessLog"),
@@ -113,13 +120,8 @@ pub fn listeners(setup: &Setup, access_log: &Path) -> Value {
                 "log_format": {"text_format_source": {"inline_string":
                     "%RESPONSE_CODE% %RESPONSE_CODE_DETAILS% %FILTER_STATE(wasm.tiergate:PLAIN)%\n"}}
             }
-        }],
-        "route_config": {"virtual_hosts": [{
-            "name": "llm", "domains": ["*"],
-            "routes": [{"match": {"prefix": "/"}, "route": setup.route}]
-        }]},
-        "http_filters": filters
-    });
+        }]);
+    }
     json!({"resources": [{
         "@type": format!("{TYPES}.config.listener.v3.Listener"),
         "name": "proxy",

@@ -96,7 +96,6 @@ impl Call {
         Ok(Reply {
             status: head.status.as_u16(),
             headers: head.headers,
-            trailers: body.trailers().cloned().unwrap_or_default(),
             body: body.to_bytes().to_vec(),
         })
     }
@@ -139,7 +138,6 @@ pub async fn flood(to: SocketAddr, clients: usize, calls: Vec<Call>) -> Vec<Repl
 pub struct Reply {
     pub status: u16,
     pub headers: HeaderMap,
-    pub trailers: HeaderMap,
     pub body: Vec<u8>,
 }
 

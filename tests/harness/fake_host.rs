@@ -98,6 +98,7 @@ pub struct FakeHost {
     /// How many of the next calls fail.
     pub failing: Cell<u32>,
     pub calls: Cell<u32>,
+    pub clock_reads: Cell<u32>,
 }
 
 impl FakeHost {
@@ -108,6 +109,7 @@ impl FakeHost {
             before_set: RefCell::default(),
             failing: Cell::new(0),
             calls: Cell::new(0),
+            clock_reads: Cell::new(0),
         }
     }
 
@@ -154,12 +156,14 @@ impl SharedData for FakeHost {
 
 impl Clock for FakeHost {
     fn mono(&self) -> Mono {
+        self.clock_reads.set(self.clock_reads.get() + 1);
         let us = self.world.now_us();
         self.last_read_us.set(us);
         Mono::from_millis(us / 1000)
     }
 
     fn wall(&self) -> Wall {
+        self.clock_reads.set(self.clock_reads.get() + 1);
         Wall::from_millis(self.world.wall_us() / 1000)
     }
 }

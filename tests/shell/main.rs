@@ -1,2 +1,270 @@
-#![allow(missing_docs)]
-fn main() {}
+//! The proxy-wasm shell, driven natively through the ABI: what it asks of the host, how often, and
+//! that it lives on whatever the host answers.
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
+
+#[path = "../harness/abi_host.rs"]
+mod abi_host;
+
+use abi_host::*;
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+static NEXT_CONTEXT: AtomicU32 = AtomicU32::new(1);
+
+fn new_context(parent: u32) -> u32 {
+    let id = NEXT_CONTEXT.fetch_add(1, Ordering::Relaxed);
+    proxy_on_context_create(id, parent);
+    id
+}
+
+/// A configured root context in the VM of this thread.
+struct Root(u32);
+
+impl Root {
+    fn start(config: &str) -> Self {
+        proxy_wasm::set_root_context(|_| Box::new(tiergate::plugin::Root::default()));
+        host(|host| {
+            *host = Host::default();
+            host.config = config.as_bytes().to_vec();
+        });
+        let root = Self(new_context(0));
+        assert!(proxy_on_configure(root.0, config.len()));
+        root
+    }
+
+    fn new_stream(&self) -> u32 {
+        new_context(self.0)
+    }
+
+    /// A request of that tier comes in; its stream, and whether it is let through.
+    fn arrives(&self, tier: &str) -> (u32, bool) {
+        chat(tier);
+        let id = self.new_stream();
+        (id, proxy_on_request_headers(id, 4, false) == 0)
+    }
+
+    /// A request that is admitted, answered and over; the host's calls for it.
+    fn admitted(&self, tier: &str) -> BTreeMap<&'static str, u32> {
+        host(|host| host.calls.clear());
+        let (id, passes) = self.arrives(tier);
+        assert!(passes);
+        proxy_on_response_headers(id, 2, false);
+        proxy_on_response_body(id, host(|host| host.body.len()), true);
+        ends(id);
+        host(|host| host.calls.clone())
+    }
+}
+
+impl Drop for Root {
+    fn drop(&mut self) {
+        proxy_on_done(self.0);
+        proxy_on_delete(self.0);
+    }
+}
+
+fn ends(id: u32) {
+    proxy_on_log(id);
+    proxy_on_done(id);
+    proxy_on_delete(id);
+}
+
+fn chat(tier: &str) {
+    let line = |name: &str, value: &str| (name.to_owned(), value.as_bytes().to_vec());
+    let body = r#"{"usage":{"total_tokens":31}}"#;
+    host(|host| {
+        host.request = vec![
+            line(":method", "POST"),
+            line("x-account-id", "acme"),
+            line("x-account-tier", tier),
+            line("content-length", "60"),
+        ];
+        host.response = vec![
+            line(":status", "200"),
+            line("content-type", "application/json"),
+        ];
+        host.body = body.as_bytes().to_vec();
+    });
+}
+
+const NO_HEADERS: &str = r#"{"headers": [], "capacity": {"accounts": 64}}"#;
+
+/// The price in host calls must not creep. Clocks are not seen here but in the core's tests.
+#[test]
+fn the_host_calls_of_an_admitted_request() {
+    let root = Root::start(NO_HEADERS);
+    root.admitted("tier1");
+    let wanted = BTreeMap::from([
+        ("get_header_map_pairs", 2),
+        ("get_shared_data", 2),
+        ("set_shared_data", 2),
+        ("set_property", 1),
+        ("remove_header_map_value", 2),
+        ("get_buffer_bytes", 1),
+    ]);
+    assert_eq!(root.admitted("tier1"), wanted);
+}
+
+#[test]
+fn a_calendar_day_costs_two_readings_of_the_clock_and_openai_six_headers() {
+    let root = Root::start(r#"{"capacity": {"accounts": 64}}"#);
+    root.admitted("tier0");
+    let calls = root.admitted("tier0");
+    assert_eq!(calls["get_current_time_nanoseconds"], 2);
+    assert_eq!(calls["replace_header_map_value"], 6);
+}
+
+#[test]
+fn the_host_calls_of_a_refused_request() {
+    let root = Root::start(NO_HEADERS);
+    for _ in 0..3 {
+        root.admitted("tier0");
+    }
+    host(|host| host.calls.clear());
+    let (id, passes) = root.arrives("tier0");
+    assert!(!passes);
+    proxy_on_response_headers(id, 2, false);
+    proxy_on_response_body(id, 100, true);
+    ends(id);
+    let wanted = BTreeMap::from([
+        ("get_header_map_pairs", 1),
+        ("get_shared_data", 1),
+        ("get_current_time_nanoseconds", 1),
+        ("set_property", 1),
+        ("send_local_response", 1),
+    ]);
+    assert_eq!(host(|host| host.calls.clone()), wanted);
+    assert_eq!(host(|host| host.reply.take()).unwrap().0, 429);
+}
+
+const TWO_AT_A_TIME: &str = r#"{"capacity": {"accounts": 64}, "tiers": [{"name": "t",
+    "recharge": 1, "limits": {"concurrency": 2, "rpm": "unlimited", "tpm": "unlimited",
+    "tpd": "unlimited"}}]}"#;
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
+
+    /// Whatever of a stream's events come, and in which order, its lease is back at its end.
+    #[test]
+    fn a_lease_is_given_back_once_under_any_order_of_ends(
+        traces in prop::collection::vec((prop::collection::vec(0..5_u8, 0..6), any::<bool>()), 1..20),
+    ) {
+        let root = Root::start(TWO_AT_A_TIME);
+        for (events, done) in traces {
+            let (id, passes) = root.arrives("t");
+            prop_assert!(passes, "both leases are free");
+            // A second stream holds the other lease: a double release would free it.
+            let (other, passes) = root.arrives("t");
+            prop_assert!(passes);
+            for event in events {
+                match event {
+                    0 => _ = proxy_on_response_headers(id, 2, false),
+                    1 => _ = proxy_on_response_body(id, 20, false),
+                    2 => _ = proxy_on_response_body(id, 0, true),
+                    3 => proxy_on_log(id),
+                    _ => _ = proxy_on_done(id),
+                }
+            }
+            if done {
+                proxy_on_done(id);
+            }
+            proxy_on_delete(id);
+            let (third, passes) = root.arrives("t");
+            prop_assert!(passes, "one is back");
+            let (fourth, passes) = root.arrives("t");
+            prop_assert!(!passes, "only one is back");
+            for id in [other, third, fourth] {
+                ends(id);
+            }
+        }
+        }
+
+    /// Header maps of any bytes, names that are no text, bodies of any bytes.
+    #[test]
+    fn no_request_and_no_response_stops_the_vm(
+        account in prop::collection::vec(any::<u8>(), 0..60),
+        tier in prop::collection::vec(any::<u8>(), 0..20),
+        length in prop::collection::vec(any::<u8>(), 0..20),
+        body in prop::collection::vec(any::<u8>(), 0..400),
+    ) {
+        let root = Root::start(NO_HEADERS);
+        chat("t");
+        host(|host| {
+            host.request[1].1 = account;
+            host.request[2].1 = tier;
+            host.request[3].1 = length;
+            host.body = body;
+        });
+        let id = root.new_stream();
+        proxy_on_request_headers(id, 4, false);
+        proxy_on_response_headers(id, 2, false);
+        proxy_on_response_body(id, 400, true);
+        ends(id);
+        }
+}
+
+#[test]
+fn a_host_that_fails_at_every_call_does_not_stop_the_vm() {
+    let root = Root::start(TWO_AT_A_TIME);
+    for failing_from in 0..4 {
+        chat("t");
+        let id = root.new_stream();
+        let steps: [&dyn Fn(); 4] = [
+            &|| _ = proxy_on_request_headers(id, 4, false),
+            &|| _ = proxy_on_response_headers(id, 2, false),
+            &|| _ = proxy_on_response_body(id, 20, true),
+            &|| ends(id),
+        ];
+        for (i, step) in steps.iter().enumerate() {
+            host(|host| host.failing = i >= failing_from);
+            step();
+        }
+        host(|host| host.failing = false);
+        proxy_on_tick(root.0);
+    }
+    let outcome = |outcome: &str| {
+        let name = format!("tiergate_requests.namespace.tiergate.tier.t.outcome.{outcome}");
+        host(|host| host.metric(&name))
+    };
+    assert_eq!((outcome("faulted"), outcome("admitted")), (0, 3));
+    let faulted = "tiergate_requests.namespace.tiergate.tier.none.outcome.faulted";
+    assert_eq!(host(|host| host.metric(faulted)), 1);
+    let gauge = "tiergate_in_flight.namespace.tiergate.tier.t";
+    assert_eq!(host(|host| host.metric(gauge)), 0);
+    for _ in 0..2 {
+        assert!(root.arrives("t").1, "no lease was lost");
+    }
+    host(|host| host.failing = true);
+    proxy_on_tick(root.0);
+}
+
+#[test]
+fn host_calls_are_made_in_the_shell_only() {
+    fn visit(dir: &std::path::Path) {
+        for entry in std::fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            if path.ends_with("plugin") || path.ends_with("lib.rs") {
+                continue;
+            }
+            if path.is_dir() {
+                visit(&path);
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).unwrap();
+            for word in ["proxy_wasm", "crate::plugin::", "extern \"C\"", "wasi::"] {
+                assert!(!text.contains(word), "{} names {word}", path.display());
+            }
+        }
+    }
+    visit(std::path::Path::new(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/src"
+    )));
+}

@@ -1,0 +1,168 @@
+//! What a request costs: CPU time of the Envoy process, with and without the filter.
+//!
+//! One worker, wrk as the client, Envoy answers by itself. Rounds are interleaved, so that a
+//! machine whose speed drifts is the same for all rows. Run by `make bench`.
+#![allow(
+    missing_docs,
+    dead_code,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::cast_precision_loss
+)]
+
+#[path = "../../harness/bootstrap.rs"]
+mod bootstrap;
+#[path = "../../harness/client.rs"]
+mod client;
+#[path = "../../harness/stack.rs"]
+mod stack;
+
+use bootstrap::{Setup, wasm_filter};
+use serde_json::{Value, json};
+use stack::Stack;
+use std::process::Command;
+
+/// Requests come from so many accounts, so that pages are as full as in real use.
+const SCRIPT: &str = "tests/bench/price/accounts.lua";
+
+struct Row {
+    name: &'static str,
+    stack: Stack,
+    /// Microseconds of a request, one for each round.
+    us: Vec<f64>,
+}
+
+fn config(rpm: u64, headers: &str) -> String {
+    format!(
+        r#"{{"headers": {headers}, "capacity": {{"accounts": 4096}},
+            "tiers": [{{"name": "t", "recharge": 1, "limits":
+            {{"concurrency": 100000, "rpm": {rpm}, "tpm": 9000000000000, "tpd": "unlimited"}}}}]}}"#
+    )
+}
+
+fn row(name: &'static str, filters: Vec<Value>) -> Row {
+    let answer = r#"{"usage":{"prompt_tokens":15,"completion_tokens":16,"total_tokens":31}}"#;
+    let setup = Setup {
+        workers: 1,
+        filters,
+        access_log: false,
+        route: json!({
+            "direct_response": {"status": 200, "body": {"inline_string": answer}},
+            "response_headers_to_add": [{
+                "header": {"key": "content-type", "value": "application/json"},
+                "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"
+            }]
+        }),
+    };
+    Row {
+        name,
+        stack: Stack::with(&setup),
+        us: Vec::new(),
+    }
+}
+
+fn tiergate(config: &str) -> Vec<Value> {
+    vec![wasm_filter("tiergate", "tiergate.wasm", config)]
+}
+
+/// Runs wrk for some seconds; how many requests were answered.
+fn wrk(stack: &Stack, seconds: u64) -> f64 {
+    let output = Command::new("wrk")
+        .args(["-t1", "-c32", &format!("-d{seconds}s"), "-s", SCRIPT])
+        .arg(format!("http://{}/v1/chat/completions", stack.proxy))
+        .output()
+        .expect("wrk runs");
+    let text = String::from_utf8(output.stdout).unwrap();
+    let before = text.split(" requests in ").next().unwrap();
+    before
+        .split_whitespace()
+        .last()
+        .unwrap()
+        .parse()
+        .unwrap_or_else(|_| panic!("{text}"))
+}
+
+/// The processor time that a process has used, in microseconds.
+fn cpu_us(pid: u32) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    // The fields after the name, which may hold spaces: utime and stime are the 12th and 13th,
+    // in hundredths of a second.
+    let fields: Vec<_> = stat
+        .rsplit(')')
+        .next()
+        .unwrap()
+        .split_whitespace()
+        .collect();
+    let ticks = |i: usize| fields[i].parse::<u64>().unwrap();
+    (ticks(11) + ticks(12)) * 10_000
+}
+
+fn median(values: &[f64]) -> f64 {
+    let mut values = values.to_vec();
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+fn number(name: &str, default: u64) -> u64 {
+    std::env::var(name)
+        .ok()
+        .and_then(|v| v.parse().ok())
+        .unwrap_or(default)
+}
+
+fn main() {
+    let (rounds, seconds) = (number("BENCH_ROUNDS", 5), number("BENCH_SECONDS", 3));
+    let plenty = 9_000_000_000_000;
+    let mut rows = [
+        row("no filter", vec![]),
+        row(
+            "empty wasm filter",
+            vec![wasm_filter("empty", "empty_filter.wasm", "")],
+        ),
+        row(
+            "the host calls of an admitted request, alone",
+            vec![wasm_filter("bare", "bare_calls.wasm", "")],
+        ),
+        row(
+            "admitted and settled, headers: []",
+            tiergate(&config(plenty, "[]")),
+        ),
+        row(
+            "admitted and settled, openai headers",
+            tiergate(&config(plenty, r#"["openai"]"#)),
+        ),
+        row("refused (429), headers: []", tiergate(&config(1, "[]"))),
+        row(
+            "refused (429), openai headers",
+            tiergate(&config(1, r#"["openai"]"#)),
+        ),
+    ];
+    for row in &rows {
+        wrk(&row.stack, 1);
+    }
+    for _ in 0..rounds {
+        for row in &mut rows {
+            let before = cpu_us(row.stack.pid());
+            let requests = wrk(&row.stack, seconds);
+            row.us
+                .push((cpu_us(row.stack.pid()) - before) as f64 / requests);
+        }
+    }
+    let base = median(&rows[0].us);
+    let floor = median(&rows[1].us) - base;
+    println!("CPU of Envoy per request, median of {rounds} rounds of {seconds} s, one worker:\n");
+    println!("| filter | us/request | added us | x empty filter |");
+    println!("|---|---|---|---|");
+    for row in &rows {
+        let us = median(&row.us);
+        let added = us - base;
+        println!(
+            "| {} | {us:.2} | {added:.2} | {:.2} |",
+            row.name,
+            added / floor
+        );
+    }
+}
