@@ -1,8 +1,38 @@
 //! Clocks that step.
 
 use crate::fake_host::{FakeRequest, Worker, World, one_tier, retry_after_ms};
+use proptest::prelude::*;
+use tiergate::gate::Action;
 
 const HOUR_MS: u64 = 3_600_000;
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    /// Whatever the wall clock does, a minute is a minute.
+    #[test]
+    fn a_wall_clock_that_steps_back_gives_no_quota_and_takes_none(
+        rpm in 1..6_u64,
+        trace in prop::collection::vec((0..40_000_u64, prop_oneof![3 => Just(0), 1 => 1..2 * HOUR_MS]), 1..60),
+    ) {
+        let world = World::new();
+        let worker = Worker::new(&world, &one_tier(0, rpm, 0, 0, ""));
+        let mut admitted = Vec::new();
+        for (gap_ms, step_back_ms) in trace {
+            world.pass_ms(gap_ms);
+            world.set_wall_back_ms(step_back_ms);
+            let now = world.now_us();
+            let recent = |window_us: u64| admitted.iter().filter(|t| **t + window_us >= now).count() as u64;
+            match worker.judge(&FakeRequest::of("acme", "t", 0)).action {
+                Action::Pass(_) => {
+                    prop_assert!(recent(60_000_000) < rpm, "a second quota");
+                    admitted.push(now);
+                }
+                Action::Reply(_) => prop_assert!(recent(61_000_000) >= rpm, "blocked by the step"),
+            }
+        }
+    }
+}
 
 #[test]
 fn a_wall_clock_that_steps_back_an_hour_changes_nothing_for_a_minute_window() {
