@@ -1,5 +1,8 @@
 //! A demo LLM upstream: `POST /v1/chat/completions` with usage, at the latency and size asked for.
 //!
+//! With `"stream": true` in its body, the reply is a stream of events, a word each, and with
+//! `stream_options.include_usage` its last event has the usage.
+//!
 //! It serves `make run` and the tests; it has no model. What a request may ask for, by header:
 //!
 //! | header | means | default |
@@ -8,11 +11,15 @@
 //! | `x-demo-completion-tokens` | usage, and words of the reply | 16 |
 //! | `x-demo-status` | the reply's status | 200 |
 //! | `x-demo-body` | the reply's body, as it stands | a chat completion |
-//! | `x-demo-chunk-bytes` | cut the body into frames of so many bytes | one frame |
+//! | `x-demo-echo` | the reply's body is the request's, of this content type | a chat completion |
+//! | `x-demo-chunk-bytes` | cut the body into frames of so many bytes, or of up to so many for `random:N` | one frame, or one for each event |
+//! | `x-demo-chunk-ms` | wait between frames | 1, or 20 between events |
 //! | `x-demo-reset-after-chunks` | break the connection after so many frames | never |
 //! | `x-demo-header` | a response header, `name: value` | none |
+//! | `x-demo-trailer` | a response trailer, `name: value` (HTTP/2 only) | none |
 //!
-//! `GET /seen` answers with the headers of the last chat request, as a JSON object of lists.
+//! `GET /seen` answers with the headers of the last request, as a JSON object of lists, and
+//! `GET /seen-body` with its body.
 //!
 //! Usage: `demo-upstream PORT` (127.0.0.1 only; 0 takes a free port and prints it).
 
@@ -28,8 +35,16 @@ use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-type Seen = Arc<Mutex<BTreeMap<String, Vec<String>>>>;
 type Body = http_body_util::combinators::BoxBody<Bytes, io::Error>;
+
+/// The last request.
+#[derive(Default)]
+struct Last {
+    headers: BTreeMap<String, Vec<String>>,
+    body: Bytes,
+}
+
+type Seen = Arc<Mutex<Last>>;
 
 fn main() -> io::Result<()> {
     let port = std::env::args()
@@ -60,70 +75,140 @@ async fn serve(port: u16) -> io::Result<()> {
 }
 
 async fn answer(request: Request<Incoming>, seen: Seen) -> Result<Response<Body>, io::Error> {
-    if request.uri().path() == "/seen" {
-        let seen = seen
-            .lock()
-            .map(|s| serde_json::to_vec(&*s).unwrap_or_default());
-        return Ok(Response::new(whole(seen.unwrap_or_default())));
+    let path = request.uri().path().to_owned();
+    if path == "/seen" || path == "/seen-body" {
+        let last = seen.lock().map_err(|_| io::Error::other("poisoned"))?;
+        return Ok(Response::new(whole(match path.as_str() {
+            "/seen" => serde_json::to_vec(&last.headers).unwrap_or_default().into(),
+            _ => last.body.clone(),
+        })));
     }
     let headers = request.headers().clone();
-    if let Ok(mut seen) = seen.lock() {
-        seen.clear();
+    let body = request.into_body().collect().await;
+    let body = body.map_err(io::Error::other)?.to_bytes();
+    if let Ok(mut last) = seen.lock() {
+        last.headers.clear();
         for (name, value) in &headers {
             let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
-            seen.entry(name.to_string()).or_default().push(value);
+            last.headers
+                .entry(name.to_string())
+                .or_default()
+                .push(value);
         }
+        last.body = body.clone();
     }
-    let prompt = request
-        .into_body()
-        .collect()
-        .await
-        .map_err(io::Error::other)?;
     let latency = number(&headers, "x-demo-latency-ms").unwrap_or(0);
     tokio::time::sleep(Duration::from_millis(latency)).await;
-    reply(&headers, prompt.to_bytes().len())
+    reply(&headers, &body)
 }
 
 fn number(headers: &HeaderMap, name: &str) -> Option<u64> {
     headers.get(name)?.to_str().ok()?.parse().ok()
 }
 
-fn whole(body: Vec<u8>) -> Body {
-    Full::new(Bytes::from(body))
-        .map_err(|never| match never {})
-        .boxed()
+fn whole(body: Bytes) -> Body {
+    Full::new(body).map_err(|never| match never {}).boxed()
 }
 
-fn reply(headers: &HeaderMap, prompt_bytes: usize) -> Result<Response<Body>, io::Error> {
-    let body = match headers.get("x-demo-body") {
-        Some(body) => body.as_bytes().to_vec(),
-        None => completion(headers, prompt_bytes),
+/// What a chat request asks for.
+#[derive(Default, serde::Deserialize)]
+#[serde(default)]
+struct Chat {
+    stream: bool,
+    stream_options: Option<StreamOptions>,
+}
+
+#[derive(Default, serde::Deserialize)]
+#[serde(default)]
+struct StreamOptions {
+    include_usage: bool,
+}
+
+fn reply(headers: &HeaderMap, request: &Bytes) -> Result<Response<Body>, io::Error> {
+    let chat: Chat = serde_json::from_slice(request).unwrap_or_default();
+    let (kind, frames, pause) = if let Some(kind) = headers.get("x-demo-echo") {
+        (kind.clone(), vec![request.clone()], 1)
+    } else if let Some(body) = headers.get("x-demo-body") {
+        let body = Bytes::copy_from_slice(body.as_bytes());
+        (HeaderValue::from_static("application/json"), vec![body], 1)
+    } else if chat.stream {
+        let usage = chat.stream_options.is_some_and(|o| o.include_usage);
+        let events = events(headers, request.len(), usage);
+        (HeaderValue::from_static("text/event-stream"), events, 20)
+    } else {
+        let body = completion(headers, request.len()).into();
+        (HeaderValue::from_static("application/json"), vec![body], 1)
     };
-    let body = match number(headers, "x-demo-chunk-bytes") {
-        Some(size) => in_frames(&body, size, number(headers, "x-demo-reset-after-chunks")),
-        None => whole(body),
+    let body = match <[Bytes; 1]>::try_from(frames) {
+        Ok([body]) if !headers.contains_key("x-demo-chunk-bytes") && !has_trailer(headers) => {
+            whole(body)
+        }
+        Ok(body) => in_frames(headers, &body, pause),
+        Err(frames) => in_frames(headers, &frames, pause),
     };
     let status = number(headers, "x-demo-status").and_then(|s| u16::try_from(s).ok());
     let status = status.and_then(|s| StatusCode::from_u16(s).ok());
     let mut response = Response::new(body);
     *response.status_mut() = status.unwrap_or_default();
-    let json = HeaderValue::from_static("application/json");
-    response.headers_mut().insert("content-type", json);
-    if let Some(line) = headers.get("x-demo-header").and_then(|v| v.to_str().ok())
-        && let Some((name, value)) = line.split_once(": ")
-    {
-        let name: HeaderName = name.parse().map_err(io::Error::other)?;
-        let value = value.parse().map_err(io::Error::other)?;
+    response.headers_mut().insert("content-type", kind);
+    if let Some((name, value)) = line(headers, "x-demo-header") {
         response.headers_mut().insert(name, value);
     }
     Ok(response)
+}
+
+/// The `name: value` that a header of the request holds.
+fn line(headers: &HeaderMap, name: &str) -> Option<(HeaderName, HeaderValue)> {
+    let (name, value) = headers.get(name)?.to_str().ok()?.split_once(": ")?;
+    Some((name.parse().ok()?, value.parse().ok()?))
+}
+
+fn has_trailer(headers: &HeaderMap) -> bool {
+    headers.contains_key("x-demo-trailer")
+}
+
+/// A streamed chat completion: an event for each word, then the end, the usage and `[DONE]`.
+fn events(headers: &HeaderMap, prompt_bytes: usize, usage: bool) -> Vec<Bytes> {
+    let tokens = number(headers, "x-demo-completion-tokens").unwrap_or(16);
+    let event = |choices: serde_json::Value, usage: serde_json::Value| {
+        let chunk = serde_json::json!({
+            "id": "chatcmpl-demo",
+            "object": "chat.completion.chunk",
+            "created": 1_700_000_000,
+            "model": "demo",
+            "choices": choices,
+            "usage": usage
+        });
+        Bytes::from(format!("data: {chunk}\n\n"))
+    };
+    let choice = |delta: serde_json::Value, finish: Option<&str>| serde_json::json!([{"index": 0, "delta": delta, "finish_reason": finish}]);
+    let none = serde_json::Value::Null;
+    let word = event(
+        choice(serde_json::json!({"content": "word "}), None),
+        none.clone(),
+    );
+    let mut events = vec![word; usize::try_from(tokens.min(100_000)).unwrap_or(0)];
+    events.push(event(choice(serde_json::json!({}), Some("stop")), none));
+    if usage {
+        events.push(event(serde_json::json!([]), usage_of(prompt_bytes, tokens)));
+    }
+    events.push(Bytes::from_static(b"data: [DONE]\n\n"));
+    events
+}
+
+fn usage_of(prompt_bytes: usize, completion: u64) -> serde_json::Value {
+    let prompt = u64::try_from(prompt_bytes.div_ceil(4)).unwrap_or(0);
+    serde_json::json!({
+        "prompt_tokens": prompt,
+        "completion_tokens": completion,
+        "total_tokens": prompt.saturating_add(completion)
+    })
 }
 
 /// A chat completion as the OpenAI API answers it.
 fn completion(headers: &HeaderMap, prompt_bytes: usize) -> Vec<u8> {
     let tokens = number(headers, "x-demo-completion-tokens").unwrap_or(16);
     let words = usize::try_from(tokens.min(100_000)).unwrap_or(0);
-    let prompt = u64::try_from(prompt_bytes.div_ceil(4)).unwrap_or(0);
     let body = serde_json::json!({
         "id": "chatcmpl-demo",
         "object": "chat.completion",
@@ -134,20 +219,18 @@ fn completion(headers: &HeaderMap, prompt_bytes: usize) -> Vec<u8> {
             "message": {"role": "assistant", "content": "word ".repeat(words)},
             "finish_reason": "stop"
         }],
-        "usage": {
-            "prompt_tokens": prompt,
-            "completion_tokens": tokens,
-            "total_tokens": prompt.saturating_add(tokens)
-        }
+        "usage": usage_of(prompt_bytes, tokens)
     });
     serde_json::to_vec(&body).unwrap_or_default()
 }
 
-/// The body in frames, a millisecond apart, with an early end if asked for.
-fn in_frames(body: &[u8], size: u64, reset_after: Option<u64>) -> Body {
-    let size = usize::try_from(size).unwrap_or(usize::MAX).max(1);
+/// The body in frames, some time apart, with an early end or a trailer if asked for.
+fn in_frames(headers: &HeaderMap, frames: &[Bytes], pause: u64) -> Body {
+    let pause = Duration::from_millis(number(headers, "x-demo-chunk-ms").unwrap_or(pause));
+    let reset_after = number(headers, "x-demo-reset-after-chunks");
     let reset_after = reset_after.and_then(|n| usize::try_from(n).ok());
-    let frames: Vec<Bytes> = body.chunks(size).map(Bytes::copy_from_slice).collect();
+    let frames = cut(headers, frames);
+    let trailer = line(headers, "x-demo-trailer");
     let (sender, mut receiver) = tokio::sync::mpsc::channel(1);
     tokio::spawn(async move {
         for (i, frame) in frames.into_iter().enumerate() {
@@ -159,9 +242,47 @@ fn in_frames(body: &[u8], size: u64, reset_after: Option<u64>) -> Body {
             if sender.send(frame).await.is_err() {
                 return;
             }
-            tokio::time::sleep(Duration::from_millis(1)).await;
+            tokio::time::sleep(pause).await;
+        }
+        if let Some(line) = trailer {
+            let _ = sender
+                .send(Ok(Frame::trailers([line].into_iter().collect())))
+                .await;
         }
     });
     let frames = futures_util::stream::poll_fn(move |context| receiver.poll_recv(context));
     BodyExt::boxed(StreamBody::new(frames))
+}
+
+/// The frames cut anew, as the request asks.
+fn cut(headers: &HeaderMap, frames: &[Bytes]) -> Vec<Bytes> {
+    let size = headers
+        .get("x-demo-chunk-bytes")
+        .and_then(|v| v.to_str().ok());
+    let Some(size) = size else {
+        return frames.to_vec();
+    };
+    let (random, size) = match size.strip_prefix("random:") {
+        Some(most) => (true, most),
+        None => (false, size),
+    };
+    let most = size.parse::<usize>().unwrap_or(usize::MAX).max(1);
+    let whole = frames.concat();
+    let (mut rest, mut state, mut cut) = (whole.as_slice(), 1_u64, Vec::new());
+    while !rest.is_empty() {
+        // A linear congruential generator (Knuth, MMIX): the same cuts in each run.
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        let drawn = usize::try_from(state.wrapping_shr(33)).unwrap_or(0);
+        let size = if random {
+            drawn.checked_rem(most).unwrap_or(0).saturating_add(1)
+        } else {
+            most
+        };
+        let (frame, after) = rest.split_at(size.min(rest.len()));
+        cut.push(Bytes::copy_from_slice(frame));
+        rest = after;
+    }
+    cut
 }

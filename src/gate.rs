@@ -15,6 +15,9 @@ use crate::reply::headers::{self, HeaderLine};
 use crate::reply::{Refusal, Reply};
 use crate::store::ledger::{Change, OpenError};
 use crate::store::{AccountKey, Fault, Ledger, SlotError, Slots, VmSlot, ledger};
+use crate::usage::request::Asked;
+use crate::usage::response::Streamed;
+use crate::usage::{Estimate, Reserve, Used};
 use std::collections::VecDeque;
 use std::rc::Rc;
 
@@ -54,15 +57,8 @@ pub struct Held {
     key: AccountKey,
     claim: Claim,
     tier: usize,
-}
-
-/// What a response said of the tokens it used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Used {
-    /// So many.
-    Tokens(u64),
-    /// Nothing: the reserve stands.
-    Unknown,
+    /// How many of the reserved tokens are for the prompt.
+    prompt: u64,
 }
 
 /// One worker's gate.
@@ -73,7 +69,7 @@ pub struct Gate {
     vm: VmSlot,
     counts: Counts,
     /// Settlements that the ledger did not take; tried again on each tick.
-    pending: VecDeque<(Held, Used)>,
+    pending: VecDeque<(Held, u64)>,
     /// The last fault, until it is logged.
     fault: Option<Fault>,
 }
@@ -110,8 +106,13 @@ impl Gate {
         self.vm.table()
     }
 
-    /// The verdict on a request.
-    pub fn judge(&mut self, host: &dyn Host, request: &dyn Request) -> Verdict {
+    /// The verdict on a request; `asked` is what its body asks for, where it was read.
+    pub fn judge(
+        &mut self,
+        host: &dyn Host,
+        request: &dyn Request,
+        asked: Option<&Asked>,
+    ) -> Verdict {
         let (account, tier) = match self.identify(host, request) {
             Ok(found) => found,
             Err(error) => {
@@ -123,15 +124,21 @@ impl Gate {
         let Some(bought) = config.tiers.get(tier) else {
             return self.refuse(None, Refusal::Unavailable);
         };
-        let length = match request.header("content-length") {
-            Header::Once(value) => Some(value),
-            Header::Absent | Header::Repeated => None,
-        };
-        let tokens = config.tokens.estimate.reserve(length);
+        let reserve = reserve(&config.tokens.estimate, request, asked);
+        let tokens = reserve.tokens();
         let key = self.ledger.key(&account.id);
         match self.admit(host, key, &bought.limits, tokens) {
             Ok(Decision::Admitted(claim, standing)) => {
-                self.admitted(Held { key, claim, tier }, &standing)
+                let prompt = reserve.prompt;
+                self.admitted(
+                    Held {
+                        key,
+                        claim,
+                        tier,
+                        prompt,
+                    },
+                    &standing,
+                )
             }
             Ok(Decision::Limited(limited)) => {
                 let tier_name = bought.name.clone();
@@ -323,22 +330,24 @@ impl Gate {
     ///
     /// Takes the [`Held`] of a request once: what it was admitted with must not be settled again.
     pub fn settle(&mut self, host: &dyn Host, held: Held, used: Used) {
+        self.counts.in_flight(held.tier, -1);
         let used = match self.config.tokens.settle {
             Settle::Usage => used,
             Settle::Reserve => Used::Unknown,
         };
-        self.counts.in_flight(held.tier, -1);
         let reserved = held.claim.reserved;
-        match used {
-            Used::Unknown => self
-                .counts
-                .tokens(held.tier, TokenKind::Estimated, reserved),
-            Used::Tokens(n) => {
-                self.counts.tokens(held.tier, TokenKind::Used, n);
-                let refund = reserved.saturating_sub(n);
-                self.counts.tokens(held.tier, TokenKind::Refunded, refund);
-            }
-        }
+        let (kind, tokens) = match used {
+            Used::Tokens(n) => (TokenKind::Used, n),
+            Used::Unknown => (TokenKind::Estimated, reserved),
+            Used::Streamed(told) => (TokenKind::Estimated, estimate(&held, &told)),
+        };
+        self.counts.tokens(held.tier, kind, tokens);
+        let refund = reserved.saturating_sub(tokens);
+        self.counts.tokens(held.tier, TokenKind::Refunded, refund);
+        self.finish(host, held, tokens);
+    }
+
+    fn finish(&mut self, host: &dyn Host, held: Held, used: u64) {
         if let Err(fault) = self.write_settlement(host, held, used) {
             self.fault = Some(fault);
             if self.pending.len() >= MOST_PENDING {
@@ -348,18 +357,12 @@ impl Gate {
         }
     }
 
-    fn write_settlement(&self, host: &dyn Host, held: Held, used: Used) -> Result<(), Fault> {
+    fn write_settlement(&self, host: &dyn Host, held: Held, used: u64) -> Result<(), Fault> {
         let Some(tier) = self.config.tiers.get(held.tier) else {
             return Ok(());
         };
-        if tier.limits.all_unlimited() {
-            return Ok(());
-        }
-        let used = match used {
-            Used::Tokens(n) => Some(n),
-            Used::Unknown => None,
-        };
-        if used.is_none() && held.claim.holder.is_none() {
+        let nothing_changes = used == held.claim.reserved && held.claim.holder.is_none();
+        if tier.limits.all_unlimited() || nothing_changes {
             return Ok(());
         }
         let terms = terms(&self.config, &tier.limits);
@@ -405,5 +408,27 @@ fn terms<'a>(config: &'a Config, limits: &'a Limits) -> Terms<'a> {
         limits,
         windows: &config.windows,
         concurrency_wait: config.concurrency_retry_after,
+    }
+}
+
+fn reserve(estimate: &Estimate, request: &dyn Request, asked: Option<&Asked>) -> Reserve {
+    match (asked, request.header("content-length")) {
+        (Some(asked), _) => estimate.by_body(asked),
+        (None, Header::Once(length)) => estimate.by_length(Some(length)),
+        (None, Header::Absent | Header::Repeated) => estimate.by_length(None),
+    }
+}
+
+/// The tokens of a stream that did not say them all.
+///
+/// Each event was at least one token. A stream that was cut is charged with what came by, one that
+/// came to its end with the reserve at least.
+fn estimate(held: &Held, told: &Streamed) -> u64 {
+    let prompt = told.prompt.unwrap_or(held.prompt);
+    let seen = prompt.saturating_add(told.events).max(told.said);
+    if told.whole {
+        seen.max(held.claim.reserved)
+    } else {
+        seen
     }
 }

@@ -11,7 +11,7 @@ use crate::limit::day::DayRule;
 use crate::limit::record::Windows;
 use crate::reply::headers::HeaderStyle;
 use crate::time::Span;
-use crate::usage::Estimate;
+use crate::usage::{Estimate, Rules};
 
 /// The tier label of requests whose tier is not known; no tier can have it.
 const NO_TIER: &str = crate::metrics::NO_TIER;
@@ -20,6 +20,8 @@ const LONGEST_MINUTE_MS: u64 = 3_600_000;
 const MOST_ACCOUNTS: u64 = 4_194_304;
 const MOST_TIERS: usize = 64;
 const MOST_TOKENS: u64 = 1_000_000_000;
+/// Bodies are held in memory, by Envoy and once more by the VM.
+const LONGEST_BODY: u64 = 16_777_216;
 const CREDENTIALS: [&str; 1] = ["authorization"];
 
 type Checked<T> = Result<T, ConfigError>;
@@ -48,11 +50,17 @@ pub fn parse(json: &[u8]) -> Checked<Config> {
         None => default_tier(),
         Some(entries) => indexed("tier", entries, tier_source)?,
     };
-    let strip = if root.strip_headers.unwrap_or(true) {
+    let mut strip = if root.strip_headers.unwrap_or(true) {
         identity_headers(&account, &tier)
     } else {
         Vec::new()
     };
+    let identity = root.tokens.0.identity.unwrap_or(true);
+    let tokens = tokens(root.tokens.0)?;
+    // Encoded bodies can't be read, so none is asked for.
+    if tokens.settle == Settle::Usage && identity {
+        strip.push("accept-encoding".to_owned());
+    }
     Ok(Config {
         namespace: namespace(root.namespace)?,
         mode: root.mode.unwrap_or(Mode::Enforce),
@@ -63,7 +71,7 @@ pub fn parse(json: &[u8]) -> Checked<Config> {
         tier,
         strip,
         windows: windows(&root.windows.0)?,
-        tokens: tokens(&root.tokens.0)?,
+        tokens,
         headers: headers(root.headers)?,
         concurrency_retry_after: root
             .concurrency_retry_after
@@ -92,7 +100,6 @@ fn read(json: &[u8]) -> Checked<Root> {
 
 /// What the contract names and this version does not have is refused, never silently ignored.
 fn refuse_parts_to_come(root: &Root) -> Checked<()> {
-    let tokens = &root.tokens.0;
     let directory_size = root.capacity.0.directory.map(|c| c.0);
     let parts = [
         ("usage_path", root.usage_path.is_some()),
@@ -105,11 +112,6 @@ fn refuse_parts_to_come(root: &Root) -> Checked<()> {
             "routes",
             root.routes.as_ref().is_some_and(|r| !r.is_empty()),
         ),
-        ("tokens.read_body", tokens.read_body == Some(true)),
-        ("tokens.include_usage", tokens.include_usage == Some(true)),
-        ("tokens.cached", tokens.cached.is_some()),
-        ("tokens.header", tokens.header.is_some()),
-        ("tokens.identity", tokens.identity.is_some()),
         (
             "capacity.directory",
             directory_size.is_some_and(|n| n != 65_536),
@@ -236,7 +238,7 @@ fn header_name(path: &str, name: &str) -> Checked<String> {
     }
     Err(ConfigError::new(
         format!("{path}.header"),
-        format!("{name:?} is not the name of a request header"),
+        format!("{name:?} is not the name of a header"),
     ))
 }
 
@@ -360,25 +362,39 @@ fn windows(windows: &schema::Windows) -> Checked<Windows> {
     Ok(Windows { minute, day })
 }
 
-fn tokens(tokens: &schema::Tokens) -> Checked<Tokens> {
-    let number = |name: &str, value: Option<Count>, default: u64, least: u64| {
+fn tokens(tokens: schema::Tokens) -> Checked<Tokens> {
+    let number = |name: &str, value: Option<Count>, default: u64, least: u64, most: u64| {
         let n = value.map_or(default, |c| c.0);
-        if (least..=MOST_TOKENS).contains(&n) {
+        if (least..=most).contains(&n) {
             return Ok(n);
         }
         Err(ConfigError::new(
             format!("tokens.{name}"),
-            format!("{n} is out of range: {least} to {MOST_TOKENS} is allowed"),
+            format!("{n} is out of range: {least} to {most} is allowed"),
         ))
     };
-    number("body_limit", tokens.body_limit, 262_144, 1)?;
+    let most = MOST_TOKENS;
+    let body_limit = number("body_limit", tokens.body_limit, 262_144, 1, LONGEST_BODY)?;
+    let read_body = tokens.read_body.unwrap_or(false);
+    let include_usage = tokens.include_usage.unwrap_or(false);
+    if include_usage && !read_body {
+        let problem = "needs \"read_body\": true, since it changes the request's body";
+        return Err(ConfigError::new("tokens.include_usage", problem));
+    }
+    let header = tokens.header.map(|name| header_name("tokens", &name));
     Ok(Tokens {
         settle: tokens.settle.unwrap_or(Settle::Usage),
         estimate: Estimate {
-            bytes_per_token: number("bytes_per_token", tokens.bytes_per_token, 4, 1)?,
-            context: number("context", tokens.context, 262_144, 1)?,
-            prompt: number("prompt", tokens.prompt, 1024, 0)?,
-            completion: number("completion", tokens.completion, 1024, 0)?,
+            bytes_per_token: number("bytes_per_token", tokens.bytes_per_token, 4, 1, most)?,
+            context: number("context", tokens.context, 262_144, 1, most)?,
+            prompt: number("prompt", tokens.prompt, 1024, 0, most)?,
+            completion: number("completion", tokens.completion, 1024, 0, most)?,
+        },
+        read_body: read_body.then_some(body_limit),
+        include_usage,
+        rules: Rules {
+            cached: tokens.cached.unwrap_or_default(),
+            header: header.transpose()?,
         },
     })
 }

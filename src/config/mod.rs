@@ -12,7 +12,7 @@ use crate::account::{AccountSource, TierSource, TierTable};
 use crate::limit::record::Windows;
 use crate::reply::headers::HeaderStyle;
 use crate::time::Span;
-use crate::usage::Estimate;
+use crate::usage::{Estimate, Rules};
 
 /// A config that has been checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,7 +31,7 @@ pub struct Config {
     pub tier: Vec<TierSource>,
     /// The place in `tiers` for a request that no source has a tier for; `None`: refuse it.
     pub unknown_tier: Option<usize>,
-    /// Identity headers that the upstream does not get to see.
+    /// Request headers that the upstream does not get to see.
     pub strip: Vec<String>,
     /// Lengths of the windows.
     pub windows: Windows,
@@ -66,12 +66,18 @@ pub enum OnFault {
 }
 
 /// How tokens are reserved and settled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tokens {
     /// Whether the reserve is replaced by the response's usage.
     pub settle: Settle,
     /// How much is reserved.
     pub estimate: Estimate,
+    /// The longest request body that is held and read; `None`: none is.
+    pub read_body: Option<u64>,
+    /// Whether streams are made to say their usage.
+    pub include_usage: bool,
+    /// How responses are read.
+    pub rules: Rules,
 }
 
 /// Whether the reserve is replaced by the response's usage.

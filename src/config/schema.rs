@@ -2,6 +2,7 @@
 
 use super::value::{Count, Duration, LimitValue, Money, Offset};
 use super::{Mode, OnFault, Settle};
+use crate::usage::Cached;
 use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, Visitor, value::MapAccessDeserializer};
 use serde_json::Value;
@@ -154,10 +155,9 @@ pub(super) struct Tokens {
     pub read_body: Option<bool>,
     pub body_limit: Option<Count>,
     pub include_usage: Option<bool>,
-    // Not in this version, see Root.
-    pub cached: Option<Value>,
-    pub header: Option<Value>,
-    pub identity: Option<Value>,
+    pub cached: Option<Cached>,
+    pub header: Option<String>,
+    pub identity: Option<bool>,
 }
 
 #[derive(Debug, Default, Deserialize)]

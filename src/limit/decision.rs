@@ -137,13 +137,12 @@ pub fn admit(record: &mut Record, ask: &Ask, terms: &Terms<'_>, now: Now) -> Dec
     Decision::Admitted(claim, standing(record, terms, now))
 }
 
-/// Gives the lease back and replaces the reserve by `used` (`None`: the reserve stands).
-pub fn settle(record: &mut Record, claim: &Claim, used: Option<u64>, terms: &Terms<'_>, now: Now) {
+/// Gives the lease back and replaces the reserve by `used`.
+pub fn settle(record: &mut Record, claim: &Claim, used: u64, terms: &Terms<'_>, now: Now) {
     record.advance(now, terms.windows);
     if let Some(holder) = claim.holder {
         record.leases.release(holder);
     }
-    let Some(used) = used else { return };
     let window = terms.windows.minute;
     let extra = used.saturating_sub(claim.reserved);
     if extra == 0 {

@@ -7,7 +7,7 @@
 #![allow(unsafe_code, reason = "the ABI is a C interface")]
 
 use crate::host::{HostError, SetError};
-use proxy_wasm::types::{BufferType, MapType, MetricType};
+use proxy_wasm::types::{BufferType, MapType, MetricType, StreamType};
 use std::num::NonZeroU32;
 
 const OK: u32 = 0;
@@ -22,6 +22,13 @@ unsafe extern "C" {
         max: usize,
         data: *mut *mut u8,
         size: *mut usize,
+    ) -> u32;
+    fn proxy_set_buffer_bytes(
+        buffer: u32,
+        start: usize,
+        size: usize,
+        data: *const u8,
+        data_size: usize,
     ) -> u32;
     fn proxy_get_header_map_pairs(map: u32, data: *mut *mut u8, size: *mut usize) -> u32;
     fn proxy_get_header_map_value(
@@ -76,6 +83,8 @@ unsafe extern "C" {
         grpc_status: i32,
     ) -> u32;
     fn proxy_get_current_time_nanoseconds(time: *mut u64) -> u32;
+    fn proxy_set_effective_context(context: u32) -> u32;
+    fn proxy_continue_stream(stream: u32) -> u32;
     fn proxy_set_tick_period_milliseconds(period: u32) -> u32;
     fn proxy_define_metric(kind: u32, name: *const u8, name_size: usize, id: *mut u32) -> u32;
     fn proxy_increment_metric(id: u32, delta: i64) -> u32;
@@ -109,6 +118,15 @@ fn bytes(call: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> Result<Option<Ve
 pub fn buffer(kind: BufferType, start: usize, max: usize) -> Result<Option<Vec<u8>>, HostError> {
     // SAFETY: the out-pointers are valid for the call.
     bytes(|data, size| unsafe { proxy_get_buffer_bytes(kind as u32, start, max, data, size) })
+}
+
+/// Puts `bytes` in place of the first `size` of a buffer.
+///
+/// # Errors
+/// The host's status.
+pub fn set_buffer(kind: BufferType, size: usize, bytes: &[u8]) -> Result<(), HostError> {
+    // SAFETY: `bytes` is valid for the call.
+    check(unsafe { proxy_set_buffer_bytes(kind as u32, 0, size, bytes.as_ptr(), bytes.len()) })
 }
 
 /// A header map as the host serialised it.
@@ -293,6 +311,24 @@ fn serialise(headers: &[(&str, String)]) -> Vec<u8> {
         out.push(0);
     }
     out
+}
+
+/// Makes the calls that follow those of the stream `context`.
+///
+/// # Errors
+/// The host's status.
+pub fn set_effective_context(context: u32) -> Result<(), HostError> {
+    // SAFETY: takes a number.
+    check(unsafe { proxy_set_effective_context(context) })
+}
+
+/// Lets a held request go on.
+///
+/// # Errors
+/// The host's status.
+pub fn resume_request() -> Result<(), HostError> {
+    // SAFETY: takes a number.
+    check(unsafe { proxy_continue_stream(StreamType::HttpRequest as u32) })
 }
 
 /// The wall clock, in nanoseconds since the epoch.

@@ -4,7 +4,10 @@
 //! [`hostcalls`], where every status is a value, since the SDK's own wrappers panic on those that
 //! they do not expect.
 
+mod answer;
+mod body_wait;
 mod envoy;
+mod exchange;
 pub mod hostcalls;
 mod root;
 mod stream;

@@ -1,9 +1,10 @@
 //! The root context: one config in one VM. Reads the config, opens the gate, ticks.
 
+use super::body_wait::BodyWait;
 use super::envoy::Envoy;
 use super::hostcalls;
 use super::stream::Stream;
-use crate::config::{self, ConfigError};
+use crate::config::{self, Config, ConfigError};
 use crate::gate::Gate;
 use crate::store::ledger::OpenError;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
@@ -14,13 +15,27 @@ use std::rc::Rc;
 /// How often a VM proves that it lives, and hands its counts over.
 const TICK_MS: u32 = 500;
 
-/// A gate that the streams of one root share. One VM is one thread.
-pub type SharedGate = Rc<RefCell<Gate>>;
+/// What the streams of one root share. One VM is one thread.
+#[derive(Debug)]
+pub struct Shared {
+    /// The config in force.
+    pub config: Rc<Config>,
+    /// Requests that wait for their bodies.
+    pub body_wait: BodyWait,
+    gate: RefCell<Gate>,
+}
+
+impl Shared {
+    /// Runs `f` with the gate; `None` when it is in use, which it never should be.
+    pub fn with_gate<T>(&self, f: impl FnOnce(&mut Gate) -> T) -> Option<T> {
+        self.gate.try_borrow_mut().ok().map(|mut gate| f(&mut gate))
+    }
+}
 
 /// One config in one VM.
 #[derive(Debug, Default)]
 pub struct Root {
-    gate: Option<SharedGate>,
+    shared: Option<Rc<Shared>>,
 }
 
 /// Why a config is not taken.
@@ -49,13 +64,15 @@ fn configure(size: usize) -> Result<Gate, ConfigureError> {
     Ok(gate)
 }
 
+impl Root {
+    fn with_gate<T>(&self, f: impl FnOnce(&mut Gate) -> T) -> Option<T> {
+        self.shared.as_ref()?.with_gate(f)
+    }
+}
+
 impl Context for Root {
     fn on_done(&mut self) -> bool {
-        if let Some(gate) = &self.gate
-            && let Ok(mut gate) = gate.try_borrow_mut()
-        {
-            gate.hand_over(&mut Envoy);
-        }
+        self.with_gate(|gate| gate.hand_over(&mut Envoy));
         true
     }
 }
@@ -64,7 +81,11 @@ impl RootContext for Root {
     fn on_configure(&mut self, size: usize) -> bool {
         match configure(size) {
             Ok(gate) => {
-                self.gate = Some(Rc::new(RefCell::new(gate)));
+                self.shared = Some(Rc::new(Shared {
+                    config: Rc::clone(gate.config()),
+                    body_wait: BodyWait::default(),
+                    gate: RefCell::new(gate),
+                }));
                 true
             }
             Err(error) => {
@@ -75,11 +96,11 @@ impl RootContext for Root {
     }
 
     fn on_tick(&mut self) {
-        if let Some(gate) = &self.gate
-            && let Ok(mut gate) = gate.try_borrow_mut()
-            && let Some(fault) = gate.tick(&Envoy, &mut Envoy)
-        {
+        if let Some(Some(fault)) = self.with_gate(|gate| gate.tick(&Envoy, &mut Envoy)) {
             log::warn!("tiergate: {fault}");
+        }
+        if let Some(shared) = &self.shared {
+            shared.body_wait.tick();
         }
     }
 
@@ -87,7 +108,7 @@ impl RootContext for Root {
         Some(ContextType::HttpContext)
     }
 
-    fn create_http_context(&self, _id: u32) -> Option<Box<dyn HttpContext>> {
-        Some(Box::new(Stream::new(self.gate.clone())))
+    fn create_http_context(&self, id: u32) -> Option<Box<dyn HttpContext>> {
+        Some(Box::new(Stream::new(id, self.shared.clone())))
     }
 }

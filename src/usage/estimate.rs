@@ -1,6 +1,8 @@
-//! How many tokens to reserve for a request whose body is not read.
+//! How many tokens to reserve for a request.
 
-/// The rule of the reserve.
+use super::request::Asked;
+
+/// The rule of the reserve where the request does not say more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Estimate {
     /// Bytes of a request body that are taken for one token, at least 1.
@@ -13,21 +15,52 @@ pub struct Estimate {
     pub completion: u64,
 }
 
+/// Tokens that are reserved for a request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reserve {
+    /// For what it sends.
+    pub prompt: u64,
+    /// For what comes back.
+    pub completion: u64,
+}
+
+impl Reserve {
+    /// Both together.
+    pub const fn tokens(&self) -> u64 {
+        self.prompt.saturating_add(self.completion)
+    }
+}
+
 impl Estimate {
-    /// Tokens to reserve: min(content-length / bytes_per_token, context) + completion.
+    /// What to reserve: min(content-length / bytes_per_token, context) for the prompt.
     ///
-    /// A content-length that is absent or no number counts as `prompt`. One past `u64` is longer
-    /// than any context.
-    pub fn reserve(&self, content_length: Option<&[u8]>) -> u64 {
+    /// A content-length that is absent or no number counts as `prompt` tokens. One past `u64` is
+    /// longer than any context.
+    pub fn by_length(&self, content_length: Option<&[u8]>) -> Reserve {
         let prompt = match content_length.map(str::from_utf8) {
             Some(Ok(text)) if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) => {
-                let bytes = text.parse::<u64>().unwrap_or(u64::MAX);
-                let tokens = bytes.checked_div(self.bytes_per_token).unwrap_or(bytes);
-                tokens.min(self.context)
+                self.prompt_of(text.parse::<u64>().unwrap_or(u64::MAX))
             }
             _ => self.prompt,
         };
-        prompt.saturating_add(self.completion)
+        Reserve {
+            prompt,
+            completion: self.completion,
+        }
+    }
+
+    /// What to reserve for a request whose body was read.
+    pub fn by_body(&self, asked: &Asked) -> Reserve {
+        let completion = asked.completion.unwrap_or(self.completion);
+        Reserve {
+            prompt: self.prompt_of(asked.bytes),
+            completion: completion.saturating_mul(asked.choices),
+        }
+    }
+
+    fn prompt_of(&self, bytes: u64) -> u64 {
+        let tokens = bytes.checked_div(self.bytes_per_token).unwrap_or(bytes);
+        tokens.min(self.context)
     }
 }
 
@@ -53,7 +86,7 @@ mod tests {
             (Some(""), 60),
             (None, 60),
         ] {
-            let got = estimate.reserve(length.map(str::as_bytes));
+            let got = estimate.by_length(length.map(str::as_bytes)).tokens();
             assert_eq!(got, reserve, "{length:?}");
         }
     }

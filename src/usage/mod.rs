@@ -1,7 +1,17 @@
 //! Tokens of a request: what is reserved before it runs, and what its response says that it used.
+//!
+//! Pure parsing of bytes in pieces, with a stated bound for each stream; nothing here knows limits
+//! or the host.
+
+pub mod excerpt;
+pub mod hide;
+pub mod request;
+pub mod response;
+pub mod sse;
+pub mod tally;
 
 mod estimate;
-mod response;
 
-pub use estimate::Estimate;
-pub use response::{HEAD_BYTES, MAX_TOKENS, Reader, TAIL_BYTES};
+pub use estimate::{Estimate, Reserve};
+pub use response::{Response, Rules, Used};
+pub use tally::Cached;

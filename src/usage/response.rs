@@ -1,188 +1,281 @@
-//! Finds `usage` in a JSON response of which only the beginning and the end are kept.
-//!
-//! Upstreams write `usage` last or first, around the long part. So at most [`HEAD_BYTES`] and
-//! [`TAIL_BYTES`] are held for a stream, however long the body is. Inside a JSON string a quote is
-//! always escaped, so an unescaped `"usage"` with a colon after it is a key, never text that a
-//! model wrote.
+//! What one response says of the tokens that it used: from its headers, its body as it passes, and
+//! its trailers. The shape is told by the body's first byte, not by path or content type.
 
-use memchr::memmem;
-use serde::Deserialize;
+use super::excerpt::Excerpt;
+use super::sse::Events;
+use super::tally::{Cached, MAX_TOKENS, Tally};
 
-/// Bytes kept of a response's beginning.
-pub const HEAD_BYTES: usize = 4096;
-/// Bytes kept of a response's end.
-pub const TAIL_BYTES: usize = 4096;
-/// More tokens than this in one response are not believed.
-pub const MAX_TOKENS: u64 = 4_294_967_295;
-
-const KEY: &[u8] = b"\"usage\"";
-
-/// Takes a response body in pieces.
-#[derive(Debug, Default)]
-pub struct Reader {
-    head: Vec<u8>,
-    tail: Vec<u8>,
-    /// Bytes lie between head and tail that were not kept.
-    gap: bool,
+/// How a response is read, by config.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rules {
+    /// Whether cached prompt tokens count.
+    pub cached: Cached,
+    /// The response header or trailer (lower case) that says the tokens, where one does.
+    pub header: Option<String>,
 }
 
-/// The fields of `usage` that count; a value that is no whole number makes all of it void.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Usage {
-    prompt_tokens: Option<u64>,
-    completion_tokens: Option<u64>,
-    total_tokens: Option<u64>,
+/// What a response used, as far as it can be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Used {
+    /// So many tokens.
+    Tokens(u64),
+    /// It can't be told.
+    Unknown,
+    /// A stream that did not say all of it.
+    Streamed(Streamed),
 }
 
-impl Usage {
-    fn tokens(&self) -> Option<u64> {
-        match (self.prompt_tokens, self.completion_tokens) {
-            (Some(prompt), Some(completion)) => prompt.checked_add(completion),
-            (prompt, completion) => self.total_tokens.or(prompt).or(completion),
+/// A stream of events without its usage, or with only a part of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Streamed {
+    /// Prompt tokens, where it said them.
+    pub prompt: Option<u64>,
+    /// Tokens that it said so far; zero when it said nothing.
+    pub said: u64,
+    /// Events that came by: each is at least one token.
+    pub events: u64,
+    /// Whether it came to its end.
+    pub whole: bool,
+}
+
+/// What is wanted of a piece of the body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wants {
+    /// Nothing.
+    Nothing,
+    /// All of it.
+    All,
+    /// So many bytes of its beginning, and [`super::excerpt::TAIL_BYTES`] of its end.
+    Ends(usize),
+}
+
+#[derive(Debug)]
+enum Body {
+    /// It used no tokens.
+    Free,
+    /// It can't be read.
+    Opaque,
+    /// Nothing has come yet.
+    Unseen,
+    Json(Excerpt),
+    Events(Box<Events>),
+}
+
+/// One response.
+#[derive(Debug)]
+pub struct Response {
+    cached: Cached,
+    body: Body,
+    /// Tokens by header or trailer.
+    said: Option<u64>,
+}
+
+type Line<'a> = (&'a [u8], &'a [u8]);
+
+impl Response {
+    /// A response by its headers; `end` when no body follows.
+    ///
+    /// One that is no success used no tokens, nor did one without a body.
+    pub fn begin<'a>(headers: impl Iterator<Item = Line<'a>>, end: bool, rules: &Rules) -> Self {
+        let mut response = Self {
+            cached: rules.cached,
+            body: if end { Body::Free } else { Body::Unseen },
+            said: None,
+        };
+        for (name, value) in headers {
+            match name {
+                b":status" => match value {
+                    b"101" => response.body = Body::Opaque,
+                    [b'2', ..] => {}
+                    _ => {
+                        response.body = Body::Free;
+                        return response;
+                    }
+                },
+                b"content-encoding"
+                    if !value.eq_ignore_ascii_case(b"identity")
+                        && matches!(response.body, Body::Unseen) =>
+                {
+                    response.body = Body::Opaque;
+                }
+                _ => response.note(name, value, rules),
+            }
         }
-        .filter(|n| *n <= MAX_TOKENS)
-    }
-}
-
-impl Reader {
-    /// How many bytes of the next piece, from its start, are still wanted for the head.
-    pub fn head_wanted(&self) -> usize {
-        HEAD_BYTES.saturating_sub(self.head.len())
+        response
     }
 
-    /// Takes the next piece: of a piece longer than [`Reader::head_wanted`] and [`TAIL_BYTES`]
-    /// together, only what those two need.
+    /// Takes trailers.
+    pub fn trailers<'a>(&mut self, trailers: impl Iterator<Item = Line<'a>>, rules: &Rules) {
+        for (name, value) in trailers {
+            self.note(name, value, rules);
+        }
+    }
+
+    fn note(&mut self, name: &[u8], value: &[u8], rules: &Rules) {
+        if rules.header.as_ref().map(String::as_bytes) == Some(name) {
+            let tokens = str::from_utf8(value).ok().and_then(|v| v.parse().ok());
+            self.said = tokens.filter(|n| *n <= MAX_TOKENS).or(self.said);
+        }
+    }
+
+    /// What is wanted of the next piece of the body.
+    pub fn wants(&self) -> Wants {
+        match &self.body {
+            _ if self.said.is_some() => Wants::Nothing,
+            Body::Free | Body::Opaque => Wants::Nothing,
+            Body::Unseen | Body::Events(_) => Wants::All,
+            Body::Json(excerpt) => Wants::Ends(excerpt.head_wanted()),
+        }
+    }
+
+    /// Takes the next piece.
     pub fn feed(&mut self, piece: &[u8]) {
-        let (head, rest) = piece
-            .split_at_checked(self.head_wanted())
-            .unwrap_or((piece, &[]));
-        self.head.extend_from_slice(head);
-        self.feed_tail(rest);
+        if matches!(self.body, Body::Unseen) {
+            self.body = match piece.trim_ascii_start().first() {
+                None => return,
+                Some(b'{') => Body::Json(Excerpt::default()),
+                // A comment, or one of the fields data, event, id and retry; or a byte order mark.
+                Some(b':' | b'd' | b'e' | b'i' | b'r' | 0xEF) => Body::Events(Box::default()),
+                Some(_) => Body::Opaque,
+            };
+        }
+        match &mut self.body {
+            Body::Free | Body::Opaque | Body::Unseen => {}
+            Body::Json(excerpt) => excerpt.feed(piece),
+            Body::Events(events) => events.feed(piece),
+        }
     }
 
-    /// Takes the end of a piece, whose middle was passed over.
+    /// Takes the end of a piece, [`super::excerpt::TAIL_BYTES`], whose middle was not wanted.
     pub fn feed_after_gap(&mut self, end: &[u8]) {
-        self.tail.clear();
-        self.gap = true;
-        self.feed_tail(end);
-    }
-
-    fn feed_tail(&mut self, rest: &[u8]) {
-        let keep = rest.len().min(TAIL_BYTES);
-        let fresh = rest.get(rest.len().saturating_sub(keep)..).unwrap_or(rest);
-        let old = TAIL_BYTES.saturating_sub(keep).min(self.tail.len());
-        let drop = self.tail.len().saturating_sub(old);
-        self.gap |= drop > 0 || fresh.len() < rest.len();
-        self.tail.drain(..drop);
-        self.tail.extend_from_slice(fresh);
-    }
-
-    /// Bytes held now.
-    pub fn held(&self) -> usize {
-        self.head.len().saturating_add(self.tail.len())
-    }
-
-    /// The tokens that the response says it used; `None` when it does not say, or nonsense.
-    pub fn tokens(mut self) -> Option<u64> {
-        if self.gap {
-            return last_usage(&self.tail).or_else(|| last_usage(&self.head));
+        if let Body::Json(excerpt) = &mut self.body {
+            excerpt.feed_after_gap(end);
         }
-        self.head.append(&mut self.tail);
-        last_usage(&self.head)
     }
-}
 
-/// The last usage object that can be read.
-fn last_usage(json: &[u8]) -> Option<u64> {
-    memmem::rfind_iter(json, KEY).find_map(|at| {
-        let (before, rest) = json.split_at_checked(at)?;
-        if before.last() == Some(&b'\\') {
-            return None;
+    /// Whether it is a stream of events.
+    pub fn is_stream(&self) -> bool {
+        matches!(self.body, Body::Events(_))
+    }
+
+    /// What it used; `whole` when it came to its end.
+    pub fn used(self, whole: bool) -> Used {
+        if let Some(tokens) = self.said {
+            return Used::Tokens(tokens);
         }
-        let value = rest.strip_prefix(KEY)?.trim_ascii_start();
-        let value = value.strip_prefix(b":")?.trim_ascii_start();
-        // Serde would take a list for the fields in order.
-        if value.first() != Some(&b'{') {
-            return None;
+        match self.body {
+            Body::Free => Used::Tokens(0),
+            Body::Opaque | Body::Unseen => Used::Unknown,
+            Body::Json(mut excerpt) => {
+                let mut tally = Tally::default();
+                if let Some(usage) = excerpt.usage() {
+                    tally.update(&usage);
+                }
+                tally
+                    .tokens(self.cached)
+                    .map_or(Used::Unknown, Used::Tokens)
+            }
+            Body::Events(mut events) => {
+                let whole = events.end(whole);
+                match events.tally.tokens(self.cached) {
+                    Some(tokens) if whole => Used::Tokens(tokens),
+                    said => Used::Streamed(Streamed {
+                        prompt: events.tally.prompt(),
+                        said: said.unwrap_or(0),
+                        events: events.count,
+                        whole,
+                    }),
+                }
+            }
         }
-        // The stream reads one value and leaves what comes after it.
-        let mut values = serde_json::Deserializer::from_slice(value).into_iter::<Usage>();
-        values.next()?.ok()?.tokens()
-    })
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn read(body: &str, piece: usize) -> Option<u64> {
-        let mut reader = Reader::default();
-        for piece in body.as_bytes().chunks(piece) {
-            reader.feed(piece);
-            assert!(reader.held() <= HEAD_BYTES + TAIL_BYTES);
+    fn response(status: &str, lines: &[(&str, &str)], end: bool, body: &[&str]) -> Used {
+        let rules = Rules {
+            cached: Cached::Count,
+            header: Some("x-tokens".to_owned()),
+        };
+        let mut all = vec![(":status", status)];
+        all.extend_from_slice(lines);
+        let lines = all.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes()));
+        let mut response = Response::begin(lines, end, &rules);
+        for piece in body {
+            response.feed(piece.as_bytes());
         }
-        reader.tokens()
-    }
-
-    fn reply(content: &str, usage: &str) -> String {
-        format!(
-            r#"{{"id":"x","choices":[{{"message":{{"content":{content:?}}}}}],"usage":{usage}}}"#
-        )
+        response.used(true)
     }
 
     #[test]
-    fn usage_is_found_however_the_body_is_cut() {
-        let long = "word ".repeat(10_000);
-        for content in ["hi", &long, "she said \"usage\": {\"total_tokens\": 9}"] {
-            let body = reply(
-                content,
-                r#"{"prompt_tokens":11,"completion_tokens":31,"total_tokens":42}"#,
-            );
-            for piece in [1, 7, 4096, 5000, 100_000] {
-                assert_eq!(read(&body, piece), Some(42), "{piece}");
-            }
-        }
-    }
-
-    #[test]
-    fn usage_before_a_long_answer_is_found() {
-        let body = format!(
-            r#"{{"usage":{{"total_tokens":7}},"text":"{}"}}"#,
-            "x".repeat(50_000)
-        );
-        assert_eq!(read(&body, 1000), Some(7));
-    }
-
-    #[test]
-    fn nonsense_is_not_believed() {
-        for usage in [
-            "null",
-            "{}",
-            r#"{"prompt_tokens":-1,"completion_tokens":5}"#,
-            r#"{"total_tokens":1.5}"#,
-            r#"{"total_tokens":"12"}"#,
-            r#"{"total_tokens":NaN}"#,
-            r#"{"total_tokens":18446744073709551616}"#,
-            r#"{"total_tokens":9223372036854775808}"#,
-            r#"{"total_tokens":1,"total_tokens":2}"#,
-            r"[1, 2]",
+    fn the_first_byte_tells_the_shape() {
+        let json = r#"{"usage":{"total_tokens":5}}"#;
+        assert_eq!(response("200", &[], false, &[" \n", json]), Used::Tokens(5));
+        let event = "data: {\"usage\":{\"total_tokens\":5}}\n\n";
+        for start in [
+            "",
+            ": hi\n\n",
+            "event: x\n",
+            "id: 1\n",
+            "\u{feff}\n",
+            "\n\n",
         ] {
-            assert_eq!(read(&reply("hi", usage), 64), None, "{usage}");
+            assert_eq!(
+                response("200", &[], false, &[start, event]),
+                Used::Tokens(5),
+                "{start:?}"
+            );
         }
-        let deep = format!(r#"{{"a":{}"#, "[".repeat(10_000));
-        assert_eq!(read(&reply("hi", &deep), 4096), None);
-        assert_eq!(read(r#"{"usage":{"total_tokens":1"#, 5), None, "cut off");
-        assert_eq!(read("", 1), None);
-        assert_eq!(read("\"usage\"", 1), None);
+        assert_eq!(response("200", &[], false, &["<html>"]), Used::Unknown);
+        assert_eq!(
+            response("200", &[], false, &["\u{1f}\u{8b}..."]),
+            Used::Unknown
+        );
     }
 
     #[test]
-    fn a_prompt_alone_counts() {
+    fn what_is_no_success_or_has_no_body_used_nothing() {
+        let json = r#"{"usage":{"total_tokens":5}}"#;
+        for status in ["302", "400", "429", "503"] {
+            assert_eq!(
+                response(status, &[], false, &[json]),
+                Used::Tokens(0),
+                "{status}"
+            );
+        }
+        assert_eq!(response("204", &[], true, &[]), Used::Tokens(0));
         assert_eq!(
-            read(&reply("", r#"{"prompt_tokens":8,"total_tokens":8}"#), 9),
-            Some(8)
+            response("101", &[], false, &["data: "]),
+            Used::Unknown,
+            "a tunnel"
         );
-        assert_eq!(read(&reply("", r#"{"prompt_tokens":8}"#), 9), Some(8));
+    }
+
+    #[test]
+    fn a_header_goes_before_the_body_and_encoded_bodies_are_not_read() {
+        let json = r#"{"usage":{"total_tokens":5}}"#;
+        let said = [("x-tokens", "7")];
+        assert_eq!(response("200", &said, false, &[json]), Used::Tokens(7));
+        let nonsense = [("x-tokens", "-7")];
+        assert_eq!(response("200", &nonsense, false, &[json]), Used::Tokens(5));
+        let gzip = [("content-encoding", "gzip")];
+        assert_eq!(response("200", &gzip, false, &[json]), Used::Unknown);
+    }
+
+    #[test]
+    fn a_stream_that_is_cut_tells_what_it_can() {
+        let mut cut = Response::begin(std::iter::empty(), false, &Rules::default());
+        cut.feed(b"data: {\"message\":{\"usage\":{\"input_tokens\":70,\"output_tokens\":1}}}\n\n");
+        cut.feed(b"data: {}\n\ndata: {}\n\ndata: {\"half\":");
+        let told = Streamed {
+            prompt: Some(70),
+            said: 71,
+            events: 3,
+            whole: false,
+        };
+        assert_eq!(cut.used(false), Used::Streamed(told));
     }
 }

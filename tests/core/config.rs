@@ -123,7 +123,7 @@ fn each_refusal_says_where_what_and_what_is_allowed() {
         (
             r#"{"account": [{"header": "a b"}]}"#.to_owned(),
             "account[0].header",
-            "request header",
+            "name of a header",
         ),
         (
             r#"{"tier": ["directory"]}"#.to_owned(),
@@ -181,9 +181,19 @@ fn each_refusal_says_where_what_and_what_is_allowed() {
             "whole number",
         ),
         (
-            r#"{"tokens": {"read_body": true}}"#.to_owned(),
-            "tokens.read_body",
-            "not have this part yet",
+            r#"{"tokens": {"include_usage": true}}"#.to_owned(),
+            "tokens.include_usage",
+            "read_body",
+        ),
+        (
+            r#"{"tokens": {"cached": "half"}}"#.to_owned(),
+            "tokens.cached",
+            "`free`",
+        ),
+        (
+            r#"{"tokens": {"header": "a b"}}"#.to_owned(),
+            "tokens.header",
+            "name of a header",
         ),
         (
             r#"{"admin": {"path": "/x"}}"#.to_owned(),

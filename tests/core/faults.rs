@@ -2,7 +2,8 @@
 
 use crate::fake_host::{FakeRequest, Worker, World, one_tier};
 use std::rc::Rc;
-use tiergate::gate::{Action, Used};
+use tiergate::gate::Action;
+use tiergate::usage::Used;
 
 const DENY: &str = r#", "on_fault": "deny""#;
 

@@ -2,7 +2,8 @@
 
 use crate::fake_host::{FakeRequest, Metrics, Worker, World, one_tier};
 use proptest::prelude::*;
-use tiergate::gate::{Action, Held, Used};
+use tiergate::gate::{Action, Held};
+use tiergate::usage::Used;
 
 fn held(worker: &Worker) -> Held {
     worker.admit(&FakeRequest::of("acme", "t", 0)).held.unwrap()

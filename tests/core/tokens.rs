@@ -2,7 +2,8 @@
 
 use crate::fake_host::{FakeRequest, Worker, World, line, one_tier, retry_after_ms};
 use proptest::prelude::*;
-use tiergate::gate::{Action, Held, Used};
+use tiergate::gate::{Action, Held};
+use tiergate::usage::Used;
 
 const RESERVE: &str = r#", "tokens": {"completion": 0, "prompt": 0}"#;
 

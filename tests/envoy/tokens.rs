@@ -39,7 +39,7 @@ fn usage_replaces_the_reserve() {
         (r#"{"usage":{"total_tokens":2500}}"#, 2_500),
         (r#"{"choices":[],"usage":null}"#, 100),
         (r#"{"no":"usage"}"#, 100),
-        ("", 100),
+        ("", 0),
         (r#"{"usage":{"total_tokens":-5}}"#, 100),
         (r#"{"usage":{"total_tokens":1.5}}"#, 100),
         (r#"{"usage":{"total_tokens":NaN}}"#, 100),

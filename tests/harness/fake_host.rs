@@ -255,7 +255,7 @@ impl Worker {
     }
 
     pub fn judge(&self, request: &FakeRequest) -> Verdict {
-        self.gate.borrow_mut().judge(&self.host, request)
+        self.gate.borrow_mut().judge(&self.host, request, None)
     }
 
     /// What a request that must be let through carries.

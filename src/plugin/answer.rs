@@ -1,0 +1,93 @@
+//! A response as it passes: read for its usage, and unchanged but for a usage event that the
+//! client did not ask for.
+
+use super::exchange::{body_bytes, remove_header};
+use super::hostcalls;
+use crate::config::{Settle, Tokens};
+use crate::usage::Used;
+use crate::usage::excerpt::TAIL_BYTES;
+use crate::usage::hide::Hide;
+use crate::usage::response::{Response, Rules, Wants};
+use proxy_wasm::types::{BufferType, MapType};
+
+const BODY: BufferType = BufferType::HttpResponseBody;
+
+/// A response as it passes.
+#[derive(Debug)]
+pub struct Answer {
+    response: Response,
+    hide: Option<Hide>,
+    /// Whether its end has passed.
+    whole: bool,
+}
+
+impl Answer {
+    /// A response by its headers; `None` when nothing of it matters.
+    pub fn begin(tokens: &Tokens, end: bool, hides_usage: bool) -> Option<Self> {
+        if tokens.settle == Settle::Reserve && !hides_usage {
+            return None;
+        }
+        let map = MapType::HttpResponseHeaders;
+        let headers = hostcalls::header_map(map).ok()?;
+        let hides = hides_usage && headers.iter().any(is_event_stream);
+        if hides {
+            remove_header(map, "content-length");
+        }
+        Some(Self {
+            response: Response::begin(headers.iter(), end, &tokens.rules),
+            hide: hides.then(Hide::default),
+            whole: end,
+        })
+    }
+
+    /// Takes a piece of the body.
+    pub fn body(&mut self, size: usize, end: bool) {
+        self.whole |= end;
+        if let Some(hide) = &mut self.hide {
+            let piece = body_bytes(BODY, 0, size);
+            self.response.feed(&piece);
+            let out = hide.feed(&piece, end);
+            if out != piece
+                && let Err(error) = hostcalls::set_buffer(BODY, size, &out)
+            {
+                log::warn!("tiergate: response body: {error}");
+            }
+            return;
+        }
+        match self.response.wants() {
+            Wants::Nothing => {}
+            Wants::Ends(head) if size > head.saturating_add(TAIL_BYTES) => {
+                // The middle of a long piece is not copied.
+                if head > 0 {
+                    self.response.feed(&body_bytes(BODY, 0, head));
+                }
+                let tail = size.saturating_sub(TAIL_BYTES);
+                self.response
+                    .feed_after_gap(&body_bytes(BODY, tail, TAIL_BYTES));
+            }
+            Wants::All | Wants::Ends(_) if size > 0 => {
+                self.response.feed(&body_bytes(BODY, 0, size));
+            }
+            Wants::All | Wants::Ends(_) => {}
+        }
+    }
+
+    /// Trailers end it.
+    pub fn trailers(&mut self, rules: &Rules) {
+        self.whole = true;
+        if rules.header.is_some()
+            && let Ok(trailers) = hostcalls::header_map(MapType::HttpResponseTrailers)
+        {
+            self.response.trailers(trailers.iter(), rules);
+        }
+    }
+
+    /// What it used.
+    pub fn used(self) -> Used {
+        self.response.used(self.whole)
+    }
+}
+
+fn is_event_stream((name, value): (&[u8], &[u8])) -> bool {
+    name == b"content-type" && value.starts_with(b"text/event-stream")
+}

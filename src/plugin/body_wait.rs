@@ -1,0 +1,109 @@
+//! Requests whose headers Envoy holds until their body is read, and what to do where it never
+//! hands the body over.
+//!
+//! Without `allow_on_headers_stop_iteration: true` in the plugin's config, Envoy keeps the body back
+//! as well while headers are held, and no host call tells whether it is set. So the first requests
+//! find out: when no body came for a while to any of them, the headers are not held any more.
+
+use super::exchange::Exchange;
+use super::hostcalls;
+use std::cell::{Cell, RefCell};
+use std::rc::{Rc, Weak};
+
+/// Ticks that a request is held before its body is taken not to come.
+const PATIENCE: u8 = 2;
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum HostGivesBodies {
+    #[default]
+    Unknown,
+    Yes,
+    No,
+}
+
+/// The requests of one root context that wait for their bodies.
+#[derive(Debug, Default)]
+pub struct BodyWait {
+    gives: Cell<HostGivesBodies>,
+    waiting: RefCell<Vec<Waiting>>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    id: u32,
+    exchange: Weak<RefCell<Exchange>>,
+    ticks: u8,
+}
+
+impl BodyWait {
+    /// Whether headers are to be held until the body is there.
+    pub fn holds_headers(&self) -> bool {
+        self.gives.get() != HostGivesBodies::No
+    }
+
+    /// A body came while headers were held: it is known now that they do.
+    pub fn body_came(&self) {
+        if self.gives.get() == HostGivesBodies::Unknown {
+            self.gives.set(HostGivesBodies::Yes);
+            self.waiting.take();
+        }
+    }
+
+    /// Looks after a request while it is not known.
+    pub fn add(&self, id: u32, exchange: &Rc<RefCell<Exchange>>) {
+        if self.gives.get() == HostGivesBodies::Unknown
+            && let Ok(mut waiting) = self.waiting.try_borrow_mut()
+        {
+            waiting.push(Waiting {
+                id,
+                exchange: Rc::downgrade(exchange),
+                ticks: 0,
+            });
+        }
+    }
+
+    /// Lets requests go whose bodies do not come.
+    pub fn tick(&self) {
+        if self.gives.get() == HostGivesBodies::Yes {
+            return;
+        }
+        for mut request in self.waiting.take() {
+            request.ticks = request.ticks.saturating_add(1);
+            let Some(exchange) = request.exchange.upgrade() else {
+                continue;
+            };
+            if request.ticks <= PATIENCE {
+                if let Ok(mut waiting) = self.waiting.try_borrow_mut() {
+                    waiting.push(request);
+                }
+                continue;
+            }
+            if self.gives.replace(HostGivesBodies::No) == HostGivesBodies::Unknown {
+                log::warn!(
+                    "tiergate: read_body: Envoy keeps bodies back while headers are held; set \
+                     allow_on_headers_stop_iteration. Until then requests are judged when their \
+                     headers have gone on"
+                );
+            }
+            resume(request.id, &exchange);
+        }
+    }
+}
+
+/// Judges a held request without its body.
+fn resume(id: u32, exchange: &Rc<RefCell<Exchange>>) {
+    let resumed = hostcalls::set_effective_context(id).and_then(|()| {
+        // The exchange is free again before Envoy goes on with it.
+        let goes_on = exchange
+            .try_borrow_mut()
+            .is_ok_and(|mut exchange| exchange.give_up_waiting());
+        if goes_on {
+            hostcalls::resume_request()
+        } else {
+            Ok(())
+        }
+    });
+    if let Err(error) = resumed {
+        log::warn!("tiergate: a held request could not be resumed: {error}");
+    }
+}

@@ -1,0 +1,288 @@
+//! One request and its response: judged on the request, settled exactly once, at the end.
+//!
+//! Envoy ends every stream with `on_log`, `on_done` and the context's removal, in that order,
+//! however it ended; after a trap it calls none of them. What is held is taken out before it is
+//! settled, so no order of ends can settle twice.
+
+use super::answer::Answer;
+use super::envoy::{Envoy, StreamRequest};
+use super::hostcalls::{self, LocalReply};
+use super::root::Shared;
+use crate::config::Config;
+use crate::gate::{Action as Verdict, Held};
+use crate::host::{Header, Request};
+use crate::reply::Reply;
+use crate::reply::headers::HeaderLine;
+use crate::usage::Used;
+use crate::usage::request::{self, Asked};
+use proxy_wasm::types::{Action, BufferType, MapType};
+use std::cell::RefCell;
+use std::rc::Rc;
+
+/// One request and its response.
+#[derive(Debug)]
+pub struct Exchange {
+    shared: Rc<Shared>,
+    /// The request, while its body is awaited before it is judged.
+    awaiting: Option<Awaiting>,
+    held: Option<Held>,
+    headers: Vec<HeaderLine>,
+    /// Whether the usage event that was asked for in the client's name is to be hidden.
+    hides_usage: bool,
+    answer: Option<Answer>,
+}
+
+#[derive(Debug)]
+struct Awaiting {
+    request: StreamRequest,
+    limit: u64,
+    /// Whether Envoy holds the headers; else they have gone on and can't be changed.
+    headers_held: bool,
+}
+
+impl Exchange {
+    /// An exchange that nothing has happened on.
+    pub fn new(shared: Rc<Shared>) -> Self {
+        Self {
+            shared,
+            awaiting: None,
+            held: None,
+            headers: Vec::new(),
+            hides_usage: false,
+            answer: None,
+        }
+    }
+
+    fn config(&self) -> &Config {
+        &self.shared.config
+    }
+
+    /// Judges the request, or waits for its body.
+    pub fn request_headers(&mut self, end: bool) -> Action {
+        let request = match StreamRequest::read() {
+            Ok(request) => request,
+            Err(error) => {
+                let verdict = self.shared.with_gate(|gate| gate.fault(error.into()));
+                return verdict.map_or(Action::Continue, |v| self.follow(v.log, v.action, false));
+            }
+        };
+        if let Some(limit) = self.config().tokens.read_body
+            && !end
+            && request::is_readable(&request, limit)
+        {
+            let headers_held = self.shared.body_wait.holds_headers();
+            if !headers_held {
+                self.strip(&request);
+                self.unset_length(&request);
+            }
+            self.awaiting = Some(Awaiting {
+                request,
+                limit,
+                headers_held,
+            });
+            return if headers_held {
+                Action::Pause
+            } else {
+                Action::Continue
+            };
+        }
+        self.judge(&request, None, true)
+    }
+
+    /// Has the root look after the exchange while its body is awaited.
+    pub fn await_body(exchange: &Rc<RefCell<Self>>, id: u32) {
+        if let Ok(this) = exchange.try_borrow()
+            && this.awaiting.as_ref().is_some_and(|a| a.headers_held)
+        {
+            this.shared.body_wait.add(id, exchange);
+        }
+    }
+
+    /// Takes a piece of the request's body; `size` is all that Envoy holds of it.
+    pub fn request_body(&mut self, size: usize, end: bool) -> Action {
+        let Some(awaiting) = &self.awaiting else {
+            return Action::Continue;
+        };
+        if awaiting.headers_held {
+            self.shared.body_wait.body_came();
+        }
+        let fits = u64::try_from(size).is_ok_and(|size| size <= awaiting.limit);
+        if fits && !end {
+            return Action::Pause;
+        }
+        self.judge_awaited(if fits { size } else { 0 })
+    }
+
+    /// Trailers end the body.
+    pub fn request_trailers(&mut self) -> Action {
+        let limit = self.awaiting.as_ref().map_or(0, |a| a.limit);
+        self.judge_awaited(usize::try_from(limit).unwrap_or(usize::MAX))
+    }
+
+    /// Judges a request that waited, by at most `size` bytes of its body; 0: without it.
+    fn judge_awaited(&mut self, size: usize) -> Action {
+        let Some(awaiting) = self.awaiting.take() else {
+            return Action::Continue;
+        };
+        let body = match size {
+            0 => Vec::new(),
+            _ => body_bytes(BufferType::HttpRequestBody, 0, size),
+        };
+        let asked = request::read(&body);
+        let headers_held = awaiting.headers_held;
+        let action = self.judge(&awaiting.request, asked.as_ref(), headers_held);
+        if action == Action::Continue
+            && self.config().tokens.include_usage
+            && let Some(splice) = asked.and_then(|asked| asked.splice)
+        {
+            if headers_held {
+                self.unset_length(&awaiting.request);
+            }
+            let body = splice.apply(&body);
+            match hostcalls::set_buffer(BufferType::HttpRequestBody, size, &body) {
+                Ok(()) => self.hides_usage = true,
+                Err(error) => log::warn!("tiergate: request body: {error}"),
+            }
+        }
+        action
+    }
+
+    /// Judges a request whose body does not come; `true` when it is to go on.
+    pub fn give_up_waiting(&mut self) -> bool {
+        self.awaiting.is_some() && self.judge_awaited(0) == Action::Continue
+    }
+
+    fn judge(&mut self, request: &StreamRequest, asked: Option<&Asked>, strip: bool) -> Action {
+        let verdict = self
+            .shared
+            .with_gate(|gate| gate.judge(&Envoy, request, asked));
+        let Some(verdict) = verdict else {
+            return Action::Continue;
+        };
+        let action = self.follow(verdict.log, verdict.action, request.is_grpc());
+        if action == Action::Continue && strip {
+            self.strip(request);
+        }
+        action
+    }
+
+    fn follow(&mut self, log: String, verdict: Verdict, grpc: bool) -> Action {
+        if let Err(error) = hostcalls::set_filter_state("tiergate", log.as_bytes()) {
+            log::warn!("tiergate: filter state: {error}");
+        }
+        match verdict {
+            Verdict::Pass(pass) => {
+                self.held = pass.held;
+                self.headers = pass.headers;
+                Action::Continue
+            }
+            Verdict::Reply(reply) => {
+                send(&reply, grpc);
+                Action::Pause
+            }
+        }
+    }
+
+    /// Takes off what the upstream is not to see.
+    fn strip(&self, request: &StreamRequest) {
+        for name in &self.config().strip {
+            if request.header(name) != Header::Absent {
+                remove_header(MapType::HttpRequestHeaders, name);
+            }
+        }
+    }
+
+    /// A body that may change is sent in chunks.
+    fn unset_length(&self, request: &StreamRequest) {
+        let name = "content-length";
+        if self.config().tokens.include_usage && request.header(name) != Header::Absent {
+            remove_header(MapType::HttpRequestHeaders, name);
+        }
+    }
+
+    /// Sets the rate-limit headers, and looks at what the response says.
+    pub fn response_headers(&mut self, end: bool) {
+        let map = MapType::HttpResponseHeaders;
+        for (name, value) in std::mem::take(&mut self.headers) {
+            match value {
+                Some(value) => {
+                    if let Err(error) = hostcalls::replace_header(map, name, &value) {
+                        log::warn!("tiergate: response header {name}: {error}");
+                    }
+                }
+                None => remove_header(map, name),
+            }
+        }
+        if self.held.is_some() || self.hides_usage {
+            self.answer = Answer::begin(&self.shared.config.tokens, end, self.hides_usage);
+        }
+    }
+
+    /// Takes a piece of the response's body as it passes.
+    pub fn response_body(&mut self, size: usize, end: bool) {
+        if let Some(answer) = &mut self.answer {
+            answer.body(size, end);
+        }
+    }
+
+    /// Trailers end the response.
+    pub fn response_trailers(&mut self) {
+        if let Some(answer) = &mut self.answer {
+            answer.trailers(&self.shared.config.tokens.rules);
+        }
+    }
+
+    /// The exchange is over, however it ended.
+    pub fn ends(&mut self) {
+        self.awaiting = None;
+        let Some(held) = self.held.take() else { return };
+        let used = self.answer.take().map_or(Used::Unknown, Answer::used);
+        self.shared
+            .with_gate(|gate| gate.settle(&Envoy, held, used));
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        // Every end that is known comes by on_done; this is for one that is not.
+        self.ends();
+    }
+}
+
+/// Takes a header off.
+pub fn remove_header(map: MapType, name: &str) {
+    if let Err(error) = hostcalls::remove_header(map, name) {
+        log::warn!("tiergate: header {name} stays: {error}");
+    }
+}
+
+/// Bytes of a body; none when the host does not give them.
+pub fn body_bytes(body: BufferType, start: usize, size: usize) -> Vec<u8> {
+    let bytes = hostcalls::buffer(body, start, size);
+    bytes.ok().flatten().unwrap_or_default()
+}
+
+fn send(reply: &Reply, grpc: bool) {
+    // The host makes the body of a gRPC reply its grpc-message: that is the sentence alone.
+    let body = if grpc {
+        reply.message.as_bytes()
+    } else {
+        &reply.body
+    };
+    let headers: Vec<_> = reply
+        .headers
+        .iter()
+        .filter(|(name, _)| !grpc || *name != "content-type")
+        .cloned()
+        .collect();
+    let sent = hostcalls::send_local_reply(&LocalReply {
+        status: reply.status,
+        details: &format!("tiergate_{}", reply.code),
+        headers: &headers,
+        body,
+        grpc_status: if grpc { reply.grpc_status } else { -1 },
+    });
+    if let Err(error) = sent {
+        log::error!("tiergate: local reply: {error}");
+    }
+}

@@ -1,0 +1,275 @@
+//! What a request's JSON body asks for, and how to make its stream say its usage.
+//!
+//! The body is never written anew: a change is a splice of a few bytes, all others stay as the
+//! client sent them.
+
+use crate::host::{Header, Request};
+use serde::de::{Deserialize, Deserializer, IgnoredAny};
+use serde_json::value::RawValue;
+
+/// More answers than this to one request are not believed.
+const MOST_CHOICES: u64 = 128;
+
+/// What a body asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// Its length.
+    pub bytes: u64,
+    /// The most completion tokens of one answer, where it says so.
+    pub completion: Option<u64>,
+    /// How many answers, at least 1.
+    pub choices: u64,
+    /// What makes a stream say its usage; `None` when it is no stream that can, or says so anyway.
+    pub splice: Option<Splice>,
+}
+
+/// Some bytes of a body to be replaced.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Splice {
+    /// Where.
+    pub at: usize,
+    /// How many bytes go.
+    pub remove: usize,
+    /// What comes in their place.
+    pub insert: &'static str,
+}
+
+#[derive(Debug, serde::Deserialize)]
+struct Body<'a> {
+    #[serde(borrow, default, deserialize_with = "present")]
+    max_completion_tokens: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    max_tokens: Option<&'a RawValue>,
+    /// The Responses API's name.
+    #[serde(borrow, default, deserialize_with = "present")]
+    max_output_tokens: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    n: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    stream: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    stream_options: Option<&'a RawValue>,
+    messages: Option<IgnoredAny>,
+    prompt: Option<IgnoredAny>,
+}
+
+#[derive(Debug, serde::Deserialize)]
+struct StreamOptions<'a> {
+    #[serde(borrow, default, deserialize_with = "present")]
+    include_usage: Option<&'a RawValue>,
+}
+
+/// A value that is there, null included.
+fn present<'de: 'a, 'a, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<&'a RawValue>, D::Error> {
+    <&RawValue>::deserialize(deserializer).map(Some)
+}
+
+/// A positive whole number; anything else is as if it were not there.
+fn positive(value: Option<&RawValue>) -> Option<u64> {
+    value?.get().parse().ok().filter(|n| *n > 0)
+}
+
+/// Whether a request's body is to be held and read, judging by its headers.
+///
+/// Not one that is longer than `limit`, encoded, of many parts, or no body but a tunnel.
+pub fn is_readable(request: &dyn Request, limit: u64) -> bool {
+    let is_absent = |name| matches!(request.header(name), Header::Absent);
+    let length_fits = match request.header("content-length") {
+        Header::Absent => true,
+        Header::Once(value) => str::from_utf8(value)
+            .ok()
+            .and_then(|text| text.parse::<u64>().ok())
+            .is_some_and(|length| length <= limit),
+        Header::Repeated => false,
+    };
+    let kind_fits = match request.header("content-type") {
+        Header::Absent => true,
+        Header::Once(value) => ![&b"multipart/"[..], b"application/grpc"]
+            .iter()
+            .any(|prefix| value.starts_with(prefix)),
+        Header::Repeated => false,
+    };
+    let is_tunnel =
+        !is_absent("upgrade") || matches!(request.header(":method"), Header::Once(b"CONNECT"));
+    length_fits && kind_fits && is_absent("content-encoding") && !is_tunnel
+}
+
+/// Reads a body; `None` when it is no JSON object.
+pub fn read(body: &[u8]) -> Option<Asked> {
+    if body.trim_ascii_start().first() != Some(&b'{') {
+        return None;
+    }
+    let parsed: Body<'_> = serde_json::from_slice(body).ok()?;
+    let completion = positive(parsed.max_completion_tokens)
+        .or_else(|| positive(parsed.max_tokens))
+        .or_else(|| positive(parsed.max_output_tokens));
+    Some(Asked {
+        bytes: u64::try_from(body.len()).unwrap_or(u64::MAX),
+        completion,
+        choices: positive(parsed.n).unwrap_or(1).min(MOST_CHOICES),
+        splice: include_usage(body, &parsed),
+    })
+}
+
+/// The splice that sets `stream_options.include_usage`, for a stream of chat or text completions.
+fn include_usage(body: &[u8], parsed: &Body<'_>) -> Option<Splice> {
+    let completes = parsed.messages.is_some() || parsed.prompt.is_some();
+    if parsed.stream?.get() != "true" || !completes {
+        return None;
+    }
+    let Some(options) = parsed.stream_options else {
+        return Some(Splice {
+            at: after_brace(body)?,
+            remove: 0,
+            insert: r#""stream_options":{"include_usage":true},"#,
+        });
+    };
+    let at = offset(body, options)?;
+    if options.get() == "null" {
+        return Some(Splice {
+            at,
+            remove: 4,
+            insert: r#"{"include_usage":true}"#,
+        });
+    }
+    let parsed: StreamOptions<'_> = serde_json::from_str(options.get()).ok()?;
+    match parsed.include_usage {
+        Some(value) if value.get() == "true" => None,
+        Some(value) => Some(Splice {
+            at: offset(body, value)?,
+            remove: value.get().len(),
+            insert: "true",
+        }),
+        None => {
+            let inside = options.get().strip_prefix('{')?;
+            let is_empty = inside.trim_ascii_start().starts_with('}');
+            Some(Splice {
+                at: at.checked_add(1)?,
+                remove: 0,
+                insert: if is_empty {
+                    r#""include_usage":true"#
+                } else {
+                    r#""include_usage":true,"#
+                },
+            })
+        }
+    }
+}
+
+fn after_brace(body: &[u8]) -> Option<usize> {
+    body.iter().position(|b| *b == b'{')?.checked_add(1)
+}
+
+/// Where in `body` a value that was borrowed from it begins.
+fn offset(body: &[u8], value: &RawValue) -> Option<usize> {
+    let at = value
+        .get()
+        .as_ptr()
+        .addr()
+        .checked_sub(body.as_ptr().addr())?;
+    (at < body.len()).then_some(at)
+}
+
+impl Splice {
+    /// The body with the splice made.
+    pub fn apply(&self, body: &[u8]) -> Vec<u8> {
+        let end = self.at.saturating_add(self.remove);
+        let mut out = Vec::with_capacity(body.len().saturating_add(self.insert.len()));
+        out.extend_from_slice(body.get(..self.at).unwrap_or(body));
+        out.extend_from_slice(self.insert.as_bytes());
+        out.extend_from_slice(body.get(end..).unwrap_or_default());
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(body: &str) -> (Option<u64>, u64) {
+        let asked = read(body.as_bytes()).unwrap();
+        (asked.completion, asked.choices)
+    }
+
+    #[test]
+    fn the_completion_is_the_most_that_is_asked_for() {
+        for (body, completion, choices) in [
+            (r#"{"max_tokens":50}"#, Some(50), 1),
+            (
+                r#"{"max_tokens":50,"max_completion_tokens":70,"n":3}"#,
+                Some(70),
+                3,
+            ),
+            (r#"{"max_output_tokens":90}"#, Some(90), 1),
+            (r#"{"max_tokens":null,"n":0}"#, None, 1),
+            (r#"{"max_tokens":-5,"n":"2"}"#, None, 1),
+            (r#"{"max_tokens":1.5,"n":1000000}"#, None, 128),
+            (r#"{"max_tokens":99999999999999999999}"#, None, 1),
+            ("{}", None, 1),
+        ] {
+            assert_eq!(asked(body), (completion, choices), "{body}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_object_is_not_read() {
+        let deep = format!("{{\"a\":{}", "[".repeat(10_000));
+        let twice = r#"{"max_tokens":1,"max_tokens":2}"#;
+        for body in [
+            "",
+            "[]",
+            "{",
+            "{\"a\":}",
+            "\u{1f}\u{8b}",
+            &deep,
+            twice,
+            "null",
+        ] {
+            assert_eq!(read(body.as_bytes()), None, "{body}");
+        }
+    }
+
+    fn spliced(body: &str) -> Option<String> {
+        let splice = read(body.as_bytes()).unwrap().splice?;
+        Some(String::from_utf8(splice.apply(body.as_bytes())).unwrap())
+    }
+
+    #[test]
+    fn a_stream_is_made_to_say_its_usage_and_nothing_else_changes() {
+        for (body, wanted) in [
+            (
+                r#" { "messages":[], "stream" : true }"#,
+                r#" {"stream_options":{"include_usage":true}, "messages":[], "stream" : true }"#,
+            ),
+            (
+                r#"{"prompt":"x","stream":true,"stream_options": null}"#,
+                r#"{"prompt":"x","stream":true,"stream_options": {"include_usage":true}}"#,
+            ),
+            (
+                r#"{"stream_options":{ },"messages":[],"stream":true}"#,
+                r#"{"stream_options":{"include_usage":true },"messages":[],"stream":true}"#,
+            ),
+            (
+                r#"{"stream_options":{"x":1},"messages":[],"stream":true}"#,
+                r#"{"stream_options":{"include_usage":true,"x":1},"messages":[],"stream":true}"#,
+            ),
+            (
+                r#"{"messages":[],"stream":true,"stream_options":{"include_usage": false}}"#,
+                r#"{"messages":[],"stream":true,"stream_options":{"include_usage": true}}"#,
+            ),
+        ] {
+            assert_eq!(spliced(body).as_deref(), Some(wanted));
+            assert_eq!(spliced(wanted), None, "once is enough");
+        }
+        for body in [
+            r#"{"messages":[],"stream":false}"#,
+            r#"{"messages":[]}"#,
+            r#"{"input":"the Responses API","stream":true}"#,
+            r#"{"messages":[],"stream":true,"stream_options":7}"#,
+        ] {
+            assert_eq!(spliced(body), None, "{body}");
+        }
+    }
+}
