@@ -1,10 +1,10 @@
-//! Tokens: reserved before a request runs, settled by what its response says.
+//! Tokens of plain responses: reserved before a request runs, settled by what its response says.
 
 use crate::client::Call;
 use crate::stack::{Stack, eventually};
 
 /// A config with one tier, of that many tokens per minute, that reserves 100 for a request.
-fn tpm(limit: u64) -> String {
+pub fn tpm(limit: u64) -> String {
     format!(
         r#"{{"tokens": {{"bytes_per_token": 1000000, "completion": 100}}, "tiers": [{{"name": "t",
             "recharge": 1, "limits": {{"concurrency": 1, "rpm": "unlimited", "tpm": {limit}, "tpd": "unlimited"}}}}]}}"#
@@ -12,7 +12,7 @@ fn tpm(limit: u64) -> String {
 }
 
 /// What a next request of the account sees used, its own reserve of 100 not counted.
-fn used(stack: &Stack, account: &str) -> u64 {
+pub fn used(stack: &Stack, account: &str) -> u64 {
     let reply = stack.send(Call::of(account, "t").header("x-demo-status", "500"));
     let left: u64 = reply
         .header("x-ratelimit-remaining-tokens")

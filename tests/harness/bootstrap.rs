@@ -16,6 +16,7 @@ pub struct Setup {
     /// The only route, but for its match.
     pub route: Value,
     pub access_log: bool,
+    pub http2_upstream: bool,
 }
 
 impl Setup {
@@ -26,7 +27,22 @@ impl Setup {
             filters: vec![wasm_filter("tiergate", "tiergate.wasm", config)],
             route: json!({"route": {"cluster": "llm", "timeout": "60s"}}),
             access_log: true,
+            http2_upstream: false,
         }
+    }
+
+    /// Envoy hands bodies over while headers are held.
+    pub fn bodies_while_headers_are_held(mut self) -> Self {
+        for filter in &mut self.filters {
+            filter["typed_config"]["config"]["allow_on_headers_stop_iteration"] = json!(true);
+        }
+        self
+    }
+
+    /// The upstream is spoken to in HTTP/2.
+    pub fn http2_upstream(mut self) -> Self {
+        self.http2_upstream = true;
+        self
     }
 
     /// Another filter before tiergate.
@@ -74,7 +90,26 @@ pub fn wasm_filter(name: &str, file: &str, config: &str) -> Value {
 }
 
 /// The static part: admin, upstream, and where the listener is read from.
-pub fn bootstrap(listeners: &Path, upstream: SocketAddr) -> Value {
+pub fn bootstrap(setup: &Setup, listeners: &Path, upstream: SocketAddr) -> Value {
+    let mut cluster = json!({
+        "name": "llm",
+        "type": "STATIC",
+        "connect_timeout": "1s",
+        "circuit_breakers": {"thresholds": [{
+            "max_connections": 10000, "max_pending_requests": 10000, "max_requests": 10000
+        }]},
+        "load_assignment": {"cluster_name": "llm", "endpoints": [{"lb_endpoints": [
+            {"endpoint": {"address": address("127.0.0.1", upstream.port())}}
+        ]}]}
+    });
+    if setup.http2_upstream {
+        cluster["typed_extension_protocol_options"] = json!({
+            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+                "@type": format!("{TYPES}.extensions.upstreams.http.v3.HttpProtocolOptions"),
+                "explicit_http_config": {"http2_protocol_options": {}}
+            }
+        });
+    }
     json!({
         "node": {"id": "test", "cluster": "test"},
         "admin": {"address": address("127.0.0.1", 0)},
@@ -82,17 +117,7 @@ pub fn bootstrap(listeners: &Path, upstream: SocketAddr) -> Value {
             "resource_api_version": "V3",
             "path_config_source": {"path": listeners}
         }},
-        "static_resources": {"clusters": [{
-            "name": "llm",
-            "type": "STATIC",
-            "connect_timeout": "1s",
-            "circuit_breakers": {"thresholds": [{
-                "max_connections": 10000, "max_pending_requests": 10000, "max_requests": 10000
-            }]},
-            "load_assignment": {"cluster_name": "llm", "endpoints": [{"lb_endpoints": [
-                {"endpoint": {"address": address("127.0.0.1", upstream.port())}}
-            ]}]}
-        }]}
+        "static_resources": {"clusters": [cluster]}
     })
 }
 

@@ -57,6 +57,12 @@ impl Call {
         self.body(Vec::new())
     }
 
+    pub fn head(self, path: &str) -> Self {
+        let mut call = self.get(path);
+        call.method = Method::HEAD;
+        call
+    }
+
     pub fn http2(mut self) -> Self {
         self.http2 = true;
         self

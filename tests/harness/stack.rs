@@ -3,7 +3,9 @@
 //! Its log is printed when the test fails. Everything stops with the [`Stack`].
 
 use crate::bootstrap::{self, Setup};
-use crate::client::{self, Call, Reply};
+use crate::client::{self, Call, Connection, Reply};
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -30,6 +32,21 @@ pub struct Stack {
 /// A request on its way.
 pub struct Pending(JoinHandle<Result<Reply, String>>);
 
+/// A reply that is read frame by frame.
+pub struct Reading<'a> {
+    stack: &'a Stack,
+    body: Incoming,
+    _connection: Connection,
+}
+
+impl Reading<'_> {
+    /// The next piece of the body; `None` at its end.
+    pub fn next_frame(&mut self) -> Option<Vec<u8>> {
+        let frame = self.stack.runtime.block_on(self.body.frame())?.unwrap();
+        frame.into_data().ok().map(|data| data.to_vec())
+    }
+}
+
 impl Stack {
     /// A stack with that plugin config and two workers.
     pub fn start(config: &str) -> Self {
@@ -43,7 +60,7 @@ impl Stack {
             &dir.join("listeners.json"),
             &bootstrap::listeners(setup, &dir.join("access.log")),
         );
-        let bootstrap = bootstrap::bootstrap(&dir.join("listeners.json"), upstream);
+        let bootstrap = bootstrap::bootstrap(setup, &dir.join("listeners.json"), upstream);
         write(&dir.join("envoy.json"), &bootstrap);
         let envoy = start_envoy(&dir, &dir.join("envoy.json"), setup.workers);
         Self::when_ready(dir, envoy, (upstream_process, upstream))
@@ -153,6 +170,17 @@ impl Stack {
         self.runtime.block_on(pending.0).unwrap().unwrap()
     }
 
+    /// Sends a request and reads the reply frame by frame; dropping it hangs up.
+    pub fn read_slowly(&self, call: Call) -> Reading<'_> {
+        let connection = client::connection(false);
+        let reply = self.runtime.block_on(call.begin(&connection, self.proxy));
+        Reading {
+            stack: self,
+            body: reply.unwrap().into_body(),
+            _connection: connection,
+        }
+    }
+
     /// Hangs up on the reply.
     pub fn hang_up(&self, pending: Pending) {
         pending.0.abort();
@@ -163,6 +191,12 @@ impl Stack {
     pub fn seen(&self) -> serde_json::Value {
         let reply = Call::new().get("/seen").send(self.upstream);
         self.runtime.block_on(reply).unwrap().json()
+    }
+
+    /// The request body that the upstream saw last.
+    pub fn seen_body(&self) -> Vec<u8> {
+        let reply = Call::new().get("/seen-body").send(self.upstream);
+        self.runtime.block_on(reply).unwrap().body
     }
 
     /// The sum of all stats whose name has all of these parts.

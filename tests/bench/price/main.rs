@@ -49,6 +49,7 @@ fn row(name: &'static str, filters: Vec<Value>) -> Row {
         workers: 1,
         filters,
         access_log: false,
+        http2_upstream: false,
         route: json!({
             "direct_response": {"status": 200, "body": {"inline_string": answer}},
             "response_headers_to_add": [{
