@@ -20,7 +20,7 @@ run: wasm envoy ## Envoy with the filter and a demo upstream; Ctrl-C stops them
 	cargo build --quiet --example demo-upstream
 	@sh envoy/run.sh
 
-test: modules envoy ## all tests, native and on a real Envoy
+test: modules envoy $(TOOLS)/clients ## all tests, native and on a real Envoy
 	cargo test
 
 wasm: target ## the release module, in dist/tiergate.wasm
@@ -57,6 +57,10 @@ $(ENVOY): envoy/requirements.txt
 	@ln -sf "$$($(TOOLS)/bin/python -c 'import envoy, os; print(os.path.join(list(envoy.__path__)[0], "_bin", "envoy"))')" $(ENVOY)
 	@$(ENVOY) --version >/dev/null || { echo "the pinned Envoy does not run on this machine" >&2; exit 1; }
 	@touch $(ENVOY)
+
+$(TOOLS)/clients: tests/requirements.txt $(ENVOY)
+	$(TOOLS)/bin/pip install --quiet --disable-pip-version-check -r tests/requirements.txt
+	@touch $@
 
 clean: ## everything that was built, and the tools
 	cargo clean

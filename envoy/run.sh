@@ -46,6 +46,7 @@ kill -0 "$upstream" 2>/dev/null || { cat "$work/upstream.log" >&2; exit 1; }
 
 url="http://127.0.0.1:$PROXY_PORT/v1/chat/completions"
 body='{"model":"demo","messages":[{"role":"user","content":"hi"}]}'
+stream='{"model":"demo","messages":[],"stream":true,"stream_options":{"include_usage":true}}'
 cat <<TEXT
 
 tiergate is on http://127.0.0.1:$PROXY_PORT  (Envoy admin: http://127.0.0.1:$ENVOY_ADMIN_PORT)
@@ -57,9 +58,10 @@ Try, in another terminal:
   # tier0 has 3 requests per minute: the fourth is a 429 that says when to come back
   for i in 1 2 3 4; do curl -i $url -H 'x-account-id: newcomer' -H 'x-account-tier: tier0' -d '$body'; echo; done
 
-  # what was counted, half a second later
-  curl -s http://127.0.0.1:$ENVOY_ADMIN_PORT/stats/prometheus | grep ^tiergate
+  # a stream, counted by the usage in its last event
+  curl -N $url -H 'x-account-id: acme' -H 'x-account-tier: tier1' -d '$stream'
 
+Metrics are on http://127.0.0.1:$ENVOY_ADMIN_PORT/stats/prometheus half a second later.
 Ctrl-C stops it.
 
 TEXT

@@ -153,9 +153,14 @@ impl Response {
         }
     }
 
-    /// Whether it is a stream of events.
-    pub fn is_stream(&self) -> bool {
-        matches!(self.body, Body::Events(_))
+    /// Bytes held now: at most [`super::excerpt::HEAD_BYTES`] and
+    /// [`super::excerpt::TAIL_BYTES`].
+    pub fn held(&self) -> usize {
+        match &self.body {
+            Body::Free | Body::Opaque | Body::Unseen => 0,
+            Body::Json(excerpt) => excerpt.held(),
+            Body::Events(events) => events.held(),
+        }
     }
 
     /// What it used; `whole` when it came to its end.

@@ -10,6 +10,8 @@
 
 #[path = "../harness/fake_host.rs"]
 mod fake_host;
+#[path = "../fuzz/usage_holds.rs"]
+mod usage_holds;
 
 mod clocks;
 mod config;
@@ -20,4 +22,5 @@ mod pages;
 mod replies;
 mod stored_bytes;
 mod tokens;
+mod usage;
 mod windows;

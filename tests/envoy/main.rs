@@ -17,6 +17,7 @@ mod stack;
 
 mod bad_input;
 mod first_steps;
+mod openai_client;
 mod operators;
 mod race;
 mod read_body;

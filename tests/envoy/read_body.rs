@@ -43,11 +43,7 @@ fn the_completion_that_a_request_asks_for_is_reserved() {
         ("nonsense", r#","max_tokens":-1"#, 1000),
     ] {
         let call = chat(account, more);
-        assert_eq!(
-            reserved(&stack, call),
-            prompt(more) + completion,
-            "{more}"
-        );
+        assert_eq!(reserved(&stack, call), prompt(more) + completion, "{more}");
     }
     let greedy = stack.send(chat("greedy", r#","max_tokens":1000000"#));
     assert_eq!(

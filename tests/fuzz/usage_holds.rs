@@ -1,0 +1,52 @@
+//! What holds of the usage readers for any bytes: shared by the fuzz target and the bounded
+//! property test that runs with all others.
+
+use tiergate::usage::excerpt::{HEAD_BYTES, TAIL_BYTES};
+use tiergate::usage::hide::Hide;
+use tiergate::usage::request;
+use tiergate::usage::response::{Response, Rules};
+use tiergate::usage::{Used, tally};
+
+/// Checks all of it; the first byte says how the rest is cut.
+pub fn usage_holds(input: &[u8]) {
+    let Some((cut, bytes)) = input.split_first() else {
+        return;
+    };
+    let size = usize::from(*cut).max(1);
+    let cut = response(bytes.chunks(size));
+    assert_eq!(cut, response([bytes]), "the same, however it is cut");
+    if let Used::Tokens(tokens) = cut {
+        assert!(tokens <= tally::MAX_TOKENS);
+    }
+    hides_nothing_else(bytes, size);
+    if let Some(splice) = request::read(bytes).and_then(|asked| asked.splice) {
+        let spliced = splice.apply(bytes);
+        assert_eq!(
+            spliced.len() + splice.remove,
+            bytes.len() + splice.insert.len()
+        );
+        let again = request::read(&spliced).expect("still a request");
+        assert_eq!(again.splice, None, "once is enough");
+    }
+}
+
+fn response<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Used {
+    let mut response = Response::begin(std::iter::empty(), false, &Rules::default());
+    for piece in pieces {
+        response.feed(piece);
+        assert!(response.held() <= HEAD_BYTES + TAIL_BYTES);
+    }
+    response.used(true)
+}
+
+fn hides_nothing_else(bytes: &[u8], size: usize) {
+    let mut hide = Hide::default();
+    let mut out = Vec::new();
+    for piece in bytes.chunks(size) {
+        out.extend(hide.feed(piece, false));
+    }
+    out.extend(hide.feed(&[], true));
+    assert!(out.len() <= bytes.len());
+    let has_usage = bytes.windows(7).any(|w| w == b"\"usage\"");
+    assert!(has_usage || out == bytes, "byte for byte");
+}
