@@ -129,9 +129,10 @@ impl Response {
     }
 
     /// Takes the next piece.
-    pub fn feed(&mut self, piece: &[u8]) {
+    pub fn feed(&mut self, mut piece: &[u8]) {
         if matches!(self.body, Body::Unseen) {
-            self.body = match piece.trim_ascii_start().first() {
+            piece = piece.trim_ascii_start();
+            self.body = match piece.first() {
                 None => return,
                 Some(b'{') => Body::Json(Excerpt::default()),
                 // A comment, or one of the fields data, event, id and retry; or a byte order mark.

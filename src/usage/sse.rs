@@ -95,10 +95,11 @@ impl Events {
             part = rest;
         }
         if self.place == Place::Data {
-            // One space after the colon is not part of the value.
-            let part = match part.strip_prefix(b" ") {
-                Some(value) if self.data.is_empty() => value,
-                _ => part,
+            // Spaces before the value are as good as none, to JSON.
+            let part = if self.data.is_empty() {
+                part.trim_ascii_start()
+            } else {
+                part
             };
             self.data.feed(part);
         }

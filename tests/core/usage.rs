@@ -41,6 +41,17 @@ fn pieces() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![20 => known, 4 => noise, 1 => long]
 }
 
+#[test]
+fn what_fuzzing_found_stays_mended() {
+    for input in [
+        &b"\x00\x0cdata:\x03\r[\r\x82"[..],
+        b"\x00\r\x0cdata:\n\r",
+        b"\x00data:  [DONE]\n\xa9",
+    ] {
+        usage_holds(input);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(3_000))]
 

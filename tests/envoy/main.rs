@@ -26,4 +26,5 @@ mod shapes;
 mod sources;
 mod streams;
 mod tiers;
+mod token_ends;
 mod tokens;

@@ -133,6 +133,7 @@ pub fn listeners(setup: &Setup, access_log: &Path) -> Value {
     let mut manager = json!({
         "@type": format!("{TYPES}.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"),
         "stat_prefix": "proxy",
+        "http_protocol_options": {"accept_http_10": true},
         "route_config": {"virtual_hosts": [{"name": "llm", "domains": ["*"], "routes": [route]}]},
         "http_filters": filters
     });

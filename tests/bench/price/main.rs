@@ -1,6 +1,7 @@
 //! What a request costs: CPU time of the Envoy process, with and without the filter.
 //!
-//! One worker, wrk as the client, Envoy answers by itself. Rounds are interleaved, so that a
+//! One worker, wrk as the client. Envoy answers plain requests by itself; streams come from the
+//! demo upstream. Rounds are interleaved, so that a
 //! machine whose speed drifts is the same for all rows. Run by `make bench`.
 #![allow(
     missing_docs,
@@ -25,9 +26,6 @@ use serde_json::{Value, json};
 use stack::Stack;
 use std::process::Command;
 
-/// Requests come from so many accounts, so that pages are as full as in real use.
-const SCRIPT: &str = "tests/bench/price/accounts.lua";
-
 struct Row {
     name: &'static str,
     stack: Stack,
@@ -43,26 +41,31 @@ fn config(rpm: u64, headers: &str) -> String {
     )
 }
 
-fn row(name: &'static str, filters: Vec<Value>) -> Row {
-    let answer = r#"{"usage":{"prompt_tokens":15,"completion_tokens":16,"total_tokens":31}}"#;
+fn row(name: &'static str, filters: Vec<Value>, route: Value) -> Row {
     let setup = Setup {
         workers: 1,
         filters,
         access_log: false,
         http2_upstream: false,
-        route: json!({
-            "direct_response": {"status": 200, "body": {"inline_string": answer}},
-            "response_headers_to_add": [{
-                "header": {"key": "content-type", "value": "application/json"},
-                "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"
-            }]
-        }),
+        route,
     };
     Row {
         name,
-        stack: Stack::with(&setup),
+        stack: Stack::with(&setup.bodies_while_headers_are_held()),
         us: Vec::new(),
     }
+}
+
+/// Envoy answers by itself, as an upstream would.
+fn answers() -> Value {
+    let answer = r#"{"usage":{"prompt_tokens":15,"completion_tokens":16,"total_tokens":31}}"#;
+    json!({
+        "direct_response": {"status": 200, "body": {"inline_string": answer}},
+        "response_headers_to_add": [{
+            "header": {"key": "content-type", "value": "application/json"},
+            "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"
+        }]
+    })
 }
 
 fn tiergate(config: &str) -> Vec<Value> {
@@ -70,9 +73,10 @@ fn tiergate(config: &str) -> Vec<Value> {
 }
 
 /// Runs wrk for some seconds; how many requests were answered.
-fn wrk(stack: &Stack, seconds: u64) -> f64 {
+fn wrk(stack: &Stack, script: &str, seconds: u64) -> f64 {
     let output = Command::new("wrk")
-        .args(["-t1", "-c32", &format!("-d{seconds}s"), "-s", SCRIPT])
+        .args(["-t1", "-c32", &format!("-d{seconds}s"), "-s"])
+        .arg(format!("tests/bench/price/{script}.lua"))
         .arg(format!("http://{}/v1/chat/completions", stack.proxy))
         .output()
         .expect("wrk runs");
@@ -114,56 +118,86 @@ fn number(name: &str, default: u64) -> u64 {
         .unwrap_or(default)
 }
 
-fn main() {
+fn empty() -> Vec<Value> {
+    vec![wasm_filter("empty", "empty_filter.wasm", "")]
+}
+
+/// Runs the rows in turn, round by round.
+fn measure(rows: &mut [Row], script: &str) {
     let (rounds, seconds) = (number("BENCH_ROUNDS", 5), number("BENCH_SECONDS", 3));
-    let plenty = 9_000_000_000_000;
-    let mut rows = [
-        row("no filter", vec![]),
-        row(
-            "empty wasm filter",
-            vec![wasm_filter("empty", "empty_filter.wasm", "")],
-        ),
-        row(
-            "the host calls of an admitted request, alone",
-            vec![wasm_filter("bare", "bare_calls.wasm", "")],
-        ),
-        row(
-            "admitted and settled, headers: []",
-            tiergate(&config(plenty, "[]")),
-        ),
-        row(
-            "admitted and settled, openai headers",
-            tiergate(&config(plenty, r#"["openai"]"#)),
-        ),
-        row("refused (429), headers: []", tiergate(&config(1, "[]"))),
-        row(
-            "refused (429), openai headers",
-            tiergate(&config(1, r#"["openai"]"#)),
-        ),
-    ];
-    for row in &rows {
-        wrk(&row.stack, 1);
+    for row in rows.iter() {
+        wrk(&row.stack, script, 1);
     }
     for _ in 0..rounds {
-        for row in &mut rows {
+        for row in rows.iter_mut() {
             let before = cpu_us(row.stack.pid());
-            let requests = wrk(&row.stack, seconds);
+            let requests = wrk(&row.stack, script, seconds);
             row.us
                 .push((cpu_us(row.stack.pid()) - before) as f64 / requests);
         }
     }
+    println!("\nCPU of Envoy, median of {rounds} rounds of {seconds} s, one worker:\n");
+}
+
+fn requests() {
+    let plenty = 9_000_000_000_000;
+    let bare = vec![wasm_filter("bare", "bare_calls.wasm", "")];
+    let ours = |rpm: u64, headers: &str| tiergate(&config(rpm, headers));
+    let mut rows = [
+        ("no filter", vec![]),
+        ("empty wasm filter", empty()),
+        ("the host calls of an admitted request, alone", bare),
+        ("admitted and settled, headers: []", ours(plenty, "[]")),
+        (
+            "admitted and settled, openai headers",
+            ours(plenty, r#"["openai"]"#),
+        ),
+        ("refused (429), headers: []", ours(1, "[]")),
+        ("refused (429), openai headers", ours(1, r#"["openai"]"#)),
+    ]
+    .map(|(name, filters)| row(name, filters, answers()));
+    measure(&mut rows, "requests");
     let base = median(&rows[0].us);
     let floor = median(&rows[1].us) - base;
-    println!("CPU of Envoy per request, median of {rounds} rounds of {seconds} s, one worker:\n");
     println!("| filter | us/request | added us | x empty filter |");
     println!("|---|---|---|---|");
     for row in &rows {
         let us = median(&row.us);
-        let added = us - base;
-        println!(
-            "| {} | {us:.2} | {added:.2} | {:.2} |",
-            row.name,
-            added / floor
-        );
+        let (added, name) = (us - base, row.name);
+        println!("| {name} | {us:.2} | {added:.2} | {:.2} |", added / floor);
     }
+}
+
+/// Events of one stream of the demo upstream, as `streams.lua` asks for it.
+const EVENTS: f64 = 103.0;
+
+fn streams() {
+    let plenty = 9_000_000_000_000;
+    let reads = config(plenty, "[]").replacen(
+        '{',
+        r#"{"tokens": {"read_body": true, "include_usage": true}, "#,
+        1,
+    );
+    let upstream = || json!({"route": {"cluster": "llm"}});
+    let mut rows = [
+        ("no filter", vec![]),
+        ("empty wasm filter", empty()),
+        ("usage read", tiergate(&config(plenty, "[]"))),
+        ("body and usage read, usage hidden", tiergate(&reads)),
+    ]
+    .map(|(name, filters)| row(name, filters, upstream()));
+    measure(&mut rows, "streams");
+    let base = median(&rows[0].us);
+    println!("| filter | us/stream | added us/stream | added us/event |");
+    println!("|---|---|---|---|");
+    for row in &rows {
+        let us = median(&row.us);
+        let (added, name) = (us - base, row.name);
+        println!("| {name} | {us:.0} | {added:.0} | {:.2} |", added / EVENTS);
+    }
+}
+
+fn main() {
+    requests();
+    streams();
 }
