@@ -1,6 +1,7 @@
 //! Envoy as the core's host: shared data, clocks, metrics, and a request's headers.
 
-use super::hostcalls::{self, HeaderMap};
+use super::header_map::HeaderMap;
+use super::hostcalls;
 use crate::host::{Clock, Header, HostError, MetricSink, Request, SetError, SharedData, Stored};
 use crate::time::{Mono, Wall};
 use proxy_wasm::types::{MapType, MetricType};
@@ -109,11 +110,7 @@ impl StreamRequest {
 
 impl Request for StreamRequest {
     fn header(&self, name: &str) -> Header<'_> {
-        let mut values = self
-            .headers
-            .iter()
-            .filter(|(n, _)| n.eq_ignore_ascii_case(name.as_bytes()))
-            .map(|(_, value)| value);
+        let mut values = self.headers.values(name);
         match (values.next(), values.next()) {
             (None, _) => Header::Absent,
             (Some(value), None) => Header::Once(value),

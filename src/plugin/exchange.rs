@@ -63,7 +63,8 @@ impl Exchange {
             Ok(request) => request,
             Err(error) => {
                 let verdict = self.shared.with_gate(|gate| gate.fault(error.into()));
-                return verdict.map_or(Action::Continue, |v| self.follow(v.log, v.action, false));
+                return verdict
+                    .map_or(Action::Continue, |v| self.follow(v.log, v.action, || false));
             }
         };
         if let Some(limit) = self.config().tokens.read_body
@@ -159,14 +160,14 @@ impl Exchange {
         let Some(verdict) = verdict else {
             return Action::Continue;
         };
-        let action = self.follow(verdict.log, verdict.action, request.is_grpc());
+        let action = self.follow(verdict.log, verdict.action, || request.is_grpc());
         if action == Action::Continue && strip {
             self.strip(request);
         }
         action
     }
 
-    fn follow(&mut self, log: String, verdict: Verdict, grpc: bool) -> Action {
+    fn follow(&mut self, log: String, verdict: Verdict, grpc: impl FnOnce() -> bool) -> Action {
         if let Err(error) = hostcalls::set_filter_state("tiergate", log.as_bytes()) {
             log::warn!("tiergate: filter state: {error}");
         }
@@ -177,7 +178,7 @@ impl Exchange {
                 Action::Continue
             }
             Verdict::Reply(reply) => {
-                send(&reply, grpc);
+                send(&reply, grpc());
                 Action::Pause
             }
         }

@@ -6,6 +6,7 @@
 
 #![allow(unsafe_code, reason = "the ABI is a C interface")]
 
+use super::header_map::{self, HeaderMap};
 use crate::host::{HostError, SetError};
 use proxy_wasm::types::{BufferType, MapType, MetricType, StreamType};
 use std::num::NonZeroU32;
@@ -31,13 +32,6 @@ unsafe extern "C" {
         data_size: usize,
     ) -> u32;
     fn proxy_get_header_map_pairs(map: u32, data: *mut *mut u8, size: *mut usize) -> u32;
-    fn proxy_get_header_map_value(
-        map: u32,
-        key: *const u8,
-        key_size: usize,
-        data: *mut *mut u8,
-        size: *mut usize,
-    ) -> u32;
     fn proxy_remove_header_map_value(map: u32, key: *const u8, key_size: usize) -> u32;
     fn proxy_replace_header_map_value(
         map: u32,
@@ -129,10 +123,6 @@ pub fn set_buffer(kind: BufferType, size: usize, bytes: &[u8]) -> Result<(), Hos
     check(unsafe { proxy_set_buffer_bytes(kind as u32, 0, size, bytes.as_ptr(), bytes.len()) })
 }
 
-/// A header map as the host serialised it.
-#[derive(Debug, Default)]
-pub struct HeaderMap(Vec<u8>);
-
 /// Reads a whole header map in one call.
 ///
 /// # Errors
@@ -140,52 +130,7 @@ pub struct HeaderMap(Vec<u8>);
 pub fn header_map(map: MapType) -> Result<HeaderMap, HostError> {
     // SAFETY: the out-pointers are valid for the call.
     let all = bytes(|data, size| unsafe { proxy_get_header_map_pairs(map as u32, data, size) })?;
-    Ok(HeaderMap(all.unwrap_or_default()))
-}
-
-impl HeaderMap {
-    /// A map from its serialised form: count, then the sizes of each name and value, then each
-    /// name and value with a NUL behind it; numbers are 32 bits, little endian.
-    pub fn from_bytes(bytes: Vec<u8>) -> Self {
-        Self(bytes)
-    }
-
-    /// Names and values in order; ends early where the bytes are not a map.
-    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        let (count, rest) = take_u32(&self.0).unwrap_or((0, &[]));
-        let table = usize::try_from(count).unwrap_or(0).saturating_mul(8);
-        let (mut sizes, mut text) = rest.split_at_checked(table).unwrap_or((&[], &[]));
-        std::iter::from_fn(move || {
-            let (name_size, after) = take_u32(sizes)?;
-            let (value_size, after) = take_u32(after)?;
-            sizes = after;
-            let (name, after) = take_text(text, name_size)?;
-            let (value, after) = take_text(after, value_size)?;
-            text = after;
-            Some((name, value))
-        })
-    }
-}
-
-fn take_u32(bytes: &[u8]) -> Option<(u32, &[u8])> {
-    let (number, rest) = bytes.split_first_chunk::<4>()?;
-    Some((u32::from_le_bytes(*number), rest))
-}
-
-fn take_text(bytes: &[u8], size: u32) -> Option<(&[u8], &[u8])> {
-    let (text, rest) = bytes.split_at_checked(usize::try_from(size).ok()?)?;
-    Some((text, rest.strip_prefix(&[0]).unwrap_or(rest)))
-}
-
-/// The first value of a header; `None` when there is none.
-///
-/// # Errors
-/// The host's status, such as when the map is not there in this phase.
-pub fn header(map: MapType, name: &str) -> Result<Option<Vec<u8>>, HostError> {
-    // SAFETY: `name` and the out-pointers are valid for the call.
-    bytes(|data, size| unsafe {
-        proxy_get_header_map_value(map as u32, name.as_ptr(), name.len(), data, size)
-    })
+    Ok(HeaderMap::from_bytes(all.unwrap_or_default()))
 }
 
 /// Takes a header off.
@@ -282,7 +227,7 @@ pub struct LocalReply<'a> {
 /// # Errors
 /// The host's status.
 pub fn send_local_reply(reply: &LocalReply<'_>) -> Result<(), HostError> {
-    let headers = serialise(reply.headers);
+    let headers = header_map::serialise(reply.headers);
     // SAFETY: all slices are valid for the call.
     check(unsafe {
         proxy_send_local_response(
@@ -296,21 +241,6 @@ pub fn send_local_reply(reply: &LocalReply<'_>) -> Result<(), HostError> {
             reply.grpc_status,
         )
     })
-}
-
-/// The form that [`HeaderMap`] reads.
-fn serialise(headers: &[(&str, String)]) -> Vec<u8> {
-    let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX).to_le_bytes();
-    let mut out = number(headers.len()).to_vec();
-    for (name, value) in headers {
-        out.extend_from_slice(&number(name.len()));
-        out.extend_from_slice(&number(value.len()));
-    }
-    for text in headers.iter().flat_map(|(n, v)| [*n, v.as_str()]) {
-        out.extend_from_slice(text.as_bytes());
-        out.push(0);
-    }
-    out
 }
 
 /// Makes the calls that follow those of the stream `context`.
@@ -369,27 +299,4 @@ pub fn define_metric(kind: MetricType, name: &str) -> Result<u32, HostError> {
 pub fn increment_metric(id: u32, delta: i64) -> Result<(), HostError> {
     // SAFETY: takes numbers.
     check(unsafe { proxy_increment_metric(id, delta) })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_map_is_read_as_it_is_written() {
-        let lines = [("retry-after", "3".to_owned()), ("x-empty", String::new())];
-        let map = HeaderMap::from_bytes(serialise(&lines));
-        let read: Vec<_> = map.iter().collect();
-        let wanted = [(&b"retry-after"[..], &b"3"[..]), (b"x-empty", b"")];
-        assert_eq!(read, wanted);
-    }
-
-    #[test]
-    fn a_cut_map_ends_early() {
-        let whole = serialise(&[("a", "1".to_owned()), ("b", "2".to_owned())]);
-        for end in 0..whole.len() {
-            let map = HeaderMap::from_bytes(whole.get(..end).unwrap().to_vec());
-            assert!(map.iter().count() <= 2);
-        }
-    }
 }

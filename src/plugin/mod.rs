@@ -8,6 +8,7 @@ mod answer;
 mod body_wait;
 mod envoy;
 mod exchange;
+mod header_map;
 pub mod hostcalls;
 mod root;
 mod stream;

@@ -140,24 +140,6 @@ unsafe extern "C" fn proxy_get_header_map_pairs(
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn proxy_get_header_map_value(
-    map: u32,
-    key: *const u8,
-    key_size: usize,
-    data: *mut *mut u8,
-    size: *mut usize,
-) -> u32 {
-    call("get_header_map_value", |host| {
-        let key = unsafe { slice(key, key_size) };
-        let mut lines = host.lines(map).iter();
-        match lines.find(|(name, _)| name.as_bytes() == key) {
-            Some((_, value)) => unsafe { give(value, data, size) },
-            None => NOT_FOUND,
-        }
-    })
-}
-
-#[unsafe(no_mangle)]
 unsafe extern "C" fn proxy_remove_header_map_value(map: u32, key: *const u8, size: usize) -> u32 {
     call("remove_header_map_value", |host| {
         let key = unsafe { slice(key, size) };
@@ -313,7 +295,7 @@ macro_rules! never_called {
 }
 
 never_called! {
-    proxy_log proxy_get_log_level proxy_set_buffer_bytes proxy_set_header_map_pairs
+    proxy_log proxy_get_log_level proxy_get_header_map_value proxy_set_buffer_bytes proxy_set_header_map_pairs
     proxy_add_header_map_value proxy_register_shared_queue proxy_resolve_shared_queue
     proxy_dequeue_shared_queue proxy_enqueue_shared_queue proxy_continue_stream
     proxy_close_stream proxy_http_call proxy_grpc_call proxy_grpc_stream proxy_grpc_send
