@@ -10,6 +10,7 @@ TOOLS := .tools
 ENVOY := $(TOOLS)/bin/envoy
 WASM_OUT := target/$(TARGET)/release
 EXAMPLES := $(WASM_OUT)/examples
+TRAP := target/trap
 
 export PROXY_PORT ENVOY_ADMIN_PORT UPSTREAM_PORT
 export TIERGATE_ENVOY := $(CURDIR)/$(ENVOY)
@@ -28,10 +29,13 @@ wasm: target ## the release module, in dist/tiergate.wasm
 	@mkdir -p dist
 	@cp $(WASM_OUT)/tiergate.wasm dist/tiergate.wasm
 
-# The filter and the small modules that tests and benchmarks load beside it.
+# The filter, the small modules that tests and benchmarks load beside it, and the filter with a trap.
+# The trap has a target directory of its own, so that dist/tiergate.wasm is never the trap build.
 modules: wasm
 	cargo build --release --target $(TARGET) --example empty-filter --example bare-calls --example tier-writer
 	@cp $(EXAMPLES)/empty_filter.wasm $(EXAMPLES)/bare_calls.wasm $(EXAMPLES)/tier_writer.wasm dist/
+	cargo build --release --lib --target $(TARGET) --features trap --target-dir $(TRAP)
+	@cp $(TRAP)/$(TARGET)/release/tiergate.wasm dist/tiergate_trap.wasm
 
 bench: modules envoy ## the price of a request, side by side
 	@command -v wrk >/dev/null || { echo "make bench needs wrk: apt-get install wrk" >&2; exit 1; }
@@ -42,6 +46,7 @@ check: target ## formatting, lints, docs
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
 	cargo clippy --lib --target $(TARGET) -- -D warnings
+	cargo clippy --lib --target $(TARGET) --features trap -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --lib
 
 target:

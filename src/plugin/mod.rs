@@ -12,6 +12,8 @@ mod header_map;
 pub mod hostcalls;
 mod root;
 mod stream;
+#[cfg(feature = "trap")]
+mod trap;
 
 pub use root::Root;
 

@@ -39,6 +39,8 @@ impl Context for Stream {
 
 impl HttpContext for Stream {
     fn on_http_request_headers(&mut self, _count: usize, end: bool) -> Action {
+        #[cfg(feature = "trap")]
+        super::trap::spring();
         let action = self.run(|exchange| exchange.request_headers(end));
         if let Some(exchange) = &self.exchange {
             Exchange::await_body(exchange, self.id);

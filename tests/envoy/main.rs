@@ -28,3 +28,4 @@ mod streams;
 mod tiers;
 mod token_ends;
 mod tokens;
+mod traps;
