@@ -13,8 +13,9 @@ use crate::limit::{
 use crate::metrics::{Counts, NO_TIER, Outcome, TokenKind};
 use crate::reply::headers::{self, HeaderLine};
 use crate::reply::{Refusal, Reply};
+use crate::store::in_flight::Moves;
 use crate::store::ledger::{Change, OpenError};
-use crate::store::{AccountKey, Fault, Ledger, SlotError, Slots, VmSlot, ledger};
+use crate::store::{AccountKey, Fault, InFlight, Ledger, SlotError, Slots, VmSlot, ledger};
 use crate::usage::request::Asked;
 use crate::usage::response::Streamed;
 use crate::usage::{Estimate, Reserve, Used};
@@ -68,6 +69,7 @@ pub struct Gate {
     ledger: Ledger,
     vm: VmSlot,
     counts: Counts,
+    in_flight: InFlight,
     /// Settlements that the ledger did not take; tried again on each tick.
     pending: VecDeque<(Held, u64)>,
     /// The last fault, until it is logged.
@@ -88,6 +90,7 @@ impl Gate {
         let vm = VmSlot::new(ledger::slots_key(&config.namespace), table);
         Ok(Self {
             counts: Counts::new(&config.namespace, &config.tiers),
+            in_flight: InFlight::new(&config.namespace),
             config: Rc::new(config),
             ledger,
             vm,
@@ -237,7 +240,7 @@ impl Gate {
     fn admitted(&mut self, held: Held, standing: &Standing) -> Verdict {
         let tier = held.tier;
         self.counts.request(Some(tier), Outcome::Admitted);
-        self.counts.in_flight(tier, 1);
+        self.counts.begun(tier);
         self.counts
             .tokens(tier, TokenKind::Reserved, held.claim.reserved);
         Verdict {
@@ -330,7 +333,7 @@ impl Gate {
     ///
     /// Takes the [`Held`] of a request once: what it was admitted with must not be settled again.
     pub fn settle(&mut self, host: &dyn Host, held: Held, used: Used) {
-        self.counts.in_flight(held.tier, -1);
+        self.counts.ended(held.tier);
         let used = match self.config.tokens.settle {
             Settle::Usage => used,
             Settle::Reserve => Used::Unknown,
@@ -379,7 +382,12 @@ impl Gate {
     ///
     /// Returns what went wrong since the last tick, for the log.
     pub fn tick(&mut self, host: &dyn Host, sink: &mut dyn MetricSink) -> Option<Fault> {
-        match self.vm.tick(host) {
+        let proof = match self.counts.in_process().is_empty() {
+            true => self.vm.tick(host),
+            // Also a VM whose tiers have no limits needs a slot, to be counted in the gauge.
+            false => self.vm.beat(host).map(|_| ()),
+        };
+        match proof {
             Ok(()) => self.ledger.adopt(self.vm.table()),
             Err(error) => self.fault = Some(error.into()),
         }
@@ -393,13 +401,25 @@ impl Gate {
                 break;
             }
         }
-        self.hand_over(sink);
+        self.hand_over(host, sink);
         self.fault.take()
     }
 
     /// Hands metrics over.
-    pub fn hand_over(&mut self, sink: &mut dyn MetricSink) {
-        self.counts.hand_over(self.ledger.take_health(), sink);
+    pub fn hand_over(&mut self, host: &dyn Host, sink: &mut dyn MetricSink) {
+        let mut moves = Moves::new();
+        let (counts, holder) = (self.counts.in_process(), self.vm.holder());
+        let table = self.vm.table();
+        let written = self
+            .in_flight
+            .update(host, holder, &counts, table, &mut moves);
+        if let Err(error) = written {
+            self.fault = Some(error.into());
+        }
+        let mut health = self.ledger.take_health();
+        let damaged = self.in_flight.take_damaged();
+        health.damaged = health.damaged.saturating_add(damaged);
+        self.counts.hand_over(health, moves, sink);
     }
 }
 

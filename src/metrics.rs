@@ -7,6 +7,7 @@
 use crate::account::TierTable;
 use crate::host::MetricSink;
 use crate::limit::LimitName;
+use crate::store::in_flight::{Moves, PerTier};
 use crate::store::ledger::Health;
 
 /// The tier label of requests whose tier is not known.
@@ -95,8 +96,8 @@ struct TierCounts {
     requests: Row,
     limited: Row,
     tokens: Row,
-    /// `None` while nothing came or went.
-    in_flight: Option<i64>,
+    /// Whether anything came or went.
+    moved: bool,
 }
 
 /// The counts of one worker since the last hand-over.
@@ -105,6 +106,8 @@ pub struct Counts {
     namespace: String,
     names: Vec<String>,
     tiers: Vec<TierCounts>,
+    /// Requests in process now, by tier; not since the last hand-over.
+    in_flight: Vec<u64>,
 }
 
 fn position<T: PartialEq>(all: &[T], value: &T) -> usize {
@@ -119,6 +122,7 @@ impl Counts {
         Self {
             namespace: namespace.to_owned(),
             tiers: vec![TierCounts::default(); names.len()],
+            in_flight: vec![0; names.len()],
             names,
         }
     }
@@ -150,22 +154,41 @@ impl Counts {
         }
     }
 
-    /// One request more (+1) or less (-1) in process.
-    pub fn in_flight(&mut self, tier: usize, delta: i64) {
-        if let Some(counts) = self.tier(Some(tier)) {
-            let before = counts.in_flight.unwrap_or(0);
-            counts.in_flight = Some(before.saturating_add(delta));
+    /// One request more in process.
+    pub fn begun(&mut self, tier: usize) {
+        if let Some(n) = self.in_flight.get_mut(tier) {
+            *n = n.saturating_add(1);
         }
     }
 
-    /// Hands over all that was gathered, and starts again at zero.
-    pub fn hand_over(&mut self, health: Health, sink: &mut dyn MetricSink) {
+    /// One request less in process.
+    pub fn ended(&mut self, tier: usize) {
+        if let Some(n) = self.in_flight.get_mut(tier) {
+            *n = n.saturating_sub(1);
+        }
+        if let Some(counts) = self.tier(Some(tier)) {
+            counts.moved = true;
+        }
+    }
+
+    /// What is in process now.
+    pub fn in_process(&self) -> PerTier {
+        let all = self
+            .names
+            .iter()
+            .cloned()
+            .zip(self.in_flight.iter().copied());
+        all.filter(|(_, n)| *n > 0).collect()
+    }
+
+    /// Hands over all that was gathered, and starts again at zero; moves the gauge by `moves`.
+    pub fn hand_over(&mut self, health: Health, mut moves: Moves, sink: &mut dyn MetricSink) {
         for (name, counts) in self.names.iter().zip(&mut self.tiers) {
             let TierCounts {
                 requests,
                 limited,
                 tokens,
-                in_flight,
+                moved,
             } = std::mem::take(counts);
             let at = format!("namespace.{}.tier.{name}", self.namespace);
             emit(sink, "requests", &at, ("outcome", &requests), |i| {
@@ -177,9 +200,14 @@ impl Counts {
             emit(sink, "tokens", &at, ("kind", &tokens), |i| {
                 TokenKind::ALL.get(i).map(|k| k.as_str())
             });
-            if let Some(delta) = in_flight {
-                sink.gauge(&format!("tiergate_in_flight.{at}"), delta);
+            // A tier whose requests all came and went between two ticks shows as 0.
+            if moved {
+                moves.entry(name.clone()).or_default();
             }
+        }
+        for (name, delta) in moves {
+            let at = format!("namespace.{}.tier.{name}", self.namespace);
+            sink.gauge(&format!("tiergate_in_flight.{at}"), delta);
         }
         for (family, n) in [
             ("cas_retries", health.cas_retries),

@@ -72,7 +72,7 @@ impl Root {
 
 impl Context for Root {
     fn on_done(&mut self) -> bool {
-        self.with_gate(|gate| gate.hand_over(&mut Envoy));
+        self.with_gate(|gate| gate.hand_over(&Envoy, &mut Envoy));
         true
     }
 }

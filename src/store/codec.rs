@@ -77,7 +77,7 @@ pub fn leases_of(bytes: &[u8]) -> Leases {
 }
 
 #[inline]
-fn put(out: &mut Vec<u8>, mut n: u64) {
+pub(super) fn put(out: &mut Vec<u8>, mut n: u64) {
     while n >= 0x80 {
         out.push(low_bits(n) | 0x80);
         n = n.wrapping_shr(7);
@@ -90,12 +90,12 @@ fn low_bits(n: u64) -> u8 {
     low & 0x7f
 }
 
-fn put_len(out: &mut Vec<u8>, n: usize) {
+pub(super) fn put_len(out: &mut Vec<u8>, n: usize) {
     put(out, u64::try_from(n).unwrap_or(u64::MAX));
 }
 
 #[inline]
-fn take(input: &mut &[u8]) -> Result<u64, Damaged> {
+pub(super) fn take(input: &mut &[u8]) -> Result<u64, Damaged> {
     match input.split_first() {
         Some((byte, rest)) if *byte < 0x80 => {
             *input = rest;
@@ -128,7 +128,7 @@ fn take_as<T: TryFrom<u64>>(input: &mut &[u8]) -> Result<T, Damaged> {
 }
 
 /// A count of things that take at least one byte each.
-fn take_count(input: &mut &[u8]) -> Result<usize, Damaged> {
+pub(super) fn take_count(input: &mut &[u8]) -> Result<usize, Damaged> {
     let count: usize = take_as(input)?;
     if count > input.len() {
         return Err(Damaged);

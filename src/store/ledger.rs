@@ -285,7 +285,8 @@ fn create(
     Slots::decode(&table.encode(), host.mono()).map_err(|_| OpenError::Conflict)
 }
 
-/// The largest a ledger's values can get, in bytes: pages of full size and the slot table.
+/// The largest a ledger's values can get, in bytes: pages of full size and the slot table. Beside
+/// them stands what the gauge holds for each VM slot, at most 75 bytes a tier ([`super::in_flight`]).
 pub fn memory_bound(accounts: u32) -> u64 {
     let page = u64::try_from(page::MAX_BYTES).unwrap_or(u64::MAX);
     let table = Slots::new([0; 16], 1).encode().len();

@@ -4,9 +4,11 @@
 //! compare-and-set, and run again when another worker was faster.
 
 pub mod codec;
+pub mod in_flight;
 pub mod ledger;
 pub mod page;
 pub mod slots;
 
+pub use in_flight::InFlight;
 pub use ledger::{AccountKey, Fault, Ledger};
 pub use slots::{SlotError, Slots, VmSlot};

@@ -133,6 +133,18 @@ impl Slots {
             .count()
     }
 
+    /// The last VM of each slot whose VM was gone when the table was read.
+    pub fn gone(&self) -> impl Iterator<Item = Holder> {
+        let used = |s: &Slot| s.generation != 0 && s.is_stale(self.read_at);
+        let numbered = (0..).zip(&self.slots);
+        numbered
+            .filter(move |(_, s)| used(s))
+            .map(|(slot, s)| Holder {
+                slot,
+                generation: s.generation,
+            })
+    }
+
     fn slot(&self, holder: Holder) -> Option<&Slot> {
         self.slots.get(usize::from(holder.slot))
     }

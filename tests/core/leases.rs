@@ -1,6 +1,6 @@
 //! Concurrency: a lease for each request, given back once, forgotten with its VM.
 
-use crate::fake_host::{FakeRequest, Metrics, Worker, World, one_tier};
+use crate::fake_host::{FakeRequest, Worker, World, one_tier};
 use proptest::prelude::*;
 use tiergate::gate::{Action, Held};
 use tiergate::usage::Used;
@@ -128,15 +128,4 @@ fn without_a_free_vm_slot_a_request_is_a_fault() {
     assert_eq!((reply.status, reply.code), (503, "limiter_unavailable"));
     world.pass_ms(5_000);
     held(&workers[256]);
-}
-
-#[test]
-fn in_flight_goes_up_and_comes_back() {
-    let world = World::new();
-    let worker = Worker::new(&world, &one_tier(5, 0, 0, 0, ""));
-    let lease = held(&worker);
-    let gauge = |metrics: Metrics| metrics.get("in_flight", "tier.t");
-    assert_eq!(gauge(worker.tick()), 1);
-    settle(&worker, lease);
-    assert_eq!(gauge(worker.tick()), -1);
 }

@@ -17,6 +17,7 @@ mod clocks;
 mod config;
 mod faults;
 mod identity;
+mod in_flight;
 mod leases;
 mod pages;
 mod replies;

@@ -1,6 +1,9 @@
 //! A panic in a worker's VM: what is lost, what is not, and how soon all is well again.
 
-use crate::bootstrap::module;
+use crate::bootstrap::{Setup, module, wasm_filter};
+use crate::client::{Call, count};
+use crate::stack::{Pending, Stack, eventually};
+use std::time::{Duration, Instant};
 
 #[test]
 fn no_release_can_be_trapped_by_a_header() {
@@ -11,4 +14,125 @@ fn no_release_can_be_trapped_by_a_header() {
     };
     assert!(names_the_trap("tiergate_trap.wasm"));
     assert!(!names_the_trap("tiergate.wasm"));
+}
+
+/// A tier of these limits, and others unlimited.
+fn tier(concurrency: &str, rpm: &str) -> String {
+    format!(
+        r#"{{"tiers": [{{"name": "t", "recharge": 1, "limits": {{"concurrency": {concurrency},
+            "rpm": {rpm}, "tpm": "unlimited", "tpd": "unlimited"}}}}]}}"#
+    )
+}
+
+/// Two workers with the build that has the trap.
+fn trap_stack(config: &str) -> Stack {
+    let mut setup = Setup::new(config);
+    setup.filters = vec![wasm_filter("tiergate", "tiergate_trap.wasm", config)];
+    Stack::with(&setup)
+}
+
+/// Connections that each worker has accepted.
+fn accepted(stack: &Stack) -> [u64; 2] {
+    ["worker_0", "worker_1"].map(|w| stack.stat(&["listener.", w, "downstream_cx_total"]))
+}
+
+/// Sixteen requests of one account, in process on both workers: they, and how many on each.
+fn sixteen_on_both(stack: &Stack, latency_ms: &str) -> (Vec<Pending>, [u64; 2]) {
+    let call = || Call::of("acme", "t").header("x-demo-latency-ms", latency_ms);
+    let pending = (0..16).map(|_| stack.begin(call())).collect();
+    eventually("all are in process", || in_flight(stack) == 16);
+    let on_each = accepted(stack);
+    assert!(on_each.iter().all(|n| *n > 0), "one worker took no part");
+    (pending, on_each)
+}
+
+fn in_flight(stack: &Stack) -> u64 {
+    stack.stat(&["tiergate_in_flight"])
+}
+
+/// Traps a worker; says which.
+fn spring(stack: &Stack) -> usize {
+    let before = accepted(stack);
+    let trap = Call::of("acme", "t").header("x-tiergate-trap", "now");
+    assert_eq!(stack.send(trap).status, 503);
+    usize::from(accepted(stack)[0] == before[0])
+}
+
+/// Requests without an account, until one has made Envoy load the trapped VM again.
+fn until_reloaded(stack: &Stack) {
+    eventually("the VM is loaded again", || {
+        stack.send(Call::new());
+        stack.stat(&["wasm.tiergate.vm_reload_success"]) == 1
+    });
+}
+
+#[test]
+fn a_trapped_worker_comes_back_and_the_other_never_noticed() {
+    let stack = trap_stack(&tier("16", "1000"));
+    let (pending, on_each) = sixteen_on_both(&stack, "2000");
+    let trapped = spring(&stack);
+    let replies: Vec<_> = pending.into_iter().map(|p| stack.end(p)).collect();
+    let (well, lost) = (count(&replies, 200), count(&replies, 503));
+    assert_eq!(
+        [well as u64, lost as u64],
+        [on_each[1 - trapped], on_each[trapped]]
+    );
+    until_reloaded(&stack);
+    let before = accepted(&stack)[trapped];
+    eventually("the trapped worker serves again", || {
+        assert_eq!(stack.send(Call::of("other", "t")).status, 200);
+        accepted(&stack)[trapped] > before
+    });
+}
+
+#[test]
+fn leases_and_gauge_of_a_trapped_worker_are_gone_within_five_seconds_and_no_others() {
+    let stack = trap_stack(&tier("16", "1000"));
+    let (_pending, on_each) = sixteen_on_both(&stack, "60000");
+    assert_eq!(stack.send(Call::of("acme", "t")).code(), "concurrency");
+    let trapped = spring(&stack);
+    let since = Instant::now();
+    until_reloaded(&stack);
+    eventually("a lease is free", || {
+        stack.send(Call::of("acme", "t")).status == 200
+    });
+    assert!(
+        since.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        since.elapsed()
+    );
+    let call = || Call::of("acme", "t").header("x-demo-latency-ms", "500");
+    let replies = stack.send_all((0..=on_each[trapped]).map(|_| call()));
+    assert_eq!(count(&replies, 200) as u64, on_each[trapped]);
+    assert_eq!(count(&replies, 429), 1, "the other worker's are still held");
+    eventually("the gauge is the truth", || {
+        in_flight(&stack) == on_each[1 - trapped]
+    });
+    assert_eq!(stack.stat(&["tiergate_stale_leases"]), on_each[trapped]);
+}
+
+#[test]
+fn the_windows_of_a_trapped_worker_are_kept() {
+    let stack = trap_stack(&tier("\"unlimited\"", "5"));
+    let call = || Call::of("acme", "t");
+    for _ in 0..3 {
+        assert_eq!(stack.send(call()).status, 200);
+    }
+    spring(&stack);
+    until_reloaded(&stack);
+    let replies = stack.send_all((0..6).map(|_| call()));
+    assert_eq!((count(&replies, 200), count(&replies, 429)), (2, 4));
+}
+
+#[test]
+fn with_one_worker_and_no_more_traffic_the_main_thread_mends_the_gauge() {
+    let mut setup = Setup::new("");
+    setup.filters = vec![wasm_filter("tiergate", "tiergate_trap.wasm", "")];
+    setup.workers = 1;
+    let stack = Stack::with(&setup);
+    let _pending = stack.begin(Call::of("acme", "tier1").header("x-demo-latency-ms", "60000"));
+    eventually("it is in process", || in_flight(&stack) == 1);
+    let trap = Call::of("acme", "tier1").header("x-tiergate-trap", "now");
+    assert_eq!(stack.send(trap).status, 503);
+    eventually("the gauge is the truth", || in_flight(&stack) == 0);
 }

@@ -1,0 +1,136 @@
+//! The gauge of requests in process: the truth, also when VMs go.
+
+use crate::fake_host::{FakeRequest, Metrics, Worker, World, one_tier};
+use tiergate::gate::Held;
+use tiergate::host::MetricSink as _;
+use tiergate::usage::Used;
+
+fn held(worker: &Worker) -> Held {
+    worker.admit(&FakeRequest::of("acme", "t", 0)).held.unwrap()
+}
+
+fn settle(worker: &Worker, held: Held) {
+    let mut gate = worker.gate.borrow_mut();
+    gate.settle(&worker.host, held, Used::Unknown);
+}
+
+/// The process's gauge, moved by whichever worker ticks.
+#[derive(Default)]
+struct Gauge(Metrics);
+
+impl Gauge {
+    fn tick(&mut self, workers: &[&Worker]) {
+        for worker in workers {
+            for (name, delta) in worker.tick().0 {
+                self.0.gauge(&name, delta);
+            }
+        }
+    }
+
+    fn value(&self) -> i64 {
+        self.0.get("in_flight", "tier.t")
+    }
+}
+
+const JSON: fn() -> String = || one_tier(50, 0, 0, 0, "");
+
+#[test]
+fn in_flight_goes_up_and_comes_back() {
+    let world = World::new();
+    let worker = Worker::new(&world, &JSON());
+    let lease = held(&worker);
+    let gauge = |metrics: Metrics| metrics.get("in_flight", "tier.t");
+    assert_eq!(gauge(worker.tick()), 1);
+    assert_eq!(gauge(worker.tick()), 0, "nothing moved");
+    settle(&worker, lease);
+    assert_eq!(gauge(worker.tick()), -1);
+}
+
+#[test]
+fn what_a_dead_vm_had_in_process_is_taken_out_of_the_gauge_once() {
+    let world = World::new();
+    let worker = || Worker::new(&world, &JSON());
+    let (dies, lives, also_lives) = (worker(), worker(), worker());
+    let mut gauge = Gauge::default();
+    for _ in 0..3 {
+        held(&dies);
+    }
+    let kept = held(&lives);
+    held(&also_lives);
+    gauge.tick(&[&dies, &lives, &also_lives]);
+    assert_eq!(gauge.value(), 5);
+    drop(dies);
+    for _ in 0..10 {
+        world.pass_ms(500);
+        gauge.tick(&[&lives, &also_lives]);
+    }
+    assert_eq!(gauge.value(), 2);
+    // The next VM gets the dead one's slot, and counts from nothing.
+    let next = worker();
+    held(&next);
+    settle(&lives, kept);
+    gauge.tick(&[&next, &lives, &also_lives]);
+    assert_eq!(gauge.value(), 2);
+}
+
+#[test]
+fn a_vm_that_never_had_a_request_takes_a_dead_one_out_too() {
+    let world = World::new();
+    let (dies, main) = (Worker::new(&world, &JSON()), Worker::new(&world, &JSON()));
+    let mut gauge = Gauge::default();
+    held(&dies);
+    gauge.tick(&[&dies, &main]);
+    drop(dies);
+    world.pass_ms(4_501);
+    gauge.tick(&[&main]);
+    assert_eq!(gauge.value(), 0);
+}
+
+#[test]
+fn a_vm_that_slept_is_in_the_gauge_again_when_it_wakes() {
+    let world = World::new();
+    let (sleeps, lives) = (Worker::new(&world, &JSON()), Worker::new(&world, &JSON()));
+    let mut gauge = Gauge::default();
+    let lease = held(&sleeps);
+    held(&lives);
+    gauge.tick(&[&sleeps, &lives]);
+    for _ in 0..20 {
+        world.pass_ms(500);
+        gauge.tick(&[&lives]);
+    }
+    assert_eq!(gauge.value(), 1, "taken for dead");
+    gauge.tick(&[&sleeps, &lives]);
+    assert_eq!(gauge.value(), 2);
+    settle(&sleeps, lease);
+    gauge.tick(&[&sleeps, &lives]);
+    assert_eq!(gauge.value(), 1);
+}
+
+#[test]
+fn tiers_without_limits_are_in_the_gauge() {
+    let world = World::new();
+    let (dies, lives) = (
+        Worker::new(&world, &one_tier(0, 0, 0, 0, "")),
+        Worker::new(&world, &one_tier(0, 0, 0, 0, "")),
+    );
+    let mut gauge = Gauge::default();
+    held(&dies);
+    gauge.tick(&[&dies, &lives]);
+    assert_eq!(gauge.value(), 1);
+    drop(dies);
+    world.pass_ms(4_501);
+    gauge.tick(&[&lives]);
+    assert_eq!(gauge.value(), 0);
+}
+
+#[test]
+fn a_gauge_value_that_is_damaged_is_counted_and_written_anew() {
+    let world = World::new();
+    let worker = Worker::new(&world, &JSON());
+    held(&worker);
+    worker.tick();
+    world.overwrite("tiergate/f0", b"\x01Fnonsense");
+    let metrics = worker.tick();
+    assert_eq!(metrics.get("damaged_values", ""), 1);
+    assert_eq!(worker.tick().get("damaged_values", ""), 0);
+}
