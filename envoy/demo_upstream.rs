@@ -15,11 +15,14 @@
 //! | `x-demo-chunk-bytes` | cut the body into frames of so many bytes, or of up to so many for `random:N` | one frame, or one for each event |
 //! | `x-demo-chunk-ms` | wait between frames | 1, or 20 between events |
 //! | `x-demo-reset-after-chunks` | break the connection after so many frames | never |
+//! | `x-demo-reset` | break the connection in place of a reply | never |
 //! | `x-demo-header` | a response header, `name: value` | none |
 //! | `x-demo-trailer` | a response trailer, `name: value` (HTTP/2 only) | none |
 //!
-//! `GET /seen` answers with the headers of the last request, as a JSON object of lists, and
-//! `GET /seen-body` with its body.
+//! A request to upgrade (a WebSocket, say) is granted, and every byte that follows is echoed.
+//!
+//! `GET /seen` answers with the headers of the last request, as a JSON object of lists,
+//! `GET /seen-body` with its body, and `GET /most` with how many were in process at once, at most.
 //!
 //! Usage: `demo-upstream PORT` (127.0.0.1 only; 0 takes a free port and prints it).
 
@@ -32,6 +35,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -45,6 +49,26 @@ struct Last {
 }
 
 type Seen = Arc<Mutex<Last>>;
+
+static IN_PROCESS: AtomicUsize = AtomicUsize::new(0);
+static MOST: AtomicUsize = AtomicUsize::new(0);
+
+/// One request in process, however it ends.
+struct InProcess;
+
+impl InProcess {
+    fn enter() -> Self {
+        let before = IN_PROCESS.fetch_add(1, Ordering::Relaxed);
+        MOST.fetch_max(before.saturating_add(1), Ordering::Relaxed);
+        Self
+    }
+}
+
+impl Drop for InProcess {
+    fn drop(&mut self) {
+        IN_PROCESS.fetch_sub(1, Ordering::Relaxed);
+    }
+}
 
 fn main() -> io::Result<()> {
     let port = std::env::args()
@@ -68,7 +92,7 @@ async fn serve(port: u16) -> io::Result<()> {
             let service = service_fn(move |request| answer(request, Arc::clone(&seen)));
             // A client that hangs up is its own business.
             let _ = auto::Builder::new(TokioExecutor::new())
-                .serve_connection(TokioIo::new(stream), service)
+                .serve_connection_with_upgrades(TokioIo::new(stream), service)
                 .await;
         });
     }
@@ -83,6 +107,14 @@ async fn answer(request: Request<Incoming>, seen: Seen) -> Result<Response<Body>
             _ => last.body.clone(),
         })));
     }
+    if path == "/most" {
+        let most = MOST.load(Ordering::Relaxed).to_string();
+        return Ok(Response::new(whole(most.into())));
+    }
+    if request.headers().contains_key("upgrade") {
+        return upgraded(request);
+    }
+    let _in_process = InProcess::enter();
     let headers = request.headers().clone();
     let body = request.into_body().collect().await;
     let body = body.map_err(io::Error::other)?.to_bytes();
@@ -99,7 +131,27 @@ async fn answer(request: Request<Incoming>, seen: Seen) -> Result<Response<Body>
     }
     let latency = number(&headers, "x-demo-latency-ms").unwrap_or(0);
     tokio::time::sleep(Duration::from_millis(latency)).await;
+    if headers.contains_key("x-demo-reset") {
+        return Err(io::Error::other("reset as asked"));
+    }
     reply(&headers, &body)
+}
+
+fn upgraded(request: Request<Incoming>) -> Result<Response<Body>, io::Error> {
+    let mut response = Response::new(whole(Bytes::new()));
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    for name in ["connection", "upgrade"] {
+        if let Some(value) = request.headers().get(name) {
+            response.headers_mut().insert(name, value.clone());
+        }
+    }
+    tokio::spawn(async move {
+        if let Ok(tunnel) = hyper::upgrade::on(request).await {
+            let (mut from, mut to) = tokio::io::split(TokioIo::new(tunnel));
+            let _ = tokio::io::copy(&mut from, &mut to).await;
+        }
+    });
+    Ok(response)
 }
 
 fn number(headers: &HeaderMap, name: &str) -> Option<u64> {

@@ -16,11 +16,13 @@ mod client;
 mod stack;
 
 mod bad_input;
+mod ends;
 mod first_steps;
 mod openai_client;
 mod operators;
 mod race;
 mod read_body;
+mod reloads;
 mod replies;
 mod shapes;
 mod sources;

@@ -15,6 +15,8 @@ pub struct Setup {
     pub filters: Vec<Value>,
     /// The only route, but for its match.
     pub route: Value,
+    /// More fields of the connection manager.
+    pub manager: Value,
     pub access_log: bool,
     pub http2_upstream: bool,
 }
@@ -26,6 +28,7 @@ impl Setup {
             workers: 2,
             filters: vec![wasm_filter("tiergate", "tiergate.wasm", config)],
             route: json!({"route": {"cluster": "llm", "timeout": "60s"}}),
+            manager: json!({}),
             access_log: true,
             http2_upstream: false,
         }
@@ -48,6 +51,12 @@ impl Setup {
     /// Another filter before tiergate.
     pub fn before(mut self, filter: Value) -> Self {
         self.filters.insert(0, filter);
+        self
+    }
+
+    /// Another filter between tiergate and the router.
+    pub fn after(mut self, filter: Value) -> Self {
+        self.filters.push(filter);
         self
     }
 }
@@ -85,6 +94,17 @@ pub fn wasm_filter(name: &str, file: &str, config: &str) -> Value {
                     "value": config
                 }
             }
+        }
+    })
+}
+
+/// A filter that answers by itself the requests that ask for it.
+pub fn aborting_filter() -> Value {
+    json!({
+        "name": "envoy.filters.http.fault",
+        "typed_config": {
+            "@type": format!("{TYPES}.extensions.filters.http.fault.v3.HTTPFault"),
+            "abort": {"header_abort": {}, "percentage": {"numerator": 100}}
         }
     })
 }
@@ -137,6 +157,9 @@ pub fn listeners(setup: &Setup, access_log: &Path) -> Value {
         "route_config": {"virtual_hosts": [{"name": "llm", "domains": ["*"], "routes": [route]}]},
         "http_filters": filters
     });
+    for (field, value) in setup.manager.as_object().unwrap() {
+        manager[field] = value.clone();
+    }
     if setup.access_log {
         manager["access_log"] = json!([{
             "name": "envoy.access_loggers.file",

@@ -3,6 +3,7 @@
 
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
+use hyper::ext::Protocol;
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response};
 use hyper_util::client::legacy::Client;
@@ -19,6 +20,7 @@ pub struct Call {
     headers: Vec<(String, Vec<u8>)>,
     body: Vec<u8>,
     http2: bool,
+    tunnel: bool,
 }
 
 impl Call {
@@ -30,6 +32,7 @@ impl Call {
             headers: Vec::new(),
             body: br#"{"model":"demo","messages":[{"role":"user","content":"hi"}]}"#.to_vec(),
             http2: false,
+            tunnel: false,
         }
     }
 
@@ -68,10 +71,21 @@ impl Call {
         self
     }
 
+    /// Asks for a WebSocket in an HTTP/2 stream (RFC 8441).
+    pub fn tunnel(mut self) -> Self {
+        self.method = Method::CONNECT;
+        self.tunnel = true;
+        self.body(Vec::new()).http2()
+    }
+
     fn request(self, to: SocketAddr) -> Request<Full<Bytes>> {
         let mut request = Request::new(Full::new(Bytes::from(self.body)));
         *request.method_mut() = self.method;
         *request.uri_mut() = format!("http://{to}{}", self.path).parse().unwrap();
+        if self.tunnel {
+            let websocket = Protocol::from_static("websocket");
+            request.extensions_mut().insert(websocket);
+        }
         for (name, value) in self.headers {
             let name: HeaderName = name.parse().unwrap();
             let value = HeaderValue::from_bytes(&value).unwrap();
@@ -96,7 +110,8 @@ impl Call {
         reply.map_err(|error| format!("{error:?}"))
     }
 
-    async fn send_on(self, connection: &Connection, to: SocketAddr) -> Result<Reply, String> {
+    /// Sends the request on that connection and reads the whole reply.
+    pub async fn send_on(self, connection: &Connection, to: SocketAddr) -> Result<Reply, String> {
         let (head, body) = self.begin(connection, to).await?.into_parts();
         let body = body.collect().await.map_err(|error| format!("{error:?}"))?;
         Ok(Reply {

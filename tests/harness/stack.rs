@@ -181,6 +181,11 @@ impl Stack {
         }
     }
 
+    /// Waits for the reply, or for what came in its place.
+    pub fn try_end(&self, pending: Pending) -> Result<Reply, String> {
+        self.runtime.block_on(pending.0).unwrap()
+    }
+
     /// Hangs up on the reply.
     pub fn hang_up(&self, pending: Pending) {
         pending.0.abort();
@@ -197,6 +202,13 @@ impl Stack {
     pub fn seen_body(&self) -> Vec<u8> {
         let reply = Call::new().get("/seen-body").send(self.upstream);
         self.runtime.block_on(reply).unwrap().body
+    }
+
+    /// How many requests the upstream had in process at once, at most.
+    pub fn most_at_once(&self) -> u64 {
+        let reply = Call::new().get("/most").send(self.upstream);
+        let most = self.runtime.block_on(reply).unwrap().json();
+        most.as_u64().unwrap()
     }
 
     /// The sum of all stats whose name has all of these parts.

@@ -48,6 +48,7 @@ fn row(name: &'static str, filters: Vec<Value>, route: Value) -> Row {
         access_log: false,
         http2_upstream: false,
         route,
+        manager: json!({}),
     };
     Row {
         name,

@@ -1,0 +1,333 @@
+//! Every kind of end gives a request's lease back, once and within a second, over HTTP/1 and HTTP/2.
+
+use crate::bootstrap::{Setup, aborting_filter};
+use crate::client::{Call, connection};
+use crate::stack::{Stack, eventually};
+use serde_json::json;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+/// Leases are the account's, whatever its tier: "one" is let in only when the account has none.
+pub const TIERS: &str = r#"{"tiers": [
+    {"name": "one", "recharge": 1, "limits": {"concurrency": 1, "rpm": "unlimited",
+        "tpm": "unlimited", "tpd": "unlimited"}},
+    {"name": "many", "recharge": 2, "limits": {"concurrency": 1000, "rpm": "unlimited",
+        "tpm": "unlimited", "tpd": "unlimited"}}]}"#;
+
+pub fn in_process(stack: &Stack) {
+    eventually("it is in process", || {
+        stack.send(Call::of("acme", "one")).code() == "concurrency"
+    });
+}
+
+pub fn nothing_is_held(stack: &Stack) {
+    let start = Instant::now();
+    eventually("no lease is held", || {
+        stack.send(Call::of("acme", "one")).status == 200
+    });
+    let took = start.elapsed();
+    assert!(took < Duration::from_secs(1), "{took:?}");
+    eventually("the gauge is 0", || {
+        stack.stat(&["tiergate_in_flight"]) == 0
+    });
+}
+
+/// Runs the story with calls of one account over each protocol; at its end nothing is held.
+fn over_each_protocol(stack: &Stack, story: impl Fn(&dyn Fn() -> Call)) {
+    story(&|| Call::of("acme", "many"));
+    nothing_is_held(stack);
+    story(&|| Call::of("acme", "many").http2());
+    nothing_is_held(stack);
+}
+
+/// A call whose reply takes for ever to begin.
+pub fn never_answered(call: Call) -> Call {
+    call.header("x-demo-latency-ms", "60000")
+}
+
+/// A call whose reply begins at once, and goes on for long.
+pub fn never_finished(call: Call) -> Call {
+    call.header("x-demo-completion-tokens", "100000")
+        .header("x-demo-chunk-bytes", "10")
+}
+
+fn breaks_before_headers(call: Call) -> Call {
+    call.header("x-demo-reset", "now")
+}
+
+fn breaks_in_the_body(call: Call) -> Call {
+    call.header("x-demo-completion-tokens", "500")
+        .header("x-demo-chunk-bytes", "100")
+        .header("x-demo-reset-after-chunks", "3")
+}
+
+#[test]
+fn a_reply_of_any_status() {
+    let stack = Stack::start(TIERS);
+    over_each_protocol(&stack, |call| {
+        for status in ["200", "204", "304", "400", "404", "429", "500", "503"] {
+            let reply = stack.send(call().header("x-demo-status", status));
+            assert_eq!(reply.status.to_string(), status);
+        }
+    });
+}
+
+#[test]
+fn a_client_that_hangs_up() {
+    let stack = Stack::start(TIERS);
+    over_each_protocol(&stack, |call| {
+        for endless in [never_answered, never_finished] {
+            let pending = stack.begin(endless(call()));
+            in_process(&stack);
+            stack.hang_up(pending);
+            nothing_is_held(&stack);
+        }
+    });
+}
+
+#[test]
+fn an_upstream_that_breaks_off() {
+    let stack = Stack::start(TIERS);
+    over_each_protocol(&stack, |call| {
+        let reply = stack.send(breaks_before_headers(call()));
+        assert_eq!(reply.status, 503);
+        nothing_is_held(&stack);
+        assert!(stack.try_send(breaks_in_the_body(call())).is_err());
+    });
+}
+
+#[test]
+fn a_request_that_takes_longer_than_its_route_allows() {
+    let mut setup = Setup::new(TIERS);
+    setup.route = json!({"route": {"cluster": "llm", "timeout": "0.3s"}});
+    let stack = Stack::with(&setup);
+    over_each_protocol(&stack, |call| {
+        assert_eq!(stack.send(never_answered(call())).status, 504);
+        nothing_is_held(&stack);
+        assert!(stack.try_send(never_finished(call())).is_err());
+    });
+}
+
+#[test]
+fn a_stream_on_which_nothing_moves() {
+    let mut setup = Setup::new(TIERS);
+    setup.manager = json!({"stream_idle_timeout": "0.3s"});
+    let stack = Stack::with(&setup);
+    over_each_protocol(&stack, |call| {
+        assert_eq!(stack.send(never_answered(call())).status, 504);
+        nothing_is_held(&stack);
+        let stalls = call()
+            .header("x-demo-chunk-bytes", "10")
+            .header("x-demo-chunk-ms", "60000");
+        assert!(stack.try_send(stalls).is_err());
+    });
+}
+
+#[test]
+fn retries_are_one_request() {
+    let mut setup = Setup::new(TIERS);
+    setup.route = json!({"route": {"cluster": "llm", "retry_policy": {
+        "retry_on": "5xx", "num_retries": 2,
+        "retry_back_off": {"base_interval": "0.001s", "max_interval": "0.01s"}
+    }}});
+    let stack = Stack::with(&setup);
+    over_each_protocol(&stack, |call| {
+        let reply = stack.send(call().header("x-demo-status", "503"));
+        assert_eq!(reply.status, 503);
+        nothing_is_held(&stack);
+        assert_eq!(stack.send(breaks_before_headers(call())).status, 503);
+    });
+    assert_eq!(stack.stat(&["upstream_rq_retry_backoff_exponential"]), 8);
+    eventually("four requests were admitted", || {
+        stack.stat(&["tiergate_requests", "tier.many", "admitted"]) == 4
+    });
+}
+
+/// The headers that tell the account must stay on for it: see docs/operations.md.
+#[test]
+fn an_internal_redirect_is_two_requests_one_after_the_other() {
+    let mut setup = Setup::new(&TIERS.replacen('{', r#"{"strip_headers": false, "#, 1));
+    setup.route = json!({"route": {"cluster": "llm",
+        "internal_redirect_policy": {"redirect_response_codes": [307]}}});
+    let stack = Stack::with(&setup);
+    for call in [Call::of("acme", "one"), Call::of("acme", "one").http2()] {
+        let redirected = call
+            .header("x-demo-status", "307")
+            .header("x-demo-header", "location: http://llm/elsewhere");
+        assert_eq!(
+            stack.send(redirected).status,
+            307,
+            "the second is not followed"
+        );
+        nothing_is_held(&stack);
+    }
+    assert_eq!(
+        stack.stat(&["cluster.llm.upstream_internal_redirect_succeeded_total"]),
+        2
+    );
+}
+
+#[test]
+fn a_reply_of_an_earlier_filter() {
+    let stack = Stack::with(&Setup::new(TIERS).before(aborting_filter()));
+    over_each_protocol(&stack, |call| {
+        let aborted = call().header("x-envoy-fault-abort-request", "418");
+        assert_eq!(stack.send(aborted).status, 418);
+    });
+    assert_eq!(
+        stack.stat(&["tiergate_requests", "tier.many"]),
+        0,
+        "never seen"
+    );
+}
+
+#[test]
+fn a_reply_of_a_later_filter() {
+    let stack = Stack::with(&Setup::new(TIERS).after(aborting_filter()));
+    over_each_protocol(&stack, |call| {
+        let aborted = call().header("x-envoy-fault-abort-request", "418");
+        assert_eq!(stack.send(aborted).status, 418);
+    });
+    eventually("both were admitted", || {
+        stack.stat(&["tiergate_requests", "tier.many", "admitted"]) == 2
+    });
+}
+
+#[test]
+fn a_route_that_answers_by_itself() {
+    let mut setup = Setup::new(TIERS);
+    setup.route = json!({"direct_response": {"status": 421}});
+    let stack = Stack::with(&setup);
+    for call in [Call::of("acme", "many"), Call::of("acme", "many").http2()] {
+        for _ in 0..3 {
+            assert_eq!(stack.send(call.clone()).status, 421);
+        }
+        // This one is answered so too, once it is let in.
+        eventually("no lease is held", || {
+            stack.send(Call::of("acme", "one")).status == 421
+        });
+    }
+}
+
+/// A connection on which every byte counts.
+fn raw(stack: &Stack, bytes: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(stack.proxy).unwrap();
+    let patience = Some(Duration::from_secs(10));
+    stream.set_read_timeout(patience).unwrap();
+    stream.write_all(bytes.as_bytes()).unwrap();
+    stream
+}
+
+/// Reads until `text` has come so many times.
+fn read_until(stream: &mut TcpStream, text: &str, times: usize) -> String {
+    let mut come = Vec::new();
+    loop {
+        let mut piece = [0; 4096];
+        let n = stream.read(&mut piece).unwrap();
+        come.extend_from_slice(&piece[..n]);
+        let so_far = String::from_utf8_lossy(&come);
+        if so_far.matches(text).count() >= times {
+            return so_far.into_owned();
+        }
+        assert!(n > 0, "the end came after {so_far}");
+    }
+}
+
+fn with_tunnels() -> Stack {
+    let mut setup = Setup::new(TIERS);
+    setup.manager = json!({
+        "upgrade_configs": [{"upgrade_type": "websocket"}],
+        "http2_protocol_options": {"allow_connect": true}
+    });
+    Stack::with(&setup)
+}
+
+#[test]
+fn a_websocket_holds_its_lease_as_long_as_it_is_open() {
+    let stack = with_tunnels();
+    let mut socket = raw(
+        &stack,
+        "GET /chat HTTP/1.1\r\nhost: llm\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+         x-account-id: acme\r\nx-account-tier: many\r\n\r\n",
+    );
+    let head = read_until(&mut socket, "\r\n\r\n", 1);
+    assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+    socket.write_all(b"hello?").unwrap();
+    read_until(&mut socket, "hello?", 1);
+    in_process(&stack);
+    drop(socket);
+    nothing_is_held(&stack);
+}
+
+#[test]
+fn a_websocket_in_an_http2_stream_does_so_too() {
+    let stack = with_tunnels();
+    let connection = connection(true);
+    let tunnel = stack.runtime.block_on(async {
+        // A first request, since tunnels are only known to be allowed after Envoy's SETTINGS.
+        let first = Call::of("acme", "many").http2();
+        first.send_on(&connection, stack.proxy).await.unwrap();
+        let call = Call::of("acme", "many").tunnel();
+        let reply = call.begin(&connection, stack.proxy).await.unwrap();
+        assert_eq!(reply.status(), 200);
+        hyper::upgrade::on(reply).await.unwrap()
+    });
+    in_process(&stack);
+    drop(tunnel);
+    nothing_is_held(&stack);
+}
+
+#[test]
+fn pipelined_requests_are_one_at_a_time() {
+    let stack = Stack::start(TIERS);
+    let get = |latency_ms: &str| {
+        format!(
+            "GET / HTTP/1.1\r\nhost: llm\r\nx-account-id: acme\r\nx-account-tier: one\r\n\
+             x-demo-latency-ms: {latency_ms}\r\n\r\n"
+        )
+    };
+    let mut client = raw(&stack, &get("10").repeat(5));
+    read_until(&mut client, "HTTP/1.1 200 OK", 5);
+    nothing_is_held(&stack);
+    let client = raw(&stack, &(get("60000") + &get("60000")));
+    in_process(&stack);
+    drop(client);
+    nothing_is_held(&stack);
+}
+
+#[test]
+fn a_thousand_of_the_common_ends_leave_nothing() {
+    let stack = Stack::start(TIERS);
+    over_each_protocol(&stack, |call| {
+        let together = |calls: Vec<Call>| -> Vec<_> {
+            calls.into_iter().map(|call| stack.begin(call)).collect()
+        };
+        let ends: [fn(Call) -> Call; 4] = [
+            |call| call,
+            |call| call.header("x-demo-status", "500"),
+            breaks_before_headers,
+            breaks_in_the_body,
+        ];
+        for end in ends {
+            for pending in together((0..100).map(|_| end(call())).collect()) {
+                let _ = stack.try_end(pending);
+            }
+        }
+        for endless in [never_answered, never_finished] {
+            let pending = together((0..50).map(|_| endless(call())).collect());
+            eventually("all are in process", || {
+                stack.stat(&["tiergate_in_flight"]) == 50
+            });
+            for pending in pending {
+                stack.hang_up(pending);
+            }
+        }
+    });
+    eventually("each was admitted", || {
+        stack.stat(&["tiergate_requests", "tier.many", "admitted"]) == 1_000
+    });
+    eventually("the gauge is 0", || {
+        stack.stat(&["tiergate_in_flight"]) == 0
+    });
+}

@@ -1,0 +1,98 @@
+//! Config that changes while requests run: their leases stay, and end with them.
+
+use crate::bootstrap::Setup;
+use crate::client::{Call, count};
+use crate::ends::{TIERS, in_process, never_answered, never_finished, nothing_is_held};
+use crate::stack::{Stack, eventually};
+use std::time::{Duration, Instant};
+
+/// The same tiers, and yet another config.
+fn another(n: u32) -> Setup {
+    let field = format!(r#"{{"concurrency_retry_after": "{n}s", "#);
+    Setup::new(&TIERS.replacen('{', &field, 1))
+}
+
+#[test]
+fn streams_that_outlive_their_config_hold_their_leases_to_the_end() {
+    let stack = Stack::start(TIERS);
+    let old = [
+        stack.begin(never_answered(Call::of("acme", "many"))),
+        stack.begin(never_answered(Call::of("acme", "many").http2())),
+    ];
+    eventually("both are in process", || {
+        stack.stat(&["tiergate_in_flight"]) == 2
+    });
+    stack.reconfigure(&another(2), true);
+    let start = Instant::now();
+    eventually("the new config answers", || {
+        stack.send(Call::of("acme", "one")).header("retry-after") == Some("2")
+    });
+    // Longer than a VM without heartbeat is believed to live: the old config's root still beats.
+    while start.elapsed() < Duration::from_secs(6) {
+        assert_eq!(stack.send(Call::of("acme", "one")).code(), "concurrency");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert_eq!(stack.stat(&["tiergate_in_flight"]), 2);
+    for pending in old {
+        stack.hang_up(pending);
+    }
+    nothing_is_held(&stack);
+    assert_eq!(stack.stat(&["tiergate_stale_leases"]), 0);
+}
+
+#[test]
+fn a_filter_that_is_removed_and_comes_back_while_streams_run() {
+    let stack = Stack::start(TIERS);
+    let old = [
+        stack.begin(never_finished(Call::of("acme", "many"))),
+        stack.begin(never_finished(Call::of("acme", "many").http2())),
+    ];
+    in_process(&stack);
+    let mut without = Setup::new(TIERS);
+    without.filters.clear();
+    stack.reconfigure(&without, true);
+    eventually("nobody is asked who they are", || {
+        stack.send(Call::new()).status == 200
+    });
+    stack.reconfigure(&Setup::new(TIERS), true);
+    in_process(&stack);
+    for pending in old {
+        stack.hang_up(pending);
+    }
+    nothing_is_held(&stack);
+}
+
+#[test]
+fn reloads_under_load_double_no_limit_and_leak_nothing() {
+    let limit = |n: u32| {
+        Setup::new(&format!(
+            r#"{{"tiers": [{{"name": "t", "recharge": 1, "limits": {{"concurrency": 8,
+                "rpm": {}, "tpm": "unlimited", "tpd": "unlimited"}}}}]}}"#,
+            100_000 + n
+        ))
+    };
+    let stack = Stack::with(&limit(1));
+    let call = || Call::of("acme", "t").header("x-demo-latency-ms", "20");
+    // Each flood has connections of its own, so all four configs serve at the same time.
+    let replies: Vec<_> = std::thread::scope(|scope| {
+        let flood = || scope.spawn(|| stack.flood(8, vec![call(); 600]));
+        let mut floods = vec![flood()];
+        for n in 2..5 {
+            stack.reconfigure(&limit(n), true);
+            let limit = (100_000 + n).to_string();
+            eventually("the new config answers", || {
+                stack.send(call()).header("x-ratelimit-limit-requests") == Some(&limit)
+            });
+            floods.push(flood());
+        }
+        let replies = floods.into_iter().map(|flood| flood.join().unwrap());
+        replies.flatten().collect()
+    });
+    assert_eq!(count(&replies, 200) + count(&replies, 429), 2_400);
+    assert_eq!(stack.most_at_once(), 8, "the limit, all of it and no more");
+    eventually("the gauge is 0", || {
+        stack.stat(&["tiergate_in_flight"]) == 0
+    });
+    let replies = stack.send_all((0..8).map(|_| call()));
+    assert_eq!(count(&replies, 200), 8, "no lease was lost");
+}
