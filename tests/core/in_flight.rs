@@ -1,6 +1,8 @@
 //! The gauge of requests in process: the truth, also when VMs go.
 
 use crate::fake_host::{FakeRequest, Metrics, Worker, World, one_tier};
+use std::cell::RefCell;
+use std::rc::Rc;
 use tiergate::gate::Held;
 use tiergate::host::MetricSink as _;
 use tiergate::usage::Used;
@@ -133,4 +135,40 @@ fn a_gauge_value_that_is_damaged_is_counted_and_written_anew() {
     let metrics = worker.tick();
     assert_eq!(metrics.get("damaged_values", ""), 1);
     assert_eq!(worker.tick().get("damaged_values", ""), 0);
+}
+
+#[test]
+fn a_slot_whose_vms_die_one_after_the_other_is_mended_each_time() {
+    let world = World::new();
+    let lives = Worker::new(&world, &JSON());
+    let mut gauge = Gauge::default();
+    for _ in 0..3 {
+        let dies = Worker::new(&world, &JSON());
+        held(&dies);
+        gauge.tick(&[&dies, &lives]);
+        assert_eq!(gauge.value(), 1);
+        drop(dies);
+        world.pass_ms(4_501);
+        gauge.tick(&[&lives]);
+        assert_eq!(gauge.value(), 0);
+    }
+}
+
+#[test]
+fn two_that_find_a_dead_vm_at_the_same_moment_take_it_out_once() {
+    let world = World::new();
+    let dies = Worker::new(&world, &JSON());
+    let (finds, finds_too) = (Worker::new(&world, &JSON()), Worker::new(&world, &JSON()));
+    let mut gauge = Gauge::default();
+    held(&dies);
+    gauge.tick(&[&dies]);
+    drop(dies);
+    world.pass_ms(4_501);
+    let moved = Rc::new(RefCell::new(Gauge::default()));
+    let moved_by_it = Rc::clone(&moved);
+    let intrude = move || moved_by_it.borrow_mut().tick(&[&finds_too]);
+    finds.host.before_set.borrow_mut().push(Box::new(intrude));
+    gauge.tick(&[&finds]);
+    gauge.tick(&[&finds]);
+    assert_eq!(gauge.value() + moved.borrow().value(), 0);
 }

@@ -19,6 +19,7 @@ mod faults;
 mod identity;
 mod in_flight;
 mod leases;
+mod lost_vms;
 mod pages;
 mod replies;
 mod stored_bytes;

@@ -26,6 +26,7 @@ mod reloads;
 mod replies;
 mod shapes;
 mod sources;
+mod stalls;
 mod streams;
 mod tiers;
 mod token_ends;

@@ -58,6 +58,10 @@ impl World {
         self.wall_us.fetch_sub(ms * 1000, Ordering::Relaxed);
     }
 
+    pub fn set_wall_ahead_ms(&self, ms: u64) {
+        self.wall_us.fetch_add(ms * 1000, Ordering::Relaxed);
+    }
+
     /// What no real host does, but what the rule must bear.
     pub fn set_mono_back_ms(&self, ms: u64) {
         self.mono_us.fetch_sub(ms * 1000, Ordering::Relaxed);

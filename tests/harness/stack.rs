@@ -253,6 +253,18 @@ impl Stack {
         fs::read_to_string(self.dir.join("access.log")).unwrap_or_default()
     }
 
+    /// Stops Envoy where it stands, for so long.
+    pub fn freeze(&self, time: Duration) {
+        let signal = |signal| {
+            // SAFETY: sends a signal to a child that has not been waited for.
+            let done = unsafe { libc::kill(i32::try_from(self.pid()).unwrap(), signal) };
+            assert_eq!(done, 0);
+        };
+        signal(libc::SIGSTOP);
+        std::thread::sleep(time);
+        signal(libc::SIGCONT);
+    }
+
     /// Envoy's process.
     pub fn pid(&self) -> u32 {
         self.envoy.id()
