@@ -136,3 +136,31 @@ fn with_one_worker_and_no_more_traffic_the_main_thread_mends_the_gauge() {
     assert_eq!(stack.send(trap).status, 503);
     eventually("the gauge is the truth", || in_flight(&stack) == 0);
 }
+
+/// Why docs/concurrency.md asks for FAIL_RELOAD.
+#[test]
+fn without_fail_reload_one_trap_ends_the_filter_for_good() {
+    for (policy, status) in [("FAIL_CLOSED", 503), ("FAIL_OPEN", 200)] {
+        let mut filter = wasm_filter("tiergate", "tiergate_trap.wasm", "");
+        filter["typed_config"]["config"]["failure_policy"] = policy.into();
+        let mut setup = Setup::new("");
+        setup.filters = vec![filter];
+        setup.workers = 1;
+        let stack = Stack::with(&setup);
+        assert_eq!(stack.send(Call::new()).status, 401, "it names no account");
+        stack.send(Call::new().header("x-tiergate-trap", "now"));
+        // Longer than the back-off after which FAIL_RELOAD would have it back.
+        let since = Instant::now();
+        while since.elapsed() < Duration::from_secs(2) {
+            assert_eq!(stack.send(Call::new()).status, status, "{policy}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        // Only a new config has it back.
+        let mut next = Setup::new("");
+        next.workers = 1;
+        stack.reconfigure(&next, true);
+        eventually("the filter is back", || {
+            stack.send(Call::new()).status == 401
+        });
+    }
+}
