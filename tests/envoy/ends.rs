@@ -49,7 +49,8 @@ pub fn never_answered(call: Call) -> Call {
 /// A call whose reply begins at once, and goes on for long.
 pub fn never_finished(call: Call) -> Call {
     call.header("x-demo-completion-tokens", "100000")
-        .header("x-demo-chunk-bytes", "10")
+        .header("x-demo-chunk-bytes", "100")
+        .header("x-demo-chunk-ms", "20")
 }
 
 fn breaks_before_headers(call: Call) -> Call {
@@ -232,6 +233,48 @@ fn read_until(stream: &mut TcpStream, text: &str, times: usize) -> String {
         }
         assert!(n > 0, "the end came after {so_far}");
     }
+}
+
+#[test]
+fn a_client_that_hangs_up_before_its_body_is_all_there() {
+    let begun = "POST / HTTP/1.1\r\nhost: llm\r\nx-account-id: acme\r\nx-account-tier: many\r\n\
+                 content-type: application/json\r\ncontent-length: 100\r\n\r\n{";
+    let stack = Stack::start(TIERS);
+    let client = raw(&stack, begun);
+    in_process(&stack);
+    drop(client);
+    nothing_is_held(&stack);
+    // Judged by its body, it has no lease until all of that is there.
+    let reading = TIERS.replacen('{', r#"{"tokens": {"read_body": true}, "#, 1);
+    let stack = Stack::with(&Setup::new(&reading).bodies_while_headers_are_held());
+    let client = raw(&stack, begun);
+    eventually("Envoy has it", || {
+        stack.stat(&["http.proxy.downstream_rq_active"]) == 1
+    });
+    nothing_is_held(&stack);
+    drop(client);
+    eventually("Envoy has it no more", || {
+        stack.stat(&["http.proxy.downstream_rq_active"]) == 0
+    });
+    nothing_is_held(&stack);
+}
+
+#[test]
+fn a_grpc_stream_that_ends_by_trailers_or_breaks_off() {
+    let stack = Stack::with(&Setup::new(TIERS).http2_upstream());
+    let call = || {
+        let call = Call::of("acme", "many").http2();
+        call.header("x-demo-echo", "application/grpc")
+            .header("x-demo-trailer", "grpc-status: 0")
+            .body([0; 500])
+    };
+    assert_eq!(stack.send(call()).status, 200);
+    nothing_is_held(&stack);
+    let breaks = call()
+        .header("x-demo-chunk-bytes", "100")
+        .header("x-demo-reset-after-chunks", "3");
+    assert!(stack.try_send(breaks).is_err());
+    nothing_is_held(&stack);
 }
 
 fn with_tunnels() -> Stack {
