@@ -2,6 +2,7 @@
 
 use super::money::Cents;
 use crate::limit::limits::{Limit, Limits};
+use crate::time::Span;
 use std::num::NonZeroU64;
 
 /// One tier.
@@ -13,6 +14,8 @@ pub struct Tier {
     pub recharge: Cents,
     /// What it allows.
     pub limits: Limits,
+    /// How long a request over its concurrency is held for a lease to free; `None`: not at all.
+    pub wait: Option<Span>,
 }
 
 /// All tiers, ascending by recharge; never empty.
@@ -72,6 +75,7 @@ impl Default for TierTable {
                 tpm: limit(tpm),
                 tpd: limit(tpd),
             },
+            wait: None,
         };
         Self(rows.into_iter().map(tier).collect())
     }

@@ -2,7 +2,7 @@
 
 use super::error::ConfigError;
 use super::schema::{self, Object, Reading, Root, Source, TierEntry};
-use super::value::Count;
+use super::value::{Count, Duration};
 use super::{Config, Mode, OnFault, Settle, Tokens};
 use crate::account::identity::Place;
 use crate::account::{AccountSource, Tier, TierSource, TierTable};
@@ -19,6 +19,7 @@ const SHORTEST_WINDOW_MS: u64 = 60;
 const LONGEST_MINUTE_MS: u64 = 3_600_000;
 const MOST_ACCOUNTS: u64 = 4_194_304;
 const MOST_TIERS: usize = 64;
+const LONGEST_WAIT: Span = Span::from_secs(60);
 const MOST_TOKENS: u64 = 1_000_000_000;
 /// Bodies are held in memory, by Envoy and once more by the VM.
 const LONGEST_BODY: u64 = 16_777_216;
@@ -193,9 +194,20 @@ fn tiers(tiers: Option<Vec<Object<schema::Tier>>>) -> Checked<TierTable> {
                 tpm: limits.tpm.0,
                 tpd: limits.tpd.0,
             },
+            wait: wait(&format!("tiers[{i}].wait"), tier.wait)?,
         });
     }
     TierTable::new(table).ok_or_else(|| ConfigError::new("tiers", "no tier: name at least one"))
+}
+
+fn wait(path: &str, wait: Option<Duration>) -> Checked<Option<Span>> {
+    match wait {
+        Some(Duration(wait)) if wait > LONGEST_WAIT => Err(ConfigError::new(
+            path,
+            "out of range: \"1ms\" to \"1m\" is allowed, or nothing for no wait",
+        )),
+        wait => Ok(wait.map(|Duration(wait)| wait)),
+    }
 }
 
 fn unknown_tier(name: Option<String>, tiers: &TierTable) -> Checked<Option<usize>> {

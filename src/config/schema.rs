@@ -42,6 +42,7 @@ pub(super) struct Tier {
     pub name: String,
     pub recharge: Money,
     pub limits: Object<Limits>,
+    pub wait: Option<Duration>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -6,7 +6,7 @@
 //! find out: when no body came for a while to any of them, the headers are not held any more.
 
 use super::exchange::Exchange;
-use super::hostcalls;
+use super::waiting_line::resume;
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
 
@@ -85,25 +85,8 @@ impl BodyWait {
                      headers have gone on"
                 );
             }
-            resume(request.id, &exchange);
+            resume(request.id, &exchange, Exchange::give_up_waiting);
+            Exchange::look_after(&exchange);
         }
-    }
-}
-
-/// Judges a held request without its body.
-fn resume(id: u32, exchange: &Rc<RefCell<Exchange>>) {
-    let resumed = hostcalls::set_effective_context(id).and_then(|()| {
-        // The exchange is free again before Envoy goes on with it.
-        let goes_on = exchange
-            .try_borrow_mut()
-            .is_ok_and(|mut exchange| exchange.give_up_waiting());
-        if goes_on {
-            hostcalls::resume_request()
-        } else {
-            Ok(())
-        }
-    });
-    if let Err(error) = resumed {
-        log::warn!("tiergate: a held request could not be resumed: {error}");
     }
 }

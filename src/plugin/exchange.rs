@@ -9,10 +9,11 @@ use super::envoy::{Envoy, StreamRequest};
 use super::hostcalls::{self, LocalReply};
 use super::root::Shared;
 use crate::config::Config;
-use crate::gate::{Action as Verdict, Held};
+use crate::gate::{self, Action as Verdict, Held, Ticket};
 use crate::host::{Header, Request};
 use crate::reply::Reply;
 use crate::reply::headers::HeaderLine;
+use crate::time::Mono;
 use crate::usage::Used;
 use crate::usage::request::{self, Asked};
 use proxy_wasm::types::{Action, BufferType, MapType};
@@ -23,8 +24,13 @@ use std::rc::Rc;
 #[derive(Debug)]
 pub struct Exchange {
     shared: Rc<Shared>,
+    id: u32,
     /// The request, while its body is awaited before it is judged.
     awaiting: Option<Awaiting>,
+    /// The request, while it is held for a lease.
+    waiting: Option<Waiting>,
+    /// Why it is held, until somebody looks after it.
+    unattended: Option<Hold>,
     held: Option<Held>,
     headers: Vec<HeaderLine>,
     /// Whether the usage event that was asked for in the client's name is to be hidden.
@@ -40,12 +46,28 @@ struct Awaiting {
     headers_held: bool,
 }
 
+/// What a request is held for.
+#[derive(Clone, Copy, Debug)]
+enum Hold {
+    Body,
+    Lease,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    ticket: Box<Ticket>,
+    grpc: bool,
+}
+
 impl Exchange {
-    /// An exchange that nothing has happened on.
-    pub fn new(shared: Rc<Shared>) -> Self {
+    /// The exchange of the stream `id`, on which nothing has happened.
+    pub fn new(shared: Rc<Shared>, id: u32) -> Self {
         Self {
             shared,
+            id,
             awaiting: None,
+            waiting: None,
+            unattended: None,
             held: None,
             headers: Vec::new(),
             hides_usage: false,
@@ -63,8 +85,7 @@ impl Exchange {
             Ok(request) => request,
             Err(error) => {
                 let verdict = self.shared.with_gate(|gate| gate.fault(error.into()));
-                return verdict
-                    .map_or(Action::Continue, |v| self.follow(v.log, v.action, || false));
+                return verdict.map_or(Action::Continue, |v| self.follow(v, || false));
             }
         };
         if let Some(limit) = self.config().tokens.read_body
@@ -81,28 +102,59 @@ impl Exchange {
                 limit,
                 headers_held,
             });
-            return if headers_held {
-                Action::Pause
-            } else {
-                Action::Continue
-            };
+            if headers_held {
+                self.unattended = Some(Hold::Body);
+                return Action::Pause;
+            }
+            return Action::Continue;
         }
         self.judge(&request, None, true)
     }
 
-    /// Has the root look after the exchange while its body is awaited.
-    pub fn await_body(exchange: &Rc<RefCell<Self>>, id: u32) {
-        if let Ok(this) = exchange.try_borrow()
-            && this.awaiting.as_ref().is_some_and(|a| a.headers_held)
-        {
-            this.shared.body_wait.add(id, exchange);
+    /// Has the root look after the exchange while its request is held.
+    pub fn look_after(exchange: &Rc<RefCell<Self>>) {
+        let Ok(mut this) = exchange.try_borrow_mut() else {
+            return;
+        };
+        match this.unattended.take() {
+            None => {}
+            Some(Hold::Body) => this.shared.body_wait.add(this.id, exchange),
+            Some(Hold::Lease) => this.shared.waiting_line.add(this.id, exchange),
         }
+    }
+
+    /// Whether the request is held for a lease.
+    pub fn is_waiting(&self) -> bool {
+        self.waiting.is_some()
+    }
+
+    /// Whether another try may help a request that is held.
+    pub fn is_due(&self, now: Mono) -> bool {
+        let Some(waiting) = &self.waiting else {
+            return false;
+        };
+        let due = self
+            .shared
+            .with_gate(|gate| gate.is_due(&waiting.ticket, now));
+        due == Some(true)
+    }
+
+    /// Tries a held request again; `true` when it is to go on.
+    pub fn try_again(&mut self) -> bool {
+        let Some(Waiting { ticket, grpc }) = self.waiting.take() else {
+            return false;
+        };
+        let verdict = self.shared.with_gate(|gate| gate.retry(&Envoy, *ticket));
+        let goes_on = verdict.is_some_and(|v| self.follow(v, || grpc) == Action::Continue);
+        // Whoever tries again looks after it already.
+        self.unattended = None;
+        goes_on
     }
 
     /// Takes a piece of the request's body; `size` is all that Envoy holds of it.
     pub fn request_body(&mut self, size: usize, end: bool) -> Action {
         let Some(awaiting) = &self.awaiting else {
-            return Action::Continue;
+            return self.goes_on();
         };
         if awaiting.headers_held {
             self.shared.body_wait.body_came();
@@ -123,20 +175,17 @@ impl Exchange {
     /// Judges a request that waited, by at most `size` bytes of its body; 0: without it.
     fn judge_awaited(&mut self, size: usize) -> Action {
         let Some(awaiting) = self.awaiting.take() else {
-            return Action::Continue;
+            return self.goes_on();
         };
         let body = match size {
             0 => Vec::new(),
             _ => body_bytes(BufferType::HttpRequestBody, 0, size),
         };
         let asked = request::read(&body);
-        let headers_held = awaiting.headers_held;
-        let action = self.judge(&awaiting.request, asked.as_ref(), headers_held);
-        if action == Action::Continue
-            && self.config().tokens.include_usage
-            && let Some(splice) = asked.and_then(|asked| asked.splice)
+        if self.config().tokens.include_usage
+            && let Some(splice) = asked.as_ref().and_then(|asked| asked.splice.as_ref())
         {
-            if headers_held {
+            if awaiting.headers_held {
                 self.unset_length(&awaiting.request);
             }
             let body = splice.apply(&body);
@@ -145,7 +194,16 @@ impl Exchange {
                 Err(error) => log::warn!("tiergate: request body: {error}"),
             }
         }
-        action
+        self.judge(&awaiting.request, asked.as_ref(), awaiting.headers_held)
+    }
+
+    /// What becomes of further parts of a request.
+    fn goes_on(&self) -> Action {
+        if self.is_waiting() {
+            Action::Pause
+        } else {
+            Action::Continue
+        }
     }
 
     /// Judges a request whose body does not come; `true` when it is to go on.
@@ -154,30 +212,38 @@ impl Exchange {
     }
 
     fn judge(&mut self, request: &StreamRequest, asked: Option<&Asked>, strip: bool) -> Action {
+        let id = self.id;
         let verdict = self
             .shared
-            .with_gate(|gate| gate.judge(&Envoy, request, asked));
+            .with_gate(|gate| gate.judge(&Envoy, request, asked, id));
         let Some(verdict) = verdict else {
             return Action::Continue;
         };
-        let action = self.follow(verdict.log, verdict.action, || request.is_grpc());
-        if action == Action::Continue && strip {
+        let answered = matches!(verdict.action, Verdict::Reply(_));
+        let action = self.follow(verdict, || request.is_grpc());
+        if strip && !answered {
             self.strip(request);
         }
         action
     }
 
-    fn follow(&mut self, log: String, verdict: Verdict, grpc: impl FnOnce() -> bool) -> Action {
-        if let Err(error) = hostcalls::set_filter_state("tiergate", log.as_bytes()) {
-            log::warn!("tiergate: filter state: {error}");
-        }
-        match verdict {
+    fn follow(&mut self, verdict: gate::Verdict, grpc: impl FnOnce() -> bool) -> Action {
+        let log = verdict.log.as_bytes();
+        match verdict.action {
+            Verdict::Wait(ticket) => {
+                let grpc = grpc();
+                self.waiting = Some(Waiting { ticket, grpc });
+                self.unattended = Some(Hold::Lease);
+                Action::Pause
+            }
             Verdict::Pass(pass) => {
+                set_filter_state(log);
                 self.held = pass.held;
                 self.headers = pass.headers;
                 Action::Continue
             }
             Verdict::Reply(reply) => {
+                set_filter_state(log);
                 send(&reply, grpc());
                 Action::Pause
             }
@@ -236,6 +302,9 @@ impl Exchange {
     /// The exchange is over, however it ended.
     pub fn ends(&mut self) {
         self.awaiting = None;
+        if let Some(waiting) = self.waiting.take() {
+            self.shared.with_gate(|gate| gate.leave(&waiting.ticket));
+        }
         let Some(held) = self.held.take() else { return };
         let used = self.answer.take().map_or(Used::Unknown, Answer::used);
         self.shared
@@ -247,6 +316,12 @@ impl Drop for Exchange {
     fn drop(&mut self) {
         // Every end that is known comes by on_done; this is for one that is not.
         self.ends();
+    }
+}
+
+fn set_filter_state(log: &[u8]) {
+    if let Err(error) = hostcalls::set_filter_state("tiergate", log) {
+        log::warn!("tiergate: filter state: {error}");
     }
 }
 

@@ -14,6 +14,7 @@ mod root;
 mod stream;
 #[cfg(feature = "trap")]
 mod trap;
+mod waiting_line;
 
 pub use root::Root;
 

@@ -4,16 +4,21 @@ use super::body_wait::BodyWait;
 use super::envoy::Envoy;
 use super::hostcalls;
 use super::stream::Stream;
+use super::waiting_line::WaitingLine;
 use crate::config::{self, Config, ConfigError};
 use crate::gate::Gate;
+use crate::host::Clock as _;
 use crate::store::ledger::OpenError;
+use crate::time::{Mono, Span};
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{BufferType, ContextType};
 use std::cell::RefCell;
 use std::rc::Rc;
 
-/// How often a VM proves that it lives, and hands its counts over.
-const TICK_MS: u32 = 500;
+/// How often a VM proves that it lives, and hands its counts over, in milliseconds.
+pub const TICK_MS: u32 = 500;
+/// Ticks that come faster than this, for requests that are held, do only their own work.
+const HALF_A_TICK: Span = Span::from_millis(250);
 
 /// What the streams of one root share. One VM is one thread.
 #[derive(Debug)]
@@ -22,6 +27,8 @@ pub struct Shared {
     pub config: Rc<Config>,
     /// Requests that wait for their bodies.
     pub body_wait: BodyWait,
+    /// Requests that wait for a lease.
+    pub waiting_line: WaitingLine,
     gate: RefCell<Gate>,
 }
 
@@ -36,6 +43,8 @@ impl Shared {
 #[derive(Debug, Default)]
 pub struct Root {
     shared: Option<Rc<Shared>>,
+    /// The last tick that was not for held requests alone.
+    ticked: Mono,
 }
 
 /// Why a config is not taken.
@@ -84,6 +93,7 @@ impl RootContext for Root {
                 self.shared = Some(Rc::new(Shared {
                     config: Rc::clone(gate.config()),
                     body_wait: BodyWait::default(),
+                    waiting_line: WaitingLine::default(),
                     gate: RefCell::new(gate),
                 }));
                 true
@@ -96,12 +106,17 @@ impl RootContext for Root {
     }
 
     fn on_tick(&mut self) {
-        if let Some(Some(fault)) = self.with_gate(|gate| gate.tick(&Envoy, &mut Envoy)) {
+        let Some(shared) = &self.shared else { return };
+        let fast = shared.waiting_line.tick();
+        let now = Envoy.mono();
+        if fast && now.since(self.ticked) < HALF_A_TICK {
+            return;
+        }
+        self.ticked = now;
+        if let Some(Some(fault)) = shared.with_gate(|gate| gate.tick(&Envoy, &mut Envoy)) {
             log::warn!("tiergate: {fault}");
         }
-        if let Some(shared) = &self.shared {
-            shared.body_wait.tick();
-        }
+        shared.body_wait.tick();
     }
 
     fn get_type(&self) -> Option<ContextType> {

@@ -10,15 +10,25 @@ use std::rc::Rc;
 /// One stream; `None` while the config was never taken.
 #[derive(Debug)]
 pub struct Stream {
-    id: u32,
     exchange: Option<Rc<RefCell<Exchange>>>,
 }
 
 impl Stream {
     /// A stream that nothing has happened on.
     pub fn new(id: u32, shared: Option<Rc<Shared>>) -> Self {
-        let exchange = shared.map(|shared| Rc::new(RefCell::new(Exchange::new(shared))));
-        Self { id, exchange }
+        let exchange = shared.map(|shared| Rc::new(RefCell::new(Exchange::new(shared, id))));
+        Self { exchange }
+    }
+
+    /// Runs a step of the request, after which it may be held.
+    fn run_request(&self, f: impl FnOnce(&mut Exchange) -> Action) -> Action {
+        let action = self.run(f);
+        if action == Action::Pause
+            && let Some(exchange) = &self.exchange
+        {
+            Exchange::look_after(exchange);
+        }
+        action
     }
 
     fn run(&self, f: impl FnOnce(&mut Exchange) -> Action) -> Action {
@@ -41,19 +51,15 @@ impl HttpContext for Stream {
     fn on_http_request_headers(&mut self, _count: usize, end: bool) -> Action {
         #[cfg(feature = "trap")]
         super::trap::spring();
-        let action = self.run(|exchange| exchange.request_headers(end));
-        if let Some(exchange) = &self.exchange {
-            Exchange::await_body(exchange, self.id);
-        }
-        action
+        self.run_request(|exchange| exchange.request_headers(end))
     }
 
     fn on_http_request_body(&mut self, size: usize, end: bool) -> Action {
-        self.run(|exchange| exchange.request_body(size, end))
+        self.run_request(|exchange| exchange.request_body(size, end))
     }
 
     fn on_http_request_trailers(&mut self, _count: usize) -> Action {
-        self.run(Exchange::request_trailers)
+        self.run_request(Exchange::request_trailers)
     }
 
     fn on_http_response_headers(&mut self, _count: usize, end: bool) -> Action {

@@ -28,7 +28,7 @@ proptest! {
                     prop_assert!(recent(60_000_000) < rpm, "a second quota");
                     admitted.push(now);
                 }
-                Action::Reply(_) => prop_assert!(recent(61_000_000) >= rpm, "blocked by the step"),
+                _ => prop_assert!(recent(61_000_000) >= rpm, "blocked by the step"),
             }
         }
     }

@@ -109,6 +109,11 @@ fn each_refusal_says_where_what_and_what_is_allowed() {
         ),
         (tiers(&tier("none", "1")), "tiers[0].name", "choose another"),
         (tiers(&tier("a b", "1")), "tiers[0].name", "A-Z a-z 0-9"),
+        (
+            tiers(&tier("a", "1").replace("\"name\"", "\"wait\": \"61s\", \"name\"")),
+            "tiers[0].wait",
+            "1m",
+        ),
         (r#"{"account": []}"#.to_owned(), "account", "at least one"),
         (
             r#"{"account": [{}]}"#.to_owned(),

@@ -36,6 +36,7 @@ proptest! {
             if arrives {
                 match workers[worker].judge(&FakeRequest::of("acme", "t", 0)).action {
                     Action::Pass(pass) => in_process.push((worker, pass.held.unwrap())),
+                    Action::Wait(_) => unreachable!("no tier waits"),
                     Action::Reply(reply) => {
                         prop_assert_eq!(reply.code, "concurrency");
                         prop_assert_eq!(in_process.len() as u64, limit, "refused while under");

@@ -209,6 +209,7 @@ impl Process {
                 settle(&vm.worker, pass.held.unwrap());
                 0
             }
+            Action::Wait(_) => unreachable!("no tier waits"),
             Action::Reply(reply) => {
                 let json: serde_json::Value = serde_json::from_slice(&reply.body).unwrap();
                 usize::try_from(json["error"]["limit"]["used"].as_u64().unwrap()).unwrap()

@@ -4,6 +4,7 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
+    clippy::unreachable,
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects
 )]
@@ -21,6 +22,7 @@ mod in_flight;
 mod leases;
 mod lost_vms;
 mod pages;
+mod queue;
 mod replies;
 mod stored_bytes;
 mod tokens;

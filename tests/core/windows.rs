@@ -99,6 +99,7 @@ proptest! {
         let verdict = loop {
             match workers[0].judge(&request).action {
                 Action::Pass(_) => {}
+                Action::Wait(_) => unreachable!("no tier waits"),
                 Action::Reply(reply) => break reply,
             }
         };

@@ -32,3 +32,4 @@ mod tiers;
 mod token_ends;
 mod tokens;
 mod traps;
+mod waits;

@@ -259,7 +259,7 @@ impl Worker {
     }
 
     pub fn judge(&self, request: &FakeRequest) -> Verdict {
-        self.gate.borrow_mut().judge(&self.host, request, None)
+        self.gate.borrow_mut().judge(&self.host, request, None, 1)
     }
 
     /// What a request that must be let through carries.
@@ -267,7 +267,7 @@ impl Worker {
         let verdict = self.judge(request);
         match verdict.action {
             Action::Pass(pass) => pass,
-            Action::Reply(reply) => panic!("refused: {}", reply.message),
+            other => panic!("not let through: {other:?}"),
         }
     }
 
@@ -276,7 +276,7 @@ impl Worker {
         let verdict = self.judge(request);
         match verdict.action {
             Action::Reply(reply) => reply,
-            Action::Pass(_) => panic!("let through: {}", verdict.log),
+            other => panic!("not refused: {other:?}"),
         }
     }
 

@@ -1,0 +1,303 @@
+//! Judgement: who asks, in which tier, and whether the request is let through, answered or held.
+
+use super::queue::{Ticket, hold};
+use super::{Action, Gate, Held, Pass, Verdict, terms};
+use crate::account::{Account, IdentityError, Tier, TierSource, identity};
+use crate::config::{Mode, OnFault};
+use crate::host::{Header, Host, Request};
+use crate::limit::{Ask, Claim, Decision, Holder, Limit, LimitName, Limits, Standing, admit};
+use crate::metrics::{NO_TIER, Outcome, TokenKind};
+use crate::reply::Refusal;
+use crate::reply::headers::{self, HeaderLine};
+use crate::store::ledger::Change;
+use crate::store::{AccountKey, Fault, SlotError};
+use crate::time::Mono;
+use crate::usage::request::Asked;
+use crate::usage::{Estimate, Reserve};
+use std::rc::Rc;
+
+impl Gate {
+    /// The verdict on a request of the stream `id`; `asked` is what its body asks for, where it was
+    /// read.
+    pub fn judge(
+        &mut self,
+        host: &dyn Host,
+        request: &dyn Request,
+        asked: Option<&Asked>,
+        id: u32,
+    ) -> Verdict {
+        let (account, tier) = match self.identify(host, request) {
+            Ok(found) => found,
+            Err(error) => {
+                let first = self.config.tiers.first_recharge();
+                return self.refuse(None, Refusal::Identity(error, first));
+            }
+        };
+        let ticket = Ticket {
+            id,
+            key: self.ledger.key(&account.id),
+            account,
+            tier,
+            reserve: reserve(&self.config.tokens.estimate, request, asked),
+            until: None,
+        };
+        self.enter(host, ticket)
+    }
+
+    /// The verdict on a request that was held, now that another try may help.
+    pub fn retry(&mut self, host: &dyn Host, ticket: Ticket) -> Verdict {
+        self.enter(host, ticket)
+    }
+
+    /// Whether another try may help a request that is held: it is the first of its account, or its
+    /// wait is over.
+    pub fn is_due(&self, ticket: &Ticket, now: Mono) -> bool {
+        self.queue.is_first(ticket) || ticket.is_over(now)
+    }
+
+    /// A request that is held is gone.
+    pub fn leave(&mut self, ticket: &Ticket) {
+        self.queue.leave(ticket);
+    }
+
+    fn enter(&mut self, host: &dyn Host, ticket: Ticket) -> Verdict {
+        let config = Rc::clone(&self.config);
+        let Some(bought) = config.tiers.get(ticket.tier) else {
+            return self.refuse(None, Refusal::Unavailable);
+        };
+        let wait = bought
+            .wait
+            .filter(|_| config.mode == Mode::Enforce && self.may_wait(host, &ticket));
+        if let Some(wait) = wait
+            && !self.queue.is_first(&ticket)
+        {
+            return hold(host, ticket, wait);
+        }
+        let tokens = ticket.reserve.tokens();
+        let decision = self.admit(host, ticket.key, &bought.limits, tokens);
+        if let (Some(wait), Ok(Decision::Limited(limited))) = (wait, &decision)
+            && limited.name == LimitName::Concurrency
+        {
+            return hold(host, ticket, wait);
+        }
+        self.queue.leave(&ticket);
+        self.follow(ticket, bought, decision)
+    }
+
+    /// Puts the request into the queue, unless that is full or the wait is over.
+    fn may_wait(&mut self, host: &dyn Host, ticket: &Ticket) -> bool {
+        let is_over = ticket.until.is_some() && ticket.is_over(host.mono());
+        !is_over && self.queue.join(ticket)
+    }
+
+    fn follow(
+        &mut self,
+        ticket: Ticket,
+        bought: &Tier,
+        decision: Result<Decision, Fault>,
+    ) -> Verdict {
+        let (account, tier) = (ticket.account, ticket.tier);
+        let tier_name = bought.name.clone();
+        match decision {
+            Ok(Decision::Admitted(claim, standing)) => {
+                let held = Held {
+                    key: ticket.key,
+                    claim,
+                    tier,
+                    prompt: ticket.reserve.prompt,
+                };
+                self.admitted(held, &standing)
+            }
+            Ok(Decision::Limited(limited)) => {
+                let refusal = Refusal::Limited {
+                    account,
+                    tier: tier_name,
+                    limited,
+                };
+                self.limited(tier, limited.name, &limited.standing, &refusal)
+            }
+            Ok(Decision::TooLarge { name, limit }) => {
+                let refusal = Refusal::TooLarge {
+                    account,
+                    tier: tier_name,
+                    tokens: ticket.reserve.tokens(),
+                    name,
+                    limit,
+                };
+                self.refuse(Some(tier), refusal)
+            }
+            Err(fault) => self.faulted(Some(tier), fault),
+        }
+    }
+
+    fn identify(
+        &self,
+        host: &dyn Host,
+        request: &dyn Request,
+    ) -> Result<(Account, usize), IdentityError> {
+        let account = identity::account(request, &self.config.account)?;
+        let sources: &[TierSource] = &self.config.tier;
+        let tier = match identity::tier(request, host, &account, sources, &self.config.tiers) {
+            Err(IdentityError::TierMissing) => {
+                self.config.unknown_tier.ok_or(IdentityError::TierMissing)?
+            }
+            other => other?,
+        };
+        Ok((account, tier))
+    }
+
+    fn admit(
+        &mut self,
+        host: &dyn Host,
+        key: AccountKey,
+        limits: &Limits,
+        tokens: u64,
+    ) -> Result<Decision, Fault> {
+        if limits.all_unlimited() {
+            let claim = Claim::unrecorded(tokens);
+            return Ok(Decision::Admitted(claim, Standing::default()));
+        }
+        // A slot is claimed before the page is read, or this VM's lease would count as dead.
+        let holder = match self.vm.holder() {
+            Some(holder) => holder,
+            None => self.vm.beat(host)?,
+        };
+        if let Some(decision) = self.try_admit(host, key, limits, tokens, holder)? {
+            return Ok(decision);
+        }
+        let holder = self.vm.beat(host)?;
+        let decision = self.try_admit(host, key, limits, tokens, holder)?;
+        decision.ok_or(Fault::Slot(SlotError::Overdue))
+    }
+
+    /// `None`, and nothing recorded, when this VM's heartbeat is overdue.
+    ///
+    /// The clock is read but once in an admission, so it is seen only here.
+    fn try_admit(
+        &self,
+        host: &dyn Host,
+        key: AccountKey,
+        limits: &Limits,
+        tokens: u64,
+        holder: Holder,
+    ) -> Result<Option<Decision>, Fault> {
+        let terms = terms(&self.config, limits);
+        let ask = Ask {
+            requests: 1,
+            tokens,
+            holder,
+        };
+        let windows = (terms.windows, limits.tpd != Limit::Unlimited);
+        let vm = &self.vm;
+        self.ledger
+            .change(host, key, windows, vm.table(), |record, now| {
+                if vm.is_overdue(now.mono) {
+                    return Change::Keep(None);
+                }
+                match admit(record, &ask, &terms, now) {
+                    decision @ Decision::Admitted(..) => Change::Write(Some(decision)),
+                    decision => Change::Keep(Some(decision)),
+                }
+            })
+    }
+
+    fn admitted(&mut self, held: Held, standing: &Standing) -> Verdict {
+        let tier = held.tier;
+        self.counts.request(Some(tier), Outcome::Admitted);
+        self.counts.begun(tier);
+        self.counts
+            .tokens(tier, TokenKind::Reserved, held.claim.reserved);
+        Verdict {
+            log: self.log(Some(tier), Outcome::Admitted, None),
+            action: Action::Pass(Pass {
+                headers: headers::lines(&self.config.headers, standing),
+                held: Some(held),
+            }),
+        }
+    }
+
+    fn limited(
+        &mut self,
+        tier: usize,
+        name: LimitName,
+        standing: &Standing,
+        refusal: &Refusal,
+    ) -> Verdict {
+        self.counts.limited(tier, name);
+        let why = Some(("limit", name.as_str()));
+        if self.config.mode == Mode::Shadow {
+            let headers = headers::lines(&self.config.headers, standing);
+            return self.shadowed(Some(tier), why, headers);
+        }
+        self.counts.request(Some(tier), Outcome::Limited);
+        Verdict {
+            log: self.log(Some(tier), Outcome::Limited, why),
+            action: Action::Reply(refusal.reply(&self.config.headers)),
+        }
+    }
+
+    fn refuse(&mut self, tier: Option<usize>, refusal: Refusal) -> Verdict {
+        let why = Some(("code", refusal.code()));
+        if self.config.mode == Mode::Shadow {
+            return self.shadowed(tier, why, Vec::new());
+        }
+        self.counts.request(tier, Outcome::Refused);
+        Verdict {
+            log: self.log(tier, Outcome::Refused, why),
+            action: Action::Reply(refusal.reply(&self.config.headers)),
+        }
+    }
+
+    fn shadowed(
+        &mut self,
+        tier: Option<usize>,
+        why: Option<(&str, &str)>,
+        headers: Vec<HeaderLine>,
+    ) -> Verdict {
+        self.counts.request(tier, Outcome::Shadowed);
+        Verdict {
+            log: self.log(tier, Outcome::Shadowed, why),
+            action: Action::Pass(Pass {
+                headers,
+                held: None,
+            }),
+        }
+    }
+
+    /// The verdict on a request that can't even be read.
+    pub fn fault(&mut self, fault: Fault) -> Verdict {
+        self.faulted(None, fault)
+    }
+
+    fn faulted(&mut self, tier: Option<usize>, fault: Fault) -> Verdict {
+        self.fault = Some(fault);
+        self.counts.request(tier, Outcome::Faulted);
+        let deny = self.config.on_fault == OnFault::Deny && self.config.mode == Mode::Enforce;
+        Verdict {
+            log: self.log(tier, Outcome::Faulted, None),
+            action: if deny {
+                Action::Reply(Refusal::Unavailable.reply(&self.config.headers))
+            } else {
+                Action::Pass(Pass::default())
+            },
+        }
+    }
+
+    fn log(&self, tier: Option<usize>, outcome: Outcome, why: Option<(&str, &str)>) -> String {
+        let tier = tier.and_then(|i| self.config.tiers.get(i));
+        let name = tier.map_or(NO_TIER, |t| t.name.as_str());
+        let outcome = outcome.as_str();
+        match why {
+            None => format!("tier={name} outcome={outcome}"),
+            Some((key, value)) => format!("tier={name} outcome={outcome} {key}={value}"),
+        }
+    }
+}
+
+fn reserve(estimate: &Estimate, request: &dyn Request, asked: Option<&Asked>) -> Reserve {
+    match (asked, request.header("content-length")) {
+        (Some(asked), _) => estimate.by_body(asked),
+        (None, Header::Once(length)) => estimate.by_length(Some(length)),
+        (None, Header::Absent | Header::Repeated) => estimate.by_length(None),
+    }
+}

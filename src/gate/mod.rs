@@ -1,0 +1,158 @@
+//! One worker's gate: a request comes in, a verdict goes out, and later the request is settled.
+//!
+//! Puts identity, limits, ledger and reply together, and counts what happens. It holds no request:
+//! the shell keeps what each stream carries, its [`Pass`] or its [`Ticket`], and hands it back
+//! exactly once.
+
+mod judge;
+mod queue;
+mod settle;
+
+pub use queue::{MOST_WAITING, Ticket};
+
+use crate::config::Config;
+use crate::host::{Host, MetricSink};
+use crate::limit::decision::Terms;
+use crate::limit::{Claim, Limits};
+use crate::metrics::Counts;
+use crate::reply::Reply;
+use crate::reply::headers::HeaderLine;
+use crate::store::in_flight::Moves;
+use crate::store::ledger::OpenError;
+use crate::store::{AccountKey, Fault, InFlight, Ledger, Slots, VmSlot, ledger};
+use queue::Queue;
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+/// What is to be done with a request.
+#[derive(Debug)]
+pub struct Verdict {
+    /// What access logs show: `tier=tier0 outcome=limited limit=rpm`.
+    pub log: String,
+    /// Let it through, answer it, or hold it.
+    pub action: Action,
+}
+
+/// Let a request through, answer it, or hold it.
+#[derive(Debug)]
+pub enum Action {
+    /// Let it through.
+    Pass(Pass),
+    /// Answer it with this.
+    Reply(Reply),
+    /// Hold it: it waits for a lease, and is to be tried again.
+    Wait(Box<Ticket>),
+}
+
+/// What a request that was let through carries until its end.
+#[derive(Debug, Default)]
+pub struct Pass {
+    /// Headers to set on the response.
+    pub headers: Vec<HeaderLine>,
+    /// What is to be settled; `None` when nothing was recorded.
+    pub held: Option<Held>,
+}
+
+/// An admitted request that has not been settled.
+#[derive(Clone, Copy, Debug)]
+pub struct Held {
+    key: AccountKey,
+    claim: Claim,
+    tier: usize,
+    /// How many of the reserved tokens are for the prompt.
+    prompt: u64,
+}
+
+/// One worker's gate.
+#[derive(Debug)]
+pub struct Gate {
+    config: Rc<Config>,
+    ledger: Ledger,
+    vm: VmSlot,
+    counts: Counts,
+    in_flight: InFlight,
+    /// Settlements that the ledger did not take; tried again on each tick.
+    pending: VecDeque<(Held, u64)>,
+    /// Requests that are held until a lease frees.
+    queue: Queue,
+    /// The last fault, until it is logged.
+    fault: Option<Fault>,
+}
+
+impl Gate {
+    /// A gate for a checked config; creates the ledger if this is the first time.
+    ///
+    /// # Errors
+    /// [`OpenError`] when the ledger in shared data does not fit the config.
+    pub fn open(
+        host: &dyn Host,
+        config: Config,
+        new_secret: impl FnOnce() -> [u8; 16],
+    ) -> Result<Self, OpenError> {
+        let (ledger, table) = Ledger::open(host, &config.namespace, config.accounts, new_secret)?;
+        let vm = VmSlot::new(ledger::slots_key(&config.namespace), table);
+        Ok(Self {
+            counts: Counts::new(&config.namespace, &config.tiers),
+            in_flight: InFlight::new(&config.namespace),
+            config: Rc::new(config),
+            ledger,
+            vm,
+            pending: VecDeque::new(),
+            queue: Queue::default(),
+            fault: None,
+        })
+    }
+
+    /// The config in force.
+    pub fn config(&self) -> &Rc<Config> {
+        &self.config
+    }
+
+    /// Who lives, as this worker last saw.
+    pub fn table(&self) -> &Slots {
+        self.vm.table()
+    }
+
+    /// On each tick: proves life, tries failed settlements again, hands metrics over.
+    ///
+    /// Returns what went wrong since the last tick, for the log.
+    pub fn tick(&mut self, host: &dyn Host, sink: &mut dyn MetricSink) -> Option<Fault> {
+        let proof = match self.counts.in_process().is_empty() {
+            true => self.vm.tick(host),
+            // Also a VM whose tiers have no limits needs a slot, to be counted in the gauge.
+            false => self.vm.beat(host).map(|_| ()),
+        };
+        match proof {
+            Ok(()) => self.ledger.adopt(self.vm.table()),
+            Err(error) => self.fault = Some(error.into()),
+        }
+        self.settle_pending(host);
+        self.hand_over(host, sink);
+        self.fault.take()
+    }
+
+    /// Hands metrics over.
+    pub fn hand_over(&mut self, host: &dyn Host, sink: &mut dyn MetricSink) {
+        let mut moves = Moves::new();
+        let (counts, holder) = (self.counts.in_process(), self.vm.holder());
+        let table = self.vm.table();
+        let written = self
+            .in_flight
+            .update(host, holder, &counts, table, &mut moves);
+        if let Err(error) = written {
+            self.fault = Some(error.into());
+        }
+        let mut health = self.ledger.take_health();
+        let damaged = self.in_flight.take_damaged();
+        health.damaged = health.damaged.saturating_add(damaged);
+        self.counts.hand_over(health, moves, sink);
+    }
+}
+
+fn terms<'a>(config: &'a Config, limits: &'a Limits) -> Terms<'a> {
+    Terms {
+        limits,
+        windows: &config.windows,
+        concurrency_wait: config.concurrency_retry_after,
+    }
+}

@@ -1,0 +1,87 @@
+//! Requests that are held until a lease of their account frees: first come, first served, within
+//! one VM.
+
+use super::{Action, Verdict};
+use crate::account::Account;
+use crate::host::Host;
+use crate::store::AccountKey;
+use crate::time::{Mono, Span};
+use crate::usage::Reserve;
+use std::collections::{HashMap, VecDeque};
+
+/// Requests that one VM holds at most; one more is judged at once.
+pub const MOST_WAITING: usize = 1024;
+
+/// A request that was identified, until its verdict.
+#[derive(Clone, Debug)]
+pub struct Ticket {
+    pub(super) id: u32,
+    pub(super) key: AccountKey,
+    pub(super) account: Account,
+    pub(super) tier: usize,
+    pub(super) reserve: Reserve,
+    /// Until when it may wait; `None` while it has not had to.
+    pub(super) until: Option<Mono>,
+}
+
+impl Ticket {
+    /// Whether its wait is over.
+    pub(super) fn is_over(&self, now: Mono) -> bool {
+        self.until.is_some_and(|until| until <= now)
+    }
+}
+
+/// Who waits, by account.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    accounts: HashMap<AccountKey, VecDeque<u32>>,
+    length: usize,
+}
+
+impl Queue {
+    /// Takes a place, unless the request has one; false when all are taken.
+    pub fn join(&mut self, ticket: &Ticket) -> bool {
+        let full = self.length >= MOST_WAITING;
+        let places = self.accounts.entry(ticket.key).or_default();
+        if places.contains(&ticket.id) {
+            return true;
+        }
+        if full {
+            return false;
+        }
+        places.push_back(ticket.id);
+        self.length = self.length.saturating_add(1);
+        true
+    }
+
+    /// Whether nobody of its account came before.
+    pub fn is_first(&self, ticket: &Ticket) -> bool {
+        let places = self.accounts.get(&ticket.key);
+        places.is_none_or(|places| places.front() == Some(&ticket.id))
+    }
+
+    /// Gives its place up, if it has one.
+    pub fn leave(&mut self, ticket: &Ticket) {
+        let Some(places) = self.accounts.get_mut(&ticket.key) else {
+            return;
+        };
+        if let Some(at) = places.iter().position(|id| *id == ticket.id) {
+            places.remove(at);
+            self.length = self.length.saturating_sub(1);
+        }
+        if places.is_empty() {
+            self.accounts.remove(&ticket.key);
+        }
+    }
+}
+
+/// Holds a request: from its first wait on, for as long as its tier waits.
+pub(super) fn hold(host: &dyn Host, mut ticket: Ticket, wait: Span) -> Verdict {
+    if ticket.until.is_none() {
+        ticket.until = Some(host.mono().after(wait));
+    }
+    Verdict {
+        log: String::new(),
+        action: Action::Wait(Box::new(ticket)),
+    }
+}
