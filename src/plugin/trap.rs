@@ -1,7 +1,7 @@
 //! For tests alone (feature `trap`): a request that traps the worker's VM.
 
-use super::hostcalls;
-use proxy_wasm::types::MapType;
+use super::envoy::StreamRequest;
+use crate::host::{Header, Request as _};
 
 /// Panics when the request asks for it.
 #[allow(
@@ -9,7 +9,8 @@ use proxy_wasm::types::MapType;
     reason = "it is what the feature is for; no release is built with it"
 )]
 pub fn spring() {
-    if let Ok(Some(_)) = hostcalls::header(MapType::HttpRequestHeaders, "x-tiergate-trap") {
+    let asked = |request: StreamRequest| request.header("x-tiergate-trap") != Header::Absent;
+    if StreamRequest::read().is_ok_and(asked) {
         panic!("trapped as asked");
     }
 }
