@@ -15,7 +15,7 @@ TRAP := target/trap
 export PROXY_PORT ENVOY_ADMIN_PORT UPSTREAM_PORT
 export TIERGATE_ENVOY := $(CURDIR)/$(ENVOY)
 
-.PHONY: run test wasm modules bench check envoy target clean
+.PHONY: run test wasm modules bench soak check envoy target clean
 
 run: wasm envoy ## Envoy with the filter and a demo upstream; Ctrl-C stops them
 	cargo build --quiet --example demo-upstream
@@ -41,6 +41,10 @@ bench: modules envoy ## the price of a request, side by side
 	@command -v wrk >/dev/null || { echo "make bench needs wrk: apt-get install wrk" >&2; exit 1; }
 	cargo build --quiet --example demo-upstream
 	cargo bench --quiet --profile dev --bench price
+
+soak: modules envoy ## mixed traffic with resets and traps, for SOAK_SECONDS (300)
+	cargo build --quiet --example demo-upstream
+	cargo bench --quiet --profile dev --bench soak
 
 check: target ## formatting, lints, docs
 	cargo fmt --check

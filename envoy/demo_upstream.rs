@@ -15,6 +15,7 @@
 //! | `x-demo-chunk-bytes` | cut the body into frames of so many bytes, or of up to so many for `random:N` | one frame, or one for each event |
 //! | `x-demo-chunk-ms` | wait between frames | 1, or 20 between events |
 //! | `x-demo-reset-after-chunks` | break the connection after so many frames | never |
+//! | `x-demo-count-as` | the name under which `GET /most` counts it | all |
 //! | `x-demo-reset` | break the connection in place of a reply | never |
 //! | `x-demo-header` | a response header, `name: value` | none |
 //! | `x-demo-trailer` | a response trailer, `name: value` (HTTP/2 only) | none |
@@ -22,7 +23,8 @@
 //! A request to upgrade (a WebSocket, say) is granted, and every byte that follows is echoed.
 //!
 //! `GET /seen` answers with the headers of the last request, as a JSON object of lists,
-//! `GET /seen-body` with its body, and `GET /most` with how many were in process at once, at most.
+//! `GET /seen-body` with its body, and `GET /most` with how many were in
+//! process at once, at most, by name.
 //!
 //! Usage: `demo-upstream PORT` (127.0.0.1 only; 0 takes a free port and prints it).
 
@@ -35,7 +37,6 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -50,24 +51,45 @@ struct Last {
 
 type Seen = Arc<Mutex<Last>>;
 
-static IN_PROCESS: AtomicUsize = AtomicUsize::new(0);
-static MOST: AtomicUsize = AtomicUsize::new(0);
+/// Requests in process, now and at most, by the name that they count as.
+static IN_PROCESS: Mutex<BTreeMap<String, (u64, u64)>> = Mutex::new(BTreeMap::new());
 
 /// One request in process, however it ends.
-struct InProcess;
+struct InProcess(String);
 
 impl InProcess {
-    fn enter() -> Self {
-        let before = IN_PROCESS.fetch_add(1, Ordering::Relaxed);
-        MOST.fetch_max(before.saturating_add(1), Ordering::Relaxed);
-        Self
+    fn enter(headers: &HeaderMap) -> Self {
+        let name = headers.get("x-demo-count-as").and_then(|v| v.to_str().ok());
+        let name = name.unwrap_or("all").to_owned();
+        if let Ok(mut counts) = IN_PROCESS.lock() {
+            let (now, most) = counts.entry(name.clone()).or_default();
+            *now = now.saturating_add(1);
+            *most = (*most).max(*now);
+        }
+        Self(name)
     }
 }
 
 impl Drop for InProcess {
     fn drop(&mut self) {
-        IN_PROCESS.fetch_sub(1, Ordering::Relaxed);
+        if let Ok(mut counts) = IN_PROCESS.lock()
+            && let Some((now, _)) = counts.get_mut(&self.0)
+        {
+            *now = now.saturating_sub(1);
+        }
     }
+}
+
+/// How many were in process at once, at most, by name.
+fn most() -> Vec<u8> {
+    let Ok(counts) = IN_PROCESS.lock() else {
+        return Vec::new();
+    };
+    let most: BTreeMap<_, _> = counts
+        .iter()
+        .map(|(name, (_, most))| (name, most))
+        .collect();
+    serde_json::to_vec(&most).unwrap_or_default()
 }
 
 fn main() -> io::Result<()> {
@@ -108,13 +130,12 @@ async fn answer(request: Request<Incoming>, seen: Seen) -> Result<Response<Body>
         })));
     }
     if path == "/most" {
-        let most = MOST.load(Ordering::Relaxed).to_string();
-        return Ok(Response::new(whole(most.into())));
+        return Ok(Response::new(whole(most().into())));
     }
     if request.headers().contains_key("upgrade") {
         return upgraded(request);
     }
-    let _in_process = InProcess::enter();
+    let _in_process = InProcess::enter(request.headers());
     let headers = request.headers().clone();
     let body = request.into_body().collect().await;
     let body = body.map_err(io::Error::other)?.to_bytes();

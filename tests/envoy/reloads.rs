@@ -89,7 +89,11 @@ fn reloads_under_load_double_no_limit_and_leak_nothing() {
         replies.flatten().collect()
     });
     assert_eq!(count(&replies, 200) + count(&replies, 429), 2_400);
-    assert_eq!(stack.most_at_once(), 8, "the limit, all of it and no more");
+    assert_eq!(
+        stack.most_at_once("all"),
+        8,
+        "the limit, all of it and no more"
+    );
     eventually("the gauge is 0", || {
         stack.stat(&["tiergate_in_flight"]) == 0
     });

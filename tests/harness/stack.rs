@@ -204,11 +204,11 @@ impl Stack {
         self.runtime.block_on(reply).unwrap().body
     }
 
-    /// How many requests the upstream had in process at once, at most.
-    pub fn most_at_once(&self) -> u64 {
+    /// How many requests of that name the upstream had in process at once, at most.
+    pub fn most_at_once(&self, name: &str) -> u64 {
         let reply = Call::new().get("/most").send(self.upstream);
         let most = self.runtime.block_on(reply).unwrap().json();
-        most.as_u64().unwrap()
+        most[name].as_u64().unwrap_or(0)
     }
 
     /// The sum of all stats whose name has all of these parts.
