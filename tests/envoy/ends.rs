@@ -340,6 +340,22 @@ fn pipelined_requests_are_one_at_a_time() {
 }
 
 #[test]
+fn a_connection_that_is_told_to_go_away_after_each_request() {
+    let mut setup = Setup::new(TIERS);
+    setup.manager = json!({
+        "common_http_protocol_options": {"max_requests_per_connection": 1}
+    });
+    let stack = Stack::with(&setup);
+    over_each_protocol(&stack, |call| {
+        for _ in 0..5 {
+            assert_eq!(stack.send(call()).status, 200);
+            nothing_is_held(&stack);
+        }
+    });
+    assert!(stack.stat(&["downstream_cx_max_requests_reached"]) >= 10);
+}
+
+#[test]
 fn a_thousand_of_the_common_ends_leave_nothing() {
     let stack = Stack::start(TIERS);
     over_each_protocol(&stack, |call| {

@@ -100,3 +100,23 @@ fn reloads_under_load_double_no_limit_and_leak_nothing() {
     let replies = stack.send_all((0..8).map(|_| call()));
     assert_eq!(count(&replies, 200), 8, "no lease was lost");
 }
+
+#[test]
+fn a_drained_listener_lets_its_streams_end_and_holds_nothing() {
+    let stack = Stack::start(TIERS);
+    let slow = || Call::of("acme", "many").header("x-demo-latency-ms", "1500");
+    let old: Vec<_> = (0..20)
+        .map(|i| stack.begin(if i % 2 == 0 { slow() } else { slow().http2() }))
+        .collect();
+    eventually("all are in process", || {
+        stack.stat(&["tiergate_in_flight"]) == 20
+    });
+    stack.drain();
+    for pending in old {
+        assert_eq!(stack.end(pending).status, 200);
+    }
+    assert!(stack.try_send(slow()).is_err(), "it listens no more");
+    eventually("the gauge is 0", || {
+        stack.stat(&["tiergate_in_flight"]) == 0
+    });
+}

@@ -54,6 +54,11 @@ impl Call {
         self
     }
 
+    pub fn post(mut self, path: &str) -> Self {
+        path.clone_into(&mut self.path);
+        self.body(Vec::new())
+    }
+
     pub fn get(mut self, path: &str) -> Self {
         self.method = Method::GET;
         path.clone_into(&mut self.path);

@@ -138,6 +138,12 @@ impl Stack {
         self.runtime.block_on(reply).ok()
     }
 
+    /// Has Envoy listen no more; what is in process goes on.
+    pub fn drain(&self) {
+        let drain = Call::new().post("/drain_listeners").send(self.admin);
+        assert_eq!(self.runtime.block_on(drain).unwrap().status, 200);
+    }
+
     /// Sends a request and reads the whole reply.
     pub fn send(&self, call: Call) -> Reply {
         self.runtime.block_on(call.send(self.proxy)).unwrap()
