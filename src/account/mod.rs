@@ -1,7 +1,9 @@
 //! Who asks, and in which tier: identity, tiers and the recharge that leads to them.
 
+pub mod directory;
 pub mod identity;
 pub mod money;
+pub mod recharge;
 pub mod tier;
 
 pub use identity::{Account, AccountSource, IdentityError, TierSource};

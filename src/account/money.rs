@@ -20,6 +20,11 @@ impl Cents {
         Self(cents)
     }
 
+    /// The number of cents.
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+
     /// Reads a decimal number: ASCII digits, at most two decimals; no sign, exponent or spaces.
     ///
     /// # Errors

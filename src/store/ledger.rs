@@ -21,6 +21,21 @@ const TRIES: u32 = 100;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct AccountKey([u8; 16]);
 
+impl AccountKey {
+    /// The page of so many that it hashes to.
+    pub(super) fn page(&self, pages: u32) -> u32 {
+        let [a, b, c, d, e, f, g, h, ..] = self.0;
+        let hash = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
+        let page = hash.checked_rem(u64::from(pages)).unwrap_or(0);
+        u32::try_from(page).unwrap_or(0)
+    }
+
+    /// Its bytes.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
 /// Why the ledger could not be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
@@ -250,14 +265,11 @@ impl Ledger {
     }
 
     fn page_name(&self, key: AccountKey) -> String {
-        let [a, b, c, d, e, f, g, h, ..] = key.0;
-        let hash = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
-        let page = hash.checked_rem(u64::from(self.pages)).unwrap_or(0);
-        page_name(&self.prefix, page)
+        page_name(&self.prefix, key.page(self.pages))
     }
 }
 
-fn page_name(prefix: &str, page: u64) -> String {
+fn page_name(prefix: &str, page: u32) -> String {
     use std::fmt::Write as _;
     let mut name = String::with_capacity(prefix.len().saturating_add(10));
     name.push_str(prefix);
@@ -274,7 +286,7 @@ fn create(
     secret: [u8; 16],
     cas: Option<NonZeroU32>,
 ) -> Result<Slots, OpenError> {
-    for page in 0..u64::from(pages) {
+    for page in 0..pages {
         let name = page_name(namespace, page);
         if host.get(&name)?.is_none() {
             host.set(&name, &page::EMPTY, None)?;

@@ -4,6 +4,8 @@
 //! compare-and-set, and run again when another worker was faster.
 
 pub mod codec;
+pub mod directory;
+pub mod entry;
 pub mod in_flight;
 pub mod ledger;
 pub mod page;
