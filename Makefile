@@ -2,6 +2,7 @@
 # they get the wasm target and the pinned Envoy by themselves.
 
 PROXY_PORT ?= 10000
+ADMIN_PORT ?= 10001
 ENVOY_ADMIN_PORT ?= 9901
 UPSTREAM_PORT ?= 10010
 
@@ -12,7 +13,7 @@ WASM_OUT := target/$(TARGET)/release
 EXAMPLES := $(WASM_OUT)/examples
 TRAP := target/trap
 
-export PROXY_PORT ENVOY_ADMIN_PORT UPSTREAM_PORT
+export PROXY_PORT ADMIN_PORT ENVOY_ADMIN_PORT UPSTREAM_PORT
 export TIERGATE_ENVOY := $(CURDIR)/$(ENVOY)
 
 .PHONY: run test wasm modules bench soak check envoy target clean

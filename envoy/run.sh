@@ -16,6 +16,7 @@ trap stop EXIT
 trap 'stop; echo; echo "stopped"; exit 0' INT TERM
 
 sed -e "s/port_value: 10000\b/port_value: $PROXY_PORT/" \
+    -e "s/port_value: 10001\b/port_value: $ADMIN_PORT/" \
     -e "s/port_value: 9901\b/port_value: $ENVOY_ADMIN_PORT/" \
     -e "s/port_value: 10010\b/port_value: $UPSTREAM_PORT/" envoy/envoy.yaml >"$work/envoy.yaml"
 
@@ -61,6 +62,7 @@ Try, in another terminal:
   # a stream, counted by the usage in its last event
   curl -N $url -H 'x-account-id: acme' -H 'x-account-tier: tier1' -d '$stream'
 
+The admin API is on http://127.0.0.1:$ADMIN_PORT/-/tiergate (bearer token: demo; docs/directory.md).
 Metrics are on http://127.0.0.1:$ENVOY_ADMIN_PORT/stats/prometheus half a second later.
 Ctrl-C stops it.
 

@@ -8,12 +8,13 @@
 //! | [`gate`] | one worker's gate: request in, verdict out, settled later |
 //! | [`config`] | what operators write, checked |
 //! | [`account`] | identity, tiers, recharge |
+//! | [`admin`] | the admin API: what is asked, by whom, JSON in and out |
 //! | [`reply`] | refusals and client headers |
 //! | [`usage`] | tokens: the reserve, and what a response says |
 //! | [`store`] | pages, the compare-and-set, VM slots: records in shared data |
 //! | [`limit`] | the rule: windows, leases, admit and settle |
 //! | [`metrics`] | counts for operators |
-//! | [`host`], [`time`] | the host as the core sees it; time as types |
+//! | [`host`], [`time`], [`digest`] | the host as the core sees it; time as types; SHA-256 |
 //!
 //! `docs/architecture.md` follows one request through them.
 
@@ -28,7 +29,9 @@
 )]
 
 pub mod account;
+pub mod admin;
 pub mod config;
+pub mod digest;
 pub mod gate;
 pub mod host;
 pub mod limit;

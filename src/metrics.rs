@@ -215,6 +215,7 @@ impl Counts {
             ("damaged_values", health.damaged),
             ("stale_leases", health.stale_leases),
             ("lost_pages", health.lost_pages),
+            ("directory_full", health.directory_full),
         ] {
             if n > 0 {
                 let name = format!("tiergate_{family}.namespace.{}", self.namespace);

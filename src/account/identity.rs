@@ -3,10 +3,11 @@
 //! A header that comes twice is refused rather than guessed: one of the two may be the client's
 //! own. Proxies may join repeats with a comma, so a comma in an account header is read as one.
 
+use super::directory::{Entry, Overrides, Placed};
 use super::money::Cents;
 use super::tier::TierTable;
-use crate::host::{Header, Request, SharedData};
-use sha2::{Digest as _, Sha256};
+use crate::digest::sha256_hex;
+use crate::host::{Header, HostError, Request};
 
 /// Where an account may be read from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +38,40 @@ pub enum TierSource {
     Recharge(Place),
     /// A shared-data key that holds a tier's name; `{account}` stands for the account's id.
     SharedData(String),
+    /// The account directory.
+    Directory,
+}
+
+/// Where tiers are found that no request carries.
+pub trait Lookup {
+    /// The value of a shared-data key.
+    fn shared(&self, key: &str) -> Option<Vec<u8>>;
+
+    /// The directory's entry of an account.
+    ///
+    /// # Errors
+    /// [`IdentityError::DirectoryUnready`] when it holds none and does not hold all yet, or
+    /// [`IdentityError::DirectoryFault`].
+    fn entry(&self, account: &Account) -> Result<Option<Entry>, IdentityError>;
+}
+
+/// The tier of an account, and the limits that it has of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// The place of the tier in the table.
+    pub tier: usize,
+    /// Its own limits.
+    pub limits: Overrides,
+}
+
+impl Found {
+    /// A tier without limits of the account's own.
+    pub fn tier(tier: usize) -> Self {
+        Self {
+            tier,
+            limits: Overrides::default(),
+        }
+    }
 }
 
 /// An account that was found.
@@ -65,6 +100,12 @@ pub enum IdentityError {
     RechargeMalformed(Vec<u8>),
     /// Less recharged than the first tier asks for.
     RechargeRequired(Cents),
+    /// The account is switched off.
+    AccountDisabled,
+    /// The directory does not hold all accounts yet.
+    DirectoryUnready,
+    /// The directory could not be read.
+    DirectoryFault(HostError),
 }
 
 /// The account of a request.
@@ -87,7 +128,7 @@ pub fn account(request: &dyn Request, sources: &[AccountSource]) -> Result<Accou
             continue;
         };
         let id = if source.digest {
-            digest(value)
+            sha256_hex(value).into_bytes()
         } else {
             value.to_vec()
         };
@@ -99,36 +140,55 @@ pub fn account(request: &dyn Request, sources: &[AccountSource]) -> Result<Accou
     Err(IdentityError::AccountMissing)
 }
 
-/// The place in `tiers` of the tier of a request.
+/// The tier of a request.
 ///
 /// # Errors
 /// An [`IdentityError`] about the tier.
 pub fn tier(
     request: &dyn Request,
-    shared: &dyn SharedData,
+    lookup: &dyn Lookup,
     account: &Account,
     sources: &[TierSource],
     tiers: &TierTable,
-) -> Result<usize, IdentityError> {
+) -> Result<Found, IdentityError> {
     for source in sources {
         let found = match source {
+            TierSource::Directory => match lookup.entry(account)? {
+                Some(entry) => return by_entry(&entry, tiers),
+                None => continue,
+            },
             TierSource::Name(place) => value(request, place),
             TierSource::Recharge(place) => match value(request, place) {
-                Ok(Some(amount)) => return by_recharge(&amount, tiers),
+                Ok(Some(amount)) => return by_recharge(&amount, tiers).map(Found::tier),
                 other => other,
             },
-            TierSource::SharedData(template) => Ok(stored(shared, template, account)),
+            TierSource::SharedData(template) => Ok(stored(lookup, template, account)),
         };
         match found {
             Ok(None) => {}
             Ok(Some(name)) => {
-                let index = tiers.by_name(&name);
-                return index.ok_or(IdentityError::TierUnknown(name));
+                let tier = tiers.by_name(&name).map(Found::tier);
+                return tier.ok_or(IdentityError::TierUnknown(name));
             }
             Err(Repeated(name)) => return Err(IdentityError::TierRepeated(name)),
         }
     }
     Err(IdentityError::TierMissing)
+}
+
+fn by_entry(entry: &Entry, tiers: &TierTable) -> Result<Found, IdentityError> {
+    if entry.disabled {
+        return Err(IdentityError::AccountDisabled);
+    }
+    match entry.placed(tiers) {
+        Placed::Tier(tier) => Ok(Found {
+            tier,
+            limits: entry.limits,
+        }),
+        Placed::RechargeRequired(paid) => Err(IdentityError::RechargeRequired(paid)),
+        Placed::Unknown(name) => Err(IdentityError::TierUnknown(name.into_bytes())),
+        Placed::Nothing => Err(IdentityError::TierMissing),
+    }
 }
 
 fn by_recharge(amount: &[u8], tiers: &TierTable) -> Result<usize, IdentityError> {
@@ -155,10 +215,10 @@ fn value(request: &dyn Request, place: &Place) -> Result<Option<Vec<u8>>, Repeat
 }
 
 /// The tier's name under a shared-data key. Keys are text, so an id that is not has no tier there.
-fn stored(shared: &dyn SharedData, template: &str, account: &Account) -> Option<Vec<u8>> {
+fn stored(lookup: &dyn Lookup, template: &str, account: &Account) -> Option<Vec<u8>> {
     let id = std::str::from_utf8(&account.id).ok()?;
-    let stored = shared.get(&template.replace("{account}", id)).ok()??;
-    Some(stored.value.trim_ascii().to_vec()).filter(|v| !v.is_empty())
+    let stored = lookup.shared(&template.replace("{account}", id))?;
+    Some(stored.trim_ascii().to_vec()).filter(|v| !v.is_empty())
 }
 
 fn without_prefix<'a>(value: &'a [u8], prefix: Option<&str>) -> Option<&'a [u8]> {
@@ -168,15 +228,4 @@ fn without_prefix<'a>(value: &'a [u8], prefix: Option<&str>) -> Option<&'a [u8]>
     let (head, rest) = value.split_at_checked(prefix.len())?;
     let rest = rest.trim_ascii();
     (head.eq_ignore_ascii_case(prefix.as_bytes()) && !rest.is_empty()).then_some(rest)
-}
-
-fn digest(value: &[u8]) -> Vec<u8> {
-    use std::fmt::Write as _;
-    let hash = Sha256::digest(value);
-    let mut hex = String::with_capacity(64);
-    for byte in hash {
-        // Writing to a String can't fail.
-        let _ = write!(hex, "{byte:02x}");
-    }
-    hex.into_bytes()
 }

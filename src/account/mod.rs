@@ -6,6 +6,6 @@ pub mod money;
 pub mod recharge;
 pub mod tier;
 
-pub use identity::{Account, AccountSource, IdentityError, TierSource};
+pub use identity::{Account, AccountSource, Found, IdentityError, Lookup, TierSource};
 pub use money::Cents;
 pub use tier::{Tier, TierTable};

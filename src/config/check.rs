@@ -1,11 +1,14 @@
 //! From what is written to a config that can be used, or the first thing that is wrong with it.
 
+use super::admin;
 use super::error::ConfigError;
 use super::schema::{self, Object, Reading, Root, Source, TierEntry};
 use super::value::{Count, Duration};
 use super::{Config, Mode, OnFault, Settle, Tokens};
 use crate::account::identity::Place;
-use crate::account::{AccountSource, Tier, TierSource, TierTable};
+use crate::account::recharge::VoucherRule;
+use crate::account::{AccountSource, Cents, Tier, TierSource, TierTable};
+use crate::digest::sha256_hex;
 use crate::limit::Limits;
 use crate::limit::day::DayRule;
 use crate::limit::record::Windows;
@@ -63,10 +66,12 @@ pub fn parse(json: &[u8]) -> Checked<Config> {
         strip.push("accept-encoding".to_owned());
     }
     Ok(Config {
+        digest: sha256_hex(json),
         namespace: namespace(root.namespace)?,
         mode: root.mode.unwrap_or(Mode::Enforce),
         on_fault: root.on_fault.unwrap_or(OnFault::Allow),
-        unknown_tier: unknown_tier(root.unknown_tier, &tiers)?,
+        unknown_tier: tier_or_refuse("unknown_tier", root.unknown_tier, &tiers)?,
+        not_ready: tier_or_refuse("not_ready", root.not_ready, &tiers)?,
         tiers,
         account,
         tier,
@@ -77,7 +82,10 @@ pub fn parse(json: &[u8]) -> Checked<Config> {
         concurrency_retry_after: root
             .concurrency_retry_after
             .map_or(Span::from_secs(1), |d| d.0),
-        accounts: accounts(root.capacity.0.accounts)?,
+        accounts: accounts("accounts", root.capacity.0.accounts)?,
+        directory_accounts: accounts("directory", root.capacity.0.directory)?,
+        voucher: voucher(root.voucher)?,
+        admin: root.admin.map(|Object(a)| admin::check(a)).transpose()?,
     })
 }
 
@@ -101,21 +109,13 @@ fn read(json: &[u8]) -> Checked<Root> {
 
 /// What the contract names and this version does not have is refused, never silently ignored.
 fn refuse_parts_to_come(root: &Root) -> Checked<()> {
-    let directory_size = root.capacity.0.directory.map(|c| c.0);
     let parts = [
         ("usage_path", root.usage_path.is_some()),
-        ("admin", root.admin.is_some()),
         ("directory", root.directory.is_some()),
         ("load", root.load.is_some()),
-        ("voucher", root.voucher.is_some()),
-        ("not_ready", root.not_ready.is_some()),
         (
             "routes",
             root.routes.as_ref().is_some_and(|r| !r.is_empty()),
-        ),
-        (
-            "capacity.directory",
-            directory_size.is_some_and(|n| n != 65_536),
         ),
     ];
     match parts.into_iter().find(|(_, asked)| *asked) {
@@ -210,13 +210,13 @@ fn wait(path: &str, wait: Option<Duration>) -> Checked<Option<Span>> {
     }
 }
 
-fn unknown_tier(name: Option<String>, tiers: &TierTable) -> Checked<Option<usize>> {
+fn tier_or_refuse(path: &str, name: Option<String>, tiers: &TierTable) -> Checked<Option<usize>> {
     match name.as_deref() {
         None | Some("refuse") => Ok(None),
         Some(name) => match tiers.by_name(name.as_bytes()) {
             Some(index) => Ok(Some(index)),
             None => Err(ConfigError::new(
-                "unknown_tier",
+                path,
                 format!("{name:?} is neither \"refuse\" nor the name of a tier"),
             )),
         },
@@ -294,10 +294,7 @@ fn account_source(path: &str, Object(source): Object<Source>) -> Checked<Account
 
 fn tier_source(path: &str, entry: TierEntry) -> Checked<TierSource> {
     let source = match entry {
-        TierEntry::Directory => {
-            let problem = "this version of tiergate does not have the directory yet";
-            return Err(ConfigError::new(path, problem));
-        }
+        TierEntry::Directory => return Ok(TierSource::Directory),
         TierEntry::Source(source) => source,
     };
     if source.digest.is_some() || source.prefix.is_some() {
@@ -329,7 +326,7 @@ fn identity_headers(account: &[AccountSource], tier: &[TierSource]) -> Vec<Strin
     let places = account.iter().map(|s| &s.place);
     let tiers = tier.iter().filter_map(|s| match s {
         TierSource::Name(place) | TierSource::Recharge(place) => Some(place),
-        TierSource::SharedData(_) => None,
+        TierSource::SharedData(_) | TierSource::Directory => None,
     });
     let mut names: Vec<String> = Vec::new();
     for place in places.chain(tiers) {
@@ -437,15 +434,31 @@ fn headers(styles: Option<Vec<String>>) -> Checked<Vec<HeaderStyle>> {
     Ok(checked)
 }
 
-fn accounts(count: Option<Count>) -> Checked<u32> {
+fn accounts(field: &str, count: Option<Count>) -> Checked<u32> {
     let n = count.map_or(65_536, |c| c.0);
     u32::try_from(n)
         .ok()
         .filter(|_| (1..=MOST_ACCOUNTS).contains(&n))
         .ok_or_else(|| {
             ConfigError::new(
-                "capacity.accounts",
+                format!("capacity.{field}"),
                 format!("{n} is out of range: 1 to {MOST_ACCOUNTS} is allowed"),
             )
         })
+}
+
+/// Nothing said: the published rule; null: no voucher.
+fn voucher(voucher: Option<Option<Object<schema::Voucher>>>) -> Checked<Option<VoucherRule>> {
+    match voucher {
+        None => Ok(Some(VoucherRule::default())),
+        Some(None) => Ok(None),
+        Some(Some(Object(voucher))) if voucher.at.0 == Cents::default() => Err(ConfigError::new(
+            "voucher.at",
+            "must be over 0, or the voucher null",
+        )),
+        Some(Some(Object(voucher))) => Ok(Some(VoucherRule {
+            at: voucher.at.0,
+            amount: voucher.amount.0,
+        })),
+    }
 }

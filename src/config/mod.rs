@@ -1,13 +1,15 @@
 //! The plugin config: what operators write, checked in full before anything of it is used.
 
+mod admin;
 mod check;
 mod error;
 mod schema;
-mod value;
+pub(crate) mod value;
 
 pub use check::parse;
 pub use error::ConfigError;
 
+use crate::account::recharge::VoucherRule;
 use crate::account::{AccountSource, TierSource, TierTable};
 use crate::limit::record::Windows;
 use crate::reply::headers::HeaderStyle;
@@ -17,6 +19,8 @@ use crate::usage::{Estimate, Rules};
 /// A config that has been checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
+    /// SHA-256 of the config as it is written, in hex.
+    pub digest: String,
     /// Prefix of every shared-data key, and the `namespace` of every metric.
     pub namespace: String,
     /// Whether decisions are enforced.
@@ -43,6 +47,30 @@ pub struct Config {
     pub concurrency_retry_after: Span,
     /// For how many accounts the ledger is laid out.
     pub accounts: u32,
+    /// For how many accounts the directory is laid out.
+    pub directory_accounts: u32,
+    /// The place in `tiers` for accounts that the directory has not got yet; `None`: refuse them.
+    pub not_ready: Option<usize>,
+    /// When a voucher is due; `None`: never.
+    pub voucher: Option<VoucherRule>,
+    /// The admin API.
+    pub admin: Option<Admin>,
+}
+
+impl Config {
+    /// Whether there is to be a directory.
+    pub fn uses_directory(&self) -> bool {
+        self.admin.is_some() || self.tier.contains(&TierSource::Directory)
+    }
+}
+
+/// The admin API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Admin {
+    /// What its paths begin with.
+    pub path: String,
+    /// SHA-256 of the token; `None`: everybody may do everything.
+    pub token: Option<[u8; 32]>,
 }
 
 /// Whether decisions are enforced.

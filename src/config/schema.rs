@@ -26,14 +26,36 @@ pub(super) struct Root {
     pub concurrency_retry_after: Option<Duration>,
     pub routes: Option<Vec<Value>>,
     pub capacity: Object<Capacity>,
+    pub admin: Option<Object<Admin>>,
+    /// Null: no voucher.
+    #[serde(deserialize_with = "present")]
+    pub voucher: Option<Option<Object<Voucher>>>,
+    pub not_ready: Option<String>,
     // Parts of the contract that this version does not have: named, so that they are refused
     // as such and not as misspelt.
     pub usage_path: Option<Value>,
-    pub admin: Option<Value>,
     pub directory: Option<Value>,
     pub load: Option<Value>,
-    pub voucher: Option<Value>,
-    pub not_ready: Option<Value>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Admin {
+    pub path: String,
+    pub token_sha256: Option<String>,
+    pub insecure: Option<bool>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Voucher {
+    pub at: Money,
+    pub amount: Money,
+}
+
+/// Tells a field that is null from one that is not there.
+fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(d: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(d).map(Some)
 }
 
 #[derive(Debug, Deserialize)]

@@ -53,7 +53,7 @@ impl<'de> Deserialize<'de> for Count {
 
 /// A limit: a positive integer or "unlimited".
 #[derive(Clone, Copy, Debug)]
-pub(super) struct LimitValue(pub Limit);
+pub(crate) struct LimitValue(pub Limit);
 
 struct LimitVisitor;
 
@@ -98,7 +98,7 @@ impl<'de> Deserialize<'de> for LimitValue {
 
 /// An amount of money: a decimal string, or a number with at most two decimals.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Money(pub Cents);
+pub(crate) struct Money(pub Cents);
 
 struct MoneyVisitor;
 

@@ -2,7 +2,8 @@
 
 use super::queue::{Ticket, hold};
 use super::{Action, Gate, Held, Pass, Verdict, terms};
-use crate::account::{Account, IdentityError, Tier, TierSource, identity};
+use crate::account::directory::Entry;
+use crate::account::{Account, Found, IdentityError, Lookup, Tier, identity};
 use crate::config::{Mode, OnFault};
 use crate::host::{Header, Host, Request};
 use crate::limit::{Ask, Claim, Decision, Holder, Limit, LimitName, Limits, Standing, admit};
@@ -26,18 +27,23 @@ impl Gate {
         asked: Option<&Asked>,
         id: u32,
     ) -> Verdict {
-        let (account, tier) = match self.identify(host, request) {
+        let (account, found) = match self.identify(host, request) {
             Ok(found) => found,
+            Err(IdentityError::DirectoryFault(error)) => return self.faulted(None, error.into()),
             Err(error) => {
                 let first = self.config.tiers.first_recharge();
                 return self.refuse(None, Refusal::Identity(error, first));
             }
         };
+        let Some(bought) = self.config.tiers.get(found.tier) else {
+            return self.refuse(None, Refusal::Unavailable);
+        };
         let ticket = Ticket {
             id,
             key: self.ledger.key(&account.id),
             account,
-            tier,
+            tier: found.tier,
+            limits: found.limits.over(&bought.limits),
             reserve: reserve(&self.config.tokens.estimate, request, asked),
             until: None,
         };
@@ -74,7 +80,7 @@ impl Gate {
             return hold(host, ticket, wait);
         }
         let tokens = ticket.reserve.tokens();
-        let decision = self.admit(host, ticket.key, &bought.limits, tokens);
+        let decision = self.admit(host, ticket.key, &ticket.limits, tokens);
         if let (Some(wait), Ok(Decision::Limited(limited))) = (wait, &decision)
             && limited.name == LimitName::Concurrency
         {
@@ -104,6 +110,7 @@ impl Gate {
                     key: ticket.key,
                     claim,
                     tier,
+                    limits: ticket.limits,
                     prompt: ticket.reserve.prompt,
                 };
                 self.admitted(held, &standing)
@@ -134,16 +141,22 @@ impl Gate {
         &self,
         host: &dyn Host,
         request: &dyn Request,
-    ) -> Result<(Account, usize), IdentityError> {
+    ) -> Result<(Account, Found), IdentityError> {
         let account = identity::account(request, &self.config.account)?;
-        let sources: &[TierSource] = &self.config.tier;
-        let tier = match identity::tier(request, host, &account, sources, &self.config.tiers) {
+        let lookup = Here { gate: self, host };
+        let (sources, tiers) = (&self.config.tier, &self.config.tiers);
+        let found = match identity::tier(request, &lookup, &account, sources, tiers) {
             Err(IdentityError::TierMissing) => {
-                self.config.unknown_tier.ok_or(IdentityError::TierMissing)?
+                let tier = self.config.unknown_tier;
+                Found::tier(tier.ok_or(IdentityError::TierMissing)?)
+            }
+            Err(IdentityError::DirectoryUnready) => {
+                let tier = self.config.not_ready;
+                Found::tier(tier.ok_or(IdentityError::DirectoryUnready)?)
             }
             other => other?,
         };
-        Ok((account, tier))
+        Ok((account, found))
     }
 
     fn admit(
@@ -290,6 +303,30 @@ impl Gate {
         match why {
             None => format!("tier={name} outcome={outcome}"),
             Some((key, value)) => format!("tier={name} outcome={outcome} {key}={value}"),
+        }
+    }
+}
+
+/// What this gate can look up while it judges a request.
+struct Here<'a> {
+    gate: &'a Gate,
+    host: &'a dyn Host,
+}
+
+impl Lookup for Here<'_> {
+    fn shared(&self, key: &str) -> Option<Vec<u8>> {
+        Some(self.host.get(key).ok()??.value)
+    }
+
+    fn entry(&self, account: &Account) -> Result<Option<Entry>, IdentityError> {
+        let Some(directory) = &self.gate.directory else {
+            return Ok(None);
+        };
+        let key = self.gate.ledger.key(&account.id);
+        let entry = directory.find(self.host, key);
+        match entry.map_err(IdentityError::DirectoryFault)? {
+            None if !self.gate.directory_ready => Err(IdentityError::DirectoryUnready),
+            entry => Ok(entry),
         }
     }
 }

@@ -4,6 +4,7 @@
 //! the shell keeps what each stream carries, its [`Pass`] or its [`Ticket`], and hands it back
 //! exactly once.
 
+mod admin;
 mod judge;
 mod queue;
 mod settle;
@@ -19,7 +20,7 @@ use crate::reply::Reply;
 use crate::reply::headers::HeaderLine;
 use crate::store::in_flight::Moves;
 use crate::store::ledger::OpenError;
-use crate::store::{AccountKey, Fault, InFlight, Ledger, Slots, VmSlot, ledger};
+use crate::store::{AccountKey, Directory, Fault, InFlight, Ledger, Slots, VmSlot, ledger};
 use queue::Queue;
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -59,6 +60,7 @@ pub struct Held {
     key: AccountKey,
     claim: Claim,
     tier: usize,
+    limits: Limits,
     /// How many of the reserved tokens are for the prompt.
     prompt: u64,
 }
@@ -75,6 +77,10 @@ pub struct Gate {
     pending: VecDeque<(Held, u64)>,
     /// Requests that are held until a lease frees.
     queue: Queue,
+    /// Where the config uses it.
+    directory: Option<Directory>,
+    /// Whether the directory held all at the last tick; once it does, it stays so.
+    directory_ready: bool,
     /// The last fault, until it is logged.
     fault: Option<Fault>,
 }
@@ -91,6 +97,14 @@ impl Gate {
     ) -> Result<Self, OpenError> {
         let (ledger, table) = Ledger::open(host, &config.namespace, config.accounts, new_secret)?;
         let vm = VmSlot::new(ledger::slots_key(&config.namespace), table);
+        let directory = match config.uses_directory() {
+            true => Some(Directory::open(
+                host,
+                &config.namespace,
+                config.directory_accounts,
+            )?),
+            false => None,
+        };
         Ok(Self {
             counts: Counts::new(&config.namespace, &config.tiers),
             in_flight: InFlight::new(&config.namespace),
@@ -99,6 +113,8 @@ impl Gate {
             vm,
             pending: VecDeque::new(),
             queue: Queue::default(),
+            directory_ready: false,
+            directory,
             fault: None,
         })
     }
@@ -127,8 +143,20 @@ impl Gate {
             Err(error) => self.fault = Some(error.into()),
         }
         self.settle_pending(host);
+        self.look_whether_ready(host);
         self.hand_over(host, sink);
         self.fault.take()
+    }
+
+    fn look_whether_ready(&mut self, host: &dyn Host) {
+        if let Some(directory) = &self.directory
+            && !self.directory_ready
+        {
+            match directory.is_ready(host) {
+                Ok(ready) => self.directory_ready = ready,
+                Err(error) => self.fault = Some(error.into()),
+            }
+        }
     }
 
     /// Hands metrics over.
@@ -145,6 +173,11 @@ impl Gate {
         let mut health = self.ledger.take_health();
         let damaged = self.in_flight.take_damaged();
         health.damaged = health.damaged.saturating_add(damaged);
+        if let Some(directory) = &self.directory {
+            let noticed = directory.take_health();
+            health.damaged = health.damaged.saturating_add(noticed.damaged);
+            health.directory_full = noticed.full;
+        }
         self.counts.hand_over(health, moves, sink);
     }
 }

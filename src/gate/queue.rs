@@ -4,6 +4,7 @@
 use super::{Action, Verdict};
 use crate::account::Account;
 use crate::host::Host;
+use crate::limit::Limits;
 use crate::store::AccountKey;
 use crate::time::{Mono, Span};
 use crate::usage::Reserve;
@@ -19,6 +20,7 @@ pub struct Ticket {
     pub(super) key: AccountKey,
     pub(super) account: Account,
     pub(super) tier: usize,
+    pub(super) limits: Limits,
     pub(super) reserve: Reserve,
     /// Until when it may wait; `None` while it has not had to.
     pub(super) until: Option<Mono>,

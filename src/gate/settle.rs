@@ -42,15 +42,12 @@ impl Gate {
     }
 
     fn write_settlement(&self, host: &dyn Host, held: Held, used: u64) -> Result<(), Fault> {
-        let Some(tier) = self.config.tiers.get(held.tier) else {
-            return Ok(());
-        };
         let nothing_changes = used == held.claim.reserved && held.claim.holder.is_none();
-        if tier.limits.all_unlimited() || nothing_changes {
+        if held.limits.all_unlimited() || nothing_changes {
             return Ok(());
         }
-        let terms = terms(&self.config, &tier.limits);
-        let windows = (terms.windows, tier.limits.tpd != Limit::Unlimited);
+        let terms = terms(&self.config, &held.limits);
+        let windows = (terms.windows, held.limits.tpd != Limit::Unlimited);
         let table = self.vm.table();
         self.ledger
             .change(host, held.key, windows, table, |record, now| {

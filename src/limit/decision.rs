@@ -163,6 +163,50 @@ pub fn settle(record: &mut Record, claim: &Claim, used: u64, terms: &Terms<'_>, 
     }
 }
 
+/// What is used of one limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Level {
+    /// How much.
+    pub used: u64,
+    /// Until nothing is, if nothing more happens; zero for leases, of which nobody knows.
+    pub whole_in: Span,
+}
+
+/// What is used of all four limits, whether they are finite or not; a day is only kept for
+/// accounts that have a limit for it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct InUse {
+    /// Requests in process.
+    pub concurrency: Level,
+    /// Requests in the minute window.
+    pub rpm: Level,
+    /// Tokens in the minute window.
+    pub tpm: Level,
+    /// Tokens of the day.
+    pub tpd: Level,
+}
+
+/// What is used of a record's limits; leases of dead holders must have been forgotten before.
+pub fn in_use(record: &mut Record, windows: &Windows, now: Now) -> InUse {
+    record.advance(now, windows);
+    let column = |column| Level {
+        used: record.minute.used(column),
+        whole_in: record.minute.whole_in(now.mono, windows.minute, column),
+    };
+    InUse {
+        concurrency: Level {
+            used: record.leases.count(),
+            whole_in: Span::ZERO,
+        },
+        rpm: column(Column::Requests),
+        tpm: column(Column::Tokens),
+        tpd: Level {
+            used: record.day.used(),
+            whole_in: record.day.whole_in(now, windows.day),
+        },
+    }
+}
+
 fn too_large(ask: &Ask, limits: &Limits) -> Option<(LimitName, u64)> {
     [(LimitName::Tpm, limits.tpm), (LimitName::Tpd, limits.tpd)]
         .into_iter()

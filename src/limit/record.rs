@@ -41,6 +41,12 @@ impl Record {
         self.minute.newest().max(day)
     }
 
+    /// Forgets what was used; what is in process stays.
+    pub fn clear_usage(&mut self) {
+        self.minute = Log::default();
+        self.day = DayUse::None;
+    }
+
     /// Whether there is nothing to keep.
     pub fn is_empty(&self) -> bool {
         self.minute.is_empty() && self.day == DayUse::None && self.leases.is_empty()

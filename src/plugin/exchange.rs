@@ -4,10 +4,13 @@
 //! however it ended; after a trap it calls none of them. What is held is taken out before it is
 //! settled, so no order of ends can settle twice.
 
+use super::admin;
 use super::answer::Answer;
 use super::envoy::{Envoy, StreamRequest};
 use super::hostcalls::{self, LocalReply};
 use super::root::Shared;
+use crate::admin::Problem;
+use crate::admin::call::Call;
 use crate::config::Config;
 use crate::gate::{self, Action as Verdict, Held, Ticket};
 use crate::host::{Header, Request};
@@ -29,6 +32,8 @@ pub struct Exchange {
     awaiting: Option<Awaiting>,
     /// The request, while it is held for a lease.
     waiting: Option<Waiting>,
+    /// The admin call, while its body is awaited.
+    call: Option<Call>,
     /// Why it is held, until somebody looks after it.
     unattended: Option<Hold>,
     held: Option<Held>,
@@ -67,6 +72,7 @@ impl Exchange {
             id,
             awaiting: None,
             waiting: None,
+            call: None,
             unattended: None,
             held: None,
             headers: Vec::new(),
@@ -88,6 +94,11 @@ impl Exchange {
                 return verdict.map_or(Action::Continue, |v| self.follow(v, || false));
             }
         };
+        if let Some(admin) = &self.config().admin
+            && let Some(asked) = admin::asked(admin, &request, end)
+        {
+            return self.administer(asked);
+        }
         if let Some(limit) = self.config().tokens.read_body
             && !end
             && request::is_readable(&request, limit)
@@ -109,6 +120,47 @@ impl Exchange {
             return Action::Continue;
         }
         self.judge(&request, None, true)
+    }
+
+    /// Answers an admin call, or waits for its body.
+    fn administer(&mut self, asked: Result<Call, Problem>) -> Action {
+        match asked {
+            Ok(call) if call.has_body() && self.shared.body_wait.holds_headers() => {
+                self.call = Some(call);
+                self.unattended = Some(Hold::Body);
+            }
+            Ok(call) if call.has_body() => admin::send(&Problem::NoBody.answer()),
+            Ok(call) => self.answer_call(&call, &[]),
+            Err(problem) => admin::send(&problem.answer()),
+        }
+        Action::Pause
+    }
+
+    fn answer_call(&self, call: &Call, body: &[u8]) {
+        let answer = self
+            .shared
+            .with_gate(|gate| gate.administer(&Envoy, call, body));
+        if let Some(answer) = answer {
+            admin::send(&answer);
+        }
+    }
+
+    /// Takes a piece of an admin call's body.
+    fn call_body(&mut self, size: usize, end: bool) -> Action {
+        self.shared.body_wait.body_came();
+        let long = size > admin::LONGEST_BODY;
+        if (end || long)
+            && let Some(call) = self.call.take()
+        {
+            match long {
+                true => admin::send(&Problem::TooLong(admin::LONGEST_BODY).answer()),
+                false => {
+                    let body = body_bytes(BufferType::HttpRequestBody, 0, size);
+                    self.answer_call(&call, &body);
+                }
+            }
+        }
+        Action::Pause
     }
 
     /// Has the root look after the exchange while its request is held.
@@ -153,6 +205,9 @@ impl Exchange {
 
     /// Takes a piece of the request's body; `size` is all that Envoy holds of it.
     pub fn request_body(&mut self, size: usize, end: bool) -> Action {
+        if self.call.is_some() {
+            return self.call_body(size, end);
+        }
         let Some(awaiting) = &self.awaiting else {
             return self.goes_on();
         };
@@ -168,6 +223,9 @@ impl Exchange {
 
     /// Trailers end the body.
     pub fn request_trailers(&mut self) -> Action {
+        if self.call.is_some() {
+            return self.call_body(admin::LONGEST_BODY, true);
+        }
         let limit = self.awaiting.as_ref().map_or(0, |a| a.limit);
         self.judge_awaited(usize::try_from(limit).unwrap_or(usize::MAX))
     }
@@ -208,6 +266,10 @@ impl Exchange {
 
     /// Judges a request whose body does not come; `true` when it is to go on.
     pub fn give_up_waiting(&mut self) -> bool {
+        if self.call.take().is_some() {
+            admin::send(&Problem::NoBody.answer());
+            return false;
+        }
         self.awaiting.is_some() && self.judge_awaited(0) == Action::Continue
     }
 

@@ -4,6 +4,7 @@
 //! [`hostcalls`], where every status is a value, since the SDK's own wrappers panic on those that
 //! they do not expect.
 
+mod admin;
 mod answer;
 mod body_wait;
 mod envoy;

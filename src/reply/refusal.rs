@@ -91,6 +91,10 @@ impl Refusal {
                     "account_missing"
                 }
                 IdentityError::RechargeRequired(_) => "recharge_required",
+                IdentityError::AccountDisabled => "account_disabled",
+                IdentityError::DirectoryUnready | IdentityError::DirectoryFault(_) => {
+                    "limiter_unavailable"
+                }
                 IdentityError::TierMissing
                 | IdentityError::TierRepeated(_)
                 | IdentityError::TierUnknown(_)
@@ -106,7 +110,7 @@ impl Refusal {
     fn kind(&self) -> (u32, i32, &'static str) {
         match self.code() {
             "account_missing" => (401, 16, "invalid_authentication_error"),
-            "tier_unknown" => (403, 7, "permission_denied_error"),
+            "tier_unknown" | "account_disabled" => (403, 7, "permission_denied_error"),
             "recharge_required" => (403, 7, "exceeded_current_quota_error"),
             "tokens_exceed_tier" => (400, 3, "invalid_request_error"),
             "limiter_unavailable" => (503, 14, "server_error"),
@@ -199,6 +203,10 @@ fn identity_message(error: &IdentityError, first: Cents) -> String {
             "The account's recharge {:?} is not an amount in USD.",
             shown(amount)
         ),
+        IdentityError::AccountDisabled => "The account is switched off.".to_owned(),
+        IdentityError::DirectoryUnready | IdentityError::DirectoryFault(_) => {
+            "The account directory is not loaded yet. Please try again.".to_owned()
+        }
         IdentityError::RechargeRequired(recharge) => format!(
             "The account has recharged {recharge} in all; a cumulative recharge of {first} is \
              needed to start."

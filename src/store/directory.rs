@@ -13,10 +13,11 @@
 //! Accounts hash to pages as in the ledger, with the ledger's secret.
 
 use super::entry;
+use super::fill::Fill;
 use super::ledger::{AccountKey, Fault, OpenError};
 use super::page::LAYOUT;
 use crate::account::directory::Entry;
-use crate::host::{Host, SetError};
+use crate::host::{Host, HostError, SetError};
 use std::cell::Cell;
 
 /// Entries that a page is laid out for.
@@ -96,8 +97,8 @@ impl Directory {
     /// Whether it holds what is to be known: something was pushed, or a whole feed came in.
     ///
     /// # Errors
-    /// [`Fault`] when shared data can't be read.
-    pub fn is_ready(&self, host: &dyn Host) -> Result<bool, Fault> {
+    /// The host's status when it can't read.
+    pub fn is_ready(&self, host: &dyn Host) -> Result<bool, HostError> {
         let stored = host.get(&self.meta_name())?;
         Ok(stored
             .and_then(|s| meta(&s.value))
@@ -119,8 +120,8 @@ impl Directory {
     /// The entry of an account.
     ///
     /// # Errors
-    /// [`Fault`] when shared data can't be read.
-    pub fn find(&self, host: &dyn Host, key: AccountKey) -> Result<Option<Entry>, Fault> {
+    /// The host's status when it can't read.
+    pub fn find(&self, host: &dyn Host, key: AccountKey) -> Result<Option<Entry>, HostError> {
         let name = self.page_name(key.page(self.pages));
         let Some(stored) = host.get(&name)? else {
             return Ok(None);
@@ -165,19 +166,13 @@ impl Directory {
         Err(Fault::Contended.into())
     }
 
-    /// How many accounts it holds, on so many pages of it from `page` on.
+    /// How full the pages are, by a look at the first of them.
     ///
     /// # Errors
-    /// [`Fault`] when shared data can't be read.
-    pub fn count(&self, host: &dyn Host) -> Result<u64, Fault> {
-        let mut count: u64 = 0;
-        for page in 0..self.pages {
-            if let Some(stored) = host.get(&self.page_name(page))? {
-                let entries = u64::try_from(self.entries(&stored.value).len()).unwrap_or(0);
-                count = count.saturating_add(entries);
-            }
-        }
-        Ok(count)
+    /// The host's status when it can't read.
+    pub fn fill(&self, host: &dyn Host) -> Result<Fill, HostError> {
+        let count = |bytes: &[u8]| self.entries(bytes).len();
+        Fill::of(host, self.pages, |page| self.page_name(page), count)
     }
 
     /// What was noticed since the last call.

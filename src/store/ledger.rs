@@ -1,6 +1,7 @@
 //! The ledger: finds an account's page, runs a rule on its record, and writes it back with a
 //! compare-and-set. Every admission is one read and one write; a refusal is one read.
 
+use super::fill::Fill;
 use super::page::{self, Page, Update};
 use super::slots::{Slots, Unreadable};
 use crate::host::{Host, HostError, SetError};
@@ -106,6 +107,8 @@ pub struct Health {
     pub stale_leases: u64,
     /// Pages that the host had lost.
     pub lost_pages: u64,
+    /// Writes to the directory that had no room.
+    pub directory_full: u64,
 }
 
 /// The ledger of one namespace.
@@ -175,6 +178,26 @@ impl Ledger {
         let mut hasher = SipHasher24::new_with_key(&self.secret);
         hasher.write(account);
         AccountKey(hasher.finish128().as_bytes())
+    }
+
+    /// A hash with the ledger's secret, for what is not an account.
+    pub fn hash(&self, bytes: &[u8]) -> u64 {
+        let mut hasher = SipHasher24::new_with_key(&self.secret);
+        hasher.write(bytes);
+        hasher.finish()
+    }
+
+    /// How full the pages are, by a look at the first of them.
+    ///
+    /// # Errors
+    /// The host's status when it can't read.
+    pub fn fill(&self, host: &dyn Host) -> Result<Fill, HostError> {
+        Fill::of(
+            host,
+            self.pages,
+            |page| page_name(&self.prefix, page),
+            |bytes| Page::parse(bytes).len(),
+        )
     }
 
     /// Takes over the secret of a table that another VM wrote.

@@ -6,11 +6,14 @@
 pub mod codec;
 pub mod directory;
 pub mod entry;
+mod fill;
 pub mod in_flight;
 pub mod ledger;
 pub mod page;
 pub mod slots;
 
+pub use directory::Directory;
+pub use fill::Fill;
 pub use in_flight::InFlight;
 pub use ledger::{AccountKey, Fault, Ledger};
 pub use slots::{SlotError, Slots, VmSlot};

@@ -82,6 +82,16 @@ impl<'a> Page<'a> {
         }
     }
 
+    /// How many records are on it.
+    pub fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    /// Whether no record is on it.
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
     /// The record of `key`, or an empty one; a damaged record reads as empty and marks the page.
     pub fn find(&mut self, key: &[u8; KEY]) -> Record {
         let Some(slice) = self.records.iter().find(|r| r.key == *key) else {

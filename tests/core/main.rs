@@ -16,6 +16,7 @@ mod usage_holds;
 
 mod clocks;
 mod config;
+mod directory;
 mod faults;
 mod identity;
 mod in_flight;

@@ -15,6 +15,7 @@ mod client;
 #[path = "../harness/stack.rs"]
 mod stack;
 
+mod admin;
 mod bad_input;
 mod ends;
 mod first_steps;

@@ -26,6 +26,25 @@ fn the_demo_config_starts_and_its_metrics_have_labels() {
 }
 
 #[test]
+fn the_demos_admin_api_is_on_a_listener_of_its_own() {
+    let stack = Stack::of_file("envoy/envoy.yaml");
+    let admin = stack.listener("tiergate_admin").unwrap();
+    let put = Call::new()
+        .method("PUT", "/-/tiergate/accounts/acme")
+        .header("authorization", "Bearer demo")
+        .body(r#"{"recharge": "20"}"#);
+    let written = stack.runtime.block_on(put.send(admin)).unwrap();
+    assert_eq!(written.json()["tier"], "tier2");
+    let reply = stack.send(Call::new().header("x-account-id", "acme"));
+    assert_eq!(reply.header("x-ratelimit-limit-requests"), Some("500"));
+    assert_eq!(
+        stack.send(Call::new().get("/-/tiergate/status")).status,
+        401,
+        "no account, no API"
+    );
+}
+
+#[test]
 fn the_minimal_config_starts() {
     let stack = Stack::of_file("envoy/minimal.yaml");
     assert_eq!(stack.send(Call::of("acme", "tier1")).status, 200);

@@ -54,6 +54,12 @@ impl Call {
         self
     }
 
+    pub fn method(mut self, method: &str, path: &str) -> Self {
+        self.method = method.parse().unwrap();
+        path.clone_into(&mut self.path);
+        self
+    }
+
     pub fn post(mut self, path: &str) -> Self {
         path.clone_into(&mut self.path);
         self.body(Vec::new())

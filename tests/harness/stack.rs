@@ -71,7 +71,12 @@ impl Stack {
         let dir = fresh_dir();
         let (upstream_process, upstream) = start_upstream(&dir);
         let mut text = fs::read_to_string(root().join(file)).unwrap();
-        for (port, free) in [("10000", 0), ("9901", 0), ("10010", upstream.port())] {
+        for (port, free) in [
+            ("10000", 0),
+            ("10001", 0),
+            ("9901", 0),
+            ("10010", upstream.port()),
+        ] {
             text = text.replace(
                 &format!("port_value: {port}"),
                 &format!("port_value: {free}"),
@@ -104,19 +109,23 @@ impl Stack {
                 .parse()
                 .ok()
         });
-        stack.proxy = stack.wait_for("the listener", |stack| {
-            let listeners = stack.admin_get("/listeners?format=json")?.json();
-            let port = &listeners["listener_statuses"][0]["local_address"]["socket_address"];
-            let port = port["port_value"].as_u64()?;
-            Some(SocketAddr::from((
-                [127, 0, 0, 1],
-                u16::try_from(port).ok()?,
-            )))
-        });
+        stack.proxy = stack.wait_for("the listener", |stack| stack.listener("proxy"));
         stack.wait_for("Envoy", |stack| {
             stack.admin_get("/ready").filter(|r| r.status == 200)
         });
         stack
+    }
+
+    /// Where Envoy listens under that name.
+    pub fn listener(&self, name: &str) -> Option<SocketAddr> {
+        let listeners = self.admin_get("/listeners?format=json")?.json();
+        let mut all = listeners["listener_statuses"].as_array()?.iter();
+        let listener = all.find(|listener| listener["name"] == name)?;
+        let port = listener["local_address"]["socket_address"]["port_value"].as_u64()?;
+        Some(SocketAddr::from((
+            [127, 0, 0, 1],
+            u16::try_from(port).ok()?,
+        )))
     }
 
     fn wait_for<T>(&mut self, what: &str, mut look: impl FnMut(&Self) -> Option<T>) -> T {

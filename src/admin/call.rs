@@ -1,0 +1,183 @@
+//! What an admin call asks for, by its method and path.
+
+use super::Problem;
+use percent_encoding::percent_decode;
+
+/// The longest account id, in bytes.
+const LONGEST_ID: usize = 4096;
+
+/// What is asked for; an account is its id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Call {
+    /// What is known of an account.
+    Get(Vec<u8>),
+    /// Set its recharge or its tier.
+    Put(Vec<u8>),
+    /// Forget it.
+    Delete(Vec<u8>),
+    /// Add to its recharge.
+    Recharge(Vec<u8>),
+    /// Clear its usage.
+    Reset(Vec<u8>),
+    /// How the filter is.
+    Status,
+}
+
+impl Call {
+    /// Whether nothing changes by it.
+    pub const fn reads(&self) -> bool {
+        matches!(self, Self::Get(_) | Self::Status)
+    }
+
+    /// Whether it has a body.
+    pub const fn has_body(&self) -> bool {
+        matches!(self, Self::Put(_) | Self::Recharge(_))
+    }
+}
+
+/// The part of a request's path that is the admin API's, or `None` when the request is not one.
+///
+/// The path is taken as it is: one that only a decoder or a normaliser would make an admin path
+/// is none.
+pub fn own_path<'a>(prefix: &str, path: &'a [u8]) -> Option<&'a [u8]> {
+    let path = path.split(|b| *b == b'?').next().unwrap_or_default();
+    let rest = path.strip_prefix(prefix.as_bytes())?;
+    (rest.is_empty() || rest.starts_with(b"/")).then_some(rest)
+}
+
+/// Reads a call from its method and its own path.
+///
+/// # Errors
+/// [`Problem::NoSuchPath`], [`Problem::NoSuchMethod`] or [`Problem::BadId`].
+pub fn read(method: &[u8], path: &[u8]) -> Result<Call, Problem> {
+    let segments: Vec<&[u8]> = path.split(|b| *b == b'/').skip(1).collect();
+    match segments.as_slice() {
+        [b"status"] => match method {
+            b"GET" => Ok(Call::Status),
+            _ => Err(Problem::NoSuchMethod("GET")),
+        },
+        [b"accounts", account] => {
+            let id = id(account)?;
+            match method {
+                b"GET" => Ok(Call::Get(id)),
+                b"PUT" => Ok(Call::Put(id)),
+                b"DELETE" => Ok(Call::Delete(id)),
+                _ => Err(Problem::NoSuchMethod("GET, PUT and DELETE")),
+            }
+        }
+        [b"accounts", account, b"recharges"] => post(method, Call::Recharge(id(account)?)),
+        [b"accounts", account, b"reset"] => post(method, Call::Reset(id(account)?)),
+        _ => Err(Problem::NoSuchPath),
+    }
+}
+
+fn post(method: &[u8], call: Call) -> Result<Call, Problem> {
+    match method {
+        b"POST" => Ok(call),
+        _ => Err(Problem::NoSuchMethod("POST")),
+    }
+}
+
+/// An id is one segment, percent-decoded once; so any bytes can be one.
+fn id(segment: &[u8]) -> Result<Vec<u8>, Problem> {
+    match segment {
+        b"" => return Err(Problem::BadId("is empty")),
+        b"." | b".." => return Err(Problem::BadId("is a step in a path: encode it")),
+        _ => {}
+    }
+    let malformed = segment.split(|b| *b == b'%').skip(1).any(|rest| {
+        !rest
+            .get(..2)
+            .is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit))
+    });
+    if malformed {
+        return Err(Problem::BadId("has a % without two hex digits behind it"));
+    }
+    let id: Vec<u8> = percent_decode(segment).collect();
+    if id.len() > LONGEST_ID {
+        return Err(Problem::BadId("is longer than 4096 bytes"));
+    }
+    Ok(id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn call(method: &str, path: &str) -> Result<Call, Problem> {
+        let own = own_path("/-/tiergate", path.as_bytes()).expect("an admin path");
+        read(method.as_bytes(), own)
+    }
+
+    #[test]
+    fn each_call_of_the_contract_is_understood() {
+        let acme = || b"acme".to_vec();
+        for (method, path, wanted) in [
+            ("GET", "/-/tiergate/accounts/acme", Call::Get(acme())),
+            ("PUT", "/-/tiergate/accounts/acme?x=1", Call::Put(acme())),
+            ("DELETE", "/-/tiergate/accounts/acme", Call::Delete(acme())),
+            (
+                "POST",
+                "/-/tiergate/accounts/acme/recharges",
+                Call::Recharge(acme()),
+            ),
+            (
+                "POST",
+                "/-/tiergate/accounts/acme/reset",
+                Call::Reset(acme()),
+            ),
+            ("GET", "/-/tiergate/status", Call::Status),
+            (
+                "GET",
+                "/-/tiergate/accounts/a%2Fb%00%ff",
+                Call::Get(b"a/b\0\xff".to_vec()),
+            ),
+        ] {
+            assert_eq!(call(method, path), Ok(wanted), "{path}");
+        }
+    }
+
+    #[test]
+    fn tricks_with_paths_get_nowhere() {
+        for path in [
+            "/-/tiergate2/status",
+            "/-/tiergat",
+            "//-/tiergate/status",
+            "/-%2Ftiergate/status",
+            "/x/../-/tiergate/status",
+        ] {
+            assert_eq!(own_path("/-/tiergate", path.as_bytes()), None, "{path}");
+        }
+        for (path, wanted) in [
+            ("/-/tiergate", Problem::NoSuchPath),
+            ("/-/tiergate//status", Problem::NoSuchPath),
+            ("/-/tiergate/accounts", Problem::NoSuchPath),
+            ("/-/tiergate/accounts/a/b", Problem::NoSuchPath),
+            ("/-/tiergate/accounts/a/recharges/", Problem::NoSuchPath),
+            ("/-/tiergate/accounts/", Problem::BadId("is empty")),
+            (
+                "/-/tiergate/accounts/..",
+                Problem::BadId("is a step in a path: encode it"),
+            ),
+            (
+                "/-/tiergate/accounts/%2",
+                Problem::BadId("has a % without two hex digits behind it"),
+            ),
+            (
+                "/-/tiergate/accounts/%zz",
+                Problem::BadId("has a % without two hex digits behind it"),
+            ),
+        ] {
+            assert_eq!(call("GET", path), Err(wanted), "{path}");
+        }
+        let long = format!("/-/tiergate/accounts/{}", "x".repeat(5_000));
+        assert_eq!(
+            call("GET", &long),
+            Err(Problem::BadId("is longer than 4096 bytes"))
+        );
+        assert_eq!(
+            call("POST", "/-/tiergate/status"),
+            Err(Problem::NoSuchMethod("GET"))
+        );
+    }
+}

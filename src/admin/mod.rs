@@ -1,0 +1,110 @@
+//! The admin API: what is asked, by whom, and the JSON that goes in and out. Nothing here knows the
+//! host; [`crate::gate`] does what is asked.
+
+pub mod auth;
+pub mod call;
+pub mod schema;
+
+use serde::Serialize;
+
+/// What an admin call is answered with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// HTTP status.
+    pub status: u32,
+    /// The JSON body.
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    /// 200 with that body.
+    pub fn ok(body: &impl Serialize) -> Self {
+        Self {
+            status: 200,
+            // Strings, numbers and maps of them always serialise.
+            body: serde_json::to_vec(body).unwrap_or_default(),
+        }
+    }
+}
+
+/// Why an admin call is not done.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Problem {
+    /// No token, or a wrong one.
+    #[error("this needs the admin token: authorization: Bearer TOKEN")]
+    Unauthorized,
+    /// A browser's password, where only the bearer token counts.
+    #[error("what changes something takes the bearer token only")]
+    BearerOnly,
+    /// There is nothing at that path.
+    #[error("there is nothing at this path; see docs/directory.md for what there is")]
+    NoSuchPath,
+    /// The path has it, but not with that method.
+    #[error("this path does not take that method; it takes {0}")]
+    NoSuchMethod(&'static str),
+    /// An account id that can't be one.
+    #[error("the account id {0}")]
+    BadId(&'static str),
+    /// The body is not what it should be.
+    #[error("body at {path}: {problem}")]
+    BadBody {
+        /// The JSON path.
+        path: String,
+        /// What is wrong there and what is allowed.
+        problem: String,
+    },
+    /// The body is longer than any that makes sense.
+    #[error("the body is longer than {0} bytes")]
+    TooLong(usize),
+    /// Envoy does not hand the body over.
+    #[error("Envoy keeps the body back: set allow_on_headers_stop_iteration: true on this filter")]
+    NoBody,
+    /// The directory has no such account.
+    #[error("the directory has no such account")]
+    UnknownAccount,
+    /// The directory is full.
+    #[error("the directory has no room for this account: raise capacity.directory, and restart")]
+    Full,
+    /// Shared data can't be used.
+    #[error("shared data can't be used: {0}")]
+    Fault(crate::store::Fault),
+}
+
+impl Problem {
+    /// A problem with the body at a JSON path.
+    pub fn body(path: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self::BadBody {
+            path: path.into(),
+            problem: problem.into(),
+        }
+    }
+
+    /// HTTP status, `error.type` and `error.code`.
+    const fn kind(&self) -> (u32, &'static str, &'static str) {
+        match self {
+            Self::Unauthorized => (401, "invalid_authentication_error", "token_invalid"),
+            Self::BearerOnly => (403, "permission_denied_error", "bearer_only"),
+            Self::NoSuchPath => (404, "invalid_request_error", "not_found"),
+            Self::NoSuchMethod(_) => (405, "invalid_request_error", "method_not_allowed"),
+            Self::BadId(_) => (400, "invalid_request_error", "account_id_invalid"),
+            Self::BadBody { .. } => (400, "invalid_request_error", "body_invalid"),
+            Self::TooLong(_) => (413, "invalid_request_error", "body_too_long"),
+            Self::NoBody => (501, "server_error", "body_unavailable"),
+            Self::UnknownAccount => (404, "invalid_request_error", "account_unknown"),
+            Self::Full => (507, "server_error", "directory_full"),
+            Self::Fault(_) => (503, "server_error", "limiter_unavailable"),
+        }
+    }
+
+    /// What the caller reads.
+    pub fn answer(&self) -> Answer {
+        let (status, kind, code) = self.kind();
+        let error = serde_json::json!({"error": {
+            "message": self.to_string(), "type": kind, "code": code, "param": null
+        }});
+        Answer {
+            status,
+            ..Answer::ok(&error)
+        }
+    }
+}

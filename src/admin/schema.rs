@@ -1,0 +1,345 @@
+//! The JSON of the admin API: bodies that go in, checked in full, and what comes out.
+
+use super::Problem;
+use crate::account::Cents;
+use crate::account::directory::Overrides;
+use crate::account::recharge::{Kind, SignedCents};
+use crate::config::value::{LimitValue, Money};
+use crate::limit::Limit;
+use serde::de::{self, Deserializer, Visitor};
+use serde::{Deserialize, Serialize, Serializer};
+use std::fmt;
+
+/// The longest id of a recharge, in bytes.
+const LONGEST_EVENT_ID: usize = 1024;
+
+/// `PUT accounts/{id}`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PutBody {
+    recharge: Option<Money>,
+    tier: Option<String>,
+    limits: Option<OwnLimits>,
+    disabled: Option<bool>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OwnLimits {
+    concurrency: Option<LimitValue>,
+    rpm: Option<LimitValue>,
+    tpm: Option<LimitValue>,
+    tpd: Option<LimitValue>,
+}
+
+/// What an account is set to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Put {
+    /// Its recharge or its tier.
+    pub place: PutPlace,
+    /// Limits of its own.
+    pub limits: Overrides,
+    /// Whether it is switched off.
+    pub disabled: bool,
+}
+
+/// Where an account is put.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PutPlace {
+    /// Its cumulative recharge.
+    Recharge(Cents),
+    /// The name of its tier.
+    Tier(String),
+}
+
+/// `POST accounts/{id}/recharges`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RechargeBody {
+    id: String,
+    amount: Amount,
+    kind: Kind,
+}
+
+/// One recharge.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recharge {
+    /// Its id.
+    pub id: String,
+    /// How much.
+    pub amount: SignedCents,
+    /// What kind.
+    pub kind: Kind,
+}
+
+/// An amount that may be negative: a decimal string, or a number.
+#[derive(Clone, Copy, Debug)]
+struct Amount(SignedCents);
+
+struct AmountVisitor;
+
+impl Visitor<'_> for AmountVisitor {
+    type Value = Amount;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an amount in USD with at most two decimals, such as \"20\" or \"-4.99\"")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Amount, E> {
+        SignedCents::parse(text.as_bytes())
+            .map(Amount)
+            .map_err(|_| E::invalid_value(de::Unexpected::Str(text), &self))
+    }
+
+    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Amount, E> {
+        self.visit_str(&value.to_string())
+    }
+
+    fn visit_i64<E: de::Error>(self, value: i64) -> Result<Amount, E> {
+        self.visit_str(&value.to_string())
+    }
+
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Amount, E> {
+        self.visit_str(&value.to_string())
+    }
+}
+
+impl<'de> Deserialize<'de> for Amount {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(AmountVisitor)
+    }
+}
+
+fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Problem> {
+    if body.trim_ascii_start().first() != Some(&b'{') {
+        return Err(Problem::body("$", "is no JSON object"));
+    }
+    let mut deserializer = serde_json::Deserializer::from_slice(body);
+    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        let path = error.path().to_string();
+        let path = if [".", "?"].contains(&path.as_str()) {
+            "$".to_owned()
+        } else {
+            path
+        };
+        Problem::body(path, error.into_inner().to_string())
+    })?;
+    deserializer
+        .end()
+        .map_err(|error| Problem::body("$", error.to_string()))?;
+    Ok(value)
+}
+
+/// Reads the body of a PUT.
+///
+/// # Errors
+/// [`Problem::BadBody`] with the JSON path.
+pub fn put(body: &[u8]) -> Result<Put, Problem> {
+    let body: PutBody = parse(body)?;
+    let place = match (body.recharge, body.tier) {
+        (Some(recharge), None) => PutPlace::Recharge(recharge.0),
+        (None, Some(tier)) => PutPlace::Tier(tier),
+        _ => return Err(Problem::body("$", "has exactly one of recharge and tier")),
+    };
+    let own = body.limits.unwrap_or_default();
+    let limit = |value: Option<LimitValue>| value.map(|LimitValue(limit)| limit);
+    Ok(Put {
+        place,
+        limits: Overrides {
+            concurrency: limit(own.concurrency),
+            rpm: limit(own.rpm),
+            tpm: limit(own.tpm),
+            tpd: limit(own.tpd),
+        },
+        disabled: body.disabled.unwrap_or(false),
+    })
+}
+
+/// Reads the body of a recharge.
+///
+/// # Errors
+/// [`Problem::BadBody`] with the JSON path.
+pub fn recharge(body: &[u8]) -> Result<Recharge, Problem> {
+    let body: RechargeBody = parse(body)?;
+    if !(1..=LONGEST_EVENT_ID).contains(&body.id.len()) {
+        let problem = format!("has 1 to {LONGEST_EVENT_ID} bytes");
+        return Err(Problem::body("id", problem));
+    }
+    let Amount(amount) = body.amount;
+    if amount == SignedCents::default() {
+        return Err(Problem::body("amount", "is nothing"));
+    }
+    if body.kind == Kind::Voucher && amount < SignedCents::default() {
+        return Err(Problem::body("amount", "of a voucher is over 0"));
+    }
+    Ok(Recharge {
+        id: body.id,
+        amount,
+        kind: body.kind,
+    })
+}
+
+/// What is known of an account.
+#[derive(Debug, Serialize)]
+pub struct AccountView {
+    /// Its id, as text.
+    pub id: String,
+    /// Cumulative recharge.
+    pub recharge: Option<String>,
+    /// Vouchers in all.
+    pub vouchers: Option<String>,
+    /// The tier's name.
+    pub tier: Option<String>,
+    /// `recharge` or `tier`: what the tier follows from.
+    pub tier_from: Option<&'static str>,
+    /// `feed` or `admin`.
+    pub written_by: &'static str,
+    /// Whether it is switched off.
+    pub disabled: bool,
+    /// Effective limits; null where no tier is known.
+    pub limits: Option<LimitsView>,
+    /// Live usage of all four.
+    pub usage: Option<UsageView>,
+    /// Requests in process.
+    pub in_flight: u64,
+}
+
+/// The four limits.
+#[derive(Debug, Serialize)]
+pub struct LimitsView {
+    /// Requests in process at the same time.
+    pub concurrency: LimitView,
+    /// Requests in one minute.
+    pub rpm: LimitView,
+    /// Tokens in one minute.
+    pub tpm: LimitView,
+    /// Tokens in one day.
+    pub tpd: LimitView,
+}
+
+/// A limit as the config writes it.
+#[derive(Clone, Copy, Debug)]
+pub struct LimitView(pub Limit);
+
+impl Serialize for LimitView {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0.finite() {
+            Some(n) => serializer.serialize_u64(n),
+            None => serializer.serialize_str("unlimited"),
+        }
+    }
+}
+
+/// Usage of the four limits.
+#[derive(Debug, Serialize)]
+pub struct UsageView {
+    /// Requests in process.
+    pub concurrency: UseView,
+    /// Requests in the minute window.
+    pub rpm: UseView,
+    /// Tokens in the minute window.
+    pub tpm: UseView,
+    /// Tokens of the day.
+    pub tpd: UseView,
+}
+
+/// Usage of one limit.
+#[derive(Debug, Serialize)]
+pub struct UseView {
+    /// The limit.
+    pub limit: LimitView,
+    /// Used now.
+    pub used: u64,
+    /// What is left; null where unlimited.
+    pub remaining: Option<u64>,
+    /// Until nothing is used any more, if nothing more happens; null for concurrency.
+    pub reset_ms: Option<u64>,
+}
+
+/// What a write came to.
+#[derive(Debug, Serialize)]
+pub struct Written {
+    /// The account's id, as text.
+    pub id: String,
+    /// Cumulative recharge.
+    pub recharge: Option<String>,
+    /// The tier's name.
+    pub tier: Option<String>,
+    /// Whether a voucher is due by it.
+    pub voucher_due: bool,
+    /// Whether it changed anything: not a recharge that was seen before.
+    pub new: bool,
+}
+
+/// An amount as the API writes it: "20.00".
+pub fn dollars(cents: SignedCents) -> String {
+    let (sign, cents) = match cents.get() {
+        n if n < 0 => ("-", n.unsigned_abs()),
+        n => ("", n.unsigned_abs()),
+    };
+    format!(
+        "{sign}{}.{:02}",
+        cents.div_euclid(100),
+        cents.rem_euclid(100)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_with_a_body_is_said_with_its_path() {
+        let said = |problem: Problem| problem.to_string();
+        for (body, path, says) in [
+            ("", "$", "object"),
+            ("[]", "$", "object"),
+            ("{", "$", "EOF"),
+            (r#"{"tier": "a"} x"#, "$", "trailing"),
+            ("{}", "$", "exactly one"),
+            (r#"{"tier": "a", "recharge": "1"}"#, "$", "exactly one"),
+            (r#"{"recharge": "1e3"}"#, "recharge", "two decimals"),
+            (r#"{"recharge": "-1"}"#, "recharge", "two decimals"),
+            (
+                r#"{"tier": "a", "limits": {"rpm": 0}}"#,
+                "limits.rpm",
+                "from 1",
+            ),
+            (
+                r#"{"tier": "a", "limits": {"rps": 1}}"#,
+                "limits.rps",
+                "unknown field",
+            ),
+            (r#"{"tier": "a", "off": true}"#, "off", "unknown field"),
+        ] {
+            let problem = said(put(body.as_bytes()).expect_err(body));
+            assert!(
+                problem.starts_with(&format!("body at {path}: ")),
+                "{body}: {problem}"
+            );
+            assert!(problem.contains(says), "{body}: {problem}");
+        }
+        for (body, path) in [
+            (
+                r#"{"id": "e", "amount": "-0.001", "kind": "cash"}"#,
+                "amount",
+            ),
+            (r#"{"id": "e", "amount": "NaN", "kind": "cash"}"#, "amount"),
+            (r#"{"id": "e", "amount": "٣", "kind": "cash"}"#, "amount"),
+            (r#"{"id": "e", "amount": "1e3", "kind": "cash"}"#, "amount"),
+            (r#"{"id": "e", "amount": 0, "kind": "cash"}"#, "amount"),
+            (r#"{"id": "e", "amount": -1, "kind": "voucher"}"#, "amount"),
+            (r#"{"id": "e", "amount": 1, "kind": "gift"}"#, "kind"),
+            (r#"{"id": "", "amount": 1, "kind": "cash"}"#, "id"),
+            (r#"{"amount": 1, "kind": "cash"}"#, "$"),
+        ] {
+            let problem = said(recharge(body.as_bytes()).expect_err(body));
+            assert!(
+                problem.starts_with(&format!("body at {path}: ")),
+                "{body}: {problem}"
+            );
+        }
+        let refund = recharge(br#"{"id": "e", "amount": -4.99, "kind": "cash"}"#).unwrap();
+        assert_eq!(dollars(refund.amount), "-4.99");
+    }
+}

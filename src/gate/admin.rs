@@ -1,0 +1,241 @@
+//! What the admin API asks for, done: on the directory, and on an account's record.
+
+use super::{Gate, terms};
+use crate::account::directory::{Entry, Placed};
+use crate::account::recharge::{Event, History};
+use crate::admin::call::Call;
+use crate::admin::schema::{
+    self, AccountView, LimitView, LimitsView, PutPlace, UsageView, UseView, Written,
+};
+use crate::admin::{Answer, Problem};
+use crate::host::{Host, HostError};
+use crate::limit::decision::{InUse, Level, in_use};
+use crate::limit::{Limit, Limits};
+use crate::store::directory::WriteError;
+use crate::store::ledger::Change;
+use crate::store::page::LAYOUT;
+use crate::store::{AccountKey, Directory, Fault, Fill};
+
+impl From<WriteError> for Problem {
+    fn from(error: WriteError) -> Self {
+        match error {
+            WriteError::Full => Self::Full,
+            WriteError::Fault(fault) => Self::Fault(fault),
+        }
+    }
+}
+
+impl Gate {
+    /// Does what an admin call asks for.
+    pub fn administer(&mut self, host: &dyn Host, call: &Call, body: &[u8]) -> Answer {
+        let done = match call {
+            Call::Get(id) => self.view(host, id),
+            Call::Put(id) => self.put(host, id, body),
+            Call::Delete(id) => self.delete(host, id),
+            Call::Recharge(id) => self.recharge(host, id, body),
+            Call::Reset(id) => self.reset(host, id),
+            Call::Status => self.status(host),
+        };
+        done.unwrap_or_else(|problem| problem.answer())
+    }
+
+    fn directory(&self) -> Result<&Directory, Problem> {
+        self.directory.as_ref().ok_or(Problem::NoSuchPath)
+    }
+
+    fn view(&self, host: &dyn Host, id: &[u8]) -> Result<Answer, Problem> {
+        let key = self.ledger.key(id);
+        let entry = self.directory()?.find(host, key);
+        let entry = entry
+            .map_err(|error| Problem::Fault(error.into()))?
+            .ok_or(Problem::UnknownAccount)?;
+        let tier = match entry.placed(&self.config.tiers) {
+            Placed::Tier(place) => self.config.tiers.get(place),
+            Placed::RechargeRequired(_) | Placed::Unknown(_) | Placed::Nothing => None,
+        };
+        let limits = tier.map(|tier| entry.limits.over(&tier.limits));
+        let in_use = match &limits {
+            None => None,
+            Some(limits) => Some(self.in_use(host, key, limits).map_err(Problem::Fault)?),
+        };
+        let history = entry.history.as_ref();
+        Ok(Answer::ok(&AccountView {
+            id: text(id),
+            recharge: history.map(|h| schema::dollars(h.cash)),
+            vouchers: history.map(|h| schema::dollars(h.vouchers)),
+            tier: tier.map(|t| t.name.clone()),
+            tier_from: match (&entry.tier, history) {
+                (Some(_), _) => Some("tier"),
+                (None, Some(_)) => Some("recharge"),
+                (None, None) => None,
+            },
+            written_by: if entry.by_feed { "feed" } else { "admin" },
+            disabled: entry.disabled,
+            in_flight: in_use.as_ref().map_or(0, |u| u.concurrency.used),
+            usage: limits.zip(in_use).map(|(l, u)| usage_view(&l, &u)),
+            limits: limits.map(|l| limits_view(&l)),
+        }))
+    }
+
+    fn in_use(&self, host: &dyn Host, key: AccountKey, limits: &Limits) -> Result<InUse, Fault> {
+        let terms = terms(&self.config, limits);
+        let windows = (terms.windows, limits.tpd != Limit::Unlimited);
+        let table = self.vm.table();
+        self.ledger
+            .change(host, key, windows, table, |record, now| {
+                Change::Keep(in_use(record, terms.windows, now))
+            })
+    }
+
+    fn put(&mut self, host: &dyn Host, id: &[u8], body: &[u8]) -> Result<Answer, Problem> {
+        let put = schema::put(body)?;
+        if let PutPlace::Tier(name) = &put.place
+            && self.config.tiers.by_name(name.as_bytes()).is_none()
+        {
+            let names: Vec<_> = self.config.tiers.iter().map(|t| t.name.as_str()).collect();
+            let problem = format!("{name:?} is no tier: {} are", names.join(", "));
+            return Err(Problem::body("tier", problem));
+        }
+        let rule = self.config.voucher;
+        self.write(host, id, |entry| {
+            let mut due = false;
+            match &put.place {
+                PutPlace::Recharge(total) => {
+                    let history = entry.history.get_or_insert_default();
+                    due = history.set(*total, rule.as_ref());
+                    entry.tier = None;
+                }
+                PutPlace::Tier(name) => entry.tier = Some(name.clone()),
+            }
+            entry.limits = put.limits;
+            entry.disabled = put.disabled;
+            (due, true)
+        })
+    }
+
+    fn recharge(&mut self, host: &dyn Host, id: &[u8], body: &[u8]) -> Result<Answer, Problem> {
+        let recharge = schema::recharge(body)?;
+        let rule = self.config.voucher;
+        let event = Event {
+            id: self.ledger.hash(recharge.id.as_bytes()),
+            kind: recharge.kind,
+            amount: recharge.amount,
+        };
+        self.write(host, id, |entry| {
+            let history = entry.history.get_or_insert_default();
+            let applied = history.apply(&event, rule.as_ref());
+            (applied.voucher_due, applied.is_new)
+        })
+    }
+
+    /// Changes an entry; `change` says whether a voucher is due by it, and whether it is new.
+    fn write(
+        &mut self,
+        host: &dyn Host,
+        id: &[u8],
+        change: impl Fn(&mut Entry) -> (bool, bool),
+    ) -> Result<Answer, Problem> {
+        let key = self.ledger.key(id);
+        let directory = self.directory()?;
+        let (entry, (voucher_due, new)) = directory.change(host, key, |entry| {
+            let mut entry = entry.unwrap_or_default();
+            let done = change(&mut entry);
+            if done.1 {
+                entry.by_feed = false;
+            }
+            (Some(entry.clone()), (entry, done))
+        })?;
+        directory.set_ready(host).map_err(Problem::Fault)?;
+        let tier = match entry.placed(&self.config.tiers) {
+            Placed::Tier(place) => self.config.tiers.get(place).map(|t| t.name.clone()),
+            Placed::RechargeRequired(_) | Placed::Unknown(_) | Placed::Nothing => None,
+        };
+        let cash = |history: &History| schema::dollars(history.cash);
+        Ok(Answer::ok(&Written {
+            id: text(id),
+            recharge: entry.history.as_ref().map(cash),
+            tier,
+            voucher_due,
+            new,
+        }))
+    }
+
+    fn delete(&mut self, host: &dyn Host, id: &[u8]) -> Result<Answer, Problem> {
+        let key = self.ledger.key(id);
+        let was_there = self
+            .directory()?
+            .change(host, key, |entry| (None, entry.is_some()))?;
+        match was_there {
+            true => Ok(Answer::ok(
+                &serde_json::json!({"id": text(id), "deleted": true}),
+            )),
+            false => Err(Problem::UnknownAccount),
+        }
+    }
+
+    fn reset(&mut self, host: &dyn Host, id: &[u8]) -> Result<Answer, Problem> {
+        let key = self.ledger.key(id);
+        let windows = (&self.config.windows, false);
+        let table = self.vm.table();
+        let cleared = self.ledger.change(host, key, windows, table, |record, _| {
+            record.clear_usage();
+            Change::Write(())
+        });
+        cleared.map_err(Problem::Fault)?;
+        Ok(Answer::ok(
+            &serde_json::json!({"id": text(id), "reset": true}),
+        ))
+    }
+
+    fn status(&self, host: &dyn Host) -> Result<Answer, Problem> {
+        let fault = |error: HostError| Problem::Fault(error.into());
+        let directory = self.directory()?;
+        let ledger = self.ledger.fill(host).map_err(fault)?;
+        let entries = directory.fill(host).map_err(fault)?;
+        let fill = |fill: Fill| {
+            serde_json::json!({
+                "pages": fill.pages, "looked_at": fill.looked_at, "records": fill.records,
+                "fullest": fill.fullest, "bytes": fill.bytes
+            })
+        };
+        Ok(Answer::ok(&serde_json::json!({
+            "namespace": self.config.namespace,
+            "config": self.config.digest,
+            "layout": LAYOUT,
+            "live_vms": self.vm.table().alive(),
+            "ledger": fill(ledger),
+            "directory": fill(entries),
+            "ready": directory.is_ready(host).map_err(fault)?
+        })))
+    }
+}
+
+/// An id as text; what is not is replaced.
+fn text(id: &[u8]) -> String {
+    String::from_utf8_lossy(id).into_owned()
+}
+
+fn limits_view(limits: &Limits) -> LimitsView {
+    LimitsView {
+        concurrency: LimitView(limits.concurrency),
+        rpm: LimitView(limits.rpm),
+        tpm: LimitView(limits.tpm),
+        tpd: LimitView(limits.tpd),
+    }
+}
+
+fn usage_view(limits: &Limits, used: &InUse) -> UsageView {
+    let view = |limit: Limit, used: u64, reset_ms: Option<u64>| UseView {
+        limit: LimitView(limit),
+        used,
+        remaining: limit.finite().map(|n| n.saturating_sub(used)),
+        reset_ms,
+    };
+    let window = |limit, used: Level| view(limit, used.used, Some(used.whole_in.as_millis()));
+    UsageView {
+        concurrency: view(limits.concurrency, used.concurrency.used, None),
+        rpm: window(limits.rpm, used.rpm),
+        tpm: window(limits.tpm, used.tpm),
+        tpd: window(limits.tpd, used.tpd),
+    }
+}

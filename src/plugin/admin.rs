@@ -1,0 +1,54 @@
+//! Admin calls on the wire: which requests are some, and how they are answered.
+
+use super::envoy::StreamRequest;
+use super::hostcalls::{self, LocalReply};
+use crate::admin::call::{self, Call};
+use crate::admin::{Answer, Problem, auth};
+use crate::config::Admin;
+use crate::host::{Header, Request};
+
+/// The longest body of a call, in bytes.
+pub const LONGEST_BODY: usize = 65_536;
+
+/// What a request asks of the admin API; `None` when it is no admin call.
+pub fn asked(admin: &Admin, request: &StreamRequest, end: bool) -> Option<Result<Call, Problem>> {
+    let Header::Once(path) = request.header(":path") else {
+        return None;
+    };
+    let own = call::own_path(&admin.path, path)?;
+    let Header::Once(method) = request.header(":method") else {
+        return Some(Err(Problem::NoSuchPath));
+    };
+    let authorization = match request.header("authorization") {
+        Header::Once(value) => Some(value),
+        Header::Absent | Header::Repeated => None,
+    };
+    let asked = auth::check(admin.token.as_ref(), authorization, method == b"GET")
+        .and_then(|()| call::read(method, own));
+    Some(match asked {
+        Ok(call) if call.has_body() && end => Err(Problem::body("$", "is missing")),
+        asked => asked,
+    })
+}
+
+/// Answers a call.
+pub fn send(answer: &Answer) {
+    let mut headers = vec![
+        ("content-type", "application/json".to_owned()),
+        ("cache-control", "no-store".to_owned()),
+    ];
+    if answer.status == 401 {
+        let challenge = "Basic realm=\"tiergate\", charset=\"UTF-8\"";
+        headers.push(("www-authenticate", challenge.to_owned()));
+    }
+    let sent = hostcalls::send_local_reply(&LocalReply {
+        status: answer.status,
+        details: "tiergate_admin",
+        headers: &headers,
+        body: &answer.body,
+        grpc_status: -1,
+    });
+    if let Err(error) = sent {
+        log::error!("tiergate: admin answer: {error}");
+    }
+}
