@@ -1,7 +1,7 @@
 //! A response as it passes: read for its usage, and unchanged but for a usage event that the
 //! client did not ask for.
 
-use super::exchange::{body_bytes, remove_header};
+use super::envoy::{body_bytes, remove_header};
 use super::hostcalls;
 use crate::config::{Settle, Tokens};
 use crate::usage::Used;

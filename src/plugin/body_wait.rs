@@ -5,8 +5,7 @@
 //! as well while headers are held, and no host call tells whether it is set. So the first requests
 //! find out: when no body came for a while to any of them, the headers are not held any more.
 
-use super::exchange::Exchange;
-use super::waiting_line::resume;
+use super::held::{self, HeldRequest, resume};
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
 
@@ -31,7 +30,7 @@ pub struct BodyWait {
 #[derive(Debug)]
 struct Waiting {
     id: u32,
-    exchange: Weak<RefCell<Exchange>>,
+    request: Weak<RefCell<dyn HeldRequest>>,
     ticks: u8,
 }
 
@@ -43,38 +42,35 @@ impl BodyWait {
 
     /// A body came while headers were held: it is known now that they do.
     pub fn body_came(&self) {
-        if self.gives.get() == HostGivesBodies::Unknown {
-            self.gives.set(HostGivesBodies::Yes);
+        if self.gives.replace(HostGivesBodies::Yes) != HostGivesBodies::Yes {
             self.waiting.take();
         }
     }
 
-    /// Looks after a request while it is not known.
-    pub fn add(&self, id: u32, exchange: &Rc<RefCell<Exchange>>) {
-        if self.gives.get() == HostGivesBodies::Unknown
+    /// Looks after a request, unless it is known that bodies come.
+    pub fn add(&self, id: u32, request: &held::Shared) {
+        if self.gives.get() != HostGivesBodies::Yes
             && let Ok(mut waiting) = self.waiting.try_borrow_mut()
         {
             waiting.push(Waiting {
                 id,
-                exchange: Rc::downgrade(exchange),
+                request: Rc::downgrade(request),
                 ticks: 0,
             });
         }
     }
 
-    /// Lets requests go whose bodies do not come.
-    pub fn tick(&self) {
-        if self.gives.get() == HostGivesBodies::Yes {
-            return;
-        }
-        for mut request in self.waiting.take() {
-            request.ticks = request.ticks.saturating_add(1);
-            let Some(exchange) = request.exchange.upgrade() else {
+    /// Lets requests go whose bodies do not come; returns them.
+    pub fn tick(&self) -> Vec<(u32, held::Shared)> {
+        let mut gone = Vec::new();
+        for mut waiting in self.waiting.take() {
+            waiting.ticks = waiting.ticks.saturating_add(1);
+            let Some(request) = waiting.request.upgrade() else {
                 continue;
             };
-            if request.ticks <= PATIENCE {
-                if let Ok(mut waiting) = self.waiting.try_borrow_mut() {
-                    waiting.push(request);
+            if waiting.ticks <= PATIENCE {
+                if let Ok(mut all) = self.waiting.try_borrow_mut() {
+                    all.push(waiting);
                 }
                 continue;
             }
@@ -85,8 +81,9 @@ impl BodyWait {
                      headers have gone on"
                 );
             }
-            resume(request.id, &exchange, Exchange::give_up_waiting);
-            Exchange::look_after(&exchange);
+            resume(waiting.id, &request, |request| request.give_up_waiting());
+            gone.push((waiting.id, request));
         }
+        gone
     }
 }

@@ -4,7 +4,7 @@ use super::header_map::HeaderMap;
 use super::hostcalls;
 use crate::host::{Clock, Header, HostError, MetricSink, Request, SetError, SharedData, Stored};
 use crate::time::{Mono, Wall};
-use proxy_wasm::types::{MapType, MetricType};
+use proxy_wasm::types::{BufferType, MapType, MetricType};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::num::NonZeroU32;
@@ -121,4 +121,24 @@ impl Request for StreamRequest {
     fn property(&self, path: &[String]) -> Option<Vec<u8>> {
         hostcalls::property(path).ok().flatten()
     }
+}
+
+/// Sets what access logs show.
+pub fn set_filter_state(log: &[u8]) {
+    if let Err(error) = hostcalls::set_filter_state("tiergate", log) {
+        log::warn!("tiergate: filter state: {error}");
+    }
+}
+
+/// Takes a header off.
+pub fn remove_header(map: MapType, name: &str) {
+    if let Err(error) = hostcalls::remove_header(map, name) {
+        log::warn!("tiergate: header {name} stays: {error}");
+    }
+}
+
+/// Bytes of a body; none when the host does not give them.
+pub fn body_bytes(body: BufferType, start: usize, size: usize) -> Vec<u8> {
+    let bytes = hostcalls::buffer(body, start, size);
+    bytes.ok().flatten().unwrap_or_default()
 }

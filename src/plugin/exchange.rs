@@ -6,9 +6,10 @@
 
 use super::admin;
 use super::answer::Answer;
-use super::envoy::{Envoy, StreamRequest};
+use super::envoy::{Envoy, StreamRequest, body_bytes, remove_header, set_filter_state};
+use super::held::{self, HeldRequest};
 use super::hostcalls::{self, LocalReply};
-use super::root::Shared;
+use super::worker::Worker;
 use crate::admin::Problem;
 use crate::admin::call::Call;
 use crate::config::Config;
@@ -26,7 +27,7 @@ use std::rc::Rc;
 /// One request and its response.
 #[derive(Debug)]
 pub struct Exchange {
-    shared: Rc<Shared>,
+    worker: Rc<Worker>,
     id: u32,
     /// The request, while its body is awaited before it is judged.
     awaiting: Option<Awaiting>,
@@ -66,9 +67,9 @@ struct Waiting {
 
 impl Exchange {
     /// The exchange of the stream `id`, on which nothing has happened.
-    pub fn new(shared: Rc<Shared>, id: u32) -> Self {
+    pub fn new(worker: Rc<Worker>, id: u32) -> Self {
         Self {
-            shared,
+            worker,
             id,
             awaiting: None,
             waiting: None,
@@ -82,7 +83,7 @@ impl Exchange {
     }
 
     fn config(&self) -> &Config {
-        &self.shared.config
+        &self.worker.config
     }
 
     /// Judges the request, or waits for its body.
@@ -90,7 +91,7 @@ impl Exchange {
         let request = match StreamRequest::read() {
             Ok(request) => request,
             Err(error) => {
-                let verdict = self.shared.with_gate(|gate| gate.fault(error.into()));
+                let verdict = self.worker.with_gate(|gate| gate.fault(error.into()));
                 return verdict.map_or(Action::Continue, |v| self.follow(v, || false));
             }
         };
@@ -103,7 +104,7 @@ impl Exchange {
             && !end
             && request::is_readable(&request, limit)
         {
-            let headers_held = self.shared.body_wait.holds_headers();
+            let headers_held = self.worker.body_wait.holds_headers();
             if !headers_held {
                 self.strip(&request);
                 self.unset_length(&request);
@@ -125,11 +126,10 @@ impl Exchange {
     /// Answers an admin call, or waits for its body.
     fn administer(&mut self, asked: Result<Call, Problem>) -> Action {
         match asked {
-            Ok(call) if call.has_body() && self.shared.body_wait.holds_headers() => {
+            Ok(call) if call.has_body() => {
                 self.call = Some(call);
                 self.unattended = Some(Hold::Body);
             }
-            Ok(call) if call.has_body() => admin::send(&Problem::NoBody.answer()),
             Ok(call) => self.answer_call(&call, &[]),
             Err(problem) => admin::send(&problem.answer()),
         }
@@ -138,7 +138,7 @@ impl Exchange {
 
     fn answer_call(&self, call: &Call, body: &[u8]) {
         let answer = self
-            .shared
+            .worker
             .with_gate(|gate| gate.administer(&Envoy, call, body));
         if let Some(answer) = answer {
             admin::send(&answer);
@@ -147,7 +147,7 @@ impl Exchange {
 
     /// Takes a piece of an admin call's body.
     fn call_body(&mut self, size: usize, end: bool) -> Action {
-        self.shared.body_wait.body_came();
+        self.worker.body_wait.body_came();
         let long = size > admin::LONGEST_BODY;
         if (end || long)
             && let Some(call) = self.call.take()
@@ -165,42 +165,15 @@ impl Exchange {
 
     /// Has the root look after the exchange while its request is held.
     pub fn look_after(exchange: &Rc<RefCell<Self>>) {
+        let held: held::Shared = Rc::clone(exchange) as held::Shared;
         let Ok(mut this) = exchange.try_borrow_mut() else {
             return;
         };
         match this.unattended.take() {
             None => {}
-            Some(Hold::Body) => this.shared.body_wait.add(this.id, exchange),
-            Some(Hold::Lease) => this.shared.waiting_line.add(this.id, exchange),
+            Some(Hold::Body) => this.worker.body_wait.add(this.id, &held),
+            Some(Hold::Lease) => this.worker.waiting_line.add(this.id, &held),
         }
-    }
-
-    /// Whether the request is held for a lease.
-    pub fn is_waiting(&self) -> bool {
-        self.waiting.is_some()
-    }
-
-    /// Whether another try may help a request that is held.
-    pub fn is_due(&self, now: Mono) -> bool {
-        let Some(waiting) = &self.waiting else {
-            return false;
-        };
-        let due = self
-            .shared
-            .with_gate(|gate| gate.is_due(&waiting.ticket, now));
-        due == Some(true)
-    }
-
-    /// Tries a held request again; `true` when it is to go on.
-    pub fn try_again(&mut self) -> bool {
-        let Some(Waiting { ticket, grpc }) = self.waiting.take() else {
-            return false;
-        };
-        let verdict = self.shared.with_gate(|gate| gate.retry(&Envoy, *ticket));
-        let goes_on = verdict.is_some_and(|v| self.follow(v, || grpc) == Action::Continue);
-        // Whoever tries again looks after it already.
-        self.unattended = None;
-        goes_on
     }
 
     /// Takes a piece of the request's body; `size` is all that Envoy holds of it.
@@ -212,7 +185,7 @@ impl Exchange {
             return self.goes_on();
         };
         if awaiting.headers_held {
-            self.shared.body_wait.body_came();
+            self.worker.body_wait.body_came();
         }
         let fits = u64::try_from(size).is_ok_and(|size| size <= awaiting.limit);
         if fits && !end {
@@ -264,19 +237,10 @@ impl Exchange {
         }
     }
 
-    /// Judges a request whose body does not come; `true` when it is to go on.
-    pub fn give_up_waiting(&mut self) -> bool {
-        if self.call.take().is_some() {
-            admin::send(&Problem::NoBody.answer());
-            return false;
-        }
-        self.awaiting.is_some() && self.judge_awaited(0) == Action::Continue
-    }
-
     fn judge(&mut self, request: &StreamRequest, asked: Option<&Asked>, strip: bool) -> Action {
         let id = self.id;
         let verdict = self
-            .shared
+            .worker
             .with_gate(|gate| gate.judge(&Envoy, request, asked, id));
         let Some(verdict) = verdict else {
             return Action::Continue;
@@ -343,7 +307,7 @@ impl Exchange {
             }
         }
         if self.held.is_some() || self.hides_usage {
-            self.answer = Answer::begin(&self.shared.config.tokens, end, self.hides_usage);
+            self.answer = Answer::begin(&self.worker.config.tokens, end, self.hides_usage);
         }
     }
 
@@ -357,7 +321,7 @@ impl Exchange {
     /// Trailers end the response.
     pub fn response_trailers(&mut self) {
         if let Some(answer) = &mut self.answer {
-            answer.trailers(&self.shared.config.tokens.rules);
+            answer.trailers(&self.worker.config.tokens.rules);
         }
     }
 
@@ -365,12 +329,50 @@ impl Exchange {
     pub fn ends(&mut self) {
         self.awaiting = None;
         if let Some(waiting) = self.waiting.take() {
-            self.shared.with_gate(|gate| gate.leave(&waiting.ticket));
+            self.worker.with_gate(|gate| gate.leave(&waiting.ticket));
         }
         let Some(held) = self.held.take() else { return };
         let used = self.answer.take().map_or(Used::Unknown, Answer::used);
-        self.shared
+        self.worker
             .with_gate(|gate| gate.settle(&Envoy, held, used));
+    }
+}
+
+impl HeldRequest for Exchange {
+    fn is_waiting(&self) -> bool {
+        self.waiting.is_some()
+    }
+
+    fn is_due(&self, now: Mono) -> bool {
+        let Some(waiting) = &self.waiting else {
+            return false;
+        };
+        let due = self
+            .worker
+            .with_gate(|gate| gate.is_due(&waiting.ticket, now));
+        due == Some(true)
+    }
+
+    fn try_again(&mut self) -> bool {
+        let Some(Waiting { ticket, grpc }) = self.waiting.take() else {
+            return false;
+        };
+        let verdict = self.worker.with_gate(|gate| gate.retry(&Envoy, *ticket));
+        let goes_on = verdict.is_some_and(|v| self.follow(v, || grpc) == Action::Continue);
+        // Whoever tries again looks after it already.
+        self.unattended = None;
+        goes_on
+    }
+
+    fn give_up_waiting(&mut self) -> bool {
+        if self.call.take().is_some() {
+            admin::send(&Problem::NoBody.answer());
+            return false;
+        }
+        let goes_on = self.awaiting.is_some() && self.judge_awaited(0) == Action::Continue;
+        // Whoever lets it go looks after it, should it be held for a lease now.
+        self.unattended = None;
+        goes_on
     }
 }
 
@@ -379,25 +381,6 @@ impl Drop for Exchange {
         // Every end that is known comes by on_done; this is for one that is not.
         self.ends();
     }
-}
-
-fn set_filter_state(log: &[u8]) {
-    if let Err(error) = hostcalls::set_filter_state("tiergate", log) {
-        log::warn!("tiergate: filter state: {error}");
-    }
-}
-
-/// Takes a header off.
-pub fn remove_header(map: MapType, name: &str) {
-    if let Err(error) = hostcalls::remove_header(map, name) {
-        log::warn!("tiergate: header {name} stays: {error}");
-    }
-}
-
-/// Bytes of a body; none when the host does not give them.
-pub fn body_bytes(body: BufferType, start: usize, size: usize) -> Vec<u8> {
-    let bytes = hostcalls::buffer(body, start, size);
-    bytes.ok().flatten().unwrap_or_default()
 }
 
 fn send(reply: &Reply, grpc: bool) {

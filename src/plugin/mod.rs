@@ -10,12 +10,14 @@ mod body_wait;
 mod envoy;
 mod exchange;
 mod header_map;
+mod held;
 pub mod hostcalls;
 mod root;
 mod stream;
 #[cfg(feature = "trap")]
 mod trap;
 mod waiting_line;
+mod worker;
 
 pub use root::Root;
 

@@ -1,48 +1,26 @@
 //! The root context: one config in one VM. Reads the config, opens the gate, ticks.
 
-use super::body_wait::BodyWait;
 use super::envoy::Envoy;
 use super::hostcalls;
 use super::stream::Stream;
-use super::waiting_line::WaitingLine;
-use crate::config::{self, Config, ConfigError};
+use super::waiting_line::TICK_MS;
+use super::worker::Worker;
+use crate::config::{self, ConfigError};
 use crate::gate::Gate;
 use crate::host::Clock as _;
 use crate::store::ledger::OpenError;
 use crate::time::{Mono, Span};
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{BufferType, ContextType};
-use std::cell::RefCell;
 use std::rc::Rc;
 
-/// How often a VM proves that it lives, and hands its counts over, in milliseconds.
-pub const TICK_MS: u32 = 500;
 /// Ticks that come faster than this, for requests that are held, do only their own work.
 const HALF_A_TICK: Span = Span::from_millis(250);
-
-/// What the streams of one root share. One VM is one thread.
-#[derive(Debug)]
-pub struct Shared {
-    /// The config in force.
-    pub config: Rc<Config>,
-    /// Requests that wait for their bodies.
-    pub body_wait: BodyWait,
-    /// Requests that wait for a lease.
-    pub waiting_line: WaitingLine,
-    gate: RefCell<Gate>,
-}
-
-impl Shared {
-    /// Runs `f` with the gate; `None` when it is in use, which it never should be.
-    pub fn with_gate<T>(&self, f: impl FnOnce(&mut Gate) -> T) -> Option<T> {
-        self.gate.try_borrow_mut().ok().map(|mut gate| f(&mut gate))
-    }
-}
 
 /// One config in one VM.
 #[derive(Debug, Default)]
 pub struct Root {
-    shared: Option<Rc<Shared>>,
+    worker: Option<Rc<Worker>>,
     /// The last tick that was not for held requests alone.
     ticked: Mono,
 }
@@ -75,7 +53,7 @@ fn configure(size: usize) -> Result<Gate, ConfigureError> {
 
 impl Root {
     fn with_gate<T>(&self, f: impl FnOnce(&mut Gate) -> T) -> Option<T> {
-        self.shared.as_ref()?.with_gate(f)
+        self.worker.as_ref()?.with_gate(f)
     }
 }
 
@@ -90,12 +68,7 @@ impl RootContext for Root {
     fn on_configure(&mut self, size: usize) -> bool {
         match configure(size) {
             Ok(gate) => {
-                self.shared = Some(Rc::new(Shared {
-                    config: Rc::clone(gate.config()),
-                    body_wait: BodyWait::default(),
-                    waiting_line: WaitingLine::default(),
-                    gate: RefCell::new(gate),
-                }));
+                self.worker = Some(Rc::new(Worker::new(gate)));
                 true
             }
             Err(error) => {
@@ -106,17 +79,21 @@ impl RootContext for Root {
     }
 
     fn on_tick(&mut self) {
-        let Some(shared) = &self.shared else { return };
-        let fast = shared.waiting_line.tick();
+        let Some(worker) = &self.worker else { return };
+        let fast = worker.waiting_line.tick();
         let now = Envoy.mono();
         if fast && now.since(self.ticked) < HALF_A_TICK {
             return;
         }
         self.ticked = now;
-        if let Some(Some(fault)) = shared.with_gate(|gate| gate.tick(&Envoy, &mut Envoy)) {
+        if let Some(Some(fault)) = worker.with_gate(|gate| gate.tick(&Envoy, &mut Envoy)) {
             log::warn!("tiergate: {fault}");
         }
-        shared.body_wait.tick();
+        for (id, request) in worker.body_wait.tick() {
+            if request.try_borrow().is_ok_and(|r| r.is_waiting()) {
+                worker.waiting_line.add(id, &request);
+            }
+        }
     }
 
     fn get_type(&self) -> Option<ContextType> {
@@ -124,6 +101,6 @@ impl RootContext for Root {
     }
 
     fn create_http_context(&self, id: u32) -> Option<Box<dyn HttpContext>> {
-        Some(Box::new(Stream::new(id, self.shared.clone())))
+        Some(Box::new(Stream::new(id, self.worker.clone())))
     }
 }

@@ -1,7 +1,7 @@
 //! One HTTP stream as Envoy calls it: callbacks go to its [`Exchange`], which outlives none of them.
 
 use super::exchange::Exchange;
-use super::root::Shared;
+use super::worker::Worker;
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 use std::cell::RefCell;
@@ -15,8 +15,8 @@ pub struct Stream {
 
 impl Stream {
     /// A stream that nothing has happened on.
-    pub fn new(id: u32, shared: Option<Rc<Shared>>) -> Self {
-        let exchange = shared.map(|shared| Rc::new(RefCell::new(Exchange::new(shared, id))));
+    pub fn new(id: u32, worker: Option<Rc<Worker>>) -> Self {
+        let exchange = worker.map(|worker| Rc::new(RefCell::new(Exchange::new(worker, id))));
         Self { exchange }
     }
 
