@@ -103,7 +103,6 @@ impl Gate {
         decision: Result<Decision, Fault>,
     ) -> Verdict {
         let (account, tier) = (ticket.account, ticket.tier);
-        let tier_name = bought.name.clone();
         match decision {
             Ok(Decision::Admitted(claim, standing)) => {
                 let held = Held {
@@ -118,7 +117,7 @@ impl Gate {
             Ok(Decision::Limited(limited)) => {
                 let refusal = Refusal::Limited {
                     account,
-                    tier: tier_name,
+                    tier: bought.name.clone(),
                     limited,
                 };
                 self.limited(tier, limited.name, &limited.standing, &refusal)
@@ -126,7 +125,7 @@ impl Gate {
             Ok(Decision::TooLarge { name, limit }) => {
                 let refusal = Refusal::TooLarge {
                     account,
-                    tier: tier_name,
+                    tier: bought.name.clone(),
                     tokens: ticket.reserve.tokens(),
                     name,
                     limit,
