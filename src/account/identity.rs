@@ -1,10 +1,10 @@
 //! Finds the account and its tier in a request, by the configured sources, in order.
 //!
-//! A header that comes twice is refused rather than guessed: one of the two may be the client's
-//! own. Proxies may join repeats with a comma, so a comma in an account header is read as one.
+//! What comes twice is refused rather than guessed: one of the two may be the client's own. Proxies may join repeats with a comma, so a comma in an account header is read as one.
 
 use super::directory::{Entry, Overrides, Placed};
 use super::money::Cents;
+use super::query;
 use super::tier::TierTable;
 use crate::digest::sha256_hex;
 use crate::host::{Header, HostError, Request};
@@ -27,6 +27,8 @@ pub enum Place {
     Header(String),
     /// The Envoy property at that path.
     Property(Vec<String>),
+    /// The query parameter of that name.
+    Query(String),
 }
 
 /// Where a tier may be read from.
@@ -88,11 +90,11 @@ pub struct Account {
 pub enum IdentityError {
     /// No source had an account.
     AccountMissing,
-    /// This account header came more than once.
+    /// The account came more than once in this place, named in words.
     AccountRepeated(String),
     /// No source had a tier.
     TierMissing,
-    /// This tier header came more than once.
+    /// The tier came more than once in this place, named in words.
     TierRepeated(String),
     /// A source gave a name that no tier has.
     TierUnknown(Vec<u8>),
@@ -117,12 +119,12 @@ pub fn account(request: &dyn Request, sources: &[AccountSource]) -> Result<Accou
         let value = match value(request, &source.place) {
             Ok(None) => continue,
             Ok(Some(value)) => value,
-            Err(Repeated(name)) => return Err(IdentityError::AccountRepeated(name)),
+            Err(Repeated(place)) => return Err(IdentityError::AccountRepeated(place)),
         };
         if let Place::Header(name) = &source.place
             && memchr::memchr(b',', &value).is_some()
         {
-            return Err(IdentityError::AccountRepeated(name.clone()));
+            return Err(IdentityError::AccountRepeated(format!("header {name}")));
         }
         let Some(value) = without_prefix(&value, source.prefix.as_deref()) else {
             continue;
@@ -170,7 +172,7 @@ pub fn tier(
                 let tier = tiers.by_name(&name).map(Found::tier);
                 return tier.ok_or(IdentityError::TierUnknown(name));
             }
-            Err(Repeated(name)) => return Err(IdentityError::TierRepeated(name)),
+            Err(Repeated(place)) => return Err(IdentityError::TierRepeated(place)),
         }
     }
     Err(IdentityError::TierMissing)
@@ -199,6 +201,7 @@ fn by_recharge(amount: &[u8], tiers: &TierTable) -> Result<usize, IdentityError>
         .ok_or(IdentityError::RechargeRequired(cents))
 }
 
+/// The place, in words, that holds more than one value.
 struct Repeated(String);
 
 /// What a place holds; an empty value is none.
@@ -207,9 +210,21 @@ fn value(request: &dyn Request, place: &Place) -> Result<Option<Vec<u8>>, Repeat
         Place::Header(name) => match request.header(name) {
             Header::Absent => None,
             Header::Once(value) => Some(value.to_vec()),
-            Header::Repeated => return Err(Repeated(name.clone())),
+            Header::Repeated => return Err(Repeated(format!("header {name}"))),
         },
         Place::Property(path) => request.property(path),
+        Place::Query(name) => match request.header(":path") {
+            Header::Once(path) => {
+                let mut values = query::values(path, name);
+                let value = values.next();
+                if values.next().is_some() {
+                    return Err(Repeated(format!("query parameter {name}")));
+                }
+                value
+            }
+            // HTTP knows no second path, and a CONNECT has none.
+            Header::Absent | Header::Repeated => None,
+        },
     };
     Ok(value.filter(|v| !v.is_empty()))
 }

@@ -3,6 +3,7 @@
 pub mod directory;
 pub mod identity;
 pub mod money;
+pub mod query;
 pub mod recharge;
 pub mod tier;
 

@@ -256,9 +256,14 @@ fn header_name(path: &str, name: &str) -> Checked<String> {
 
 /// The one place that a source names.
 fn place(path: &str, source: &Source) -> Checked<Place> {
-    match (&source.header, &source.property) {
-        (Some(name), None) => Ok(Place::Header(header_name(path, name)?)),
-        (None, Some(segments)) => {
+    match (&source.header, &source.property, &source.query) {
+        (Some(name), None, None) => Ok(Place::Header(header_name(path, name)?)),
+        (None, None, Some(name)) if name.is_empty() => Err(ConfigError::new(
+            format!("{path}.query"),
+            "a parameter without a name: give the name that it has in the query",
+        )),
+        (None, None, Some(name)) => Ok(Place::Query(name.clone())),
+        (None, Some(segments), None) => {
             if segments.is_empty() || segments.iter().any(|s| s.is_empty() || s.contains('\0')) {
                 let problem = "a path has at least one segment, and none is empty";
                 return Err(ConfigError::new(format!("{path}.property"), problem));
@@ -267,7 +272,7 @@ fn place(path: &str, source: &Source) -> Checked<Place> {
         }
         _ => Err(ConfigError::new(
             path,
-            "a source names exactly one place: header or property",
+            "a source names exactly one place: header, property, or query (account sources only)",
         )),
     }
 }
@@ -276,7 +281,7 @@ fn account_source(path: &str, Object(source): Object<Source>) -> Checked<Account
     if source.reading.is_some() || source.shared_data.is_some() {
         return Err(ConfigError::new(
             path,
-            "an account source has header or property, digest and prefix; \
+            "an account source has header, property or query, digest and prefix; \
              as and shared_data are for tiers",
         ));
     }
@@ -300,6 +305,10 @@ fn tier_source(path: &str, entry: TierEntry) -> Checked<TierSource> {
     if source.digest.is_some() || source.prefix.is_some() {
         let problem = "digest and prefix are for account sources";
         return Err(ConfigError::new(path, problem));
+    }
+    if source.query.is_some() {
+        let problem = "query is for account sources: a client writes its own query";
+        return Err(ConfigError::new(format!("{path}.query"), problem));
     }
     let Some(key) = &source.shared_data else {
         let place = place(path, &source)?;

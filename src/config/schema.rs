@@ -81,6 +81,7 @@ pub(super) struct Limits {
 pub(super) struct Source {
     pub header: Option<String>,
     pub property: Option<Vec<String>>,
+    pub query: Option<String>,
     pub digest: Option<bool>,
     pub prefix: Option<String>,
     #[serde(rename = "as")]

@@ -191,12 +191,12 @@ impl Refusal {
 fn identity_message(error: &IdentityError, first: Cents) -> String {
     match error {
         IdentityError::AccountMissing => "The request names no account.".to_owned(),
-        IdentityError::AccountRepeated(header) => {
-            format!("The request names more than one account in the header {header}.")
+        IdentityError::AccountRepeated(place) => {
+            format!("The request names more than one account in the {place}.")
         }
         IdentityError::TierMissing => "The account's tier is not known.".to_owned(),
-        IdentityError::TierRepeated(header) => {
-            format!("The request names more than one tier in the header {header}.")
+        IdentityError::TierRepeated(place) => {
+            format!("The request names more than one tier in the {place}.")
         }
         IdentityError::TierUnknown(name) => format!("There is no tier {:?}.", shown(name)),
         IdentityError::RechargeMalformed(amount) => format!(

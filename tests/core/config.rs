@@ -136,6 +136,26 @@ fn each_refusal_says_where_what_and_what_is_allowed() {
             "name of a header",
         ),
         (
+            r#"{"account": [{"header": "a", "query": "b"}]}"#.to_owned(),
+            "account[0]",
+            "exactly one",
+        ),
+        (
+            r#"{"account": [{"query": ""}]}"#.to_owned(),
+            "account[0].query",
+            "without a name",
+        ),
+        (
+            r#"{"account": [{"query": ["key"]}]}"#.to_owned(),
+            "account[0].query",
+            "string",
+        ),
+        (
+            r#"{"tier": [{"query": "tier"}]}"#.to_owned(),
+            "tier[0].query",
+            "account sources",
+        ),
+        (
             r#"{"tier": ["header"]}"#.to_owned(),
             "tier[0]",
             "\"directory\"",

@@ -129,6 +129,39 @@ fn an_account_and_a_tier_may_come_from_properties() {
 }
 
 #[test]
+fn an_account_may_be_a_query_parameter() {
+    let at = |worker: &Worker, path: &str| {
+        let request = [(":path", path), ("x-account-tier", "tier0")];
+        worker.judge(&FakeRequest::with(&request)).log
+    };
+    let key = worker(r#"{"account": [{"query": "key"}]}"#);
+    let once = "tier=tier0 outcome=admitted";
+    assert_eq!(at(&key, "/v1?a=b&key=acme+co"), once);
+    assert_eq!(
+        at(&key, "/v2?k%65y=%61cme%20co"),
+        "tier=tier0 outcome=limited limit=concurrency",
+        "the same account, however it is written"
+    );
+    assert_eq!(at(&key, "/v1?key=a,b"), once, "nobody joins parameters");
+    let missing = "tier=none outcome=refused code=account_missing";
+    for path in ["", "/", "/?key", "/?key=&a", "/?Key=acme", "/?key=a&key=a"] {
+        assert_eq!(at(&key, path), missing, "{path}");
+    }
+    let path = (":path", "/?key=a&k%65y=");
+    let reply = key.refuse(&FakeRequest::with(&[path, ("x-account-tier", "tier0")]));
+    let says = "more than one account in the query parameter key.";
+    assert!(reply.message.ends_with(says), "{}", reply.message);
+
+    let secret = worker(r#"{"account": [{"query": "key", "digest": true, "prefix": "sk-"}]}"#);
+    assert_eq!(at(&secret, "/?key=SK-secret"), once);
+    assert_eq!(at(&secret, "/?key=secret"), missing);
+    let path = (":path", "/?key=sk-secret");
+    let reply = secret.refuse(&FakeRequest::with(&[path, ("x-account-tier", "tier0")]));
+    assert_eq!(reply.code, "concurrency");
+    assert!(!reply.message.contains("secret"), "{}", reply.message);
+}
+
+#[test]
 fn a_tier_may_come_from_a_shared_data_key_of_another_plugin() {
     let world = World::new();
     let worker = Worker::new(
