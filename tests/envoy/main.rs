@@ -19,6 +19,7 @@ mod admin;
 mod bad_input;
 mod ends;
 mod first_steps;
+mod identity;
 mod openai_client;
 mod operators;
 mod race;

@@ -68,6 +68,11 @@ impl Stack {
 
     /// A stack of a bootstrap file as operators have it, with its ports made free ones.
     pub fn of_file(file: &str) -> Self {
+        Self::of_file_with(file, &[])
+    }
+
+    /// The same, with these words of the file replaced: what only a test can put in.
+    pub fn of_file_with(file: &str, words: &[(&str, &str)]) -> Self {
         let dir = fresh_dir();
         let (upstream_process, upstream) = start_upstream(&dir);
         let mut text = fs::read_to_string(root().join(file)).unwrap();
@@ -81,6 +86,10 @@ impl Stack {
                 &format!("port_value: {port}"),
                 &format!("port_value: {free}"),
             );
+        }
+        for (word, other) in words {
+            assert!(text.contains(word), "{file} has no {word}");
+            text = text.replace(word, other);
         }
         fs::write(dir.join("envoy.yaml"), text).unwrap();
         let envoy = start_envoy(&dir, &dir.join("envoy.yaml"), 2);
@@ -315,7 +324,8 @@ pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
-fn root() -> &'static Path {
+/// The top of the repository.
+pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
