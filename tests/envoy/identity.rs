@@ -3,6 +3,7 @@
 
 use crate::client::{Call, Reply};
 use crate::stack::{Stack, root};
+use crate::tls::{Ca, Identity};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rcgen::{KeyPair, PKCS_ED25519, SigningKey as _};
@@ -213,6 +214,46 @@ fn filter_state_is_the_edge_s_own_whatever_the_client_sends() {
     let refused = fourth_reply(&stack, elsewhere);
     assert!(message(&refused).contains("account 127.0.0.1 in tier0"));
     assert_eq!(rpm(&stack.send(Call::new())), "429");
+}
+
+#[test]
+fn tls_san_of_a_certificate_of_the_ca_is_the_account() {
+    let ca = Ca::new();
+    let certs = format!("{}/", ca.dir.display());
+    let file = "envoy/identity/tls_san.yaml";
+    let stack = Stack::of_file_with(file, &[("filename: certs/", &format!("filename: {certs}"))]);
+    let forged = "x-account-id: forged\r\nx-account-tier: tier5\r\n";
+    let get = |identity: Option<&Identity>| {
+        let reply = stack
+            .runtime
+            .block_on(ca.get(stack.proxy, identity, forged));
+        reply.unwrap_or_else(|error| format!("no reply: {error}"))
+    };
+    let uri = |name: &str| format!("spiffe://example.com/account/{name}");
+    let acme = ca.client(&[&uri("acme"), &uri("globex")]);
+    for _ in 0..3 {
+        let reply = get(Some(&acme));
+        assert!(reply.starts_with("HTTP/1.1 200 "), "{reply}");
+    }
+    let refused = get(Some(&acme));
+    assert!(refused.starts_with("HTTP/1.1 429 "), "{refused}");
+    assert!(refused.contains("account acme in tier0"), "{refused}");
+    let globex = ca.client(&[&uri("globex")]);
+    assert!(get(Some(&globex)).starts_with("HTTP/1.1 200 "));
+
+    for uris in [
+        &[][..],
+        &["spiffe://example.com/workload/acme"],
+        &[&uri("")],
+    ] {
+        let reply = get(Some(&ca.client(uris)));
+        assert!(reply.starts_with("HTTP/1.1 401 "), "{uris:?}: {reply}");
+    }
+    let own = Ca::new().client(&[&uri("acme")]);
+    for identity in [None, Some(&own)] {
+        let reply = get(identity);
+        assert!(reply.starts_with("no reply: "), "{reply}");
+    }
 }
 
 #[test]

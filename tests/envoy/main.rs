@@ -14,6 +14,8 @@ mod bootstrap;
 mod client;
 #[path = "../harness/stack.rs"]
 mod stack;
+#[path = "../harness/tls.rs"]
+mod tls;
 
 mod admin;
 mod bad_input;
