@@ -188,6 +188,8 @@ fn jwt_example_admits_its_own_token_as_it_stands() {
     let stack = Stack::of_file(JWT);
     let own = word_of_example("authorization: Bearer ");
     assert_eq!(rpm(&stack.send(forged(bearer(&own)))), "500");
+    let seen = stack.seen();
+    assert_eq!(seen["authorization"], Value::Null, "the token stays here");
     assert_eq!(rpm(&stack.send(Call::new())), "401");
 }
 
