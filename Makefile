@@ -16,19 +16,24 @@ TRAP := target/trap
 export PROXY_PORT ADMIN_PORT ENVOY_ADMIN_PORT UPSTREAM_PORT
 export TIERGATE_ENVOY := $(CURDIR)/$(ENVOY)
 
-.PHONY: run test wasm modules bench soak check envoy target clean
+.PHONY: run test wasm cli modules bench soak check envoy target clean
 
 run: wasm envoy ## Envoy with the filter and a demo upstream; Ctrl-C stops them
 	cargo build --quiet --example demo-upstream
 	@sh envoy/run.sh
 
 test: modules envoy $(TOOLS)/clients ## all tests, native and on a real Envoy
-	cargo test
+	cargo test --features cli
 
 wasm: target ## the release module, in dist/tiergate.wasm
 	cargo build --release --lib --target $(TARGET)
 	@mkdir -p dist
 	@cp $(WASM_OUT)/tiergate.wasm dist/tiergate.wasm
+
+cli: ## the native command line, in dist/tiergate
+	cargo build --release --bin tiergate --features cli
+	@mkdir -p dist
+	@cp target/release/tiergate dist/tiergate
 
 # The filter, the small modules that tests and benchmarks load beside it, and the filter with a trap.
 # The trap has a target directory of its own, so that dist/tiergate.wasm is never the trap build.
@@ -50,6 +55,7 @@ soak: modules envoy ## mixed traffic with resets and traps, for SOAK_SECONDS (30
 check: target ## formatting, lints, docs
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
+	cargo clippy --all-targets --features cli -- -D warnings
 	cargo clippy --lib --target $(TARGET) -- -D warnings
 	cargo clippy --lib --target $(TARGET) --features trap -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --lib

@@ -1,0 +1,255 @@
+//! `tiergate explain`: the tier and the limits that a config gives, as the filter would see them.
+
+use crate::show::{decimal, grouped};
+use clap::Args as ClapArgs;
+use serde::Serialize;
+use std::fmt::Write as _;
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use tiergate::account::money::NotAnAmount;
+use tiergate::account::{Cents, Tier, TierTable};
+use tiergate::config::{self, ConfigError};
+use tiergate::limit::{Limit, LimitName, Limits};
+
+#[derive(ClapArgs)]
+pub struct Args {
+    /// The plugin config as JSON, - for standard input; without it, the defaults
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    account: Account,
+    /// JSON in place of the table
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(ClapArgs)]
+#[group(required = true, multiple = false)]
+struct Account {
+    /// The cumulative recharge of the account in USD, such as 20 or 4.99
+    #[arg(long, value_name = "USD", value_parser = usd, allow_negative_numbers = true)]
+    recharge: Option<Cents>,
+    /// The tier that the account is put into
+    #[arg(long, value_name = "NAME")]
+    tier: Option<String>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ExplainError {
+    #[error("can't read {path}: {source}")]
+    Unreadable { path: PathBuf, source: io::Error },
+    #[error("{path}: {source}")]
+    Refused { path: PathBuf, source: ConfigError },
+    #[error("there is no tier {name:?}: the config has {known}")]
+    NoSuchTier { name: String, known: String },
+    #[error("can't write the answer: {0}")]
+    Unwritable(#[from] io::Error),
+}
+
+/// What there is to say of one account.
+struct Explained<'a> {
+    recharge: Option<Cents>,
+    tier: Option<&'a Tier>,
+    next: Option<Next<'a>>,
+}
+
+struct Next<'a> {
+    tier: &'a Tier,
+    missing: Cents,
+}
+
+pub fn run(args: &Args) -> Result<(), ExplainError> {
+    let config = match &args.config {
+        None => config::parse(b""),
+        Some(path) => config::parse(&read(path)?),
+    };
+    let tiers = config
+        .map_err(|source| ExplainError::Refused {
+            path: args.config.clone().unwrap_or_default(),
+            source,
+        })?
+        .tiers;
+    let explained = explain(&args.account, &tiers)?;
+    let mut text = if args.json {
+        serde_json::to_string(&explained.json()).map_err(io::Error::from)?
+    } else {
+        explained.table()
+    };
+    text.push('\n');
+    io::stdout().write_all(text.as_bytes())?;
+    Ok(())
+}
+
+fn usd(text: &str) -> Result<Cents, NotAnAmount> {
+    Cents::parse(text.as_bytes())
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, ExplainError> {
+    let read = if path == Path::new("-") {
+        let mut bytes = Vec::new();
+        io::stdin().read_to_end(&mut bytes).map(|_| bytes)
+    } else {
+        std::fs::read(path)
+    };
+    read.map_err(|source| ExplainError::Unreadable {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+fn explain<'a>(account: &Account, tiers: &'a TierTable) -> Result<Explained<'a>, ExplainError> {
+    let place = match &account.tier {
+        Some(name) => Some(tiers.by_name(name.as_bytes()).ok_or_else(|| {
+            let known: Vec<&str> = tiers.iter().map(|t| t.name.as_str()).collect();
+            ExplainError::NoSuchTier {
+                name: name.clone(),
+                known: known.join(", "),
+            }
+        })?),
+        None => tiers.by_recharge(account.recharge.unwrap_or_default()),
+    };
+    let tier = place.and_then(|place| tiers.get(place));
+    // A tier by name says nothing of what was paid, so what is missing counts from its threshold.
+    let paid = account.recharge.or(tier.map(|t| t.recharge));
+    let paid = paid.unwrap_or_default();
+    let next = tiers
+        .get(place.map_or(0, |place| place.saturating_add(1)))
+        .map(|tier| Next {
+            tier,
+            missing: Cents::new(tier.recharge.get().saturating_sub(paid.get())),
+        });
+    Ok(Explained {
+        recharge: account.recharge,
+        tier,
+        next,
+    })
+}
+
+impl Explained<'_> {
+    fn table(&self) -> String {
+        let mut rows: Vec<(&str, String)> = Vec::new();
+        if let Some(recharge) = self.recharge {
+            rows.push(("recharge", recharge.to_string()));
+        }
+        match self.tier {
+            None => rows.push(("tier", "none: refused with recharge_required".to_owned())),
+            Some(tier) => {
+                rows.push(("tier", format!("{}, from {}", tier.name, tier.recharge)));
+                for name in LimitName::ALL {
+                    rows.push((heading(name), in_words(name, limit(&tier.limits, name))));
+                }
+                if let Some(wait) = tier.wait {
+                    let held = format!("up to {} ms over its concurrency", wait.as_millis());
+                    rows.push(("wait", held));
+                }
+            }
+        }
+        let next = match &self.next {
+            None => "none: this is the last".to_owned(),
+            Some(Next { tier, missing }) => {
+                format!("{}, from {}: {missing} missing", tier.name, tier.recharge)
+            }
+        };
+        rows.push(("next tier", next));
+        let mut text = String::new();
+        for (name, value) in rows {
+            // Writing to a String can't fail.
+            let _ = writeln!(text, "{name:<13}{value}");
+        }
+        text.truncate(text.trim_end().len());
+        text
+    }
+
+    fn json(&self) -> Json<'_> {
+        Json {
+            recharge: self.recharge.map(decimal),
+            tier: self.tier.map(|tier| JsonTier {
+                name: &tier.name,
+                recharge: decimal(tier.recharge),
+                limits: JsonLimits {
+                    concurrency: JsonLimit::of(tier.limits.concurrency),
+                    rpm: JsonLimit::of(tier.limits.rpm),
+                    tpm: JsonLimit::of(tier.limits.tpm),
+                    tpd: JsonLimit::of(tier.limits.tpd),
+                },
+                wait: tier.wait.map(|wait| format!("{}ms", wait.as_millis())),
+            }),
+            next: self.next.as_ref().map(|next| JsonNext {
+                name: &next.tier.name,
+                recharge: decimal(next.tier.recharge),
+                missing: decimal(next.missing),
+            }),
+        }
+    }
+}
+
+fn limit(limits: &Limits, name: LimitName) -> Limit {
+    match name {
+        LimitName::Concurrency => limits.concurrency,
+        LimitName::Rpm => limits.rpm,
+        LimitName::Tpm => limits.tpm,
+        LimitName::Tpd => limits.tpd,
+    }
+}
+
+fn heading(name: LimitName) -> &'static str {
+    match name {
+        LimitName::Concurrency => "concurrency",
+        LimitName::Rpm => "RPM",
+        LimitName::Tpm => "TPM",
+        LimitName::Tpd => "TPD",
+    }
+}
+
+fn in_words(name: LimitName, limit: Limit) -> String {
+    match limit {
+        Limit::Unlimited => "unlimited".to_owned(),
+        Limit::Finite(n) => format!("{} {}", grouped(n.get()), name.in_words()),
+    }
+}
+
+#[derive(Serialize)]
+struct Json<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recharge: Option<String>,
+    tier: Option<JsonTier<'a>>,
+    next: Option<JsonNext<'a>>,
+}
+
+#[derive(Serialize)]
+struct JsonTier<'a> {
+    name: &'a str,
+    recharge: String,
+    limits: JsonLimits,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    wait: Option<String>,
+}
+
+#[derive(Serialize)]
+struct JsonLimits {
+    concurrency: JsonLimit,
+    rpm: JsonLimit,
+    tpm: JsonLimit,
+    tpd: JsonLimit,
+}
+
+#[derive(Serialize)]
+struct JsonNext<'a> {
+    name: &'a str,
+    recharge: String,
+    missing: String,
+}
+
+/// A number or "unlimited", as in the config.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum JsonLimit {
+    Finite(u64),
+    Word(&'static str),
+}
+
+impl JsonLimit {
+    fn of(limit: Limit) -> Self {
+        limit.finite().map_or(Self::Word("unlimited"), Self::Finite)
+    }
+}

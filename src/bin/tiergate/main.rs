@@ -1,0 +1,65 @@
+//! The native command line: what is done beside the filter, with the filter's own rules.
+//!
+//! Exit codes: 0 when all went well, 1 when bad lines were left out, 2 when the arguments or a
+//! file can't be used.
+#![forbid(unsafe_code)]
+
+mod explain;
+mod show;
+
+use clap::{Parser, Subcommand};
+use std::io::Write as _;
+use std::process::ExitCode;
+
+#[derive(Parser)]
+#[command(
+    name = "tiergate",
+    version,
+    about = "Tools for tiergate, the rate limiter for LLM APIs"
+)]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Shows the tier and the limits that a config gives an account
+    Explain(explain::Args),
+}
+
+/// How a command ended that could do its work.
+enum Ending {
+    Clean,
+}
+
+/// Why a command could not do its work.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Explain(#[from] explain::ExplainError),
+}
+
+fn main() -> ExitCode {
+    match run(&Args::parse().command) {
+        Ok(Ending::Clean) => ExitCode::SUCCESS,
+        Err(failure) => {
+            say(&failure.to_string());
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(command: &Command) -> Result<Ending, Failure> {
+    match command {
+        Command::Explain(args) => {
+            explain::run(args)?;
+            Ok(Ending::Clean)
+        }
+    }
+}
+
+/// A line on standard error; when that is closed, there is nobody to tell.
+fn say(text: &str) {
+    let _ = writeln!(std::io::stderr(), "tiergate: {text}");
+}
