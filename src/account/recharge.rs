@@ -120,21 +120,26 @@ impl History {
     pub fn apply(&mut self, event: &Event, rule: Option<&VoucherRule>) -> Applied {
         let is_new = !self.seen.contains(&event.id);
         if is_new {
-            let sum = match event.kind {
-                Kind::Cash => &mut self.cash,
-                Kind::Voucher => &mut self.vouchers,
-            };
-            sum.0 = sum.0.saturating_add(event.amount.0);
+            self.add(event, rule);
             if self.seen.len() >= REMEMBERED {
                 self.seen.pop_front();
             }
             self.seen.push_back(event.id);
-            self.reach(event.id, rule);
         }
         Applied {
             is_new,
             voucher_due: self.voucher_by == Some(event.id),
         }
+    }
+
+    /// Takes an event that is known to be new, and does not remember it.
+    pub fn add(&mut self, event: &Event, rule: Option<&VoucherRule>) {
+        let sum = match event.kind {
+            Kind::Cash => &mut self.cash,
+            Kind::Voucher => &mut self.vouchers,
+        };
+        sum.0 = sum.0.saturating_add(event.amount.0);
+        self.reach(event.id, rule);
     }
 
     /// Sets cumulative recharge; says whether that makes the voucher due.

@@ -9,7 +9,10 @@
     clippy::arithmetic_side_effects
 )]
 
+mod bad_lines;
 mod explain;
+mod fold;
+mod millions;
 
 use std::io::Write as _;
 use std::path::PathBuf;

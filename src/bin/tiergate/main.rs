@@ -4,8 +4,16 @@
 //! file can't be used.
 #![forbid(unsafe_code)]
 
+mod csv;
+mod event;
 mod explain;
+mod feed;
+mod fold;
+mod jsonl;
+mod lines;
+mod progress;
 mod show;
+mod totals;
 
 use clap::{Parser, Subcommand};
 use std::io::Write as _;
@@ -26,11 +34,21 @@ struct Args {
 enum Command {
     /// Shows the tier and the limits that a config gives an account
     Explain(explain::Args),
+    /// Works on what accounts have paid
+    #[command(subcommand)]
+    Accounts(Accounts),
+}
+
+#[derive(Subcommand)]
+enum Accounts {
+    /// Folds a billing export of recharge events into a feed file for the account directory
+    Fold(fold::Args),
 }
 
 /// How a command ended that could do its work.
 enum Ending {
     Clean,
+    LinesLeftOut,
 }
 
 /// Why a command could not do its work.
@@ -38,11 +56,14 @@ enum Ending {
 enum Failure {
     #[error(transparent)]
     Explain(#[from] explain::ExplainError),
+    #[error(transparent)]
+    Fold(#[from] fold::FoldError),
 }
 
 fn main() -> ExitCode {
     match run(&Args::parse().command) {
         Ok(Ending::Clean) => ExitCode::SUCCESS,
+        Ok(Ending::LinesLeftOut) => ExitCode::from(1),
         Err(failure) => {
             say(&failure.to_string());
             ExitCode::from(2)
@@ -56,6 +77,7 @@ fn run(command: &Command) -> Result<Ending, Failure> {
             explain::run(args)?;
             Ok(Ending::Clean)
         }
+        Command::Accounts(Accounts::Fold(args)) => Ok(fold::run(args)?),
     }
 }
 

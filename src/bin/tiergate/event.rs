@@ -1,0 +1,94 @@
+//! A recharge event as a line has it, and everything that can be wrong with such a line.
+
+use crate::lines::LONGEST;
+use std::borrow::Cow;
+use tiergate::account::Cents;
+use tiergate::account::money::NotAnAmount;
+use tiergate::account::recharge::{Kind, SignedCents};
+
+/// The fields of an event, in the order of [`Written::new`].
+pub const FIELDS: [&str; 4] = ["id", "account", "amount", "kind"];
+
+/// An event that is well-formed.
+#[derive(Debug)]
+pub struct Written<'a> {
+    pub id: Cow<'a, str>,
+    pub account: Cow<'a, str>,
+    pub amount: SignedCents,
+    pub kind: Kind,
+}
+
+/// What is wrong with a line.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadLine {
+    #[error("longer than {LONGEST} bytes")]
+    TooLong,
+    #[error("not UTF-8 at byte {0}")]
+    NotUtf8(usize),
+    #[error("a quoted field that does not end on its line")]
+    OpenQuote,
+    #[error("a quote within a field: put the field in quotes, and double the quote")]
+    StrayQuote,
+    #[error("{found} fields, and the header line has {expected}")]
+    FieldCount { found: usize, expected: usize },
+    #[error("not an object such as {{\"id\": …, \"account\": …, \"amount\": …, \"kind\": …}}")]
+    NotAnObject,
+    #[error("not an event: {0}")]
+    Json(String),
+    #[error("{field} {shown} is neither text nor a whole number")]
+    NotText { field: &'static str, shown: String },
+    #[error("{0} is empty")]
+    Empty(&'static str),
+    #[error("account {0} begins or ends with a space, as no header can")]
+    Spaced(String),
+    #[error("amount {0} is {NotAnAmount}, or -20 for a refund")]
+    Amount(String),
+    #[error("kind {0} is neither cash nor voucher")]
+    Kind(String),
+    #[error(
+        "cumulative recharge would be over {}: is the amount in cents?",
+        Cents::MAX
+    )]
+    TooMuch,
+}
+
+impl<'a> Written<'a> {
+    /// Checks the fields of an event.
+    pub fn new(
+        id: Cow<'a, str>,
+        account: Cow<'a, str>,
+        amount: &str,
+        kind: &str,
+    ) -> Result<Self, BadLine> {
+        for (field, value) in [("id", &id), ("account", &account)] {
+            if value.is_empty() {
+                return Err(BadLine::Empty(field));
+            }
+        }
+        if account.trim_matches([' ', '\t']) != account {
+            return Err(BadLine::Spaced(shown(&account)));
+        }
+        let kind = match kind {
+            "cash" => Kind::Cash,
+            "voucher" => Kind::Voucher,
+            other => return Err(BadLine::Kind(shown(other))),
+        };
+        let amount =
+            SignedCents::parse(amount.as_bytes()).map_err(|_| BadLine::Amount(shown(amount)))?;
+        Ok(Self {
+            id,
+            account,
+            amount,
+            kind,
+        })
+    }
+}
+
+/// Text of any length and content, fit for one line of a report.
+pub fn shown(text: &str) -> String {
+    let mut rest = text.char_indices();
+    match rest.nth(40) {
+        Some((end, _)) => format!("{:?}…", text.get(..end).unwrap_or_default()),
+        None => format!("{text:?}"),
+    }
+}
