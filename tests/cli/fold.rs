@@ -2,6 +2,9 @@
 
 use crate::{Ran, file, tiergate, tiergate_reads};
 use serde_json::Value;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::Command;
 
 const HEADER: &str = "id,account,amount,kind\n";
 
@@ -183,8 +186,12 @@ fn the_feed_file_is_replaced_as_a_whole() {
         "whole_feed.json",
         "the old one, which is longer than what comes",
     );
+    let private = Permissions::from_mode(0o640);
+    std::fs::set_permissions(&feed, private.clone()).unwrap();
     let ran = tiergate(&["accounts", "fold", &events, "-o", &feed]);
     assert_eq!((ran.code, ran.out.as_str()), (0, ""));
+    let mode = std::fs::metadata(&feed).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, private.mode() & 0o777);
     let written = std::fs::read_to_string(&feed).unwrap();
     assert_eq!(accounts(&written), pairs(&[("a", "1.00")]));
     let directory = std::path::Path::new(&feed).parent().unwrap();
@@ -239,4 +246,25 @@ fn a_csv_export_without_its_header_line_is_not_guessed_at() {
             assert!(ran.err.contains(said), "{}", ran.err);
         }
     }
+}
+
+#[test]
+fn a_terminal_gets_a_progress_bar_that_leaves_reports_whole() {
+    let events = file("bar.csv", format!("{HEADER}1,a,1,cash\n2,a,1e3,cash\n"));
+    let feed = file("bar_feed.json", "");
+    let on_a_terminal = "import pty, sys; sys.exit(pty.spawn(sys.argv[1:]) >> 8)";
+    let output = Command::new("python3")
+        .args(["-c", on_a_terminal, env!("CARGO_BIN_EXE_tiergate")])
+        .args(["accounts", "fold", &events, "-o", &feed])
+        .env("TERM", "xterm")
+        .output()
+        .unwrap();
+    let seen = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{seen}");
+    assert!(seen.contains("% of "), "{seen:?}");
+    assert!(
+        seen.contains("tiergate: line 3: amount \"1e3\" is not"),
+        "{seen:?}"
+    );
+    assert!(seen.contains("bad lines: 1, accounts: 1"), "{seen:?}");
 }

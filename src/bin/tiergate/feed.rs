@@ -32,6 +32,10 @@ pub fn write(accounts: &[(&str, Cents)], path: Option<&Path>) -> io::Result<()> 
 fn replace(target: &Path, beside: &Path, accounts: &[(&str, Cents)]) -> io::Result<()> {
     let file = write_to(BufWriter::new(File::create(beside)?), accounts)?;
     let file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
+    // Account ids may be private, so who may read the file stays as it was.
+    if let Ok(old) = fs::metadata(target) {
+        file.set_permissions(old.permissions())?;
+    }
     file.sync_all()?;
     fs::rename(beside, target)
 }
