@@ -4,6 +4,7 @@ use crate::{Ran, file, tiergate, tiergate_reads};
 use serde_json::Value;
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::process::Command;
 
 const HEADER: &str = "id,account,amount,kind\n";
@@ -182,10 +183,11 @@ fn stdin_needs_its_format_and_a_file_tells_it_by_its_name() {
 #[test]
 fn the_feed_file_is_replaced_as_a_whole() {
     let events = file("whole.csv", format!("{HEADER}1,a,1,cash\n"));
-    let feed = file(
-        "whole_feed.json",
-        "the old one, which is longer than what comes",
-    );
+    // Made anew: a run that was killed leaves its part.
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("whole");
+    let _ = std::fs::remove_dir_all(&directory);
+    std::fs::create_dir(&directory).unwrap();
+    let feed = file("whole/feed.json", "an old one, longer than what comes");
     let private = Permissions::from_mode(0o640);
     std::fs::set_permissions(&feed, private.clone()).unwrap();
     let ran = tiergate(&["accounts", "fold", &events, "-o", &feed]);
@@ -194,13 +196,8 @@ fn the_feed_file_is_replaced_as_a_whole() {
     assert_eq!(mode & 0o777, private.mode() & 0o777);
     let written = std::fs::read_to_string(&feed).unwrap();
     assert_eq!(accounts(&written), pairs(&[("a", "1.00")]));
-    let directory = std::path::Path::new(&feed).parent().unwrap();
-    let names = std::fs::read_dir(directory).unwrap();
-    let mut names = names.map(|f| f.unwrap().file_name().into_string().unwrap());
-    assert!(
-        !names.any(|n| n.starts_with("whole_feed.json.")),
-        "no part is left"
-    );
+    let left = std::fs::read_dir(&directory).unwrap().count();
+    assert_eq!(left, 1, "the feed, and no part of one");
     let ran = tiergate(&["accounts", "fold", &events, "-o", "/dev/stdout"]);
     assert_eq!(accounts(&ran.out), pairs(&[("a", "1.00")]));
 }
