@@ -22,6 +22,9 @@
 //!
 //! A request to upgrade (a WebSocket, say) is granted, and every byte that follows is echoed.
 //!
+//! `POST /feed/…` sets what a GET of that path answers, with an ETag that a GET may name in
+//! `if-none-match`; `DELETE` of it has a GET answer 503. `GET /feed-gets` says how many GETs there were.
+//!
 //! `GET /seen` answers with the headers of the last request, as a JSON object of lists,
 //! `GET /seen-body` with its body, and `GET /most` with how many were in
 //! process at once, at most, by name.
@@ -32,10 +35,11 @@ use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::{Bytes, Frame, Incoming};
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use hyper::service::service_fn;
-use hyper::{Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -92,6 +96,56 @@ fn most() -> Vec<u8> {
     serde_json::to_vec(&most).unwrap_or_default()
 }
 
+/// Pages of a feed by path, and how often they were asked for.
+#[derive(Default)]
+struct Feed {
+    pages: BTreeMap<String, (Bytes, String)>,
+    gets: u64,
+}
+
+static FEED: Mutex<Feed> = Mutex::new(Feed {
+    pages: BTreeMap::new(),
+    gets: 0,
+});
+
+/// Serves a page of the feed, or takes one.
+async fn feed(request: Request<Incoming>) -> Result<Response<Body>, io::Error> {
+    let path = request.uri().to_string();
+    let method = request.method().clone();
+    let known = request.headers().get("if-none-match").cloned();
+    let body = request.into_body().collect().await;
+    let body = body.map_err(io::Error::other)?.to_bytes();
+    let mut feed = FEED.lock().map_err(|_| io::Error::other("poisoned"))?;
+    let mut response = Response::new(whole(Bytes::new()));
+    if path == "/feed-gets" {
+        return Ok(Response::new(whole(feed.gets.to_string().into())));
+    }
+    if method == Method::POST {
+        let mut hasher = DefaultHasher::new();
+        body.hash(&mut hasher);
+        let etag = format!("\"{:x}\"", hasher.finish());
+        feed.pages.insert(path, (body, etag));
+        return Ok(response);
+    }
+    if method == Method::DELETE {
+        feed.pages.remove(&path);
+        return Ok(response);
+    }
+    feed.gets = feed.gets.saturating_add(1);
+    let Some((page, etag)) = feed.pages.get(&path) else {
+        *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+        return Ok(response);
+    };
+    if known.is_some_and(|known| known == etag.as_str()) {
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+    } else {
+        *response.body_mut() = whole(page.clone());
+    }
+    let etag = HeaderValue::from_str(etag).map_err(io::Error::other)?;
+    response.headers_mut().insert("etag", etag);
+    Ok(response)
+}
+
 fn main() -> io::Result<()> {
     let port = std::env::args()
         .nth(1)
@@ -131,6 +185,9 @@ async fn answer(request: Request<Incoming>, seen: Seen) -> Result<Response<Body>
     }
     if path == "/most" {
         return Ok(Response::new(whole(most().into())));
+    }
+    if path.starts_with("/feed") {
+        return feed(request).await;
     }
     if request.headers().contains_key("upgrade") {
         return upgraded(request);

@@ -7,6 +7,7 @@
 //! | [`plugin`] | the proxy-wasm shell: the only place that calls the host |
 //! | [`gate`] | one worker's gate: request in, verdict out, settled later |
 //! | [`config`] | what operators write, checked |
+//! | [`feed`] | the account directory pulled from elsewhere |
 //! | [`account`] | identity, tiers, recharge |
 //! | [`admin`] | the admin API: what is asked, by whom, JSON in and out |
 //! | [`reply`] | refusals and client headers |
@@ -32,6 +33,7 @@ pub mod account;
 pub mod admin;
 pub mod config;
 pub mod digest;
+pub mod feed;
 pub mod gate;
 pub mod host;
 pub mod limit;

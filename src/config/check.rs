@@ -2,6 +2,7 @@
 
 use super::admin;
 use super::error::ConfigError;
+use super::feed;
 use super::schema::{self, Object, Reading, Root, Source, TierEntry};
 use super::value::{Count, Duration};
 use super::{Config, Mode, OnFault, Settle, Tokens};
@@ -82,10 +83,11 @@ pub fn parse(json: &[u8]) -> Checked<Config> {
         concurrency_retry_after: root
             .concurrency_retry_after
             .map_or(Span::from_secs(1), |d| d.0),
-        accounts: accounts("accounts", root.capacity.0.accounts)?,
-        directory_accounts: accounts("directory", root.capacity.0.directory)?,
+        accounts: capacity("capacity.accounts", root.capacity.0.accounts)?,
+        directory_accounts: capacity("capacity.directory", root.capacity.0.directory)?,
         voucher: voucher(root.voucher)?,
         admin: root.admin.map(|Object(a)| admin::check(a)).transpose()?,
+        feed: root.directory.map(feed::check).transpose()?,
     })
 }
 
@@ -111,7 +113,6 @@ fn read(json: &[u8]) -> Checked<Root> {
 fn refuse_parts_to_come(root: &Root) -> Checked<()> {
     let parts = [
         ("usage_path", root.usage_path.is_some()),
-        ("directory", root.directory.is_some()),
         ("load", root.load.is_some()),
         (
             "routes",
@@ -443,14 +444,14 @@ fn headers(styles: Option<Vec<String>>) -> Checked<Vec<HeaderStyle>> {
     Ok(checked)
 }
 
-fn accounts(field: &str, count: Option<Count>) -> Checked<u32> {
+fn capacity(path: &str, count: Option<Count>) -> Checked<u32> {
     let n = count.map_or(65_536, |c| c.0);
     u32::try_from(n)
         .ok()
         .filter(|_| (1..=MOST_ACCOUNTS).contains(&n))
         .ok_or_else(|| {
             ConfigError::new(
-                format!("capacity.{field}"),
+                path,
                 format!("{n} is out of range: 1 to {MOST_ACCOUNTS} is allowed"),
             )
         })

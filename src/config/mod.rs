@@ -3,11 +3,15 @@
 mod admin;
 mod check;
 mod error;
+mod feed;
 mod schema;
 pub(crate) mod value;
 
 pub use check::parse;
 pub use error::ConfigError;
+pub use feed::{Feed, PATH_BYTES, is_path};
+pub(crate) use schema::Object;
+pub(crate) use value::{LimitValue, Money};
 
 use crate::account::recharge::VoucherRule;
 use crate::account::{AccountSource, TierSource, TierTable};
@@ -55,12 +59,14 @@ pub struct Config {
     pub voucher: Option<VoucherRule>,
     /// The admin API.
     pub admin: Option<Admin>,
+    /// Where the directory is pulled from, if it is.
+    pub feed: Option<Feed>,
 }
 
 impl Config {
     /// Whether there is to be a directory.
     pub fn uses_directory(&self) -> bool {
-        self.admin.is_some() || self.tier.contains(&TierSource::Directory)
+        self.admin.is_some() || self.feed.is_some() || self.tier.contains(&TierSource::Directory)
     }
 }
 

@@ -31,10 +31,10 @@ pub(super) struct Root {
     #[serde(deserialize_with = "present")]
     pub voucher: Option<Option<Object<Voucher>>>,
     pub not_ready: Option<String>,
+    pub directory: Option<Object<Feed>>,
     // Parts of the contract that this version does not have: named, so that they are refused
     // as such and not as misspelt.
     pub usage_path: Option<Value>,
-    pub directory: Option<Value>,
     pub load: Option<Value>,
 }
 
@@ -98,7 +98,7 @@ pub(super) enum Reading {
 
 /// A JSON object; serde alone would take a list for a struct's fields in order.
 #[derive(Debug, Default)]
-pub(super) struct Object<T>(pub T);
+pub(crate) struct Object<T>(pub T);
 
 struct ObjectVisitor<T>(PhantomData<T>);
 
@@ -182,6 +182,15 @@ pub(super) struct Tokens {
     pub cached: Option<Cached>,
     pub header: Option<String>,
     pub identity: Option<bool>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Feed {
+    pub cluster: String,
+    pub authority: String,
+    pub path: String,
+    pub interval: Duration,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -124,6 +124,11 @@ impl Gate {
         &self.config
     }
 
+    /// The account's key, in the ledger and in the directory.
+    pub fn key(&self, account: &[u8]) -> AccountKey {
+        self.ledger.key(account)
+    }
+
     /// Who lives, as this worker last saw.
     pub fn table(&self) -> &Slots {
         self.vm.table()

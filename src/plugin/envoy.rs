@@ -40,14 +40,14 @@ impl Clock for Envoy {
 
 #[cfg(target_os = "wasi")]
 #[allow(unsafe_code, reason = "the wasi crate marks the call so")]
-fn monotonic_ns() -> u64 {
+pub(super) fn monotonic_ns() -> u64 {
     // SAFETY: takes numbers and returns one. The host knows no failure of this clock.
     unsafe { wasi::clock_time_get(wasi::CLOCKID_MONOTONIC, 1) }.unwrap_or(0)
 }
 
 /// Off Envoy: one clock for all threads of the process, as on it.
 #[cfg(not(target_os = "wasi"))]
-fn monotonic_ns() -> u64 {
+pub(super) fn monotonic_ns() -> u64 {
     use std::sync::OnceLock;
     use std::time::Instant;
     static START: OnceLock<Instant> = OnceLock::new();

@@ -10,9 +10,11 @@ use super::header_map::{self, HeaderMap};
 use crate::host::{HostError, SetError};
 use proxy_wasm::types::{BufferType, MapType, MetricType, StreamType};
 use std::num::NonZeroU32;
+use std::time::Duration;
 
 const OK: u32 = 0;
 const NOT_FOUND: u32 = 1;
+const BAD_ARGUMENT: u32 = 2;
 const CAS_MISMATCH: u32 = 8;
 
 #[cfg_attr(target_arch = "wasm32", link(wasm_import_module = "env"))]
@@ -80,6 +82,18 @@ unsafe extern "C" {
     fn proxy_set_effective_context(context: u32) -> u32;
     fn proxy_continue_stream(stream: u32) -> u32;
     fn proxy_set_tick_period_milliseconds(period: u32) -> u32;
+    fn proxy_http_call(
+        cluster: *const u8,
+        cluster_size: usize,
+        headers: *const u8,
+        headers_size: usize,
+        body: *const u8,
+        body_size: usize,
+        trailers: *const u8,
+        trailers_size: usize,
+        timeout: u32,
+        token: *mut u32,
+    ) -> u32;
     fn proxy_define_metric(kind: u32, name: *const u8, name_size: usize, id: *mut u32) -> u32;
     fn proxy_increment_metric(id: u32, delta: i64) -> u32;
 }
@@ -259,6 +273,45 @@ pub fn set_effective_context(context: u32) -> Result<(), HostError> {
 pub fn resume_request() -> Result<(), HostError> {
     // SAFETY: takes a number.
     check(unsafe { proxy_continue_stream(StreamType::HttpRequest as u32) })
+}
+
+/// Makes an HTTP call through a cluster; its token, which the answer comes with.
+///
+/// The SDK must make it, since it stops the VM at an answer to a token that it does not know. But
+/// it also stops the VM at statuses that it does not expect, such as that of a host which forbids
+/// the call; so a call without headers, which no host makes, asks for the status first.
+///
+/// # Errors
+/// The host's status.
+pub fn http_call(
+    cluster: &str,
+    headers: Vec<(&str, &str)>,
+    timeout: Duration,
+) -> Result<u32, HostError> {
+    let none = header_map::serialise(&[]);
+    let (map, size) = (none.as_ptr(), none.len());
+    let mut token = 0;
+    // SAFETY: all slices and the out-pointer are valid for the call.
+    let status = unsafe {
+        let (name, name_size) = (cluster.as_ptr(), cluster.len());
+        proxy_http_call(
+            name,
+            name_size,
+            map,
+            size,
+            map,
+            0,
+            map,
+            size,
+            1,
+            &raw mut token,
+        )
+    };
+    if status != BAD_ARGUMENT {
+        return Err(HostError(status));
+    }
+    proxy_wasm::hostcalls::dispatch_http_call(cluster, headers, None, vec![], timeout)
+        .map_err(|status| HostError(status as u32))
 }
 
 /// The wall clock, in nanoseconds since the epoch.

@@ -9,6 +9,7 @@ mod answer;
 mod body_wait;
 mod envoy;
 mod exchange;
+mod feed;
 mod header_map;
 mod held;
 pub mod hostcalls;

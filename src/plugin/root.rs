@@ -1,9 +1,10 @@
 //! The root context: one config in one VM. Reads the config, opens the gate, ticks.
 
 use super::envoy::Envoy;
+use super::feed::{self, Feed};
 use super::hostcalls;
 use super::stream::Stream;
-use super::waiting_line::TICK_MS;
+use super::waiting_line::{self, TICK_MS};
 use super::worker::Worker;
 use crate::config::{self, ConfigError};
 use crate::gate::Gate;
@@ -21,6 +22,10 @@ const HALF_A_TICK: Span = Span::from_millis(250);
 #[derive(Debug, Default)]
 pub struct Root {
     worker: Option<Rc<Worker>>,
+    /// The feed of the account directory.
+    feed: Option<Feed>,
+    /// Whether ticks come fast for the feed.
+    hurried: bool,
     /// The last tick that was not for held requests alone.
     ticked: Mono,
 }
@@ -32,13 +37,13 @@ enum ConfigureError {
     Config(#[from] ConfigError),
     #[error(transparent)]
     Open(#[from] OpenError),
-    #[error("no randomness for the ledger's secret: {0}")]
+    #[error("no randomness for a secret: {0}")]
     Random(getrandom::Error),
     #[error("the host can't be used: {0}")]
     Host(#[from] crate::host::HostError),
 }
 
-fn configure(size: usize) -> Result<Gate, ConfigureError> {
+fn configure(size: usize) -> Result<(Gate, Option<Feed>), ConfigureError> {
     let json = match size {
         0 => None,
         _ => hostcalls::buffer(BufferType::PluginConfiguration, 0, size)?,
@@ -46,28 +51,62 @@ fn configure(size: usize) -> Result<Gate, ConfigureError> {
     let config = config::parse(&json.unwrap_or_default())?;
     let mut secret = [0; 16];
     getrandom::fill(&mut secret).map_err(ConfigureError::Random)?;
+    let mut nonce = [0; 8];
+    getrandom::fill(&mut nonce).map_err(ConfigureError::Random)?;
     let gate = Gate::open(&Envoy, config, || secret)?;
+    let feed = Feed::open(gate.config(), u64::from_le_bytes(nonce))?;
     hostcalls::set_tick_period(TICK_MS)?;
-    Ok(gate)
+    Ok((gate, feed))
 }
 
 impl Root {
     fn with_gate<T>(&self, f: impl FnOnce(&mut Gate) -> T) -> Option<T> {
         self.worker.as_ref()?.with_gate(f)
     }
+
+    /// Has ticks come as fast as the feed and held requests want them.
+    fn pace(&mut self, soon: bool) {
+        let Some(worker) = &self.worker else { return };
+        if soon || self.hurried {
+            waiting_line::set_tick_period(match (soon, worker.waiting_line.is_empty()) {
+                (true, _) => feed::TICK_MS,
+                (false, false) => waiting_line::FAST_TICK_MS,
+                (false, true) => TICK_MS,
+            });
+        }
+        self.hurried = soon;
+    }
 }
 
 impl Context for Root {
     fn on_done(&mut self) -> bool {
         self.with_gate(|gate| gate.hand_over(&Envoy, &mut Envoy));
+        if let Some(feed) = &mut self.feed {
+            feed.hand_over();
+        }
         true
+    }
+
+    fn on_http_call_response(
+        &mut self,
+        token: u32,
+        _headers: usize,
+        body: usize,
+        _trailers: usize,
+    ) {
+        let (Some(worker), Some(feed)) = (&self.worker, &mut self.feed) else {
+            return;
+        };
+        let soon = feed.answered(worker, token, body);
+        self.pace(soon);
     }
 }
 
 impl RootContext for Root {
     fn on_configure(&mut self, size: usize) -> bool {
         match configure(size) {
-            Ok(gate) => {
+            Ok((gate, feed)) => {
+                self.feed = feed;
                 self.worker = Some(Rc::new(Worker::new(gate)));
                 true
             }
@@ -79,15 +118,23 @@ impl RootContext for Root {
     }
 
     fn on_tick(&mut self) {
-        let Some(worker) = &self.worker else { return };
-        let fast = worker.waiting_line.tick();
+        let Some(worker) = self.worker.clone() else {
+            return;
+        };
+        let held = worker.waiting_line.tick();
+        let soon = self.feed.as_mut().is_some_and(|feed| feed.tick(&worker));
+        let fast = held || self.hurried;
         let now = Envoy.mono();
+        self.pace(soon);
         if fast && now.since(self.ticked) < HALF_A_TICK {
             return;
         }
         self.ticked = now;
         if let Some(Some(fault)) = worker.with_gate(|gate| gate.tick(&Envoy, &mut Envoy)) {
             log::warn!("tiergate: {fault}");
+        }
+        if let Some(feed) = &mut self.feed {
+            feed.hand_over();
         }
         for (id, request) in worker.body_wait.tick() {
             if request.try_borrow().is_ok_and(|r| r.is_waiting()) {

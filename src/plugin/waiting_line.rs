@@ -14,7 +14,7 @@ use std::rc::{Rc, Weak};
 /// How often a VM proves that it lives, and hands its counts over, in milliseconds.
 pub const TICK_MS: u32 = 500;
 /// How often held requests are tried again, in milliseconds.
-const FAST_TICK_MS: u32 = 10;
+pub const FAST_TICK_MS: u32 = 10;
 
 /// A stream, and its request as long as that is there.
 type Place = (u32, Weak<RefCell<dyn HeldRequest>>);
@@ -33,6 +33,11 @@ impl WaitingLine {
             set_tick_period(FAST_TICK_MS);
         }
         line.push((id, Rc::downgrade(request)));
+    }
+
+    /// Whether nobody is held.
+    pub fn is_empty(&self) -> bool {
+        self.0.try_borrow().is_ok_and(|line| line.is_empty())
     }
 
     /// Tries again those for which it may help, in order; says whether any was held.
@@ -63,7 +68,8 @@ impl WaitingLine {
     }
 }
 
-fn set_tick_period(ms: u32) {
+/// Asks for another pace.
+pub fn set_tick_period(ms: u32) {
     if let Err(error) = hostcalls::set_tick_period(ms) {
         log::warn!("tiergate: tick period: {error}");
     }

@@ -3,7 +3,7 @@
 use crate::host::{Host, HostError};
 
 /// Pages that are looked at.
-const LOOKED_AT: u32 = 256;
+const LOOKED_AT: u32 = 512;
 
 /// How full pages are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

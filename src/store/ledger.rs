@@ -19,7 +19,7 @@ const ACCOUNTS_PER_PAGE: u32 = 8;
 const TRIES: u32 = 100;
 
 /// An account in the ledger: SipHash-2-4 of its id with the process's secret, 128 bits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AccountKey([u8; 16]);
 
 impl AccountKey {

@@ -246,6 +246,27 @@ fn each_refusal_says_where_what_and_what_is_allowed() {
             "routes",
             "not have this part yet",
         ),
+        (
+            r#"{"capacity": {"directory": 0}}"#.to_owned(),
+            "capacity.directory",
+            "1 to",
+        ),
+        (
+            r#"{"directory": {"cluster": "c"}}"#.to_owned(),
+            "directory",
+            "missing field `authority`",
+        ),
+        (
+            feed("cluster", ""),
+            "directory.cluster",
+            "name of a cluster",
+        ),
+        (feed("authority", "a/b"), "directory.authority", "host"),
+        (feed("path", "accounts"), "directory.path", "begins with /"),
+        (feed("path", "/a b"), "directory.path", "begins with /"),
+        (feed("interval", "999ms"), "directory.interval", "\"1s\""),
+        (feed("interval", "25h"), "directory.interval", "\"24h\""),
+        (feed("every", "1s"), "directory.every", "unknown field"),
         (r#"{"headers": ["ietf"]}"#.to_owned(), "headers[0]", "yet"),
         (r#"{"headers": ["x"]}"#.to_owned(), "headers[0]", "openai"),
         (
@@ -284,4 +305,22 @@ proptest! {
     fn any_bytes_are_a_config_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         let _ = parse(&bytes);
     }
+}
+
+/// A config with a feed that has this field for its own.
+fn feed(name: &str, value: &str) -> String {
+    let mut feed = serde_json::json!({
+        "cluster": "billing", "authority": "billing.internal", "path": "/accounts", "interval": "60s"
+    });
+    feed[name] = value.into();
+    serde_json::json!({ "directory": feed }).to_string()
+}
+
+#[test]
+fn a_feed_is_taken_as_it_is_written() {
+    let config = parse(feed("path", "/v2/accounts?edge=1").as_bytes()).unwrap();
+    let feed = config.feed.unwrap();
+    assert_eq!(feed.path, "/v2/accounts?edge=1");
+    assert_eq!(feed.interval.as_millis(), 60_000);
+    assert_eq!(parse(b"{}").unwrap().feed, None);
 }

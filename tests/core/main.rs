@@ -18,6 +18,7 @@ mod clocks;
 mod config;
 mod directory;
 mod faults;
+mod feed;
 mod identity;
 mod in_flight;
 mod leases;

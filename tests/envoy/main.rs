@@ -20,6 +20,7 @@ mod tls;
 mod admin;
 mod bad_input;
 mod ends;
+mod feed;
 mod first_steps;
 mod identity;
 mod openai_client;

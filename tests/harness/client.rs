@@ -71,6 +71,12 @@ impl Call {
         self.body(Vec::new())
     }
 
+    pub fn delete(self, path: &str) -> Self {
+        let mut call = self.get(path);
+        call.method = Method::DELETE;
+        call
+    }
+
     pub fn head(self, path: &str) -> Self {
         let mut call = self.get(path);
         call.method = Method::HEAD;

@@ -216,6 +216,11 @@ impl Stack {
         let _ = self.runtime.block_on(pending.0);
     }
 
+    /// Sends a request to the upstream itself.
+    pub fn upstream(&self, call: Call) -> Reply {
+        self.runtime.block_on(call.send(self.upstream)).unwrap()
+    }
+
     /// The request headers that the upstream saw last.
     pub fn seen(&self) -> serde_json::Value {
         let reply = Call::new().get("/seen").send(self.upstream);

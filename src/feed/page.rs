@@ -1,0 +1,336 @@
+//! One page of the feed, read piece by piece, so that no page keeps a worker from its requests.
+//!
+//! The form: `{"accounts": [{"id", "recharge" or "tier", "limits"?, "disabled"?}],
+//! "removed": ["c"]?, "next": "/…"?}`. Strict: what is not of that form refuses the page.
+
+use crate::account::directory::Overrides;
+use crate::account::money::Cents;
+use crate::config::{self, LimitValue, Money, Object};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+/// The longest page, in bytes.
+pub const PAGE_BYTES: usize = 1 << 20;
+/// The longest account id, in bytes.
+pub const ID_BYTES: usize = 1024;
+/// The longest name of a tier, as in the config.
+const TIER_BYTES: usize = 64;
+/// How much is told of what is wrong: it may quote the page.
+const PROBLEM_CHARS: usize = 200;
+
+/// What is wrong with a page, and where.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{path}: {problem}")]
+pub struct PageError {
+    /// The JSON path, such as `accounts[3].limits.rpm`; `$` for the whole.
+    pub path: String,
+    /// What is wrong there.
+    pub problem: String,
+}
+
+impl PageError {
+    fn new(path: impl Into<String>, problem: &str) -> Self {
+        // serde counts lines from where it was set to work, which is not where the page begins.
+        let problem = problem.split(" at line ").next().unwrap_or_default();
+        Self {
+            path: path.into(),
+            problem: problem.chars().take(PROBLEM_CHARS).collect(),
+        }
+    }
+}
+
+type Read<T> = Result<T, PageError>;
+
+/// How an account's tier is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Placing {
+    /// By its cumulative recharge.
+    Recharge(Cents),
+    /// By name.
+    Tier(Box<str>),
+}
+
+/// What the feed says of an account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// Its recharge, or its tier.
+    pub placing: Placing,
+    /// Limits of its own, when it has any: most have none, and all are held until they are applied.
+    pub limits: Option<Box<Overrides>>,
+    /// Whether it is switched off.
+    pub disabled: bool,
+}
+
+/// The next thing on a page.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Item {
+    /// An account, by its id.
+    Account(String, Known),
+    /// The id of an account that is no more.
+    Removed(String),
+    /// The end, with the path of the next page if there is one.
+    End(Option<String>),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Account {
+    id: String,
+    recharge: Option<Money>,
+    tier: Option<String>,
+    limits: Option<Object<Limits>>,
+    disabled: Option<bool>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Limits {
+    concurrency: Option<LimitValue>,
+    rpm: Option<LimitValue>,
+    tpm: Option<LimitValue>,
+    tpd: Option<LimitValue>,
+}
+
+/// Where in the page the reader is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum At {
+    Start,
+    /// Before a name, or before the end of an object that is empty.
+    Field,
+    /// In a list, before the item of that number.
+    List(List, usize),
+    /// Behind a field's value.
+    Behind,
+    End,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum List {
+    Accounts,
+    Removed,
+}
+
+/// A page that is being read.
+#[derive(Debug)]
+pub struct Reader {
+    body: Vec<u8>,
+    position: usize,
+    at: At,
+    seen: Vec<String>,
+    next: Option<String>,
+}
+
+impl Reader {
+    /// A reader at the beginning of a page.
+    pub fn new(body: Vec<u8>) -> Self {
+        Self {
+            body,
+            position: 0,
+            at: At::Start,
+            seen: Vec::new(),
+            next: None,
+        }
+    }
+
+    /// Reads on to the next thing on the page.
+    ///
+    /// # Errors
+    /// [`PageError`] for the first thing that is wrong.
+    pub fn item(&mut self) -> Read<Item> {
+        loop {
+            match self.at {
+                At::Start => {
+                    self.expect(b'{', "an object with accounts")?;
+                    self.at = At::Field;
+                }
+                At::Field => self.field()?,
+                At::List(list, index) => {
+                    if let Some(item) = self.list(list, index)? {
+                        return Ok(item);
+                    }
+                }
+                At::Behind => {
+                    self.at = if self.skip(b',') {
+                        At::Field
+                    } else {
+                        self.expect(b'}', "a comma or the end of the object")?;
+                        At::End
+                    };
+                }
+                At::End => return self.end(),
+            }
+        }
+    }
+
+    fn field(&mut self) -> Read<()> {
+        if self.seen.is_empty() && self.skip(b'}') {
+            self.at = At::End;
+            return Ok(());
+        }
+        let name: String = parse(self.value("$")?, "$")?;
+        self.expect(b':', "a colon")?;
+        if self.seen.contains(&name) {
+            return Err(PageError::new(name, "named twice"));
+        }
+        self.at = match name.as_str() {
+            "accounts" => self.begin(List::Accounts)?,
+            "removed" => self.begin(List::Removed)?,
+            "next" => {
+                self.next = parse(self.value("next")?, "next")?;
+                At::Behind
+            }
+            _ => {
+                let problem = "unknown field, expected accounts, removed or next";
+                return Err(PageError::new(
+                    name.chars().take(64).collect::<String>(),
+                    problem,
+                ));
+            }
+        };
+        self.seen.push(name);
+        Ok(())
+    }
+
+    fn begin(&mut self, list: List) -> Read<At> {
+        self.expect(b'[', "a list")?;
+        Ok(At::List(list, 0))
+    }
+
+    /// The item of that number, or `None` behind the last.
+    fn list(&mut self, list: List, index: usize) -> Read<Option<Item>> {
+        if self.skip(b']') {
+            self.at = At::Behind;
+            return Ok(None);
+        }
+        if index > 0 {
+            self.expect(b',', "a comma or the end of the list")?;
+        }
+        let path = match list {
+            List::Accounts => format!("accounts[{index}]"),
+            List::Removed => format!("removed[{index}]"),
+        };
+        let value = self.value(&path)?;
+        let item = match list {
+            List::Accounts => account(value, &path)?,
+            List::Removed => Item::Removed(id(parse(value, &path)?, &path)?),
+        };
+        self.at = At::List(list, index.saturating_add(1));
+        Ok(Some(item))
+    }
+
+    fn end(&mut self) -> Read<Item> {
+        if self.peek().is_some() {
+            return Err(self.wrong("the end of the page"));
+        }
+        if !self.seen.iter().any(|name| name == "accounts") {
+            return Err(PageError::new("accounts", "missing"));
+        }
+        let next = self.next.take();
+        if next.as_deref().is_some_and(|next| !config::is_path(next)) {
+            let problem = "not a path: it begins with / and has visible ASCII characters, \
+                           at most 1024";
+            return Err(PageError::new("next", problem));
+        }
+        Ok(Item::End(next))
+    }
+
+    fn rest(&self) -> &[u8] {
+        self.body.get(self.position..).unwrap_or_default()
+    }
+
+    fn peek(&mut self) -> Option<u8> {
+        let blank = |b: &&u8| matches!(b, b' ' | b'\n' | b'\r' | b'\t');
+        let blanks = self.rest().iter().take_while(blank).count();
+        self.position = self.position.saturating_add(blanks);
+        self.rest().first().copied()
+    }
+
+    fn skip(&mut self, byte: u8) -> bool {
+        let is_next = self.peek() == Some(byte);
+        if is_next {
+            self.position = self.position.saturating_add(1);
+        }
+        is_next
+    }
+
+    fn expect(&mut self, byte: u8, what: &str) -> Read<()> {
+        if self.skip(byte) {
+            return Ok(());
+        }
+        Err(self.wrong(what))
+    }
+
+    fn wrong(&mut self, what: &str) -> PageError {
+        let path = match self.at {
+            At::List(List::Accounts, index) => format!("accounts[{index}]"),
+            At::List(List::Removed, index) => format!("removed[{index}]"),
+            _ => "$".to_owned(),
+        };
+        let found = match self.peek() {
+            None => "the page ends too early",
+            Some(_) => "wrong",
+        };
+        let byte = self.position;
+        PageError::new(path, &format!("{found} at byte {byte}: expected {what}"))
+    }
+
+    /// The bytes of the value that comes next.
+    fn value(&mut self, path: &str) -> Read<&[u8]> {
+        let rest = self.body.get(self.position..).unwrap_or_default();
+        let mut values = serde_json::Deserializer::from_slice(rest).into_iter::<&RawValue>();
+        let value = match values.next() {
+            Some(Ok(value)) => value.get().as_bytes(),
+            Some(Err(error)) => return Err(PageError::new(path, &error.to_string())),
+            None => return Err(PageError::new(path, "the page ends too early")),
+        };
+        self.position = self.position.saturating_add(values.byte_offset());
+        Ok(value)
+    }
+}
+
+fn parse<'a, T: Deserialize<'a>>(value: &'a [u8], path: &str) -> Read<T> {
+    let mut deserializer = serde_json::Deserializer::from_slice(value);
+    serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        let path = match error.path().to_string().as_str() {
+            "." | "?" => path.to_owned(),
+            inner => format!("{path}.{inner}"),
+        };
+        PageError::new(path, &error.into_inner().to_string())
+    })
+}
+
+fn id(id: String, path: &str) -> Read<String> {
+    if (1..=ID_BYTES).contains(&id.len()) {
+        return Ok(id);
+    }
+    let problem = format!("{} bytes: an id has 1 to {ID_BYTES}", id.len());
+    Err(PageError::new(path, &problem))
+}
+
+fn account(value: &[u8], path: &str) -> Read<Item> {
+    let Object(account): Object<Account> = parse(value, path)?;
+    let placing = match (account.recharge, account.tier) {
+        (Some(Money(paid)), None) => Placing::Recharge(paid),
+        (None, Some(name)) if (1..=TIER_BYTES).contains(&name.len()) => Placing::Tier(name.into()),
+        (None, Some(_)) => {
+            let problem = "not the name of a tier: 1 to 64 bytes";
+            return Err(PageError::new(format!("{path}.tier"), problem));
+        }
+        _ => {
+            let problem = "an account has exactly one of recharge and tier";
+            return Err(PageError::new(path, problem));
+        }
+    };
+    let limits = account.limits.map(|Object(limits)| Overrides {
+        concurrency: limits.concurrency.map(|l| l.0),
+        rpm: limits.rpm.map(|l| l.0),
+        tpm: limits.tpm.map(|l| l.0),
+        tpd: limits.tpd.map(|l| l.0),
+    });
+    let known = Known {
+        placing,
+        limits: limits.filter(|l| *l != Overrides::default()).map(Box::new),
+        disabled: account.disabled.unwrap_or(false),
+    };
+    Ok(Item::Account(id(account.id, &format!("{path}.id"))?, known))
+}

@@ -1,0 +1,346 @@
+//! What one VM does on its ticks to keep the directory in step with the feed: wait until a load is
+//! due, take the lease, load, give the lease back.
+
+use super::lease::{LEASE, Lease, LeaseError, Standing};
+use super::load::{Load, Progress, Terms};
+use super::{Answer, FeedError, News, Place, Step, Tally};
+use crate::host::{Host, HostError, MetricSink};
+use crate::time::{Mono, Span};
+use siphasher::sip::SipHasher24;
+use std::hash::Hasher as _;
+
+/// The wait after the first failure; it doubles with each.
+const FIRST_WAIT: Span = Span::from_secs(1);
+/// The longest wait after a failure.
+const LONGEST_WAIT: Span = Span::from_secs(60);
+/// A lease that ends sooner is renewed.
+const RENEW: Span = Span::from_secs(3);
+
+/// Where the feed comes from, and how often.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// The path of the first page.
+    pub path: String,
+    /// All that tells this feed from another: cluster, authority, path.
+    pub identity: String,
+    /// From one load to the next.
+    pub interval: Span,
+    /// What is asked of a load.
+    pub terms: Terms,
+}
+
+/// Counts since the last hand-over.
+#[derive(Debug, Default)]
+struct Counts {
+    loaded: u64,
+    unchanged: u64,
+    failed: u64,
+    accounts: Tally,
+}
+
+/// One VM's part in keeping the directory in step.
+#[derive(Debug)]
+pub struct Sync {
+    namespace: String,
+    lease: Lease,
+    nonce: u64,
+    draws: u64,
+    source: Source,
+    source_hash: u64,
+    configured: Mono,
+    load: Option<Load>,
+    /// When the lease ends, as this VM knows.
+    until: Mono,
+    counts: Counts,
+    news: Option<News>,
+}
+
+impl Sync {
+    /// A VM that does not load; creates what is shared if this is the first time, alone.
+    ///
+    /// `nonce` tells this VM from all others.
+    ///
+    /// # Errors
+    /// The host's status.
+    pub fn open(
+        host: &dyn Host,
+        namespace: &str,
+        source: Source,
+        nonce: u64,
+    ) -> Result<Self, HostError> {
+        let lease = Lease::new(namespace);
+        lease.create(host)?;
+        let mut hasher = SipHasher24::new();
+        hasher.write(source.identity.as_bytes());
+        Ok(Self {
+            namespace: namespace.to_owned(),
+            lease,
+            nonce: nonce | 1,
+            draws: 0,
+            source,
+            source_hash: hasher.finish(),
+            configured: host.mono(),
+            load: None,
+            until: Mono::default(),
+            counts: Counts::default(),
+            news: None,
+        })
+    }
+
+    /// Whether this VM loads.
+    pub fn is_loading(&self) -> bool {
+        self.load.is_some()
+    }
+
+    /// What became of the last load, once.
+    pub fn take_news(&mut self) -> Option<News> {
+        self.news.take()
+    }
+
+    /// On each tick: goes on with the load, or begins one that is due.
+    pub fn tick(&mut self, place: &Place<'_>) -> Step {
+        let Some(mut load) = self.load.take() else {
+            return self.begin(place);
+        };
+        let progress = match self.keep(place) {
+            Ok(()) => load.slice(place, &self.source.terms),
+            Err(error) => Err(error),
+        };
+        self.follow(place, load, progress)
+    }
+
+    /// Takes the answer to the last page that was asked for.
+    pub fn answered(&mut self, place: &Place<'_>, answer: Answer) -> Step {
+        let Some(mut load) = self.load.take() else {
+            return Step::Rest;
+        };
+        let progress = load.answered(answer);
+        self.follow(place, load, progress)
+    }
+
+    /// Takes the lease when a load is due and nobody else has it.
+    fn begin(&mut self, place: &Place<'_>) -> Step {
+        let taken = self.lease.change(place.host, |standing, now| {
+            match self.claim(standing, now) {
+                None => (None, None),
+                Some(claim) => {
+                    let etag = claim.etag.clone();
+                    (Some(claim), Some((now, etag)))
+                }
+            }
+        });
+        match taken {
+            Ok(None) => Step::Rest,
+            Ok(Some((now, etag))) => {
+                // Without a directory that is whole, what did not change must be read all the same.
+                let ready = place.directory.is_ready(place.host).unwrap_or(false);
+                let etag = if ready { etag } else { Vec::new() };
+                let (load, ask) = Load::begin(&self.source.path, etag, now);
+                self.until = now.after(LEASE);
+                self.load = Some(load);
+                Step::Ask(ask)
+            }
+            Err(error) => {
+                self.news = Some(News::Failed(error.into()));
+                Step::Rest
+            }
+        }
+    }
+
+    fn claim(&self, standing: &Standing, now: Mono) -> Option<Standing> {
+        let mut claim = standing.clone();
+        let of_ours = standing.source == self.source_hash;
+        if !of_ours {
+            // Roots of a config that was replaced tick on for a while; the newest config decides.
+            let theirs = (standing.configured, standing.source);
+            if theirs > (self.configured, self.source_hash) {
+                return None;
+            }
+            claim.source = self.source_hash;
+            claim.etag.clear();
+            claim.failures = 0;
+            claim.due = now;
+        }
+        if now < claim.due || (of_ours && standing.is_held(now)) {
+            return None;
+        }
+        claim.configured = claim.configured.max(self.configured);
+        claim.holder = self.nonce;
+        claim.until = now.after(LEASE);
+        Some(claim)
+    }
+
+    /// Renews the lease when it is time.
+    fn keep(&mut self, place: &Place<'_>) -> Result<(), FeedError> {
+        if self.until.since(place.host.mono()) >= RENEW {
+            return Ok(());
+        }
+        let nonce = self.nonce;
+        let renewed = self.lease.change(place.host, |standing, now| {
+            if standing.holder != nonce {
+                return (None, None);
+            }
+            let until = now.after(LEASE);
+            let renewed = Standing {
+                until,
+                ..standing.clone()
+            };
+            (Some(renewed), Some(until))
+        })?;
+        self.until = renewed.ok_or(FeedError::Lost)?;
+        Ok(())
+    }
+
+    fn follow(
+        &mut self,
+        place: &Place<'_>,
+        mut load: Load,
+        progress: Result<Progress, FeedError>,
+    ) -> Step {
+        let news = match progress {
+            Ok(Progress::Goes(step)) => {
+                self.load = Some(load);
+                return step;
+            }
+            Ok(Progress::Unchanged) => self.give_back(place.host, |_| {}).map(|()| News::Unchanged),
+            Ok(Progress::Done) => {
+                let etag = load.take_etag();
+                self.give_back(place.host, |standing| standing.etag.clone_from(&etag))
+                    .map(|()| News::Loaded(load.tally()))
+            }
+            Err(error) => Err(error),
+        };
+        self.add_accounts(&load.tally());
+        let news = news.unwrap_or_else(|error| {
+            self.back_off(place.host);
+            News::Failed(error)
+        });
+        let count = match &news {
+            News::Loaded(_) => &mut self.counts.loaded,
+            News::Unchanged => &mut self.counts.unchanged,
+            News::Failed(_) => &mut self.counts.failed,
+        };
+        *count = count.saturating_add(1);
+        self.news = Some(news);
+        Step::Rest
+    }
+
+    /// The directory is whole: gives the lease back until the next load is due.
+    fn give_back(
+        &mut self,
+        host: &dyn Host,
+        change: impl Fn(&mut Standing),
+    ) -> Result<(), FeedError> {
+        let interval = self.source.interval.as_millis();
+        // Up to a tenth sooner, so that edges that were started together drift apart.
+        let sooner = self.draw(interval.div_euclid(10));
+        let wait = Span::from_millis(interval.saturating_sub(sooner));
+        let given = self.release(host, |standing, now| {
+            standing.due = now.after(wait);
+            standing.whole_at = now;
+            standing.failures = 0;
+            change(standing);
+        })?;
+        if given { Ok(()) } else { Err(FeedError::Lost) }
+    }
+
+    /// Gives the lease back for a while; one that is not had any more is somebody else's matter.
+    fn back_off(&mut self, host: &dyn Host) {
+        let draw = self.draw(u64::MAX);
+        // Where that fails the lease ends by itself.
+        let _ = self.release(host, |standing, now| {
+            standing.due = now.after(wait(standing.failures, draw));
+            standing.failures = standing.failures.saturating_add(1);
+        });
+    }
+
+    fn release(
+        &self,
+        host: &dyn Host,
+        change: impl Fn(&mut Standing, Mono),
+    ) -> Result<bool, LeaseError> {
+        self.lease.change(host, |standing, now| {
+            if standing.holder != self.nonce {
+                return (None, false);
+            }
+            let mut released = standing.clone();
+            released.holder = 0;
+            change(&mut released, now);
+            (Some(released), true)
+        })
+    }
+
+    /// A number below `most`, another each time.
+    fn draw(&mut self, most: u64) -> u64 {
+        self.draws = self.draws.wrapping_add(1);
+        let mut hasher = SipHasher24::new_with_keys(self.nonce, self.draws);
+        hasher.write_u8(0);
+        hasher.finish().checked_rem(most).unwrap_or(0)
+    }
+
+    fn add_accounts(&mut self, tally: &Tally) {
+        let sum = &mut self.counts.accounts;
+        sum.written = sum.written.saturating_add(tally.written);
+        sum.removed = sum.removed.saturating_add(tally.removed);
+        sum.refused = sum.refused.saturating_add(tally.refused);
+    }
+
+    /// Hands counts over, and moves the gauge of the directory's age to where it should be.
+    pub fn hand_over(&mut self, host: &dyn Host, sink: &mut dyn MetricSink) {
+        let counts = std::mem::take(&mut self.counts);
+        let at = format!("namespace.{}", self.namespace);
+        for (name, n) in [
+            (
+                "feed_loads",
+                [
+                    ("loaded", counts.loaded),
+                    ("unchanged", counts.unchanged),
+                    ("failed", counts.failed),
+                ],
+            ),
+            (
+                "feed_accounts",
+                [
+                    ("written", counts.accounts.written),
+                    ("removed", counts.accounts.removed),
+                    ("refused", counts.accounts.refused),
+                ],
+            ),
+        ] {
+            for (outcome, n) in n.into_iter().filter(|(_, n)| *n > 0) {
+                sink.count(&format!("tiergate_{name}.{at}.outcome.{outcome}"), n);
+            }
+        }
+        // Whoever writes down the age moves the gauge by the difference, as for requests in process.
+        let moved = self.lease.change(host, |standing, now| {
+            let age = now.since(standing.whole_at).as_millis().div_euclid(1000);
+            if age == standing.shown {
+                return (None, None);
+            }
+            let signed = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+            let by = signed(age).saturating_sub(signed(standing.shown));
+            let shown = Standing {
+                shown: age,
+                ..standing.clone()
+            };
+            (Some(shown), Some(by))
+        });
+        if let Ok(Some(by)) = moved {
+            sink.gauge(&format!("tiergate_directory_age_seconds.{at}"), by);
+        }
+        let damaged = self.lease.take_damaged();
+        if damaged > 0 {
+            sink.count(&format!("tiergate_damaged_values.{at}"), damaged);
+        }
+    }
+}
+
+/// The wait after so many failures before: doubled each time up to a bound, and a random half of it.
+fn wait(failures: u32, draw: u64) -> Span {
+    let doubled = FIRST_WAIT
+        .as_millis()
+        .saturating_mul(1_u64.checked_shl(failures.min(16)).unwrap_or(1));
+    let whole = doubled.min(LONGEST_WAIT.as_millis());
+    let half = whole.div_euclid(2);
+    Span::from_millis(half.saturating_add(draw.checked_rem(half.saturating_add(1)).unwrap_or(0)))
+}

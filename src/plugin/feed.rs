@@ -1,0 +1,192 @@
+//! The feed on Envoy: pages are fetched through a cluster of its, from the root context.
+
+use super::envoy::{Envoy, monotonic_ns};
+use super::hostcalls;
+use super::worker::Worker;
+use crate::config::{self, Config};
+use crate::feed::load::Terms;
+use crate::feed::page::PAGE_BYTES;
+use crate::feed::sync::Source;
+use crate::feed::{Answer, Ask, News, Place, Step, Sync};
+use crate::host::HostError;
+use crate::store::directory::Directory;
+use crate::store::ledger::OpenError;
+use proxy_wasm::types::{BufferType, MapType};
+use std::time::Duration;
+
+/// How often a VM ticks while it reads or applies, in milliseconds.
+pub const TICK_MS: u32 = 5;
+/// How long an answer may take.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The feed of one root context.
+#[derive(Debug)]
+pub struct Feed {
+    from: config::Feed,
+    directory: Directory,
+    sync: Sync,
+    /// The call whose answer is awaited.
+    awaited: Option<u32>,
+    clock: SliceClock,
+}
+
+/// How long a load holds the worker, in nanoseconds.
+#[derive(Clone, Copy, Debug, Default)]
+struct SliceClock {
+    begun: u64,
+    longest: u64,
+}
+
+impl Feed {
+    /// The feed that the config asks for, if it does.
+    ///
+    /// # Errors
+    /// [`OpenError`] when shared data can't be used for it.
+    pub fn open(config: &Config, nonce: u64) -> Result<Option<Self>, OpenError> {
+        let Some(from) = config.feed.clone() else {
+            return Ok(None);
+        };
+        let accounts = config.directory_accounts;
+        let directory = Directory::open(&Envoy, &config.namespace, accounts)?;
+        let source = Source {
+            path: from.path.clone(),
+            identity: [&*from.cluster, &*from.authority, &*from.path].join("\n"),
+            interval: from.interval,
+            terms: Terms {
+                accounts: usize::try_from(accounts).unwrap_or(usize::MAX),
+                voucher: config.voucher,
+            },
+        };
+        let sync = Sync::open(&Envoy, &config.namespace, source, nonce)?;
+        Ok(Some(Self {
+            from,
+            directory,
+            sync,
+            awaited: None,
+            clock: SliceClock::default(),
+        }))
+    }
+
+    /// On each tick; says whether the next should come soon.
+    pub fn tick(&mut self, worker: &Worker) -> bool {
+        self.step(worker, |sync, place| sync.tick(place))
+    }
+
+    /// Takes the answer to a call; says whether the next tick should come soon.
+    pub fn answered(&mut self, worker: &Worker, token: u32, size: usize) -> bool {
+        if self.awaited != Some(token) {
+            return false;
+        }
+        self.awaited = None;
+        self.step(worker, |sync, place| {
+            let answer = answer(size).unwrap_or_default();
+            sync.answered(place, answer)
+        })
+    }
+
+    /// Hands counts over.
+    pub fn hand_over(&mut self) {
+        self.sync.hand_over(&Envoy, &mut Envoy);
+    }
+
+    fn step(&mut self, worker: &Worker, f: impl FnOnce(&mut Sync, &Place<'_>) -> Step) -> bool {
+        let loads = self.sync.is_loading();
+        let begun = monotonic_ns();
+        let mut step = self.with_place(worker, f);
+        if let Step::Ask(ask) = &step {
+            self.awaited = call(&self.from, ask);
+            if self.awaited.is_none() {
+                let no_answer = Answer::default();
+                step = self.with_place(worker, |sync, place| sync.answered(place, no_answer));
+            }
+        }
+        let now = monotonic_ns();
+        if !loads {
+            self.clock = SliceClock { begun, longest: 0 };
+        }
+        self.clock.longest = self.clock.longest.max(now.saturating_sub(begun));
+        self.tell(now);
+        step == Step::Soon
+    }
+
+    fn with_place(
+        &mut self,
+        worker: &Worker,
+        f: impl FnOnce(&mut Sync, &Place<'_>) -> Step,
+    ) -> Step {
+        let (sync, directory) = (&mut self.sync, &self.directory);
+        let step = worker.with_gate(|gate| {
+            let key = |account: &[u8]| gate.key(account);
+            let place = Place {
+                host: &Envoy,
+                directory,
+                key: &key,
+            };
+            f(sync, &place)
+        });
+        step.unwrap_or(Step::Rest)
+    }
+
+    /// Logs what became of a load.
+    fn tell(&mut self, now: u64) {
+        match self.sync.take_news() {
+            None | Some(News::Unchanged) => {}
+            Some(News::Failed(error)) => log::warn!("tiergate: feed: {error}"),
+            Some(News::Loaded(tally)) => log::info!(
+                "tiergate: feed: {} pages in {} ms, longest slice {} us: {} accounts written, \
+                 {} removed, {} without room",
+                tally.pages,
+                now.saturating_sub(self.clock.begun).div_euclid(1_000_000),
+                self.clock.longest.div_euclid(1_000),
+                tally.written,
+                tally.removed,
+                tally.refused
+            ),
+        }
+    }
+}
+
+/// Asks for a page; `None` when the host would not.
+fn call(from: &config::Feed, ask: &Ask) -> Option<u32> {
+    let mut headers = vec![
+        (":method", "GET"),
+        (":scheme", "http"),
+        (":authority", from.authority.as_str()),
+        (":path", ask.path.as_str()),
+        ("accept", "application/json"),
+    ];
+    let etag = ask.if_none_match.as_deref();
+    if let Some(etag) = etag.and_then(|etag| std::str::from_utf8(etag).ok()) {
+        headers.push(("if-none-match", etag));
+    }
+    match hostcalls::http_call(&from.cluster, headers, TIMEOUT) {
+        Ok(token) => Some(token),
+        Err(error) => {
+            log::warn!(
+                "tiergate: feed: a call to cluster {}: {error}",
+                from.cluster
+            );
+            None
+        }
+    }
+}
+
+/// The answer that is there now.
+fn answer(size: usize) -> Result<Answer, HostError> {
+    let headers = hostcalls::header_map(MapType::HttpCallResponseHeaders)?;
+    let value = |name| headers.values(name).next().unwrap_or_default();
+    let status = std::str::from_utf8(value(":status")).unwrap_or_default();
+    let status = status.parse().unwrap_or(0);
+    let body = match status {
+        200 if size <= PAGE_BYTES => {
+            hostcalls::buffer(BufferType::HttpCallResponseBody, 0, size)?.unwrap_or_default()
+        }
+        _ => Vec::new(),
+    };
+    Ok(Answer {
+        status,
+        etag: value("etag").to_vec(),
+        size,
+        body,
+    })
+}

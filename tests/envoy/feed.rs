@@ -1,0 +1,198 @@
+//! The account directory pulled through an Envoy cluster.
+
+use crate::bootstrap::{Setup, wasm_filter};
+use crate::client::{Call, count};
+use crate::stack::{Stack, eventually};
+use std::fmt::Write as _;
+use std::time::{Duration, Instant};
+
+fn config(interval: &str) -> String {
+    format!(
+        r#"{{"capacity": {{"directory": 131072}}, "directory": {{"cluster": "llm",
+            "authority": "billing.internal", "path": "/feed/accounts", "interval": "{interval}"}}}}"#
+    )
+}
+
+const PER_PAGE: usize = 10_000;
+
+fn path(page: usize) -> String {
+    match page {
+        0 => "/feed/accounts".to_owned(),
+        n => format!("/feed/accounts?page={n}"),
+    }
+}
+
+/// Has the upstream serve so many accounts.
+fn publish(stack: &Stack, accounts: usize) {
+    let pages = accounts.div_ceil(PER_PAGE);
+    // The first page last, so that nobody reads a feed that is not there yet.
+    for page in (0..pages).rev() {
+        let mut body = r#"{"accounts":["#.to_owned();
+        for i in page * PER_PAGE..accounts.min((page + 1) * PER_PAGE) {
+            let comma = if i % PER_PAGE > 0 { "," } else { "" };
+            write!(
+                body,
+                r#"{comma}{{"id":"account-{i:08}","recharge":"{i}.50"}}"#
+            )
+            .unwrap();
+        }
+        body.push(']');
+        if page + 1 < pages {
+            write!(body, r#","next":"{}""#, path(page + 1)).unwrap();
+        }
+        body.push('}');
+        set(stack, page, &body);
+    }
+}
+
+fn set(stack: &Stack, page: usize, body: &str) {
+    let call = Call::new().post(&path(page)).body(body);
+    assert_eq!(stack.upstream(call).status, 200);
+}
+
+fn gets(stack: &Stack) -> u64 {
+    let body = stack.upstream(Call::new().get("/feed-gets")).body;
+    String::from_utf8(body).unwrap().parse().unwrap()
+}
+
+fn loads(stack: &Stack, outcome: &str) -> u64 {
+    stack.stat(&["tiergate_feed_loads", &format!("outcome.{outcome}")])
+}
+
+fn written(stack: &Stack) -> u64 {
+    stack.stat(&["tiergate_feed_accounts", "outcome.written"])
+}
+
+/// Memory of Envoy in MiB.
+fn resident(stack: &Stack) -> u64 {
+    let statm = std::fs::read_to_string(format!("/proc/{}/statm", stack.pid())).unwrap();
+    let pages: u64 = statm.split(' ').nth(1).unwrap().parse().unwrap();
+    (pages * 4096) >> 20
+}
+
+/// The last line of Envoy's log that tells of a load: what follows that word.
+fn told(stack: &Stack, word: &str) -> u64 {
+    let log = stack.envoy_log();
+    let line = log.lines().rev().find(|l| l.contains("longest slice"));
+    let line = line.unwrap_or_default();
+    let number = line.split(word).nth(1).unwrap_or_default();
+    let digits: String = number
+        .trim_start()
+        .chars()
+        .take_while(char::is_ascii_digit)
+        .collect();
+    digits.parse().unwrap()
+}
+
+#[test]
+fn a_hundred_thousand_accounts_load_without_a_stall() {
+    let stack = Stack::start(&config("1h"));
+    // Until there is a feed, loads fail and are counted.
+    eventually("a failure", || loads(&stack, "failed") > 0);
+    let before = resident(&stack);
+    publish(&stack, 100_000);
+    let begun = Instant::now();
+    // Traffic meanwhile: what requests wait at most shows a stall too.
+    let mut slowest = Duration::ZERO;
+    while loads(&stack, "loaded") == 0 {
+        assert!(begun.elapsed() < Duration::from_secs(90));
+        let sent = Instant::now();
+        assert_eq!(stack.send(Call::of("acme", "tier5")).status, 200);
+        slowest = slowest.max(sent.elapsed());
+    }
+    assert_eq!(written(&stack), 100_000);
+    let longest = told(&stack, "longest slice");
+    println!(
+        "100000 accounts: {} ms, longest slice {longest} us, memory {before} to {} MiB, \
+         slowest request meanwhile {slowest:?}",
+        told(&stack, "pages in"),
+        resident(&stack),
+    );
+    // What is promised is 5 ms; a machine that is busy otherwise may add to it.
+    assert!(longest < 20_000, "{longest} us");
+    assert_eq!(
+        gets(&stack) - loads(&stack, "failed"),
+        10,
+        "one VM of all fetched"
+    );
+}
+
+#[test]
+fn while_the_feed_is_down_service_goes_on_and_the_failure_is_counted() {
+    let stack = Stack::start(&config("1s"));
+    publish(&stack, 100);
+    eventually("a load", || loads(&stack, "loaded") == 1);
+    eventually("nothing new", || loads(&stack, "unchanged") > 1);
+    assert_eq!(written(&stack), 100);
+    stack.upstream(Call::new().delete(&path(0)));
+    let failed = loads(&stack, "failed");
+    eventually("failures", || loads(&stack, "failed") > failed + 1);
+    let replies = stack.flood(4, vec![Call::of("acme", "tier5"); 100]);
+    assert_eq!(count(&replies, 200), 100);
+    eventually("it ages", || {
+        stack.stat(&["tiergate_directory_age_seconds"]) >= 3
+    });
+    set(&stack, 0, r#"{"accounts":[{"id":"a","recharge":"1e3"}]}"#);
+    eventually("the reason is logged", || {
+        stack.envoy_log().contains("page 1: accounts[0].recharge: ")
+    });
+    assert_eq!(written(&stack), 100, "nothing of a broken feed");
+    publish(&stack, 200);
+    eventually("a load", || loads(&stack, "loaded") == 2);
+    assert_eq!(written(&stack), 300);
+    eventually("it is young again", || {
+        stack.stat(&["tiergate_directory_age_seconds"]) <= 2
+    });
+}
+
+#[test]
+fn a_cluster_that_is_not_there_is_a_failure_and_no_trap() {
+    let stack = Stack::start(&config("1s").replace("\"llm\"", "\"nowhere\""));
+    eventually("failures", || loads(&stack, "failed") > 1);
+    assert_eq!(stack.send(Call::of("acme", "tier5")).status, 200);
+    assert_eq!(stack.stat(&["wasm.tiergate.vm_reload"]), 0);
+}
+
+#[test]
+fn a_feed_that_changes_its_source_is_loaded_from_the_new_one() {
+    let stack = Stack::start(&config("1h"));
+    publish(&stack, 100);
+    eventually("a load", || loads(&stack, "loaded") == 1);
+    set(&stack, 7, r#"{"accounts":[]}"#);
+    let moved = config("1h").replace("/feed/accounts", &path(7));
+    stack.reconfigure(&Setup::new(&moved), true);
+    eventually("a load", || loads(&stack, "loaded") == 2);
+    let got = gets(&stack);
+    std::thread::sleep(Duration::from_secs(2));
+    assert_eq!(gets(&stack), got, "the old config's VMs leave it alone");
+}
+
+#[test]
+fn the_loading_vm_is_trapped_and_another_finishes() {
+    let config = config("1h");
+    let mut setup = Setup::new(&config);
+    setup.filters = vec![wasm_filter("tiergate", "tiergate_trap.wasm", &config)];
+    let stack = Stack::with(&setup);
+    eventually("a failure", || loads(&stack, "failed") > 0);
+    publish(&stack, 100_000);
+    let before = gets(&stack);
+    let all = before + 10;
+    eventually("the pages are read", || gets(&stack) >= all - 5);
+    // The main thread's VM can't be trapped by a request; both workers' can.
+    for _ in 0..8 {
+        let trap = Call::of("acme", "tier5").header("x-tiergate-trap", "now");
+        stack.send(trap);
+    }
+    let begun = Instant::now();
+    while loads(&stack, "loaded") == 0 {
+        assert!(begun.elapsed() < Duration::from_secs(60));
+        std::thread::sleep(Duration::from_millis(50));
+        let _ = stack.send(Call::new());
+    }
+    println!(
+        "loaded {:?} after the traps; pages asked for: {}",
+        begun.elapsed(),
+        gets(&stack) - before
+    );
+    assert!(written(&stack) >= 100_000);
+}
