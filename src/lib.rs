@@ -15,7 +15,7 @@
 //! | [`store`] | pages, the compare-and-set, VM slots: records in shared data |
 //! | [`limit`] | the rule: windows, leases, admit and settle |
 //! | [`metrics`] | counts for operators |
-//! | [`host`], [`time`], [`digest`] | the host as the core sees it; time as types; SHA-256 |
+//! | [`host`], [`time`], [`json`], [`digest`] | the host as the core sees it; time as types; strict JSON; SHA-256 |
 //!
 //! `docs/architecture.md` follows one request through them.
 
@@ -36,6 +36,7 @@ pub mod digest;
 pub mod feed;
 pub mod gate;
 pub mod host;
+pub mod json;
 pub mod limit;
 pub mod metrics;
 pub mod plugin;

@@ -4,7 +4,8 @@ use super::Problem;
 use crate::account::Cents;
 use crate::account::directory::Overrides;
 use crate::account::recharge::{Kind, SignedCents};
-use crate::config::value::{LimitValue, Money};
+use crate::config::{Money, OwnLimits};
+use crate::json::{self, Object};
 use crate::limit::Limit;
 use serde::de::{self, Deserializer, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
@@ -19,17 +20,8 @@ const LONGEST_EVENT_ID: usize = 1024;
 struct PutBody {
     recharge: Option<Money>,
     tier: Option<String>,
-    limits: Option<OwnLimits>,
+    limits: Option<Object<OwnLimits>>,
     disabled: Option<bool>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct OwnLimits {
-    concurrency: Option<LimitValue>,
-    rpm: Option<LimitValue>,
-    tpm: Option<LimitValue>,
-    tpd: Option<LimitValue>,
 }
 
 /// What an account is set to.
@@ -111,23 +103,9 @@ impl<'de> Deserialize<'de> for Amount {
 }
 
 fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Problem> {
-    if body.trim_ascii_start().first() != Some(&b'{') {
-        return Err(Problem::body("$", "is no JSON object"));
-    }
-    let mut deserializer = serde_json::Deserializer::from_slice(body);
-    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-        let path = error.path().to_string();
-        let path = if [".", "?"].contains(&path.as_str()) {
-            "$".to_owned()
-        } else {
-            path
-        };
-        Problem::body(path, error.into_inner().to_string())
-    })?;
-    deserializer
-        .end()
-        .map_err(|error| Problem::body("$", error.to_string()))?;
-    Ok(value)
+    let read: Result<Object<T>, _> = json::read(body);
+    read.map(|Object(value)| value)
+        .map_err(|wrong| Problem::body(wrong.path, wrong.problem))
 }
 
 /// Reads the body of a PUT.
@@ -141,16 +119,10 @@ pub fn put(body: &[u8]) -> Result<Put, Problem> {
         (None, Some(tier)) => PutPlace::Tier(tier),
         _ => return Err(Problem::body("$", "has exactly one of recharge and tier")),
     };
-    let own = body.limits.unwrap_or_default();
-    let limit = |value: Option<LimitValue>| value.map(|LimitValue(limit)| limit);
+    let own = body.limits.map(|Object(own)| own).unwrap_or_default();
     Ok(Put {
         place,
-        limits: Overrides {
-            concurrency: limit(own.concurrency),
-            rpm: limit(own.rpm),
-            tpm: limit(own.tpm),
-            tpd: limit(own.tpd),
-        },
+        limits: own.into(),
         disabled: body.disabled.unwrap_or(false),
     })
 }

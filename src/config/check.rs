@@ -3,13 +3,17 @@
 use super::admin;
 use super::error::ConfigError;
 use super::feed;
-use super::schema::{self, Object, Reading, Root, Source, TierEntry};
+use super::schema::{self, Root};
+use super::sources::{
+    account_source, default_account, default_tier, header_name, identity_headers, indexed,
+    tier_source,
+};
 use super::value::{Count, Duration};
 use super::{Config, Mode, OnFault, Settle, Tokens};
-use crate::account::identity::Place;
 use crate::account::recharge::VoucherRule;
-use crate::account::{AccountSource, Cents, Tier, TierSource, TierTable};
+use crate::account::{Cents, Tier, TierTable};
 use crate::digest::sha256_hex;
+use crate::json::{self, Object};
 use crate::limit::Limits;
 use crate::limit::day::DayRule;
 use crate::limit::record::Windows;
@@ -27,7 +31,6 @@ const LONGEST_WAIT: Span = Span::from_secs(60);
 const MOST_TOKENS: u64 = 1_000_000_000;
 /// Bodies are held in memory, by Envoy and once more by the VM.
 const LONGEST_BODY: u64 = 16_777_216;
-const CREDENTIALS: [&str; 1] = ["authorization"];
 
 type Checked<T> = Result<T, ConfigError>;
 
@@ -37,10 +40,9 @@ type Checked<T> = Result<T, ConfigError>;
 /// The first thing that is wrong, with its JSON path and what is allowed.
 pub fn parse(json: &[u8]) -> Checked<Config> {
     let json = json.trim_ascii();
-    let root = if json.is_empty() {
-        Root::default()
-    } else {
-        read(json)?
+    let Object(root): Object<Root> = match json {
+        [] => Object::default(),
+        _ => json::read(json).map_err(|wrong| ConfigError::new(wrong.path, wrong.problem))?,
     };
     refuse_parts_to_come(&root)?;
     let tiers = tiers(root.tiers)?;
@@ -91,24 +93,6 @@ pub fn parse(json: &[u8]) -> Checked<Config> {
     })
 }
 
-fn read(json: &[u8]) -> Checked<Root> {
-    let mut deserializer = serde_json::Deserializer::from_slice(json);
-    let Object(root): Object<Root> =
-        serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-            let path = error.path().to_string();
-            let path = if [".", "?"].contains(&path.as_str()) {
-                "$".to_owned()
-            } else {
-                path
-            };
-            ConfigError::new(path, error.into_inner().to_string())
-        })?;
-    deserializer
-        .end()
-        .map_err(|error| ConfigError::new("$", error.to_string()))?;
-    Ok(root)
-}
-
 /// What the contract names and this version does not have is refused, never silently ignored.
 fn refuse_parts_to_come(root: &Root) -> Checked<()> {
     let parts = [
@@ -126,14 +110,6 @@ fn refuse_parts_to_come(root: &Root) -> Checked<()> {
             "this version of tiergate does not have this part yet; leave it out",
         )),
     }
-}
-
-fn indexed<T, U>(path: &str, items: Vec<T>, check: fn(&str, T) -> Checked<U>) -> Checked<Vec<U>> {
-    items
-        .into_iter()
-        .enumerate()
-        .map(|(i, item)| check(&format!("{path}[{i}]"), item))
-        .collect()
 }
 
 /// A name that is safe in keys, metrics and logs.
@@ -222,132 +198,6 @@ fn tier_or_refuse(path: &str, name: Option<String>, tiers: &TierTable) -> Checke
             )),
         },
     }
-}
-
-fn header(name: &str) -> Place {
-    Place::Header(name.to_owned())
-}
-
-fn default_account() -> Vec<AccountSource> {
-    let source = |name, digest| AccountSource {
-        place: header(name),
-        digest,
-        prefix: None,
-    };
-    vec![source("x-account-id", false), source("authorization", true)]
-}
-
-fn default_tier() -> Vec<TierSource> {
-    vec![
-        TierSource::Name(header("x-account-tier")),
-        TierSource::Recharge(header("x-account-recharge")),
-    ]
-}
-
-fn header_name(path: &str, name: &str) -> Checked<String> {
-    let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
-    if (1..=128).contains(&name.len()) && name.bytes().all(token) {
-        return Ok(name.to_ascii_lowercase());
-    }
-    Err(ConfigError::new(
-        format!("{path}.header"),
-        format!("{name:?} is not the name of a header"),
-    ))
-}
-
-/// The one place that a source names.
-fn place(path: &str, source: &Source) -> Checked<Place> {
-    match (&source.header, &source.property, &source.query) {
-        (Some(name), None, None) => Ok(Place::Header(header_name(path, name)?)),
-        (None, None, Some(name)) if name.is_empty() => Err(ConfigError::new(
-            format!("{path}.query"),
-            "a parameter without a name: give the name that it has in the query",
-        )),
-        (None, None, Some(name)) => Ok(Place::Query(name.clone())),
-        (None, Some(segments), None) => {
-            if segments.is_empty() || segments.iter().any(|s| s.is_empty() || s.contains('\0')) {
-                let problem = "a path has at least one segment, and none is empty";
-                return Err(ConfigError::new(format!("{path}.property"), problem));
-            }
-            Ok(Place::Property(segments.clone()))
-        }
-        _ => Err(ConfigError::new(
-            path,
-            "a source names exactly one place: header, property, or query (account sources only)",
-        )),
-    }
-}
-
-fn account_source(path: &str, Object(source): Object<Source>) -> Checked<AccountSource> {
-    if source.reading.is_some() || source.shared_data.is_some() {
-        return Err(ConfigError::new(
-            path,
-            "an account source has header, property or query, digest and prefix; \
-             as and shared_data are for tiers",
-        ));
-    }
-    let place = place(path, &source)?;
-    if source.prefix.as_deref() == Some("") {
-        let problem = "an empty prefix: leave it out";
-        return Err(ConfigError::new(format!("{path}.prefix"), problem));
-    }
-    Ok(AccountSource {
-        place,
-        digest: source.digest.unwrap_or(false),
-        prefix: source.prefix,
-    })
-}
-
-fn tier_source(path: &str, entry: TierEntry) -> Checked<TierSource> {
-    let source = match entry {
-        TierEntry::Directory => return Ok(TierSource::Directory),
-        TierEntry::Source(source) => source,
-    };
-    if source.digest.is_some() || source.prefix.is_some() {
-        let problem = "digest and prefix are for account sources";
-        return Err(ConfigError::new(path, problem));
-    }
-    if source.query.is_some() {
-        let problem = "query is for account sources: a client writes its own query";
-        return Err(ConfigError::new(format!("{path}.query"), problem));
-    }
-    let Some(key) = &source.shared_data else {
-        let place = place(path, &source)?;
-        return Ok(match source.reading {
-            None | Some(Reading::Name) => TierSource::Name(place),
-            Some(Reading::Recharge) => TierSource::Recharge(place),
-        });
-    };
-    if source.header.is_some() || source.property.is_some() || source.reading.is_some() {
-        let problem = "shared_data stands alone: it holds a tier's name";
-        return Err(ConfigError::new(path, problem));
-    }
-    if !key.contains("{account}") {
-        return Err(ConfigError::new(
-            format!("{path}.shared_data"),
-            format!("{key:?} does not hold {{account}}: every account would read the same key"),
-        ));
-    }
-    Ok(TierSource::SharedData(key.clone()))
-}
-
-/// The headers that identify, less those that the upstream needs itself.
-fn identity_headers(account: &[AccountSource], tier: &[TierSource]) -> Vec<String> {
-    let places = account.iter().map(|s| &s.place);
-    let tiers = tier.iter().filter_map(|s| match s {
-        TierSource::Name(place) | TierSource::Recharge(place) => Some(place),
-        TierSource::SharedData(_) | TierSource::Directory => None,
-    });
-    let mut names: Vec<String> = Vec::new();
-    for place in places.chain(tiers) {
-        if let Place::Header(name) = place
-            && !CREDENTIALS.contains(&name.as_str())
-            && !names.contains(name)
-        {
-            names.push(name.clone());
-        }
-    }
-    names
 }
 
 fn windows(windows: &schema::Windows) -> Checked<Windows> {

@@ -1,7 +1,8 @@
 //! The directory's feed in the config: from where, and how often.
 
 use super::error::ConfigError;
-use super::schema::{self, Object};
+use super::schema;
+use crate::json::Object;
 use crate::time::Span;
 
 /// The longest path of a page, in bytes.

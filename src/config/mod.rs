@@ -5,13 +5,13 @@ mod check;
 mod error;
 mod feed;
 mod schema;
-pub(crate) mod value;
+mod sources;
+mod value;
 
 pub use check::parse;
 pub use error::ConfigError;
 pub use feed::{Feed, PATH_BYTES, is_path};
-pub(crate) use schema::Object;
-pub(crate) use value::{LimitValue, Money};
+pub(crate) use value::{Money, OwnLimits};
 
 use crate::account::recharge::VoucherRule;
 use crate::account::{AccountSource, TierSource, TierTable};

@@ -2,12 +2,12 @@
 
 use super::value::{Count, Duration, LimitValue, Money, Offset};
 use super::{Mode, OnFault, Settle};
+use crate::json::Object;
 use crate::usage::Cached;
 use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, Visitor, value::MapAccessDeserializer};
 use serde_json::Value;
 use std::fmt;
-use std::marker::PhantomData;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -94,30 +94,6 @@ pub(super) struct Source {
 pub(super) enum Reading {
     Name,
     Recharge,
-}
-
-/// A JSON object; serde alone would take a list for a struct's fields in order.
-#[derive(Debug, Default)]
-pub(crate) struct Object<T>(pub T);
-
-struct ObjectVisitor<T>(PhantomData<T>);
-
-impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
-    type Value = Object<T>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Object<T>, A::Error> {
-        T::deserialize(MapAccessDeserializer::new(map)).map(Object)
-    }
-}
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(ObjectVisitor(PhantomData))
-    }
 }
 
 /// An object, or the word "directory".

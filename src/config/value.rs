@@ -4,9 +4,11 @@
 //! into JSON that way.
 
 use crate::account::Cents;
+use crate::account::directory::Overrides;
 use crate::limit::Limit;
 use crate::time::Span;
-use serde::de::{self, Deserialize, Deserializer, Visitor};
+use serde::Deserialize;
+use serde::de::{self, Deserializer, Visitor};
 use std::fmt;
 use std::num::NonZeroU64;
 
@@ -53,7 +55,7 @@ impl<'de> Deserialize<'de> for Count {
 
 /// A limit: a positive integer or "unlimited".
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct LimitValue(pub Limit);
+pub(super) struct LimitValue(pub Limit);
 
 struct LimitVisitor;
 
@@ -93,6 +95,28 @@ impl Visitor<'_> for LimitVisitor {
 impl<'de> Deserialize<'de> for LimitValue {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(LimitVisitor)
+    }
+}
+
+/// Limits of an account's own, each in place of its tier's.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct OwnLimits {
+    concurrency: Option<LimitValue>,
+    rpm: Option<LimitValue>,
+    tpm: Option<LimitValue>,
+    tpd: Option<LimitValue>,
+}
+
+impl From<OwnLimits> for Overrides {
+    fn from(own: OwnLimits) -> Self {
+        let limit = |value: Option<LimitValue>| value.map(|LimitValue(limit)| limit);
+        Self {
+            concurrency: limit(own.concurrency),
+            rpm: limit(own.rpm),
+            tpm: limit(own.tpm),
+            tpd: limit(own.tpd),
+        }
     }
 }
 

@@ -5,7 +5,8 @@
 
 use crate::account::directory::Overrides;
 use crate::account::money::Cents;
-use crate::config::{self, LimitValue, Money, Object};
+use crate::config::{self, Money, OwnLimits};
+use crate::json::{self, Object};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -78,17 +79,8 @@ struct Account {
     id: String,
     recharge: Option<Money>,
     tier: Option<String>,
-    limits: Option<Object<Limits>>,
+    limits: Option<Object<OwnLimits>>,
     disabled: Option<bool>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Limits {
-    concurrency: Option<LimitValue>,
-    rpm: Option<LimitValue>,
-    tpm: Option<LimitValue>,
-    tpd: Option<LimitValue>,
 }
 
 /// Where in the page the reader is.
@@ -289,13 +281,12 @@ impl Reader {
 }
 
 fn parse<'a, T: Deserialize<'a>>(value: &'a [u8], path: &str) -> Read<T> {
-    let mut deserializer = serde_json::Deserializer::from_slice(value);
-    serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-        let path = match error.path().to_string().as_str() {
-            "." | "?" => path.to_owned(),
+    json::read(value).map_err(|wrong| {
+        let path = match wrong.path.as_str() {
+            "$" => path.to_owned(),
             inner => format!("{path}.{inner}"),
         };
-        PageError::new(path, &error.into_inner().to_string())
+        PageError::new(path, &wrong.problem)
     })
 }
 
@@ -321,12 +312,7 @@ fn account(value: &[u8], path: &str) -> Read<Item> {
             return Err(PageError::new(path, problem));
         }
     };
-    let limits = account.limits.map(|Object(limits)| Overrides {
-        concurrency: limits.concurrency.map(|l| l.0),
-        rpm: limits.rpm.map(|l| l.0),
-        tpm: limits.tpm.map(|l| l.0),
-        tpd: limits.tpd.map(|l| l.0),
-    });
+    let limits = account.limits.map(|Object(own)| Overrides::from(own));
     let known = Known {
         placing,
         limits: limits.filter(|l| *l != Overrides::default()).map(Box::new),

@@ -1,0 +1,63 @@
+//! Strict JSON: one value, read whole, and what is wrong with it said with its path.
+
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor, value::MapAccessDeserializer};
+use std::fmt;
+use std::marker::PhantomData;
+
+/// JSON that is not what it should be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Misread {
+    /// The JSON path, such as `tiers[0].limits.rpm`; `$` for the whole.
+    pub path: String,
+    /// What is wrong there and what is allowed.
+    pub problem: String,
+}
+
+/// Reads one value that takes up all of `json`.
+///
+/// # Errors
+/// [`Misread`] for the first thing that is wrong.
+pub fn read<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, Misread> {
+    let mut deserializer = serde_json::Deserializer::from_slice(json);
+    let read = serde_path_to_error::deserialize(&mut deserializer);
+    let value: T = read.map_err(|error| {
+        let path = error.path().to_string();
+        Misread {
+            path: match path.as_str() {
+                "." | "?" => "$".to_owned(),
+                _ => path,
+            },
+            problem: error.into_inner().to_string(),
+        }
+    })?;
+    deserializer.end().map_err(|error| Misread {
+        path: "$".to_owned(),
+        problem: error.to_string(),
+    })?;
+    Ok(value)
+}
+
+/// A JSON object; serde alone would take a list for a struct's fields in order.
+#[derive(Debug, Default)]
+pub struct Object<T>(pub T);
+
+struct ObjectVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
+    type Value = Object<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Object<T>, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(map)).map(Object)
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ObjectVisitor(PhantomData))
+    }
+}
