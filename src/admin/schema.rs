@@ -264,7 +264,7 @@ mod tests {
     fn what_is_wrong_with_a_body_is_said_with_its_path() {
         let said = |problem: Problem| problem.to_string();
         for (body, path, says) in [
-            ("", "$", "object"),
+            ("", "$", "EOF"),
             ("[]", "$", "object"),
             ("{", "$", "EOF"),
             (r#"{"tier": "a"} x"#, "$", "trailing"),
