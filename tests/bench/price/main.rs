@@ -144,6 +144,9 @@ fn requests() {
     let plenty = 9_000_000_000_000;
     let bare = vec![wasm_filter("bare", "bare_calls.wasm", "")];
     let ours = |rpm: u64, headers: &str| tiergate(&config(rpm, headers));
+    // A look-up costs the same whether it finds an account or not.
+    let by_directory = r#"{"tier": ["directory"], "not_ready": "t", "#;
+    let by_directory = config(plenty, "[]").replacen('{', by_directory, 1);
     let mut rows = [
         ("no filter", vec![]),
         ("empty wasm filter", empty()),
@@ -152,6 +155,10 @@ fn requests() {
         (
             "admitted and settled, openai headers",
             ours(plenty, r#"["openai"]"#),
+        ),
+        (
+            "admitted and settled, tier by the directory",
+            tiergate(&by_directory),
         ),
         ("refused (429), headers: []", ours(1, "[]")),
         ("refused (429), openai headers", ours(1, r#"["openai"]"#)),
