@@ -49,6 +49,8 @@ pub struct Sync {
     source_hash: u64,
     configured: Mono,
     load: Option<Load>,
+    /// A load that came to nothing, until it is let go of.
+    spent: Option<Load>,
     /// When the lease ends, as this VM knows.
     until: Mono,
     counts: Counts,
@@ -81,6 +83,7 @@ impl Sync {
             source_hash: hasher.finish(),
             configured: host.mono(),
             load: None,
+            spent: None,
             until: Mono::default(),
             counts: Counts::default(),
             news: None,
@@ -99,6 +102,12 @@ impl Sync {
 
     /// On each tick: goes on with the load, or begins one that is due.
     pub fn tick(&mut self, place: &Place<'_>) -> Step {
+        if let Some(spent) = &mut self.spent {
+            if !spent.shed() {
+                return Step::Soon;
+            }
+            self.spent = None;
+        }
         let Some(mut load) = self.load.take() else {
             return self.begin(place);
         };
@@ -211,6 +220,7 @@ impl Sync {
             Err(error) => Err(error),
         };
         self.add_accounts(&load.tally());
+        self.spent = Some(load);
         let news = news.unwrap_or_else(|error| {
             self.back_off(place.host);
             News::Failed(error)
@@ -222,7 +232,7 @@ impl Sync {
         };
         *count = count.saturating_add(1);
         self.news = Some(news);
-        Step::Rest
+        Step::Soon
     }
 
     /// The directory is whole: gives the lease back until the next load is due.

@@ -25,16 +25,15 @@ fn path(page: usize) -> String {
 /// Has the upstream serve so many accounts.
 fn publish(stack: &Stack, accounts: usize) {
     let pages = accounts.div_ceil(PER_PAGE);
+    // Feeds of other numbers differ from the first page on, whose ETag stands for all.
+    let cents = accounts % 100;
     // The first page last, so that nobody reads a feed that is not there yet.
     for page in (0..pages).rev() {
         let mut body = r#"{"accounts":["#.to_owned();
         for i in page * PER_PAGE..accounts.min((page + 1) * PER_PAGE) {
             let comma = if i % PER_PAGE > 0 { "," } else { "" };
-            write!(
-                body,
-                r#"{comma}{{"id":"account-{i:08}","recharge":"{i}.50"}}"#
-            )
-            .unwrap();
+            let account = format!(r#"{{"id":"account-{i:08}","recharge":"{i}.{cents:02}"}}"#);
+            write!(body, "{comma}{account}").unwrap();
         }
         body.push(']');
         if page + 1 < pages {
@@ -84,6 +83,19 @@ fn told(stack: &Stack, word: &str) -> u64 {
     digits.parse().unwrap()
 }
 
+/// How long a request takes.
+fn wait(stack: &Stack) -> Duration {
+    let sent = Instant::now();
+    assert_eq!(stack.send(Call::of("acme", "tier5")).status, 200);
+    sent.elapsed()
+}
+
+fn quantile(waits: &[Duration], part: f64) -> Duration {
+    let mut sorted = waits.to_vec();
+    sorted.sort();
+    sorted[((sorted.len() - 1) as f64 * part) as usize]
+}
+
 #[test]
 fn a_hundred_thousand_accounts_load_without_a_stall() {
     let stack = Stack::start(&config("1h"));
@@ -92,21 +104,25 @@ fn a_hundred_thousand_accounts_load_without_a_stall() {
     let before = resident(&stack);
     publish(&stack, 100_000);
     let begun = Instant::now();
-    // Traffic meanwhile: what requests wait at most shows a stall too.
-    let mut slowest = Duration::ZERO;
+    // Traffic meanwhile: what requests wait shows a stall too.
+    let mut waits = Vec::new();
     while loads(&stack, "loaded") == 0 {
         assert!(begun.elapsed() < Duration::from_secs(90));
-        let sent = Instant::now();
-        assert_eq!(stack.send(Call::of("acme", "tier5")).status, 200);
-        slowest = slowest.max(sent.elapsed());
+        waits.push(wait(&stack));
     }
+    let without: Vec<_> = waits.iter().map(|_| wait(&stack)).collect();
     assert_eq!(written(&stack), 100_000);
     let longest = told(&stack, "longest slice");
     println!(
-        "100000 accounts: {} ms, longest slice {longest} us, memory {before} to {} MiB, \
-         slowest request meanwhile {slowest:?}",
+        "100000 accounts: {} ms, longest slice {longest} us, memory {before} to {} MiB; of {} \
+         requests meanwhile the slowest took {:?}, p99 {:?}; of as many without, {:?}, {:?}",
         told(&stack, "pages in"),
         resident(&stack),
+        waits.len(),
+        quantile(&waits, 1.0),
+        quantile(&waits, 0.99),
+        quantile(&without, 1.0),
+        quantile(&without, 0.99),
     );
     // What is promised is 5 ms; a machine that is busy otherwise may add to it.
     assert!(longest < 100_000, "{longest} us");
@@ -169,30 +185,52 @@ fn a_feed_that_changes_its_source_is_loaded_from_the_new_one() {
 
 #[test]
 fn the_loading_vm_is_trapped_and_another_finishes() {
-    let config = config("1h");
+    let config = config("1s");
     let mut setup = Setup::new(&config);
     setup.filters = vec![wasm_filter("tiergate", "tiergate_trap.wasm", &config)];
     let stack = Stack::with(&setup);
-    eventually("a failure", || loads(&stack, "failed") > 0);
-    publish(&stack, 100_000);
-    let before = gets(&stack);
-    let all = before + 10;
-    eventually("the pages are read", || gets(&stack) >= all - 5);
-    // The main thread's VM can't be trapped by a request; both workers' can.
-    for _ in 0..8 {
+    publish(&stack, 30_000);
+    eventually("a load", || loads(&stack, "loaded") == 1);
+    // Any VM may be the one that loads, the main thread's too, which no request can trap: until a
+    // load was broken off and begun again, which is seen at the pages that were asked for.
+    for round in 1..=12 {
+        let before = begin_round(&stack, 30_000 + round);
+        trap_both_workers(&stack);
+        let begun = Instant::now();
+        while loads(&stack, "loaded") < before.loaded + 1 {
+            assert!(begun.elapsed() < Duration::from_secs(30));
+            std::thread::sleep(Duration::from_millis(50));
+            stack.send(Call::new());
+        }
+        let pages = gets(&stack) - before.gets;
+        if pages >= 7 {
+            println!("round {round}: loaded {:?} after the trap", begun.elapsed());
+            return;
+        }
+    }
+    panic!("no round trapped the VM that loads");
+}
+
+struct Before {
+    loaded: u64,
+    gets: u64,
+}
+
+/// Publishes another feed, and waits until its last page was asked for.
+fn begin_round(stack: &Stack, accounts: usize) -> Before {
+    let loaded = loads(stack, "loaded");
+    publish(stack, accounts);
+    let changed = gets(stack);
+    eventually("the last page was asked for", || gets(stack) >= changed + 4);
+    Before {
+        loaded,
+        gets: changed,
+    }
+}
+
+fn trap_both_workers(stack: &Stack) {
+    for _ in 0..6 {
         let trap = Call::of("acme", "tier5").header("x-tiergate-trap", "now");
         stack.send(trap);
     }
-    let begun = Instant::now();
-    while loads(&stack, "loaded") == 0 {
-        assert!(begun.elapsed() < Duration::from_secs(60));
-        std::thread::sleep(Duration::from_millis(50));
-        let _ = stack.send(Call::new());
-    }
-    println!(
-        "loaded {:?} after the traps; pages asked for: {}",
-        begun.elapsed(),
-        gets(&stack) - before
-    );
-    assert!(written(&stack) >= 100_000);
 }
