@@ -137,6 +137,14 @@ impl Lease {
         Err(LeaseError::Contended)
     }
 
+    /// What is known, and the moment when it was read.
+    ///
+    /// # Errors
+    /// [`LeaseError`] when it can't be read.
+    pub fn read(&self, host: &dyn Host) -> Result<(Standing, Mono), LeaseError> {
+        self.change(host, |standing, now| (None, (standing.clone(), now)))
+    }
+
     /// Values that could not be read since the last call.
     pub fn take_damaged(&self) -> u64 {
         self.damaged.take()

@@ -14,6 +14,7 @@ const CAS_MISMATCH: u32 = 8;
 const INTERNAL_FAILURE: u32 = 10;
 
 const RESPONSE_BODY: u32 = 1;
+const CALL_RESPONSE_BODY: u32 = 4;
 const PLUGIN_CONFIGURATION: u32 = 7;
 const REQUEST_HEADERS: u32 = 0;
 
@@ -31,6 +32,10 @@ pub struct Host {
     pub calls: BTreeMap<&'static str, u32>,
     /// Every call fails.
     pub failing: bool,
+    /// The headers of HTTP calls that were made, as they were given; their tokens count from 1.
+    pub http_calls: Vec<Vec<u8>>,
+    /// The status of HTTP calls where it is not the real host's, such as that of one that forbids them.
+    pub http_status: u32,
     data: HashMap<Vec<u8>, (Vec<u8>, u32)>,
     cas: u32,
     metrics: Vec<(String, i64)>,
@@ -106,7 +111,7 @@ unsafe extern "C" fn proxy_get_buffer_bytes(
     call("get_buffer_bytes", |host| {
         let buffer = match kind {
             PLUGIN_CONFIGURATION => &host.config,
-            RESPONSE_BODY => &host.body,
+            RESPONSE_BODY | CALL_RESPONSE_BODY => &host.body,
             _ => return NOT_FOUND,
         };
         let start = start.min(buffer.len());
@@ -253,6 +258,11 @@ unsafe extern "C" fn proxy_get_current_time_nanoseconds(time: *mut u64) -> u32 {
 }
 
 #[unsafe(no_mangle)]
+extern "C" fn proxy_set_effective_context(_context: u32) -> u32 {
+    call("set_effective_context", |_| OK)
+}
+
+#[unsafe(no_mangle)]
 extern "C" fn proxy_set_tick_period_milliseconds(_period: u32) -> u32 {
     call("set_tick_period_milliseconds", |_| OK)
 }
@@ -284,6 +294,33 @@ extern "C" fn proxy_increment_metric(id: u32, delta: i64) -> u32 {
     })
 }
 
+#[unsafe(no_mangle)]
+unsafe extern "C" fn proxy_http_call(
+    _cluster: *const u8,
+    _cluster_size: usize,
+    headers: *const u8,
+    headers_size: usize,
+    _body: *const u8,
+    _body_size: usize,
+    _trailers: *const u8,
+    _trailers_size: usize,
+    _timeout: u32,
+    token: *mut u32,
+) -> u32 {
+    call("http_call", |host| {
+        let headers = unsafe { slice(headers, headers_size) };
+        if host.http_status != OK {
+            return host.http_status;
+        }
+        if !headers.windows(5).any(|w| w == b":path") {
+            return BAD_ARGUMENT;
+        }
+        host.http_calls.push(headers.to_vec());
+        unsafe { *token = u32::try_from(host.http_calls.len()).unwrap() };
+        OK
+    })
+}
+
 /// Calls that the SDK names and the filter does not make.
 macro_rules! never_called {
     ($($name:ident)*) => {$(
@@ -298,8 +335,8 @@ never_called! {
     proxy_log proxy_get_log_level proxy_get_header_map_value proxy_set_buffer_bytes proxy_set_header_map_pairs
     proxy_add_header_map_value proxy_register_shared_queue proxy_resolve_shared_queue
     proxy_dequeue_shared_queue proxy_enqueue_shared_queue proxy_continue_stream
-    proxy_close_stream proxy_http_call proxy_grpc_call proxy_grpc_stream proxy_grpc_send
-    proxy_grpc_cancel proxy_grpc_close proxy_get_status proxy_set_effective_context
+    proxy_close_stream proxy_grpc_call proxy_grpc_stream proxy_grpc_send
+    proxy_grpc_cancel proxy_grpc_close proxy_get_status
     proxy_call_foreign_function proxy_done proxy_get_metric proxy_record_metric
 }
 
@@ -311,6 +348,13 @@ unsafe extern "C" {
     pub safe fn proxy_on_request_headers(context: u32, count: usize, end: bool) -> u32;
     pub safe fn proxy_on_response_headers(context: u32, count: usize, end: bool) -> u32;
     pub safe fn proxy_on_response_body(context: u32, size: usize, end: bool) -> u32;
+    pub safe fn proxy_on_http_call_response(
+        context: u32,
+        token: u32,
+        headers: usize,
+        body: usize,
+        trailers: usize,
+    );
     pub safe fn proxy_on_log(context: u32);
     pub safe fn proxy_on_done(context: u32) -> bool;
     pub safe fn proxy_on_delete(context: u32);

@@ -245,6 +245,83 @@ fn a_host_that_fails_at_every_call_does_not_stop_the_vm() {
     proxy_on_tick(root.0);
 }
 
+const FED: &str = r#"{"capacity": {"accounts": 64, "directory": 64}, "directory": {"cluster": "c",
+    "authority": "billing", "path": "/accounts", "interval": "1h"}}"#;
+
+fn loads(outcome: &str) -> i64 {
+    let name = format!("tiergate_feed_loads.namespace.tiergate.outcome.{outcome}");
+    host(|host| host.metric(&name))
+}
+
+#[test]
+fn a_feed_is_asked_for_on_a_tick_and_loaded_from_the_answer() {
+    let root = Root::start(FED);
+    assert_eq!(
+        host(|host| host.http_calls.len()),
+        0,
+        "not while it is configured"
+    );
+    proxy_on_tick(root.0);
+    let asked = host(|host| host.http_calls[0].clone());
+    for part in ["GET", "billing", "/accounts"] {
+        assert!(
+            asked.windows(part.len()).any(|w| w == part.as_bytes()),
+            "{part}"
+        );
+    }
+    let body = br#"{"accounts":[{"id":"a","recharge":1}]}"#.to_vec();
+    let size = body.len();
+    host(|host| {
+        host.response = vec![(":status".to_owned(), b"200".to_vec())];
+        host.body = body;
+    });
+    proxy_on_http_call_response(root.0, 1, 1, size, 0);
+    for _ in 0..4 {
+        proxy_on_tick(root.0);
+    }
+    proxy_on_done(root.0);
+    assert_eq!((loads("loaded"), loads("failed")), (1, 0));
+}
+
+#[test]
+fn a_host_that_forbids_http_calls_does_not_stop_the_vm() {
+    let root = Root::start(FED);
+    // 12: unimplemented, as Envoy's capability_restriction_config has it.
+    for status in [12, 2, 10] {
+        host(|host| host.http_status = status);
+        for _ in 0..3 {
+            proxy_on_tick(root.0);
+        }
+        std::thread::sleep(std::time::Duration::from_millis(2_100));
+    }
+    proxy_on_done(root.0);
+    assert!(loads("failed") >= 2);
+}
+
+#[test]
+fn a_call_without_an_answer_and_one_with_nonsense_are_failures() {
+    for (status, body) in [(None, ""), (Some("200"), "nonsense"), (Some("x"), "")] {
+        // A VM for each: a VM defines its metrics once.
+        let vm = std::thread::spawn(move || answered_with(status, body));
+        assert_eq!(vm.join().unwrap(), (0, 1), "{status:?}");
+    }
+}
+
+/// Loads that came to something, and to nothing, after that answer.
+fn answered_with(status: Option<&str>, body: &str) -> (i64, i64) {
+    let root = Root::start(FED);
+    proxy_on_tick(root.0);
+    let line = status.map(|status| (":status".to_owned(), status.as_bytes().to_vec()));
+    host(|host| {
+        host.response = line.into_iter().collect();
+        host.body = body.as_bytes().to_vec();
+    });
+    proxy_on_http_call_response(root.0, 1, 0, body.len(), 0);
+    proxy_on_tick(root.0);
+    proxy_on_done(root.0);
+    (loads("loaded"), loads("failed"))
+}
+
 #[test]
 fn host_calls_are_made_in_the_shell_only() {
     fn visit(dir: &std::path::Path) {
