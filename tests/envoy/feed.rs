@@ -69,6 +69,17 @@ fn resident(stack: &Stack) -> u64 {
     (pages * 4096) >> 20
 }
 
+/// How long Envoy's threads that could run waited for a core, in milliseconds; 0 where the kernel
+/// does not say.
+fn waited_for_a_core(stack: &Stack) -> u64 {
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", stack.pid())).unwrap();
+    let waited_ns = tasks.filter_map(|task| {
+        let stat = std::fs::read_to_string(task.ok()?.path().join("schedstat")).ok()?;
+        stat.split(' ').nth(1)?.parse::<u64>().ok()
+    });
+    waited_ns.sum::<u64>() / 1_000_000
+}
+
 /// The last line of Envoy's log that tells of a load: what follows that word.
 fn told(stack: &Stack, word: &str) -> u64 {
     let log = stack.envoy_log();
@@ -103,6 +114,7 @@ fn a_hundred_thousand_accounts_load_without_a_stall() {
     eventually("a failure", || loads(&stack, "failed") > 0);
     let before = resident(&stack);
     publish(&stack, 100_000);
+    let waited = waited_for_a_core(&stack);
     let begun = Instant::now();
     // Traffic meanwhile: what requests wait shows a stall too.
     let mut waits = Vec::new();
@@ -110,11 +122,13 @@ fn a_hundred_thousand_accounts_load_without_a_stall() {
         assert!(begun.elapsed() < Duration::from_secs(90));
         waits.push(wait(&stack));
     }
+    let waited = waited_for_a_core(&stack) - waited;
     let without: Vec<_> = waits.iter().map(|_| wait(&stack)).collect();
     assert_eq!(written(&stack), 100_000);
     let longest = told(&stack, "longest slice");
     println!(
-        "100000 accounts: {} ms, longest slice {longest} us, memory {before} to {} MiB; of {} \
+        "100000 accounts: {} ms, longest slice {longest} us, Envoy's threads waited {waited} ms for \
+         a core, memory {before} to {} MiB; of {} \
          requests meanwhile the slowest took {:?}, p99 {:?}; of as many without, {:?}, {:?}",
         told(&stack, "pages in"),
         resident(&stack),
