@@ -8,6 +8,7 @@ use crate::admin::schema::{
     self, AccountView, LimitView, LimitsView, PutPlace, UsageView, UseView, Written,
 };
 use crate::admin::{Answer, Problem};
+use crate::feed::lease::Lease;
 use crate::host::{Host, HostError};
 use crate::limit::decision::{InUse, Level, in_use};
 use crate::limit::{Limit, Limits};
@@ -39,13 +40,13 @@ impl Gate {
         done.unwrap_or_else(|problem| problem.answer())
     }
 
-    fn directory(&self) -> Result<&Directory, Problem> {
-        self.directory.as_ref().ok_or(Problem::NoSuchPath)
+    fn in_use_directory(&self) -> Result<&Directory, Problem> {
+        self.directory().ok_or(Problem::NoSuchPath)
     }
 
     fn view(&self, host: &dyn Host, id: &[u8]) -> Result<Answer, Problem> {
         let key = self.ledger.key(id);
-        let entry = self.directory()?.find(host, key);
+        let entry = self.in_use_directory()?.find(host, key);
         let entry = entry
             .map_err(|error| Problem::Fault(error.into()))?
             .ok_or(Problem::UnknownAccount)?;
@@ -136,7 +137,7 @@ impl Gate {
         change: impl Fn(&mut Entry) -> (bool, bool),
     ) -> Result<Answer, Problem> {
         let key = self.ledger.key(id);
-        let directory = self.directory()?;
+        let directory = self.in_use_directory()?;
         let (entry, (voucher_due, new)) = directory.change(host, key, |entry| {
             let mut entry = entry.unwrap_or_default();
             let done = change(&mut entry);
@@ -163,7 +164,7 @@ impl Gate {
     fn delete(&mut self, host: &dyn Host, id: &[u8]) -> Result<Answer, Problem> {
         let key = self.ledger.key(id);
         let was_there = self
-            .directory()?
+            .in_use_directory()?
             .change(host, key, |entry| (None, entry.is_some()))?;
         match was_there {
             true => Ok(Answer::ok(
@@ -189,7 +190,7 @@ impl Gate {
 
     fn status(&self, host: &dyn Host) -> Result<Answer, Problem> {
         let fault = |error: HostError| Problem::Fault(error.into());
-        let directory = self.directory()?;
+        let directory = self.in_use_directory()?;
         let ledger = self.ledger.fill(host).map_err(fault)?;
         let entries = directory.fill(host).map_err(fault)?;
         let fill = |fill: Fill| {
@@ -205,8 +206,24 @@ impl Gate {
             "live_vms": self.vm.table().alive(),
             "ledger": fill(ledger),
             "directory": fill(entries),
-            "ready": directory.is_ready(host).map_err(fault)?
+            "ready": directory.is_ready(host).map_err(fault)?,
+            "feed": self.feed_status(host)
         })))
+    }
+}
+
+impl Gate {
+    /// How the feed is; null without one, or while that can't be read.
+    fn feed_status(&self, host: &dyn Host) -> Option<serde_json::Value> {
+        self.config.feed.as_ref()?;
+        let (feed, now) = Lease::new(&self.config.namespace).read(host).ok()?;
+        Some(serde_json::json!({
+            "loading": feed.is_held(now),
+            "age_ms": now.since(feed.whole_at).as_millis(),
+            "due_in_ms": feed.due.since(now).as_millis(),
+            "failures": feed.failures,
+            "etag": String::from_utf8_lossy(&feed.etag)
+        }))
     }
 }
 

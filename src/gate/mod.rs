@@ -119,6 +119,11 @@ impl Gate {
         })
     }
 
+    /// The account directory, where the config uses it.
+    pub fn directory(&self) -> Option<&Directory> {
+        self.directory.as_ref()
+    }
+
     /// The config in force.
     pub fn config(&self) -> &Rc<Config> {
         &self.config

@@ -9,7 +9,6 @@ use crate::feed::page::PAGE_BYTES;
 use crate::feed::sync::Source;
 use crate::feed::{Answer, Ask, News, Place, Step, Sync};
 use crate::host::HostError;
-use crate::store::directory::Directory;
 use crate::store::ledger::OpenError;
 use proxy_wasm::types::{BufferType, MapType};
 use std::time::Duration;
@@ -23,7 +22,6 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct Feed {
     from: config::Feed,
-    directory: Directory,
     sync: Sync,
     /// The call whose answer is awaited.
     awaited: Option<u32>,
@@ -47,7 +45,6 @@ impl Feed {
             return Ok(None);
         };
         let accounts = config.directory_accounts;
-        let directory = Directory::open(&Envoy, &config.namespace, accounts)?;
         let source = Source {
             path: from.path.clone(),
             identity: [&*from.cluster, &*from.authority, &*from.path].join("\n"),
@@ -60,7 +57,6 @@ impl Feed {
         let sync = Sync::open(&Envoy, &config.namespace, source, nonce)?;
         Ok(Some(Self {
             from,
-            directory,
             sync,
             awaited: None,
             clock: SliceClock::default(),
@@ -114,17 +110,17 @@ impl Feed {
         worker: &Worker,
         f: impl FnOnce(&mut Sync, &Place<'_>) -> Step,
     ) -> Step {
-        let (sync, directory) = (&mut self.sync, &self.directory);
+        let sync = &mut self.sync;
         let step = worker.with_gate(|gate| {
             let key = |account: &[u8]| gate.key(account);
             let place = Place {
                 host: &Envoy,
-                directory,
+                directory: gate.directory()?,
                 key: &key,
             };
-            f(sync, &place)
+            Some(f(sync, &place))
         });
-        step.unwrap_or(Step::Rest)
+        step.flatten().unwrap_or(Step::Rest)
     }
 
     /// Logs what became of a load.

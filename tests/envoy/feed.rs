@@ -248,3 +248,37 @@ fn trap_both_workers(stack: &Stack) {
         stack.send(trap);
     }
 }
+
+#[test]
+fn accounts_of_the_feed_have_their_tiers_and_the_status_tells_of_it() {
+    let config = config("1h").replacen(
+        '{',
+        r#"{"tier": ["directory"], "admin": {"path": "/-/tiergate", "insecure": true}, "#,
+        1,
+    );
+    let stack = Stack::start(&config);
+    let of = |account: &str| stack.send(Call::new().header("x-account-id", account));
+    assert_eq!(of("account-00000020").status, 503, "not ready");
+    publish(&stack, 4_000);
+    eventually("the feed is in", || {
+        of("account-00000020").status == 200 && of("account-00003000").status == 200
+    });
+    let limit = |account: &str| {
+        let reply = of(account);
+        reply
+            .header("x-ratelimit-limit-requests")
+            .map(str::to_owned)
+    };
+    assert_eq!(limit("account-00000020").as_deref(), Some("500"));
+    assert_eq!(limit("account-00003000").as_deref(), Some("10000"));
+    assert_eq!(of("account-00000000").code(), "recharge_required");
+    let status = stack.send(Call::new().get("/-/tiergate/status")).json();
+    assert_eq!(
+        (&status["ready"], &status["feed"]["failures"]),
+        (&true.into(), &0.into())
+    );
+    let due = status["feed"]["due_in_ms"].as_u64().unwrap();
+    assert!((3_000_000..=3_600_000).contains(&due), "{due}");
+    let view = stack.send(Call::new().get("/-/tiergate/accounts/account-00000020"));
+    assert_eq!(view.json()["written_by"], "feed");
+}
