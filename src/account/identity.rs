@@ -130,7 +130,12 @@ pub fn account(request: &dyn Request, sources: &[AccountSource]) -> Result<Accou
             continue;
         };
         let id = if source.digest {
-            sha256_hex(value).into_bytes()
+            match &source.place {
+                Place::Header(name) if name == "authorization" => {
+                    sha256_hex(&one_spelling(value)).into_bytes()
+                }
+                _ => sha256_hex(value).into_bytes(),
+            }
         } else {
             value.to_vec()
         };
@@ -243,4 +248,19 @@ fn without_prefix<'a>(value: &'a [u8], prefix: Option<&str>) -> Option<&'a [u8]>
     let (head, rest) = value.split_at_checked(prefix.len())?;
     let rest = rest.trim_ascii();
     (head.eq_ignore_ascii_case(prefix.as_bytes()) && !rest.is_empty()).then_some(rest)
+}
+
+/// A credential in one spelling: its scheme is the same in any case (RFC 9110, 11.1), and one key
+/// must not be many accounts.
+fn one_spelling(credential: &[u8]) -> Vec<u8> {
+    let credential = credential.trim_ascii();
+    let blank = |b: &u8| b.is_ascii_whitespace();
+    let Some(at) = credential.iter().position(blank) else {
+        return credential.to_vec();
+    };
+    let (scheme, rest) = credential.split_at_checked(at).unwrap_or((credential, &[]));
+    let mut one = scheme.to_ascii_lowercase();
+    one.push(b' ');
+    one.extend_from_slice(rest.trim_ascii_start());
+    one
 }

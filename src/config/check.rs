@@ -65,7 +65,7 @@ pub fn parse(json: &[u8]) -> Checked<Config> {
     let identity = root.tokens.0.identity.unwrap_or(true);
     let tokens = tokens(root.tokens.0)?;
     // Encoded bodies can't be read, so none is asked for.
-    if tokens.settle == Settle::Usage && identity {
+    if (tokens.settle == Settle::Usage || tokens.include_usage) && identity {
         strip.push("accept-encoding".to_owned());
     }
     Ok(Config {

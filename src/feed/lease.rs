@@ -137,6 +137,11 @@ impl Lease {
         Err(LeaseError::Contended)
     }
 
+    /// The shared-data key.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
     /// What is known, and the moment when it was read.
     ///
     /// # Errors

@@ -213,7 +213,11 @@ impl Sync {
             }
             Ok(Progress::Unchanged) => self.give_back(place.host, |_| {}).map(|()| News::Unchanged),
             Ok(Progress::Done) => {
-                let etag = load.take_etag();
+                // What had no room is to be asked for again, not answered with a 304.
+                let etag = match load.tally().refused {
+                    0 => load.take_etag(),
+                    _ => Vec::new(),
+                };
                 self.give_back(place.host, |standing| standing.etag.clone_from(&etag))
                     .map(|()| News::Loaded(load.tally()))
             }

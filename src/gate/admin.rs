@@ -146,7 +146,14 @@ impl Gate {
             }
             (Some(entry.clone()), (entry, done))
         })?;
-        directory.set_ready(host).map_err(Problem::Fault)?;
+        // With a feed, of whatever config, only a whole feed makes it ready.
+        let feed = host.get(Lease::new(&self.config.namespace).key());
+        if feed
+            .map_err(|error| Problem::Fault(error.into()))?
+            .is_none()
+        {
+            directory.set_ready(host).map_err(Problem::Fault)?;
+        }
         let tier = match entry.placed(&self.config.tiers) {
             Placed::Tier(place) => self.config.tiers.get(place).map(|t| t.name.clone()),
             Placed::RechargeRequired(_) | Placed::Unknown(_) | Placed::Nothing => None,

@@ -105,6 +105,10 @@ impl Gate {
             )?),
             false => None,
         };
+        let directory_ready = match &directory {
+            Some(directory) => directory.is_ready(host)?,
+            None => false,
+        };
         Ok(Self {
             counts: Counts::new(&config.namespace, &config.tiers),
             in_flight: InFlight::new(&config.namespace),
@@ -113,7 +117,7 @@ impl Gate {
             vm,
             pending: VecDeque::new(),
             queue: Queue::default(),
-            directory_ready: false,
+            directory_ready,
             directory,
             fault: None,
         })

@@ -42,7 +42,9 @@ impl Gate {
     }
 
     fn write_settlement(&self, host: &dyn Host, held: Held, used: u64) -> Result<(), Fault> {
-        let nothing_changes = used == held.claim.reserved && held.claim.holder.is_none();
+        let claim = &held.claim;
+        let nothing_changes =
+            used == claim.reserved && claim.holder.is_none() && claim.day.is_none();
         if held.limits.all_unlimited() || nothing_changes {
             return Ok(());
         }

@@ -29,6 +29,8 @@ pub enum DayUse {
         number: u32,
         /// Tokens reserved or used on it.
         tokens: u64,
+        /// When the first of them came: what is older is not in it any more.
+        begun: Mono,
     },
     /// Tokens of a sliding day.
     Rolling(Log),
@@ -93,6 +95,7 @@ impl DayUse {
                     *self = Self::Calendar {
                         number,
                         tokens: amount,
+                        begun: now.mono,
                     };
                 }
             }
@@ -137,7 +140,10 @@ impl DayUse {
             let refund = reserved.saturating_sub(used);
             match self {
                 Self::None => {}
-                Self::Calendar { tokens, .. } => *tokens = tokens.saturating_sub(refund),
+                Self::Calendar { tokens, begun, .. } if at >= *begun => {
+                    *tokens = tokens.saturating_sub(refund);
+                }
+                Self::Calendar { .. } => {}
                 Self::Rolling(log) => {
                     if let DayRule::Rolling(window) = rule {
                         log.refund(now.mono, window, at, refund);

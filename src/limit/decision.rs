@@ -149,7 +149,7 @@ pub fn settle(record: &mut Record, claim: &Claim, used: u64, terms: &Terms<'_>, 
         let refund = claim.reserved.saturating_sub(used);
         record.minute.refund(now.mono, window, claim.at, refund);
     } else if terms.limits.count_minute() {
-        record.minute.add(now.mono, window, 0, extra);
+        record.minute.charge(now.mono, window, extra);
     }
     if terms.limits.tpd != Limit::Unlimited {
         record.day.settle(

@@ -47,6 +47,8 @@ impl Entry {
 pub struct Log {
     /// The first event of the newest entry: decides whether another may join it.
     pub newest_first: Mono,
+    /// The first event since the log was empty: what is older is not in it any more.
+    pub begun: Mono,
     /// Entries in order of `last`.
     pub entries: Vec<Entry>,
 }
@@ -82,6 +84,7 @@ impl Log {
                 entry.last = entry.last.before(step);
             }
             self.newest_first = self.newest_first.before(step);
+            self.begun = self.begun.before(step);
         }
         self.entries.retain(|e| now < expiry(e.last, window));
     }
@@ -93,8 +96,25 @@ impl Log {
             .fold(0, |sum: u64, e| sum.saturating_add(e.get(column)))
     }
 
+    /// Charges tokens that were used beyond a reserve; the log must have been brought to `now`.
+    ///
+    /// They join the newest entry while that is young, and do not move its expiry: a wait that was
+    /// told for requests stays true.
+    pub fn charge(&mut self, now: Mono, window: Span, tokens: u64) {
+        if let Some(newest) = self.entries.last_mut()
+            && now.since(self.newest_first).as_millis() < grain(window)
+        {
+            newest.tokens = newest.tokens.saturating_add(tokens);
+        } else {
+            self.add(now, window, 0, tokens);
+        }
+    }
+
     /// Records an event at `now`; the log must have been brought to `now`.
     pub fn add(&mut self, now: Mono, window: Span, requests: u64, tokens: u64) {
+        if self.entries.is_empty() {
+            self.begun = now;
+        }
         if let Some(newest) = self.entries.last_mut()
             && now.since(self.newest_first).as_millis() < grain(window)
         {
@@ -113,9 +133,10 @@ impl Log {
 
     /// Takes `tokens` back from the entry that the event at `at` went into.
     ///
-    /// Nothing once that event is past the window: no later entry is refunded in its place.
+    /// Nothing once that event is past the window, or was cleared: no later entry is refunded in
+    /// its place.
     pub fn refund(&mut self, now: Mono, window: Span, at: Mono, tokens: u64) {
-        if now >= expiry(at, window) {
+        if now >= expiry(at, window) || at < self.begun {
             return;
         }
         if let Some(entry) = self.entries.iter_mut().find(|e| e.last >= at) {
@@ -216,6 +237,24 @@ mod tests {
         log.advance(at(60_501), W);
         log.refund(at(60_501), W, at(0), 30);
         assert_eq!(log.used(Column::Tokens), 30, "what is gone is not refunded");
+    }
+
+    #[test]
+    fn what_was_cleared_is_not_refunded_out_of_what_came_later() {
+        let mut log = Log::default();
+        log.add(at(5_000), W, 1, 5_000);
+        log.refund(at(6_000), W, at(0), 9_900);
+        assert_eq!(log.used(Column::Tokens), 5_000);
+    }
+
+    #[test]
+    fn tokens_charged_late_do_not_move_the_wait_of_requests() {
+        let mut log = Log::default();
+        log.add(at(0), W, 3, 100);
+        let told = log.wait(at(200), W, Column::Requests, 1, 3);
+        log.charge(at(900), W, 50);
+        assert_eq!(log.wait(at(200), W, Column::Requests, 1, 3), told);
+        assert_eq!(log.used(Column::Tokens), 150);
     }
 
     #[test]

@@ -29,7 +29,8 @@ impl Answer {
         }
         let map = MapType::HttpResponseHeaders;
         let headers = hostcalls::header_map(map).ok()?;
-        let hides = hides_usage && headers.iter().any(is_event_stream);
+        let is_encoded = headers.values("content-encoding").any(|v| v != b"identity");
+        let hides = hides_usage && !is_encoded && headers.iter().any(is_event_stream);
         if hides {
             remove_header(map, "content-length");
         }

@@ -103,8 +103,13 @@ impl StreamRequest {
 
     /// Whether the client speaks gRPC.
     pub fn is_grpc(&self) -> bool {
-        matches!(self.header("content-type"),
-            Header::Once(value) if value.starts_with(b"application/grpc"))
+        let Header::Once(value) = self.header("content-type") else {
+            return false;
+        };
+        // Not grpc-web, which Envoy does not take for it.
+        value
+            .strip_prefix(b"application/grpc")
+            .is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
     }
 }
 

@@ -136,7 +136,7 @@ impl RootContext for Root {
         if let Some(feed) = &mut self.feed {
             feed.hand_over();
         }
-        for (id, request) in worker.body_wait.tick() {
+        for (id, request) in worker.body_wait.tick(now) {
             if request.try_borrow().is_ok_and(|r| r.is_waiting()) {
                 worker.waiting_line.add(id, &request);
             }

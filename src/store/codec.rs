@@ -2,9 +2,9 @@
 //!
 //! ```text
 //! record  = log day leases
-//! log     = count, [newest_first, first_last, requests, tokens,
+//! log     = count, [newest_first, begun, first_last, requests, tokens,
 //!                   then for each further entry: delta_last, requests, tokens]
-//! day     = 0 | 1 number tokens | 2 log
+//! day     = 0 | 1 number tokens begun | 2 log
 //! leases  = count, [slot, generation, count] ...
 //! ```
 //! Every number is an unsigned LEB128 varint (the encoding of the DWARF standard, section 7.6);
@@ -26,10 +26,15 @@ pub fn encode(record: &Record, out: &mut Vec<u8>) {
     put_log(out, &record.minute);
     match &record.day {
         DayUse::None => put(out, 0),
-        DayUse::Calendar { number, tokens } => {
+        DayUse::Calendar {
+            number,
+            tokens,
+            begun,
+        } => {
             put(out, 1);
             put(out, u64::from(*number));
             put(out, *tokens);
+            put(out, begun.as_millis());
         }
         DayUse::Rolling(log) => {
             put(out, 2);
@@ -56,6 +61,7 @@ pub fn decode(mut bytes: &[u8]) -> Result<Record, Damaged> {
         1 => DayUse::Calendar {
             number: take_as(input)?,
             tokens: take(input)?,
+            begun: Mono::from_millis(take(input)?),
         },
         2 => DayUse::Rolling(take_log(input)?),
         _ => return Err(Damaged),
@@ -142,6 +148,7 @@ fn put_log(out: &mut Vec<u8>, log: &Log) {
         return;
     }
     put(out, log.newest_first.as_millis());
+    put(out, log.begun.as_millis());
     let mut before = Mono::default();
     for entry in &log.entries {
         put(out, entry.last.since(before).as_millis());
@@ -157,6 +164,7 @@ fn take_log(input: &mut &[u8]) -> Result<Log, Damaged> {
         return Ok(Log::default());
     }
     let newest_first = Mono::from_millis(take(input)?);
+    let begun = Mono::from_millis(take(input)?);
     let mut entries = Vec::with_capacity(count);
     let mut last = Mono::default();
     for _ in 0..count {
@@ -169,6 +177,7 @@ fn take_log(input: &mut &[u8]) -> Result<Log, Damaged> {
     }
     Ok(Log {
         newest_first,
+        begun,
         entries,
     })
 }

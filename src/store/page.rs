@@ -124,8 +124,8 @@ impl<'a> Page<'a> {
                 losses.stale_leases = losses.stale_leases.saturating_add(leases.count());
             }
         }
-        losses.evicted = evict(&mut kept, body.len());
         if !body.is_empty() {
+            losses.evicted = evict(&mut kept, body.len());
             kept.push(Slice {
                 key: update.key,
                 touched: update.now,

@@ -8,6 +8,7 @@
 use super::tally::Usage;
 use memchr::memmem;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 /// Bytes kept of a text's beginning.
 pub const HEAD_BYTES: usize = 4096;
@@ -96,13 +97,13 @@ pub fn usage(json: &[u8]) -> Option<Usage> {
     // Most chunks of a stream have no usage, or a null: they are not worth parsing.
     objects(json).next()?;
     let text: Text = serde_json::from_slice(json).ok()?;
-    let choice = text
-        .choices
-        .and_then(|c| c.into_iter().find_map(|c| c.usage));
+    let choices = text.choices.and_then(Loose::known);
+    let choice = choices.and_then(|c| c.into_iter().find_map(|c| c.usage));
+    let inside = |holder: Option<Loose<Holder>>| holder?.known()?.usage;
     text.usage
         .or(choice)
-        .or_else(|| text.message?.usage)
-        .or_else(|| text.response?.usage)
+        .or_else(|| inside(text.message))
+        .or_else(|| inside(text.response))
 }
 
 /// Where the shapes have their usage.
@@ -111,11 +112,28 @@ pub fn usage(json: &[u8]) -> Option<Usage> {
 struct Text {
     usage: Option<Usage>,
     /// Kimi's last chunk.
-    choices: Option<Vec<Holder>>,
+    choices: Option<Loose<Vec<Holder>>>,
     /// Anthropic's `message_start`.
-    message: Option<Holder>,
+    message: Option<Loose<Holder>>,
     /// OpenAI's `response.completed`.
-    response: Option<Holder>,
+    response: Option<Loose<Holder>>,
+}
+
+/// A field that others use for something else: that is not wrong, but no usage.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Loose<T> {
+    Known(T),
+    Other(IgnoredAny),
+}
+
+impl<T> Loose<T> {
+    fn known(self) -> Option<T> {
+        match self {
+            Self::Known(value) => Some(value),
+            Self::Other(_) => None,
+        }
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -199,6 +217,7 @@ mod tests {
             r#"{"type":"response.completed","response":{"output":[],"usage":{"input_tokens":3,"output_tokens":5}}}"#,
             r#"{"type":"message_start","message":{"usage":{"input_tokens":7,"output_tokens":1}}}"#,
             r#"{"type":"message_delta","delta":{},"usage":{"output_tokens":8}}"#,
+            r#"{"message":"ok","response":"hi","choices":7,"usage":{"total_tokens":8}}"#,
         ] {
             assert_eq!(read(body, 10), Some(8), "{body}");
         }

@@ -1,7 +1,7 @@
 //! Takes the usage event that the client did not ask for out of a stream that passes in pieces.
 //!
 //! A complete event goes out at once; only one that has not ended is held back, and only while it
-//! is short enough to be the one. All other bytes stay as they are.
+//! may be the one: short, and `data:` with an object. All other bytes stay as they are.
 
 use super::tally::Usage;
 use memchr::memmem;
@@ -15,10 +15,41 @@ pub const HELD_BYTES: usize = 8192;
 #[derive(Debug, Default)]
 pub struct Hide {
     held: Vec<u8>,
-    /// The event is too long to be the one: what comes of it goes out as it comes.
-    passing: bool,
+    /// The event can't be the one: what comes of it goes out as it comes, up to its end.
+    passing: Option<Lines>,
     /// An event was taken out that ended with CR: an LF now belongs to it.
     after_cr: bool,
+}
+
+/// Where in its lines an event is.
+#[derive(Clone, Copy, Debug)]
+struct Lines {
+    is_empty: bool,
+    after_cr: bool,
+}
+
+impl Lines {
+    const START: Self = Self {
+        is_empty: true,
+        after_cr: false,
+    };
+
+    /// Goes on over `bytes`; where in them the event ends, behind its empty line.
+    fn end(&mut self, bytes: &[u8]) -> Option<usize> {
+        for (at, byte) in bytes.iter().enumerate() {
+            let belongs_to_cr = *byte == b'\n' && self.after_cr;
+            self.after_cr = *byte == b'\r';
+            if belongs_to_cr {
+                continue;
+            }
+            let ends_line = matches!(byte, b'\n' | b'\r');
+            if ends_line && self.is_empty {
+                return Some(at.saturating_add(1));
+            }
+            self.is_empty = ends_line;
+        }
+        None
+    }
 }
 
 /// The chunk that `stream_options.include_usage` adds: no choices, and the usage.
@@ -39,55 +70,65 @@ impl Hide {
             _ => piece,
         };
         self.after_cr &= piece.is_empty();
-        self.held.extend_from_slice(piece);
+        let mut out = Vec::with_capacity(self.held.len().saturating_add(piece.len()));
+        let fresh = self.pass(piece, &mut out);
+        self.held.extend_from_slice(fresh);
         let held = std::mem::take(&mut self.held);
         let mut rest = held.as_slice();
-        let mut out = Vec::with_capacity(rest.len());
         while let Some(end) = event_end(rest) {
             let (event, after) = rest.split_at_checked(end).unwrap_or((rest, &[]));
-            if self.passing || !is_extra_usage(event) {
-                out.extend_from_slice(event);
-            } else {
+            if is_extra_usage(event) {
                 self.after_cr = after.is_empty() && event.ends_with(b"\r");
+            } else {
+                out.extend_from_slice(event);
             }
-            self.passing = false;
             rest = after;
         }
-        if last {
-            if !is_extra_usage(rest) {
-                out.extend_from_slice(rest);
-            }
-        } else if self.passing || rest.len() > HELD_BYTES {
-            self.passing = true;
-            // The end of the event may lie across this piece and the next.
-            let keep = rest.len().saturating_sub(4);
-            let (gone, kept) = rest.split_at_checked(keep).unwrap_or((rest, &[]));
-            out.extend_from_slice(gone);
-            self.held.extend_from_slice(kept);
-        } else {
+        if last && is_extra_usage(rest) {
+            return out;
+        }
+        if !last && rest.len() <= HELD_BYTES && may_be_json(rest) {
             self.held.extend_from_slice(rest);
+        } else {
+            let mut lines = Lines::START;
+            lines.end(rest);
+            self.passing = Some(lines);
+            out.extend_from_slice(rest);
         }
         out
     }
+
+    /// Lets out what belongs to an event that passes; what comes behind it.
+    fn pass<'a>(&mut self, piece: &'a [u8], out: &mut Vec<u8>) -> &'a [u8] {
+        let Some(lines) = &mut self.passing else {
+            return piece;
+        };
+        let end = lines.end(piece);
+        if end.is_some() {
+            self.passing = None;
+        }
+        let (event, rest) = piece
+            .split_at_checked(end.unwrap_or(piece.len()))
+            .unwrap_or((piece, &[]));
+        out.extend_from_slice(event);
+        rest
+    }
 }
 
-/// Where the first event of `bytes` ends: behind its empty line.
+/// Where the first event of `bytes` ends, an LF behind its last CR included.
 fn event_end(bytes: &[u8]) -> Option<usize> {
-    let mut line_start = 0;
-    for at in memchr::memchr2_iter(b'\n', b'\r', bytes) {
-        if at < line_start {
-            // The LF of a CRLF that was passed with its CR.
-            continue;
-        }
-        let next = at.saturating_add(1);
-        let crlf = bytes.get(at..).is_some_and(|b| b.starts_with(b"\r\n"));
-        let after = if crlf { next.saturating_add(1) } else { next };
-        if at == line_start {
-            return Some(after);
-        }
-        line_start = after;
-    }
-    None
+    let mut lines = Lines::START;
+    let end = lines.end(bytes)?;
+    let lf_follows = lines.after_cr && bytes.get(end) == Some(&b'\n');
+    Some(end.saturating_add(usize::from(lf_follows)))
+}
+
+/// Whether an event that has not ended may be the one: a comment, a field or `[DONE]` is not.
+fn may_be_json(event: &[u8]) -> bool {
+    const FIELD: &[u8] = b"data:";
+    let seen = FIELD.len().min(event.len());
+    let (start, value) = event.split_at_checked(seen).unwrap_or((event, &[]));
+    FIELD.starts_with(start) && matches!(value.trim_ascii_start().first(), None | Some(b'{'))
 }
 
 fn is_extra_usage(event: &[u8]) -> bool {
@@ -148,7 +189,8 @@ mod tests {
             "data: {\"choices\":[],\"usage\":null}\n\n",
             ": ping\n\n\n\n",
             "no event at all",
-            "data: {\"choices\":[],\"usa",
+            "data: [DONE]\n",
+            "event: x\ndata: {\"choices\":[],\"usa",
             "\r\r\r\n\n\r",
             "",
         ] {

@@ -4,8 +4,10 @@
 //! client sent them.
 
 use crate::host::{Header, Request};
-use serde::de::{Deserialize, Deserializer, IgnoredAny};
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
+use std::borrow::Cow;
+use std::fmt;
 
 /// More answers than this to one request are not believed.
 const MOST_CHOICES: u64 = 128;
@@ -34,23 +36,49 @@ pub struct Splice {
     pub insert: &'static str,
 }
 
-#[derive(Debug, serde::Deserialize)]
+/// The fields that matter; of one that comes twice the last counts, as most parsers have it.
+#[derive(Debug, Default)]
 struct Body<'a> {
-    #[serde(borrow, default, deserialize_with = "present")]
     max_completion_tokens: Option<&'a RawValue>,
-    #[serde(borrow, default, deserialize_with = "present")]
     max_tokens: Option<&'a RawValue>,
     /// The Responses API's name.
-    #[serde(borrow, default, deserialize_with = "present")]
     max_output_tokens: Option<&'a RawValue>,
-    #[serde(borrow, default, deserialize_with = "present")]
     n: Option<&'a RawValue>,
-    #[serde(borrow, default, deserialize_with = "present")]
     stream: Option<&'a RawValue>,
-    #[serde(borrow, default, deserialize_with = "present")]
     stream_options: Option<&'a RawValue>,
-    messages: Option<IgnoredAny>,
-    prompt: Option<IgnoredAny>,
+    /// Whether it is a chat or a text completion.
+    completes: bool,
+}
+
+struct BodyVisitor;
+
+impl<'de> Visitor<'de> for BodyVisitor {
+    type Value = Body<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Body<'de>, A::Error> {
+        let mut body = Body::default();
+        while let Some(name) = map.next_key::<Cow<'de, str>>()? {
+            let field = match &*name {
+                "max_completion_tokens" => &mut body.max_completion_tokens,
+                "max_tokens" => &mut body.max_tokens,
+                "max_output_tokens" => &mut body.max_output_tokens,
+                "n" => &mut body.n,
+                "stream" => &mut body.stream,
+                "stream_options" => &mut body.stream_options,
+                name => {
+                    body.completes |= name == "messages" || name == "prompt";
+                    map.next_value::<IgnoredAny>()?;
+                    continue;
+                }
+            };
+            *field = Some(map.next_value()?);
+        }
+        Ok(body)
+    }
 }
 
 #[derive(Debug, serde::Deserialize)]
@@ -66,9 +94,21 @@ fn present<'de: 'a, 'a, D: Deserializer<'de>>(
     <&RawValue>::deserialize(deserializer).map(Some)
 }
 
-/// A positive whole number; anything else is as if it were not there.
+/// A positive whole number, also as 1e5 or 100.0, up to what is believed of a response; anything
+/// else is as if it were not there.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the float is a whole number within the bound"
+)]
 fn positive(value: Option<&RawValue>) -> Option<u64> {
-    value?.get().parse().ok().filter(|n| *n > 0)
+    let text = value?.get();
+    let bound = f64::from(u32::MAX);
+    let number: f64 = match text.starts_with(|c: char| c.is_ascii_digit()) {
+        true => text.parse().ok()?,
+        false => return None,
+    };
+    (number >= 1.0 && number.fract() == 0.0).then(|| number.min(bound) as u64)
 }
 
 /// Whether a request's body is to be held and read, judging by its headers.
@@ -101,10 +141,16 @@ pub fn read(body: &[u8]) -> Option<Asked> {
     if body.trim_ascii_start().first() != Some(&b'{') {
         return None;
     }
-    let parsed: Body<'_> = serde_json::from_slice(body).ok()?;
-    let completion = positive(parsed.max_completion_tokens)
-        .or_else(|| positive(parsed.max_tokens))
-        .or_else(|| positive(parsed.max_output_tokens));
+    let mut deserializer = serde_json::Deserializer::from_slice(body);
+    let parsed = deserializer.deserialize_map(BodyVisitor).ok()?;
+    deserializer.end().ok()?;
+    // Which of them the upstream knows is not known here, so the largest counts.
+    let completion = [
+        parsed.max_completion_tokens,
+        parsed.max_tokens,
+        parsed.max_output_tokens,
+    ];
+    let completion = completion.into_iter().filter_map(positive).max();
     Some(Asked {
         bytes: u64::try_from(body.len()).unwrap_or(u64::MAX),
         completion,
@@ -115,8 +161,7 @@ pub fn read(body: &[u8]) -> Option<Asked> {
 
 /// The splice that sets `stream_options.include_usage`, for a stream of chat or text completions.
 fn include_usage(body: &[u8], parsed: &Body<'_>) -> Option<Splice> {
-    let completes = parsed.messages.is_some() || parsed.prompt.is_some();
-    if parsed.stream?.get() != "true" || !completes {
+    if parsed.stream?.get() != "true" || !parsed.completes {
         return None;
     }
     let Some(options) = parsed.stream_options else {
@@ -206,7 +251,18 @@ mod tests {
             (r#"{"max_tokens":null,"n":0}"#, None, 1),
             (r#"{"max_tokens":-5,"n":"2"}"#, None, 1),
             (r#"{"max_tokens":1.5,"n":1000000}"#, None, 128),
-            (r#"{"max_tokens":99999999999999999999}"#, None, 1),
+            (r#"{"max_tokens":1e3,"n":2.0}"#, Some(1000), 2),
+            (
+                r#"{"max_completion_tokens":1,"max_tokens":100000}"#,
+                Some(100_000),
+                1,
+            ),
+            (r#"{"max_tokens":1,"max_tokens":70}"#, Some(70), 1),
+            (
+                r#"{"max_tokens":99999999999999999999}"#,
+                Some(4_294_967_295),
+                1,
+            ),
             ("{}", None, 1),
         ] {
             assert_eq!(asked(body), (completion, choices), "{body}");
@@ -216,17 +272,7 @@ mod tests {
     #[test]
     fn what_is_no_object_is_not_read() {
         let deep = format!("{{\"a\":{}", "[".repeat(10_000));
-        let twice = r#"{"max_tokens":1,"max_tokens":2}"#;
-        for body in [
-            "",
-            "[]",
-            "{",
-            "{\"a\":}",
-            "\u{1f}\u{8b}",
-            &deep,
-            twice,
-            "null",
-        ] {
+        for body in ["", "[]", "{", "{\"a\":}", "\u{1f}\u{8b}", &deep, "null"] {
             assert_eq!(read(body.as_bytes()), None, "{body}");
         }
     }

@@ -29,15 +29,16 @@ pub enum Cached {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct Usage {
-    #[serde(alias = "input_tokens")]
     prompt_tokens: Option<u64>,
-    #[serde(alias = "output_tokens")]
     completion_tokens: Option<u64>,
     total_tokens: Option<u64>,
     /// Part of the prompt tokens.
     cached_tokens: Option<u64>,
-    #[serde(alias = "input_tokens_details")]
     prompt_tokens_details: Option<Details>,
+    /// Some gateways write both names, and zeros for those that they do not fill.
+    input_tokens: Option<u64>,
+    output_tokens: Option<u64>,
+    input_tokens_details: Option<Details>,
     /// Beside the input tokens.
     cache_creation_input_tokens: Option<u64>,
     /// Beside the input tokens.
@@ -51,10 +52,24 @@ struct Details {
 }
 
 impl Usage {
+    fn prompt(&self) -> Option<u64> {
+        self.prompt_tokens.or(self.input_tokens)
+    }
+
+    fn completion(&self) -> Option<u64> {
+        self.completion_tokens.or(self.output_tokens)
+    }
+
+    fn cached(&self) -> Option<u64> {
+        let details = self.prompt_tokens_details.or(self.input_tokens_details);
+        self.cached_tokens
+            .or(details.and_then(|details| details.cached_tokens))
+    }
+
     /// Whether it has a field that counts.
     fn says_something(&self) -> bool {
-        self.prompt_tokens
-            .or(self.completion_tokens)
+        self.prompt()
+            .or(self.completion())
             .or(self.total_tokens)
             .is_some()
     }
@@ -72,15 +87,10 @@ impl Tally {
         }
         let sum = &mut self.0;
         let fields = [
-            (&mut sum.prompt_tokens, later.prompt_tokens),
-            (&mut sum.completion_tokens, later.completion_tokens),
+            (&mut sum.prompt_tokens, later.prompt()),
+            (&mut sum.completion_tokens, later.completion()),
             (&mut sum.total_tokens, later.total_tokens),
-            (
-                &mut sum.cached_tokens,
-                later
-                    .cached_tokens
-                    .or(later.prompt_tokens_details.and_then(|d| d.cached_tokens)),
-            ),
+            (&mut sum.cached_tokens, later.cached()),
             (
                 &mut sum.cache_creation_input_tokens,
                 later.cache_creation_input_tokens,
@@ -180,6 +190,13 @@ mod tests {
             assert_eq!(tokens(objects, Cached::Count), Some(all), "{objects:?}");
             assert_eq!(tokens(objects, Cached::Free), Some(fresh), "{objects:?}");
         }
+    }
+
+    #[test]
+    fn both_names_at_once_are_those_of_openai() {
+        let both = r#"{"prompt_tokens":12,"completion_tokens":223,"total_tokens":235,
+            "input_tokens":0,"output_tokens":0,"input_tokens_details":null}"#;
+        assert_eq!(tokens(&[both], Cached::Count), Some(235));
     }
 
     #[test]

@@ -26,6 +26,7 @@ fn log() -> impl Strategy<Value = Log> {
         let newest_first = if entries.is_empty() { 0 } else { first };
         Log {
             newest_first: Mono::from_millis(newest_first),
+            begun: Mono::from_millis(newest_first / 2),
             entries: entries
                 .into_iter()
                 .map(|(last, requests, tokens)| Entry {
@@ -41,8 +42,11 @@ fn log() -> impl Strategy<Value = Log> {
 fn record() -> impl Strategy<Value = Record> {
     let day = prop_oneof![
         Just(DayUse::None),
-        (any::<u32>(), any::<u64>())
-            .prop_map(|(number, tokens)| DayUse::Calendar { number, tokens }),
+        (any::<u32>(), any::<u64>()).prop_map(|(number, tokens)| DayUse::Calendar {
+            number,
+            tokens,
+            begun: Mono::from_millis(tokens % 1_000),
+        }),
         log().prop_map(DayUse::Rolling),
     ];
     let lease = (any::<u16>(), any::<u32>(), any::<u32>());

@@ -135,7 +135,7 @@ fn without_the_hosts_help_requests_still_work_and_are_judged_by_their_bodies() {
     let stack = Stack::start(&config(r#", "include_usage": true"#));
     // The first ones on each worker find out that Envoy keeps bodies back.
     eventually("both workers know", || {
-        stack.send(chat("first", r#","max_tokens":50"#));
+        stack.send_all((0..4).map(|_| chat("first", r#","max_tokens":50"#)));
         stack
             .envoy_log()
             .matches("allow_on_headers_stop_iteration")
