@@ -268,3 +268,26 @@ proptest! {
         prop_assert_eq!(rpm_of(&worker, "acme"), "500");
     }
 }
+
+#[test]
+fn what_a_request_reserved_before_a_reset_is_not_refunded_out_of_what_came_later() {
+    let world = World::new();
+    let config = CONFIG.replacen('{', r#"{"tokens": {"completion": 10000, "prompt": 0}, "#, 1);
+    let worker = Worker::new(&world, &config);
+    put(
+        &worker,
+        "acme",
+        r#"{"tier": "tier1", "limits": {"tpd": 1000000}}"#,
+    );
+    let before = worker.admit(&of("acme")).held.unwrap();
+    world.pass_ms(10);
+    administer(&worker, Call::Reset(b"acme".to_vec()), "");
+    world.pass_ms(10);
+    worker.admit(&of("acme"));
+    let mut gate = worker.gate.borrow_mut();
+    gate.settle(&worker.host, before, tiergate::usage::Used::Tokens(100));
+    drop(gate);
+    let (_, view) = administer(&worker, Call::Get(b"acme".to_vec()), "");
+    assert_eq!(view["usage"]["tpm"]["used"], 10_000);
+    assert_eq!(view["usage"]["tpd"]["used"], 10_000);
+}

@@ -1,6 +1,6 @@
 //! Who asks, and in which tier.
 
-use crate::fake_host::{FakeRequest, Worker, World};
+use crate::fake_host::{FakeRequest, Worker, World, one_tier};
 use tiergate::gate::Action;
 
 fn worker(json: &str) -> Worker {
@@ -186,4 +186,16 @@ fn unknown_tier_is_for_accounts_that_no_source_knows() {
     assert!(matches!(verdict.action, Action::Pass(_)));
     let named = [("x-account-id", "a"), ("x-account-tier", "platinum")];
     assert_eq!(answer(&worker, &named), (403, "tier_unknown"));
+}
+
+#[test]
+fn one_credential_is_one_account_however_its_scheme_is_spelt() {
+    let world = World::new();
+    let rest = r#", "tier": [], "unknown_tier": "t""#;
+    let worker = Worker::new(&world, &one_tier(0, 1, 0, 0, rest));
+    worker.admit(&FakeRequest::with(&[("authorization", "Bearer key")]));
+    for spelling in ["bearer key", "BEARER   key", "Bearer key "] {
+        worker.refuse(&FakeRequest::with(&[("authorization", spelling)]));
+    }
+    worker.admit(&FakeRequest::with(&[("authorization", "Bearer Key")]));
 }

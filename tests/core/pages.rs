@@ -75,3 +75,22 @@ fn the_busiest_account_of_all_fits_a_page() {
     }
     assert!(world.bytes() < 16_384 + 4_096, "{}", world.bytes());
 }
+
+#[test]
+fn a_settlement_of_an_evicted_account_evicts_nobody() {
+    let world = World::new();
+    let worker = Worker::new(&world, r#"{"capacity": {"accounts": 8}}"#);
+    // All on the one page, which has room for 24.
+    let held: Vec<_> = (0..25)
+        .map(|i| {
+            world.pass_ms(1);
+            let request = FakeRequest::of(&format!("account-{i}"), "tier5", 0);
+            worker.admit(&request).held.unwrap()
+        })
+        .collect();
+    assert_eq!(worker.tick().get("evicted_live", ""), 1);
+    let mut gate = worker.gate.borrow_mut();
+    gate.settle(&worker.host, held[0], tiergate::usage::Used::Unknown);
+    drop(gate);
+    assert_eq!(worker.tick().get("evicted_live", ""), 0);
+}
