@@ -1,6 +1,7 @@
 //! What the admin API asks for, done: on the directory, and on an account's record.
 
 use super::{Gate, terms};
+use crate::account::Tier;
 use crate::account::directory::{Entry, Placed};
 use crate::account::recharge::{Event, History};
 use crate::admin::call::Call;
@@ -21,8 +22,20 @@ impl From<WriteError> for Problem {
     fn from(error: WriteError) -> Self {
         match error {
             WriteError::Full => Self::Full,
-            WriteError::Fault(fault) => Self::Fault(fault),
+            WriteError::Fault(fault) => fault.into(),
         }
+    }
+}
+
+impl From<Fault> for Problem {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+impl From<HostError> for Problem {
+    fn from(error: HostError) -> Self {
+        Self::Fault(error.into())
     }
 }
 
@@ -44,20 +57,23 @@ impl Gate {
         self.directory().ok_or(Problem::NoSuchPath)
     }
 
-    fn view(&self, host: &dyn Host, id: &[u8]) -> Result<Answer, Problem> {
-        let key = self.ledger.key(id);
-        let entry = self.in_use_directory()?.find(host, key);
-        let entry = entry
-            .map_err(|error| Problem::Fault(error.into()))?
-            .ok_or(Problem::UnknownAccount)?;
-        let tier = match entry.placed(&self.config.tiers) {
+    /// The tier that an entry comes to, if it does.
+    fn tier_of(&self, entry: &Entry) -> Option<&Tier> {
+        match entry.placed(&self.config.tiers) {
             Placed::Tier(place) => self.config.tiers.get(place),
             Placed::RechargeRequired(_) | Placed::Unknown(_) | Placed::Nothing => None,
-        };
+        }
+    }
+
+    fn view(&self, host: &dyn Host, id: &[u8]) -> Result<Answer, Problem> {
+        let key = self.ledger.key(id);
+        let entry = self.in_use_directory()?.find(host, key)?;
+        let entry = entry.ok_or(Problem::UnknownAccount)?;
+        let tier = self.tier_of(&entry);
         let limits = tier.map(|tier| entry.limits.over(&tier.limits));
         let in_use = match &limits {
             None => None,
-            Some(limits) => Some(self.in_use(host, key, limits).map_err(Problem::Fault)?),
+            Some(limits) => Some(self.in_use(host, key, limits)?),
         };
         let history = entry.history.as_ref();
         Ok(Answer::ok(&AccountView {
@@ -147,17 +163,15 @@ impl Gate {
             (Some(entry.clone()), (entry, done))
         })?;
         // With a feed, of whatever config, only a whole feed makes it ready.
-        let feed = host.get(Lease::new(&self.config.namespace).key());
-        if feed
-            .map_err(|error| Problem::Fault(error.into()))?
-            .is_none()
+        if !self.directory_ready
+            && host
+                .get(Lease::new(&self.config.namespace).key())?
+                .is_none()
         {
-            directory.set_ready(host).map_err(Problem::Fault)?;
+            directory.set_ready(host)?;
+            self.directory_ready = true;
         }
-        let tier = match entry.placed(&self.config.tiers) {
-            Placed::Tier(place) => self.config.tiers.get(place).map(|t| t.name.clone()),
-            Placed::RechargeRequired(_) | Placed::Unknown(_) | Placed::Nothing => None,
-        };
+        let tier = self.tier_of(&entry).map(|tier| tier.name.clone());
         let cash = |history: &History| schema::dollars(history.cash);
         Ok(Answer::ok(&Written {
             id: text(id),
@@ -185,21 +199,19 @@ impl Gate {
         let key = self.ledger.key(id);
         let windows = (&self.config.windows, false);
         let table = self.vm.table();
-        let cleared = self.ledger.change(host, key, windows, table, |record, _| {
+        self.ledger.change(host, key, windows, table, |record, _| {
             record.clear_usage();
             Change::Write(())
-        });
-        cleared.map_err(Problem::Fault)?;
+        })?;
         Ok(Answer::ok(
             &serde_json::json!({"id": text(id), "reset": true}),
         ))
     }
 
     fn status(&self, host: &dyn Host) -> Result<Answer, Problem> {
-        let fault = |error: HostError| Problem::Fault(error.into());
         let directory = self.in_use_directory()?;
-        let ledger = self.ledger.fill(host).map_err(fault)?;
-        let entries = directory.fill(host).map_err(fault)?;
+        let ledger = self.ledger.fill(host)?;
+        let entries = directory.fill(host)?;
         let fill = |fill: Fill| {
             serde_json::json!({
                 "pages": fill.pages, "looked_at": fill.looked_at, "records": fill.records,
@@ -213,13 +225,11 @@ impl Gate {
             "live_vms": self.vm.table().alive(),
             "ledger": fill(ledger),
             "directory": fill(entries),
-            "ready": directory.is_ready(host).map_err(fault)?,
+            "ready": directory.is_ready(host)?,
             "feed": self.feed_status(host)
         })))
     }
-}
 
-impl Gate {
     /// How the feed is; null without one, or while that can't be read.
     fn feed_status(&self, host: &dyn Host) -> Option<serde_json::Value> {
         self.config.feed.as_ref()?;

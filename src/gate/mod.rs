@@ -20,7 +20,7 @@ use crate::reply::Reply;
 use crate::reply::headers::HeaderLine;
 use crate::store::in_flight::Moves;
 use crate::store::ledger::OpenError;
-use crate::store::{AccountKey, Directory, Fault, InFlight, Ledger, Slots, VmSlot, ledger};
+use crate::store::{AccountKey, Directory, Fault, InFlight, Ledger, VmSlot, ledger};
 use queue::Queue;
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -136,11 +136,6 @@ impl Gate {
     /// The account's key, in the ledger and in the directory.
     pub fn key(&self, account: &[u8]) -> AccountKey {
         self.ledger.key(account)
-    }
-
-    /// Who lives, as this worker last saw.
-    pub fn table(&self) -> &Slots {
-        self.vm.table()
     }
 
     /// On each tick: proves life, tries failed settlements again, hands metrics over.

@@ -1,7 +1,7 @@
 //! The admin API on a real Envoy: who may use it, what it takes, and that both workers see it.
 
 use crate::bootstrap::Setup;
-use crate::client::{Call, Reply, count};
+use crate::client::{Call, count};
 use crate::stack::{Stack, eventually};
 use serde_json::{Value, json};
 
@@ -44,16 +44,6 @@ fn recharge(stack: &Stack, account: &str, id: &str, amount: &str, kind: &str) ->
     )
 }
 
-fn rpm(reply: &Reply) -> String {
-    match reply.status {
-        200 => reply
-            .header("x-ratelimit-limit-requests")
-            .unwrap()
-            .to_owned(),
-        _ => reply.code(),
-    }
-}
-
 fn of(account: &str) -> Call {
     Call::new().header("x-account-id", account)
 }
@@ -88,7 +78,7 @@ fn recharges_lead_to_the_published_tiers_and_the_voucher_is_due_once() {
             usize::from(reached),
             "{amount}"
         );
-        assert_eq!(rpm(&stack.send(of(&account))), limit, "{amount}");
+        assert_eq!(stack.send(of(&account)).rpm_or_code(), limit, "{amount}");
     }
 }
 
@@ -98,7 +88,7 @@ fn a_write_is_seen_by_both_workers() {
     admin(&stack, "PUT", "/accounts/acme", r#"{"tier": "tier2"}"#);
     // Each request comes on a connection of its own, to one worker or the other.
     for _ in 0..20 {
-        assert_eq!(rpm(&stack.send(of("acme"))), "500");
+        assert_eq!(stack.send(of("acme")).rpm_or_code(), "500");
     }
     admin(
         &stack,
@@ -107,7 +97,7 @@ fn a_write_is_seen_by_both_workers() {
         r#"{"tier": "tier2", "disabled": true}"#,
     );
     for _ in 0..20 {
-        assert_eq!(rpm(&stack.send(of("acme"))), "account_disabled");
+        assert_eq!(stack.send(of("acme")).rpm_or_code(), "account_disabled");
     }
     let view = admin(&stack, "GET", "/accounts/acme", "");
     assert_eq!(
@@ -229,7 +219,7 @@ fn awkward_paths_bodies_and_ids_get_a_clear_answer_and_change_nothing() {
         r#"{"tier": "tier2"}"#,
     );
     let odd = Call::new().header("x-account-id", b"a/b \xff");
-    assert_eq!(rpm(&stack.send(odd)), "500");
+    assert_eq!(stack.send(odd).rpm_or_code(), "500");
     assert!(!stack.envoy_log().contains("panicked"));
 }
 
@@ -242,10 +232,10 @@ fn before_anything_was_pushed_not_ready_says_what_accounts_get() {
         (503, "limiter_unavailable")
     );
     let stack = start(r#", "not_ready": "tier1""#);
-    assert_eq!(rpm(&stack.send(of("acme"))), "200");
+    assert_eq!(stack.send(of("acme")).rpm_or_code(), "200");
     admin(&stack, "PUT", "/accounts/other", r#"{"tier": "tier2"}"#);
     eventually("both workers know", || {
-        (0..8).all(|_| rpm(&stack.send(of("acme"))) == "tier_unknown")
+        (0..8).all(|_| stack.send(of("acme")).rpm_or_code() == "tier_unknown")
     });
 }
 

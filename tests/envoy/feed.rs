@@ -62,13 +62,6 @@ fn written(stack: &Stack) -> u64 {
     stack.stat(&["tiergate_feed_accounts", "outcome.written"])
 }
 
-/// Memory of Envoy in MiB.
-fn resident(stack: &Stack) -> u64 {
-    let statm = std::fs::read_to_string(format!("/proc/{}/statm", stack.pid())).unwrap();
-    let pages: u64 = statm.split(' ').nth(1).unwrap().parse().unwrap();
-    (pages * 4096) >> 20
-}
-
 /// How long Envoy's threads that could run waited for a core, in milliseconds; 0 where the kernel
 /// does not say.
 fn waited_for_a_core(stack: &Stack) -> u64 {
@@ -112,7 +105,7 @@ fn a_hundred_thousand_accounts_load_without_a_stall() {
     let stack = Stack::start(&config("1h"));
     // Until there is a feed, loads fail and are counted.
     eventually("a failure", || loads(&stack, "failed") > 0);
-    let before = resident(&stack);
+    let before = stack.resident_bytes() >> 20;
     publish(&stack, 100_000);
     let waited = waited_for_a_core(&stack);
     let begun = Instant::now();
@@ -131,7 +124,7 @@ fn a_hundred_thousand_accounts_load_without_a_stall() {
          a core, memory {before} to {} MiB; of {} \
          requests meanwhile the slowest took {:?}, p99 {:?}; of as many without, {:?}, {:?}",
         told(&stack, "pages in"),
-        resident(&stack),
+        stack.resident_bytes() >> 20,
         waits.len(),
         quantile(&waits, 1.0),
         quantile(&waits, 0.99),

@@ -120,23 +120,16 @@ fn a_bad_config_is_rejected_with_its_reason_and_traffic_goes_on() {
     );
 }
 
-/// The memory that Envoy has, in bytes.
-fn resident_bytes(stack: &Stack) -> u64 {
-    let statm = std::fs::read_to_string(format!("/proc/{}/statm", stack.pid())).unwrap();
-    let pages: u64 = statm.split(' ').nth(1).unwrap().parse().unwrap();
-    pages * 4096
-}
-
 #[test]
 fn twenty_thousand_accounts_stay_in_the_memory_of_four_thousand() {
     let stack = Stack::start(r#"{"capacity": {"accounts": 4096}}"#);
     let calls =
         |from: usize| (from..from + 10_000).map(|i| Call::of(&format!("account-{i:08}"), "tier5"));
     stack.flood(20, calls(0).collect());
-    let before = resident_bytes(&stack);
+    let before = stack.resident_bytes();
     let replies = stack.flood(20, calls(10_000).collect());
     assert_eq!(count(&replies, 200), 10_000);
-    let grown = resident_bytes(&stack).saturating_sub(before);
+    let grown = stack.resident_bytes().saturating_sub(before);
     assert!(grown < 16 << 20, "grown by {grown} bytes");
     eventually("evictions are counted", || {
         stack.stat(&["tiergate_evicted_live"]) > 1_000

@@ -6,14 +6,7 @@ use crate::stack::Stack;
 use serde_json::json;
 
 fn tier_of(stack: &Stack, call: Call) -> String {
-    let reply = stack.send(call);
-    match reply.status {
-        200 => reply
-            .header("x-ratelimit-limit-requests")
-            .unwrap()
-            .to_owned(),
-        _ => reply.code(),
-    }
+    stack.send(call).rpm_or_code()
 }
 
 #[test]

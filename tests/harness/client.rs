@@ -198,6 +198,17 @@ impl Reply {
         code.as_str().unwrap_or_default().to_owned()
     }
 
+    /// The RPM of the tier that an admitted request was judged by, or the code of a refusal.
+    pub fn rpm_or_code(&self) -> String {
+        match self.status {
+            200 => self
+                .header("x-ratelimit-limit-requests")
+                .unwrap()
+                .to_owned(),
+            _ => self.code(),
+        }
+    }
+
     /// `retry-after-ms` of a 429.
     pub fn retry_after_ms(&self) -> u64 {
         self.header("retry-after-ms").unwrap().parse().unwrap()

@@ -294,6 +294,13 @@ impl Stack {
         signal(libc::SIGCONT);
     }
 
+    /// The memory that Envoy has, in bytes.
+    pub fn resident_bytes(&self) -> u64 {
+        let statm = fs::read_to_string(format!("/proc/{}/statm", self.pid())).unwrap();
+        let pages: u64 = statm.split(' ').nth(1).unwrap().parse().unwrap();
+        pages * 4096
+    }
+
     /// Envoy's process.
     pub fn pid(&self) -> u32 {
         self.envoy.id()

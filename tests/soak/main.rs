@@ -94,13 +94,6 @@ fn setup() -> Setup {
     setup
 }
 
-/// The memory that Envoy has, in bytes.
-fn resident_bytes(stack: &Stack) -> f64 {
-    let statm = std::fs::read_to_string(format!("/proc/{}/statm", stack.pid())).unwrap();
-    let pages: u64 = statm.split(' ').nth(1).unwrap().parse().unwrap();
-    (pages * 4096) as f64
-}
-
 /// The slope of the least-squares line through the samples, a unit of y for each of x.
 fn slope(samples: &[(f64, f64)]) -> f64 {
     let n = samples.len() as f64;
@@ -127,7 +120,10 @@ fn main() {
     let mut samples = Vec::new();
     while Instant::now() < end {
         std::thread::sleep(Duration::from_millis(500));
-        samples.push((start.elapsed().as_secs_f64() / 60.0, resident_bytes(&stack)));
+        samples.push((
+            start.elapsed().as_secs_f64() / 60.0,
+            stack.resident_bytes() as f64,
+        ));
     }
     // A trapped VM's leases are forgotten within 5 s.
     std::thread::sleep(Duration::from_secs(5));
