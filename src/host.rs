@@ -86,4 +86,6 @@ pub trait MetricSink {
     fn count(&mut self, name: &str, delta: u64);
     /// Moves the gauge of that name by `delta`.
     fn gauge(&mut self, name: &str, delta: i64);
+    /// Sets the gauge of that name, which is one for all workers.
+    fn set(&mut self, name: &str, value: u64);
 }

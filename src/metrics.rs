@@ -95,6 +95,8 @@ impl Row {
 struct TierCounts {
     requests: Row,
     limited: Row,
+    /// Those of `limited` that only limits lowered for load refused.
+    overloaded: Row,
     tokens: Row,
     /// Whether anything came or went.
     moved: bool,
@@ -140,10 +142,12 @@ impl Counts {
         }
     }
 
-    /// One more request over that limit.
-    pub fn limited(&mut self, tier: usize, name: LimitName) {
+    /// One more request over that limit; `overloaded`: only since it is lowered for load.
+    pub fn limited(&mut self, tier: usize, name: LimitName, overloaded: bool) {
         if let Some(counts) = self.tier(Some(tier)) {
-            counts.limited.add(position(&LimitName::ALL, &name), 1);
+            let place = position(&LimitName::ALL, &name);
+            counts.limited.add(place, 1);
+            counts.overloaded.add(place, overloaded.into());
         }
     }
 
@@ -187,6 +191,7 @@ impl Counts {
             let TierCounts {
                 requests,
                 limited,
+                overloaded,
                 tokens,
                 moved,
             } = std::mem::take(counts);
@@ -194,9 +199,11 @@ impl Counts {
             emit(sink, "requests", &at, ("outcome", &requests), |i| {
                 Outcome::ALL.get(i).map(|o| o.as_str())
             });
-            emit(sink, "limited", &at, ("limit", &limited), |i| {
-                LimitName::ALL.get(i).map(|l| l.as_str())
-            });
+            for (family, row) in [("limited", &limited), ("overloaded", &overloaded)] {
+                emit(sink, family, &at, ("limit", row), |i| {
+                    LimitName::ALL.get(i).map(|l| l.as_str())
+                });
+            }
             emit(sink, "tokens", &at, ("kind", &tokens), |i| {
                 TokenKind::ALL.get(i).map(|k| k.as_str())
             });

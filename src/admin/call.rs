@@ -21,17 +21,23 @@ pub enum Call {
     Reset(Vec<u8>),
     /// How the filter is.
     Status,
+    /// By how much limits are lowered for load.
+    Load,
+    /// Lower them for a time.
+    PutLoad,
+    /// Take back what was put.
+    DeleteLoad,
 }
 
 impl Call {
     /// Whether nothing changes by it.
     pub const fn reads(&self) -> bool {
-        matches!(self, Self::Get(_) | Self::Status)
+        matches!(self, Self::Get(_) | Self::Status | Self::Load)
     }
 
     /// Whether it has a body.
     pub const fn has_body(&self) -> bool {
-        matches!(self, Self::Put(_) | Self::Recharge(_))
+        matches!(self, Self::Put(_) | Self::Recharge(_) | Self::PutLoad)
     }
 }
 
@@ -55,6 +61,12 @@ pub fn read(method: &[u8], path: &[u8]) -> Result<Call, Problem> {
         [b"status"] => match method {
             b"GET" => Ok(Call::Status),
             _ => Err(Problem::NoSuchMethod("GET")),
+        },
+        [b"load"] => match method {
+            b"GET" => Ok(Call::Load),
+            b"PUT" => Ok(Call::PutLoad),
+            b"DELETE" => Ok(Call::DeleteLoad),
+            _ => Err(Problem::NoSuchMethod("GET, PUT and DELETE")),
         },
         [b"accounts", account] => {
             let id = id(account)?;
@@ -127,6 +139,9 @@ mod tests {
                 Call::Reset(acme()),
             ),
             ("GET", "/-/tiergate/status", Call::Status),
+            ("GET", "/-/tiergate/load", Call::Load),
+            ("PUT", "/-/tiergate/load", Call::PutLoad),
+            ("DELETE", "/-/tiergate/load", Call::DeleteLoad),
             (
                 "GET",
                 "/-/tiergate/accounts/a%2Fb%00%ff",

@@ -3,6 +3,7 @@
 
 pub mod auth;
 pub mod call;
+pub mod load;
 pub mod schema;
 
 use serde::Serialize;

@@ -6,9 +6,9 @@ use crate::account::directory::Overrides;
 use crate::account::recharge::{Kind, SignedCents};
 use crate::config::{Money, OwnLimits};
 use crate::json::{self, Object};
-use crate::limit::Limit;
+use crate::reply::usage::{LimitView, UsageView};
 use serde::de::{self, Deserializer, Visitor};
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// The longest id of a recharge, in bytes.
@@ -102,7 +102,7 @@ impl<'de> Deserialize<'de> for Amount {
     }
 }
 
-fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Problem> {
+pub(super) fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Problem> {
     let read: Result<Object<T>, _> = json::read(body);
     read.map(|Object(value)| value)
         .map_err(|wrong| Problem::body(wrong.path, wrong.problem))
@@ -187,45 +187,6 @@ pub struct LimitsView {
     pub tpm: LimitView,
     /// Tokens in one day.
     pub tpd: LimitView,
-}
-
-/// A limit as the config writes it.
-#[derive(Clone, Copy, Debug)]
-pub struct LimitView(pub Limit);
-
-impl Serialize for LimitView {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self.0.finite() {
-            Some(n) => serializer.serialize_u64(n),
-            None => serializer.serialize_str("unlimited"),
-        }
-    }
-}
-
-/// Usage of the four limits.
-#[derive(Debug, Serialize)]
-pub struct UsageView {
-    /// Requests in process.
-    pub concurrency: UseView,
-    /// Requests in the minute window.
-    pub rpm: UseView,
-    /// Tokens in the minute window.
-    pub tpm: UseView,
-    /// Tokens of the day.
-    pub tpd: UseView,
-}
-
-/// Usage of one limit.
-#[derive(Debug, Serialize)]
-pub struct UseView {
-    /// The limit.
-    pub limit: LimitView,
-    /// Used now.
-    pub used: u64,
-    /// What is left; null where unlimited.
-    pub remaining: Option<u64>,
-    /// Until nothing is used any more, if nothing more happens; null for concurrency.
-    pub reset_ms: Option<u64>,
 }
 
 /// What a write came to.

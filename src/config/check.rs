@@ -3,6 +3,7 @@
 use super::admin;
 use super::error::ConfigError;
 use super::feed;
+use super::load;
 use super::schema::{self, Root};
 use super::sources::{
     account_source, default_account, default_tier, header_name, identity_headers, indexed,
@@ -73,6 +74,8 @@ pub fn parse(json: &[u8]) -> Checked<Config> {
         namespace: namespace(root.namespace)?,
         mode: root.mode.unwrap_or(Mode::Enforce),
         on_fault: root.on_fault.unwrap_or(OnFault::Allow),
+        load: root.load.map(|l| load::check(l, &tiers)).transpose()?,
+        usage_path: root.usage_path.map(usage_path).transpose()?,
         unknown_tier: tier_or_refuse("unknown_tier", root.unknown_tier, &tiers)?,
         not_ready: tier_or_refuse("not_ready", root.not_ready, &tiers)?,
         tiers,
@@ -95,21 +98,13 @@ pub fn parse(json: &[u8]) -> Checked<Config> {
 
 /// What the contract names and this version does not have is refused, never silently ignored.
 fn refuse_parts_to_come(root: &Root) -> Checked<()> {
-    let parts = [
-        ("usage_path", root.usage_path.is_some()),
-        ("load", root.load.is_some()),
-        (
-            "routes",
-            root.routes.as_ref().is_some_and(|r| !r.is_empty()),
-        ),
-    ];
-    match parts.into_iter().find(|(_, asked)| *asked) {
-        None => Ok(()),
-        Some((path, _)) => Err(ConfigError::new(
-            path,
-            "this version of tiergate does not have this part yet; leave it out",
-        )),
+    if root.routes.as_ref().is_none_or(Vec::is_empty) {
+        return Ok(());
     }
+    Err(ConfigError::new(
+        "routes",
+        "this version of tiergate does not have this part yet; leave it out",
+    ))
 }
 
 /// A name that is safe in keys, metrics and logs.
@@ -292,6 +287,14 @@ fn headers(styles: Option<Vec<String>>) -> Checked<Vec<HeaderStyle>> {
         checked.push(style);
     }
     Ok(checked)
+}
+
+fn usage_path(path: String) -> Checked<String> {
+    if feed::is_path(&path) && !path.contains(['?', '#']) {
+        return Ok(path);
+    }
+    let problem = format!("{path:?} is not a path such as \"/v1/rate_limits\"");
+    Err(ConfigError::new("usage_path", problem))
 }
 
 fn capacity(path: &str, count: Option<Count>) -> Checked<u32> {

@@ -4,6 +4,7 @@ mod admin;
 mod check;
 mod error;
 mod feed;
+mod load;
 mod schema;
 mod sources;
 mod value;
@@ -11,11 +12,12 @@ mod value;
 pub use check::parse;
 pub use error::ConfigError;
 pub use feed::{Feed, PATH_BYTES, is_path};
-pub(crate) use value::{Money, OwnLimits};
+pub(crate) use value::{Duration, Money, OwnLimits};
 
 use crate::account::recharge::VoucherRule;
 use crate::account::{AccountSource, TierSource, TierTable};
 use crate::limit::record::Windows;
+use crate::load::Rule;
 use crate::reply::headers::HeaderStyle;
 use crate::time::Span;
 use crate::usage::{Estimate, Rules};
@@ -61,6 +63,10 @@ pub struct Config {
     pub admin: Option<Admin>,
     /// Where the directory is pulled from, if it is.
     pub feed: Option<Feed>,
+    /// By which rule limits follow the load, if they do.
+    pub load: Option<Rule>,
+    /// The path at which a client is told its usage.
+    pub usage_path: Option<String>,
 }
 
 impl Config {

@@ -2,7 +2,7 @@
 
 use super::value::{Count, Duration, LimitValue, Money, Offset};
 use super::{Mode, OnFault, Settle};
-use crate::json::Object;
+use crate::json::{Named, Object};
 use crate::usage::Cached;
 use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, Visitor, value::MapAccessDeserializer};
@@ -24,6 +24,8 @@ pub(super) struct Root {
     pub tokens: Object<Tokens>,
     pub headers: Option<Vec<String>>,
     pub concurrency_retry_after: Option<Duration>,
+    /// A part of the contract that this version does not have: named, so that it is refused as such
+    /// and not as misspelt.
     pub routes: Option<Vec<Value>>,
     pub capacity: Object<Capacity>,
     pub admin: Option<Object<Admin>>,
@@ -32,10 +34,29 @@ pub(super) struct Root {
     pub voucher: Option<Option<Object<Voucher>>>,
     pub not_ready: Option<String>,
     pub directory: Option<Object<Feed>>,
-    // Parts of the contract that this version does not have: named, so that they are refused
-    // as such and not as misspelt.
-    pub usage_path: Option<Value>,
-    pub load: Option<Value>,
+    pub usage_path: Option<String>,
+    pub load: Option<Object<Load>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Load {
+    pub from: LoadOrigin,
+    pub start: Option<f64>,
+    pub full: Option<f64>,
+    pub floor: Option<f64>,
+    pub weights: Option<Named<Count>>,
+    pub interval: Option<Duration>,
+    pub smooth: Option<Duration>,
+    pub hold: Option<Duration>,
+}
+
+/// An object with a header, or the word "overload".
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub(super) enum LoadOrigin {
+    Header(String),
+    Overload,
 }
 
 #[derive(Debug, Deserialize)]

@@ -163,7 +163,7 @@ impl<'de> Deserialize<'de> for Money {
 
 /// A duration: digits and one of ms, s, m, h.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Duration(pub Span);
+pub(crate) struct Duration(pub Span);
 
 /// The longest duration: a year of 366 days.
 const LONGEST_MS: u64 = 366 * 24 * 3_600_000;

@@ -1,22 +1,20 @@
 //! What the admin API asks for, done: on the directory, and on an account's record.
 
-use super::{Gate, terms};
+use super::Gate;
 use crate::account::Tier;
 use crate::account::directory::{Entry, Placed};
 use crate::account::recharge::{Event, History};
 use crate::admin::call::Call;
-use crate::admin::schema::{
-    self, AccountView, LimitView, LimitsView, PutPlace, UsageView, UseView, Written,
-};
+use crate::admin::schema::{self, AccountView, LimitsView, PutPlace, Written};
 use crate::admin::{Answer, Problem};
 use crate::feed::lease::Lease;
 use crate::host::{Host, HostError};
-use crate::limit::decision::{InUse, Level, in_use};
-use crate::limit::{Limit, Limits};
+use crate::limit::Limits;
+use crate::reply::usage::LimitView;
 use crate::store::directory::WriteError;
 use crate::store::ledger::Change;
 use crate::store::page::LAYOUT;
-use crate::store::{AccountKey, Directory, Fault, Fill};
+use crate::store::{Directory, Fault, Fill};
 
 impl From<WriteError> for Problem {
     fn from(error: WriteError) -> Self {
@@ -49,6 +47,9 @@ impl Gate {
             Call::Recharge(id) => self.recharge(host, id, body),
             Call::Reset(id) => self.reset(host, id),
             Call::Status => self.status(host),
+            Call::Load => self.get_load(host),
+            Call::PutLoad => self.put_load(host, body),
+            Call::DeleteLoad => self.delete_load(host),
         };
         done.unwrap_or_else(|problem| problem.answer())
     }
@@ -70,10 +71,11 @@ impl Gate {
         let entry = self.in_use_directory()?.find(host, key)?;
         let entry = entry.ok_or(Problem::UnknownAccount)?;
         let tier = self.tier_of(&entry);
-        let limits = tier.map(|tier| entry.limits.over(&tier.limits));
-        let in_use = match &limits {
+        let place = tier.and_then(|tier| self.config.tiers.by_name(tier.name.as_bytes()));
+        let bought = tier.map(|tier| entry.limits.over(&tier.limits));
+        let seen = match place.zip(bought) {
             None => None,
-            Some(limits) => Some(self.in_use(host, key, limits)?),
+            Some((place, bought)) => Some(self.seen(host, key, place, &bought)?),
         };
         let history = entry.history.as_ref();
         Ok(Answer::ok(&AccountView {
@@ -88,30 +90,16 @@ impl Gate {
             },
             written_by: if entry.by_feed { "feed" } else { "admin" },
             disabled: entry.disabled,
-            in_flight: in_use.as_ref().map_or(0, |u| u.concurrency.used),
-            usage: limits.zip(in_use).map(|(l, u)| usage_view(&l, &u)),
-            limits: limits.map(|l| limits_view(&l)),
+            in_flight: seen.as_ref().map_or(0, |seen| seen.usage.concurrency.used),
+            limits: seen.as_ref().map(|seen| limits_view(&seen.in_force)),
+            usage: seen.map(|seen| seen.usage),
         }))
-    }
-
-    fn in_use(&self, host: &dyn Host, key: AccountKey, limits: &Limits) -> Result<InUse, Fault> {
-        let terms = terms(&self.config, limits);
-        let windows = (terms.windows, limits.tpd != Limit::Unlimited);
-        let table = self.vm.table();
-        self.ledger
-            .change(host, key, windows, table, |record, now| {
-                Change::Keep(in_use(record, terms.windows, now))
-            })
     }
 
     fn put(&mut self, host: &dyn Host, id: &[u8], body: &[u8]) -> Result<Answer, Problem> {
         let put = schema::put(body)?;
-        if let PutPlace::Tier(name) = &put.place
-            && self.config.tiers.by_name(name.as_bytes()).is_none()
-        {
-            let names: Vec<_> = self.config.tiers.iter().map(|t| t.name.as_str()).collect();
-            let problem = format!("{name:?} is no tier: {} are", names.join(", "));
-            return Err(Problem::body("tier", problem));
+        if let PutPlace::Tier(name) = &put.place {
+            self.known_tier(name, "tier")?;
         }
         let rule = self.config.voucher;
         self.write(host, id, |entry| {
@@ -128,6 +116,17 @@ impl Gate {
             entry.disabled = put.disabled;
             (due, true)
         })
+    }
+
+    /// Refuses the name of a tier that there is not, at that JSON path.
+    pub(super) fn known_tier(&self, name: &str, path: &str) -> Result<(), Problem> {
+        let tiers = &self.config.tiers;
+        if tiers.by_name(name.as_bytes()).is_some() {
+            return Ok(());
+        }
+        let names: Vec<_> = tiers.iter().map(|t| t.name.as_str()).collect();
+        let problem = format!("{name:?} is no tier: {} are", names.join(", "));
+        Err(Problem::body(path, problem))
     }
 
     fn recharge(&mut self, host: &dyn Host, id: &[u8], body: &[u8]) -> Result<Answer, Problem> {
@@ -255,21 +254,5 @@ fn limits_view(limits: &Limits) -> LimitsView {
         rpm: LimitView(limits.rpm),
         tpm: LimitView(limits.tpm),
         tpd: LimitView(limits.tpd),
-    }
-}
-
-fn usage_view(limits: &Limits, used: &InUse) -> UsageView {
-    let view = |limit: Limit, used: u64, reset_ms: Option<u64>| UseView {
-        limit: LimitView(limit),
-        used,
-        remaining: limit.finite().map(|n| n.saturating_sub(used)),
-        reset_ms,
-    };
-    let window = |limit, used: Level| view(limit, used.used, Some(used.whole_in.as_millis()));
-    UsageView {
-        concurrency: view(limits.concurrency, used.concurrency.used, None),
-        rpm: window(limits.rpm, used.rpm),
-        tpm: window(limits.tpm, used.tpm),
-        tpd: window(limits.tpd, used.tpd),
     }
 }

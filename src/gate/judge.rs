@@ -6,12 +6,12 @@ use crate::account::directory::Entry;
 use crate::account::{Account, Found, IdentityError, Lookup, Tier, identity};
 use crate::config::{Mode, OnFault};
 use crate::host::{Header, Host, Request};
-use crate::limit::{Ask, Claim, Decision, Holder, Limit, LimitName, Limits, Standing, admit};
+use crate::limit::{Ask, Claim, Decision, Holder, Limit, LimitName, Limited, Standing, admit};
 use crate::metrics::{NO_TIER, Outcome, TokenKind};
 use crate::reply::Refusal;
 use crate::reply::headers::{self, HeaderLine};
 use crate::store::ledger::Change;
-use crate::store::{AccountKey, Fault, SlotError};
+use crate::store::{Fault, SlotError};
 use crate::time::Mono;
 use crate::usage::request::Asked;
 use crate::usage::{Estimate, Reserve};
@@ -80,7 +80,7 @@ impl Gate {
             return hold(host, ticket, wait);
         }
         let tokens = ticket.reserve.tokens();
-        let decision = self.admit(host, ticket.key, &ticket.limits, tokens);
+        let decision = self.admit(host, &ticket, tokens);
         if let (Some(wait), Ok(Decision::Limited(limited))) = (wait, &decision)
             && limited.name == LimitName::Concurrency
         {
@@ -120,7 +120,7 @@ impl Gate {
                     tier: bought.name.clone(),
                     limited,
                 };
-                self.limited(tier, limited.name, &limited.standing, &refusal)
+                self.limited(tier, &limited, &refusal)
             }
             Ok(Decision::TooLarge { name, limit }) => {
                 let refusal = Refusal::TooLarge {
@@ -136,7 +136,7 @@ impl Gate {
         }
     }
 
-    fn identify(
+    pub(super) fn identify(
         &self,
         host: &dyn Host,
         request: &dyn Request,
@@ -158,14 +158,8 @@ impl Gate {
         Ok((account, found))
     }
 
-    fn admit(
-        &mut self,
-        host: &dyn Host,
-        key: AccountKey,
-        limits: &Limits,
-        tokens: u64,
-    ) -> Result<Decision, Fault> {
-        if limits.all_unlimited() {
+    fn admit(&mut self, host: &dyn Host, ticket: &Ticket, tokens: u64) -> Result<Decision, Fault> {
+        if ticket.limits.all_unlimited() {
             let claim = Claim::unrecorded(tokens);
             return Ok(Decision::Admitted(claim, Standing::default()));
         }
@@ -174,11 +168,11 @@ impl Gate {
             Some(holder) => holder,
             None => self.vm.beat(host)?,
         };
-        if let Some(decision) = self.try_admit(host, key, limits, tokens, holder)? {
+        if let Some(decision) = self.try_admit(host, ticket, tokens, holder)? {
             return Ok(decision);
         }
         let holder = self.vm.beat(host)?;
-        let decision = self.try_admit(host, key, limits, tokens, holder)?;
+        let decision = self.try_admit(host, ticket, tokens, holder)?;
         decision.ok_or(Fault::Slot(SlotError::Overdue))
     }
 
@@ -188,12 +182,12 @@ impl Gate {
     fn try_admit(
         &self,
         host: &dyn Host,
-        key: AccountKey,
-        limits: &Limits,
+        ticket: &Ticket,
         tokens: u64,
         holder: Holder,
     ) -> Result<Option<Decision>, Fault> {
-        let terms = terms(&self.config, limits);
+        let limits = &ticket.limits;
+        let terms = terms(&self.config, limits, self.lowered(ticket.tier, limits));
         let ask = Ask {
             requests: 1,
             tokens,
@@ -202,7 +196,7 @@ impl Gate {
         let windows = (terms.windows, limits.tpd != Limit::Unlimited);
         let vm = &self.vm;
         self.ledger
-            .change(host, key, windows, vm.table(), |record, now| {
+            .change(host, ticket.key, windows, vm.table(), |record, now| {
                 if vm.is_overdue(now.mono) {
                     return Change::Keep(None);
                 }
@@ -228,27 +222,32 @@ impl Gate {
         }
     }
 
-    fn limited(
-        &mut self,
-        tier: usize,
-        name: LimitName,
-        standing: &Standing,
-        refusal: &Refusal,
-    ) -> Verdict {
-        self.counts.limited(tier, name);
-        let why = Some(("limit", name.as_str()));
+    fn limited(&mut self, tier: usize, limited: &Limited, refusal: &Refusal) -> Verdict {
+        self.counts.limited(tier, limited.name, limited.overloaded);
+        let why = Some(("limit", limited.name.as_str()));
+        let log = |gate: &Self, outcome| {
+            let mut log = gate.log(Some(tier), outcome, why);
+            if limited.overloaded {
+                log.push_str(" overloaded=true");
+            }
+            log
+        };
         if self.config.mode == Mode::Shadow {
-            let headers = headers::lines(&self.config.headers, standing);
-            return self.shadowed(Some(tier), why, headers);
+            let headers = headers::lines(&self.config.headers, &limited.standing);
+            let verdict = self.shadowed(Some(tier), why, headers);
+            return Verdict {
+                log: log(self, Outcome::Shadowed),
+                ..verdict
+            };
         }
         self.counts.request(Some(tier), Outcome::Limited);
         Verdict {
-            log: self.log(Some(tier), Outcome::Limited, why),
+            log: log(self, Outcome::Limited),
             action: Action::Reply(refusal.reply(&self.config.headers)),
         }
     }
 
-    fn refuse(&mut self, tier: Option<usize>, refusal: Refusal) -> Verdict {
+    pub(super) fn refuse(&mut self, tier: Option<usize>, refusal: Refusal) -> Verdict {
         let why = Some(("code", refusal.code()));
         if self.config.mode == Mode::Shadow {
             return self.shadowed(tier, why, Vec::new());
@@ -281,7 +280,7 @@ impl Gate {
         self.faulted(None, fault)
     }
 
-    fn faulted(&mut self, tier: Option<usize>, fault: Fault) -> Verdict {
+    pub(super) fn faulted(&mut self, tier: Option<usize>, fault: Fault) -> Verdict {
         self.fault = Some(fault);
         self.counts.request(tier, Outcome::Faulted);
         let deny = self.config.on_fault == OnFault::Deny && self.config.mode == Mode::Enforce;

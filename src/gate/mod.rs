@@ -6,15 +6,18 @@
 
 mod admin;
 mod judge;
+mod load;
+mod operator;
 mod queue;
 mod settle;
+mod usage;
 
 pub use queue::{MOST_WAITING, Ticket};
 
 use crate::config::Config;
 use crate::host::{Host, MetricSink};
 use crate::limit::decision::Terms;
-use crate::limit::{Claim, Limits};
+use crate::limit::{Claim, Limits, Lowered};
 use crate::metrics::Counts;
 use crate::reply::Reply;
 use crate::reply::headers::HeaderLine;
@@ -77,6 +80,8 @@ pub struct Gate {
     pending: VecDeque<(Held, u64)>,
     /// Requests that are held until a lease frees.
     queue: Queue,
+    /// What is in force of the limits, for the load.
+    load: load::Load,
     /// Where the config uses it.
     directory: Option<Directory>,
     /// Whether the directory held all at the last tick; once it does, it stays so.
@@ -109,7 +114,9 @@ impl Gate {
             Some(directory) => directory.is_ready(host)?,
             None => false,
         };
+        let load = load::Load::open(host, &config)?;
         Ok(Self {
+            load,
             counts: Counts::new(&config.namespace, &config.tiers),
             in_flight: InFlight::new(&config.namespace),
             config: Rc::new(config),
@@ -153,6 +160,7 @@ impl Gate {
         }
         self.settle_pending(host);
         self.look_whether_ready(host);
+        self.tick_load(host, sink);
         self.hand_over(host, sink);
         self.fault.take()
     }
@@ -180,8 +188,9 @@ impl Gate {
             self.fault = Some(error.into());
         }
         let mut health = self.ledger.take_health();
-        let damaged = self.in_flight.take_damaged();
-        health.damaged = health.damaged.saturating_add(damaged);
+        for damaged in [self.in_flight.take_damaged(), self.load.take_damaged()] {
+            health.damaged = health.damaged.saturating_add(damaged);
+        }
         if let Some(directory) = &self.directory {
             let noticed = directory.take_health();
             health.damaged = health.damaged.saturating_add(noticed.damaged);
@@ -191,9 +200,10 @@ impl Gate {
     }
 }
 
-fn terms<'a>(config: &'a Config, limits: &'a Limits) -> Terms<'a> {
+fn terms<'a>(config: &'a Config, limits: &'a Limits, lowered: Option<Lowered>) -> Terms<'a> {
     Terms {
         limits,
+        lowered,
         windows: &config.windows,
         concurrency_wait: config.concurrency_retry_after,
     }

@@ -48,7 +48,7 @@ impl Gate {
         if held.limits.all_unlimited() || nothing_changes {
             return Ok(());
         }
-        let terms = terms(&self.config, &held.limits);
+        let terms = terms(&self.config, &held.limits, None);
         let windows = (terms.windows, held.limits.tpd != Limit::Unlimited);
         let table = self.vm.table();
         self.ledger

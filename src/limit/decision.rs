@@ -4,6 +4,7 @@
 use super::lease::Holder;
 use super::limits::{Limit, LimitName, Limits};
 use super::record::{Record, Windows};
+use super::scale::Lowered;
 use super::window::Column;
 use crate::time::{Mono, Now, Span};
 
@@ -46,8 +47,10 @@ impl Claim {
 /// One window as a client sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gauge {
-    /// The limit.
+    /// The limit that was bought.
     pub limit: u64,
+    /// What is in force of it.
+    pub in_force: u64,
     /// Used, this request included if it was admitted.
     pub used: u64,
     /// Until the window is whole again.
@@ -55,9 +58,9 @@ pub struct Gauge {
 }
 
 impl Gauge {
-    /// What is left of the limit.
+    /// What is left of the limit as it is in force.
     pub const fn remaining(&self) -> u64 {
-        self.limit.saturating_sub(self.used)
+        self.in_force.saturating_sub(self.used)
     }
 }
 
@@ -75,12 +78,15 @@ pub struct Standing {
 pub struct Limited {
     /// The limit with the longest wait.
     pub name: LimitName,
-    /// Its size.
+    /// Its size, as it was bought.
     pub limit: u64,
     /// How much of it is used.
     pub used: u64,
     /// From when on a request like this one is admitted, if nobody else comes.
     pub wait: Span,
+    /// Whether the limits that were bought would have admitted it, and only those lowered for load
+    /// do not.
+    pub overloaded: bool,
     /// The minute windows.
     pub standing: Standing,
 }
@@ -104,8 +110,10 @@ pub enum Decision {
 /// The limits that a request is judged by.
 #[derive(Clone, Copy, Debug)]
 pub struct Terms<'a> {
-    /// The tier's limits.
+    /// The limits that the account bought.
     pub limits: &'a Limits,
+    /// What is in force of them, while it is less.
+    pub lowered: Option<Lowered>,
     /// The windows' lengths.
     pub windows: &'a Windows,
     /// The wait that is named when concurrency refuses: nobody knows when a lease frees.
@@ -120,21 +128,58 @@ pub fn admit(record: &mut Record, ask: &Ask, terms: &Terms<'_>, now: Now) -> Dec
     if let Some((name, limit)) = too_large(ask, terms.limits) {
         return Decision::TooLarge { name, limit };
     }
-    let longest = LimitName::ALL
-        .into_iter()
-        .filter_map(|name| refusal(record, ask, terms, now, name))
-        .max_by_key(|(_, _, _, wait)| *wait);
-    if let Some((name, limit, used, wait)) = longest {
+    let bought = longest(record, ask, (terms, terms.limits), now);
+    let lowered = terms.lowered.filter(|lowered| lowered.holds(now.mono));
+    let in_force = match &lowered {
+        Some(lowered) => longest(record, ask, (terms, &lowered.limits), now),
+        None => bought,
+    };
+    let limits = lowered.map_or(*terms.limits, |lowered| lowered.limits);
+    if let Some(refused) = bought.or(in_force) {
+        let ends = lowered.and_then(|lowered| lowered.ends);
+        let limit = terms.limits.get(refused.name).finite();
         return Decision::Limited(Limited {
-            name,
-            limit,
-            used,
-            wait,
-            standing: standing(record, terms, now),
+            name: refused.name,
+            limit: limit.unwrap_or(refused.limit),
+            used: refused.used,
+            wait: wait(bought, in_force.unwrap_or(refused), ends, now.mono),
+            overloaded: bought.is_none(),
+            standing: standing(record, terms, &limits, now),
         });
     }
     let claim = enter(record, ask, terms, now);
-    Decision::Admitted(claim, standing(record, terms, now))
+    Decision::Admitted(claim, standing(record, terms, &limits, now))
+}
+
+/// A limit that refuses.
+#[derive(Clone, Copy)]
+struct Refused {
+    name: LimitName,
+    limit: u64,
+    used: u64,
+    wait: Span,
+}
+
+/// The one of these limits that refuses for longest.
+fn longest(
+    record: &Record,
+    ask: &Ask,
+    (terms, limits): (&Terms<'_>, &Limits),
+    now: Now,
+) -> Option<Refused> {
+    LimitName::ALL
+        .into_iter()
+        .filter_map(|name| refusal(record, ask, (terms, limits), now, name))
+        .max_by_key(|refused| refused.wait)
+}
+
+/// Until the limits in force let it through, or the bought ones do when those are back before.
+fn wait(bought: Option<Refused>, in_force: Refused, ends: Option<Mono>, now: Mono) -> Span {
+    let Some(end) = ends else {
+        return in_force.wait;
+    };
+    let by_then = bought.map_or(Span::ZERO, |refused| refused.wait);
+    in_force.wait.min(by_then.max(end.since(now)))
 }
 
 /// Gives the lease back and replaces the reserve by `used`.
@@ -213,40 +258,44 @@ fn too_large(ask: &Ask, limits: &Limits) -> Option<(LimitName, u64)> {
         .find_map(|(name, limit)| Some((name, limit.finite().filter(|l| ask.tokens > *l)?)))
 }
 
-/// Name, limit, used and wait of a limit that refuses; `None` when it lets the request through.
+/// What a limit refuses with; `None` when it lets the request through.
 fn refusal(
     record: &Record,
     ask: &Ask,
-    terms: &Terms<'_>,
+    (terms, limits): (&Terms<'_>, &Limits),
     now: Now,
     name: LimitName,
-) -> Option<(LimitName, u64, u64, Span)> {
+) -> Option<Refused> {
     let minute = terms.windows.minute;
     let log = &record.minute;
-    let (limit, used, wait) = match name {
+    let limit = limits.get(name).finite()?;
+    // More than a lowered limit has in all is asked for again a minute later; what is more than
+    // was bought has been refused for good before.
+    let (used, wait) = match name {
         LimitName::Concurrency => {
-            let limit = terms.limits.concurrency.finite()?;
             let used = record.leases.count();
             let full = used >= limit;
-            (limit, used, full.then_some(terms.concurrency_wait)?)
+            (used, full.then_some(terms.concurrency_wait)?)
         }
         LimitName::Rpm => {
-            let limit = terms.limits.rpm.finite()?;
             let wait = log.wait(now.mono, minute, Column::Requests, ask.requests, limit);
-            (limit, log.used(Column::Requests), wait.unwrap_or(minute))
+            (log.used(Column::Requests), wait.unwrap_or(minute))
         }
         LimitName::Tpm => {
-            let limit = terms.limits.tpm.finite()?;
             let wait = log.wait(now.mono, minute, Column::Tokens, ask.tokens, limit);
-            (limit, log.used(Column::Tokens), wait.unwrap_or(minute))
+            (log.used(Column::Tokens), wait.unwrap_or(minute))
         }
         LimitName::Tpd => {
-            let limit = terms.limits.tpd.finite()?;
             let wait = record.day.wait(now, terms.windows.day, ask.tokens, limit);
-            (limit, record.day.used(), wait.unwrap_or(Span::ZERO))
+            (record.day.used(), wait.unwrap_or(minute))
         }
     };
-    (wait > Span::ZERO).then_some((name, limit, used, wait))
+    (wait > Span::ZERO).then_some(Refused {
+        name,
+        limit,
+        used,
+        wait,
+    })
 }
 
 fn enter(record: &mut Record, ask: &Ask, terms: &Terms<'_>, now: Now) -> Claim {
@@ -272,10 +321,12 @@ fn enter(record: &mut Record, ask: &Ask, terms: &Terms<'_>, now: Now) -> Claim {
     }
 }
 
-fn standing(record: &Record, terms: &Terms<'_>, now: Now) -> Standing {
-    let gauge = |limit: Limit, column| {
+fn standing(record: &Record, terms: &Terms<'_>, in_force: &Limits, now: Now) -> Standing {
+    let gauge = |limit: Limit, in_force: Limit, column| {
+        let limit = limit.finite()?;
         Some(Gauge {
-            limit: limit.finite()?,
+            limit,
+            in_force: in_force.finite().unwrap_or(limit),
             used: record.minute.used(column),
             whole_in: record
                 .minute
@@ -283,7 +334,7 @@ fn standing(record: &Record, terms: &Terms<'_>, now: Now) -> Standing {
         })
     };
     Standing {
-        requests: gauge(terms.limits.rpm, Column::Requests),
-        tokens: gauge(terms.limits.tpm, Column::Tokens),
+        requests: gauge(terms.limits.rpm, in_force.rpm, Column::Requests),
+        tokens: gauge(terms.limits.tpm, in_force.tpm, Column::Tokens),
     }
 }

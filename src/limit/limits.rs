@@ -38,6 +38,16 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// The limit of that name.
+    pub const fn get(&self, name: LimitName) -> Limit {
+        match name {
+            LimitName::Concurrency => self.concurrency,
+            LimitName::Rpm => self.rpm,
+            LimitName::Tpm => self.tpm,
+            LimitName::Tpd => self.tpd,
+        }
+    }
+
     /// Whether nothing needs to be counted at all.
     pub fn all_unlimited(&self) -> bool {
         [self.concurrency, self.rpm, self.tpm, self.tpd]

@@ -9,9 +9,11 @@ pub mod decision;
 pub mod lease;
 pub mod limits;
 pub mod record;
+pub mod scale;
 pub mod window;
 
 pub use decision::{Ask, Claim, Decision, Limited, Standing, admit, settle};
 pub use lease::{Holder, Leases};
 pub use limits::{Limit, LimitName, Limits};
 pub use record::Record;
+pub use scale::{Lowered, Lowering, Scale};

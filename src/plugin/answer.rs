@@ -2,6 +2,7 @@
 //! client did not ask for.
 
 use super::envoy::{body_bytes, remove_header};
+use super::header_map::HeaderMap;
 use super::hostcalls;
 use crate::config::{Settle, Tokens};
 use crate::usage::Used;
@@ -22,23 +23,23 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// A response by its headers; `None` when nothing of it matters.
-    pub fn begin(tokens: &Tokens, end: bool, hides_usage: bool) -> Option<Self> {
-        if tokens.settle == Settle::Reserve && !hides_usage {
-            return None;
-        }
-        let map = MapType::HttpResponseHeaders;
-        let headers = hostcalls::header_map(map).ok()?;
+    /// Whether anything of a response matters.
+    pub fn wants(tokens: &Tokens, hides_usage: bool) -> bool {
+        tokens.settle == Settle::Usage || hides_usage
+    }
+
+    /// A response by its headers.
+    pub fn begin(tokens: &Tokens, headers: &HeaderMap, end: bool, hides_usage: bool) -> Self {
         let is_encoded = headers.values("content-encoding").any(|v| v != b"identity");
         let hides = hides_usage && !is_encoded && headers.iter().any(is_event_stream);
         if hides {
-            remove_header(map, "content-length");
+            remove_header(MapType::HttpResponseHeaders, "content-length");
         }
-        Some(Self {
+        Self {
             response: Response::begin(headers.iter(), end, &tokens.rules),
             hide: hides.then(Hide::default),
             whole: end,
-        })
+        }
     }
 
     /// Takes a piece of the body.

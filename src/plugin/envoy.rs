@@ -61,14 +61,14 @@ thread_local! {
 }
 
 impl Envoy {
-    fn move_metric(kind: MetricType, name: &str, delta: i64) {
+    fn with_metric(kind: MetricType, name: &str, f: impl FnOnce(u32) -> Result<(), HostError>) {
         let id = METRICS.with_borrow_mut(|ids| match ids.get(name) {
             Some(id) => Ok(*id),
             None => hostcalls::define_metric(kind, name).inspect(|id| {
                 ids.insert(name.to_owned(), *id);
             }),
         });
-        if let Err(error) = id.and_then(|id| hostcalls::increment_metric(id, delta)) {
+        if let Err(error) = id.and_then(f) {
             log::warn!("metric {name}: {error}");
         }
     }
@@ -77,11 +77,21 @@ impl Envoy {
 impl MetricSink for Envoy {
     fn count(&mut self, name: &str, delta: u64) {
         let delta = i64::try_from(delta).unwrap_or(i64::MAX);
-        Self::move_metric(MetricType::Counter, name, delta);
+        Self::with_metric(MetricType::Counter, name, |id| {
+            hostcalls::increment_metric(id, delta)
+        });
     }
 
     fn gauge(&mut self, name: &str, delta: i64) {
-        Self::move_metric(MetricType::Gauge, name, delta);
+        Self::with_metric(MetricType::Gauge, name, |id| {
+            hostcalls::increment_metric(id, delta)
+        });
+    }
+
+    fn set(&mut self, name: &str, value: u64) {
+        Self::with_metric(MetricType::Gauge, name, |id| {
+            hostcalls::record_metric(id, value)
+        });
     }
 }
 

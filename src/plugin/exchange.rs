@@ -8,14 +8,16 @@ use super::admin;
 use super::answer::Answer;
 use super::envoy::{Envoy, StreamRequest, body_bytes, remove_header, set_filter_state};
 use super::held::{self, HeldRequest};
-use super::hostcalls::{self, LocalReply};
+use super::hostcalls;
+use super::local_reply::send;
+use super::upstream_load;
+use super::usage_path;
 use super::worker::Worker;
 use crate::admin::Problem;
 use crate::admin::call::Call;
 use crate::config::Config;
 use crate::gate::{self, Action as Verdict, Held, Ticket};
 use crate::host::{Header, Request};
-use crate::reply::Reply;
 use crate::reply::headers::HeaderLine;
 use crate::time::Mono;
 use crate::usage::Used;
@@ -99,6 +101,12 @@ impl Exchange {
             && let Some(asked) = admin::asked(admin, &request, end)
         {
             return self.administer(asked);
+        }
+        if usage_path::is_asked(self.config(), &request) {
+            let verdict = self
+                .worker
+                .with_gate(|gate| gate.tell_usage(&Envoy, &request));
+            return verdict.map_or(Action::Continue, |v| self.follow(v, || false));
         }
         if let Some(limit) = self.config().tokens.read_body
             && !end
@@ -306,8 +314,18 @@ impl Exchange {
                 None => remove_header(map, name),
             }
         }
-        if self.held.is_some() || self.hides_usage {
-            self.answer = Answer::begin(&self.worker.config.tokens, end, self.hides_usage);
+        let reads_usage = self.held.is_some() || self.hides_usage;
+        let answers = reads_usage && Answer::wants(&self.config().tokens, self.hides_usage);
+        if !answers && self.config().load.is_none() {
+            return;
+        }
+        let Ok(headers) = hostcalls::header_map(map) else {
+            return;
+        };
+        upstream_load::note(&self.worker, &headers, self.held.is_some());
+        if answers {
+            let tokens = &self.worker.config.tokens;
+            self.answer = Some(Answer::begin(tokens, &headers, end, self.hides_usage));
         }
     }
 
@@ -380,30 +398,5 @@ impl Drop for Exchange {
     fn drop(&mut self) {
         // Every end that is known comes by on_done; this is for one that is not.
         self.ends();
-    }
-}
-
-fn send(reply: &Reply, grpc: bool) {
-    // The host makes the body of a gRPC reply its grpc-message: that is the sentence alone.
-    let body = if grpc {
-        reply.message.as_bytes()
-    } else {
-        &reply.body
-    };
-    let headers: Vec<_> = reply
-        .headers
-        .iter()
-        .filter(|(name, _)| !grpc || *name != "content-type")
-        .cloned()
-        .collect();
-    let sent = hostcalls::send_local_reply(&LocalReply {
-        status: reply.status,
-        details: &format!("tiergate_{}", reply.code),
-        headers: &headers,
-        body,
-        grpc_status: if grpc { reply.grpc_status } else { -1 },
-    });
-    if let Err(error) = sent {
-        log::error!("tiergate: local reply: {error}");
     }
 }

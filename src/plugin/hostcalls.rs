@@ -96,6 +96,7 @@ unsafe extern "C" {
     ) -> u32;
     fn proxy_define_metric(kind: u32, name: *const u8, name_size: usize, id: *mut u32) -> u32;
     fn proxy_increment_metric(id: u32, delta: i64) -> u32;
+    fn proxy_record_metric(id: u32, value: u64) -> u32;
 }
 
 fn check(status: u32) -> Result<(), HostError> {
@@ -352,4 +353,13 @@ pub fn define_metric(kind: MetricType, name: &str) -> Result<u32, HostError> {
 pub fn increment_metric(id: u32, delta: i64) -> Result<(), HostError> {
     // SAFETY: takes numbers.
     check(unsafe { proxy_increment_metric(id, delta) })
+}
+
+/// Sets a gauge.
+///
+/// # Errors
+/// The host's status.
+pub fn record_metric(id: u32, value: u64) -> Result<(), HostError> {
+    // SAFETY: takes numbers.
+    check(unsafe { proxy_record_metric(id, value) })
 }

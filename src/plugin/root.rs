@@ -133,6 +133,9 @@ impl RootContext for Root {
         if let Some(Some(fault)) = worker.with_gate(|gate| gate.tick(&Envoy, &mut Envoy)) {
             log::warn!("tiergate: {fault}");
         }
+        for news in worker.with_gate(Gate::take_news).unwrap_or_default() {
+            log::warn!("tiergate: {news}");
+        }
         if let Some(feed) = &mut self.feed {
             feed.hand_over();
         }

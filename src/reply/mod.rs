@@ -2,5 +2,6 @@
 
 pub mod headers;
 pub mod refusal;
+pub mod usage;
 
 pub use refusal::{Refusal, Reply};

@@ -42,7 +42,7 @@ pub enum Refusal {
     Unavailable,
 }
 
-/// A reply to send instead of letting the request through.
+/// A reply to send in place of the upstream's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
     /// HTTP status.
@@ -57,6 +57,23 @@ pub struct Reply {
     pub message: String,
     /// The JSON body, for HTTP.
     pub body: Vec<u8>,
+}
+
+impl Reply {
+    /// The answer at `usage_path`.
+    pub fn usage(body: Vec<u8>) -> Self {
+        Self {
+            status: 200,
+            grpc_status: 0,
+            code: "usage",
+            headers: vec![
+                ("content-type", "application/json".to_owned()),
+                ("cache-control", "no-store".to_owned()),
+            ],
+            message: String::new(),
+            body,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -108,6 +125,11 @@ impl Refusal {
 
     /// HTTP status, gRPC status and `error.type`.
     fn kind(&self) -> (u32, i32, &'static str) {
+        if let Self::Limited { limited, .. } = self
+            && limited.overloaded
+        {
+            return (429, 8, "engine_overloaded_error");
+        }
         match self.code() {
             "account_missing" => (401, 16, "invalid_authentication_error"),
             "tier_unknown" | "account_disabled" => (403, 7, "permission_denied_error"),
@@ -168,6 +190,20 @@ impl Refusal {
                  Send a shorter prompt.",
                 who(account),
                 name.in_words(),
+            ),
+            Self::Limited {
+                account,
+                tier,
+                limited,
+            } if limited.overloaded => format!(
+                "The engine is overloaded, and the limit of {} in {tier} on {} ({}) is lowered for \
+                 now: used {} of the {} that it has otherwise. Please try again in {}.",
+                who(account),
+                limited.name.in_words(),
+                limited.name.as_str(),
+                limited.used,
+                limited.limit,
+                headers::go_duration(limited.wait),
             ),
             Self::Limited {
                 account,
@@ -265,6 +301,7 @@ mod tests {
                 limit: 3,
                 used: 3,
                 wait,
+                overloaded: false,
                 standing: Standing::default(),
             },
         }

@@ -129,7 +129,7 @@ fn take_long(input: &mut &[u8]) -> Result<u64, Damaged> {
     Err(Damaged)
 }
 
-fn take_as<T: TryFrom<u64>>(input: &mut &[u8]) -> Result<T, Damaged> {
+pub(super) fn take_as<T: TryFrom<u64>>(input: &mut &[u8]) -> Result<T, Damaged> {
     T::try_from(take(input)?).map_err(|_| Damaged)
 }
 

@@ -46,6 +46,9 @@ pub enum Fault {
     /// No lease can be held.
     #[error("no VM slot: {0}")]
     Slot(#[from] super::slots::SlotError),
+    /// The load could not be read or written.
+    #[error(transparent)]
+    Load(#[from] super::load::LoadError),
     /// The host failed.
     #[error(transparent)]
     Host(#[from] HostError),

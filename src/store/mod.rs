@@ -9,6 +9,7 @@ pub mod entry;
 mod fill;
 pub mod in_flight;
 pub mod ledger;
+pub mod load;
 pub mod page;
 pub mod slots;
 
@@ -16,4 +17,5 @@ pub use directory::Directory;
 pub use fill::Fill;
 pub use in_flight::InFlight;
 pub use ledger::{AccountKey, Fault, Ledger};
+pub use load::LoadPlace;
 pub use slots::{SlotError, Slots, VmSlot};

@@ -22,6 +22,8 @@ mod feed;
 mod identity;
 mod in_flight;
 mod leases;
+mod load;
+mod load_loop;
 mod lost_vms;
 mod pages;
 mod queue;

@@ -295,6 +295,18 @@ extern "C" fn proxy_increment_metric(id: u32, delta: i64) -> u32 {
 }
 
 #[unsafe(no_mangle)]
+extern "C" fn proxy_record_metric(id: u32, recorded: u64) -> u32 {
+    call("record_metric", |host| {
+        let place = usize::try_from(id).unwrap() - 1;
+        match host.metrics.get_mut(place) {
+            Some((_, value)) => *value = i64::try_from(recorded).unwrap(),
+            None => return BAD_ARGUMENT,
+        }
+        OK
+    })
+}
+
+#[unsafe(no_mangle)]
 unsafe extern "C" fn proxy_http_call(
     _cluster: *const u8,
     _cluster_size: usize,
@@ -337,7 +349,7 @@ never_called! {
     proxy_dequeue_shared_queue proxy_enqueue_shared_queue proxy_continue_stream
     proxy_close_stream proxy_grpc_call proxy_grpc_stream proxy_grpc_send
     proxy_grpc_cancel proxy_grpc_close proxy_get_status
-    proxy_call_foreign_function proxy_done proxy_get_metric proxy_record_metric
+    proxy_call_foreign_function proxy_done proxy_get_metric
 }
 
 // What the SDK exports for the host to call.

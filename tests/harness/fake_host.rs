@@ -227,6 +227,11 @@ impl MetricSink for Metrics {
     fn gauge(&mut self, name: &str, delta: i64) {
         *self.0.entry(name.to_owned()).or_default() += delta;
     }
+
+    fn set(&mut self, name: &str, value: u64) {
+        self.0
+            .insert(name.to_owned(), i64::try_from(value).unwrap());
+    }
 }
 
 impl Metrics {

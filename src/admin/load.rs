@@ -1,0 +1,165 @@
+//! The JSON of `{p}/load`: what an operator sets, and what is in force.
+
+use super::Problem;
+use super::schema::parse;
+use crate::json::Named;
+use crate::limit::Scale;
+use crate::load::TierScales;
+use crate::time::Span;
+use serde::de::{self, Deserializer, Visitor};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// The shortest and the longest time for which a load can be set, in milliseconds.
+const TTL_MS: std::ops::RangeInclusive<u64> = 1_000..=86_400_000;
+/// How long a load stands when its writer does not say.
+const DEFAULT_TTL: Span = Span::from_secs(600);
+
+/// `PUT load`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PutBody {
+    scale: Option<ScaleValue>,
+    tiers: Option<Named<ScaleValue>>,
+    ttl: Option<crate::config::Duration>,
+}
+
+/// A load that is to be set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PutLoad {
+    /// The scale of all tiers that are not named.
+    pub scale: Scale,
+    /// The scales of those that are.
+    pub tiers: TierScales,
+    /// For how long.
+    pub ttl: Span,
+}
+
+/// A number from 0 to 1.
+#[derive(Clone, Copy, Debug)]
+struct ScaleValue(Scale);
+
+struct ScaleVisitor;
+
+impl Visitor<'_> for ScaleVisitor {
+    type Value = ScaleValue;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a number from 0 to 1, such as 0.5")
+    }
+
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<ScaleValue, E> {
+        Scale::from_f64(value)
+            .map(ScaleValue)
+            .ok_or_else(|| E::invalid_value(de::Unexpected::Float(value), &self))
+    }
+
+    fn visit_u64<E: de::Error>(self, value: u64) -> Result<ScaleValue, E> {
+        match value {
+            0 => Ok(ScaleValue(Scale::from_millionths(0))),
+            1 => Ok(ScaleValue(Scale::ONE)),
+            _ => Err(E::invalid_value(de::Unexpected::Unsigned(value), &self)),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for ScaleValue {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_f64(ScaleVisitor)
+    }
+}
+
+/// Reads the body of a `PUT load`.
+///
+/// # Errors
+/// [`Problem::BadBody`] with the JSON path.
+pub fn put(body: &[u8]) -> Result<PutLoad, Problem> {
+    let body: PutBody = parse(body)?;
+    if body.scale.is_none() && body.tiers.is_none() {
+        return Err(Problem::body("$", "has at least one of scale and tiers"));
+    }
+    let ttl = body.ttl.map_or(DEFAULT_TTL, |ttl| ttl.0);
+    if !TTL_MS.contains(&ttl.as_millis()) {
+        let problem = "out of range: \"1s\" to \"24h\" is allowed";
+        return Err(Problem::body("ttl", problem));
+    }
+    let Named(tiers) = body.tiers.unwrap_or_default();
+    Ok(PutLoad {
+        scale: body.scale.map_or(Scale::ONE, |scale| scale.0),
+        tiers: tiers
+            .into_iter()
+            .map(|(name, scale)| (name, scale.0))
+            .collect(),
+        ttl,
+    })
+}
+
+/// What is in force, and why.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct LoadView {
+    /// The scale that an operator set for all tiers that are not named; 1 when none did.
+    pub scale: f64,
+    /// The scales that an operator set by tier.
+    pub tiers: BTreeMap<String, f64>,
+    /// For how much longer; null when no operator set anything.
+    pub ttl_ms: Option<u64>,
+    /// How long ago it was set.
+    pub set_ms_ago: Option<u64>,
+    /// What follows the upstream; null where the config has no `load`, and nothing has been seen
+    /// of another filter of the namespace that has.
+    pub auto: Option<AutoView>,
+    /// The scale of each tier's concurrency, RPM and TPM, as it is in force.
+    pub in_force: BTreeMap<String, f64>,
+}
+
+/// Where the loop stands.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct AutoView {
+    /// `header` or `overload`; null where another filter of the namespace has the `load`.
+    pub from: Option<String>,
+    /// The smoothed load, or the share of overloaded answers.
+    pub load: f64,
+    /// How much the tiers are pressed: 0 to 1.
+    pub pressure: f64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_load_is_a_scale_or_scales_by_tier_for_a_time() {
+        let millionths = Scale::from_millionths;
+        let load = put(br#"{"scale": 0.5, "tiers": {"tier0": 0.2}, "ttl": "10m"}"#).unwrap();
+        assert_eq!(load.scale, millionths(500_000));
+        assert_eq!(load.tiers, [("tier0".to_owned(), millionths(200_000))]);
+        assert_eq!(load.ttl, Span::from_secs(600));
+        let load = put(br#"{"tiers": {"tier0": 0}}"#).unwrap();
+        assert_eq!((load.scale, load.ttl), (Scale::ONE, DEFAULT_TTL));
+        for (body, path) in [
+            ("", "$"),
+            ("{}", "$"),
+            (r#"{"ttl": "1m"}"#, "$"),
+            (r#"{"scale": 1.01}"#, "scale"),
+            (r#"{"scale": 2}"#, "scale"),
+            (r#"{"scale": -0.5}"#, "scale"),
+            (r#"{"scale": "0.5"}"#, "scale"),
+            (r#"{"scale": 1e9}"#, "scale"),
+            (r#"{"scale": NaN}"#, "scale"),
+            (r#"{"scale": 0.5, "scale": 0.6}"#, "$"),
+            (r#"{"tiers": {"tier0": 7}}"#, "tiers.tier0"),
+            (r#"{"tiers": {"tier0": 0.1, "tier0": 0.2}}"#, "tiers"),
+            (r#"{"tiers": [0.1]}"#, "tiers"),
+            (r#"{"scale": 0.5, "ttl": "0s"}"#, "ttl"),
+            (r#"{"scale": 0.5, "ttl": "999ms"}"#, "ttl"),
+            (r#"{"scale": 0.5, "ttl": "8760h"}"#, "ttl"),
+            (r#"{"scale": 0.5, "ttl": 60}"#, "ttl"),
+            (r#"{"scale": 0.5, "for": "1m"}"#, "for"),
+        ] {
+            let problem = put(body.as_bytes()).expect_err(body).to_string();
+            let wanted = format!("body at {path}: ");
+            assert!(problem.starts_with(&wanted), "{body}: {problem}");
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! One worker's part in the load: it tells on ticks what it saw of the upstream, and learns there
+//! what is in force. A request finds that in memory.
+
+use super::Gate;
+use crate::config::Config;
+use crate::host::{Host, HostError, MetricSink};
+use crate::limit::{Limits, Lowered, Lowering};
+use crate::load::{News, Origin, Seen, Setting, State, report};
+use crate::store::LoadPlace;
+use crate::store::load::LoadError;
+use crate::time::Mono;
+
+/// Statuses that say that the upstream has too much to do.
+const OVERLOADED: [&[u8]; 3] = [b"503", b"529", b"429"];
+
+/// One worker's view of the load.
+#[derive(Debug)]
+pub(super) struct Load {
+    place: LoadPlace,
+    /// The load as it was last read.
+    state: State,
+    /// By how much each tier's limits are lowered.
+    lowerings: Vec<Lowering>,
+    /// What was seen of the upstream since the last tick.
+    seen: Seen,
+    /// Changes that this worker made, until they are logged.
+    news: Vec<News>,
+    /// What the gauge of each tier shows, in thousandths.
+    shown: Vec<Option<u32>>,
+}
+
+impl Load {
+    pub fn open(host: &dyn Host, config: &Config) -> Result<Self, HostError> {
+        let place = LoadPlace::new(&config.namespace);
+        place.create(host)?;
+        let tiers = config.tiers.iter().count();
+        let mut load = Self {
+            place,
+            state: State::default(),
+            lowerings: vec![Lowering::NONE; tiers],
+            seen: Seen::default(),
+            news: Vec::new(),
+            shown: vec![None; tiers],
+        };
+        // What can't be read now is read on the next tick.
+        if let Ok((state, now)) = load.place.change(host, |_, now| now) {
+            load.learn(state, config, now);
+        }
+        Ok(load)
+    }
+
+    /// Tells what was seen, and learns what is in force.
+    fn tick(&mut self, host: &dyn Host, config: &Config) -> Result<(), LoadError> {
+        let seen = std::mem::take(&mut self.seen);
+        let done = self.place.change(host, |state, now| {
+            let by_hand = &mut state.by_hand;
+            let ended = by_hand.take_if(|setting| setting.ends <= now);
+            let rule = config.load.as_ref();
+            let moved = rule.and_then(|rule| state.auto.advance(&seen, rule, now));
+            (ended.map(News::Ended), moved, now)
+        });
+        let (state, (ended, moved, now)) = done.inspect_err(|_| self.seen = seen)?;
+        self.news.extend(ended);
+        self.news.extend(moved);
+        self.learn(state, config, now);
+        Ok(())
+    }
+
+    fn learn(&mut self, state: State, config: &Config, now: Mono) {
+        let lowering = |tier: &crate::account::Tier| state.lowering(&tier.name, now);
+        self.lowerings = config.tiers.iter().map(lowering).collect();
+        self.state = state;
+    }
+
+    fn show(&mut self, config: &Config, unreadable: u64, sink: &mut dyn MetricSink) {
+        let namespace = &config.namespace;
+        let tiers = config.tiers.iter().zip(&self.lowerings);
+        for ((tier, lowering), shown) in tiers.zip(&mut self.shown) {
+            let thousandths = lowering.rates.millionths().div_euclid(1_000);
+            if *shown != Some(thousandths) {
+                *shown = Some(thousandths);
+                let name = &tier.name;
+                let name = format!("tiergate_limit_scale.namespace.{namespace}.tier.{name}");
+                sink.set(&name, thousandths.into());
+            }
+        }
+        if unreadable > 0 {
+            let name = format!("tiergate_load_unreadable.namespace.{namespace}");
+            sink.count(&name, unreadable);
+        }
+    }
+
+    pub fn take_damaged(&self) -> u64 {
+        self.place.take_damaged()
+    }
+}
+
+impl Gate {
+    /// What is in force of the limits of an account in that tier; `None` when they are as bought.
+    pub(super) fn lowered(&self, tier: usize, bought: &Limits) -> Option<Lowered> {
+        self.load.lowerings.get(tier)?.of(bought)
+    }
+
+    /// The load as this worker knows it.
+    pub(super) fn load(&self) -> &State {
+        &self.load.state
+    }
+
+    /// Takes note of what the upstream answered to a request that was let through; `load` is the
+    /// header in which it says its load, where the config has one.
+    pub fn answered(&mut self, status: Option<&[u8]>, load: Option<&[u8]>) {
+        let Some(rule) = &self.config.load else {
+            return;
+        };
+        let seen = &mut self.load.seen;
+        let one = |n: &mut u64, more: u64| *n = n.saturating_add(more);
+        match (&rule.origin, load.map(report)) {
+            (Origin::Overload, _) => {
+                one(&mut seen.answers, 1);
+                let overloaded = status.is_some_and(|s| OVERLOADED.contains(&s));
+                one(&mut seen.overloaded, overloaded.into());
+            }
+            (Origin::Header(_), None) => {}
+            (Origin::Header(_), Some(None)) => one(&mut seen.unreadable, 1),
+            (Origin::Header(_), Some(Some(load))) => {
+                one(&mut seen.reports, 1);
+                one(&mut seen.sum, load.into());
+            }
+        }
+    }
+
+    /// Changes that this worker made to the limits in force, each to be logged once.
+    pub fn take_news(&mut self) -> Vec<News> {
+        std::mem::take(&mut self.load.news)
+    }
+
+    /// Tells and learns, and shows the gauges.
+    pub(super) fn tick_load(&mut self, host: &dyn Host, sink: &mut dyn MetricSink) {
+        let unreadable = std::mem::take(&mut self.load.seen.unreadable);
+        if let Err(error) = self.load.tick(host, &self.config) {
+            self.fault = Some(error.into());
+        }
+        self.load.show(&self.config, unreadable, sink);
+    }
+
+    /// Learns what is in force now.
+    pub(super) fn read_load(&mut self, host: &dyn Host) -> Result<(), LoadError> {
+        let (state, now) = self.load.place.change(host, |_, now| now)?;
+        self.load.learn(state, &self.config, now);
+        Ok(())
+    }
+
+    /// Sets what is in force, or takes back what was set.
+    pub(super) fn set_load(
+        &mut self,
+        host: &dyn Host,
+        setting: impl Fn(Mono) -> Option<Setting>,
+    ) -> Result<(), LoadError> {
+        let (state, (news, now)) = self.load.place.change(host, |state, now| {
+            let before = state.by_hand.take_if(|_| true);
+            let before = before.filter(|setting| now < setting.ends);
+            state.by_hand = setting(now);
+            let news = match &state.by_hand {
+                Some(setting) => Some(News::Set {
+                    now: setting.clone(),
+                    before,
+                }),
+                None => before.map(News::Withdrawn),
+            };
+            (news, now)
+        })?;
+        self.load.news.extend(news);
+        self.load.learn(state, &self.config, now);
+        Ok(())
+    }
+}

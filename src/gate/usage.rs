@@ -1,0 +1,85 @@
+//! What an account has used, read without writing anything: for clients at `usage_path`, and for
+//! operators.
+
+use super::{Action, Gate, Verdict, terms};
+use crate::account::IdentityError;
+use crate::host::{Host, Request};
+use crate::limit::decision::in_use;
+use crate::limit::{Limit, Limits};
+use crate::reply::usage::{ClientView, UsageView};
+use crate::reply::{Refusal, Reply};
+use crate::store::ledger::Change;
+use crate::store::{AccountKey, Fault};
+
+/// What an account has, and has used.
+pub(super) struct Sight {
+    /// Its limits as they are in force.
+    pub in_force: Limits,
+    /// What is used of them.
+    pub usage: UsageView,
+}
+
+impl Gate {
+    /// Looks at the record of an account in that tier.
+    pub(super) fn seen(
+        &self,
+        host: &dyn Host,
+        key: AccountKey,
+        tier: usize,
+        bought: &Limits,
+    ) -> Result<Sight, Fault> {
+        let lowered = self.lowered(tier, bought);
+        let terms = terms(&self.config, bought, lowered);
+        let windows = (terms.windows, bought.tpd != Limit::Unlimited);
+        let table = self.vm.table();
+        self.ledger
+            .change(host, key, windows, table, |record, now| {
+                let used = in_use(record, terms.windows, now);
+                let lowered = lowered.filter(|lowered| lowered.holds(now.mono));
+                Change::Keep(Sight {
+                    in_force: lowered.map_or(*bought, |lowered| lowered.limits),
+                    usage: UsageView::new(bought, lowered.as_ref(), &used),
+                })
+            })
+    }
+
+    /// Tells a client its own usage; nothing is counted by it.
+    pub fn tell_usage(&mut self, host: &dyn Host, request: &dyn Request) -> Verdict {
+        let (account, found) = match self.identify(host, request) {
+            Ok(found) => found,
+            Err(IdentityError::DirectoryFault(error)) => {
+                return self.can_not_tell(None, error.into());
+            }
+            Err(error) => {
+                let first = self.config.tiers.first_recharge();
+                return self.refuse(None, Refusal::Identity(error, first));
+            }
+        };
+        let Some(tier) = self.config.tiers.get(found.tier) else {
+            return self.refuse(None, Refusal::Unavailable);
+        };
+        let bought = found.limits.over(&tier.limits);
+        let seen = self.seen(host, self.ledger.key(&account.id), found.tier, &bought);
+        let body = match seen {
+            Ok(seen) => serde_json::to_vec(&ClientView {
+                tier: &tier.name,
+                limits: seen.usage,
+            }),
+            Err(fault) => return self.can_not_tell(Some(found.tier), fault),
+        };
+        Verdict {
+            log: format!("tier={} outcome=usage", tier.name),
+            // Strings and numbers always serialise.
+            action: Action::Reply(Reply::usage(body.unwrap_or_default())),
+        }
+    }
+
+    /// The upstream could not tell either, so it is not asked, whatever `on_fault` says.
+    fn can_not_tell(&mut self, tier: Option<usize>, fault: Fault) -> Verdict {
+        let verdict = self.faulted(tier, fault);
+        Verdict {
+            action: Action::Reply(Refusal::Unavailable.reply(&self.config.headers)),
+            ..verdict
+        }
+    }
+}

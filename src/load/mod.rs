@@ -1,0 +1,76 @@
+//! Limits that follow the load: what is in force of the limits that accounts bought.
+//!
+//! An operator sets a scale for a time ([`Setting`]), or a [`Rule`] follows what the upstream says
+//! ([`Auto`]). Both stand for all filters of one namespace, as the counters do, and of both the
+//! lower counts. Nothing here knows where they are kept ([`crate::store`]) or who reads them on
+//! which tick ([`crate::gate`]); no request pays for them.
+
+mod auto;
+mod news;
+mod report;
+mod rule;
+
+pub use auto::{Auto, Seen};
+pub use news::News;
+pub use report::{LARGEST, report};
+pub use rule::{Origin, Rule};
+
+use crate::limit::{Lowering, Scale};
+use crate::time::Mono;
+
+/// Scales by the names of tiers.
+pub type TierScales = Vec<(String, Scale)>;
+
+/// What an operator set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setting {
+    /// The scale of all tiers that are not named.
+    pub scale: Scale,
+    /// The scales of those that are.
+    pub tiers: TierScales,
+    /// When it was set.
+    pub set: Mono,
+    /// When it ends, whether or not the operator is still there.
+    pub ends: Mono,
+}
+
+impl Setting {
+    /// The scale of a tier.
+    pub fn of(&self, tier: &str) -> Scale {
+        find(&self.tiers, tier).unwrap_or(self.scale)
+    }
+}
+
+/// The load of one namespace.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct State {
+    /// What an operator set, until it ends.
+    pub by_hand: Option<Setting>,
+    /// What follows the upstream.
+    pub auto: Auto,
+}
+
+impl State {
+    /// By how much the limits of the tier of that name are lowered.
+    pub fn lowering(&self, tier: &str, now: Mono) -> Lowering {
+        let by_hand = self.by_hand.as_ref().filter(|setting| now < setting.ends);
+        let auto = self.auto.of(tier, now);
+        let Some(setting) = by_hand else {
+            return Lowering {
+                rates: auto,
+                ..Lowering::NONE
+            };
+        };
+        let scale = setting.of(tier);
+        Lowering {
+            rates: scale.min(auto),
+            day: scale,
+            ends: (auto == Scale::ONE).then_some(setting.ends),
+        }
+    }
+}
+
+fn find(tiers: &TierScales, tier: &str) -> Option<Scale> {
+    let found = tiers.iter().find(|(name, _)| name == tier);
+    found.map(|(_, scale)| *scale)
+}

@@ -1,0 +1,109 @@
+//! By which rule limits follow the load, as operators configure it.
+
+use super::TierScales;
+use crate::limit::Scale;
+use crate::time::Span;
+
+/// What the load is read from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// The response header of that lower-case name, in which the upstream says it.
+    Header(String),
+    /// The share of answers that say that the upstream is overloaded: 503, 529 and 429.
+    Overload,
+}
+
+/// One rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// What the load is read from.
+    pub origin: Origin,
+    /// The load over which limits are lowered, in millionths.
+    pub start: u32,
+    /// The load at which all of them are at the floor, or, by the share of overloaded answers, are
+    /// cut by half at a time; in millionths, and over `start`.
+    pub full: u32,
+    /// The scale that no tier falls below.
+    pub floor: Scale,
+    /// The tiers, lowest first, and how much of the pressure each takes up; 0: it is not lowered.
+    pub weights: Vec<(String, u32)>,
+    /// From one step to the next.
+    pub interval: Span,
+    /// Over which time reported loads are smoothed.
+    pub smooth: Span,
+    /// How long limits stay as low as they are before they begin to come back.
+    pub hold: Span,
+}
+
+impl Rule {
+    /// The scale of each tier under that pressure, in millionths of all that they can take.
+    ///
+    /// The pressure takes the tiers in their order: each falls to the floor before the next one
+    /// gives way at all.
+    pub fn scales(&self, pressure: u32) -> TierScales {
+        let of = |weight: u32| u64::from(weight).saturating_mul(1_000_000);
+        let all: u64 = self
+            .weights
+            .iter()
+            .map(|(_, weight)| u64::from(*weight))
+            .sum();
+        // In units in which a weight is whole: millionths of one weight.
+        let mut left = u64::from(pressure).saturating_mul(all);
+        let range = u64::from(
+            Scale::ONE
+                .millionths()
+                .saturating_sub(self.floor.millionths()),
+        );
+        let tier = |(name, weight): &(String, u32)| {
+            let taken = left.min(of(*weight));
+            left = left.saturating_sub(taken);
+            let fall = taken
+                .saturating_mul(range)
+                .checked_div(of(*weight))
+                .unwrap_or(0);
+            let fall = u32::try_from(fall).unwrap_or(u32::MAX);
+            let scale = Scale::ONE.millionths().saturating_sub(fall);
+            (name.clone(), Scale::from_millionths(scale))
+        };
+        self.weights.iter().map(tier).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rule(weights: &[u32]) -> Rule {
+        let named = (0..).zip(weights).map(|(i, w)| (format!("tier{i}"), *w));
+        Rule {
+            origin: Origin::Overload,
+            start: 10_000,
+            full: 500_000,
+            floor: Scale::from_millionths(200_000),
+            weights: named.collect(),
+            interval: Span::from_secs(1),
+            smooth: Span::from_secs(5),
+            hold: Span::from_secs(5),
+        }
+    }
+
+    fn scales(weights: &[u32], pressure: u32) -> Vec<u32> {
+        let scales = rule(weights).scales(pressure);
+        scales.iter().map(|(_, s)| s.millionths()).collect()
+    }
+
+    #[test]
+    fn the_lowest_tiers_give_way_first_each_down_to_the_floor() {
+        let (one, floor) = (1_000_000, 200_000);
+        assert_eq!(scales(&[1, 1, 1], 0), [one, one, one]);
+        assert_eq!(scales(&[1, 1, 1], 500_000), [floor, 600_000, one]);
+        assert_eq!(scales(&[1, 1, 1], one), [floor, floor, floor]);
+        assert_eq!(scales(&[2, 1, 1], 250_000), [600_000, one, one]);
+        assert_eq!(
+            scales(&[1, 0, 1], one),
+            [floor, one, floor],
+            "weight 0 stands"
+        );
+        assert_eq!(scales(&[1; 10], one), [floor; 10]);
+    }
+}

@@ -1,0 +1,256 @@
+//! The load of a namespace in shared data: what an operator set, and where the loop stands.
+//!
+//! ```text
+//! key    {namespace}/load
+//! bytes  layout version (page::LAYOUT), 'O', setting, auto
+//! setting = 0 | 1 scale set ends tiers
+//! auto    = answers overloaded reports sum stepped load reported late_answers late_overloaded
+//!           pressure rose eased tiers
+//! tiers   = count, [length of the name, name, scale] ...
+//! ```
+//! Numbers are varints as in [`super::codec`]; times are monotonic milliseconds, scales and loads
+//! millionths. Only ticks and admin calls read and write it.
+
+use super::codec::{self, Damaged};
+use super::page::LAYOUT;
+use crate::host::{Host, HostError, SetError};
+use crate::limit::Scale;
+use crate::load::{Auto, Seen, Setting, State, TierScales};
+use crate::time::Mono;
+use std::cell::Cell;
+
+const PREFIX: [u8; 2] = [LAYOUT, b'O'];
+/// Tries to write the value; each VM writes it about once a second.
+const TRIES: u32 = 50;
+
+/// Why the value could not be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LoadError {
+    /// Newer code wrote it.
+    #[error("the load in shared data is of a newer layout than {LAYOUT}")]
+    Newer,
+    /// Others were faster each time.
+    #[error("the load in shared data was changed by others {TRIES} times in a row")]
+    Contended,
+    /// The host failed.
+    #[error(transparent)]
+    Host(#[from] HostError),
+}
+
+/// The value of one namespace.
+#[derive(Debug)]
+pub struct LoadPlace {
+    key: String,
+    damaged: Cell<u64>,
+}
+
+impl LoadPlace {
+    /// The load of `namespace`.
+    pub fn new(namespace: &str) -> Self {
+        Self {
+            key: format!("{namespace}/load"),
+            damaged: Cell::default(),
+        }
+    }
+
+    /// Creates the value if it is not there; alone, since the host can't insert if absent.
+    ///
+    /// # Errors
+    /// The host's status.
+    pub fn create(&self, host: &dyn Host) -> Result<(), HostError> {
+        if host.get(&self.key)?.is_some() {
+            return Ok(());
+        }
+        match host.set(&self.key, &encode(&State::default()), None) {
+            Ok(()) | Err(SetError::Conflict) => Ok(()),
+            Err(SetError::Host(error)) => Err(error),
+        }
+    }
+
+    /// Runs `rule` on the load, and stores it when that changed it; the load as it is then, and what
+    /// `rule` says of it.
+    ///
+    /// The moment that `rule` is given was read after the value. Damaged bytes read as no load.
+    ///
+    /// # Errors
+    /// [`LoadError`] when nothing was stored.
+    pub fn change<T>(
+        &self,
+        host: &dyn Host,
+        mut rule: impl FnMut(&mut State, Mono) -> T,
+    ) -> Result<(State, T), LoadError> {
+        for _ in 0..TRIES {
+            let stored = host.get(&self.key)?;
+            let now = host.mono();
+            let cas = stored.as_ref().map(|s| s.cas);
+            let bytes = stored.map(|s| s.value).unwrap_or_default();
+            if bytes.first().is_some_and(|version| *version > LAYOUT) {
+                return Err(LoadError::Newer);
+            }
+            let read = decode(&bytes);
+            let damaged = read.is_err() && !bytes.is_empty();
+            let before = read.unwrap_or_default();
+            let mut state = before.clone();
+            let result = rule(&mut state, now);
+            if state == before && !damaged {
+                return Ok((state, result));
+            }
+            match host.set(&self.key, &encode(&state), cas) {
+                Ok(()) => {
+                    let count = self.damaged.get().saturating_add(u64::from(damaged));
+                    self.damaged.set(count);
+                    return Ok((state, result));
+                }
+                Err(SetError::Conflict) => {}
+                Err(SetError::Host(error)) => return Err(error.into()),
+            }
+        }
+        Err(LoadError::Contended)
+    }
+
+    /// Values that could not be read since the last call.
+    pub fn take_damaged(&self) -> u64 {
+        self.damaged.take()
+    }
+}
+
+fn encode(state: &State) -> Vec<u8> {
+    let mut out = PREFIX.to_vec();
+    match &state.by_hand {
+        None => codec::put(&mut out, 0),
+        Some(setting) => {
+            codec::put(&mut out, 1);
+            codec::put(&mut out, setting.scale.millionths().into());
+            codec::put(&mut out, setting.set.as_millis());
+            codec::put(&mut out, setting.ends.as_millis());
+            put_tiers(&mut out, &setting.tiers);
+        }
+    }
+    let auto = &state.auto;
+    for number in [
+        auto.seen.answers,
+        auto.seen.overloaded,
+        auto.seen.reports,
+        auto.seen.sum,
+        auto.stepped.as_millis(),
+        auto.load.into(),
+        auto.reported.as_millis(),
+        auto.late.0,
+        auto.late.1,
+        auto.pressure.into(),
+        auto.rose.as_millis(),
+        auto.eased.into(),
+    ] {
+        codec::put(&mut out, number);
+    }
+    put_tiers(&mut out, &auto.tiers);
+    out
+}
+
+fn put_tiers(out: &mut Vec<u8>, tiers: &TierScales) {
+    codec::put_len(out, tiers.len());
+    for (name, scale) in tiers {
+        codec::put_len(out, name.len());
+        out.extend_from_slice(name.as_bytes());
+        codec::put(out, scale.millionths().into());
+    }
+}
+
+/// [`Damaged`] for bytes that [`encode`] does not write.
+fn decode(bytes: &[u8]) -> Result<State, Damaged> {
+    let mut rest = bytes.strip_prefix(&PREFIX).ok_or(Damaged)?;
+    let input = &mut rest;
+    let by_hand = match codec::take(input)? {
+        0 => None,
+        1 => Some(Setting {
+            scale: take_scale(input)?,
+            set: take_mono(input)?,
+            ends: take_mono(input)?,
+            tiers: take_tiers(input)?,
+        }),
+        _ => return Err(Damaged),
+    };
+    let seen = Seen {
+        answers: codec::take(input)?,
+        overloaded: codec::take(input)?,
+        reports: codec::take(input)?,
+        sum: codec::take(input)?,
+        unreadable: 0,
+    };
+    let auto = Auto {
+        seen,
+        stepped: take_mono(input)?,
+        load: codec::take_as(input)?,
+        reported: take_mono(input)?,
+        late: (codec::take(input)?, codec::take(input)?),
+        pressure: codec::take_as(input)?,
+        rose: take_mono(input)?,
+        eased: codec::take_as(input)?,
+        tiers: take_tiers(input)?,
+    };
+    match input {
+        [] => Ok(State { by_hand, auto }),
+        _ => Err(Damaged),
+    }
+}
+
+fn take_mono(input: &mut &[u8]) -> Result<Mono, Damaged> {
+    codec::take(input).map(Mono::from_millis)
+}
+
+fn take_scale(input: &mut &[u8]) -> Result<Scale, Damaged> {
+    codec::take_as(input).map(Scale::from_millionths)
+}
+
+fn take_tiers(input: &mut &[u8]) -> Result<TierScales, Damaged> {
+    let count = codec::take_count(input)?;
+    let mut tiers = Vec::with_capacity(count);
+    for _ in 0..count {
+        let length = codec::take_count(input)?;
+        let (name, rest) = input.split_at_checked(length).ok_or(Damaged)?;
+        *input = rest;
+        let name = str::from_utf8(name).map_err(|_| Damaged)?.to_owned();
+        tiers.push((name, take_scale(input)?));
+    }
+    Ok(tiers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_load_is_read_as_it_was_written_and_no_part_of_it_is_one() {
+        let scale = Scale::from_millionths;
+        let state = State {
+            by_hand: Some(Setting {
+                scale: scale(500_000),
+                tiers: vec![("tier0".to_owned(), scale(200_000))],
+                set: Mono::from_millis(1_000_000),
+                ends: Mono::from_millis(1_600_000),
+            }),
+            auto: Auto {
+                seen: Seen {
+                    answers: 1,
+                    overloaded: 2,
+                    reports: 3,
+                    sum: 4,
+                    unreadable: 0,
+                },
+                stepped: Mono::from_millis(5),
+                load: 6,
+                reported: Mono::from_millis(7),
+                late: (8, 9),
+                pressure: 10,
+                rose: Mono::from_millis(11),
+                eased: 12,
+                tiers: vec![("tier1".to_owned(), scale(13))],
+            },
+        };
+        let bytes = encode(&state);
+        assert_eq!(decode(&bytes), Ok(state));
+        for end in 0..bytes.len() {
+            assert_eq!(decode(&bytes[..end]), Err(Damaged), "{end}");
+        }
+    }
+}

@@ -1,0 +1,341 @@
+//! Limits lowered for load by an operator: when, by how much, and what a client is told.
+
+use crate::fake_host::{FakeRequest, Worker, World, line, one_tier, retry_after_ms};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use std::sync::Arc;
+use tiergate::admin::call::Call;
+use tiergate::gate::Action;
+use tiergate::load::News;
+use tiergate::usage::Used;
+
+const ADMIN: &str = r#", "admin": {"path": "/a", "insecure": true}, "usage_path": "/u""#;
+
+fn workers<const N: usize>(world: &Arc<World>, config: &str) -> [Worker; N] {
+    std::array::from_fn(|_| Worker::new(world, config))
+}
+
+fn call(worker: &Worker, call: &Call, body: &str) -> (u32, Value) {
+    let mut gate = worker.gate.borrow_mut();
+    let answer = gate.administer(&worker.host, call, body.as_bytes());
+    (answer.status, serde_json::from_slice(&answer.body).unwrap())
+}
+
+fn put(worker: &Worker, body: &str) -> Value {
+    let (status, view) = call(worker, &Call::PutLoad, body);
+    assert_eq!(status, 200, "{view}");
+    view
+}
+
+fn acme() -> FakeRequest {
+    FakeRequest::of("acme", "t", 0)
+}
+
+/// How many of so many requests are admitted, each over at once.
+fn admitted(worker: &Worker, requests: usize) -> usize {
+    let admits = || match worker.judge(&acme()).action {
+        Action::Pass(pass) => {
+            let mut gate = worker.gate.borrow_mut();
+            gate.settle(&worker.host, pass.held.unwrap(), Used::Unknown);
+            true
+        }
+        _ => false,
+    };
+    (0..requests).filter(|_| admits()).count()
+}
+
+fn error(worker: &Worker, request: &FakeRequest) -> Value {
+    let reply = worker.refuse(request);
+    let body: Value = serde_json::from_slice(&reply.body).unwrap();
+    body["error"].clone()
+}
+
+/// What the client is told at `usage_path`.
+fn told(worker: &Worker) -> Value {
+    let verdict = worker.gate.borrow_mut().tell_usage(&worker.host, &acme());
+    match verdict.action {
+        Action::Reply(reply) if reply.status == 200 => serde_json::from_slice(&reply.body).unwrap(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn in_force_in_every_worker_on_its_next_tick_and_gone_after_its_time_without_one() {
+    let world = World::new();
+    let [here, there] = workers(&world, &one_tier(0, 10, 0, 0, ADMIN));
+    put(&here, r#"{"scale": 0.5, "ttl": "30s"}"#);
+    there.tick();
+    assert_eq!(admitted(&here, 3) + admitted(&there, 10), 5);
+    world.pass_ms(29_999);
+    assert_eq!(admitted(&here, 10) + admitted(&there, 10), 0);
+    world.pass_ms(1);
+    assert_eq!(admitted(&here, 10) + admitted(&there, 10), 5, "as bought");
+}
+
+#[test]
+fn what_only_lowered_limits_refuse_is_said_so_and_names_the_limit_that_was_bought() {
+    let world = World::new();
+    let [worker] = workers(&world, &one_tier(0, 10, 0, 0, ADMIN));
+    put(&worker, r#"{"scale": 0.5, "ttl": "30s"}"#);
+    assert_eq!(admitted(&worker, 10), 5);
+    let reply = worker.refuse(&acme());
+    assert_eq!(line(&reply, "x-ratelimit-limit-requests"), Some("10"));
+    assert_eq!(line(&reply, "x-ratelimit-remaining-requests"), Some("0"));
+    let error = error(&worker, &acme());
+    assert_eq!(error["type"], "engine_overloaded_error");
+    assert_eq!(error["code"], "rpm");
+    let limit = json!({"name": "rpm", "limit": 10, "used": 5, "retry_after_ms": 30_000});
+    assert_eq!(error["limit"], limit, "no longer than the load is lowered");
+    let log = worker.judge(&acme()).log;
+    assert_eq!(log, "tier=t outcome=limited limit=rpm overloaded=true");
+    let metrics = worker.tick();
+    assert_eq!(
+        metrics.get("overloaded", "limit.rpm"),
+        metrics.get("limited", "limit.rpm")
+    );
+    assert_eq!(metrics.get("limit_scale", "tier.t"), 500);
+}
+
+#[test]
+fn what_the_bought_limits_refuse_too_is_no_matter_of_load() {
+    let world = World::new();
+    let [worker] = workers(&world, &one_tier(0, 10, 0, 0, ADMIN));
+    assert_eq!(admitted(&worker, 20), 10);
+    world.pass_ms(50_000);
+    put(&worker, r#"{"scale": 0.5, "ttl": "1h"}"#);
+    let error = error(&worker, &acme());
+    assert_eq!(error["type"], "rate_limit_reached_error");
+    assert_eq!(error["limit"]["limit"], 10);
+    assert_eq!(error["limit"]["used"], 10);
+    world.pass_ms(error["limit"]["retry_after_ms"].as_u64().unwrap());
+    assert_eq!(admitted(&worker, 1), 1, "the wait was an honest one");
+}
+
+#[test]
+fn a_request_over_the_lowered_tpm_alone_is_not_told_that_its_tier_is_too_small() {
+    let world = World::new();
+    let [worker] = workers(&world, &one_tier(0, 0, 100_000, 0, ADMIN));
+    put(&worker, r#"{"scale": 0.1, "ttl": "10s"}"#);
+    let large = FakeRequest::of("acme", "t", 50_000);
+    let error = error(&worker, &large);
+    assert_eq!(error["type"], "engine_overloaded_error");
+    assert_eq!(error["limit"]["retry_after_ms"], 10_000);
+    let never = FakeRequest::of("acme", "t", 200_000);
+    assert_eq!(worker.refuse(&never).code, "tokens_exceed_tier");
+    world.pass_ms(10_000);
+    worker.admit(&large);
+}
+
+#[test]
+fn all_four_limits_are_lowered_and_none_below_one() {
+    let world = World::new();
+    let [worker] = workers(&world, &one_tier(8, 3, 100_000, 100_000, ADMIN));
+    put(&worker, r#"{"scale": 0.25}"#);
+    let told = told(&worker);
+    let in_force: Vec<_> = ["concurrency", "rpm", "tpm", "tpd"]
+        .iter()
+        .map(|name| told["limits"][name]["in_force"].as_u64().unwrap())
+        .collect();
+    assert_eq!(in_force, [2, 1, 25_000, 25_000]);
+    let [worker] = workers(&world, &one_tier(8, 3, 0, 0, ADMIN));
+    put(&worker, r#"{"scale": 0}"#);
+    let _held = worker.admit(&FakeRequest::of("other", "t", 0));
+    let error = error(&worker, &FakeRequest::of("other", "t", 0));
+    assert_eq!(error["type"], "engine_overloaded_error");
+    assert_eq!(error["limit"]["used"], 1);
+}
+
+#[test]
+fn tiers_by_name_stand_in_place_of_the_scale_of_all() {
+    let world = World::new();
+    let tier = |name: &str, recharge: u32| {
+        json!({"name": name, "recharge": recharge, "limits":
+            {"concurrency": 100, "rpm": 100, "tpm": "unlimited", "tpd": "unlimited"}})
+    };
+    let config = json!({
+        "capacity": {"accounts": 64}, "admin": {"path": "/a", "insecure": true},
+        "tiers": [tier("low", 1), tier("mid", 2), tier("high", 3)]
+    });
+    let [worker] = workers(&world, &config.to_string());
+    let view = put(
+        &worker,
+        r#"{"scale": 0.5, "tiers": {"low": 0.2, "high": 1}, "ttl": "10m"}"#,
+    );
+    assert_eq!(
+        view["in_force"],
+        json!({"low": 0.2, "mid": 0.5, "high": 1.0})
+    );
+    assert_eq!(
+        (&view["scale"], &view["ttl_ms"]),
+        (&json!(0.5), &json!(600_000))
+    );
+    assert_eq!(view["tiers"], json!({"low": 0.2, "high": 1.0}));
+    let remaining = |tier: &str| {
+        let pass = worker.admit(&FakeRequest::of("acme", tier, 0));
+        let (_, value) = &pass.headers[1];
+        value.clone().unwrap()
+    };
+    assert_eq!(
+        [remaining("low"), remaining("mid"), remaining("high")],
+        ["19", "48", "97"]
+    );
+    let (status, answer) = call(&worker, &Call::PutLoad, r#"{"tiers": {"tier9": 0.5}}"#);
+    assert_eq!(status, 400);
+    let message = answer["error"]["message"].as_str().unwrap();
+    assert!(message.starts_with("body at tiers.tier9: "), "{message}");
+}
+
+#[test]
+fn of_two_operators_the_last_one_wins_and_each_change_is_told_once() {
+    let world = World::new();
+    let [here, there] = workers(&world, &one_tier(0, 10, 0, 0, ADMIN));
+    let news = |worker: &Worker| worker.gate.borrow_mut().take_news();
+    put(&here, r#"{"scale": 0.5, "ttl": "30s"}"#);
+    world.pass_ms(1_000);
+    put(&there, r#"{"scale": 0.9, "ttl": "20s"}"#);
+    here.tick();
+    assert_eq!(call(&here, &Call::Load, "").1["scale"], 0.9);
+    let first = news(&here);
+    assert!(
+        matches!(&first[..], [News::Set { before: None, .. }]),
+        "{first:?}"
+    );
+    let second = news(&there);
+    assert!(matches!(
+        &second[..],
+        [News::Set {
+            before: Some(_),
+            ..
+        }]
+    ));
+    let text = second[0].to_string();
+    assert_eq!(
+        text,
+        "limits set by hand to × 0.9 for 20000 ms, in place of × 0.5 for 30000 ms"
+    );
+    world.pass_ms(20_000);
+    let ended: Vec<_> = [&here, &there, &here]
+        .into_iter()
+        .flat_map(|worker| {
+            worker.tick();
+            news(worker)
+        })
+        .collect();
+    assert!(matches!(&ended[..], [News::Ended(_)]), "{ended:?}");
+    put(&here, r#"{"scale": 0.9}"#);
+    assert_eq!(call(&there, &Call::DeleteLoad, "").1["scale"], 1.0);
+    assert!(matches!(&news(&there)[..], [News::Withdrawn(_)]));
+    assert_eq!(
+        call(&there, &Call::DeleteLoad, "").0,
+        200,
+        "again is nothing new"
+    );
+    assert!(news(&there).is_empty());
+}
+
+#[test]
+fn a_request_pays_nothing_for_it() {
+    let world = World::new();
+    let [worker] = workers(&world, &one_tier(5, 1_000, 1_000_000, 0, ADMIN));
+    let price = || {
+        let (calls, clocks) = (worker.host.calls.get(), worker.host.clock_reads.get());
+        admitted(&worker, 1);
+        (
+            worker.host.calls.get() - calls,
+            worker.host.clock_reads.get() - clocks,
+        )
+    };
+    price();
+    let before = price();
+    put(&worker, r#"{"scale": 0.5}"#);
+    assert_eq!(price(), before);
+}
+
+#[test]
+fn usage_is_told_without_a_write_and_with_the_numbers_of_the_headers() {
+    let world = World::new();
+    let [worker] = workers(&world, &one_tier(3, 10, 100_000, 0, ADMIN));
+    put(&worker, r#"{"scale": 0.5}"#);
+    let pass = worker.admit(&acme());
+    let calls = worker.host.calls.get();
+    let usage = told(&worker);
+    assert_eq!(worker.host.calls.get() - calls, 1, "one read");
+    assert_eq!(usage["tier"], "t");
+    let headers = pass
+        .headers
+        .iter()
+        .map(|(name, value)| (*name, value.clone().unwrap()));
+    let headers: std::collections::HashMap<_, _> = headers.collect();
+    for (name, kind) in [("rpm", "requests"), ("tpm", "tokens")] {
+        for (field, part) in [("limit", "limit"), ("remaining", "remaining")] {
+            let told = usage["limits"][name][field].to_string();
+            assert_eq!(
+                told,
+                headers[&*format!("x-ratelimit-{part}-{kind}")],
+                "{name} {field}"
+            );
+        }
+    }
+    let rpm = json!({"limit": 10, "in_force": 5, "used": 1, "remaining": 4, "reset_ms": 60_001});
+    assert_eq!(usage["limits"]["rpm"], rpm);
+    let concurrency =
+        json!({"limit": 3, "in_force": 1, "used": 1, "remaining": 0, "reset_ms": null});
+    assert_eq!(usage["limits"]["concurrency"], concurrency);
+    assert_eq!(usage["limits"]["tpd"]["limit"], "unlimited");
+    let metrics = worker.tick();
+    assert_eq!(
+        metrics.get("requests", "outcome.admitted"),
+        1,
+        "it counts nothing"
+    );
+}
+
+#[test]
+fn damaged_bytes_are_no_load_and_are_counted() {
+    let world = World::new();
+    let [worker] = workers(&world, &one_tier(0, 10, 0, 0, ADMIN));
+    put(&worker, r#"{"scale": 0.5}"#);
+    for bytes in [&b"\x01O\x07"[..], b"", b"\xff", &[1; 10_000]] {
+        world.overwrite("tiergate/load", bytes);
+        worker.tick();
+    }
+    assert_eq!(call(&worker, &Call::Load, "").1["scale"], 1.0);
+    world.forget("tiergate/load");
+    worker.tick();
+    assert_eq!(admitted(&worker, 20), 10);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    /// Whatever is in force: never over it, and whoever waits exactly as told is admitted.
+    #[test]
+    fn admitted_exactly_when_told_and_never_over_what_is_in_force(
+        scale in 0..=1000_u32, ttl in 1..100_u64, pauses in prop::collection::vec(0..3_000_u64, 1..40)
+    ) {
+        let world = World::new();
+        let [worker] = workers(&world, &one_tier(0, 10, 0, 0, ADMIN));
+        for pause in &pauses {
+            admitted(&worker, 1);
+            world.pass_ms(*pause);
+        }
+        let scale = f64::from(scale) / 1000.0;
+        put(&worker, &format!(r#"{{"scale": {scale}, "ttl": "{ttl}s"}}"#));
+        let end = world.now_us() + ttl * 1_000_000;
+        for _ in 0..20 {
+            let used = told(&worker)["limits"]["rpm"].clone();
+            let lowered = world.now_us() < end && scale < 1.0;
+            let in_force = used["in_force"].as_u64().unwrap_or(10);
+            let wanted = (10.0 * scale).floor().max(1.0);
+            if lowered { prop_assert_eq!(in_force, wanted as u64); }
+            match worker.judge(&acme()).action {
+                Action::Pass(_) => prop_assert!(used["used"].as_u64().unwrap() < in_force),
+                Action::Reply(reply) => {
+                    prop_assert_eq!(&used["remaining"], 0);
+                    world.pass_ms(retry_after_ms(&reply));
+                    prop_assert_eq!(admitted(&worker, 1), 1);
+                }
+                Action::Wait(_) => unreachable!(),
+            }
+        }
+    }
+}

@@ -1,0 +1,265 @@
+//! Limits that follow the load by themselves: what the upstream answers goes in, over ticks, and
+//! what is in force comes out.
+
+use crate::fake_host::{Worker, World};
+use serde_json::{Value, json};
+use std::sync::Arc;
+use tiergate::admin::call::Call;
+use tiergate::gate::Action;
+
+const TIERS: usize = 10;
+
+fn config(load: &Value) -> String {
+    let tier = |i: usize| {
+        json!({"name": format!("tier{i}"), "recharge": i + 1, "limits":
+            {"concurrency": "unlimited", "rpm": 1_000, "tpm": "unlimited", "tpd": 1_000_000}})
+    };
+    let tiers: Vec<_> = (0..TIERS).map(tier).collect();
+    let admin = json!({"path": "/a", "insecure": true});
+    json!({"capacity": {"accounts": 64}, "tiers": tiers, "load": load, "admin": admin}).to_string()
+}
+
+/// Two workers, and what is in force.
+struct Loop {
+    world: Arc<World>,
+    workers: [Worker; 2],
+}
+
+impl Loop {
+    fn start(load: &Value) -> Self {
+        let world = World::new();
+        let config = config(load);
+        let workers = std::array::from_fn(|_| Worker::new(&world, &config));
+        Self { world, workers }
+    }
+
+    fn by_header() -> Self {
+        let from = json!({"header": "x-cluster-load"});
+        Self::start(&json!({"from": from, "start": 0.8, "full": 1.0, "floor": 0.2}))
+    }
+
+    fn by_overload() -> Self {
+        Self::start(&json!({"from": "overload", "floor": 0.2}))
+    }
+
+    /// Half a second, in which each worker sees such answers.
+    fn tick(&self, answers: &[(&str, Option<&str>)]) {
+        for worker in &self.workers {
+            let mut gate = worker.gate.borrow_mut();
+            for (status, load) in answers {
+                gate.answered(Some(status.as_bytes()), load.map(str::as_bytes));
+            }
+            drop(gate);
+            worker.tick();
+        }
+        self.world.pass_ms(500);
+    }
+
+    fn seconds(&self, seconds: u32, answers: &[(&str, Option<&str>)]) {
+        for _ in 0..seconds * 2 {
+            self.tick(answers);
+        }
+    }
+
+    /// Answers of which so many in a hundred say that the upstream is overloaded.
+    fn overloaded(&self, seconds: u32, percent: usize) {
+        let answers: Vec<_> = (0..100)
+            .map(|i| (if i < percent { "503" } else { "200" }, None))
+            .collect();
+        self.seconds(seconds, &answers);
+    }
+
+    fn reported(&self, seconds: u32, load: &str) {
+        self.seconds(seconds, &[("200", Some(load))]);
+    }
+
+    fn view(&self) -> Value {
+        let worker = &self.workers[0];
+        let mut gate = worker.gate.borrow_mut();
+        let answer = gate.administer(&worker.host, &Call::Load, b"");
+        serde_json::from_slice(&answer.body).unwrap()
+    }
+
+    /// What is in force of each tier.
+    fn scales(&self) -> Vec<f64> {
+        let view = self.view();
+        let scale = |i| view["in_force"][format!("tier{i}")].as_f64().unwrap();
+        (0..TIERS).map(scale).collect()
+    }
+
+    fn pressure(&self) -> f64 {
+        self.view()["auto"]["pressure"].as_f64().unwrap()
+    }
+
+    fn changes(&self) -> usize {
+        let news = |worker: &Worker| worker.gate.borrow_mut().take_news().len();
+        self.workers.iter().map(news).sum()
+    }
+}
+
+fn is_whole(scales: &[f64]) -> bool {
+    scales.iter().all(|scale| *scale >= 1.0)
+}
+
+/// Lower tiers never have more than higher ones, and nobody less than the floor.
+fn check_order(scales: &[f64]) {
+    assert!(scales.is_sorted(), "{scales:?}");
+    assert!(scales.iter().all(|s| (0.2..=1.0).contains(s)), "{scales:?}");
+    let between = scales.iter().filter(|s| **s > 0.2 && **s < 1.0).count();
+    assert!(between <= 1, "one gives way at a time: {scales:?}");
+}
+
+#[test]
+fn limits_fall_with_the_reported_load_lowest_tiers_first_and_come_back() {
+    let system = Loop::by_header();
+    system.reported(60, "0.79");
+    assert!(is_whole(&system.scales()));
+    system.reported(60, "0.9");
+    let scales = system.scales();
+    check_order(&scales);
+    assert!(
+        (0.4..0.6).contains(&system.pressure()),
+        "{}",
+        system.pressure()
+    );
+    assert!(scales[0] <= 0.2 && scales[9] >= 1.0, "{scales:?}");
+    system.reported(60, "1.3");
+    assert_eq!(system.scales(), [0.2; TIERS], "all at the floor");
+    system.reported(60, "0.3");
+    assert!(is_whole(&system.scales()));
+}
+
+#[test]
+fn a_load_that_wavers_moves_nothing_to_and_fro() {
+    let system = Loop::by_header();
+    system.reported(60, "0.9");
+    system.changes();
+    for _ in 0..60 {
+        system.reported(1, "0.895");
+        system.reported(1, "0.905");
+    }
+    assert_eq!(system.changes(), 0);
+    let before = system.pressure();
+    system.reported(1, "0.2");
+    assert!(
+        (system.pressure() - before).abs() < 0.02,
+        "one report is little"
+    );
+}
+
+#[test]
+fn what_is_no_load_changes_nothing_and_is_counted() {
+    let system = Loop::by_header();
+    for wrong in ["nan", "-1", "1e9", "", "80%", "99"] {
+        system.reported(10, wrong);
+    }
+    assert!(is_whole(&system.scales()));
+    let worker = &system.workers[0];
+    worker
+        .gate
+        .borrow_mut()
+        .answered(Some(b"200"), Some(b"nan"));
+    assert_eq!(worker.tick().get("load_unreadable", ""), 1);
+}
+
+#[test]
+fn when_no_load_is_reported_for_minutes_limits_return() {
+    let system = Loop::by_header();
+    system.reported(60, "1.0");
+    assert!(system.scales()[0] < 0.3);
+    system.seconds(25, &[("200", None)]);
+    assert!(system.scales()[0] < 0.3, "a pause is no news");
+    system.seconds(60, &[("200", None)]);
+    assert!(is_whole(&system.scales()));
+}
+
+#[test]
+fn overload_cuts_within_seconds_and_quiet_brings_all_back() {
+    let system = Loop::by_overload();
+    system.overloaded(30, 0);
+    assert!(is_whole(&system.scales()));
+    system.overloaded(3, 50);
+    let first = system.pressure();
+    assert!(first >= 0.5, "{first}");
+    check_order(&system.scales());
+    system.overloaded(20, 50);
+    assert_eq!(system.scales(), [0.2; TIERS]);
+    let mut before = system.pressure();
+    for _ in 0..40 {
+        system.overloaded(1, 0);
+        let now = system.pressure();
+        assert!(now <= before, "never back up in a calm");
+        check_order(&system.scales());
+        before = now;
+    }
+    assert!(is_whole(&system.scales()), "{:?}", system.scales());
+}
+
+#[test]
+fn a_few_failures_among_many_answers_or_few_answers_are_no_overload() {
+    let system = Loop::by_overload();
+    for _ in 0..20 {
+        system.seconds(1, &[("503", None)]);
+        system.seconds(9, &[]);
+    }
+    assert!(is_whole(&system.scales()), "two in ten seconds");
+    for _ in 0..60 {
+        let mut answers = vec![("200", None); 200];
+        answers[0] = ("503", None);
+        system.tick(&answers);
+    }
+    assert!(is_whole(&system.scales()), "half a percent");
+}
+
+#[test]
+fn a_day_is_not_lowered_by_the_loop() {
+    let system = Loop::by_overload();
+    system.overloaded(20, 50);
+    let request = crate::fake_host::FakeRequest::of("acme", "tier9", 0);
+    let mut gate = system.workers[0].gate.borrow_mut();
+    let verdict = gate.tell_usage(&system.workers[0].host, &request);
+    let Action::Reply(reply) = verdict.action else {
+        panic!("not told")
+    };
+    let told: Value = serde_json::from_slice(&reply.body).unwrap();
+    assert_eq!(told["limits"]["tpd"]["remaining"], 1_000_000);
+    assert_eq!(told["limits"]["rpm"]["remaining"], 200);
+}
+
+#[test]
+fn by_hand_and_by_the_loop_the_lower_counts() {
+    let system = Loop::by_overload();
+    system.overloaded(20, 50);
+    let put = |body: &str| {
+        let worker = &system.workers[0];
+        let mut gate = worker.gate.borrow_mut();
+        let answer = gate.administer(&worker.host, &Call::PutLoad, body.as_bytes());
+        assert_eq!(answer.status, 200);
+    };
+    put(r#"{"scale": 0.5, "ttl": "2s"}"#);
+    assert_eq!(system.scales(), [0.2; TIERS]);
+    put(r#"{"scale": 0.1, "ttl": "2s"}"#);
+    assert_eq!(system.scales(), [0.1; TIERS]);
+    system.overloaded(4, 50);
+    assert_eq!(system.scales(), [0.2; TIERS]);
+}
+
+#[test]
+fn when_nobody_runs_the_loop_any_more_its_pressure_ends() {
+    let system = Loop::by_overload();
+    system.overloaded(20, 50);
+    let bystander = Worker::new(&system.world, &config(&Value::Null));
+    let scale = |worker: &Worker| {
+        worker.tick();
+        let mut gate = worker.gate.borrow_mut();
+        let answer = gate.administer(&worker.host, &Call::Load, b"");
+        let view: Value = serde_json::from_slice(&answer.body).unwrap();
+        view["in_force"]["tier0"].as_f64().unwrap()
+    };
+    assert!(
+        scale(&bystander) < 0.3,
+        "one load for all filters of a namespace"
+    );
+    system.world.pass_ms(10_000);
+    assert!(scale(&bystander) >= 1.0);
+}
