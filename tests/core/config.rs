@@ -242,6 +242,75 @@ fn each_refusal_says_where_what_and_what_is_allowed() {
         ),
         (r#"{"not_ready": "gold"}"#.to_owned(), "not_ready", "refuse"),
         (
+            r#"{"usage_path": "v1/limits"}"#.to_owned(),
+            "usage_path",
+            "is not a path",
+        ),
+        (
+            r#"{"usage_path": "/v1/limits?x"}"#.to_owned(),
+            "usage_path",
+            "is not a path",
+        ),
+        (r#"{"load": {}}"#.to_owned(), "load", "missing field `from`"),
+        (r#"{"load": "overload"}"#.to_owned(), "load", "an object"),
+        (
+            r#"{"load": {"from": "magic"}}"#.to_owned(),
+            "load.from",
+            "`header` or `overload`",
+        ),
+        (
+            r#"{"load": {"from": {"header": "a b"}}}"#.to_owned(),
+            "load.from.header",
+            "not the name of a header",
+        ),
+        (
+            r#"{"load": {"from": "overload", "start": 0.5}}"#.to_owned(),
+            "load.full",
+            "not over load.start",
+        ),
+        (
+            r#"{"load": {"from": "overload", "full": 1.5}}"#.to_owned(),
+            "load.full",
+            "0 to 1",
+        ),
+        (
+            r#"{"load": {"from": {"header": "x"}, "start": -1}}"#.to_owned(),
+            "load.start",
+            "0 to 10",
+        ),
+        (
+            r#"{"load": {"from": "overload", "floor": 1.1}}"#.to_owned(),
+            "load.floor",
+            "0 to 1",
+        ),
+        (
+            r#"{"load": {"from": "overload", "weights": {"tier9": 1}}}"#.to_owned(),
+            "load.weights.tier9",
+            "not the name of a tier",
+        ),
+        (
+            r#"{"load": {"from": "overload", "weights": {"tier0": 1001}}}"#.to_owned(),
+            "load.weights.tier0",
+            "0 to 1000",
+        ),
+        (
+            r#"{"load": {"from": "overload", "weights": {"tier0": 1, "tier0": 2}}}"#.to_owned(),
+            "load.weights",
+            "named twice",
+        ),
+        (
+            r#"{"load": {"from": "overload", "weights": {"tier0": 0, "tier1": 0, "tier2": 0,
+                "tier3": 0, "tier4": 0, "tier5": 0}}}"#
+                .to_owned(),
+            "load.weights",
+            "all 0",
+        ),
+        (
+            r#"{"load": {"from": "overload", "interval": "10s"}}"#.to_owned(),
+            "load.interval",
+            "500ms",
+        ),
+        (
             r#"{"routes": [{"match": {}}]}"#.to_owned(),
             "routes",
             "not have this part yet",

@@ -1,0 +1,199 @@
+//! Limits that follow the load, on a real Envoy: set by an operator, or by what the upstream reports.
+
+use crate::bootstrap::Setup;
+use crate::client::{Call, Reply, count};
+use crate::stack::{Stack, eventually};
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+
+fn start(more: &Value) -> Stack {
+    let mut config = json!({
+        "admin": {"path": "/-/tiergate", "insecure": true},
+        "capacity": {"accounts": 64, "directory": 64}
+    });
+    for (name, value) in more.as_object().unwrap() {
+        config[name] = value.clone();
+    }
+    Stack::with(&Setup::new(&config.to_string()).bodies_while_headers_are_held())
+}
+
+fn tier(name: &str, recharge: u32, rpm: u32) -> Value {
+    json!({"name": name, "recharge": recharge, "limits":
+        {"concurrency": "unlimited", "rpm": rpm, "tpm": "unlimited", "tpd": "unlimited"}})
+}
+
+fn call(stack: &Stack, method: &str, body: &str) -> Reply {
+    let call = Call::new().method(method, "/-/tiergate/load").body(body);
+    stack.send(call)
+}
+
+fn put(stack: &Stack, body: &str) -> Value {
+    let reply = call(stack, "PUT", body);
+    assert_eq!(reply.status, 200, "{:?}", reply.body);
+    reply.json()
+}
+
+/// What is in force, as one of the workers knows it.
+fn in_force(stack: &Stack) -> Value {
+    call(stack, "GET", "").json()["in_force"].clone()
+}
+
+fn of_acme(tier: &str) -> Call {
+    Call::of("acme", tier)
+}
+
+/// How many were admitted from `from` on, for so many milliseconds.
+fn within(admitted: &[(Duration, usize)], from: Duration, ms: u64) -> usize {
+    let end = from + Duration::from_millis(ms);
+    let inside = admitted.iter().filter(|(at, _)| *at >= from && *at < end);
+    inside.map(|(_, n)| n).sum()
+}
+
+/// Counted from outside, under traffic on both workers.
+#[test]
+fn a_scale_is_in_force_in_both_workers_within_two_seconds_and_ends_by_itself() {
+    let stack = start(&json!({"windows": {"minute": "1s"}, "tiers": [tier("t", 1, 40)]}));
+    let (begun, mut admitted, mut put_at) = (Instant::now(), Vec::new(), None);
+    while begun.elapsed() < Duration::from_secs(9) {
+        if put_at.is_none() && begun.elapsed() > Duration::from_secs(2) {
+            put(&stack, r#"{"scale": 0.25, "ttl": "4s"}"#);
+            put_at = Some(begun.elapsed());
+        }
+        let at = begun.elapsed();
+        let replies = stack.send_all((0..8).map(|_| of_acme("t")));
+        admitted.push((at, count(&replies, 200)));
+        let refused = replies.iter().filter(|reply| reply.status == 429);
+        for refused in refused {
+            assert_eq!(refused.json()["error"]["limit"]["limit"], 40, "as bought");
+        }
+    }
+    let put_at = put_at.unwrap();
+    let (lowered, ended) = (
+        put_at + Duration::from_secs(2),
+        put_at + Duration::from_secs(4),
+    );
+    let starts = admitted.iter().map(|(at, _)| *at);
+    // Batches are dated by their beginning, so one that began before a window may end in it.
+    let most = starts
+        .clone()
+        .filter(|at| *at >= lowered && *at + Duration::from_millis(900) < ended)
+        .map(|at| within(&admitted, at, 900))
+        .max()
+        .unwrap();
+    assert!((1..=10).contains(&most), "lowered to 10: {most}");
+    let whole = starts
+        .filter(|at| *at >= ended)
+        .map(|at| within(&admitted, at, 1_100))
+        .max()
+        .unwrap();
+    assert!(whole >= 35, "as bought again, without a word: {whole}");
+    eventually("one of the workers logs its end", || {
+        stack.envoy_log().contains("limits set by hand ended")
+    });
+    let log = stack.envoy_log();
+    assert_eq!(log.matches("limits set by hand ended").count(), 1);
+}
+
+#[test]
+fn a_lowered_limit_is_said_to_be_the_engine_in_reply_log_and_metrics() {
+    let stack = start(&json!({"tiers": [tier("t", 1, 4)]}));
+    put(&stack, r#"{"scale": 0.5, "ttl": "1h"}"#);
+    let known = |stack: &Stack| (0..8).all(|_| in_force(stack)["t"] == 0.5);
+    eventually("both workers know", || known(&stack));
+    let replies: Vec<_> = (0..4).map(|_| stack.send(of_acme("t"))).collect();
+    assert_eq!(count(&replies, 200), 2);
+    let refused = &replies[3];
+    assert_eq!((refused.status, &*refused.code()), (429, "rpm"));
+    assert_eq!(refused.json()["error"]["type"], "engine_overloaded_error");
+    assert_eq!(refused.json()["error"]["limit"]["limit"], 4);
+    assert_eq!(refused.header("x-ratelimit-limit-requests"), Some("4"));
+    assert_eq!(refused.header("x-ratelimit-remaining-requests"), Some("0"));
+    let line = "tier=t outcome=limited limit=rpm overloaded=true";
+    eventually("the access log", || stack.access_log().contains(line));
+    let overloaded = ["tiergate_overloaded", "tier.t", "limit.rpm"];
+    eventually("it is counted", || stack.stat(&overloaded) == 2);
+    let scale = ["tiergate_limit_scale", "tier.t"];
+    assert_eq!(stack.stat(&scale), 500);
+    assert_eq!(call(&stack, "DELETE", "").json()["scale"], 1.0);
+    eventually("the gauge is back", || stack.stat(&scale) == 1_000);
+    eventually("both workers are", || {
+        (0..8).all(|_| in_force(&stack)["t"] == 1.0)
+    });
+    assert_eq!(stack.send(of_acme("t")).status, 200);
+}
+
+#[test]
+fn two_operators_at_once_the_last_wins_and_both_are_logged() {
+    let stack = start(&json!({}));
+    put(&stack, r#"{"scale": 0.5, "ttl": "10m"}"#);
+    put(&stack, r#"{"tiers": {"tier0": 0.1}, "ttl": "20m"}"#);
+    let view = call(&stack, "GET", "").json();
+    assert_eq!(
+        (&view["scale"], &view["in_force"]["tier0"]),
+        (&json!(1.0), &json!(0.1))
+    );
+    for said in [
+        "limits set by hand to × 0.5 for 600000 ms",
+        "limits set by hand to × 1, tier0 × 0.1 for 1200000 ms, in place of × 0.5 for 600000 ms",
+    ] {
+        eventually(said, || stack.envoy_log().contains(said));
+    }
+    for (body, says) in [
+        (r#"{"scale": 0.5, "ttl": "0s"}"#, "body at ttl: "),
+        (r#"{"scale": 0.5, "ttl": "8760h"}"#, "body at ttl: "),
+        (r#"{"scale": 1e9}"#, "body at scale: "),
+        (r#"{"scale": nan}"#, "body at scale: "),
+    ] {
+        let reply = call(&stack, "PUT", body);
+        assert_eq!(
+            (reply.status, &*reply.code()),
+            (400, "body_invalid"),
+            "{body}"
+        );
+        let message = reply.json()["error"]["message"].to_string();
+        assert!(message.contains(says), "{body}: {message}");
+    }
+    assert_eq!(call(&stack, "GET", "").json()["in_force"]["tier0"], 0.1);
+}
+
+/// The upstream reports that load in its answers, for so long.
+fn reports(stack: &Stack, load: &str, time: Duration) {
+    let begun = Instant::now();
+    while begun.elapsed() < time {
+        let header = format!("x-cluster-load: {load}");
+        let report = || Call::of("acme", "tier5").header("x-demo-header", &header);
+        for reply in stack.send_all((0..4).map(|_| report())) {
+            assert_eq!(reply.status, 200);
+            assert_eq!(
+                reply.header("x-cluster-load"),
+                None,
+                "not the client's business"
+            );
+        }
+    }
+}
+
+#[test]
+fn limits_follow_the_load_that_the_upstream_reports_and_clients_do_not_see_it() {
+    let from = json!({"header": "X-Cluster-Load"});
+    let load = json!({"from": from, "start": 0.8, "full": 1.0, "floor": 0.2,
+        "interval": "500ms", "smooth": "200ms", "hold": "500ms"});
+    let stack = start(&json!({"load": load}));
+    for wrong in ["nan", "-1", "1e9"] {
+        reports(&stack, wrong, Duration::from_millis(700));
+    }
+    assert_eq!(in_force(&stack)["tier0"], 1.0);
+    let unreadable = ["tiergate_load_unreadable", "namespace.tiergate"];
+    eventually("they are counted", || stack.stat(&unreadable) > 0);
+    reports(&stack, "0.9", Duration::from_secs(3));
+    let lowered = in_force(&stack);
+    assert_eq!(lowered["tier0"], 0.2, "{lowered}");
+    assert_eq!(lowered["tier5"], 1.0, "{lowered}");
+    reports(&stack, "0.1", Duration::from_millis(500));
+    // It goes on coming back while nobody reports anything.
+    eventually("all are back", || in_force(&stack)["tier0"] == 1.0);
+    assert!(stack.envoy_log().contains("limits lowered at load 0."));
+    eventually("it is logged", || {
+        stack.envoy_log().contains("all are as bought")
+    });
+}

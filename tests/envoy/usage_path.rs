@@ -1,0 +1,89 @@
+//! What a client is told at `usage_path`, on a real Envoy.
+
+use crate::bootstrap::Setup;
+use crate::client::Call;
+use crate::stack::{Stack, eventually};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+const PATH: &str = "/v1/rate_limits";
+
+fn start(limits: &Value, minute: &str) -> Stack {
+    let config = json!({
+        "tiers": [{"name": "t", "recharge": 1, "limits": limits}],
+        "windows": {"minute": minute},
+        "usage_path": PATH,
+        "capacity": {"accounts": 64, "directory": 64},
+        "admin": {"path": "/-/tiergate", "insecure": true}
+    });
+    Stack::with(&Setup::new(&config.to_string()).bodies_while_headers_are_held())
+}
+
+fn usage() -> Call {
+    Call::of("acme", "t").get(PATH)
+}
+
+#[test]
+fn a_client_is_told_its_usage_for_free_and_nobody_else() {
+    let limits = json!({"concurrency": 5, "rpm": 3, "tpm": 100_000, "tpd": "unlimited"});
+    let stack = start(&limits, "60s");
+    let admitted = stack.send(Call::of("acme", "t"));
+    let told = stack.send(Call::of("acme", "t").get(&format!("{PATH}?x=1")));
+    assert_eq!(told.status, 200);
+    assert_eq!(told.header("cache-control"), Some("no-store"));
+    let rpm = &told.json()["limits"]["rpm"];
+    assert_eq!(
+        (&rpm["limit"], &rpm["used"], &rpm["remaining"]),
+        (&json!(3), &json!(1), &json!(2))
+    );
+    let remaining = admitted.header("x-ratelimit-remaining-requests");
+    assert_eq!(remaining, Some("2"), "the same number");
+    for _ in 0..10 {
+        assert_eq!(stack.send(usage()).json()["limits"]["rpm"]["used"], 1);
+    }
+    assert_eq!(told.json()["tier"], "t");
+    assert_eq!(told.json()["limits"]["tpd"]["limit"], "unlimited");
+    assert_eq!(stack.send(Call::new().get(PATH)).code(), "account_missing");
+    let seen = stack.seen();
+    assert_eq!(seen[":path"], Value::Null);
+    let admitted = ["tiergate_requests", "outcome.admitted"];
+    eventually("one was counted", || stack.stat(&admitted) == 1);
+    eventually("the access log", || {
+        stack.access_log().contains("tier=t outcome=usage")
+    });
+    // Anything else there goes on as ever.
+    let post = Call::of("acme", "t").method("POST", PATH);
+    assert_eq!(
+        stack.send(post).header("x-ratelimit-remaining-requests"),
+        Some("1")
+    );
+}
+
+/// One client that asks first, with limits that are lowered meanwhile and then are not.
+#[test]
+fn who_asks_before_each_request_never_sees_a_429_that_was_not_foretold() {
+    let limits = json!({"concurrency": 2, "rpm": 6, "tpm": 10_000, "tpd": "unlimited"});
+    let stack = start(&limits, "400ms");
+    let (mut admitted, mut foretold) = (0, 0);
+    for i in 0..150 {
+        if i == 50 {
+            let body = r#"{"scale": 0.5, "ttl": "2s"}"#;
+            let put = Call::new().method("PUT", "/-/tiergate/load").body(body);
+            assert_eq!(stack.send(put).status, 200);
+            std::thread::sleep(Duration::from_millis(1_100));
+        }
+        let told = stack.send(usage()).json();
+        let room = |name: &str| told["limits"][name]["remaining"].as_u64().unwrap();
+        let free = room("concurrency") > 0 && room("rpm") > 0 && room("tpm") >= 1_100;
+        let reply = stack.send(Call::of("acme", "t"));
+        match (free, reply.status) {
+            (_, 200) => admitted += 1,
+            (false, 429) => {
+                foretold += 1;
+                std::thread::sleep(Duration::from_millis(15));
+            }
+            other => panic!("{other:?} after {told}: {:?}", reply.json()),
+        }
+    }
+    assert!(admitted > 10 && foretold > 10, "{admitted} and {foretold}");
+}
