@@ -307,6 +307,19 @@ fn damaged_bytes_are_no_load_and_are_counted() {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn any_bytes_are_a_load_or_none(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
+        let world = World::new();
+        let [worker] = workers(&world, &one_tier(0, 10, 0, 0, ADMIN));
+        for start in [&b"\x01O"[..], b""] {
+            world.overwrite("tiergate/load", &[start, &bytes].concat());
+            worker.tick();
+            worker.judge(&acme());
+            let (status, _) = call(&worker, &Call::Load, "");
+            prop_assert!(status == 200 || status == 503);
+        }
+    }
+
     /// Whatever is in force: never over it, and whoever waits exactly as told is admitted.
     #[test]
     fn admitted_exactly_when_told_and_never_over_what_is_in_force(

@@ -113,6 +113,16 @@ fn the_host_calls_of_an_admitted_request() {
 }
 
 #[test]
+fn load_costs_a_request_no_host_call_but_to_hide_the_header() {
+    let without = Root::start(NO_HEADERS).admitted("tier1");
+    let load = r#"{"headers": [], "capacity": {"accounts": 64}, "load": {"from": FROM}}"#;
+    let by_overload = load.replace("FROM", r#""overload""#);
+    assert_eq!(Root::start(&by_overload).admitted("tier1"), without);
+    let by_header = load.replace("FROM", r#"{"header": "server"}"#);
+    assert_eq!(Root::start(&by_header).admitted("tier1"), without);
+}
+
+#[test]
 fn a_calendar_day_costs_two_readings_of_the_clock_and_openai_six_headers() {
     let root = Root::start(r#"{"capacity": {"accounts": 64}}"#);
     root.admitted("tier0");
