@@ -13,8 +13,6 @@ use crate::store::ledger::OpenError;
 use proxy_wasm::types::{BufferType, MapType};
 use std::time::Duration;
 
-/// How often a VM ticks while it reads or applies, in milliseconds.
-pub const TICK_MS: u32 = 4;
 /// How long an answer may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
 

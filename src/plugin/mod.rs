@@ -14,6 +14,7 @@ mod header_map;
 mod held;
 pub mod hostcalls;
 mod local_reply;
+mod pace;
 mod root;
 mod stream;
 #[cfg(feature = "trap")]

@@ -1,10 +1,10 @@
 //! The root context: one config in one VM. Reads the config, opens the gate, ticks.
 
 use super::envoy::Envoy;
-use super::feed::{self, Feed};
+use super::feed::Feed;
 use super::hostcalls;
+use super::pace::Pace;
 use super::stream::Stream;
-use super::waiting_line::{self, TICK_MS};
 use super::worker::Worker;
 use crate::config::{self, ConfigError};
 use crate::gate::Gate;
@@ -24,8 +24,6 @@ pub struct Root {
     worker: Option<Rc<Worker>>,
     /// The feed of the account directory.
     feed: Option<Feed>,
-    /// Whether ticks come fast for the feed.
-    hurried: bool,
     /// The last tick that was not for held requests alone.
     ticked: Mono,
 }
@@ -43,7 +41,7 @@ enum ConfigureError {
     Host(#[from] crate::host::HostError),
 }
 
-fn configure(size: usize) -> Result<(Gate, Option<Feed>), ConfigureError> {
+fn configure(size: usize) -> Result<(Worker, Option<Feed>), ConfigureError> {
     let json = match size {
         0 => None,
         _ => hostcalls::buffer(BufferType::PluginConfiguration, 0, size)?,
@@ -55,26 +53,12 @@ fn configure(size: usize) -> Result<(Gate, Option<Feed>), ConfigureError> {
     getrandom::fill(&mut nonce).map_err(ConfigureError::Random)?;
     let gate = Gate::open(&Envoy, config, || secret)?;
     let feed = Feed::open(gate.config(), u64::from_le_bytes(nonce))?;
-    hostcalls::set_tick_period(TICK_MS)?;
-    Ok((gate, feed))
+    Ok((Worker::new(gate, Pace::start()?), feed))
 }
 
 impl Root {
     fn with_gate<T>(&self, f: impl FnOnce(&mut Gate) -> T) -> Option<T> {
         self.worker.as_ref()?.with_gate(f)
-    }
-
-    /// Has ticks come as fast as the feed and held requests want them.
-    fn pace(&mut self, soon: bool) {
-        let Some(worker) = &self.worker else { return };
-        if soon || self.hurried {
-            waiting_line::set_tick_period(match (soon, worker.waiting_line.is_empty()) {
-                (true, _) => feed::TICK_MS,
-                (false, false) => waiting_line::FAST_TICK_MS,
-                (false, true) => TICK_MS,
-            });
-        }
-        self.hurried = soon;
     }
 }
 
@@ -98,16 +82,16 @@ impl Context for Root {
             return;
         };
         let soon = feed.answered(worker, token, body);
-        self.pace(soon);
+        worker.pace.set_loading(soon);
     }
 }
 
 impl RootContext for Root {
     fn on_configure(&mut self, size: usize) -> bool {
         match configure(size) {
-            Ok((gate, feed)) => {
+            Ok((worker, feed)) => {
                 self.feed = feed;
-                self.worker = Some(Rc::new(Worker::new(gate)));
+                self.worker = Some(Rc::new(worker));
                 true
             }
             Err(error) => {
@@ -121,11 +105,12 @@ impl RootContext for Root {
         let Some(worker) = self.worker.clone() else {
             return;
         };
-        let held = worker.waiting_line.tick();
-        let soon = self.feed.as_mut().is_some_and(|feed| feed.tick(&worker));
-        let fast = held || self.hurried;
+        let fast = worker.pace.is_fast();
+        worker.waiting_line.tick();
+        if let Some(feed) = &mut self.feed {
+            worker.pace.set_loading(feed.tick(&worker));
+        }
         let now = Envoy.mono();
-        self.pace(soon);
         if fast && now.since(self.ticked) < HALF_A_TICK {
             return;
         }

@@ -6,49 +6,47 @@
 
 use super::envoy::Envoy;
 use super::held::{self, HeldRequest, resume};
-use super::hostcalls;
+use super::pace::Pace;
 use crate::host::Clock as _;
 use std::cell::RefCell;
 use std::rc::{Rc, Weak};
-
-/// How often a VM proves that it lives, and hands its counts over, in milliseconds.
-pub const TICK_MS: u32 = 500;
-/// How often held requests are tried again, in milliseconds.
-pub const FAST_TICK_MS: u32 = 10;
 
 /// A stream, and its request as long as that is there.
 type Place = (u32, Weak<RefCell<dyn HeldRequest>>);
 
 /// The held requests of one root context, in the order in which they came.
-#[derive(Debug, Default)]
-pub struct WaitingLine(RefCell<Vec<Place>>);
+#[derive(Debug)]
+pub struct WaitingLine {
+    places: RefCell<Vec<Place>>,
+    pace: Rc<Pace>,
+}
 
 impl WaitingLine {
+    /// A line that nobody is in; ticks come faster while somebody is.
+    pub fn new(pace: Rc<Pace>) -> Self {
+        Self {
+            places: RefCell::default(),
+            pace,
+        }
+    }
+
     /// Adds a request that is held.
     pub fn add(&self, id: u32, request: &held::Shared) {
-        let Ok(mut line) = self.0.try_borrow_mut() else {
-            return;
-        };
-        if line.is_empty() {
-            set_tick_period(FAST_TICK_MS);
+        if let Ok(mut places) = self.places.try_borrow_mut() {
+            places.push((id, Rc::downgrade(request)));
+            self.pace.set_held(true);
         }
-        line.push((id, Rc::downgrade(request)));
     }
 
-    /// Whether nobody is held.
-    pub fn is_empty(&self) -> bool {
-        self.0.try_borrow().is_ok_and(|line| line.is_empty())
-    }
-
-    /// Tries again those for which it may help, in order; says whether any was held.
-    pub fn tick(&self) -> bool {
-        let line = self.0.take();
-        if line.is_empty() {
-            return false;
+    /// Tries again those for which it may help, in order.
+    pub fn tick(&self) {
+        let places = self.places.take();
+        if places.is_empty() {
+            return;
         }
         let now = Envoy.mono();
-        let mut held = Vec::with_capacity(line.len());
-        for (id, weak) in line {
+        let mut held = Vec::with_capacity(places.len());
+        for (id, weak) in places {
             let Some(request) = weak.upgrade() else {
                 continue;
             };
@@ -60,17 +58,7 @@ impl WaitingLine {
                 held.push((id, weak));
             }
         }
-        if held.is_empty() {
-            set_tick_period(TICK_MS);
-        }
-        self.0.replace(held);
-        true
-    }
-}
-
-/// Asks for another pace.
-pub fn set_tick_period(ms: u32) {
-    if let Err(error) = hostcalls::set_tick_period(ms) {
-        log::warn!("tiergate: tick period: {error}");
+        self.pace.set_held(!held.is_empty());
+        self.places.replace(held);
     }
 }

@@ -1,6 +1,7 @@
 //! What the streams of one config share in one VM. One VM is one thread.
 
 use super::body_wait::BodyWait;
+use super::pace::Pace;
 use super::waiting_line::WaitingLine;
 use crate::config::Config;
 use crate::gate::Gate;
@@ -16,16 +17,20 @@ pub struct Worker {
     pub body_wait: BodyWait,
     /// Requests that wait for a lease.
     pub waiting_line: WaitingLine,
+    /// How often it ticks.
+    pub pace: Rc<Pace>,
     gate: RefCell<Gate>,
 }
 
 impl Worker {
     /// A worker with that gate.
-    pub fn new(gate: Gate) -> Self {
+    pub fn new(gate: Gate, pace: Pace) -> Self {
+        let pace = Rc::new(pace);
         Self {
             config: Rc::clone(gate.config()),
             body_wait: BodyWait::default(),
-            waiting_line: WaitingLine::default(),
+            waiting_line: WaitingLine::new(Rc::clone(&pace)),
+            pace,
             gate: RefCell::new(gate),
         }
     }
