@@ -58,7 +58,7 @@ check: target ## formatting, lints, docs
 	cargo clippy --all-targets --features cli -- -D warnings
 	cargo clippy --lib --target $(TARGET) -- -D warnings
 	cargo clippy --lib --target $(TARGET) --features trap -- -D warnings
-	@! cargo tree --target $(TARGET) -e normal | grep -E "clap|indicatif" || { echo "the module has a dependency of the command line" >&2; exit 1; }
+	@! cargo tree --target $(TARGET) -e normal | grep -E "clap|crossterm|indicatif|rustls|signal-hook|unicode-width|ureq" || { echo "the module has a dependency of the command line" >&2; exit 1; }
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --lib
 
 target:

@@ -13,6 +13,7 @@ mod bad_lines;
 mod explain;
 mod fold;
 mod millions;
+mod top;
 
 use std::io::Write as _;
 use std::path::PathBuf;

@@ -1,9 +1,10 @@
 //! The native command line: what is done beside the filter, with the filter's own rules.
 //!
-//! Exit codes: 0 when all went well, 1 when bad lines were left out, 2 when the arguments or a
-//! file can't be used.
+//! Exit codes: 0 when all went well, 1 when bad lines were left out, 2 when the arguments, a
+//! file or an admin API can't be used.
 #![forbid(unsafe_code)]
 
+mod admin;
 mod csv;
 mod event;
 mod explain;
@@ -12,8 +13,14 @@ mod fold;
 mod jsonl;
 mod lines;
 mod progress;
+mod screen;
 mod show;
+mod status;
+mod table;
+mod top;
 mod totals;
+mod view;
+mod visible;
 
 use clap::{Parser, Subcommand};
 use std::io::Write as _;
@@ -34,6 +41,8 @@ struct Args {
 enum Command {
     /// Shows the tier and the limits that a config gives an account
     Explain(explain::Args),
+    /// Shows who is refused now, the load and the workers of a filter that runs
+    Top(top::Args),
     /// Works on what accounts have paid
     #[command(subcommand)]
     Accounts(Accounts),
@@ -58,6 +67,8 @@ enum Failure {
     Explain(#[from] explain::ExplainError),
     #[error(transparent)]
     Fold(#[from] fold::FoldError),
+    #[error(transparent)]
+    Top(#[from] top::TopError),
 }
 
 fn main() -> ExitCode {
@@ -77,6 +88,7 @@ fn run(command: &Command) -> Result<Ending, Failure> {
             explain::run(args)?;
             Ok(Ending::Clean)
         }
+        Command::Top(args) => Ok(top::run(args)?),
         Command::Accounts(Accounts::Fold(args)) => Ok(fold::run(args)?),
     }
 }

@@ -1,0 +1,242 @@
+//! The admin API, read over HTTP.
+
+use crate::visible::{cut, visible};
+use serde::Deserialize;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use ureq::Agent;
+use ureq::http::{HeaderValue, StatusCode, Uri};
+use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
+
+/// The longest that one answer is waited for.
+const TIMEOUT: Duration = Duration::from_secs(5);
+/// The most bytes of one answer.
+const LONGEST_ANSWER: u64 = 4 * 1024 * 1024;
+/// The most columns of what an error of the API says.
+const LONGEST_REASON: usize = 300;
+/// The environment variable with the token.
+pub const TOKEN_ENV: &str = "TIERGATE_ADMIN_TOKEN";
+
+/// The address of an admin API.
+#[derive(Clone, Debug)]
+pub struct AdminUrl(String);
+
+#[derive(Debug, thiserror::Error)]
+#[error("{0}; it is the address of the admin path, such as http://127.0.0.1:10001/-/tiergate")]
+pub struct NotAnAdminUrl(&'static str);
+
+impl AdminUrl {
+    /// Takes an http or https URL with a host and a path, with or without a slash at its end.
+    pub fn parse(text: &str) -> Result<Self, NotAnAdminUrl> {
+        let uri: Uri = text.parse().map_err(|_| NotAnAdminUrl("not a URL"))?;
+        let authority = match (uri.scheme_str(), uri.authority()) {
+            (Some("http" | "https"), Some(authority)) => authority.as_str(),
+            (Some("http" | "https"), None) => return Err(NotAnAdminUrl("without a host")),
+            _ => return Err(NotAnAdminUrl("neither http:// nor https://")),
+        };
+        if authority.contains('@') {
+            return Err(NotAnAdminUrl(
+                "with a user, where others see it; the token goes into TIERGATE_ADMIN_TOKEN",
+            ));
+        }
+        if text.contains(['?', '#']) {
+            return Err(NotAnAdminUrl("with a query or a fragment"));
+        }
+        Ok(Self(text.trim_end_matches('/').to_owned()))
+    }
+}
+
+/// Why there can be no reading at all.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    #[error("can't read {path}: {source}")]
+    Unreadable { path: PathBuf, source: io::Error },
+    #[error("{0} has no certificate in PEM")]
+    NoCertificate(PathBuf),
+    #[error("the token of {0} is empty, or has other characters than visible ASCII")]
+    NotAToken(String),
+}
+
+/// Why an answer is none. Each is shown after the address.
+#[derive(Debug, thiserror::Error)]
+pub enum Unread {
+    #[error("no answer within {} s", TIMEOUT.as_secs())]
+    Timeout,
+    #[error("can't connect: {0}; is this the listener of the admin API, and is Envoy running?")]
+    Unreachable(String),
+    #[error("401: it takes a token; put it into {TOKEN_ENV}, or name its file by --token-file")]
+    TokenMissing,
+    #[error("401: the token is not the one of this config (admin.token_sha256)")]
+    TokenRefused,
+    #[error("404: no admin API there; the URL should be the admin path of the config (admin.path)")]
+    NotFound,
+    #[error("answered {status}{}", said.as_ref().map(|s| format!(": {s}")).unwrap_or_default())]
+    Status {
+        status: StatusCode,
+        said: Option<String>,
+    },
+    #[error("the answer is over {LONGEST_ANSWER} bytes")]
+    TooLong,
+    #[error("the answer is not JSON ({0}); the URL should be the admin path of the config")]
+    NotJson(String),
+    #[error("the answer is JSON, but not the status of a tiergate: {0}")]
+    NotAStatus(String),
+}
+
+/// An admin API, and what is needed to read it.
+pub struct Admin {
+    agent: Agent,
+    status: String,
+    authorization: Option<HeaderValue>,
+}
+
+impl Admin {
+    /// Reads the token and the certificates; nothing is sent.
+    pub fn new(
+        url: &AdminUrl,
+        token_file: Option<&Path>,
+        ca_file: Option<&Path>,
+    ) -> Result<Self, SetupError> {
+        let roots = match ca_file {
+            None => RootCerts::WebPki,
+            Some(path) => roots(path)?,
+        };
+        let config = Agent::config_builder()
+            .timeout_global(Some(TIMEOUT))
+            .http_status_as_error(false)
+            // A token goes to the address that was given, and nowhere else.
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .proxy(None)
+            // Each read is a connection of its own, so Envoy may give it to any worker.
+            .max_idle_connections(0)
+            .user_agent(concat!("tiergate/", env!("CARGO_PKG_VERSION")))
+            .tls_config(TlsConfig::builder().root_certs(roots).build())
+            .build();
+        Ok(Self {
+            agent: config.new_agent(),
+            status: format!("{}/status", url.0),
+            authorization: token(token_file)?,
+        })
+    }
+
+    /// The address that is read.
+    pub fn address(&self) -> &str {
+        &self.status
+    }
+
+    /// The status, as it came.
+    pub fn status(&self) -> Result<String, Unread> {
+        let mut request = self.agent.get(&self.status);
+        request = request.header("accept", "application/json");
+        if let Some(authorization) = &self.authorization {
+            request = request.header("authorization", authorization);
+        }
+        let mut answer = request.call().map_err(unread)?;
+        let body = answer.body_mut().with_config().limit(LONGEST_ANSWER);
+        let body = body.read_to_vec().map_err(unread)?;
+        match answer.status() {
+            StatusCode::OK => {
+                String::from_utf8(body).map_err(|_| Unread::NotJson("not UTF-8".to_owned()))
+            }
+            StatusCode::UNAUTHORIZED if self.authorization.is_none() => Err(Unread::TokenMissing),
+            StatusCode::UNAUTHORIZED => Err(Unread::TokenRefused),
+            StatusCode::NOT_FOUND => Err(Unread::NotFound),
+            status => Err(Unread::Status {
+                status,
+                said: reason(&body),
+            }),
+        }
+    }
+}
+
+fn unread(error: ureq::Error) -> Unread {
+    match error {
+        ureq::Error::Timeout(_) => Unread::Timeout,
+        ureq::Error::BodyExceedsLimit(_) => Unread::TooLong,
+        ureq::Error::Io(error) => Unread::Unreachable(visible(&error.to_string())),
+        error => Unread::Unreachable(visible(&error.to_string())),
+    }
+}
+
+/// What an error of the admin API says of itself.
+fn reason(body: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Body {
+        error: Error,
+    }
+    #[derive(Deserialize)]
+    struct Error {
+        message: String,
+    }
+    let body: Body = serde_json::from_slice(body).ok()?;
+    Some(cut(&visible(&body.error.message), LONGEST_REASON))
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, SetupError> {
+    std::fs::read(path).map_err(|source| SetupError::Unreadable {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+fn roots(path: &Path) -> Result<RootCerts, SetupError> {
+    let pem = read(path)?;
+    let certificates: Vec<_> = parse_pem(&pem)
+        .filter_map(|item| match item {
+            Ok(PemItem::Certificate(certificate)) => Some(certificate),
+            _ => None,
+        })
+        .collect();
+    if certificates.is_empty() {
+        return Err(SetupError::NoCertificate(path.to_owned()));
+    }
+    Ok(RootCerts::new_with_certs(&certificates))
+}
+
+/// The header with the token, if there is one.
+fn token(file: Option<&Path>) -> Result<Option<HeaderValue>, SetupError> {
+    let (token, whence) = match file {
+        Some(path) => (read(path)?, path.display().to_string()),
+        None => match std::env::var_os(TOKEN_ENV) {
+            Some(token) => (token.into_encoded_bytes(), TOKEN_ENV.to_owned()),
+            None => return Ok(None),
+        },
+    };
+    let token = token.trim_ascii();
+    if token.is_empty() || !token.iter().all(u8::is_ascii_graphic) {
+        return Err(SetupError::NotAToken(whence));
+    }
+    let mut value = HeaderValue::from_bytes(&[b"Bearer ", token].concat())
+        .map_err(|_| SetupError::NotAToken(whence))?;
+    value.set_sensitive(true);
+    Ok(Some(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_taken_with_or_without_a_slash() {
+        for url in ["http://h:1/-/tiergate", "http://h:1/-/tiergate/"] {
+            assert_eq!(AdminUrl::parse(url).unwrap().0, "http://h:1/-/tiergate");
+        }
+        assert!(AdminUrl::parse("https://[::1]:8443/a").is_ok());
+        for (url, said) in [
+            ("", "not a URL"),
+            ("127.0.0.1:10001/-/tiergate", "not a URL"),
+            ("127.0.0.1:10001", "neither http"),
+            ("/-/tiergate", "neither http"),
+            ("ftp://h/a", "neither http"),
+            ("http:///a", "not a URL"),
+            ("http://:demo@h/a", "with a user"),
+            ("http://h/a?token=demo", "query"),
+        ] {
+            let problem = AdminUrl::parse(url).unwrap_err().to_string();
+            assert!(problem.contains(said), "{url}: {problem}");
+            assert!(!problem.contains("demo"), "{url}: {problem}");
+        }
+    }
+}

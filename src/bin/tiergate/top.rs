@@ -1,0 +1,241 @@
+//! `tiergate top`: who is refused now, the load and the workers, in the terminal.
+
+use crate::Ending;
+use crate::admin::{Admin, AdminUrl, SetupError, TOKEN_ENV, Unread};
+use crate::screen::{Screen, Wish};
+use crate::status::Status;
+use crate::table::{Line, Look};
+use crate::view::{Stale, view};
+use crate::visible::{visible, visible_json};
+use clap::Args as ClapArgs;
+use serde_json::value::RawValue;
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal as _, Write as _};
+use std::path::PathBuf;
+use std::sync::mpsc::{self, Receiver, TryRecvError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// The longest that a key, or data that came in, goes unseen.
+const LOOK_EACH: Duration = Duration::from_millis(100);
+
+#[derive(ClapArgs)]
+pub struct Args {
+    /// The admin path of the filter, such as http://127.0.0.1:10001/-/tiergate
+    #[arg(long, value_name = "URL", value_parser = AdminUrl::parse)]
+    admin: AdminUrl,
+    #[arg(long, value_name = "FILE", help = format!(
+        "A file with the token of the admin API; without it, the environment's {TOKEN_ENV}"
+    ))]
+    token_file: Option<PathBuf>,
+    /// Certificates in PEM that an https address is checked by, in place of the public ones
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
+    /// Between two reads: 500ms to 1h
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = interval)]
+    interval: Duration,
+    /// Read and print once, and end; also where standard output is no terminal
+    #[arg(long)]
+    once: bool,
+    /// The status as JSON, as it came, on one line for each read
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum TopError {
+    #[error(transparent)]
+    Setup(#[from] SetupError),
+    #[error("{address}: {source}")]
+    Unread { address: String, source: Unread },
+    #[error("can't write: {0}")]
+    Unwritable(io::Error),
+    #[error("can't use the terminal: {0}")]
+    Terminal(io::Error),
+}
+
+pub fn run(args: &Args) -> Result<Ending, TopError> {
+    let token_file = args.token_file.as_deref();
+    let admin = Admin::new(&args.admin, token_file, args.ca_file.as_deref())?;
+    let written = if args.json {
+        print_json(&admin, args)?
+    } else {
+        let first = status(&admin).map_err(|source| unread(&admin, source))?;
+        let terminal = io::stdout().is_terminal();
+        if terminal && !args.once {
+            show(admin, first, args.interval).map_err(TopError::Terminal)?;
+            return Ok(Ending::Clean);
+        }
+        let width = match terminal {
+            true => Screen::size().map_err(TopError::Terminal)?.0,
+            // Whoever reads it there gets whole names.
+            false => usize::MAX,
+        };
+        print(&view(&first, None, width))
+    };
+    match written {
+        // Who reads has seen enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Ending::Clean),
+        Err(error) => Err(TopError::Unwritable(error)),
+        Ok(()) => Ok(Ending::Clean),
+    }
+}
+
+fn unread(admin: &Admin, source: Unread) -> TopError {
+    let address = admin.address().to_owned();
+    TopError::Unread { address, source }
+}
+
+fn status(admin: &Admin) -> Result<Status, Unread> {
+    let text = json(admin)?;
+    // What a filter says may come back in the error.
+    serde_json::from_str(&text).map_err(|e| Unread::NotAStatus(visible(&e.to_string())))
+}
+
+/// The status as it came, once it is known to be JSON.
+fn json(admin: &Admin) -> Result<String, Unread> {
+    let text = admin.status()?;
+    match serde_json::from_str::<&RawValue>(&text) {
+        Ok(_) => Ok(text),
+        Err(error) => Err(Unread::NotJson(error.to_string())),
+    }
+}
+
+/// Prints JSON, once or for ever. Only the first read must do: later ones are tried again.
+fn print_json(admin: &Admin, args: &Args) -> Result<io::Result<()>, TopError> {
+    let mut first = true;
+    loop {
+        match json(admin) {
+            Ok(text) => {
+                let line = visible_json(text.trim()) + "\n";
+                let mut out = io::stdout();
+                let written = out.write_all(line.as_bytes()).and_then(|()| out.flush());
+                if args.once || written.is_err() {
+                    return Ok(written);
+                }
+            }
+            Err(source) if first => return Err(unread(admin, source)),
+            Err(source) => crate::say(&unread(admin, source).to_string()),
+        }
+        first = false;
+        thread::sleep(args.interval);
+    }
+}
+
+fn print(lines: &[Line]) -> io::Result<()> {
+    let mut text = String::new();
+    for line in lines {
+        // Writing to a String can't fail.
+        let _ = writeln!(text, "{}", line.text);
+    }
+    io::stdout().write_all(text.as_bytes())
+}
+
+/// What is on the screen.
+struct Shown {
+    status: Status,
+    at: Instant,
+    /// Why it is not of now.
+    reason: Option<String>,
+}
+
+/// Draws until the one at the keyboard has seen enough, or a signal ends it.
+fn show(admin: Admin, status: Status, interval: Duration) -> io::Result<()> {
+    let at = Instant::now();
+    let mut shown = Shown {
+        status,
+        at,
+        reason: None,
+    };
+    let reads = read_on(admin, interval);
+    let screen = Screen::take()?;
+    let mut drawn: Option<(Vec<Line>, (usize, usize))> = None;
+    loop {
+        shown.take(&reads)?;
+        let size = Screen::size()?;
+        let lines = shown.lines(size);
+        let now = Some((lines, size));
+        if now != drawn {
+            if let Some((lines, (width, _))) = &now {
+                screen.draw(lines, *width)?;
+            }
+            drawn = now;
+        }
+        match screen.wish(LOOK_EACH)? {
+            Wish::End => return Ok(()),
+            Wish::Redraw => drawn = None,
+            Wish::Nothing => {}
+        }
+    }
+}
+
+/// Reads in a thread of its own, so that a key is heard while an answer is waited for.
+fn read_on(admin: Admin, interval: Duration) -> Receiver<Result<Status, Unread>> {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        loop {
+            thread::sleep(interval);
+            if sender.send(status(&admin)).is_err() {
+                break;
+            }
+        }
+    });
+    receiver
+}
+
+impl Shown {
+    fn take(&mut self, reads: &Receiver<Result<Status, Unread>>) -> io::Result<()> {
+        loop {
+            match reads.try_recv() {
+                Ok(Ok(status)) => {
+                    *self = Self {
+                        status,
+                        at: Instant::now(),
+                        reason: None,
+                    };
+                }
+                Ok(Err(error)) => self.reason = Some(error.to_string()),
+                Err(TryRecvError::Empty) => return Ok(()),
+                Err(TryRecvError::Disconnected) => {
+                    return Err(io::Error::other("the reading thread is gone"));
+                }
+            }
+        }
+    }
+
+    /// As many lines as there are rows, the last of them for the keys.
+    fn lines(&self, (width, rows): (usize, usize)) -> Vec<Line> {
+        let stale = self.reason.as_ref().map(|reason| Stale {
+            age: self.at.elapsed(),
+            reason: reason.clone(),
+        });
+        let mut lines = view(&self.status, stale.as_ref(), width);
+        let room = rows.saturating_sub(1);
+        let more = lines.len().saturating_sub(room);
+        lines.truncate(room);
+        let keys = match more {
+            0 => "q quits".to_owned(),
+            _ => format!("q quits; {more} more lines, shown by --once"),
+        };
+        lines.push(Line::new(Look::Quiet, crate::visible::cut(&keys, width)));
+        lines
+    }
+}
+
+/// Digits and one of ms, s, m, h, as in the config.
+fn interval(text: &str) -> Result<Duration, &'static str> {
+    let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
+    let unit = text.strip_prefix(digits).and_then(|unit| match unit {
+        "ms" => Some(1),
+        "s" => Some(1_000),
+        "m" => Some(60_000),
+        "h" => Some(3_600_000),
+        _ => None,
+    });
+    let number = digits.parse::<u64>().ok();
+    let ms = number.zip(unit).and_then(|(n, unit)| n.checked_mul(unit));
+    match ms {
+        Some(ms @ 500..=3_600_000) => Ok(Duration::from_millis(ms)),
+        _ => Err("not a time from 500ms to 1h: digits and one of ms, s, m, h"),
+    }
+}

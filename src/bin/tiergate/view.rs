@@ -1,0 +1,370 @@
+//! A status as lines of text, for a screen and for `--once` alike.
+//!
+//! What came over the wire is text here only by way of [`visible`].
+
+use crate::show::{binary, grouped, lasted, share, times};
+use crate::status::{Auto, ByLimit, Feed, Fill, Load, Refusals, Refused, Status, Tier};
+use crate::table::{Column, Line, Look, paragraph, table};
+use crate::visible::visible;
+use std::time::Duration;
+
+/// Characters of a digest that tell one config from another.
+const SHORT_DIGEST: usize = 8;
+/// What is said where an older filter says nothing.
+const NOT_REPORTED: &str = "not reported by this filter";
+
+/// Why what is shown is not of now.
+pub struct Stale {
+    pub age: Duration,
+    pub reason: String,
+}
+
+/// All there is to show, on lines of at most `width` columns.
+pub fn view(status: &Status, stale: Option<&Stale>, width: usize) -> Vec<Line> {
+    let mut lines = Vec::new();
+    let mut say = |look, label: &str, words: &str| {
+        lines.extend(paragraph(look, label, words, width));
+    };
+    if let Some(Stale { age, reason }) = stale {
+        let words = format!("data of {} ago, trying again: {reason}", lasted(*age));
+        say(Look::Alarm, "OLD", &words);
+    }
+    say(Look::Heading, "tiergate", &head(status));
+    if status.ready == Some(false) {
+        let words = "not ready: accounts that it does not hold get not_ready";
+        say(Look::Alarm, "directory", words);
+    }
+    say(Look::Plain, "load", &in_force(status.tiers.as_deref()));
+    if let Some(load) = &status.load {
+        by_whom(load).iter().for_each(|w| say(Look::Plain, "", w));
+    }
+    for (label, fill) in [("ledger", &status.ledger), ("directory", &status.directory)] {
+        if let Some(fill) = fill {
+            say(Look::Plain, label, &filled(fill));
+        }
+    }
+    if let Some(feed) = &status.feed {
+        let failing = feed.failures.is_some_and(|n| n > 0);
+        let look = if failing { Look::Alarm } else { Look::Plain };
+        say(look, "feed", &pulled(feed));
+    }
+    if let Some(memory) = &status.memory {
+        let bound = memory
+            .bound
+            .map(|bound| format!(" of at most {}", binary(bound)));
+        let words = binary(memory.bytes) + &bound.unwrap_or_default();
+        say(Look::Plain, "memory", &words);
+    }
+    match &status.refusals {
+        None => say(Look::Plain, "refused", NOT_REPORTED),
+        Some(refusals) => lines.extend(refused(refusals, width)),
+    }
+    lines
+}
+
+fn head(status: &Status) -> String {
+    let mut words = vec![visible(&status.namespace)];
+    words.extend(status.mode.as_deref().map(|mode| match mode {
+        "shadow" => "shadow (nothing is refused)".to_owned(),
+        mode => visible(mode),
+    }));
+    words.extend(status.live_vms.map(|n| format!("{} VMs alive", grouped(n))));
+    words.extend(status.config.as_deref().map(|digest| {
+        let short: String = digest.chars().take(SHORT_DIGEST).collect();
+        format!("config {}", visible(&short))
+    }));
+    words.extend(match status.ready {
+        Some(true) => Some("ready".to_owned()),
+        Some(false) => Some("NOT READY".to_owned()),
+        None => None,
+    });
+    words.join(", ")
+}
+
+/// The share of each tier's limits that is in force.
+fn in_force(tiers: Option<&[Tier]>) -> String {
+    let Some(tiers) = tiers else {
+        return NOT_REPORTED.to_owned();
+    };
+    let scale = |tier: &Tier| tier.scale.filter(|scale| (scale - 1.0).abs() > 1e-6);
+    let mut words: Vec<String> = tiers
+        .iter()
+        .filter_map(|tier| scale(tier).map(|s| format!("{} {}", visible(&tier.name), times(s))))
+        .collect();
+    if words.is_empty() {
+        return "all limits in full".to_owned();
+    }
+    if words.len() < tiers.len() {
+        words.push("the others in full".to_owned());
+    }
+    words.join(", ")
+}
+
+/// Who lowered limits, or would, and for how long.
+fn by_whom(load: &Load) -> Vec<String> {
+    let mut all = Vec::new();
+    let tiers = load.tiers.iter().flatten();
+    let lowers = load.scale.is_some_and(|scale| (scale - 1.0).abs() > 1e-6);
+    if load.ttl_ms.is_some() || lowers || tiers.clone().next().is_some() {
+        let mut scales = Vec::new();
+        if lowers || tiers.clone().next().is_none() {
+            scales.push(format!("all {}", times(load.scale.unwrap_or(1.0))));
+        }
+        scales.extend(tiers.map(|(name, scale)| format!("{} {}", visible(name), times(*scale))));
+        let left = load.ttl_ms.map(|ms| lasted(Duration::from_millis(ms)));
+        let left = left
+            .map(|left| format!(", {left} left"))
+            .unwrap_or_default();
+        all.push(format!("by hand: {}{left}", scales.join(", ")));
+    }
+    all.extend(load.auto.as_ref().map(by_itself));
+    all
+}
+
+fn by_itself(auto: &Auto) -> String {
+    let from = match auto.from.as_deref() {
+        None | Some("overload") => "by overload".to_owned(),
+        Some("header") => "by the upstream's load".to_owned(),
+        Some(from) => format!("by the upstream's load ({})", visible(from)),
+    };
+    let load = auto.load.map_or_else(|| "not known".to_owned(), share);
+    let pressure = auto.pressure.map(|p| format!(", pressure {}", share(p)));
+    format!("{from}: load {load}{}", pressure.unwrap_or_default())
+}
+
+fn filled(fill: &Fill) -> String {
+    let looked_at = fill.looked_at.min(fill.pages);
+    let fullest = fill
+        .fullest
+        .map(|n| format!(", fullest page {}", grouped(n)));
+    let fullest = fullest.unwrap_or_default();
+    let in_all = fill
+        .records
+        .saturating_mul(fill.pages)
+        .checked_div(looked_at);
+    match in_all {
+        Some(about) if looked_at < fill.pages => format!(
+            "about {} accounts, counted on {} of {} pages{fullest}",
+            grouped(about),
+            grouped(looked_at),
+            grouped(fill.pages)
+        ),
+        _ => format!(
+            "{} accounts on {} pages{fullest}",
+            grouped(fill.records),
+            grouped(fill.pages)
+        ),
+    }
+}
+
+fn pulled(feed: &Feed) -> String {
+    let age = feed.age_ms.map(Duration::from_millis);
+    let mut words = vec![match age {
+        Some(age) => format!("{} old", lasted(age)),
+        None => "of unknown age".to_owned(),
+    }];
+    if feed.loading == Some(true) {
+        words.push("loading".to_owned());
+    }
+    if let Some(failures) = feed.failures.filter(|n| *n > 0) {
+        words.push(format!("{} failures in a row", grouped(failures)));
+    }
+    words.join(", ")
+}
+
+fn refused(refusals: &Refusals, width: usize) -> Vec<Line> {
+    let limits = refusals.by_limit.as_deref().unwrap_or_default();
+    let accounts = refusals.accounts.as_deref().unwrap_or_default();
+    if limits.is_empty() && accounts.is_empty() {
+        let words = "nobody in the last 5 minutes";
+        return paragraph(Look::Plain, "refused", words, width);
+    }
+    let blank = || Line::new(Look::Plain, String::new());
+    let mut lines = vec![blank()];
+    lines.extend(limits_table(limits, width));
+    if !accounts.is_empty() {
+        lines.push(blank());
+        lines.extend(accounts_table(accounts, width));
+    }
+    if limits.iter().any(|r| r.overloaded) || accounts.iter().any(|r| r.overloaded) {
+        let words = "over a limit that is lowered for load, and under it otherwise";
+        lines.push(blank());
+        lines.extend(paragraph(Look::Quiet, "*", words, width));
+    }
+    lines
+}
+
+fn limits_table(limits: &[ByLimit], width: usize) -> Vec<Line> {
+    let head = [
+        text("TIER"),
+        text("REFUSED BY"),
+        number("1 MIN"),
+        number("5 MIN"),
+    ];
+    let rows = limits.iter().map(|row| {
+        [
+            name(row.tier.as_deref()),
+            marked(&row.code, row.overloaded),
+            grouped(row.last_minute.unwrap_or_default()),
+            grouped(row.last_5_minutes.unwrap_or_default()),
+        ]
+    });
+    table(&head, &rows.collect::<Vec<_>>(), width)
+}
+
+fn accounts_table(accounts: &[Refused], width: usize) -> Vec<Line> {
+    let head = [
+        text("ACCOUNT"),
+        text("TIER"),
+        text("REFUSED BY"),
+        number("TIMES"),
+        number("AGO"),
+    ];
+    let rows = accounts.iter().map(|row| {
+        [
+            name(row.account.as_deref()),
+            name(row.tier.as_deref()),
+            marked(&row.code, row.overloaded),
+            grouped(row.count.unwrap_or_default()),
+            row.seconds_ago
+                .map_or_else(|| "-".to_owned(), |s| lasted(Duration::from_secs(s))),
+        ]
+    });
+    table(&head, &rows.collect::<Vec<_>>(), width)
+}
+
+fn text(heading: &'static str) -> Column {
+    Column {
+        heading,
+        number: false,
+    }
+}
+
+fn number(heading: &'static str) -> Column {
+    Column {
+        heading,
+        number: true,
+    }
+}
+
+/// An account or a tier; refusals of requests that have none say so.
+fn name(name: Option<&str>) -> String {
+    match name {
+        None | Some("") => "-".to_owned(),
+        Some(name) => visible(name),
+    }
+}
+
+fn marked(code: &str, overloaded: bool) -> String {
+    visible(code) + if overloaded { "*" } else { "" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::visible::columns;
+
+    const STATUS: &str = include_str!("../../../tests/cli/top/status.json");
+
+    fn lines(json: &str, stale: Option<&Stale>, width: usize) -> Vec<String> {
+        let status: Status = serde_json::from_str(json).unwrap();
+        let lines = view(&status, stale, width);
+        lines.into_iter().map(|line| line.text).collect()
+    }
+
+    #[test]
+    fn eighty_columns_show_it_all() {
+        let shown = lines(STATUS, None, 80).join("\n");
+        let screen = include_str!("../../../tests/cli/top/screen_80.txt");
+        assert_eq!(shown, screen.trim_end(), "\n{shown}");
+    }
+
+    #[test]
+    fn forty_columns_show_it_all() {
+        let shown = lines(STATUS, None, 40).join("\n");
+        let screen = include_str!("../../../tests/cli/top/screen_40.txt");
+        assert_eq!(shown, screen.trim_end(), "\n{shown}");
+    }
+
+    #[test]
+    fn no_line_is_wider_than_the_screen() {
+        let long = "x".repeat(500);
+        let status = STATUS.replace("newcomer", &long).replace("tier0", &long);
+        let stale = Stale {
+            age: Duration::from_secs(75),
+            reason: format!("can't connect: {long}"),
+        };
+        for width in [0, 1, 5, 12, 20, 40, 80, 120] {
+            for line in lines(&status, Some(&stale), width) {
+                assert!(columns(&line) <= width, "{width}: {line}");
+            }
+        }
+        let wide = lines(STATUS, None, 120);
+        assert!(
+            wide.iter()
+                .any(|l| l.contains("a-longer-account-id-of-somebody-who-pays"))
+        );
+    }
+
+    #[test]
+    fn old_data_says_since_when_and_why() {
+        let stale = Stale {
+            age: Duration::from_secs(75),
+            reason: "can't connect: connection refused".to_owned(),
+        };
+        let shown = lines(STATUS, Some(&stale), 120);
+        let said = "data of 1m15s ago, trying again: can't connect: connection refused";
+        assert!(shown[0].contains(said), "{}", shown[0]);
+    }
+
+    #[test]
+    fn a_filter_that_reports_less_is_shown_with_less() {
+        let shown = lines(r#"{"namespace": "n", "feed": null, "new": {}}"#, None, 80);
+        assert_eq!(
+            shown,
+            [
+                "tiergate   n",
+                "load       not reported by this filter",
+                "refused    not reported by this filter"
+            ]
+        );
+    }
+
+    #[test]
+    fn the_load_says_who_lowered_what() {
+        let tier = |scale: f64| format!(r#"{{"name": "a", "scale": {scale}}}"#);
+        for (tiers, load, said) in [
+            (tier(1.0), "null", "load       all limits in full"),
+            (tier(0.25), "null", "load       a x0.25"),
+            (
+                tier(1.0) + "," + &tier(0.5),
+                "null",
+                "load       a x0.5, the others in full",
+            ),
+            (
+                tier(1.0),
+                r#"{"scale": 0.5}"#,
+                "           by hand: all x0.5",
+            ),
+            (
+                tier(1.0),
+                r#"{"scale": 1, "ttl_ms": 61000}"#,
+                "           by hand: all x1, 1m01s left",
+            ),
+            (
+                tier(1.0),
+                r#"{"auto": {"from": "header", "load": 0.85, "pressure": 0.25}}"#,
+                "           by the upstream's load: load 85%, pressure 25%",
+            ),
+            (
+                tier(1.0),
+                r#"{"auto": {"from": "overload", "load": null}}"#,
+                "           by overload: load not known",
+            ),
+        ] {
+            let json = format!(r#"{{"namespace": "n", "tiers": [{tiers}], "load": {load}}}"#);
+            let shown = lines(&json, None, 80);
+            assert!(shown.iter().any(|line| line == said), "{said}: {shown:?}");
+        }
+    }
+}
