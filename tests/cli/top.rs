@@ -128,9 +128,13 @@ fn the_token_goes_as_a_bearer_and_is_never_shown() {
 fn an_admin_api_that_can_not_be_read_says_why() {
     let not_a_status = Answer::Json(r#"{"live_vms": 3}"#.to_owned());
     let said_so = r#"{"error": {"message": "the ledger\u001b[2J is full"}}"#;
+    let invalid = r#"{"error": {"message": "…", "code": "token_invalid"}}"#;
+    let of_the_proxy = r#"{"error": {"message": "…", "code": "account_missing"}}"#;
     let long = " ".repeat(5 << 20);
     for (answer, said) in [
         (Answer::Status(401, ""), "TIERGATE_ADMIN_TOKEN"),
+        (Answer::Status(401, invalid), "TIERGATE_ADMIN_TOKEN"),
+        (Answer::Status(401, of_the_proxy), "401: no admin API there"),
         (Answer::Status(404, ""), "should be the admin path"),
         (Answer::Status(302, ""), "answered 302"),
         (Answer::Status(500, ""), "answered 500"),
@@ -241,7 +245,7 @@ fn an_older_filter_is_shown_as_far_as_it_reports() {
     let ran = ran(&mut command(&server.url, &["--once"]));
     assert_eq!((ran.code, ran.err.as_str()), (0, ""));
     let text = "\
-tiergate   tiergate, 3 VMs alive, config 01234567, NOT READY
+tiergate   tiergate, 3 workers, config 01234567, NOT READY
 directory  not ready: accounts that it does not hold get not_ready
 load       not reported by this filter
 ledger     about 16 accounts, counted on 512 of 8,192 pages, fullest page 1
@@ -307,6 +311,15 @@ fn https_is_checked_by_the_certificates_that_are_given() {
     let unknown = ran(&mut command(&server.url, &["--once"]));
     assert_eq!((unknown.code, unknown.out.as_str()), (2, ""));
     assert!(unknown.err.contains("certificate"), "{}", unknown.err);
+    let plain = Server::new(status());
+    let url = plain.url.replace("http:", "https:");
+    let plain = ran(&mut command(&url, &["--once"]));
+    assert_eq!(plain.code, 2);
+    assert!(
+        plain.err.contains("a plain http:// listener"),
+        "{}",
+        plain.err
+    );
     let empty = file("top-no-ca.pem", "");
     let none = ran(&mut command(&server.url, &["--ca-file", &empty]));
     assert_eq!(none.code, 2);

@@ -15,6 +15,8 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 const LONGEST_ANSWER: u64 = 4 * 1024 * 1024;
 /// The most columns of what an error of the API says.
 const LONGEST_REASON: usize = 300;
+/// The code of an answer to a call without the token.
+const TOKEN_INVALID: &str = "token_invalid";
 /// The environment variable with the token.
 pub const TOKEN_ENV: &str = "TIERGATE_ADMIN_TOKEN";
 
@@ -65,12 +67,18 @@ pub enum Unread {
     Timeout,
     #[error("can't connect: {0}; is this the listener of the admin API, and is Envoy running?")]
     Unreachable(String),
+    #[error("no TLS connection: {0}; is it a plain http:// listener, or does it need --ca-file?")]
+    Tls(String),
     #[error("401: it takes a token; put it into {TOKEN_ENV}, or name its file by --token-file")]
     TokenMissing,
     #[error("401: the token is not the one of this config (admin.token_sha256)")]
     TokenRefused,
-    #[error("404: no admin API there; the URL should be the admin path of the config (admin.path)")]
-    NotFound,
+    #[error(
+        "{}: no admin API there; the URL should be the admin path of the config (admin.path), on the \
+        listener that has it",
+        .0.as_u16()
+    )]
+    NotTheAdminApi(StatusCode),
     #[error("answered {status}{}", said.as_ref().map(|s| format!(": {s}")).unwrap_or_default())]
     Status {
         status: StatusCode,
@@ -140,13 +148,25 @@ impl Admin {
             StatusCode::OK => {
                 String::from_utf8(body).map_err(|_| Unread::NotJson("not UTF-8".to_owned()))
             }
-            StatusCode::UNAUTHORIZED if self.authorization.is_none() => Err(Unread::TokenMissing),
-            StatusCode::UNAUTHORIZED => Err(Unread::TokenRefused),
-            StatusCode::NOT_FOUND => Err(Unread::NotFound),
-            status => Err(Unread::Status {
+            status => Err(self.refused(status, &body)),
+        }
+    }
+
+    fn refused(&self, status: StatusCode, body: &[u8]) -> Unread {
+        let said = Said::of(body);
+        let code = said.as_ref().and_then(|said| said.code.as_deref());
+        match status {
+            // Any other code is of a request that is limited, so not of the admin API.
+            StatusCode::UNAUTHORIZED if code.is_some_and(|code| code != TOKEN_INVALID) => {
+                Unread::NotTheAdminApi(status)
+            }
+            StatusCode::UNAUTHORIZED if self.authorization.is_none() => Unread::TokenMissing,
+            StatusCode::UNAUTHORIZED => Unread::TokenRefused,
+            StatusCode::NOT_FOUND => Unread::NotTheAdminApi(status),
+            status => Unread::Status {
                 status,
-                said: reason(&body),
-            }),
+                said: said.map(|said| cut(&visible(&said.message), LONGEST_REASON)),
+            },
         }
     }
 }
@@ -155,23 +175,33 @@ fn unread(error: ureq::Error) -> Unread {
     match error {
         ureq::Error::Timeout(_) => Unread::Timeout,
         ureq::Error::BodyExceedsLimit(_) => Unread::TooLong,
+        ureq::Error::Tls(error) => Unread::Tls(error.to_owned()),
+        ureq::Error::Rustls(error) => Unread::Tls(visible(&error.to_string())),
+        // What rustls finds wrong with what it reads comes so.
+        ureq::Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => {
+            Unread::Tls(visible(&error.to_string()))
+        }
         ureq::Error::Io(error) => Unread::Unreachable(visible(&error.to_string())),
         error => Unread::Unreachable(visible(&error.to_string())),
     }
 }
 
 /// What an error of the admin API says of itself.
-fn reason(body: &[u8]) -> Option<String> {
-    #[derive(Deserialize)]
-    struct Body {
-        error: Error,
+#[derive(Deserialize)]
+struct Said {
+    message: String,
+    code: Option<String>,
+}
+
+impl Said {
+    fn of(body: &[u8]) -> Option<Self> {
+        #[derive(Deserialize)]
+        struct Body {
+            error: Said,
+        }
+        let body: Body = serde_json::from_slice(body).ok()?;
+        Some(body.error)
     }
-    #[derive(Deserialize)]
-    struct Error {
-        message: String,
-    }
-    let body: Body = serde_json::from_slice(body).ok()?;
-    Some(cut(&visible(&body.error.message), LONGEST_REASON))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, SetupError> {

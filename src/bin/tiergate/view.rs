@@ -68,7 +68,12 @@ fn head(status: &Status) -> String {
         "shadow" => "shadow (nothing is refused)".to_owned(),
         mode => visible(mode),
     }));
-    words.extend(status.live_vms.map(|n| format!("{} VMs alive", grouped(n))));
+    words.extend(status.live_vms.map(|n| match n {
+        // A worker takes its slot with its first request.
+        0 => "no worker had a request yet".to_owned(),
+        1 => "1 worker".to_owned(),
+        n => format!("{} workers", grouped(n)),
+    }));
     words.extend(status.config.as_deref().map(|digest| {
         let short: String = digest.chars().take(SHORT_DIGEST).collect();
         format!("config {}", visible(&short))

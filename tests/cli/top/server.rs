@@ -74,6 +74,11 @@ fn serve(stream: &mut dyn Stream, answer: &Mutex<Answer>, requests: &Mutex<Vec<S
     let mut byte = [0];
     while !head.ends_with(b"\r\n\r\n") {
         match stream.read(&mut byte) {
+            // A handshake, where there is no TLS.
+            Ok(1) if byte[0] == 0x16 => {
+                let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+                return;
+            }
             Ok(1) => head.push(byte[0]),
             _ => return,
         }
