@@ -4,7 +4,7 @@ use super::Problem;
 use crate::account::Cents;
 use crate::account::directory::Overrides;
 use crate::account::recharge::{Kind, SignedCents};
-use crate::config::{Money, OwnLimits};
+use crate::config::{LimitValue, Money, OwnLimits};
 use crate::json::{self, Object};
 use crate::limit::Limit;
 use serde::de::{self, Deserializer, Visitor};
@@ -177,7 +177,7 @@ pub struct AccountView {
 }
 
 /// The four limits.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LimitsView {
     /// Requests in process at the same time.
     pub concurrency: LimitView,
@@ -190,7 +190,7 @@ pub struct LimitsView {
 }
 
 /// A limit as the config writes it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LimitView(pub Limit);
 
 impl Serialize for LimitView {
@@ -199,6 +199,12 @@ impl Serialize for LimitView {
             Some(n) => serializer.serialize_u64(n),
             None => serializer.serialize_str("unlimited"),
         }
+    }
+}
+
+impl<'de> Deserialize<'de> for LimitView {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        LimitValue::deserialize(deserializer).map(|LimitValue(limit)| Self(limit))
     }
 }
 

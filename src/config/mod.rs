@@ -11,7 +11,7 @@ mod value;
 pub use check::parse;
 pub use error::ConfigError;
 pub use feed::{Feed, PATH_BYTES, is_path};
-pub(crate) use value::{Money, OwnLimits};
+pub(crate) use value::{LimitValue, Money, OwnLimits};
 
 use crate::account::recharge::VoucherRule;
 use crate::account::{AccountSource, TierSource, TierTable};

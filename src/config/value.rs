@@ -55,7 +55,7 @@ impl<'de> Deserialize<'de> for Count {
 
 /// A limit: a positive integer or "unlimited".
 #[derive(Clone, Copy, Debug)]
-pub(super) struct LimitValue(pub Limit);
+pub(crate) struct LimitValue(pub Limit);
 
 struct LimitVisitor;
 

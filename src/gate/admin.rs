@@ -1,10 +1,11 @@
 //! What the admin API asks for, done: on the directory, and on an account's record.
 
-use super::{Gate, terms};
+use super::Gate;
 use crate::account::Tier;
 use crate::account::directory::{Entry, Placed};
 use crate::account::recharge::{Event, History};
 use crate::admin::call::Call;
+use crate::admin::page;
 use crate::admin::schema::{
     self, AccountView, LimitView, LimitsView, PutPlace, UsageView, UseView, Written,
 };
@@ -15,8 +16,7 @@ use crate::limit::decision::{InUse, Level, in_use};
 use crate::limit::{Limit, Limits};
 use crate::store::directory::WriteError;
 use crate::store::ledger::Change;
-use crate::store::page::LAYOUT;
-use crate::store::{AccountKey, Directory, Fault, Fill};
+use crate::store::{AccountKey, Directory, Fault};
 
 impl From<WriteError> for Problem {
     fn from(error: WriteError) -> Self {
@@ -48,12 +48,14 @@ impl Gate {
             Call::Delete(id) => self.delete(host, id),
             Call::Recharge(id) => self.recharge(host, id, body),
             Call::Reset(id) => self.reset(host, id),
-            Call::Status => self.status(host),
+            Call::Status => self.status(host).map(|status| Answer::ok(&status)),
+            Call::Page(account) => self.page(host, account.as_deref()),
+            Call::PageWithoutSlash => Ok(page::with_slash(&self.config)),
         };
         done.unwrap_or_else(|problem| problem.answer())
     }
 
-    fn in_use_directory(&self) -> Result<&Directory, Problem> {
+    pub(super) fn in_use_directory(&self) -> Result<&Directory, Problem> {
         self.directory().ok_or(Problem::NoSuchPath)
     }
 
@@ -66,17 +68,24 @@ impl Gate {
     }
 
     fn view(&self, host: &dyn Host, id: &[u8]) -> Result<Answer, Problem> {
+        let view = self.known(host, id)?.ok_or(Problem::UnknownAccount)?;
+        Ok(Answer::ok(&view))
+    }
+
+    /// What is known of an account; `None` when the directory has no such account.
+    pub(super) fn known(&self, host: &dyn Host, id: &[u8]) -> Result<Option<AccountView>, Problem> {
         let key = self.ledger.key(id);
-        let entry = self.in_use_directory()?.find(host, key)?;
-        let entry = entry.ok_or(Problem::UnknownAccount)?;
+        let Some(entry) = self.in_use_directory()?.find(host, key)? else {
+            return Ok(None);
+        };
         let tier = self.tier_of(&entry);
         let limits = tier.map(|tier| entry.limits.over(&tier.limits));
         let in_use = match &limits {
             None => None,
-            Some(limits) => Some(self.in_use(host, key, limits)?),
+            Some(limits) => Some(self.in_use(host, key, limits.tpd != Limit::Unlimited)?),
         };
         let history = entry.history.as_ref();
-        Ok(Answer::ok(&AccountView {
+        Ok(Some(AccountView {
             id: text(id),
             recharge: history.map(|h| schema::dollars(h.cash)),
             vouchers: history.map(|h| schema::dollars(h.vouchers)),
@@ -94,13 +103,18 @@ impl Gate {
         }))
     }
 
-    fn in_use(&self, host: &dyn Host, key: AccountKey, limits: &Limits) -> Result<InUse, Fault> {
-        let terms = terms(&self.config, limits);
-        let windows = (terms.windows, limits.tpd != Limit::Unlimited);
+    /// What is used of an account's limits; `day`: whether it has one for the day.
+    pub(super) fn in_use(
+        &self,
+        host: &dyn Host,
+        key: AccountKey,
+        day: bool,
+    ) -> Result<InUse, Fault> {
+        let windows = &self.config.windows;
         let table = self.vm.table();
         self.ledger
-            .change(host, key, windows, table, |record, now| {
-                Change::Keep(in_use(record, terms.windows, now))
+            .change(host, key, (windows, day), table, |record, now| {
+                Change::Keep(in_use(record, windows, now))
             })
     }
 
@@ -207,41 +221,6 @@ impl Gate {
             &serde_json::json!({"id": text(id), "reset": true}),
         ))
     }
-
-    fn status(&self, host: &dyn Host) -> Result<Answer, Problem> {
-        let directory = self.in_use_directory()?;
-        let ledger = self.ledger.fill(host)?;
-        let entries = directory.fill(host)?;
-        let fill = |fill: Fill| {
-            serde_json::json!({
-                "pages": fill.pages, "looked_at": fill.looked_at, "records": fill.records,
-                "fullest": fill.fullest, "bytes": fill.bytes
-            })
-        };
-        Ok(Answer::ok(&serde_json::json!({
-            "namespace": self.config.namespace,
-            "config": self.config.digest,
-            "layout": LAYOUT,
-            "live_vms": self.vm.table().alive(),
-            "ledger": fill(ledger),
-            "directory": fill(entries),
-            "ready": directory.is_ready(host)?,
-            "feed": self.feed_status(host)
-        })))
-    }
-
-    /// How the feed is; null without one, or while that can't be read.
-    fn feed_status(&self, host: &dyn Host) -> Option<serde_json::Value> {
-        self.config.feed.as_ref()?;
-        let (feed, now) = Lease::new(&self.config.namespace).read(host).ok()?;
-        Some(serde_json::json!({
-            "loading": feed.is_held(now),
-            "age_ms": now.since(feed.whole_at).as_millis(),
-            "due_in_ms": feed.due.since(now).as_millis(),
-            "failures": feed.failures,
-            "etag": String::from_utf8_lossy(&feed.etag)
-        }))
-    }
 }
 
 /// An id as text; what is not is replaced.
@@ -249,7 +228,7 @@ fn text(id: &[u8]) -> String {
     String::from_utf8_lossy(id).into_owned()
 }
 
-fn limits_view(limits: &Limits) -> LimitsView {
+pub(super) fn limits_view(limits: &Limits) -> LimitsView {
     LimitsView {
         concurrency: LimitView(limits.concurrency),
         rpm: LimitView(limits.rpm),
@@ -258,7 +237,7 @@ fn limits_view(limits: &Limits) -> LimitsView {
     }
 }
 
-fn usage_view(limits: &Limits, used: &InUse) -> UsageView {
+pub(super) fn usage_view(limits: &Limits, used: &InUse) -> UsageView {
     let view = |limit: Limit, used: u64, reset_ms: Option<u64>| UseView {
         limit: LimitView(limit),
         used,

@@ -6,8 +6,11 @@
 
 mod admin;
 mod judge;
+mod look_up;
 mod queue;
+mod refused;
 mod settle;
+mod status;
 
 pub use queue::{MOST_WAITING, Ticket};
 
@@ -20,8 +23,9 @@ use crate::reply::Reply;
 use crate::reply::headers::HeaderLine;
 use crate::store::in_flight::Moves;
 use crate::store::ledger::OpenError;
-use crate::store::{AccountKey, Directory, Fault, InFlight, Ledger, VmSlot, ledger};
+use crate::store::{AccountKey, Directory, Fault, InFlight, Ledger, Refusals, VmSlot, ledger};
 use queue::Queue;
+use refused::Refused;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
@@ -77,6 +81,9 @@ pub struct Gate {
     pending: VecDeque<(Held, u64)>,
     /// Requests that are held until a lease frees.
     queue: Queue,
+    /// What was refused and is not written down yet.
+    refused: Refused,
+    refusals: Refusals,
     /// Where the config uses it.
     directory: Option<Directory>,
     /// Whether the directory held all at the last tick; once it does, it stays so.
@@ -109,6 +116,8 @@ impl Gate {
             Some(directory) => directory.is_ready(host)?,
             None => false,
         };
+        let refusals = Refusals::new(&config.namespace);
+        refusals.create(host)?;
         Ok(Self {
             counts: Counts::new(&config.namespace, &config.tiers),
             in_flight: InFlight::new(&config.namespace),
@@ -117,6 +126,8 @@ impl Gate {
             vm,
             pending: VecDeque::new(),
             queue: Queue::default(),
+            refused: Refused::default(),
+            refusals,
             directory_ready,
             directory,
             fault: None,
@@ -138,7 +149,8 @@ impl Gate {
         self.ledger.key(account)
     }
 
-    /// On each tick: proves life, tries failed settlements again, hands metrics over.
+    /// On each tick: proves life, tries failed settlements again, writes down what was refused,
+    /// hands metrics over.
     ///
     /// Returns what went wrong since the last tick, for the log.
     pub fn tick(&mut self, host: &dyn Host, sink: &mut dyn MetricSink) -> Option<Fault> {
@@ -153,6 +165,11 @@ impl Gate {
         }
         self.settle_pending(host);
         self.look_whether_ready(host);
+        let tiers = &self.config.tiers;
+        let written = self.refused.write_down(host, &self.refusals, tiers);
+        if let Err(error) = written {
+            self.fault = Some(error.into());
+        }
         self.hand_over(host, sink);
         self.fault.take()
     }
@@ -180,8 +197,9 @@ impl Gate {
             self.fault = Some(error.into());
         }
         let mut health = self.ledger.take_health();
-        let damaged = self.in_flight.take_damaged();
-        health.damaged = health.damaged.saturating_add(damaged);
+        for damaged in [self.in_flight.take_damaged(), self.refusals.take_damaged()] {
+            health.damaged = health.damaged.saturating_add(damaged);
+        }
         if let Some(directory) = &self.directory {
             let noticed = directory.take_health();
             health.damaged = health.damaged.saturating_add(noticed.damaged);

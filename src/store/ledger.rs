@@ -46,6 +46,9 @@ pub enum Fault {
     /// No lease can be held.
     #[error("no VM slot: {0}")]
     Slot(#[from] super::slots::SlotError),
+    /// Refusals could not be written down.
+    #[error(transparent)]
+    Refusals(#[from] super::refusals::RefusalsError),
     /// The host failed.
     #[error(transparent)]
     Host(#[from] HostError),

@@ -10,10 +10,12 @@ mod fill;
 pub mod in_flight;
 pub mod ledger;
 pub mod page;
+pub mod refusals;
 pub mod slots;
 
 pub use directory::Directory;
 pub use fill::Fill;
 pub use in_flight::InFlight;
 pub use ledger::{AccountKey, Fault, Ledger};
+pub use refusals::Refusals;
 pub use slots::{SlotError, Slots, VmSlot};
