@@ -25,6 +25,7 @@ mod first_steps;
 mod identity;
 mod openai_client;
 mod operators;
+mod page;
 mod race;
 mod read_body;
 mod reloads;

@@ -51,7 +51,7 @@ fn tile(name: &str, value: &str, more: &str, warns: bool) -> Markup {
 /// What lowers limits now.
 pub fn load() -> Markup {
     html! {
-        section #load data-live aria-labelledby="h-load" {
+        section #load.wide data-live aria-labelledby="h-load" {
             h2 #h-load { "Load" }
             p { "Limits are as bought." }
         }
@@ -111,7 +111,7 @@ pub fn refusals(status: &Status) -> Markup {
                             th scope="col" { "Limit" }
                             th.n scope="col" { "Last minute" }
                             th.n scope="col" { "Last 5 min" }
-                            th aria-hidden="true" {}
+                            th.share aria-hidden="true" {}
                         }
                     }
                     tbody {
