@@ -163,7 +163,7 @@ fn line(name: &str, usage: &UseView, known: bool) -> Markup {
 
 /// A bar of so many thousandths; a picture of what stands beside it in numbers.
 pub fn bar(share: u64, class: &str) -> Markup {
-    // What is used at all is seen.
+    // Wide enough to be seen.
     let width = if share == 0 { 0 } else { share.max(8) };
     html! {
         svg.bar.(class) viewBox="0 0 1000 10" preserveAspectRatio="none" aria-hidden="true" {

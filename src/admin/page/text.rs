@@ -56,13 +56,15 @@ pub fn time(ms: u64) -> String {
     }
 }
 
-/// So many of so many in thousandths, at most 1000.
+/// So many of so many in thousandths, at most 1000; at least 1 of what is there at all.
 pub fn per_mille(part: u64, whole: u64) -> u64 {
     let ratio = u128::from(part)
         .saturating_mul(1000)
         .checked_div(u128::from(whole))
         .unwrap_or(0);
-    u64::try_from(ratio).unwrap_or(1000).min(1000)
+    u64::try_from(ratio)
+        .unwrap_or(1000)
+        .clamp(u64::from(part > 0), 1000)
 }
 
 #[cfg(test)]
@@ -100,6 +102,7 @@ mod tests {
         }
         assert_eq!(per_mille(1, 3), 333);
         assert_eq!(per_mille(u64::MAX, 1), 1000);
-        assert_eq!(per_mille(1, 0), 0);
+        assert_eq!(per_mille(1, 1_000_000), 1);
+        assert_eq!(per_mille(0, 0), 0);
     }
 }
