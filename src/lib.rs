@@ -9,7 +9,7 @@
 //! | [`config`] | what operators write, checked |
 //! | [`feed`] | the account directory pulled from elsewhere |
 //! | [`account`] | identity, tiers, recharge |
-//! | [`admin`] | the admin API: what is asked, by whom, JSON in and out |
+//! | [`admin`] | the admin API: what is asked, by whom, JSON in and out, and the page |
 //! | [`reply`] | refusals and client headers |
 //! | [`usage`] | tokens: the reserve, and what a response says |
 //! | [`store`] | pages, the compare-and-set, VM slots: records in shared data |

@@ -5,6 +5,7 @@ pub mod identity;
 pub mod money;
 pub mod query;
 pub mod recharge;
+pub mod shown;
 pub mod tier;
 
 pub use identity::{Account, AccountSource, Found, IdentityError, Lookup, TierSource};

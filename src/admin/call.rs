@@ -1,10 +1,11 @@
 //! What an admin call asks for, by its method and path.
 
 use super::Problem;
+use crate::account::query;
 use percent_encoding::percent_decode;
 
 /// The longest account id, in bytes.
-const LONGEST_ID: usize = 4096;
+pub const LONGEST_ID: usize = 4096;
 
 /// What is asked for; an account is its id.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,17 +28,36 @@ pub enum Call {
     PutLoad,
     /// Take back what was put.
     DeleteLoad,
+    /// The page, with a look-up of an account.
+    Page(Option<Vec<u8>>),
+    /// The page, from where its relative links would not work.
+    PageWithoutSlash,
 }
 
 impl Call {
     /// Whether nothing changes by it.
     pub const fn reads(&self) -> bool {
-        matches!(self, Self::Get(_) | Self::Status | Self::Load)
+        matches!(
+            self,
+            Self::Get(_) | Self::Status | Self::Page(_) | Self::PageWithoutSlash | Self::Load
+        )
     }
 
     /// Whether it has a body.
     pub const fn has_body(&self) -> bool {
         matches!(self, Self::Put(_) | Self::Recharge(_) | Self::PutLoad)
+    }
+
+    /// The call with what the query of its path asks for: the page's look-up.
+    #[must_use]
+    pub fn with_query(self, path: &[u8]) -> Self {
+        match self {
+            Self::Page(_) => {
+                let account = query::values(path, "account").next();
+                Self::Page(account.filter(|id| !id.is_empty()))
+            }
+            call => call,
+        }
     }
 }
 
@@ -58,16 +78,15 @@ pub fn own_path<'a>(prefix: &str, path: &'a [u8]) -> Option<&'a [u8]> {
 pub fn read(method: &[u8], path: &[u8]) -> Result<Call, Problem> {
     let segments: Vec<&[u8]> = path.split(|b| *b == b'/').skip(1).collect();
     match segments.as_slice() {
-        [b"status"] => match method {
-            b"GET" => Ok(Call::Status),
-            _ => Err(Problem::NoSuchMethod("GET")),
-        },
+        [b"status"] => get(method, Call::Status),
         [b"load"] => match method {
             b"GET" => Ok(Call::Load),
             b"PUT" => Ok(Call::PutLoad),
             b"DELETE" => Ok(Call::DeleteLoad),
             _ => Err(Problem::NoSuchMethod("GET, PUT and DELETE")),
         },
+        [b""] => get(method, Call::Page(None)),
+        [] => get(method, Call::PageWithoutSlash),
         [b"accounts", account] => {
             let id = id(account)?;
             match method {
@@ -80,6 +99,13 @@ pub fn read(method: &[u8], path: &[u8]) -> Result<Call, Problem> {
         [b"accounts", account, b"recharges"] => post(method, Call::Recharge(id(account)?)),
         [b"accounts", account, b"reset"] => post(method, Call::Reset(id(account)?)),
         _ => Err(Problem::NoSuchPath),
+    }
+}
+
+fn get(method: &[u8], call: Call) -> Result<Call, Problem> {
+    match method {
+        b"GET" => Ok(call),
+        _ => Err(Problem::NoSuchMethod("GET")),
     }
 }
 
@@ -118,7 +144,7 @@ mod tests {
 
     fn call(method: &str, path: &str) -> Result<Call, Problem> {
         let own = own_path("/-/tiergate", path.as_bytes()).expect("an admin path");
-        read(method.as_bytes(), own)
+        Ok(read(method.as_bytes(), own)?.with_query(path.as_bytes()))
     }
 
     #[test]
@@ -142,6 +168,14 @@ mod tests {
             ("GET", "/-/tiergate/load", Call::Load),
             ("PUT", "/-/tiergate/load", Call::PutLoad),
             ("DELETE", "/-/tiergate/load", Call::DeleteLoad),
+            ("GET", "/-/tiergate", Call::PageWithoutSlash),
+            ("GET", "/-/tiergate/", Call::Page(None)),
+            ("GET", "/-/tiergate/?account=", Call::Page(None)),
+            (
+                "GET",
+                "/-/tiergate/?x=1&account=a%2Fb+%ff",
+                Call::Page(Some(b"a/b \xff".to_vec())),
+            ),
             (
                 "GET",
                 "/-/tiergate/accounts/a%2Fb%00%ff",
@@ -164,7 +198,6 @@ mod tests {
             assert_eq!(own_path("/-/tiergate", path.as_bytes()), None, "{path}");
         }
         for (path, wanted) in [
-            ("/-/tiergate", Problem::NoSuchPath),
             ("/-/tiergate//status", Problem::NoSuchPath),
             ("/-/tiergate/accounts", Problem::NoSuchPath),
             ("/-/tiergate/accounts/a/b", Problem::NoSuchPath),

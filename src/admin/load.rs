@@ -96,7 +96,7 @@ pub fn put(body: &[u8]) -> Result<PutLoad, Problem> {
 }
 
 /// What is in force, and why.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LoadView {
     /// The scale that an operator set for all tiers that are not named; 1 when none did.
     pub scale: f64,
@@ -114,7 +114,7 @@ pub struct LoadView {
 }
 
 /// Where the loop stands.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AutoView {
     /// `header` or `overload`; null where another filter of the namespace has the `load`.
     pub from: Option<String>,

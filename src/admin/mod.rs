@@ -1,10 +1,12 @@
-//! The admin API: what is asked, by whom, and the JSON that goes in and out. Nothing here knows the
+//! The admin API: what is asked, by whom, the JSON that goes in and out, and the page. Nothing here knows the
 //! host; [`crate::gate`] does what is asked.
 
 pub mod auth;
 pub mod call;
 pub mod load;
+pub mod page;
 pub mod schema;
+pub mod status;
 
 use serde::Serialize;
 
@@ -13,15 +15,21 @@ use serde::Serialize;
 pub struct Answer {
     /// HTTP status.
     pub status: u32,
-    /// The JSON body.
+    /// Headers, content-type included.
+    pub headers: Vec<(&'static str, String)>,
+    /// The body.
     pub body: Vec<u8>,
 }
 
 impl Answer {
-    /// 200 with that body.
+    /// 200 with that body as JSON.
     pub fn ok(body: &impl Serialize) -> Self {
         Self {
             status: 200,
+            headers: vec![
+                ("content-type", "application/json".to_owned()),
+                ("cache-control", "no-store".to_owned()),
+            ],
             // Strings, numbers and maps of them always serialise.
             body: serde_json::to_vec(body).unwrap_or_default(),
         }

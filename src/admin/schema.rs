@@ -6,7 +6,8 @@ use crate::account::directory::Overrides;
 use crate::account::recharge::{Kind, SignedCents};
 use crate::config::{Money, OwnLimits};
 use crate::json::{self, Object};
-use crate::reply::usage::{LimitView, UsageView};
+use crate::limit::Limits;
+use crate::reply::usage::UsageView;
 use serde::de::{self, Deserializer, Visitor};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -169,24 +170,11 @@ pub struct AccountView {
     /// Whether it is switched off.
     pub disabled: bool,
     /// Effective limits; null where no tier is known.
-    pub limits: Option<LimitsView>,
+    pub limits: Option<Limits>,
     /// Live usage of all four.
     pub usage: Option<UsageView>,
     /// Requests in process.
     pub in_flight: u64,
-}
-
-/// The four limits.
-#[derive(Debug, Serialize)]
-pub struct LimitsView {
-    /// Requests in process at the same time.
-    pub concurrency: LimitView,
-    /// Requests in one minute.
-    pub rpm: LimitView,
-    /// Tokens in one minute.
-    pub tpm: LimitView,
-    /// Tokens in one day.
-    pub tpd: LimitView,
 }
 
 /// What a write came to.

@@ -15,7 +15,6 @@ use crate::account::recharge::VoucherRule;
 use crate::account::{Cents, Tier, TierTable};
 use crate::digest::sha256_hex;
 use crate::json::{self, Object};
-use crate::limit::Limits;
 use crate::limit::day::DayRule;
 use crate::limit::record::Windows;
 use crate::reply::headers::HeaderStyle;
@@ -160,12 +159,7 @@ fn tiers(tiers: Option<Vec<Object<schema::Tier>>>) -> Checked<TierTable> {
         table.push(Tier {
             name: tier.name,
             recharge: tier.recharge.0,
-            limits: Limits {
-                concurrency: limits.concurrency.0,
-                rpm: limits.rpm.0,
-                tpm: limits.tpm.0,
-                tpd: limits.tpd.0,
-            },
+            limits,
             wait: wait(&format!("tiers[{i}].wait"), tier.wait)?,
         });
     }

@@ -1,8 +1,9 @@
 //! The config as it is written: field names and types, nothing checked beyond one value.
 
-use super::value::{Count, Duration, LimitValue, Money, Offset};
+use super::value::{Count, Duration, Money, Offset};
 use super::{Mode, OnFault, Settle};
 use crate::json::{Named, Object};
+use crate::limit::Limits;
 use crate::usage::Cached;
 use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, Visitor, value::MapAccessDeserializer};
@@ -86,15 +87,6 @@ pub(super) struct Tier {
     pub recharge: Money,
     pub limits: Object<Limits>,
     pub wait: Option<Duration>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Limits {
-    pub concurrency: LimitValue,
-    pub rpm: LimitValue,
-    pub tpm: LimitValue,
-    pub tpd: LimitValue,
 }
 
 #[derive(Debug, Default, Deserialize)]

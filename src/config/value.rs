@@ -1,31 +1,21 @@
-//! The value types of the config that JSON does not have: limits, durations, money, offsets.
+//! The value types of the config that JSON does not have: durations, money, offsets. Limits are
+//! [`crate::limit`]'s own.
 //!
 //! Numbers may come as floating point with nothing behind the point: Envoy turns a Struct config
 //! into JSON that way.
 
 use crate::account::Cents;
 use crate::account::directory::Overrides;
+use crate::json::whole;
 use crate::limit::Limit;
 use crate::time::Span;
 use serde::Deserialize;
 use serde::de::{self, Deserializer, Visitor};
 use std::fmt;
-use std::num::NonZeroU64;
 
 /// A whole number that is not negative.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Count(pub u64);
-
-/// A whole number out of JSON's floating point, up to 2^53 - 1.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "checked to be a whole number within 2^53"
-)]
-fn whole(value: f64) -> Option<u64> {
-    let fits = value.fract() == 0.0 && (0.0..=9_007_199_254_740_991.0).contains(&value);
-    fits.then_some(value as u64)
-}
 
 struct CountVisitor;
 
@@ -53,69 +43,23 @@ impl<'de> Deserialize<'de> for Count {
     }
 }
 
-/// A limit: a positive integer or "unlimited".
-#[derive(Clone, Copy, Debug)]
-pub(super) struct LimitValue(pub Limit);
-
-struct LimitVisitor;
-
-impl Visitor<'_> for LimitVisitor {
-    type Value = LimitValue;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "a whole number from 1 to {} or \"unlimited\"",
-            Limit::MAX
-        )
-    }
-
-    fn visit_u64<E: de::Error>(self, value: u64) -> Result<LimitValue, E> {
-        NonZeroU64::new(value)
-            .filter(|n| n.get() <= Limit::MAX)
-            .map(|n| LimitValue(Limit::Finite(n)))
-            .ok_or_else(|| E::invalid_value(de::Unexpected::Unsigned(value), &self))
-    }
-
-    fn visit_f64<E: de::Error>(self, value: f64) -> Result<LimitValue, E> {
-        match whole(value) {
-            Some(n) => self.visit_u64(n),
-            None => Err(E::invalid_value(de::Unexpected::Float(value), &self)),
-        }
-    }
-
-    fn visit_str<E: de::Error>(self, value: &str) -> Result<LimitValue, E> {
-        if value == "unlimited" {
-            return Ok(LimitValue(Limit::Unlimited));
-        }
-        Err(E::invalid_value(de::Unexpected::Str(value), &self))
-    }
-}
-
-impl<'de> Deserialize<'de> for LimitValue {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(LimitVisitor)
-    }
-}
-
 /// Limits of an account's own, each in place of its tier's.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct OwnLimits {
-    concurrency: Option<LimitValue>,
-    rpm: Option<LimitValue>,
-    tpm: Option<LimitValue>,
-    tpd: Option<LimitValue>,
+    concurrency: Option<Limit>,
+    rpm: Option<Limit>,
+    tpm: Option<Limit>,
+    tpd: Option<Limit>,
 }
 
 impl From<OwnLimits> for Overrides {
     fn from(own: OwnLimits) -> Self {
-        let limit = |value: Option<LimitValue>| value.map(|LimitValue(limit)| limit);
         Self {
-            concurrency: limit(own.concurrency),
-            rpm: limit(own.rpm),
-            tpm: limit(own.tpm),
-            tpd: limit(own.tpd),
+            concurrency: own.concurrency,
+            rpm: own.rpm,
+            tpm: own.tpm,
+            tpd: own.tpd,
         }
     }
 }

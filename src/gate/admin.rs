@@ -5,16 +5,14 @@ use crate::account::Tier;
 use crate::account::directory::{Entry, Placed};
 use crate::account::recharge::{Event, History};
 use crate::admin::call::Call;
-use crate::admin::schema::{self, AccountView, LimitsView, PutPlace, Written};
+use crate::admin::page;
+use crate::admin::schema::{self, AccountView, PutPlace, Written};
 use crate::admin::{Answer, Problem};
 use crate::feed::lease::Lease;
 use crate::host::{Host, HostError};
-use crate::limit::Limits;
-use crate::reply::usage::LimitView;
 use crate::store::directory::WriteError;
 use crate::store::ledger::Change;
-use crate::store::page::LAYOUT;
-use crate::store::{Directory, Fault, Fill};
+use crate::store::{Directory, Fault};
 
 impl From<WriteError> for Problem {
     fn from(error: WriteError) -> Self {
@@ -46,15 +44,17 @@ impl Gate {
             Call::Delete(id) => self.delete(host, id),
             Call::Recharge(id) => self.recharge(host, id, body),
             Call::Reset(id) => self.reset(host, id),
-            Call::Status => self.status(host),
+            Call::Status => self.status(host).map(|status| Answer::ok(&status)),
             Call::Load => self.get_load(host),
             Call::PutLoad => self.put_load(host, body),
             Call::DeleteLoad => self.delete_load(host),
+            Call::Page(account) => self.page(host, account.as_deref()),
+            Call::PageWithoutSlash => Ok(page::with_slash(&self.config)),
         };
         done.unwrap_or_else(|problem| problem.answer())
     }
 
-    fn in_use_directory(&self) -> Result<&Directory, Problem> {
+    pub(super) fn in_use_directory(&self) -> Result<&Directory, Problem> {
         self.directory().ok_or(Problem::NoSuchPath)
     }
 
@@ -67,18 +67,28 @@ impl Gate {
     }
 
     fn view(&self, host: &dyn Host, id: &[u8]) -> Result<Answer, Problem> {
+        let view = self.known(host, id)?.ok_or(Problem::UnknownAccount)?;
+        Ok(Answer::ok(&view))
+    }
+
+    /// What is known of an account; `None` when the directory has no such account.
+    pub(super) fn known(&self, host: &dyn Host, id: &[u8]) -> Result<Option<AccountView>, Problem> {
         let key = self.ledger.key(id);
-        let entry = self.in_use_directory()?.find(host, key)?;
-        let entry = entry.ok_or(Problem::UnknownAccount)?;
+        let Some(entry) = self.in_use_directory()?.find(host, key)? else {
+            return Ok(None);
+        };
         let tier = self.tier_of(&entry);
         let place = tier.and_then(|tier| self.config.tiers.by_name(tier.name.as_bytes()));
         let bought = tier.map(|tier| entry.limits.over(&tier.limits));
         let seen = match place.zip(bought) {
             None => None,
-            Some((place, bought)) => Some(self.seen(host, key, place, &bought)?),
+            Some((place, bought)) => {
+                let lowered = self.lowered(place, &bought);
+                Some(self.seen(host, key, &bought, lowered)?)
+            }
         };
         let history = entry.history.as_ref();
-        Ok(Answer::ok(&AccountView {
+        Ok(Some(AccountView {
             id: text(id),
             recharge: history.map(|h| schema::dollars(h.cash)),
             vouchers: history.map(|h| schema::dollars(h.vouchers)),
@@ -91,7 +101,7 @@ impl Gate {
             written_by: if entry.by_feed { "feed" } else { "admin" },
             disabled: entry.disabled,
             in_flight: seen.as_ref().map_or(0, |seen| seen.usage.concurrency.used),
-            limits: seen.as_ref().map(|seen| limits_view(&seen.in_force)),
+            limits: seen.as_ref().map(|seen| seen.in_force),
             usage: seen.map(|seen| seen.usage),
         }))
     }
@@ -206,53 +216,9 @@ impl Gate {
             &serde_json::json!({"id": text(id), "reset": true}),
         ))
     }
-
-    fn status(&self, host: &dyn Host) -> Result<Answer, Problem> {
-        let directory = self.in_use_directory()?;
-        let ledger = self.ledger.fill(host)?;
-        let entries = directory.fill(host)?;
-        let fill = |fill: Fill| {
-            serde_json::json!({
-                "pages": fill.pages, "looked_at": fill.looked_at, "records": fill.records,
-                "fullest": fill.fullest, "bytes": fill.bytes
-            })
-        };
-        Ok(Answer::ok(&serde_json::json!({
-            "namespace": self.config.namespace,
-            "config": self.config.digest,
-            "layout": LAYOUT,
-            "live_vms": self.vm.table().alive(),
-            "ledger": fill(ledger),
-            "directory": fill(entries),
-            "ready": directory.is_ready(host)?,
-            "feed": self.feed_status(host)
-        })))
-    }
-
-    /// How the feed is; null without one, or while that can't be read.
-    fn feed_status(&self, host: &dyn Host) -> Option<serde_json::Value> {
-        self.config.feed.as_ref()?;
-        let (feed, now) = Lease::new(&self.config.namespace).read(host).ok()?;
-        Some(serde_json::json!({
-            "loading": feed.is_held(now),
-            "age_ms": now.since(feed.whole_at).as_millis(),
-            "due_in_ms": feed.due.since(now).as_millis(),
-            "failures": feed.failures,
-            "etag": String::from_utf8_lossy(&feed.etag)
-        }))
-    }
 }
 
 /// An id as text; what is not is replaced.
 fn text(id: &[u8]) -> String {
     String::from_utf8_lossy(id).into_owned()
-}
-
-fn limits_view(limits: &Limits) -> LimitsView {
-    LimitsView {
-        concurrency: LimitView(limits.concurrency),
-        rpm: LimitView(limits.rpm),
-        tpm: LimitView(limits.tpm),
-        tpd: LimitView(limits.tpd),
-    }
 }

@@ -27,16 +27,16 @@ impl Gate {
         asked: Option<&Asked>,
         id: u32,
     ) -> Verdict {
-        let (account, found) = match self.identify(host, request) {
+        let account = match identity::account(request, &self.config.account) {
+            Ok(account) => account,
+            Err(error) => return self.unidentified(None, error),
+        };
+        let found = match self.place(host, request, &account) {
             Ok(found) => found,
-            Err(IdentityError::DirectoryFault(error)) => return self.faulted(None, error.into()),
-            Err(error) => {
-                let first = self.config.tiers.first_recharge();
-                return self.refuse(None, Refusal::Identity(error, first));
-            }
+            Err(error) => return self.unidentified(Some(&account), error),
         };
         let Some(bought) = self.config.tiers.get(found.tier) else {
-            return self.refuse(None, Refusal::Unavailable);
+            return self.refuse(Some(&account), None, Refusal::Unavailable);
         };
         let ticket = Ticket {
             id,
@@ -69,7 +69,7 @@ impl Gate {
     fn enter(&mut self, host: &dyn Host, ticket: Ticket) -> Verdict {
         let config = Rc::clone(&self.config);
         let Some(bought) = config.tiers.get(ticket.tier) else {
-            return self.refuse(None, Refusal::Unavailable);
+            return self.refuse(Some(&ticket.account), None, Refusal::Unavailable);
         };
         let wait = bought
             .wait
@@ -115,6 +115,9 @@ impl Gate {
                 self.admitted(held, &standing)
             }
             Ok(Decision::Limited(limited)) => {
+                let (name, overloaded) = (limited.name.as_str(), limited.overloaded);
+                self.refused
+                    .note(Some(&account), Some(tier), name, overloaded);
                 let refusal = Refusal::Limited {
                     account,
                     tier: bought.name.clone(),
@@ -124,38 +127,50 @@ impl Gate {
             }
             Ok(Decision::TooLarge { name, limit }) => {
                 let refusal = Refusal::TooLarge {
-                    account,
+                    account: account.clone(),
                     tier: bought.name.clone(),
                     tokens: ticket.reserve.tokens(),
                     name,
                     limit,
                 };
-                self.refuse(Some(tier), refusal)
+                self.refuse(Some(&account), Some(tier), refusal)
             }
-            Err(fault) => self.faulted(Some(tier), fault),
+            Err(fault) => self.faulted(Some(&account), Some(tier), fault),
         }
     }
 
-    pub(super) fn identify(
+    /// The tier of an account.
+    pub(super) fn place(
         &self,
         host: &dyn Host,
         request: &dyn Request,
-    ) -> Result<(Account, Found), IdentityError> {
-        let account = identity::account(request, &self.config.account)?;
+        account: &Account,
+    ) -> Result<Found, IdentityError> {
         let lookup = Here { gate: self, host };
         let (sources, tiers) = (&self.config.tier, &self.config.tiers);
-        let found = match identity::tier(request, &lookup, &account, sources, tiers) {
+        match identity::tier(request, &lookup, account, sources, tiers) {
             Err(IdentityError::TierMissing) => {
                 let tier = self.config.unknown_tier;
-                Found::tier(tier.ok_or(IdentityError::TierMissing)?)
+                tier.map(Found::tier).ok_or(IdentityError::TierMissing)
             }
             Err(IdentityError::DirectoryUnready) => {
                 let tier = self.config.not_ready;
-                Found::tier(tier.ok_or(IdentityError::DirectoryUnready)?)
+                tier.map(Found::tier).ok_or(IdentityError::DirectoryUnready)
             }
-            other => other?,
-        };
-        Ok((account, found))
+            other => other,
+        }
+    }
+
+    pub(super) fn unidentified(
+        &mut self,
+        account: Option<&Account>,
+        error: IdentityError,
+    ) -> Verdict {
+        if let IdentityError::DirectoryFault(error) = error {
+            return self.faulted(account, None, error.into());
+        }
+        let first = self.config.tiers.first_recharge();
+        self.refuse(account, None, Refusal::Identity(error, first))
     }
 
     fn admit(&mut self, host: &dyn Host, ticket: &Ticket, tokens: u64) -> Result<Decision, Fault> {
@@ -247,7 +262,13 @@ impl Gate {
         }
     }
 
-    pub(super) fn refuse(&mut self, tier: Option<usize>, refusal: Refusal) -> Verdict {
+    pub(super) fn refuse(
+        &mut self,
+        account: Option<&Account>,
+        tier: Option<usize>,
+        refusal: Refusal,
+    ) -> Verdict {
+        self.refused.note(account, tier, refusal.code(), false);
         let why = Some(("code", refusal.code()));
         if self.config.mode == Mode::Shadow {
             return self.shadowed(tier, why, Vec::new());
@@ -277,12 +298,21 @@ impl Gate {
 
     /// The verdict on a request that can't even be read.
     pub fn fault(&mut self, fault: Fault) -> Verdict {
-        self.faulted(None, fault)
+        self.faulted(None, None, fault)
     }
 
-    pub(super) fn faulted(&mut self, tier: Option<usize>, fault: Fault) -> Verdict {
+    pub(super) fn faulted(
+        &mut self,
+        account: Option<&Account>,
+        tier: Option<usize>,
+        fault: Fault,
+    ) -> Verdict {
         self.fault = Some(fault);
         self.counts.request(tier, Outcome::Faulted);
+        if self.config.on_fault == OnFault::Deny {
+            let code = Refusal::Unavailable.code();
+            self.refused.note(account, tier, code, false);
+        }
         let deny = self.config.on_fault == OnFault::Deny && self.config.mode == Mode::Enforce;
         Verdict {
             log: self.log(tier, Outcome::Faulted, None),

@@ -7,9 +7,12 @@
 mod admin;
 mod judge;
 mod load;
+mod look_up;
 mod operator;
 mod queue;
+mod refused;
 mod settle;
+mod status;
 mod usage;
 
 pub use queue::{MOST_WAITING, Ticket};
@@ -23,8 +26,9 @@ use crate::reply::Reply;
 use crate::reply::headers::HeaderLine;
 use crate::store::in_flight::Moves;
 use crate::store::ledger::OpenError;
-use crate::store::{AccountKey, Directory, Fault, InFlight, Ledger, VmSlot, ledger};
+use crate::store::{AccountKey, Directory, Fault, InFlight, Ledger, Refusals, VmSlot, ledger};
 use queue::Queue;
+use refused::Refused;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
@@ -82,6 +86,9 @@ pub struct Gate {
     queue: Queue,
     /// What is in force of the limits, for the load.
     load: load::Load,
+    /// What was refused and is not written down yet.
+    refused: Refused,
+    refusals: Refusals,
     /// Where the config uses it.
     directory: Option<Directory>,
     /// Whether the directory held all at the last tick; once it does, it stays so.
@@ -115,6 +122,8 @@ impl Gate {
             None => false,
         };
         let load = load::Load::open(host, &config)?;
+        let refusals = Refusals::new(&config.namespace);
+        refusals.create(host)?;
         Ok(Self {
             load,
             counts: Counts::new(&config.namespace, &config.tiers),
@@ -124,6 +133,8 @@ impl Gate {
             vm,
             pending: VecDeque::new(),
             queue: Queue::default(),
+            refused: Refused::default(),
+            refusals,
             directory_ready,
             directory,
             fault: None,
@@ -145,7 +156,8 @@ impl Gate {
         self.ledger.key(account)
     }
 
-    /// On each tick: proves life, tries failed settlements again, hands metrics over.
+    /// On each tick: proves life, tries failed settlements again, writes down what was refused,
+    /// hands metrics over.
     ///
     /// Returns what went wrong since the last tick, for the log.
     pub fn tick(&mut self, host: &dyn Host, sink: &mut dyn MetricSink) -> Option<Fault> {
@@ -161,6 +173,11 @@ impl Gate {
         self.settle_pending(host);
         self.look_whether_ready(host);
         self.tick_load(host, sink);
+        let tiers = &self.config.tiers;
+        let written = self.refused.write_down(host, &self.refusals, tiers);
+        if let Err(error) = written {
+            self.fault = Some(error.into());
+        }
         self.hand_over(host, sink);
         self.fault.take()
     }
@@ -188,7 +205,11 @@ impl Gate {
             self.fault = Some(error.into());
         }
         let mut health = self.ledger.take_health();
-        for damaged in [self.in_flight.take_damaged(), self.load.take_damaged()] {
+        for damaged in [
+            self.in_flight.take_damaged(),
+            self.load.take_damaged(),
+            self.refusals.take_damaged(),
+        ] {
             health.damaged = health.damaged.saturating_add(damaged);
         }
         if let Some(directory) = &self.directory {

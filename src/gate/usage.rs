@@ -2,10 +2,10 @@
 //! operators.
 
 use super::{Action, Gate, Verdict, terms};
-use crate::account::IdentityError;
+use crate::account::{Account, IdentityError, identity};
 use crate::host::{Host, Request};
 use crate::limit::decision::in_use;
-use crate::limit::{Limit, Limits};
+use crate::limit::{Limit, Limits, Lowered};
 use crate::reply::usage::{ClientView, UsageView};
 use crate::reply::{Refusal, Reply};
 use crate::store::ledger::Change;
@@ -20,15 +20,14 @@ pub(super) struct Sight {
 }
 
 impl Gate {
-    /// Looks at the record of an account in that tier.
+    /// Looks at the record of an account with these limits, lowered or not.
     pub(super) fn seen(
         &self,
         host: &dyn Host,
         key: AccountKey,
-        tier: usize,
         bought: &Limits,
+        lowered: Option<Lowered>,
     ) -> Result<Sight, Fault> {
-        let lowered = self.lowered(tier, bought);
         let terms = terms(&self.config, bought, lowered);
         let windows = (terms.windows, bought.tpd != Limit::Unlimited);
         let table = self.vm.table();
@@ -45,27 +44,29 @@ impl Gate {
 
     /// Tells a client its own usage; nothing is counted by it.
     pub fn tell_usage(&mut self, host: &dyn Host, request: &dyn Request) -> Verdict {
-        let (account, found) = match self.identify(host, request) {
+        let account = match identity::account(request, &self.config.account) {
+            Ok(account) => account,
+            Err(error) => return self.unidentified(None, error),
+        };
+        let found = match self.place(host, request, &account) {
             Ok(found) => found,
             Err(IdentityError::DirectoryFault(error)) => {
-                return self.can_not_tell(None, error.into());
+                return self.can_not_tell(&account, None, error.into());
             }
-            Err(error) => {
-                let first = self.config.tiers.first_recharge();
-                return self.refuse(None, Refusal::Identity(error, first));
-            }
+            Err(error) => return self.unidentified(Some(&account), error),
         };
         let Some(tier) = self.config.tiers.get(found.tier) else {
-            return self.refuse(None, Refusal::Unavailable);
+            return self.refuse(Some(&account), None, Refusal::Unavailable);
         };
         let bought = found.limits.over(&tier.limits);
-        let seen = self.seen(host, self.ledger.key(&account.id), found.tier, &bought);
+        let lowered = self.lowered(found.tier, &bought);
+        let seen = self.seen(host, self.ledger.key(&account.id), &bought, lowered);
         let body = match seen {
             Ok(seen) => serde_json::to_vec(&ClientView {
                 tier: &tier.name,
                 limits: seen.usage,
             }),
-            Err(fault) => return self.can_not_tell(Some(found.tier), fault),
+            Err(fault) => return self.can_not_tell(&account, Some(found.tier), fault),
         };
         Verdict {
             log: format!("tier={} outcome=usage", tier.name),
@@ -75,8 +76,8 @@ impl Gate {
     }
 
     /// The upstream could not tell either, so it is not asked, whatever `on_fault` says.
-    fn can_not_tell(&mut self, tier: Option<usize>, fault: Fault) -> Verdict {
-        let verdict = self.faulted(tier, fault);
+    fn can_not_tell(&mut self, account: &Account, tier: Option<usize>, fault: Fault) -> Verdict {
+        let verdict = self.faulted(Some(account), tier, fault);
         Verdict {
             action: Action::Reply(Refusal::Unavailable.reply(&self.config.headers)),
             ..verdict

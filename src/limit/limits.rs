@@ -1,5 +1,6 @@
 //! What a tier allows: the four limits and their names.
 
+use serde::{Deserialize, Serialize};
 use std::num::NonZeroU64;
 
 /// One limit: a positive number, or none.
@@ -25,7 +26,8 @@ impl Limit {
 }
 
 /// The four limits that a tier has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Limits {
     /// Requests in process at the same time.
     pub concurrency: Limit,

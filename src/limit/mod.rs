@@ -6,6 +6,7 @@
 
 pub mod day;
 pub mod decision;
+mod json;
 pub mod lease;
 pub mod limits;
 pub mod record;

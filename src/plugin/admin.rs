@@ -24,7 +24,8 @@ pub fn asked(admin: &Admin, request: &StreamRequest, end: bool) -> Option<Result
         Header::Absent | Header::Repeated => None,
     };
     let asked = auth::check(admin.token.as_ref(), authorization, method == b"GET")
-        .and_then(|()| call::read(method, own));
+        .and_then(|()| call::read(method, own))
+        .map(|call| call.with_query(path));
     Some(match asked {
         Ok(call) if call.has_body() && end => Err(Problem::body("$", "is missing")),
         asked => asked,
@@ -33,10 +34,7 @@ pub fn asked(admin: &Admin, request: &StreamRequest, end: bool) -> Option<Result
 
 /// Answers a call.
 pub fn send(answer: &Answer) {
-    let mut headers = vec![
-        ("content-type", "application/json".to_owned()),
-        ("cache-control", "no-store".to_owned()),
-    ];
+    let mut headers = answer.headers.clone();
     if answer.status == 401 {
         let challenge = "Basic realm=\"tiergate\", charset=\"UTF-8\"";
         headers.push(("www-authenticate", challenge.to_owned()));

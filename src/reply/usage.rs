@@ -3,20 +3,7 @@
 
 use crate::limit::decision::{InUse, Level};
 use crate::limit::{Limit, LimitName, Limits, Lowered};
-use serde::{Serialize, Serializer};
-
-/// A limit as the config writes it.
-#[derive(Clone, Copy, Debug)]
-pub struct LimitView(pub Limit);
-
-impl Serialize for LimitView {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self.0.finite() {
-            Some(n) => serializer.serialize_u64(n),
-            None => serializer.serialize_str("unlimited"),
-        }
-    }
-}
+use serde::Serialize;
 
 /// Usage of the four limits.
 #[derive(Clone, Debug, Serialize)]
@@ -35,7 +22,7 @@ pub struct UsageView {
 #[derive(Clone, Debug, Serialize)]
 pub struct UseView {
     /// The limit that was bought.
-    pub limit: LimitView,
+    pub limit: Limit,
     /// What is in force of it, while it is lowered for load.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub in_force: Option<u64>,
@@ -54,7 +41,7 @@ impl UsageView {
             let limit = bought.get(name);
             let in_force = lowered.map_or(limit, |lowered| lowered.limits.get(name));
             UseView {
-                limit: LimitView(limit),
+                limit,
                 in_force: in_force.finite().filter(|_| in_force != limit),
                 used: level.used,
                 remaining: in_force.finite().map(|n| n.saturating_sub(level.used)),

@@ -256,3 +256,11 @@ fn write(entries: &[Stored<'_>]) -> Vec<u8> {
     }
     out
 }
+
+/// The largest a directory's values can get, in bytes.
+pub fn memory_bound(accounts: u32) -> u64 {
+    let entry = KEY.saturating_add(2).saturating_add(entry::MOST_BYTES);
+    let page = entry.saturating_mul(MAX_ENTRIES).saturating_add(PAGE.len());
+    let pages = u64::from(accounts.div_ceil(ENTRIES_PER_PAGE));
+    pages.saturating_mul(u64::try_from(page).unwrap_or(u64::MAX))
+}

@@ -11,7 +11,7 @@
 
 use super::codec::{put, put_len, take, take_count};
 use crate::account::directory::{Entry, Overrides};
-use crate::account::recharge::{History, SignedCents};
+use crate::account::recharge::{History, REMEMBERED, SignedCents};
 use crate::limit::Limit;
 use std::num::NonZeroU64;
 
@@ -19,6 +19,10 @@ const DISABLED: u8 = 1;
 const BY_FEED: u8 = 2;
 const HISTORY: u8 = 4;
 const VOUCHER: u8 = 8;
+
+/// The most bytes of an entry: flags, a tier's name of 64, six numbers of at most 10, a hash, and
+/// the recharges that are remembered.
+pub const MOST_BYTES: usize = 1 + 65 + 60 + 8 + 1 + 8 * REMEMBERED;
 
 /// The bytes of an entry.
 pub fn encode(entry: &Entry) -> Vec<u8> {

@@ -49,6 +49,9 @@ pub enum Fault {
     /// The load could not be read or written.
     #[error(transparent)]
     Load(#[from] super::load::LoadError),
+    /// Refusals could not be written down.
+    #[error(transparent)]
+    Refusals(#[from] super::refusals::RefusalsError),
     /// The host failed.
     #[error(transparent)]
     Host(#[from] HostError),

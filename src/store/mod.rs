@@ -11,6 +11,7 @@ pub mod in_flight;
 pub mod ledger;
 pub mod load;
 pub mod page;
+pub mod refusals;
 pub mod slots;
 
 pub use directory::Directory;
@@ -18,4 +19,5 @@ pub use fill::Fill;
 pub use in_flight::InFlight;
 pub use ledger::{AccountKey, Fault, Ledger};
 pub use load::LoadPlace;
+pub use refusals::Refusals;
 pub use slots::{SlotError, Slots, VmSlot};

@@ -12,7 +12,7 @@ fn twenty_thousand_accounts_through_a_capacity_of_4096_stay_in_bounds() {
         worker.admit(&FakeRequest::of(&format!("account-{i}"), "tier5", 0));
     }
     assert_eq!(world.keys().len(), keys, "no key for an account");
-    let others = 2; // the slot table and the load
+    let others = 3; // the slot table, the load and the refusals
     assert_eq!(keys, pages_for(4096) as usize + others);
     assert!((world.bytes() as u64) <= memory_bound(4096));
     let evicted = worker.tick().get("evicted_live", "");

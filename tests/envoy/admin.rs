@@ -179,7 +179,8 @@ fn only_the_token_gets_in_and_a_password_only_reads() {
 fn awkward_paths_bodies_and_ids_get_a_clear_answer_and_change_nothing() {
     let stack = start("");
     for (method, path, body, status) in [
-        ("GET", "", "", 404),
+        ("POST", "/", "", 405),
+        ("GET", "/page", "", 404),
         ("GET", "//status", "", 404),
         ("GET", "/accounts/../status", "", 404),
         ("GET", "/accounts/..", "", 400),

@@ -26,6 +26,7 @@ mod identity;
 mod load;
 mod openai_client;
 mod operators;
+mod page;
 mod race;
 mod read_body;
 mod reloads;

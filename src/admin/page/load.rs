@@ -1,0 +1,88 @@
+//! What lowers limits now: an operator, the load, or nothing.
+
+use super::look_up::bar;
+use super::text::time;
+use crate::admin::load::{AutoView, LoadView};
+use crate::admin::status::Status;
+use maud::{Markup, html};
+
+/// By hand, by the loop, and what that makes of each tier.
+pub fn section(status: &Status) -> Markup {
+    let load = &status.load;
+    let lowered = load.in_force.values().any(|scale| *scale < 1.0);
+    html! {
+        section #load.wide data-live aria-labelledby="h-load" {
+            h2 #h-load { "Load" }
+            @if !lowered { p { "Limits are as bought." } }
+            @if let Some(left) = load.ttl_ms { (by_hand(load, left)) }
+            @if let Some(auto) = &load.auto { (by_itself(auto)) }
+            @if lowered { (scales(status)) }
+        }
+    }
+}
+
+fn by_hand(load: &LoadView, left: u64) -> Markup {
+    html! {
+        p.facts {
+            span.fact { span.key { "set by hand" } " " b { (percent(load.scale)) } }
+            @for (tier, scale) in &load.tiers {
+                span.fact { span.key { (tier) } " " b { (percent(*scale)) } }
+            }
+            span.fact { span.key { "ends in" } " " (time(left)) }
+            @if let Some(ago) = load.set_ms_ago { span.fact { span.key { "set" } " " (time(ago)) " ago" } }
+        }
+    }
+}
+
+fn by_itself(auto: &AutoView) -> Markup {
+    let (from, what) = match auto.from.as_deref() {
+        Some("overload") => ("by overload", "of answers overloaded"),
+        Some(_) => ("by the upstream's load", "of what it takes"),
+        None => ("by another filter", "load"),
+    };
+    html! {
+        p.facts {
+            span.fact { span.key { (from) } " " b { (percent(auto.load)) } " " span.quiet { (what) } }
+            span.fact { span.key { "pressure" } " " b { (percent(auto.pressure)) } }
+        }
+    }
+}
+
+fn scales(status: &Status) -> Markup {
+    let in_force = &status.load.in_force;
+    let names = status.tiers.iter().map(|tier| &tier.name);
+    let tiers = names.filter_map(|name| Some((name, in_force.get(name)?)));
+    html! {
+        div.scroll tabindex="0" role="region" aria-labelledby="h-load" {
+            table.bars {
+                thead { tr {
+                    th scope="col" { "Tier" }
+                    th scope="col" { span.sr { "Share of the limits in force" } }
+                    th.n scope="col" { "In force" }
+                } }
+                tbody {
+                    @for (tier, scale) in tiers {
+                        tr {
+                            th scope="row" { (tier) }
+                            td.share { (bar(per_mille(*scale), if *scale < 1.0 { "high" } else { "used" })) }
+                            td.n { (percent(*scale)) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn percent(part: f64) -> String {
+    format!("{:.1} %", part * 100.0)
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "clamped to 1000"
+)]
+fn per_mille(part: f64) -> u64 {
+    (part * 1000.0).clamp(0.0, 1000.0) as u64
+}

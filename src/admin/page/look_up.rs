@@ -1,0 +1,181 @@
+//! The look-up of one account: what it is, and a bar for each of its four limits.
+
+use super::text::{limit, number, per_mille, time};
+use crate::account::shown::shown;
+use crate::admin::schema::AccountView;
+use crate::reply::usage::{UsageView, UseView};
+use maud::{Markup, html};
+
+/// Characters of an id that are shown.
+const SHOWN: usize = 256;
+
+/// An account that was looked up.
+#[derive(Debug)]
+pub struct LookUp {
+    /// Its id.
+    pub id: Vec<u8>,
+    /// What is known of it.
+    pub told: Told,
+}
+
+/// What is known of an account.
+#[derive(Debug)]
+pub enum Told {
+    /// No account has an id of that length.
+    TooLong,
+    /// The directory gives it a tier.
+    Placed(Box<AccountView>),
+    /// The directory has it, and gives it no tier; with what is counted for it.
+    Unplaced(Box<AccountView>, Box<UsageView>),
+    /// The directory does not have it.
+    Unlisted {
+        /// The tier in which it was last refused.
+        refused_in: Option<String>,
+        /// What is counted for it; without that tier, its limits are not known.
+        usage: Box<UsageView>,
+    },
+}
+
+/// Where an account is asked for; what was asked for stands in it if all of it can be seen.
+pub fn form(look_up: Option<&LookUp>) -> Markup {
+    let asked = look_up.map(|l| shown(&l.id, SHOWN));
+    let asked = asked.filter(|text| look_up.is_some_and(|l| l.id == text.as_bytes()));
+    html! {
+        section #look-up.wide aria-labelledby="h-look-up" {
+            h2 #h-look-up { label for="account" { "Look an account up" } }
+            form method="get" action="./" role="search" {
+                input #account type="text" name="account" value=[asked] placeholder="account id, or the SHA-256 of a credential"
+                    autocomplete="off" autocapitalize="none" spellcheck="false" maxlength="4096";
+                button type="submit" { "Look up" }
+                @if look_up.is_some() { a href="./" { "Close" } }
+            }
+        }
+    }
+}
+
+/// What was found; an empty section while nothing was asked.
+pub fn result(look_up: Option<&LookUp>) -> Markup {
+    html! {
+        section #found.wide data-live aria-labelledby="h-found" hidden[look_up.is_none()] {
+            @if let Some(look_up) = look_up {
+                h2 #h-found { "Account " bdi.id { (shown(&look_up.id, SHOWN)) } }
+                (told(&look_up.told))
+            }
+        }
+    }
+}
+
+fn told(told: &Told) -> Markup {
+    html! {
+        @match told {
+            Told::TooLong => p.warn { "No account has an id of more than 4096 bytes." },
+            Told::Placed(view) => {
+                (facts(view))
+                @if let Some(usage) = &view.usage { (bars(usage, true)) }
+            }
+            Told::Unplaced(view, usage) => {
+                (facts(view))
+                p.warn { "The directory gives it no tier: it is refused, unless its requests bring one." }
+                (bars(usage, false))
+            }
+            Told::Unlisted { refused_in: Some(tier), usage } => {
+                p { "The directory does not know this account. Its requests bring their tier along: it was last refused in " b { (tier) } ", whose limits these are." }
+                (bars(usage, true))
+            }
+            Told::Unlisted { refused_in: None, usage } => {
+                p { "The directory does not know this account" @if is_idle(usage) { ", and nothing is counted for it." } @else { ". Its requests bring their tier along; this is what is counted for it." } }
+                (bars(usage, false))
+            }
+        }
+    }
+}
+
+fn facts(view: &AccountView) -> Markup {
+    let from = match view.tier_from {
+        Some("tier") => "put into it by name",
+        Some(_) => "by its recharge",
+        None => "nothing is known that gives one",
+    };
+    html! {
+        p.facts {
+            span.fact { span.key { "tier" } " " b { (view.tier.as_deref().unwrap_or("none")) } " " span.quiet { (from) } }
+            @if let Some(recharge) = &view.recharge { span.fact { span.key { "recharge" } " $" (recharge) } }
+            span.fact { span.key { "in flight" } " " b { (number(view.in_flight)) } }
+            span.fact { span.key { "written by" } " " (view.written_by) }
+            @if view.disabled { span.fact.warn { "switched off" } }
+        }
+    }
+}
+
+fn is_idle(usage: &UsageView) -> bool {
+    let all = [&usage.concurrency, &usage.rpm, &usage.tpm, &usage.tpd];
+    all.iter().all(|one| one.used == 0)
+}
+
+/// A bar for each limit; `known`: whether the limits are.
+fn bars(usage: &UsageView, known: bool) -> Markup {
+    html! {
+        div.scroll tabindex="0" role="region" aria-labelledby="h-found" {
+            table.bars {
+                thead {
+                    tr {
+                        th scope="col" { "Limit" }
+                        th scope="col" { span.sr { "Share in use" } }
+                        th.n scope="col" { "Used" }
+                        th.n scope="col" { "Limit" }
+                        th.n scope="col" { "Remaining" }
+                        th.n scope="col" { "Empty in" }
+                    }
+                }
+                tbody {
+                    (line("In flight", &usage.concurrency, known))
+                    (line("RPM", &usage.rpm, known))
+                    (line("TPM", &usage.tpm, known))
+                    (line("TPD", &usage.tpd, known))
+                }
+            }
+        }
+    }
+}
+
+fn line(name: &str, usage: &UseView, known: bool) -> Markup {
+    let finite = usage.in_force.or(usage.limit.finite());
+    let share = finite.map_or(0, |most| per_mille(usage.used, most));
+    let class = match (finite, share) {
+        (None, _) => "open",
+        (_, 1000) => "full",
+        (_, 800..) => "high",
+        _ => "used",
+    };
+    html! {
+        tr {
+            th scope="row" { (name) }
+            td.share { (bar(share, class)) }
+            td.n { (number(usage.used)) }
+            td.n.lowered[usage.in_force.is_some()] {
+                @match (known, usage.in_force) {
+                    (false, _) => span.quiet { "not known" },
+                    (true, None) => (limit(usage.limit)),
+                    (true, Some(n)) => { (number(n)) " " s.quiet { (limit(usage.limit)) } },
+                }
+            }
+            td.n { @if let Some(left) = usage.remaining { (number(left)) } @else { span.quiet { "–" } } }
+            td.n { @match usage.reset_ms {
+                Some(ms) if usage.used > 0 => (time(ms)),
+                _ => span.quiet { "–" },
+            } }
+        }
+    }
+}
+
+/// A bar of so many thousandths; a picture of what stands beside it in numbers.
+pub fn bar(share: u64, class: &str) -> Markup {
+    // Wide enough to be seen.
+    let width = if share == 0 { 0 } else { share.max(8) };
+    html! {
+        svg.bar.(class) viewBox="0 0 1000 10" preserveAspectRatio="none" aria-hidden="true" {
+            rect.track width="1000" height="10" {}
+            rect.part width=(width) height="10" {}
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! The sections on the filter itself: now, tiers, load, refusals by limit, pages and memory.
+
+use super::look_up::bar;
+use super::text::{bytes, limit, number, per_mille, time};
+use crate::admin::status::{FeedView, FillView, RefusedView, Status};
+use crate::limit::{Limit, Limits};
+use maud::{Markup, html};
+use std::collections::BTreeSet;
+
+/// The four limits as columns.
+const LIMITS: [(&str, &str); 4] = [
+    ("Concurrency", "requests at the same time"),
+    ("RPM", "requests per minute"),
+    ("TPM", "tokens per minute"),
+    ("TPD", "tokens per day"),
+];
+
+/// The numbers that tell most.
+pub fn now(status: &Status) -> Markup {
+    let rows = status.refusals.by_limit.iter();
+    let (minute, window) = rows.fold((0_u64, 0_u64), |(minute, window), row| {
+        (
+            minute.saturating_add(row.last_minute),
+            window.saturating_add(row.last_5_minutes),
+        )
+    });
+    let memory = &status.memory;
+    let accounts = status.refusals.accounts.iter();
+    let named: BTreeSet<_> = accounts.filter_map(|r| r.account.as_deref()).collect();
+    html! {
+        section #now.wide data-live aria-label="Now" {
+            dl.tiles {
+                (tile("Refused, last minute", &number(minute), "", minute > 0))
+                (tile("Refused, last 5 minutes", &number(window), "", false))
+                (tile("Accounts among the newest of those", &number(u64::try_from(named.len()).unwrap_or(u64::MAX)), "", false))
+                (tile("Memory in use", &bytes(memory.bytes), &format!("of at most {}", bytes(memory.bound)), false))
+            }
+        }
+    }
+}
+
+fn tile(name: &str, value: &str, more: &str, warns: bool) -> Markup {
+    html! {
+        div.tile.warns[warns] {
+            dt { (name) }
+            dd { b { (value) } @if !more.is_empty() { " " span.quiet { (more) } } }
+        }
+    }
+}
+
+/// The tiers with the limits in force.
+pub fn tiers(status: &Status) -> Markup {
+    html! {
+        section #tiers.wide data-live aria-labelledby="h-tiers" {
+            h2 #h-tiers { "Tiers " span.quiet { "limits in force" } }
+            div.scroll tabindex="0" role="region" aria-labelledby="h-tiers" {
+                table {
+                    thead {
+                        tr {
+                            th scope="col" { "Tier" }
+                            th.n scope="col" { "Recharge from" }
+                            @for (name, what) in LIMITS { th.n scope="col" { abbr title=(what) { (name) } } }
+                        }
+                    }
+                    tbody {
+                        @for tier in &status.tiers {
+                            tr {
+                                th scope="row" { (tier.name) }
+                                td.n { "$" (tier.recharge) }
+                                @for (bought, in_force) in all(&tier.limits).into_iter().zip(all(&tier.in_force)) {
+                                    td.n.lowered[bought != in_force].quiet[in_force.finite().is_none()] {
+                                        (limit(in_force))
+                                        @if bought != in_force { " " s.quiet { (limit(bought)) } }
+                                    }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn all(limits: &Limits) -> [Limit; 4] {
+    [limits.concurrency, limits.rpm, limits.tpm, limits.tpd]
+}
+
+/// Refusals by tier and limit.
+pub fn refusals(status: &Status) -> Markup {
+    let rows = &status.refusals.by_limit;
+    let most = rows.iter().map(|r| r.last_5_minutes).max().unwrap_or(0);
+    html! {
+        section #refusals data-live aria-labelledby="h-refusals" {
+            h2 #h-refusals { "Refusals by tier and limit" }
+            div.scroll tabindex="0" role="region" aria-labelledby="h-refusals" {
+                table {
+                    thead {
+                        tr {
+                            th scope="col" { "Tier" }
+                            th scope="col" { "Limit" }
+                            th.n scope="col" { "Last minute" }
+                            th.n scope="col" { "Last 5 min" }
+                            th.share aria-hidden="true" {}
+                        }
+                    }
+                    tbody {
+                        @for row in rows { (refused(row, most)) }
+                        @if rows.is_empty() {
+                            tr { td.none colspan="5" { "Nothing was refused in the last 5 minutes." } }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn refused(row: &RefusedView, most: u64) -> Markup {
+    html! {
+        tr {
+            th scope="row" { (row.tier) }
+            td { (reason(&row.code, row.overloaded)) }
+            td.n { (number(row.last_minute)) }
+            td.n { (number(row.last_5_minutes)) }
+            td.share { (bar(per_mille(row.last_5_minutes, most), "refused")) }
+        }
+    }
+}
+
+/// A code, and whether it was load alone.
+pub fn reason(code: &str, overloaded: bool) -> Markup {
+    html! { code { (code) } @if overloaded { " " span.tag { "load" } } }
+}
+
+/// Pages, memory and the feed.
+pub fn pages(status: &Status) -> Markup {
+    let memory = &status.memory;
+    html! {
+        section #pages.wide data-live aria-labelledby="h-pages" {
+            h2 #h-pages { "Pages and memory" }
+            div.scroll tabindex="0" role="region" aria-labelledby="h-pages" {
+                table {
+                    thead {
+                        tr {
+                            th scope="col" { "Part" }
+                            th.n scope="col" { "Pages" }
+                            th.n scope="col" { "Looked at" }
+                            th.n scope="col" { "Records there" }
+                            th.n scope="col" { "On the fullest" }
+                            th.n scope="col" { "Bytes there" }
+                            th.n scope="col" { "Estimate in all" }
+                        }
+                    }
+                    tbody {
+                        (fill("Ledger", &status.ledger))
+                        (fill("Directory", &status.directory))
+                    }
+                }
+            }
+            div.line {
+                (bar(per_mille(memory.bytes, memory.bound), "used"))
+                span { (bytes(memory.bytes)) " of at most " (bytes(memory.bound)) " of shared data" }
+            }
+            p { (directory(status.ready, status.feed.as_ref())) " Layout " (status.layout) "." }
+        }
+    }
+}
+
+fn fill(name: &str, fill: &FillView) -> Markup {
+    html! {
+        tr {
+            th scope="row" { (name) }
+            td.n { (number(fill.pages.into())) }
+            td.n { (number(fill.looked_at.into())) }
+            td.n { (number(fill.records)) }
+            td.n { (number(fill.fullest)) }
+            td.n { (bytes(fill.bytes)) }
+            td.n { (bytes(fill.estimate())) }
+        }
+    }
+}
+
+fn directory(ready: bool, feed: Option<&FeedView>) -> Markup {
+    html! {
+        @if ready { "The directory is ready." } @else { "The directory is not ready: it does not hold all accounts yet." }
+        @if let Some(feed) = feed {
+            " Its feed was last whole " (time(feed.age_ms)) " ago"
+            @if feed.loading { ", and is being loaded" } @else { ", and is due in " (time(feed.due_in_ms)) }
+            @if feed.failures > 0 { "; it failed " b.warn { (feed.failures) } " times in a row" }
+            "."
+        }
+    }
+}

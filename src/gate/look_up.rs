@@ -1,0 +1,78 @@
+//! The page, with what is known of the account that it looks up.
+
+use super::Gate;
+use crate::account::Tier;
+use crate::admin::call::LONGEST_ID;
+use crate::admin::page::{self, LookUp, Told};
+use crate::admin::status::Status;
+use crate::admin::{Answer, Problem};
+use crate::host::Host;
+use crate::limit::{Limit, Limits};
+use crate::reply::usage::UsageView;
+use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
+
+/// The limits of an account in no tier.
+const NONE: Limits = Limits {
+    concurrency: Limit::Unlimited,
+    rpm: Limit::Unlimited,
+    tpm: Limit::Unlimited,
+    tpd: Limit::Unlimited,
+};
+
+impl Gate {
+    /// The page, with a look-up of that account.
+    pub(super) fn page(&self, host: &dyn Host, account: Option<&[u8]>) -> Result<Answer, Problem> {
+        let status = self.status(host)?;
+        let look_up = match account {
+            None => None,
+            Some(id) => Some(LookUp {
+                id: id.to_vec(),
+                told: self.told(host, id, &status)?,
+            }),
+        };
+        Ok(page::answer(&status, look_up.as_ref()))
+    }
+
+    fn told(&self, host: &dyn Host, id: &[u8], status: &Status) -> Result<Told, Problem> {
+        if id.len() > LONGEST_ID {
+            return Ok(Told::TooLong);
+        }
+        Ok(match self.known(host, id)? {
+            Some(view) if view.usage.is_some() => Told::Placed(Box::new(view)),
+            Some(view) => {
+                let counted = self.counted(host, id, None)?;
+                Told::Unplaced(Box::new(view), Box::new(counted))
+            }
+            None => {
+                let place = self.refused_in(id, status);
+                let tier = place.and_then(|place| self.config.tiers.get(place));
+                Told::Unlisted {
+                    refused_in: tier.map(|tier| tier.name.clone()),
+                    usage: Box::new(self.counted(host, id, place.zip(tier))?),
+                }
+            }
+        })
+    }
+
+    /// What is counted for an account, by the limits of that tier or by none.
+    fn counted(
+        &self,
+        host: &dyn Host,
+        id: &[u8],
+        tier: Option<(usize, &Tier)>,
+    ) -> Result<UsageView, Problem> {
+        let limits = tier.map_or(NONE, |(_, tier)| tier.limits);
+        let lowered = tier.and_then(|(place, tier)| self.lowered(place, &tier.limits));
+        let seen = self.seen(host, self.ledger.key(id), &limits, lowered)?;
+        Ok(seen.usage)
+    }
+
+    /// The tier in which an account was last refused: of one that the directory does not know, since
+    /// its requests bring their tier along.
+    fn refused_in(&self, id: &[u8], status: &Status) -> Option<usize> {
+        let id = percent_encode(id, NON_ALPHANUMERIC).to_string();
+        let mut refused = status.refusals.accounts.iter();
+        let last = refused.find(|r| r.id.as_ref() == Some(&id))?;
+        self.config.tiers.by_name(last.tier.as_bytes())
+    }
+}

@@ -1,0 +1,95 @@
+//! What one VM has refused since it last wrote that down: gathered without a call of the host, and
+//! bounded whatever clients send.
+
+use crate::account::{Account, TierTable};
+use crate::host::Host;
+use crate::metrics::NO_TIER;
+use crate::store::refusals::{Batch, Id, Refusals, RefusalsError, Why};
+use crate::time::{Mono, Span};
+use std::collections::BTreeMap;
+
+/// Accounts that are told apart between two writes, by tier and code; the rest is only in the totals.
+const MOST_ACCOUNTS: usize = 64;
+/// The least time between two writes.
+const PACE: Span = Span::from_secs(1);
+
+/// The tier's place, the code, and whether it is because of load.
+type Key = (Option<usize>, &'static str, bool);
+
+/// Refusals that are not written down yet.
+#[derive(Debug, Default)]
+pub(super) struct Refused {
+    totals: BTreeMap<Key, u64>,
+    accounts: BTreeMap<(Key, Option<Id>), u64>,
+    /// When they were last written down, or that was last tried.
+    written: Option<Mono>,
+}
+
+impl Refused {
+    /// One more refusal of that `error.code`; `overloaded`: over a limit that is lowered for load,
+    /// and under it otherwise.
+    pub fn note(
+        &mut self,
+        account: Option<&Account>,
+        tier: Option<usize>,
+        code: &'static str,
+        overloaded: bool,
+    ) {
+        let key = (tier, code, overloaded);
+        add_one(self.totals.entry(key).or_default());
+        let has_room = self.accounts.len() < MOST_ACCOUNTS;
+        let by_account = (key, account.map(|account| Id::of(&account.id)));
+        match self.accounts.get_mut(&by_account) {
+            Some(n) => add_one(n),
+            None if has_room => _ = self.accounts.insert(by_account, 1),
+            None => {}
+        }
+    }
+
+    /// Writes them down, unless there are none or the last time was just now.
+    ///
+    /// # Errors
+    /// [`RefusalsError`] when that failed; they are kept for the next time.
+    pub fn write_down(
+        &mut self,
+        host: &dyn Host,
+        refusals: &Refusals,
+        tiers: &TierTable,
+    ) -> Result<(), RefusalsError> {
+        if self.totals.is_empty() {
+            return Ok(());
+        }
+        let now = host.mono();
+        if self.written.is_some_and(|last| now.since(last) < PACE) {
+            return Ok(());
+        }
+        self.written = Some(now);
+        refusals.add(host, &self.batch(tiers))?;
+        self.totals.clear();
+        self.accounts.clear();
+        Ok(())
+    }
+
+    fn batch(&self, tiers: &TierTable) -> Batch {
+        let why = |(tier, code, overloaded): &Key| {
+            let tier = tier.and_then(|place| tiers.get(place));
+            Why {
+                tier: tier.map_or(NO_TIER, |t| t.name.as_str()).to_owned(),
+                code: (*code).to_owned(),
+                overloaded: *overloaded,
+            }
+        };
+        let totals = self.totals.iter();
+        let accounts = self.accounts.iter();
+        Batch {
+            totals: totals.map(|(key, n)| (why(key), *n)).collect(),
+            accounts: accounts
+                .map(|((key, account), n)| (account.clone(), why(key), *n))
+                .collect(),
+        }
+    }
+}
+
+fn add_one(n: &mut u64) {
+    *n = n.saturating_add(1);
+}

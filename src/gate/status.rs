@@ -1,0 +1,131 @@
+//! How the filter is, put together for `GET {p}/status` and the page.
+
+use super::Gate;
+use crate::account::recharge::SignedCents;
+use crate::account::{Cents, Tier};
+use crate::admin::Problem;
+use crate::admin::schema;
+use crate::admin::status::{
+    FeedView, FillView, MemoryView, Mode, RefusalsView, RefusedAccountView, RefusedView, Status,
+    TierView,
+};
+use crate::config;
+use crate::feed::lease::Lease;
+use crate::host::Host;
+use crate::store::page::LAYOUT;
+use crate::store::refusals::{self, Board, Recent, Total};
+use crate::store::{Fill, directory, ledger};
+use crate::time::{Mono, Span};
+use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
+
+impl Gate {
+    /// How the filter is.
+    pub(super) fn status(&self, host: &dyn Host) -> Result<Status, Problem> {
+        let directory = self.in_use_directory()?;
+        let ledger = fill_view(self.ledger.fill(host)?);
+        let entries = fill_view(directory.fill(host)?);
+        let (board, now) = self.refusals.read(host)?;
+        Ok(Status {
+            namespace: self.config.namespace.clone(),
+            mode: match self.config.mode {
+                config::Mode::Enforce => Mode::Enforce,
+                config::Mode::Shadow => Mode::Shadow,
+            },
+            config: self.config.digest.clone(),
+            layout: LAYOUT,
+            live_vms: self.vm.table().alive(),
+            ledger,
+            directory: entries,
+            ready: directory.is_ready(host)?,
+            feed: self.feed_status(host),
+            tiers: self.tier_views(),
+            load: self.load_view(host),
+            memory: MemoryView {
+                bytes: ledger.estimate().saturating_add(entries.estimate()),
+                bound: ledger::memory_bound(self.config.accounts)
+                    .saturating_add(directory::memory_bound(self.config.directory_accounts))
+                    .saturating_add(refusals::MOST_BYTES),
+            },
+            refusals: self.refusals_view(&board, now),
+        })
+    }
+
+    fn tier_views(&self) -> Vec<TierView> {
+        let numbered = self.config.tiers.iter().enumerate();
+        let view = |(place, tier): (usize, &Tier)| TierView {
+            name: tier.name.clone(),
+            recharge: dollars(tier.recharge),
+            limits: tier.limits,
+            in_force: self
+                .lowered(place, &tier.limits)
+                .map_or(tier.limits, |lowered| lowered.limits),
+        };
+        numbered.map(view).collect()
+    }
+
+    /// How the feed is; null without one, or while that can't be read.
+    fn feed_status(&self, host: &dyn Host) -> Option<FeedView> {
+        self.config.feed.as_ref()?;
+        let (feed, now) = Lease::new(&self.config.namespace).read(host).ok()?;
+        Some(FeedView {
+            loading: feed.is_held(now),
+            age_ms: now.since(feed.whole_at).as_millis(),
+            due_in_ms: feed.due.since(now).as_millis(),
+            failures: feed.failures,
+            etag: String::from_utf8_lossy(&feed.etag).into_owned(),
+        })
+    }
+
+    fn refusals_view(&self, board: &Board, now: Mono) -> RefusalsView {
+        let mut by_limit: Vec<_> = board.totals(now).map(refused_view).collect();
+        // Tiers of other configs of this namespace come last; a sort that is stable keeps the codes.
+        let order = |row: &RefusedView| {
+            let place = self.config.tiers.by_name(row.tier.as_bytes());
+            place.unwrap_or(usize::MAX)
+        };
+        by_limit.sort_by_key(order);
+        RefusalsView {
+            window_s: refusals::WINDOW_S,
+            by_limit,
+            accounts: board.newest(now).map(refused_account_view).collect(),
+        }
+    }
+}
+
+fn dollars(cents: Cents) -> String {
+    schema::dollars(SignedCents::from(cents))
+}
+
+fn fill_view(fill: Fill) -> FillView {
+    FillView {
+        pages: fill.pages,
+        looked_at: fill.looked_at,
+        records: fill.records,
+        fullest: fill.fullest,
+        bytes: fill.bytes,
+    }
+}
+
+fn refused_view(total: Total<'_>) -> RefusedView {
+    RefusedView {
+        tier: total.why.tier.clone(),
+        code: total.why.code.clone(),
+        overloaded: total.why.overloaded,
+        last_minute: total.last_minute,
+        last_5_minutes: total.in_all,
+    }
+}
+
+fn refused_account_view((recent, ago): (&Recent, Span)) -> RefusedAccountView {
+    let account = recent.account.as_ref();
+    let whole = account.filter(|id| !id.is_cut);
+    RefusedAccountView {
+        account: account.map(refusals::Id::shown),
+        id: whole.map(|id| percent_encode(&id.bytes, NON_ALPHANUMERIC).to_string()),
+        tier: recent.why.tier.clone(),
+        code: recent.why.code.clone(),
+        overloaded: recent.why.overloaded,
+        count: recent.count,
+        seconds_ago: ago.as_secs_ceil(),
+    }
+}

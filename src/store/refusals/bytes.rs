@@ -1,0 +1,195 @@
+//! The board as bytes, and back. Decoding takes any bytes and never panics.
+//!
+//! ```text
+//! offset  width  field
+//! 0       1      layout version (page::LAYOUT)
+//! 1       1      'R'
+//! 2       ...    rows: count, [tier, code, overloaded (0 or 1), count, [bucket, refusals] ...] ...
+//!         ...    ring: count, [row, at, refusals, account] ...
+//! ```
+//! Numbers are varints as in [`crate::store::codec`]. Tier and code are a length and text. A bucket is
+//! 10 s of the monotonic clock, by its number; `at` is in seconds of that clock. `row` is the place
+//! of tier and code in the rows. An account is 0 for none, or 1 for all of an id or 2 for its
+//! beginning, with a length and bytes.
+
+use super::board::{BUCKETS, Board, ID_BYTES, Id, MOST_ROWS, RING, Recent, Why};
+use crate::store::codec::{Damaged, put, put_len, take, take_count};
+use crate::store::page::LAYOUT;
+
+const PREFIX: [u8; 2] = [LAYOUT, b'R'];
+/// The longest name of a tier or a code, in bytes.
+const NAME_BYTES: usize = 64;
+
+/// The most bytes that a value can have: a varint takes at most 10.
+pub const MOST_BYTES: u64 = {
+    let row = 2 * (10 + NAME_BYTES as u64) + 11 + BUCKETS * 20;
+    let recent = 41 + ID_BYTES as u64;
+    22 + MOST_ROWS as u64 * row + RING as u64 * recent
+};
+
+/// The bytes of a board.
+pub fn encode(board: &Board) -> Vec<u8> {
+    let mut out = PREFIX.to_vec();
+    put_len(&mut out, board.rows.len());
+    for (why, row) in &board.rows {
+        put_bytes(&mut out, why.tier.as_bytes());
+        put_bytes(&mut out, why.code.as_bytes());
+        put(&mut out, u64::from(why.overloaded));
+        put_len(&mut out, row.len());
+        for (bucket, n) in row {
+            put(&mut out, *bucket);
+            put(&mut out, *n);
+        }
+    }
+    // Each of the ring has its row: both go when its bucket does.
+    let place = |recent: &Recent| board.rows.keys().position(|why| *why == recent.why);
+    let placed: Vec<_> = board
+        .ring
+        .iter()
+        .filter_map(|recent| Some((place(recent)?, recent)))
+        .collect();
+    put_len(&mut out, placed.len());
+    for (row, recent) in placed {
+        put_len(&mut out, row);
+        put(&mut out, recent.at);
+        put(&mut out, recent.count);
+        match &recent.account {
+            None => put(&mut out, 0),
+            Some(id) => {
+                put(&mut out, if id.is_cut { 2 } else { 1 });
+                put_bytes(&mut out, &id.bytes);
+            }
+        }
+    }
+    out
+}
+
+/// Reads a board.
+///
+/// # Errors
+/// [`Damaged`] for bytes that [`encode`] does not write.
+pub fn decode(bytes: &[u8]) -> Result<Board, Damaged> {
+    let mut rest = bytes.strip_prefix(&PREFIX).ok_or(Damaged)?;
+    let input = &mut rest;
+    let mut board = Board::default();
+    let mut rows = Vec::new();
+    for _ in 0..at_most(take_count(input)?, MOST_ROWS)? {
+        let why = Why {
+            tier: take_name(input)?,
+            code: take_name(input)?,
+            overloaded: match take(input)? {
+                0 => false,
+                1 => true,
+                _ => return Err(Damaged),
+            },
+        };
+        let buckets = take_buckets(input)?;
+        if board.rows.insert(why.clone(), buckets).is_some() {
+            return Err(Damaged);
+        }
+        rows.push(why);
+    }
+    for _ in 0..at_most(take_count(input)?, RING)? {
+        let row = usize::try_from(take(input)?).map_err(|_| Damaged)?;
+        board.ring.push(Recent {
+            why: rows.get(row).cloned().ok_or(Damaged)?,
+            at: take(input)?,
+            count: take(input)?,
+            account: take_account(input)?,
+        });
+    }
+    if !input.is_empty() {
+        return Err(Damaged);
+    }
+    Ok(board)
+}
+
+fn at_most(count: usize, most: usize) -> Result<usize, Damaged> {
+    if count > most {
+        Err(Damaged)
+    } else {
+        Ok(count)
+    }
+}
+
+fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+    put_len(out, bytes.len());
+    out.extend_from_slice(bytes);
+}
+
+fn take_bytes<'a>(input: &mut &'a [u8], most: usize) -> Result<&'a [u8], Damaged> {
+    let length = at_most(take_count(input)?, most)?;
+    let (bytes, rest) = input.split_at_checked(length).ok_or(Damaged)?;
+    *input = rest;
+    Ok(bytes)
+}
+
+fn take_name(input: &mut &[u8]) -> Result<String, Damaged> {
+    let name = take_bytes(input, NAME_BYTES)?;
+    Ok(std::str::from_utf8(name).map_err(|_| Damaged)?.to_owned())
+}
+
+/// Ascending, so that no bucket is counted twice.
+fn take_buckets(input: &mut &[u8]) -> Result<Vec<(u64, u64)>, Damaged> {
+    let most = usize::try_from(BUCKETS).unwrap_or(usize::MAX);
+    let mut buckets: Vec<(u64, u64)> = Vec::new();
+    for _ in 0..at_most(take_count(input)?, most)? {
+        let bucket = (take(input)?, take(input)?);
+        if buckets.last().is_some_and(|last| last.0 >= bucket.0) {
+            return Err(Damaged);
+        }
+        buckets.push(bucket);
+    }
+    Ok(buckets)
+}
+
+fn take_account(input: &mut &[u8]) -> Result<Option<Id>, Damaged> {
+    let is_cut = match take(input)? {
+        0 => return Ok(None),
+        1 => false,
+        2 => true,
+        _ => return Err(Damaged),
+    };
+    Ok(Some(Id {
+        bytes: take_bytes(input, ID_BYTES)?.to_vec(),
+        is_cut,
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::refusals::board::Batch;
+    use crate::time::Mono;
+
+    #[test]
+    fn a_board_is_read_as_it_was_written_and_no_part_of_it_is() {
+        let why = |tier: &str, code: &str, overloaded| Why {
+            tier: tier.to_owned(),
+            code: code.to_owned(),
+            overloaded,
+        };
+        let mut board = Board::default();
+        for second in [1, 9, 12, 40] {
+            let totals = vec![
+                (why("tier0", "rpm", false), 3),
+                (why("tier0", "rpm", true), 1),
+                (why("none", "account_missing", false), second),
+            ];
+            let accounts = vec![
+                (Some(Id::of(b"a\xff")), why("tier0", "rpm", true), 2),
+                (Some(Id::of(&[b'x'; 70])), why("tier0", "rpm", false), 1),
+                (None, why("none", "account_missing", false), second),
+            ];
+            board.add(
+                &Batch { totals, accounts },
+                Mono::from_millis(second * 1000),
+            );
+        }
+        let bytes = encode(&board);
+        assert_eq!(decode(&bytes), Ok(board));
+        for end in 0..bytes.len() {
+            assert_eq!(decode(&bytes[..end]), Err(Damaged), "{end}");
+        }
+    }
+}
