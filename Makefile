@@ -16,7 +16,7 @@ TRAP := target/trap
 export PROXY_PORT ADMIN_PORT ENVOY_ADMIN_PORT UPSTREAM_PORT
 export TIERGATE_ENVOY := $(CURDIR)/$(ENVOY)
 
-.PHONY: run test wasm cli modules bench soak check envoy chromium target clean
+.PHONY: run test wasm cli modules bench soak load check envoy chromium target clean
 
 run: wasm envoy ## Envoy with the filter and a demo upstream; Ctrl-C stops them
 	cargo build --quiet --example demo-upstream
@@ -51,6 +51,10 @@ bench: modules envoy ## the price of a request, side by side
 soak: modules envoy ## mixed traffic with resets and traps, for SOAK_SECONDS (300)
 	cargo build --quiet --example demo-upstream
 	cargo bench --quiet --profile dev --bench soak
+
+load: modules envoy ## limits that give way to an overloaded upstream, and a plot of it, docs/load.svg
+	cargo build --quiet --example demo-upstream
+	LOAD_PLOT=docs/load.svg cargo bench --quiet --profile dev --bench load
 
 check: target ## formatting, lints, docs
 	cargo fmt --check

@@ -12,6 +12,10 @@
 mod bootstrap;
 #[path = "../harness/client.rs"]
 mod client;
+// The bench prints more of it than is asserted here.
+#[allow(dead_code)]
+#[path = "../load/scenario/mod.rs"]
+mod scenario;
 #[path = "../harness/stack.rs"]
 mod stack;
 #[path = "../harness/tls.rs"]
@@ -19,6 +23,7 @@ mod tls;
 
 mod admin;
 mod bad_input;
+mod closed_loop;
 mod ends;
 mod feed;
 mod first_steps;

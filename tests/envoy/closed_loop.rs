@@ -1,0 +1,48 @@
+//! An upstream loses half of its capacity and gets it back.
+
+use crate::scenario::{Scenario, Summary, TIERS};
+use std::time::Duration;
+
+fn play(halved: u64, recovery: u64, load: Option<&str>) -> Summary {
+    let scenario = Scenario {
+        warm_up: Duration::from_secs(8),
+        halved: Duration::from_secs(halved),
+        recovery: Duration::from_secs(recovery),
+        accounts: 4,
+        load: load.map(str::to_owned),
+    };
+    let summary = Summary::of(&scenario, &scenario.run());
+    assert_eq!(summary.other, 0, "{summary:?}");
+    // The upstream as a whole can do what the limits admit.
+    assert!(summary.errors_before < 0.02, "{summary:?}");
+    summary
+}
+
+#[test]
+fn limits_that_stay_leave_an_overloaded_upstream_to_its_errors() {
+    let summary = play(4, 1, None);
+    assert!(summary.errors_halved > 0.3, "{summary:?}");
+    assert_eq!(summary.fell, [None; TIERS], "{summary:?}");
+}
+
+#[test]
+fn limits_that_give_way_end_the_errors_and_come_back_and_the_highest_tier_falls_last() {
+    let summary = play(
+        10,
+        12,
+        Some(r#"{"from": "overload", "floor": 0.2, "interval": "500ms"}"#),
+    );
+    let well = summary.well.expect("errors end");
+    assert!(well < Duration::from_secs(8), "{summary:?}");
+    let back = summary.back.expect("limits come back");
+    assert!(back < Duration::from_secs(11), "{summary:?}");
+    // The lowest tier gives way, and no tier before it or after the highest.
+    let never = Duration::MAX;
+    let fell = summary.fell.map(|fell| fell.unwrap_or(never));
+    assert!(fell[0] < never, "{summary:?}");
+    for tier in 0..TIERS {
+        assert!(fell[tier] >= fell[0], "{summary:?}");
+        assert!(fell[tier] <= fell[TIERS - 1], "{summary:?}");
+    }
+    assert!(summary.served[TIERS - 1] > summary.served[0], "{summary:?}");
+}

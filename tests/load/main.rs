@@ -1,0 +1,70 @@
+//! The closed loop of load, measured: an upstream loses half of its capacity for 30 s, with limits
+//! that stay and with limits that give way. Run by `make load`.
+//!
+//! Prints each second of both runs side by side and a summary, and draws a plot where `LOAD_PLOT`
+//! says. `LOAD_CONFIG` is the config's `load` in the second run; with `none`,
+//! there is no second run.
+#![allow(
+    missing_docs,
+    dead_code,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss
+)]
+
+#[path = "../harness/bootstrap.rs"]
+mod bootstrap;
+#[path = "../harness/client.rs"]
+mod client;
+mod plot;
+mod scenario;
+#[path = "../harness/stack.rs"]
+mod stack;
+mod table;
+
+use scenario::{Record, Scenario};
+use std::time::Duration;
+
+/// Limits give way to the upstream's own errors.
+const LOAD: &str = r#"{"from": "overload", "floor": 0.2, "interval": "500ms"}"#;
+
+/// One run of the scenario.
+pub struct Run {
+    name: &'static str,
+    scenario: Scenario,
+    record: Record,
+}
+
+fn run(name: &'static str, load: Option<String>) -> Run {
+    let scenario = Scenario {
+        warm_up: Duration::from_secs(15),
+        halved: Duration::from_secs(30),
+        recovery: Duration::from_secs(40),
+        accounts: 8,
+        load,
+    };
+    let record = scenario.run();
+    Run {
+        name,
+        scenario,
+        record,
+    }
+}
+
+fn main() {
+    let load = std::env::var("LOAD_CONFIG").unwrap_or_else(|_| LOAD.to_owned());
+    let mut runs = vec![run("limits stay", None)];
+    if load != "none" {
+        runs.push(run("limits give way", Some(load)));
+    }
+    table::seconds(&runs);
+    table::summary(&runs);
+    if let Some(path) = std::env::var_os("LOAD_PLOT") {
+        plot::draw(&runs, path.as_ref()).unwrap();
+    }
+}

@@ -1,0 +1,116 @@
+//! An upstream that loses half of its capacity for a while and gets it back, behind the filter,
+//! under clients that ask for more than their limits the whole time.
+//!
+//! Limits alone decide what is admitted while the upstream is whole: they admit a little less
+//! than it can do.
+
+mod clients;
+mod record;
+mod summary;
+
+pub use record::{BUCKET, Counts, Record};
+pub use summary::Summary;
+
+use crate::bootstrap::Setup;
+use crate::client::Call;
+use crate::stack::Stack;
+use serde_json::json;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Tiers, lowest first.
+pub const TIERS: usize = 6;
+/// RPM of each tier, in a "minute" of [`WINDOW`].
+const RPM: [u64; TIERS] = [6, 8, 10, 12, 14, 16];
+const WINDOW: Duration = Duration::from_secs(2);
+/// How long the upstream takes for a request.
+const LATENCY: Duration = Duration::from_millis(200);
+/// What clients ask for, as a share of what their limits admit.
+const ASKED: f64 = 1.2;
+/// What the whole upstream can do, as a share of what all limits admit together.
+const HEADROOM: f64 = 1.2;
+
+/// What to play.
+pub struct Scenario {
+    /// Over 4 s, in which clients start and their windows fill.
+    pub warm_up: Duration,
+    pub halved: Duration,
+    pub recovery: Duration,
+    /// Accounts in each tier.
+    pub accounts: usize,
+    /// The config's `load`, as JSON; without one, nothing gives way.
+    pub load: Option<String>,
+}
+
+impl Scenario {
+    fn setup(&self) -> Setup {
+        let tiers: Vec<_> = RPM
+            .iter()
+            .enumerate()
+            .map(|(i, rpm)| {
+                json!({"name": format!("tier{i}"), "recharge": i + 1, "limits": {"rpm": rpm,
+                    "concurrency": "unlimited", "tpm": "unlimited", "tpd": "unlimited"}})
+            })
+            .collect();
+        let minute = format!("{}ms", WINDOW.as_millis());
+        let mut config = json!({"windows": {"minute": minute}, "tiers": tiers});
+        if let Some(load) = &self.load {
+            config["load"] = serde_json::from_str(load).expect("`load` is JSON");
+        }
+        let mut setup = Setup::new(&config.to_string());
+        setup.access_log = false;
+        setup
+    }
+
+    /// What all limits admit together, in requests a second.
+    pub fn admitted(&self) -> f64 {
+        let rpm: u64 = RPM.iter().sum();
+        rpm as f64 * self.accounts as f64 / WINDOW.as_secs_f64()
+    }
+
+    /// How many requests the whole upstream processes at once.
+    fn concurrent(&self) -> u64 {
+        (self.admitted() * HEADROOM * LATENCY.as_secs_f64()).round() as u64
+    }
+
+    /// What the upstream can do at that time, in requests a second.
+    pub fn capacity(&self, at: Duration) -> f64 {
+        let whole = self.concurrent() as f64 / LATENCY.as_secs_f64();
+        match at >= self.warm_up && at < self.warm_up + self.halved {
+            true => whole / 2.0,
+            false => whole,
+        }
+    }
+
+    pub fn length(&self) -> Duration {
+        self.warm_up + self.halved + self.recovery
+    }
+
+    /// Plays it on a new Envoy with two workers.
+    pub fn run(&self) -> Record {
+        let stack = Stack::with(&self.setup());
+        let whole = self.concurrent();
+        let set = |concurrent: u64| {
+            let body = json!({"concurrent": concurrent}).to_string();
+            let set = stack.upstream(Call::new().post("/capacity").body(body));
+            assert_eq!(set.status, 200);
+        };
+        set(whole);
+        let record = Arc::new(Record::new(self.length()));
+        let start = Instant::now() + Duration::from_millis(100);
+        let end = start + self.length();
+        clients::start(&stack, self.accounts, (start, end), &record);
+        sleep_until(start + self.warm_up);
+        set(whole / 2);
+        sleep_until(start + self.warm_up + self.halved);
+        set(whole);
+        sleep_until(end);
+        // The last replies are on their way.
+        std::thread::sleep(LATENCY * 5);
+        Arc::try_unwrap(record).unwrap_or_else(|record| record.copy())
+    }
+}
+
+fn sleep_until(at: Instant) {
+    std::thread::sleep(at.saturating_duration_since(Instant::now()));
+}
