@@ -10,6 +10,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll};
+use tokio::sync::Notify;
 
 /// What `POST /capacity` takes.
 #[derive(Clone, serde::Deserialize, serde::Serialize)]
@@ -17,6 +18,9 @@ use std::task::{Context, Poll};
 struct Setting {
     /// At most so many in process; `None` for any number.
     concurrent: Option<u64>,
+    /// So many more wait for a place.
+    #[serde(default)]
+    queue: u64,
     /// The status of a reply to one more.
     #[serde(default = "overloaded")]
     status: u16,
@@ -32,6 +36,7 @@ fn overloaded() -> u16 {
 struct Capacity {
     setting: Setting,
     in_process: u64,
+    waiting: u64,
     served: u64,
     refused: u64,
 }
@@ -39,13 +44,18 @@ struct Capacity {
 static CAPACITY: Mutex<Capacity> = Mutex::new(Capacity {
     setting: Setting {
         concurrent: None,
+        queue: 0,
         status: 503,
         report: Value::Null,
     },
     in_process: 0,
+    waiting: 0,
     served: 0,
     refused: 0,
 });
+
+/// Told when a place is free or the setting is another.
+static CHANGED: Notify = Notify::const_new();
 
 /// Does that with the capacity; nothing panics while it is locked.
 fn with<T>(act: impl FnOnce(&mut Capacity) -> T) -> T {
@@ -56,12 +66,26 @@ fn with<T>(act: impl FnOnce(&mut Capacity) -> T) -> T {
 pub struct Place;
 
 impl Place {
-    /// `None` where all are taken.
-    pub fn take() -> Option<Self> {
+    /// Takes one, or waits for one; `None` where all are taken and the queue is full.
+    pub async fn take() -> Option<Self> {
+        if let Some(place) = Self::try_take() {
+            return Some(place);
+        }
+        let _waiting = Waiting::start()?;
+        loop {
+            // Before the look, so that what changes after it is not missed.
+            let changed = CHANGED.notified();
+            if let Some(place) = Self::try_take() {
+                return Some(place);
+            }
+            changed.await;
+        }
+    }
+
+    fn try_take() -> Option<Self> {
         with(|capacity| {
             let most = capacity.setting.concurrent;
             if most.is_some_and(|most| capacity.in_process >= most) {
-                capacity.refused = capacity.refused.saturating_add(1);
                 return None;
             }
             capacity.in_process = capacity.in_process.saturating_add(1);
@@ -79,6 +103,30 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         with(|capacity| capacity.in_process = capacity.in_process.saturating_sub(1));
+        CHANGED.notify_one();
+    }
+}
+
+/// A request that waits for a place, until it has one or its client hangs up.
+struct Waiting;
+
+impl Waiting {
+    /// `None` where the queue is full, which is counted.
+    fn start() -> Option<Self> {
+        with(|capacity| {
+            if capacity.waiting >= capacity.setting.queue {
+                capacity.refused = capacity.refused.saturating_add(1);
+                return None;
+            }
+            capacity.waiting = capacity.waiting.saturating_add(1);
+            Some(Self)
+        })
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        with(|capacity| capacity.waiting = capacity.waiting.saturating_sub(1));
     }
 }
 
@@ -126,7 +174,8 @@ fn reported(mut reply: Response<Body>) -> Response<Body> {
     let report = with(|capacity| match &capacity.setting.report {
         Value::Bool(true) => capacity.setting.concurrent.map(|most| {
             // Thousandths, rounded down: a capacity of 0 counts as 1.
-            let load = capacity.in_process.saturating_mul(1000);
+            let load = capacity.in_process.saturating_add(capacity.waiting);
+            let load = load.saturating_mul(1000);
             let load = load.checked_div(most.max(1)).unwrap_or(0);
             let (whole, part) = (load.checked_div(1000), load.checked_rem(1000));
             format!("{}.{:03}", whole.unwrap_or(0), part.unwrap_or(0))
@@ -146,7 +195,10 @@ pub async fn answer(request: Request<Incoming>) -> Result<Response<Body>, io::Er
         let body = request.into_body().collect().await;
         let body = body.map_err(io::Error::other)?.to_bytes();
         match serde_json::from_slice(&body) {
-            Ok(setting) => with(|capacity| capacity.setting = setting),
+            Ok(setting) => {
+                with(|capacity| capacity.setting = setting);
+                CHANGED.notify_waiters();
+            }
             Err(error) => {
                 let error = json!({"error": error.to_string()});
                 return Ok(in_json(StatusCode::BAD_REQUEST, &error));
@@ -156,7 +208,7 @@ pub async fn answer(request: Request<Incoming>) -> Result<Response<Body>, io::Er
     let told = with(|capacity| {
         json!({
             "setting": capacity.setting, "in_process": capacity.in_process,
-            "served": capacity.served, "refused": capacity.refused
+            "waiting": capacity.waiting, "served": capacity.served, "refused": capacity.refused
         })
     });
     Ok(in_json(StatusCode::OK, &told))

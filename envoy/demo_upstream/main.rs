@@ -26,11 +26,12 @@
 //! `if-none-match`; `DELETE` of it has a GET answer 503. `GET /feed-gets` says how many GETs there were.
 //!
 //! `POST /capacity` with `{"concurrent": N}` has it process at most N chat requests at once (`null`,
-//! the default: any number), from their first byte to the last of their replies; one more is answered at once with
-//! 503, or the `"status"` that it names, and an error body as OpenAI's are. With `"report": true` each chat reply
-//! carries `x-cluster-load: 0.750` (in process, itself included, by N, which is at most 1 unless N was
-//! lowered meanwhile); with `"report": "text"` it carries that text. `GET /capacity` tells the setting, how many
-//! are in process, and how many were served and refused in all.
+//! the default: any number), from their first byte to the last of their replies; `"queue": M`
+//! more wait for a place (0 by default), and one more than these is answered at once with 503, or the `"status"`
+//! that is named, and an error body as OpenAI's are. With `"report": true` each chat reply carries
+//! `x-cluster-load: 0.750` (in process and waiting, itself included, by N); with `"report": "text"` it carries
+//! that text. `GET /capacity` tells the setting, how many are in process and wait, and how many were served and
+//! refused in all.
 //!
 //! `GET /seen` answers with the headers of the last request, as a JSON object of lists,
 //! `GET /seen-body` with its body, and `GET /most` with how many were in
@@ -124,7 +125,7 @@ async fn answer(request: Request<Incoming>, seen: Seen) -> Result<Response<Body>
 
 /// Answers a chat request, which is what a request to any other path is taken for.
 async fn chat(request: Request<Incoming>, seen: &Seen) -> Result<Response<Body>, io::Error> {
-    let Some(place) = Place::take() else {
+    let Some(place) = Place::take().await else {
         return Ok(capacity::refusal());
     };
     let _in_process = InProcess::enter(request.headers());

@@ -72,6 +72,10 @@ pub fn summary(runs: &[Run]) {
     row("upstream errors at half capacity, in all", &|s| {
         percent(s.errors_halved)
     });
+    row(
+        "upstream errors below 2 % for the first time, after",
+        &|s| time(s.first_well),
+    );
     row("below 2 % for the rest of half capacity, after", &|s| {
         time(s.well)
     });

@@ -91,7 +91,8 @@ impl Scenario {
         let stack = Stack::with(&self.setup());
         let whole = self.concurrent();
         let set = |concurrent: u64| {
-            let body = json!({"concurrent": concurrent}).to_string();
+            // As many wait: the upstream is not overloaded by a burst of less than its latency.
+            let body = json!({"concurrent": concurrent, "queue": concurrent}).to_string();
             let set = stack.upstream(Call::new().post("/capacity").body(body));
             assert_eq!(set.status, 200);
         };

@@ -17,6 +17,8 @@ const BACK: f64 = 0.95;
 pub struct Summary {
     /// The share of errors in the warm-up.
     pub errors_before: f64,
+    /// When the share of errors was below 2 % again for the first time.
+    pub first_well: Option<Duration>,
     /// When the share of errors was below 2 % and stayed so, up to the restoration.
     pub well: Option<Duration>,
     /// The share of errors from then on; of the whole time at half capacity, if it never was.
@@ -48,9 +50,10 @@ impl Summary {
         let all = |(from, to): (Duration, Duration)| {
             f64::from(record.all(from, to).admitted()) / (to - from).as_secs_f64()
         };
-        let well = from_then_on(halved, restored, |span| {
-            record.all(span.0, span.1).error_share() < WELL
-        });
+        let is_well = |(from, to): (Duration, Duration)| record.all(from, to).error_share() < WELL;
+        let mut ill = spans(halved, restored).skip_while(|span| is_well(*span));
+        let first_well = ill.find(|span| is_well(*span)).map(|(_, at)| at - halved);
+        let well = from_then_on(halved, restored, is_well);
         let back = from_then_on(restored, end, |span| all(span) >= BACK * all(before));
         let fell = |tier: usize| {
             let normal = rate(before, tier);
@@ -67,6 +70,7 @@ impl Summary {
         };
         Self {
             errors_before: record.all(before.0, before.1).error_share(),
+            first_well,
             well,
             errors_then: record.all(then.0, then.1).error_share(),
             errors_halved: record.all(halved, restored).error_share(),
