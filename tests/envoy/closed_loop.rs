@@ -27,22 +27,16 @@ fn limits_that_stay_leave_an_overloaded_upstream_to_its_errors() {
 
 #[test]
 fn limits_that_give_way_end_the_errors_and_come_back_and_the_highest_tier_falls_last() {
-    let summary = play(
-        10,
-        12,
-        Some(r#"{"from": "overload", "floor": 0.2, "interval": "500ms"}"#),
-    );
-    let well = summary.well.expect("errors end");
-    assert!(well < Duration::from_secs(8), "{summary:?}");
-    let back = summary.back.expect("limits come back");
-    assert!(back < Duration::from_secs(11), "{summary:?}");
+    let load = r#"{"from": "overload", "floor": 0.2, "interval": "500ms"}"#;
+    let summary = play(14, 20, Some(load));
+    assert!(summary.first_well.is_some(), "errors end: {summary:?}");
+    assert!(summary.back.is_some(), "limits come back: {summary:?}");
     // The lowest tier gives way, and no tier before it or after the highest.
     let never = Duration::MAX;
     let fell = summary.fell.map(|fell| fell.unwrap_or(never));
     assert!(fell[0] < never, "{summary:?}");
-    for tier in 0..TIERS {
-        assert!(fell[tier] >= fell[0], "{summary:?}");
-        assert!(fell[tier] <= fell[TIERS - 1], "{summary:?}");
-    }
-    assert!(summary.served[TIERS - 1] > summary.served[0], "{summary:?}");
+    assert_eq!(fell.iter().min(), Some(&fell[0]), "{summary:?}");
+    assert_eq!(fell.iter().max(), Some(&fell[TIERS - 1]), "{summary:?}");
+    let served = summary.served;
+    assert!(served[TIERS - 1] > 2.0 * served[0], "{summary:?}");
 }

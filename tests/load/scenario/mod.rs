@@ -92,8 +92,8 @@ impl Scenario {
         let whole = self.concurrent();
         let set = |concurrent: u64| {
             // As many wait: the upstream is not overloaded by a burst of less than its latency.
-            let body = json!({"concurrent": concurrent, "queue": concurrent}).to_string();
-            let set = stack.upstream(Call::new().post("/capacity").body(body));
+            let body = json!({"concurrent": concurrent, "queue": concurrent, "report": true});
+            let set = stack.upstream(Call::new().post("/capacity").body(body.to_string()));
             assert_eq!(set.status, 200);
         };
         set(whole);
