@@ -24,6 +24,8 @@ const LEAST_LET_THROUGH: f64 = 0.02;
 /// By how much the pressure falls in the first step of a recovery, by twice as much in the second,
 /// and so on.
 const EASE: f64 = 0.005;
+/// This far around where there was last too much, all steps of a recovery are like the first.
+const NEAR: f64 = 0.03;
 /// How far the target must be from the pressure to move it: up, and down.
 const BANDS: (f64, f64) = (0.02, 0.05);
 
@@ -74,7 +76,9 @@ pub struct Auto {
     pub pressure: u32,
     /// When the pressure last rose.
     pub rose: Mono,
-    /// Steps that it has fallen in a row.
+    /// Where it was when there was last too much; 0: nowhere yet.
+    pub edge: u32,
+    /// Steps that it has fallen in a row, each larger than the one before.
     pub eased: u32,
     /// What the rule makes of the pressure.
     pub tiers: TierScales,
@@ -186,6 +190,7 @@ impl Auto {
             } else {
                 through
             };
+            self.edge = self.pressure;
             self.rise(1.0 - through, now);
             self.late = (0, 0);
         } else if !enough || share <= part(rule.start) / 2.0 {
@@ -201,7 +206,11 @@ impl Auto {
 
     fn ease(&mut self, target: f64, rule: &Rule, now: Mono) {
         if self.pressure > 0 && now.since(self.rose) >= rule.hold {
-            self.eased = self.eased.saturating_add(1);
+            let from_edge = part(self.pressure) - part(self.edge);
+            self.eased = match self.edge > 0 && from_edge.abs() < NEAR {
+                true => 1,
+                false => self.eased.saturating_add(1),
+            };
             let eased = part(self.pressure) - EASE * f64::from(self.eased);
             self.pressure = millionths(eased.max(target));
         }

@@ -5,7 +5,7 @@
 //! bytes  layout version (page::LAYOUT), 'O', setting, auto
 //! setting = 0 | 1 scale set ends tiers
 //! auto    = answers overloaded reports sum stepped load reported late_answers late_overloaded
-//!           pressure rose eased tiers
+//!           pressure rose edge eased tiers
 //! tiers   = count, [length of the name, name, scale] ...
 //! ```
 //! Numbers are varints as in [`super::codec`]; times are monotonic milliseconds, scales and loads
@@ -139,6 +139,7 @@ fn encode(state: &State) -> Vec<u8> {
         auto.late.1,
         auto.pressure.into(),
         auto.rose.as_millis(),
+        auto.edge.into(),
         auto.eased.into(),
     ] {
         codec::put(&mut out, number);
@@ -185,6 +186,7 @@ fn decode(bytes: &[u8]) -> Result<State, Damaged> {
         late: (codec::take(input)?, codec::take(input)?),
         pressure: codec::take_as(input)?,
         rose: take_mono(input)?,
+        edge: codec::take_as(input)?,
         eased: codec::take_as(input)?,
         tiers: take_tiers(input)?,
     };
@@ -243,8 +245,9 @@ mod tests {
                 late: (8, 9),
                 pressure: 10,
                 rose: Mono::from_millis(11),
-                eased: 12,
-                tiers: vec![("tier1".to_owned(), scale(13))],
+                edge: 12,
+                eased: 13,
+                tiers: vec![("tier1".to_owned(), scale(14))],
             },
         };
         let bytes = encode(&state);
