@@ -25,7 +25,7 @@ pub struct Summary {
     pub errors_then: f64,
     /// The share of errors of the whole time at half capacity.
     pub errors_halved: f64,
-    /// When admissions were at 95 % of the warm-up's and stayed so.
+    /// When admissions were at 95 % of the warm-up's again, for the first time.
     pub back: Option<Duration>,
     /// When each tier's admissions fell below 90 % of their warm-up's, if they did.
     pub fell: [Option<Duration>; TIERS],
@@ -54,7 +54,9 @@ impl Summary {
         let mut ill = spans(halved, restored).skip_while(|span| is_well(*span));
         let first_well = ill.find(|span| is_well(*span)).map(|(_, at)| at - halved);
         let well = from_then_on(halved, restored, is_well);
-        let back = from_then_on(restored, end, |span| all(span) >= BACK * all(before));
+        let mut after = spans(restored, end);
+        let back = after.find(|span| all(*span) >= BACK * all(before));
+        let back = back.map(|(_, at)| at - restored);
         let fell = |tier: usize| {
             let normal = rate(before, tier);
             let mut spans = spans(halved, restored);
