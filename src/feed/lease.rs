@@ -18,16 +18,12 @@
 //! A VM takes the lease for one load and gives it back. While it loads it renews the lease on its
 //! ticks; when it dies, the lease ends and the next VM to tick begins anew.
 
-use crate::host::{Host, HostError, SetError};
 use crate::store::page::LAYOUT;
+use crate::store::value::{Content, Value};
 use crate::time::{Mono, Span};
-use std::cell::Cell;
 
 /// How long a lease holds without being renewed.
 pub const LEASE: Span = Span::from_secs(5);
-/// Tries to write the value; others write it about once a second.
-const TRIES: u32 = 20;
-
 const PREFIX: [u8; 2] = [LAYOUT, b'L'];
 
 /// What all VMs know of the feed.
@@ -53,107 +49,12 @@ pub struct Standing {
     pub etag: Vec<u8>,
 }
 
-/// Why the value could not be used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum LeaseError {
-    /// Newer code wrote it.
-    #[error("the feed's lease is of a newer layout than {LAYOUT}")]
-    Newer,
-    /// Others were faster each time.
-    #[error("the feed's lease was changed by others {TRIES} times in a row")]
-    Contended,
-    /// The host failed.
-    #[error(transparent)]
-    Host(#[from] HostError),
-}
-
 /// The value of one namespace.
-#[derive(Debug)]
-pub struct Lease {
-    key: String,
-    damaged: Cell<u64>,
-}
+pub type Lease = Value<Standing>;
 
-impl Lease {
-    /// The lease of `namespace`.
-    pub fn new(namespace: &str) -> Self {
-        Self {
-            key: format!("{namespace}/feed"),
-            damaged: Cell::default(),
-        }
-    }
-
-    /// Creates the value if it is not there; alone, since the host can't insert if absent.
-    ///
-    /// # Errors
-    /// The host's status.
-    pub fn create(&self, host: &dyn Host) -> Result<(), HostError> {
-        if host.get(&self.key)?.is_some() {
-            return Ok(());
-        }
-        match host.set(&self.key, &encode(&afresh(host.mono())), None) {
-            Ok(()) | Err(SetError::Conflict) => Ok(()),
-            Err(SetError::Host(error)) => Err(error),
-        }
-    }
-
-    /// Runs `rule` on what is known, and stores what it makes of it; `None` leaves it.
-    ///
-    /// The moment that `rule` is given was read after the value. Damaged bytes read as nothing
-    /// standing.
-    ///
-    /// # Errors
-    /// [`LeaseError`] when nothing was stored.
-    pub fn change<T>(
-        &self,
-        host: &dyn Host,
-        mut rule: impl FnMut(&Standing, Mono) -> (Option<Standing>, T),
-    ) -> Result<T, LeaseError> {
-        for _ in 0..TRIES {
-            let stored = host.get(&self.key)?;
-            let now = host.mono();
-            let cas = stored.as_ref().map(|s| s.cas);
-            let bytes = stored.map(|s| s.value).unwrap_or_default();
-            if bytes.first().is_some_and(|version| *version > LAYOUT) {
-                return Err(LeaseError::Newer);
-            }
-            let read = decode(&bytes);
-            let damaged = read.is_none() && !bytes.is_empty();
-            let standing = read.unwrap_or_else(|| afresh(now));
-            let (changed, result) = rule(&standing, now);
-            let Some(changed) = changed else {
-                return Ok(result);
-            };
-            match host.set(&self.key, &encode(&changed), cas) {
-                Ok(()) => {
-                    let count = self.damaged.get().saturating_add(u64::from(damaged));
-                    self.damaged.set(count);
-                    return Ok(result);
-                }
-                Err(SetError::Conflict) => {}
-                Err(SetError::Host(error)) => return Err(error.into()),
-            }
-        }
-        Err(LeaseError::Contended)
-    }
-
-    /// The shared-data key.
-    pub fn key(&self) -> &str {
-        &self.key
-    }
-
-    /// What is known, and the moment when it was read.
-    ///
-    /// # Errors
-    /// [`LeaseError`] when it can't be read.
-    pub fn read(&self, host: &dyn Host) -> Result<(Standing, Mono), LeaseError> {
-        self.change(host, |standing, now| (None, (standing.clone(), now)))
-    }
-
-    /// Values that could not be read since the last call.
-    pub fn take_damaged(&self) -> u64 {
-        self.damaged.take()
-    }
+/// The lease of `namespace`.
+pub fn lease(namespace: &str) -> Lease {
+    Value::new(format!("{namespace}/feed"))
 }
 
 impl Standing {
@@ -163,53 +64,56 @@ impl Standing {
     }
 }
 
-fn afresh(now: Mono) -> Standing {
-    Standing {
-        whole_at: now,
-        ..Standing::default()
-    }
-}
+impl Content for Standing {
+    const NAME: &'static str = "the feed's lease";
 
-fn encode(standing: &Standing) -> Vec<u8> {
-    let mut out = PREFIX.to_vec();
-    for number in [
-        standing.holder,
-        standing.until.as_millis(),
-        standing.source,
-        standing.configured.as_millis(),
-        standing.due.as_millis(),
-        standing.whole_at.as_millis(),
-        standing.shown,
-    ] {
-        out.extend_from_slice(&number.to_le_bytes());
+    fn afresh(now: Mono) -> Self {
+        Self {
+            whole_at: now,
+            ..Self::default()
+        }
     }
-    out.extend_from_slice(&standing.failures.to_le_bytes());
-    out.extend_from_slice(&standing.etag);
-    out
-}
 
-/// `None` for bytes that [`encode`] does not write.
-fn decode(bytes: &[u8]) -> Option<Standing> {
-    let mut rest = bytes.strip_prefix(&PREFIX)?;
-    let mut number = || {
-        let (number, after) = rest.split_first_chunk::<8>()?;
-        rest = after;
-        Some(u64::from_le_bytes(*number))
-    };
-    let (holder, until, source) = (number()?, number()?, number()?);
-    let (configured, due, whole_at, shown) = (number()?, number()?, number()?, number()?);
-    let (failures, etag) = rest.split_first_chunk::<4>()?;
-    Some(Standing {
-        holder,
-        until: Mono::from_millis(until),
-        source,
-        configured: Mono::from_millis(configured),
-        due: Mono::from_millis(due),
-        whole_at: Mono::from_millis(whole_at),
-        shown,
-        failures: u32::from_le_bytes(*failures),
-        etag: etag.to_vec(),
-    })
+    fn encode(&self) -> Vec<u8> {
+        let mut out = PREFIX.to_vec();
+        for number in [
+            self.holder,
+            self.until.as_millis(),
+            self.source,
+            self.configured.as_millis(),
+            self.due.as_millis(),
+            self.whole_at.as_millis(),
+            self.shown,
+        ] {
+            out.extend_from_slice(&number.to_le_bytes());
+        }
+        out.extend_from_slice(&self.failures.to_le_bytes());
+        out.extend_from_slice(&self.etag);
+        out
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let mut rest = bytes.strip_prefix(&PREFIX)?;
+        let mut number = || {
+            let (number, after) = rest.split_first_chunk::<8>()?;
+            rest = after;
+            Some(u64::from_le_bytes(*number))
+        };
+        let (holder, until, source) = (number()?, number()?, number()?);
+        let (configured, due, whole_at, shown) = (number()?, number()?, number()?, number()?);
+        let (failures, etag) = rest.split_first_chunk::<4>()?;
+        Some(Self {
+            holder,
+            until: Mono::from_millis(until),
+            source,
+            configured: Mono::from_millis(configured),
+            due: Mono::from_millis(due),
+            whole_at: Mono::from_millis(whole_at),
+            shown,
+            failures: u32::from_le_bytes(*failures),
+            etag: etag.to_vec(),
+        })
+    }
 }
 
 #[cfg(test)]
@@ -229,10 +133,10 @@ mod tests {
             failures: 8,
             etag: b"W/\"9\"".to_vec(),
         };
-        let bytes = encode(&standing);
+        let bytes = standing.encode();
         for end in 0..62 {
-            assert_eq!(decode(&bytes[..end]), None, "{end}");
+            assert_eq!(Standing::decode(&bytes[..end]), None, "{end}");
         }
-        assert_eq!(decode(&bytes), Some(standing));
+        assert_eq!(Standing::decode(&bytes), Some(standing));
     }
 }

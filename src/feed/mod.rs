@@ -9,9 +9,9 @@ pub mod page;
 pub mod sync;
 
 use crate::host::Host;
+use crate::store::ValueError;
 use crate::store::directory::Directory;
 use crate::store::{AccountKey, Fault};
-use lease::LeaseError;
 use page::PageError;
 
 pub use sync::Sync;
@@ -126,7 +126,7 @@ pub enum FeedError {
     Lost,
     /// Who loads could not be settled.
     #[error(transparent)]
-    Lease(#[from] LeaseError),
+    Lease(#[from] ValueError),
     /// The directory could not be written.
     #[error(transparent)]
     Directory(#[from] Fault),

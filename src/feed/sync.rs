@@ -1,10 +1,11 @@
 //! What one VM does on its ticks to keep the directory in step with the feed: wait until a load is
 //! due, take the lease, load, give the lease back.
 
-use super::lease::{LEASE, Lease, LeaseError, Standing};
+use super::lease::{LEASE, Lease, Standing, lease};
 use super::load::{Load, Progress, Terms};
 use super::{Answer, FeedError, News, Place, Step, Tally};
 use crate::host::{Host, HostError, MetricSink};
+use crate::store::ValueError;
 use crate::time::{Mono, Span};
 use siphasher::sip::SipHasher24;
 use std::hash::Hasher as _;
@@ -70,7 +71,7 @@ impl Sync {
         source: Source,
         nonce: u64,
     ) -> Result<Self, HostError> {
-        let lease = Lease::new(namespace);
+        let lease = lease(namespace);
         lease.create(host)?;
         let mut hasher = SipHasher24::new();
         hasher.write(source.identity.as_bytes());
@@ -130,17 +131,12 @@ impl Sync {
     /// Takes the lease when a load is due and nobody else has it.
     fn begin(&mut self, place: &Place<'_>) -> Step {
         let taken = self.lease.change(place.host, |standing, now| {
-            match self.claim(standing, now) {
-                None => (None, None),
-                Some(claim) => {
-                    let etag = claim.etag.clone();
-                    (Some(claim), Some((now, etag)))
-                }
-            }
+            *standing = self.claim(standing, now)?;
+            Some((now, standing.etag.clone()))
         });
         match taken {
-            Ok(None) => Step::Rest,
-            Ok(Some((now, etag))) => {
+            Ok((_, None)) => Step::Rest,
+            Ok((_, Some((now, etag)))) => {
                 // Without a directory that is whole, what did not change must be read all the same.
                 let ready = place.directory.is_ready(place.host).unwrap_or(false);
                 let etag = if ready { etag } else { Vec::new() };
@@ -185,16 +181,11 @@ impl Sync {
             return Ok(());
         }
         let nonce = self.nonce;
-        let renewed = self.lease.change(place.host, |standing, now| {
-            if standing.holder != nonce {
-                return (None, None);
-            }
-            let until = now.after(LEASE);
-            let renewed = Standing {
-                until,
-                ..standing.clone()
-            };
-            (Some(renewed), Some(until))
+        let (_, renewed) = self.lease.change(place.host, |standing, now| {
+            (standing.holder == nonce).then(|| {
+                standing.until = now.after(LEASE);
+                standing.until
+            })
         })?;
         self.until = renewed.ok_or(FeedError::Lost)?;
         Ok(())
@@ -272,16 +263,16 @@ impl Sync {
         &self,
         host: &dyn Host,
         change: impl Fn(&mut Standing, Mono),
-    ) -> Result<bool, LeaseError> {
-        self.lease.change(host, |standing, now| {
-            if standing.holder != self.nonce {
-                return (None, false);
+    ) -> Result<bool, ValueError> {
+        let (_, was_ours) = self.lease.change(host, |standing, now| {
+            let is_ours = standing.holder == self.nonce;
+            if is_ours {
+                standing.holder = 0;
+                change(standing, now);
             }
-            let mut released = standing.clone();
-            released.holder = 0;
-            change(&mut released, now);
-            (Some(released), true)
-        })
+            is_ours
+        })?;
+        Ok(was_ours)
     }
 
     /// A number below `most`, another each time.
@@ -328,18 +319,13 @@ impl Sync {
         // Whoever writes down the age moves the gauge by the difference, as for requests in process.
         let moved = self.lease.change(host, |standing, now| {
             let age = now.since(standing.whole_at).as_millis().div_euclid(1000);
-            if age == standing.shown {
-                return (None, None);
-            }
             let signed = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
-            let by = signed(age).saturating_sub(signed(standing.shown));
-            let shown = Standing {
-                shown: age,
-                ..standing.clone()
-            };
-            (Some(shown), Some(by))
+            let shown = std::mem::replace(&mut standing.shown, age);
+            signed(age).saturating_sub(signed(shown))
         });
-        if let Ok(Some(by)) = moved {
+        if let Ok((_, by)) = moved
+            && by != 0
+        {
             sink.gauge(&format!("tiergate_directory_age_seconds.{at}"), by);
         }
         let damaged = self.lease.take_damaged();

@@ -8,7 +8,7 @@ use crate::admin::call::Call;
 use crate::admin::page;
 use crate::admin::schema::{self, AccountView, PutPlace, Written};
 use crate::admin::{Answer, Problem};
-use crate::feed::lease::Lease;
+use crate::feed::lease::lease;
 use crate::host::{Host, HostError};
 use crate::store::directory::WriteError;
 use crate::store::ledger::Change;
@@ -172,11 +172,7 @@ impl Gate {
             (Some(entry.clone()), (entry, done))
         })?;
         // With a feed, of whatever config, only a whole feed makes it ready.
-        if !self.directory_ready
-            && host
-                .get(Lease::new(&self.config.namespace).key())?
-                .is_none()
-        {
+        if !self.directory_ready && host.get(lease(&self.config.namespace).key())?.is_none() {
             directory.set_ready(host)?;
             self.directory_ready = true;
         }

@@ -6,8 +6,8 @@ use crate::config::Config;
 use crate::host::{Host, HostError, MetricSink};
 use crate::limit::{Limits, Lowered, Lowering};
 use crate::load::{News, Origin, Seen, Setting, State, report};
-use crate::store::LoadPlace;
-use crate::store::load::LoadError;
+use crate::store::ValueError;
+use crate::store::load::{StoredLoad, load};
 use crate::time::Mono;
 
 /// Statuses that say that the upstream has too much to do.
@@ -16,7 +16,7 @@ const OVERLOADED: [&[u8]; 3] = [b"503", b"529", b"429"];
 /// One worker's view of the load.
 #[derive(Debug)]
 pub(super) struct Load {
-    place: LoadPlace,
+    stored: StoredLoad,
     /// The load as it was last read.
     state: State,
     /// By how much each tier's limits are lowered.
@@ -31,11 +31,11 @@ pub(super) struct Load {
 
 impl Load {
     pub fn open(host: &dyn Host, config: &Config) -> Result<Self, HostError> {
-        let place = LoadPlace::new(&config.namespace);
-        place.create(host)?;
+        let stored = load(&config.namespace);
+        stored.create(host)?;
         let tiers = config.tiers.iter().count();
         let mut load = Self {
-            place,
+            stored,
             state: State::default(),
             lowerings: vec![Lowering::NONE; tiers],
             seen: Seen::default(),
@@ -43,16 +43,16 @@ impl Load {
             shown: vec![None; tiers],
         };
         // What can't be read now is read on the next tick.
-        if let Ok((state, now)) = load.place.change(host, |_, now| now) {
+        if let Ok((state, now)) = load.stored.read(host) {
             load.learn(state, config, now);
         }
         Ok(load)
     }
 
     /// Tells what was seen, and learns what is in force.
-    fn tick(&mut self, host: &dyn Host, config: &Config) -> Result<(), LoadError> {
+    fn tick(&mut self, host: &dyn Host, config: &Config) -> Result<(), ValueError> {
         let seen = std::mem::take(&mut self.seen);
-        let done = self.place.change(host, |state, now| {
+        let done = self.stored.change(host, |state, now| {
             let by_hand = &mut state.by_hand;
             let ended = by_hand.take_if(|setting| setting.ends <= now);
             let rule = config.load.as_ref();
@@ -91,7 +91,7 @@ impl Load {
     }
 
     pub fn take_damaged(&self) -> u64 {
-        self.place.take_damaged()
+        self.stored.take_damaged()
     }
 }
 
@@ -144,8 +144,8 @@ impl Gate {
     }
 
     /// Learns what is in force now.
-    pub(super) fn read_load(&mut self, host: &dyn Host) -> Result<(), LoadError> {
-        let (state, now) = self.load.place.change(host, |_, now| now)?;
+    pub(super) fn read_load(&mut self, host: &dyn Host) -> Result<(), ValueError> {
+        let (state, now) = self.load.stored.read(host)?;
         self.load.learn(state, &self.config, now);
         Ok(())
     }
@@ -155,8 +155,8 @@ impl Gate {
         &mut self,
         host: &dyn Host,
         setting: impl Fn(Mono) -> Option<Setting>,
-    ) -> Result<(), LoadError> {
-        let (state, (news, now)) = self.load.place.change(host, |state, now| {
+    ) -> Result<(), ValueError> {
+        let (state, (news, now)) = self.load.stored.change(host, |state, now| {
             let before = state.by_hand.take_if(|_| true);
             let before = before.filter(|setting| now < setting.ends);
             state.by_hand = setting(now);

@@ -26,7 +26,8 @@ use crate::reply::Reply;
 use crate::reply::headers::HeaderLine;
 use crate::store::in_flight::Moves;
 use crate::store::ledger::OpenError;
-use crate::store::{AccountKey, Directory, Fault, InFlight, Ledger, Refusals, VmSlot, ledger};
+use crate::store::refusals::{Refusals, refusals};
+use crate::store::{AccountKey, Directory, Fault, InFlight, Ledger, VmSlot, ledger};
 use queue::Queue;
 use refused::Refused;
 use std::collections::VecDeque;
@@ -122,7 +123,7 @@ impl Gate {
             None => false,
         };
         let load = load::Load::open(host, &config)?;
-        let refusals = Refusals::new(&config.namespace);
+        let refusals = refusals(&config.namespace);
         refusals.create(host)?;
         Ok(Self {
             load,

@@ -5,11 +5,11 @@ use crate::admin::load::{self, AutoView, LoadView};
 use crate::admin::{Answer, Problem};
 use crate::host::Host;
 use crate::load::{Origin, Setting};
-use crate::store::load::LoadError;
+use crate::store::ValueError;
 use std::collections::BTreeMap;
 
-impl From<LoadError> for Problem {
-    fn from(error: LoadError) -> Self {
+impl From<ValueError> for Problem {
+    fn from(error: ValueError) -> Self {
         Self::Fault(error.into())
     }
 }

@@ -4,7 +4,8 @@
 use crate::account::{Account, TierTable};
 use crate::host::Host;
 use crate::metrics::NO_TIER;
-use crate::store::refusals::{Batch, Id, Refusals, RefusalsError, Why};
+use crate::store::ValueError;
+use crate::store::refusals::{Batch, Id, Refusals, Why};
 use crate::time::{Mono, Span};
 use std::collections::BTreeMap;
 
@@ -49,13 +50,13 @@ impl Refused {
     /// Writes them down, unless there are none or the last time was just now.
     ///
     /// # Errors
-    /// [`RefusalsError`] when that failed; they are kept for the next time.
+    /// [`ValueError`] when that failed; they are kept for the next time.
     pub fn write_down(
         &mut self,
         host: &dyn Host,
         refusals: &Refusals,
         tiers: &TierTable,
-    ) -> Result<(), RefusalsError> {
+    ) -> Result<(), ValueError> {
         if self.totals.is_empty() {
             return Ok(());
         }
@@ -64,7 +65,8 @@ impl Refused {
             return Ok(());
         }
         self.written = Some(now);
-        refusals.add(host, &self.batch(tiers))?;
+        let batch = self.batch(tiers);
+        refusals.change(host, |board, now| board.add(&batch, now))?;
         self.totals.clear();
         self.accounts.clear();
         Ok(())

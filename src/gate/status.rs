@@ -10,7 +10,7 @@ use crate::admin::status::{
     TierView,
 };
 use crate::config;
-use crate::feed::lease::Lease;
+use crate::feed::lease::lease;
 use crate::host::Host;
 use crate::store::page::LAYOUT;
 use crate::store::refusals::{self, Board, Recent, Total};
@@ -24,7 +24,8 @@ impl Gate {
         let directory = self.in_use_directory()?;
         let ledger = fill_view(self.ledger.fill(host)?);
         let entries = fill_view(directory.fill(host)?);
-        let (board, now) = self.refusals.read(host)?;
+        let (mut board, now) = self.refusals.read(host)?;
+        board.expire(now);
         Ok(Status {
             namespace: self.config.namespace.clone(),
             mode: match self.config.mode {
@@ -66,7 +67,7 @@ impl Gate {
     /// How the feed is; null without one, or while that can't be read.
     fn feed_status(&self, host: &dyn Host) -> Option<FeedView> {
         self.config.feed.as_ref()?;
-        let (feed, now) = Lease::new(&self.config.namespace).read(host).ok()?;
+        let (feed, now) = lease(&self.config.namespace).read(host).ok()?;
         Some(FeedView {
             loading: feed.is_held(now),
             age_ms: now.since(feed.whole_at).as_millis(),

@@ -46,12 +46,9 @@ pub enum Fault {
     /// No lease can be held.
     #[error("no VM slot: {0}")]
     Slot(#[from] super::slots::SlotError),
-    /// The load could not be read or written.
+    /// A value beside the ledger could not be used.
     #[error(transparent)]
-    Load(#[from] super::load::LoadError),
-    /// Refusals could not be written down.
-    #[error(transparent)]
-    Refusals(#[from] super::refusals::RefusalsError),
+    Value(#[from] super::value::ValueError),
     /// The host failed.
     #[error(transparent)]
     Host(#[from] HostError),

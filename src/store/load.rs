@@ -13,104 +13,33 @@
 
 use super::codec::{self, Damaged};
 use super::page::LAYOUT;
-use crate::host::{Host, HostError, SetError};
+use super::value::{Content, Value};
 use crate::limit::Scale;
 use crate::load::{Auto, Seen, Setting, State, TierScales};
 use crate::time::Mono;
-use std::cell::Cell;
 
 const PREFIX: [u8; 2] = [LAYOUT, b'O'];
-/// Tries to write the value; each VM writes it about once a second.
-const TRIES: u32 = 50;
-
-/// Why the value could not be used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum LoadError {
-    /// Newer code wrote it.
-    #[error("the load in shared data is of a newer layout than {LAYOUT}")]
-    Newer,
-    /// Others were faster each time.
-    #[error("the load in shared data was changed by others {TRIES} times in a row")]
-    Contended,
-    /// The host failed.
-    #[error(transparent)]
-    Host(#[from] HostError),
-}
-
 /// The value of one namespace.
-#[derive(Debug)]
-pub struct LoadPlace {
-    key: String,
-    damaged: Cell<u64>,
+pub type StoredLoad = Value<State>;
+
+/// The load of `namespace`.
+pub fn load(namespace: &str) -> StoredLoad {
+    Value::new(format!("{namespace}/load"))
 }
 
-impl LoadPlace {
-    /// The load of `namespace`.
-    pub fn new(namespace: &str) -> Self {
-        Self {
-            key: format!("{namespace}/load"),
-            damaged: Cell::default(),
-        }
+impl Content for State {
+    const NAME: &'static str = "the load";
+
+    fn afresh(_: Mono) -> Self {
+        Self::default()
     }
 
-    /// Creates the value if it is not there; alone, since the host can't insert if absent.
-    ///
-    /// # Errors
-    /// The host's status.
-    pub fn create(&self, host: &dyn Host) -> Result<(), HostError> {
-        if host.get(&self.key)?.is_some() {
-            return Ok(());
-        }
-        match host.set(&self.key, &encode(&State::default()), None) {
-            Ok(()) | Err(SetError::Conflict) => Ok(()),
-            Err(SetError::Host(error)) => Err(error),
-        }
+    fn encode(&self) -> Vec<u8> {
+        encode(self)
     }
 
-    /// Runs `rule` on the load, and stores it when that changed it; the load as it is then, and what
-    /// `rule` says of it.
-    ///
-    /// The moment that `rule` is given was read after the value. Damaged bytes read as no load.
-    ///
-    /// # Errors
-    /// [`LoadError`] when nothing was stored.
-    pub fn change<T>(
-        &self,
-        host: &dyn Host,
-        mut rule: impl FnMut(&mut State, Mono) -> T,
-    ) -> Result<(State, T), LoadError> {
-        for _ in 0..TRIES {
-            let stored = host.get(&self.key)?;
-            let now = host.mono();
-            let cas = stored.as_ref().map(|s| s.cas);
-            let bytes = stored.map(|s| s.value).unwrap_or_default();
-            if bytes.first().is_some_and(|version| *version > LAYOUT) {
-                return Err(LoadError::Newer);
-            }
-            let read = decode(&bytes);
-            let damaged = read.is_err() && !bytes.is_empty();
-            let before = read.unwrap_or_default();
-            let mut state = before.clone();
-            let result = rule(&mut state, now);
-            if state == before && !damaged {
-                return Ok((state, result));
-            }
-            match host.set(&self.key, &encode(&state), cas) {
-                Ok(()) => {
-                    let count = self.damaged.get().saturating_add(u64::from(damaged));
-                    self.damaged.set(count);
-                    return Ok((state, result));
-                }
-                Err(SetError::Conflict) => {}
-                Err(SetError::Host(error)) => return Err(error.into()),
-            }
-        }
-        Err(LoadError::Contended)
-    }
-
-    /// Values that could not be read since the last call.
-    pub fn take_damaged(&self) -> u64 {
-        self.damaged.take()
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        decode(bytes).ok()
     }
 }
 

@@ -13,11 +13,11 @@ pub mod load;
 pub mod page;
 pub mod refusals;
 pub mod slots;
+pub mod value;
 
 pub use directory::Directory;
 pub use fill::Fill;
 pub use in_flight::InFlight;
 pub use ledger::{AccountKey, Fault, Ledger};
-pub use load::LoadPlace;
-pub use refusals::Refusals;
 pub use slots::{SlotError, Slots, VmSlot};
+pub use value::ValueError;

@@ -2,7 +2,7 @@
 
 use super::{Vm, accounts, failure, status};
 use crate::fake_host::World;
-use tiergate::feed::lease::Lease;
+use tiergate::feed::lease::lease;
 use tiergate::feed::{Answer, FeedError, News, Step};
 
 #[test]
@@ -108,7 +108,7 @@ fn failures_are_tried_again_ever_later_and_not_at_the_same_moments() {
 fn a_failure_is_known_to_all_and_a_success_ends_the_waits() {
     let world = World::new();
     let (mut vm, mut other) = (Vm::new(&world, 1), Vm::new(&world, 2));
-    let failures = |vm: &Vm| Lease::new("tiergate").read(&vm.host).unwrap().0.failures;
+    let failures = |vm: &Vm| lease("tiergate").read(&vm.host).unwrap().0.failures;
     for failed in 1..=5 {
         vm.loads(status(500));
         assert_eq!(failures(&other), failed);
