@@ -22,8 +22,8 @@ pub struct Status {
     pub ledger: FillView,
     /// How full the directory is.
     pub directory: FillView,
-    /// Whether the directory holds all accounts.
-    pub ready: bool,
+    /// Whether the directory holds all accounts; null where no tier source is the directory.
+    pub ready: Option<bool>,
     /// How the directory's feed is; null without one, or while that can't be read.
     pub feed: Option<FeedView>,
     /// The tiers of this config, ascending by recharge.
@@ -85,7 +85,7 @@ pub struct FeedView {
 }
 
 /// One tier.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TierView {
     /// Its name.
     pub name: String,
@@ -95,6 +95,8 @@ pub struct TierView {
     pub limits: Limits,
     /// The limits that requests are judged by now.
     pub in_force: Limits,
+    /// The scale of concurrency, RPM and TPM that is in force: 0 to 1.
+    pub scale: f64,
 }
 
 /// Shared data in bytes.

@@ -2,8 +2,9 @@
 
 use super::Gate;
 use crate::account::recharge::SignedCents;
-use crate::account::{Cents, Tier};
+use crate::account::{Cents, Tier, TierSource};
 use crate::admin::Problem;
+use crate::admin::load::LoadView;
 use crate::admin::schema;
 use crate::admin::status::{
     FeedView, FillView, MemoryView, Mode, RefusalsView, RefusedAccountView, RefusedView, Status,
@@ -24,6 +25,11 @@ impl Gate {
         let directory = self.in_use_directory()?;
         let ledger = fill_view(self.ledger.fill(host)?);
         let entries = fill_view(directory.fill(host)?);
+        let ready = match self.config.tier.contains(&TierSource::Directory) {
+            true => Some(directory.is_ready(host)?),
+            false => None,
+        };
+        let load = self.load_view(host);
         let (mut board, now) = self.refusals.read(host)?;
         board.expire(now);
         Ok(Status {
@@ -37,10 +43,10 @@ impl Gate {
             live_vms: self.vm.table().alive(),
             ledger,
             directory: entries,
-            ready: directory.is_ready(host)?,
+            ready,
             feed: self.feed_status(host),
-            tiers: self.tier_views(),
-            load: self.load_view(host),
+            tiers: self.tier_views(&load),
+            load,
             memory: MemoryView {
                 bytes: ledger.estimate().saturating_add(entries.estimate()),
                 bound: ledger::memory_bound(self.config.accounts)
@@ -51,7 +57,7 @@ impl Gate {
         })
     }
 
-    fn tier_views(&self) -> Vec<TierView> {
+    fn tier_views(&self, load: &LoadView) -> Vec<TierView> {
         let numbered = self.config.tiers.iter().enumerate();
         let view = |(place, tier): (usize, &Tier)| TierView {
             name: tier.name.clone(),
@@ -60,6 +66,7 @@ impl Gate {
             in_force: self
                 .lowered(place, &tier.limits)
                 .map_or(tier.limits, |lowered| lowered.limits),
+            scale: load.in_force.get(&tier.name).copied().unwrap_or(1.0),
         };
         numbered.map(view).collect()
     }

@@ -237,7 +237,8 @@ fn the_status_says_mode_tiers_limits_and_memory() {
         "tpd": "unlimited"});
     assert_eq!(
         status["tiers"][0],
-        serde_json::json!({"name": "small", "recharge": "1.00", "limits": limits, "in_force": limits})
+        serde_json::json!({"name": "small", "recharge": "1.00", "limits": limits,
+            "in_force": limits, "scale": 1.0})
     );
     assert_eq!(status["refusals"]["window_s"], 300);
     let memory = &status["memory"];

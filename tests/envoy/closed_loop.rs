@@ -30,6 +30,8 @@ fn limits_that_give_way_end_the_errors_and_come_back_and_the_highest_tier_falls_
     let load = r#"{"from": "overload", "floor": 0.2, "interval": "500ms"}"#;
     let summary = play(14, 20, Some(load));
     assert!(summary.first_well.is_some(), "errors end: {summary:?}");
+    // `make load` shows under 2 % on a quiet machine; a stall of this one is an overload too.
+    assert!(summary.errors_then < 0.05, "{summary:?}");
     assert!(summary.back.is_some(), "limits come back: {summary:?}");
     // The lowest tier gives way, and no tier before it or after the highest.
     let never = Duration::MAX;

@@ -43,6 +43,8 @@ mod streams;
 mod tiers;
 mod token_ends;
 mod tokens;
+#[cfg(feature = "cli")]
+mod top;
 mod traps;
 mod usage_path;
 mod waits;

@@ -76,10 +76,12 @@ pub fn summary(runs: &[Run]) {
         "upstream errors below 2 % for the first time, after",
         &|s| time(s.first_well),
     );
-    row("below 2 % for the rest of half capacity, after", &|s| {
+    row("upstream errors from then to the restoration", &|s| {
+        percent(s.errors_then)
+    });
+    row("below 2 % in each 3 s until the restoration, after", &|s| {
         time(s.well)
     });
-    row("upstream errors from then on", &|s| percent(s.errors_then));
     row(
         "admissions back at 95 % after the restoration, after",
         &|s| time(s.back),

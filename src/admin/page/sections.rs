@@ -181,9 +181,13 @@ fn fill(name: &str, fill: &FillView) -> Markup {
     }
 }
 
-fn directory(ready: bool, feed: Option<&FeedView>) -> Markup {
+fn directory(ready: Option<bool>, feed: Option<&FeedView>) -> Markup {
     html! {
-        @if ready { "The directory is ready." } @else { "The directory is not ready: it does not hold all accounts yet." }
+        @match ready {
+            None => "No tier source of this config is the directory.",
+            Some(true) => "The directory is ready.",
+            Some(false) => "The directory is not ready: it does not hold all accounts yet.",
+        }
         @if let Some(feed) = feed {
             " Its feed was last whole " (time(feed.age_ms)) " ago"
             @if feed.loading { ", and is being loaded" } @else { ", and is due in " (time(feed.due_in_ms)) }

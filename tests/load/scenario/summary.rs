@@ -21,7 +21,8 @@ pub struct Summary {
     pub first_well: Option<Duration>,
     /// When the share of errors was below 2 % and stayed so, up to the restoration.
     pub well: Option<Duration>,
-    /// The share of errors from then on; of the whole time at half capacity, if it never was.
+    /// The share of errors from the first time on, up to the restoration; of the whole time at half
+    /// capacity, if there was no such time.
     pub errors_then: f64,
     /// The share of errors of the whole time at half capacity.
     pub errors_halved: f64,
@@ -29,7 +30,7 @@ pub struct Summary {
     pub back: Option<Duration>,
     /// When each tier's admissions fell below 90 % of their warm-up's, if they did.
     pub fell: [Option<Duration>; TIERS],
-    /// Each tier's admissions at half capacity, as a share of the warm-up's, from `well` on.
+    /// Each tier's admissions at half capacity, as a share of the warm-up's, from `first_well` on.
     pub admitted: [f64; TIERS],
     /// The same of what was served.
     pub served: [f64; TIERS],
@@ -63,7 +64,7 @@ impl Summary {
             let fallen = spans.find(|span| rate(*span, tier) < FALLEN * normal);
             fallen.map(|(_, at)| at - halved)
         };
-        let then = (halved + well.unwrap_or_default(), restored);
+        let then = (halved + first_well.unwrap_or_default(), restored);
         let share = |tier: usize, of: fn(super::Counts) -> u32| {
             let rate = |(from, to): (Duration, Duration)| {
                 f64::from(of(record.tiers(from, to)[tier])) / (to - from).as_secs_f64()
