@@ -41,7 +41,7 @@ fn it_tells_who_is_refused_and_what_lowers_limits() {
     let awkward = Call::new()
         .header("x-account-id", "ac\u{202e}me\\x".as_bytes())
         .header("x-account-tier", "tier0");
-    let replies = stack.send_all((0..5).map(|_| awkward.clone()));
+    let replies: Vec<_> = (0..5).map(|_| stack.send(awkward.clone())).collect();
     assert_eq!((count(&replies, 200), count(&replies, 429)), (1, 4));
     eventually("it is told", || {
         top(&stack, &[]).contains(r"ac\u{202e}me\\x")
