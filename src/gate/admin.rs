@@ -83,7 +83,7 @@ impl Gate {
         let seen = match place.zip(bought) {
             None => None,
             Some((place, bought)) => {
-                let lowered = self.lowered(place, &bought);
+                let lowered = self.lowered(place, &bought, key);
                 Some(self.seen(host, key, &bought, lowered)?)
             }
         };

@@ -6,8 +6,8 @@ use crate::config::Config;
 use crate::host::{Host, HostError, MetricSink};
 use crate::limit::{Limits, Lowered, Lowering};
 use crate::load::{News, Origin, Seen, Setting, State, report};
-use crate::store::ValueError;
 use crate::store::load::{StoredLoad, load};
+use crate::store::{AccountKey, ValueError};
 use crate::time::Mono;
 
 /// Statuses that say that the upstream has too much to do.
@@ -76,7 +76,7 @@ impl Load {
         let namespace = &config.namespace;
         let tiers = config.tiers.iter().zip(&self.lowerings);
         for ((tier, lowering), shown) in tiers.zip(&mut self.shown) {
-            let thousandths = lowering.rates.millionths().div_euclid(1_000);
+            let thousandths = lowering.scale().millionths().div_euclid(1_000);
             if *shown != Some(thousandths) {
                 *shown = Some(thousandths);
                 let name = &tier.name;
@@ -97,8 +97,15 @@ impl Load {
 
 impl Gate {
     /// What is in force of the limits of an account in that tier; `None` when they are as bought.
-    pub(super) fn lowered(&self, tier: usize, bought: &Limits) -> Option<Lowered> {
-        self.load.lowerings.get(tier)?.of(bought)
+    pub(super) fn lowered(&self, tier: usize, bought: &Limits, key: AccountKey) -> Option<Lowered> {
+        self.load.lowerings.get(tier)?.of(bought, key.hash())
+    }
+
+    /// What is in force of the limits of that tier.
+    pub(super) fn in_force(&self, tier: usize, bought: &Limits) -> Limits {
+        let lowering = self.load.lowerings.get(tier);
+        let lowered = lowering.and_then(|lowering| lowering.of(bought, 0));
+        lowered.map_or(*bought, |lowered| lowered.over(bought))
     }
 
     /// The load as this worker knows it.

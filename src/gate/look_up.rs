@@ -62,8 +62,9 @@ impl Gate {
         tier: Option<(usize, &Tier)>,
     ) -> Result<UsageView, Problem> {
         let limits = tier.map_or(NONE, |(_, tier)| tier.limits);
-        let lowered = tier.and_then(|(place, tier)| self.lowered(place, &tier.limits));
-        let seen = self.seen(host, self.ledger.key(id), &limits, lowered)?;
+        let key = self.ledger.key(id);
+        let lowered = tier.and_then(|(place, tier)| self.lowered(place, &tier.limits, key));
+        let seen = self.seen(host, key, &limits, lowered)?;
         Ok(seen.usage)
     }
 

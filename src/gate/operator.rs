@@ -37,7 +37,7 @@ impl Gate {
             },
         });
         let in_force = self.config.tiers.iter().map(|tier| {
-            let scale = state.lowering(&tier.name, now).rates;
+            let scale = state.lowering(&tier.name, now).scale();
             (tier.name.clone(), scale.as_f64())
         });
         LoadView {

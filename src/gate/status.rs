@@ -63,9 +63,7 @@ impl Gate {
             name: tier.name.clone(),
             recharge: dollars(tier.recharge),
             limits: tier.limits,
-            in_force: self
-                .lowered(place, &tier.limits)
-                .map_or(tier.limits, |lowered| lowered.limits),
+            in_force: self.in_force(place, &tier.limits),
             scale: load.in_force.get(&tier.name).copied().unwrap_or(1.0),
         };
         numbered.map(view).collect()

@@ -33,11 +33,12 @@ impl Gate {
         let table = self.vm.table();
         self.ledger
             .change(host, key, windows, table, |record, now| {
-                let used = in_use(record, terms.windows, now);
-                let lowered = lowered.filter(|lowered| lowered.holds(now.mono));
+                let used = in_use(record, &terms, now);
+                let lowered = lowered.map(|lowered| lowered.at(now.mono));
+                let in_force = lowered.map_or(*bought, |lowered| lowered.over(bought));
                 Change::Keep(Sight {
-                    in_force: lowered.map_or(*bought, |lowered| lowered.limits),
-                    usage: UsageView::new(bought, lowered.as_ref(), &used),
+                    in_force,
+                    usage: UsageView::new(bought, &in_force, &used),
                 })
             })
     }
@@ -59,8 +60,9 @@ impl Gate {
             return self.refuse(Some(&account), None, Refusal::Unavailable);
         };
         let bought = found.limits.over(&tier.limits);
-        let lowered = self.lowered(found.tier, &bought);
-        let seen = self.seen(host, self.ledger.key(&account.id), &bought, lowered);
+        let key = self.ledger.key(&account.id);
+        let lowered = self.lowered(found.tier, &bought, key);
+        let seen = self.seen(host, key, &bought, lowered);
         let body = match seen {
             Ok(seen) => serde_json::to_vec(&ClientView {
                 tier: &tier.name,

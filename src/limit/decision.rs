@@ -1,6 +1,7 @@
 //! Admit against all four limits at once, or name the one that refuses and its exact wait; and
 //! settle what was admitted.
 
+use super::check::{check, left, used};
 use super::lease::Holder;
 use super::limits::{Limit, LimitName, Limits};
 use super::record::{Record, Windows};
@@ -49,19 +50,12 @@ impl Claim {
 pub struct Gauge {
     /// The limit that was bought.
     pub limit: u64,
-    /// What is in force of it.
-    pub in_force: u64,
+    /// What is left of it, or of what is in force of it.
+    pub remaining: u64,
     /// Used, this request included if it was admitted.
     pub used: u64,
     /// Until the window is whole again.
     pub whole_in: Span,
-}
-
-impl Gauge {
-    /// What is left of the limit as it is in force.
-    pub const fn remaining(&self) -> u64 {
-        self.in_force.saturating_sub(self.used)
-    }
 }
 
 /// The minute windows at the moment of the decision; `None` where unlimited.
@@ -112,12 +106,22 @@ pub enum Decision {
 pub struct Terms<'a> {
     /// The limits that the account bought.
     pub limits: &'a Limits,
-    /// What is in force of them, while it is less.
+    /// What is in force of them for the load, while that is less.
     pub lowered: Option<Lowered>,
     /// The windows' lengths.
     pub windows: &'a Windows,
     /// The wait that is named when concurrency refuses: nobody knows when a lease frees.
     pub concurrency_wait: Span,
+}
+
+impl Terms<'_> {
+    /// The terms without what has ended at `now`.
+    fn at(&self, now: Now) -> Self {
+        Self {
+            lowered: self.lowered.map(|lowered| lowered.at(now.mono)),
+            ..*self
+        }
+    }
 }
 
 /// Decides on a request, and records it when it is admitted.
@@ -128,58 +132,20 @@ pub fn admit(record: &mut Record, ask: &Ask, terms: &Terms<'_>, now: Now) -> Dec
     if let Some((name, limit)) = too_large(ask, terms.limits) {
         return Decision::TooLarge { name, limit };
     }
-    let bought = longest(record, ask, (terms, terms.limits), now);
-    let lowered = terms.lowered.filter(|lowered| lowered.holds(now.mono));
-    let in_force = match &lowered {
-        Some(lowered) => longest(record, ask, (terms, &lowered.limits), now),
-        None => bought,
-    };
-    let limits = lowered.map_or(*terms.limits, |lowered| lowered.limits);
-    if let Some(refused) = bought.or(in_force) {
-        let ends = lowered.and_then(|lowered| lowered.ends);
-        let limit = terms.limits.get(refused.name).finite();
+    let terms = &terms.at(now);
+    if let Some(verdict) = check(record, ask, terms, now) {
+        let refused = verdict.refused;
         return Decision::Limited(Limited {
             name: refused.name,
-            limit: limit.unwrap_or(refused.limit),
+            limit: terms.limits.get(refused.name).finite().unwrap_or(0),
             used: refused.used,
-            wait: wait(bought, in_force.unwrap_or(refused), ends, now.mono),
-            overloaded: bought.is_none(),
-            standing: standing(record, terms, &limits, now),
+            wait: verdict.wait,
+            overloaded: verdict.overloaded,
+            standing: standing(record, terms, now),
         });
     }
     let claim = enter(record, ask, terms, now);
-    Decision::Admitted(claim, standing(record, terms, &limits, now))
-}
-
-/// A limit that refuses.
-#[derive(Clone, Copy)]
-struct Refused {
-    name: LimitName,
-    limit: u64,
-    used: u64,
-    wait: Span,
-}
-
-/// The one of these limits that refuses for longest.
-fn longest(
-    record: &Record,
-    ask: &Ask,
-    (terms, limits): (&Terms<'_>, &Limits),
-    now: Now,
-) -> Option<Refused> {
-    LimitName::ALL
-        .into_iter()
-        .filter_map(|name| refusal(record, ask, (terms, limits), now, name))
-        .max_by_key(|refused| refused.wait)
-}
-
-/// Until the limits in force let it through, or the bought ones do when those are back before.
-fn wait(bought: Option<Refused>, in_force: Refused, ends: Option<Mono>, now: Mono) -> Span {
-    let Some(end) = ends else {
-        return in_force.wait;
-    };
-    let by_then = bought.map_or(Span::ZERO, |refused| refused.wait);
-    in_force.wait.min(by_then.max(end.since(now)))
+    Decision::Admitted(claim, standing(record, terms, now))
 }
 
 /// Gives the lease back and replaces the reserve by `used`.
@@ -213,7 +179,9 @@ pub fn settle(record: &mut Record, claim: &Claim, used: u64, terms: &Terms<'_>, 
 pub struct Level {
     /// How much.
     pub used: u64,
-    /// Until nothing is, if nothing more happens; zero for leases, of which nobody knows.
+    /// What is left of it, or of what is in force of it; `None` where it is unlimited.
+    pub remaining: Option<u64>,
+    /// Until nothing is used, if nothing more happens; zero for leases, of which nobody knows.
     pub whole_in: Span,
 }
 
@@ -232,23 +200,21 @@ pub struct InUse {
 }
 
 /// What is used of a record's limits; leases of dead holders must have been forgotten before.
-pub fn in_use(record: &mut Record, windows: &Windows, now: Now) -> InUse {
-    record.advance(now, windows);
-    let column = |column| Level {
-        used: record.minute.used(column),
-        whole_in: record.minute.whole_in(now.mono, windows.minute, column),
+pub fn in_use(record: &mut Record, terms: &Terms<'_>, now: Now) -> InUse {
+    record.advance(now, terms.windows);
+    let terms = &terms.at(now);
+    let minute = terms.windows.minute;
+    let level = |name, whole_in| Level {
+        used: used(record, name),
+        remaining: left(record, terms, now, name),
+        whole_in,
     };
+    let whole = |column| record.minute.whole_in(now.mono, minute, column);
     InUse {
-        concurrency: Level {
-            used: record.leases.count(),
-            whole_in: Span::ZERO,
-        },
-        rpm: column(Column::Requests),
-        tpm: column(Column::Tokens),
-        tpd: Level {
-            used: record.day.used(),
-            whole_in: record.day.whole_in(now, windows.day),
-        },
+        concurrency: level(LimitName::Concurrency, Span::ZERO),
+        rpm: level(LimitName::Rpm, whole(Column::Requests)),
+        tpm: level(LimitName::Tpm, whole(Column::Tokens)),
+        tpd: level(LimitName::Tpd, record.day.whole_in(now, terms.windows.day)),
     }
 }
 
@@ -256,46 +222,6 @@ fn too_large(ask: &Ask, limits: &Limits) -> Option<(LimitName, u64)> {
     [(LimitName::Tpm, limits.tpm), (LimitName::Tpd, limits.tpd)]
         .into_iter()
         .find_map(|(name, limit)| Some((name, limit.finite().filter(|l| ask.tokens > *l)?)))
-}
-
-/// What a limit refuses with; `None` when it lets the request through.
-fn refusal(
-    record: &Record,
-    ask: &Ask,
-    (terms, limits): (&Terms<'_>, &Limits),
-    now: Now,
-    name: LimitName,
-) -> Option<Refused> {
-    let minute = terms.windows.minute;
-    let log = &record.minute;
-    let limit = limits.get(name).finite()?;
-    // More than a lowered limit has in all is asked for again a minute later; what is more than
-    // was bought has been refused for good before.
-    let (used, wait) = match name {
-        LimitName::Concurrency => {
-            let used = record.leases.count();
-            let full = used >= limit;
-            (used, full.then_some(terms.concurrency_wait)?)
-        }
-        LimitName::Rpm => {
-            let wait = log.wait(now.mono, minute, Column::Requests, ask.requests, limit);
-            (log.used(Column::Requests), wait.unwrap_or(minute))
-        }
-        LimitName::Tpm => {
-            let wait = log.wait(now.mono, minute, Column::Tokens, ask.tokens, limit);
-            (log.used(Column::Tokens), wait.unwrap_or(minute))
-        }
-        LimitName::Tpd => {
-            let wait = record.day.wait(now, terms.windows.day, ask.tokens, limit);
-            (record.day.used(), wait.unwrap_or(minute))
-        }
-    };
-    (wait > Span::ZERO).then_some(Refused {
-        name,
-        limit,
-        used,
-        wait,
-    })
 }
 
 fn enter(record: &mut Record, ask: &Ask, terms: &Terms<'_>, now: Now) -> Claim {
@@ -321,12 +247,11 @@ fn enter(record: &mut Record, ask: &Ask, terms: &Terms<'_>, now: Now) -> Claim {
     }
 }
 
-fn standing(record: &Record, terms: &Terms<'_>, in_force: &Limits, now: Now) -> Standing {
-    let gauge = |limit: Limit, in_force: Limit, column| {
-        let limit = limit.finite()?;
+fn standing(record: &Record, terms: &Terms<'_>, now: Now) -> Standing {
+    let gauge = |name, column| {
         Some(Gauge {
-            limit,
-            in_force: in_force.finite().unwrap_or(limit),
+            limit: terms.limits.get(name).finite()?,
+            remaining: left(record, terms, now, name)?,
             used: record.minute.used(column),
             whole_in: record
                 .minute
@@ -334,7 +259,7 @@ fn standing(record: &Record, terms: &Terms<'_>, in_force: &Limits, now: Now) -> 
         })
     };
     Standing {
-        requests: gauge(terms.limits.rpm, in_force.rpm, Column::Requests),
-        tokens: gauge(terms.limits.tpm, in_force.tpm, Column::Tokens),
+        requests: gauge(LimitName::Rpm, Column::Requests),
+        tokens: gauge(LimitName::Tpm, Column::Tokens),
     }
 }

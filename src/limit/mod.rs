@@ -4,11 +4,13 @@
 //! Who stores the record, and who tries again when another worker was faster, is
 //! [`crate::store`]'s business.
 
+mod check;
 pub mod day;
 pub mod decision;
 mod json;
 pub mod lease;
 pub mod limits;
+mod pace;
 pub mod record;
 pub mod scale;
 pub mod window;

@@ -53,53 +53,92 @@ impl Scale {
 /// By how much the limits of a tier are lowered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lowering {
-    /// Concurrency, RPM and TPM.
-    pub rates: Scale,
-    /// TPD: what is used of a day says nothing of the load now, so only an operator lowers it.
-    pub day: Scale,
-    /// From when on the bought limits are in force again; `None` while nobody knows.
-    pub ends: Option<Mono>,
+    /// By an operator, all four limits: to what, and until when.
+    pub by_hand: Option<(Scale, Mono)>,
+    /// By the load: concurrency, RPM and TPM. What is used of a day says nothing of the load now.
+    pub by_load: Scale,
 }
 
 impl Lowering {
     /// Nothing is lowered.
     pub const NONE: Self = Self {
-        rates: Scale::ONE,
-        day: Scale::ONE,
-        ends: None,
+        by_hand: None,
+        by_load: Scale::ONE,
     };
 
-    /// What is in force of these limits; `None` when nothing of them is lowered.
-    pub fn of(&self, limits: &Limits) -> Option<Lowered> {
-        if self.rates == Scale::ONE && self.day == Scale::ONE {
-            return None;
-        }
-        let lowered = Limits {
-            concurrency: self.rates.of(limits.concurrency),
-            rpm: self.rates.of(limits.rpm),
-            tpm: self.rates.of(limits.tpm),
-            tpd: self.day.of(limits.tpd),
+    /// The scale of concurrency, RPM and TPM.
+    pub fn scale(&self) -> Scale {
+        self.by_hand
+            .map_or(self.by_load, |(scale, _)| scale.min(self.by_load))
+    }
+
+    /// What is in force of these limits; `None` when nothing of them is lowered. `phase` is any
+    /// number that is the account's own.
+    pub fn of(&self, limits: &Limits, phase: u64) -> Option<Lowered> {
+        let by_hand = self.by_hand.map(|(scale, ends)| {
+            let lowered = Limits {
+                tpd: scale.of(limits.tpd),
+                ..rates(scale, limits)
+            };
+            (lowered, ends)
+        });
+        let lowered = Lowered {
+            by_hand: by_hand.filter(|(lowered, _)| lowered != limits),
+            by_load: Some(rates(self.by_load, limits))
+                .filter(|lowered| lowered != limits)
+                .map(|lowered| (lowered, phase)),
         };
-        (lowered != *limits).then_some(Lowered {
-            limits: lowered,
-            ends: self.ends,
-        })
+        (lowered != Lowered::default()).then_some(lowered)
     }
 }
 
-/// Limits lowered for load.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+fn rates(scale: Scale, limits: &Limits) -> Limits {
+    Limits {
+        concurrency: scale.of(limits.concurrency),
+        rpm: scale.of(limits.rpm),
+        tpm: scale.of(limits.tpm),
+        tpd: limits.tpd,
+    }
+}
+
+/// Limits lowered for load; none of them is over the one that was bought.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Lowered {
-    /// What is in force; none of them is over the one that was bought.
-    pub limits: Limits,
-    /// From when on the bought limits are in force again; `None` while nobody knows.
-    pub ends: Option<Mono>,
+    /// By an operator, each over its whole window, until that moment.
+    pub by_hand: Option<(Limits, Mono)>,
+    /// By the load, RPM and TPM as a pace; with the account's phase in that.
+    pub by_load: Option<(Limits, u64)>,
 }
 
 impl Lowered {
-    /// Whether it is still in force.
-    pub fn holds(&self, now: Mono) -> bool {
-        self.ends.is_none_or(|end| now < end)
+    /// What of it is in force at `now`.
+    #[must_use]
+    pub fn at(self, now: Mono) -> Self {
+        Self {
+            by_hand: self.by_hand.filter(|(_, ends)| now < *ends),
+            ..self
+        }
+    }
+
+    /// What is in force of these limits: of both the lower.
+    #[must_use]
+    pub fn over(&self, bought: &Limits) -> Limits {
+        let by_hand = self.by_hand.map_or(*bought, |(limits, _)| limits);
+        let by_load = self.by_load.map_or(*bought, |(limits, _)| limits);
+        Limits {
+            concurrency: lower(by_hand.concurrency, by_load.concurrency),
+            rpm: lower(by_hand.rpm, by_load.rpm),
+            tpm: lower(by_hand.tpm, by_load.tpm),
+            tpd: lower(by_hand.tpd, by_load.tpd),
+        }
+    }
+}
+
+/// The lower of two limits.
+fn lower(a: Limit, b: Limit) -> Limit {
+    match (a, b) {
+        (Limit::Finite(a), Limit::Finite(b)) => Limit::Finite(a.min(b)),
+        (Limit::Unlimited, other) | (other, Limit::Unlimited) => other,
     }
 }
 

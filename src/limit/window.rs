@@ -167,6 +167,12 @@ impl Log {
         Some(at.since(now))
     }
 
+    /// The sum of a column over the entries that had an event at `start` or later.
+    pub fn used_since(&self, start: Mono, column: Column) -> u64 {
+        let late = self.entries.iter().rev().take_while(|e| e.last >= start);
+        late.fold(0, |sum: u64, e| sum.saturating_add(e.get(column)))
+    }
+
     /// How long until a column is empty again, if nothing more happens.
     pub fn whole_in(&self, now: Mono, window: Span, column: Column) -> Span {
         self.entries

@@ -54,18 +54,9 @@ impl State {
     /// By how much the limits of the tier of that name are lowered.
     pub fn lowering(&self, tier: &str, now: Mono) -> Lowering {
         let by_hand = self.by_hand.as_ref().filter(|setting| now < setting.ends);
-        let auto = self.auto.of(tier, now);
-        let Some(setting) = by_hand else {
-            return Lowering {
-                rates: auto,
-                ..Lowering::NONE
-            };
-        };
-        let scale = setting.of(tier);
         Lowering {
-            rates: scale.min(auto),
-            day: scale,
-            ends: (auto == Scale::ONE).then_some(setting.ends),
+            by_hand: by_hand.map(|setting| (setting.of(tier), setting.ends)),
+            by_load: self.auto.of(tier, now),
         }
     }
 }

@@ -42,7 +42,7 @@ pub fn lines(styles: &[HeaderStyle], standing: &Standing) -> Vec<HeaderLine> {
 fn open_ai(lines: &mut Vec<HeaderLine>, names: [&'static str; 3], gauge: Option<&Gauge>) {
     let [limit, remaining, reset] = names;
     lines.push((limit, gauge.map(|g| g.limit.to_string())));
-    lines.push((remaining, gauge.map(|g| g.remaining().to_string())));
+    lines.push((remaining, gauge.map(|g| g.remaining.to_string())));
     lines.push((reset, gauge.map(|g| go_duration(g.whole_in))));
 }
 

@@ -2,7 +2,7 @@
 //! for all four limits.
 
 use crate::limit::decision::{InUse, Level};
-use crate::limit::{Limit, LimitName, Limits, Lowered};
+use crate::limit::{Limit, LimitName, Limits};
 use serde::Serialize;
 
 /// Usage of the four limits.
@@ -28,7 +28,7 @@ pub struct UseView {
     pub in_force: Option<u64>,
     /// Used now.
     pub used: u64,
-    /// What is left of what is in force; null where unlimited.
+    /// What is left now of what is in force; null where unlimited.
     pub remaining: Option<u64>,
     /// Until nothing is used any more, if nothing more happens; null for concurrency.
     pub reset_ms: Option<u64>,
@@ -36,15 +36,14 @@ pub struct UseView {
 
 impl UsageView {
     /// What is used of limits that may be lowered.
-    pub fn new(bought: &Limits, lowered: Option<&Lowered>, used: &InUse) -> Self {
+    pub fn new(bought: &Limits, in_force: &Limits, used: &InUse) -> Self {
         let view = |name, level: &Level, reset_ms| {
-            let limit = bought.get(name);
-            let in_force = lowered.map_or(limit, |lowered| lowered.limits.get(name));
+            let (limit, in_force) = (bought.get(name), in_force.get(name));
             UseView {
                 limit,
                 in_force: in_force.finite().filter(|_| in_force != limit),
                 used: level.used,
-                remaining: in_force.finite().map(|n| n.saturating_sub(level.used)),
+                remaining: level.remaining,
                 reset_ms,
             }
         };

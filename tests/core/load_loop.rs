@@ -1,7 +1,7 @@
 //! Limits that follow the load by themselves: what the upstream answers goes in, over ticks, and
 //! what is in force comes out.
 
-use crate::fake_host::{Worker, World};
+use crate::fake_host::{FakeRequest, Worker, World, retry_after_ms};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use tiergate::admin::call::Call;
@@ -215,7 +215,7 @@ fn a_few_failures_among_many_answers_or_few_answers_are_no_overload() {
 fn a_day_is_not_lowered_by_the_loop() {
     let system = Loop::by_overload();
     system.overloaded(20, 50);
-    let request = crate::fake_host::FakeRequest::of("acme", "tier9", 0);
+    let request = FakeRequest::of("acme", "tier9", 0);
     let mut gate = system.workers[0].gate.borrow_mut();
     let verdict = gate.tell_usage(&system.workers[0].host, &request);
     let Action::Reply(reply) = verdict.action else {
@@ -223,7 +223,7 @@ fn a_day_is_not_lowered_by_the_loop() {
     };
     let told: Value = serde_json::from_slice(&reply.body).unwrap();
     assert_eq!(told["limits"]["tpd"]["remaining"], 1_000_000);
-    assert_eq!(told["limits"]["rpm"]["remaining"], 200);
+    assert_eq!(told["limits"]["rpm"]["in_force"], 200);
 }
 
 #[test]
@@ -262,4 +262,116 @@ fn when_nobody_runs_the_loop_any_more_its_pressure_ends() {
     );
     system.world.pass_ms(10_000);
     assert!(scale(&bystander) >= 1.0);
+}
+
+/// A loop under full pressure, with nobody to take it further: all tiers are at a fifth.
+fn pressed() -> Loop {
+    let system = Loop::by_overload();
+    system.overloaded(20, 50);
+    system
+}
+
+fn tier9() -> FakeRequest {
+    FakeRequest::of("acme", "tier9", 0)
+}
+
+/// The wait that is named, or `None` when the request is admitted.
+fn refused_for(worker: &Worker) -> Option<u64> {
+    match worker.judge(&tier9()).action {
+        Action::Reply(reply) => Some(retry_after_ms(&reply)),
+        Action::Pass(_) => None,
+        Action::Wait(_) => unreachable!(),
+    }
+}
+
+#[test]
+fn an_account_that_used_its_limit_goes_on_at_the_lowered_pace_and_not_in_waves() {
+    let system = Loop::by_overload();
+    let worker = &system.workers[0];
+    let admitted = (0..500).filter(|_| refused_for(worker).is_none()).count();
+    assert_eq!(admitted, 500);
+    system.overloaded(20, 50);
+    // 200 a minute are in force, and a hundred a second are asked for.
+    let per_second: Vec<usize> = (0..60)
+        .map(|_| {
+            let admitted = (0..100).filter(|_| {
+                system.world.pass_ms(10);
+                refused_for(worker).is_none()
+            });
+            admitted.count()
+        })
+        .collect();
+    for six in per_second.chunks(6) {
+        let admitted: usize = six.iter().sum();
+        assert!((10..=40).contains(&admitted), "{per_second:?}");
+    }
+    let in_all: usize = per_second.iter().sum();
+    assert!((180..=220).contains(&in_all), "{in_all}: {per_second:?}");
+}
+
+#[test]
+fn many_accounts_at_their_lowered_limits_do_not_come_in_step() {
+    let system = pressed();
+    let worker = &system.workers[0];
+    let mut per_second = vec![0_usize; 30];
+    for second in &mut per_second {
+        for _ in 0..10 {
+            system.world.pass_ms(100);
+            for account in 0..60 {
+                let request = FakeRequest::of(&format!("account-{account}"), "tier9", 0);
+                let admits = || matches!(worker.judge(&request).action, Action::Pass(_));
+                *second += (0..25).take_while(|_| admits()).count();
+            }
+        }
+    }
+    // 60 times 200 a minute are 200 a second.
+    let steady = &per_second[6..];
+    assert!(
+        steady.iter().all(|n| (80..400).contains(n)),
+        "{per_second:?}"
+    );
+}
+
+#[test]
+fn under_pressure_too_who_waits_as_told_is_admitted_and_no_sooner() {
+    let system = pressed();
+    let worker = &system.workers[0];
+    for pause in (0..200).map(|i| i * 37 % 400) {
+        match refused_for(worker) {
+            None => system.world.pass_ms(pause),
+            Some(wait) => {
+                system.world.pass_ms(wait - 1);
+                assert!(refused_for(worker).is_some(), "not before {wait}");
+                system.world.pass_ms(1);
+                assert_eq!(refused_for(worker), None, "after {wait}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_request_of_many_tokens_takes_its_time_under_pressure() {
+    let load = json!({"from": "overload"});
+    let mut config: Value = serde_json::from_str(&config(&load)).unwrap();
+    config["tiers"][9]["limits"]["tpm"] = json!(100_000);
+    let world = World::new();
+    let workers = std::array::from_fn(|_| Worker::new(&world, &config.to_string()));
+    let system = Loop { world, workers };
+    system.overloaded(20, 50);
+    let worker = &system.workers[0];
+    // 20,000 a minute are in force: 10,000 and the completion are 33 s of them.
+    let large = FakeRequest::of("acme", "tier9", 10_000);
+    worker.admit(&large);
+    for _ in 0..3 {
+        let reply = worker.refuse(&large);
+        assert_eq!(reply.code, "tpm");
+        let wait = retry_after_ms(&reply);
+        assert!((1..=33_200).contains(&wait), "{wait}");
+        system.world.pass_ms(wait);
+        worker.admit(&large);
+    }
+    let never = FakeRequest::of("acme", "tier9", 50_000);
+    let reply = worker.refuse(&never);
+    let body: Value = serde_json::from_slice(&reply.body).unwrap();
+    assert_eq!(body["error"]["type"], "engine_overloaded_error");
 }

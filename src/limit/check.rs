@@ -1,0 +1,163 @@
+//! What refuses a request: the limits that were bought, and what is in force of them for the load.
+
+use super::decision::{Ask, Terms};
+use super::limits::{LimitName, Limits};
+use super::pace::Pace;
+use super::record::Record;
+use super::window::Column;
+use crate::time::{Now, Span};
+
+/// A limit that refuses.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Refused {
+    pub name: LimitName,
+    /// How much of it is used.
+    pub used: u64,
+    /// From when on it lets the request through.
+    pub wait: Span,
+}
+
+/// How a limit is kept.
+#[derive(Clone, Copy, Debug)]
+enum Kept {
+    /// Over its whole window.
+    Whole,
+    /// As a pace, with the account's phase.
+    Paced(u64),
+}
+
+/// One of the ways in which an account's limits are kept.
+#[derive(Clone, Copy, Debug)]
+struct Rule<'a> {
+    limits: &'a Limits,
+    kept: Kept,
+}
+
+/// Who refuses, if anybody does.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Verdict {
+    /// The limit with the longest wait; a bought one, if one of those refuses.
+    pub refused: Refused,
+    /// From when on all let it through.
+    pub wait: Span,
+    /// Whether only what is lowered refuses.
+    pub overloaded: bool,
+}
+
+/// What refuses a request; `None` when nothing does.
+pub(super) fn check(record: &Record, ask: &Ask, terms: &Terms<'_>, now: Now) -> Option<Verdict> {
+    let longest = |limits, kept| longest(record, ask, terms, Rule { limits, kept }, now);
+    let bought = longest(terms.limits, Kept::Whole);
+    let lowered = terms.lowered.unwrap_or_default();
+    let by_hand = lowered.by_hand.as_ref().and_then(|(limits, ends)| {
+        let refused = longest(limits, Kept::Whole)?;
+        let wait = refused.wait.min(ends.since(now.mono));
+        Some(Refused { wait, ..refused })
+    });
+    let by_load = lowered.by_load.as_ref();
+    let by_load = by_load.and_then(|(limits, phase)| longest(limits, Kept::Paced(*phase)));
+    let all = [bought, by_hand, by_load].into_iter().flatten();
+    let longest = all.max_by_key(|refused| refused.wait)?;
+    Some(Verdict {
+        refused: bought.unwrap_or(longest),
+        wait: longest.wait,
+        overloaded: bought.is_none(),
+    })
+}
+
+/// What is left of a limit now, of all that is in force; `None` where it is unlimited.
+pub(super) fn left(record: &Record, terms: &Terms<'_>, now: Now, name: LimitName) -> Option<u64> {
+    let over = |limits: &Limits| {
+        Some(
+            limits
+                .get(name)
+                .finite()?
+                .saturating_sub(used(record, name)),
+        )
+    };
+    let bought = over(terms.limits)?;
+    let lowered = terms.lowered.unwrap_or_default();
+    let by_hand = lowered
+        .by_hand
+        .as_ref()
+        .and_then(|(limits, _)| over(limits));
+    let by_load = lowered.by_load.as_ref().and_then(|(limits, phase)| {
+        let limit = limits.get(name).finite()?;
+        let column = match name {
+            LimitName::Concurrency | LimitName::Tpd => return over(limits),
+            LimitName::Rpm => Column::Requests,
+            LimitName::Tpm => Column::Tokens,
+        };
+        let pace = Pace::of(limit, terms.windows, 1, *phase)?;
+        Some(pace.left(&record.minute, now.mono, column))
+    });
+    [by_hand, by_load]
+        .into_iter()
+        .flatten()
+        .chain([bought])
+        .min()
+}
+
+/// What is used of a limit.
+pub(super) fn used(record: &Record, name: LimitName) -> u64 {
+    match name {
+        LimitName::Concurrency => record.leases.count(),
+        LimitName::Rpm => record.minute.used(Column::Requests),
+        LimitName::Tpm => record.minute.used(Column::Tokens),
+        LimitName::Tpd => record.day.used(),
+    }
+}
+
+fn longest(
+    record: &Record,
+    ask: &Ask,
+    terms: &Terms<'_>,
+    rule: Rule<'_>,
+    now: Now,
+) -> Option<Refused> {
+    let refused = LimitName::ALL.into_iter().filter_map(|name| {
+        let wait = wait(record, ask, terms, rule, now, name)?;
+        (wait > Span::ZERO).then(|| Refused {
+            name,
+            used: used(record, name),
+            wait,
+        })
+    });
+    refused.max_by_key(|refused| refused.wait)
+}
+
+/// How long a limit refuses; `None` where it is unlimited.
+///
+/// More than a lowered limit has in all is asked for again a minute later; what is more than was
+/// bought has been refused for good before.
+fn wait(
+    record: &Record,
+    ask: &Ask,
+    terms: &Terms<'_>,
+    Rule { limits, kept }: Rule<'_>,
+    now: Now,
+    name: LimitName,
+) -> Option<Span> {
+    let limit = limits.get(name).finite()?;
+    let (log, minute) = (&record.minute, terms.windows.minute);
+    let column = |column, need| {
+        let wait = match kept {
+            Kept::Whole => log.wait(now.mono, minute, column, need, limit),
+            Kept::Paced(phase) => {
+                let pace = Pace::of(limit, terms.windows, need, phase);
+                pace.map(|pace| pace.wait(log, now.mono, column, need))
+            }
+        };
+        wait.unwrap_or(minute)
+    };
+    Some(match name {
+        LimitName::Concurrency if record.leases.count() >= limit => terms.concurrency_wait,
+        LimitName::Concurrency => Span::ZERO,
+        LimitName::Rpm => column(Column::Requests, ask.requests),
+        LimitName::Tpm => column(Column::Tokens, ask.tokens),
+        LimitName::Tpd => {
+            let wait = record.day.wait(now, terms.windows.day, ask.tokens, limit);
+            wait.unwrap_or(minute)
+        }
+    })
+}
