@@ -83,7 +83,9 @@ fn main() -> io::Result<()> {
 }
 
 async fn serve(port: u16) -> io::Result<()> {
-    let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await?;
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await;
+    let listener =
+        listener.map_err(|error| io::Error::other(format!("127.0.0.1:{port}: {error}")))?;
     println!("demo upstream on {}", listener.local_addr()?);
     let seen = Seen::default();
     loop {

@@ -116,8 +116,8 @@ pub struct LoadView {
 /// Where the loop stands.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AutoView {
-    /// `header` or `overload`; null where another filter of the namespace has the `load`.
-    pub from: Option<String>,
+    /// `header` or `overload`.
+    pub from: String,
     /// The smoothed load, or the share of overloaded answers.
     pub load: f64,
     /// How much the tiers are pressed: 0 to 1.

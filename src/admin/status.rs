@@ -74,8 +74,8 @@ impl FillView {
 pub struct FeedView {
     /// Whether a load is going on.
     pub loading: bool,
-    /// Since the directory was last known to be whole, in ms.
-    pub age_ms: u64,
+    /// Since the directory was last known to be whole, in ms; null before it first was.
+    pub age_ms: Option<u64>,
     /// Until the next load, in ms.
     pub due_in_ms: u64,
     /// Failures in a row.

@@ -4,7 +4,7 @@ use super::Gate;
 use crate::admin::load::{self, AutoView, LoadView};
 use crate::admin::{Answer, Problem};
 use crate::host::Host;
-use crate::load::{Origin, Setting};
+use crate::load::Setting;
 use crate::store::ValueError;
 use std::collections::BTreeMap;
 
@@ -21,14 +21,12 @@ impl Gate {
         let by_hand = state.by_hand.as_ref().filter(|s| now < s.ends);
         let named = by_hand.map(|setting| &setting.tiers);
         let named = named.into_iter().flatten();
-        let from = self.config.load.as_ref().map(|rule| match rule.origin {
-            Origin::Header(_) => "header".to_owned(),
-            Origin::Overload => "overload".to_owned(),
-        });
-        let part = |millionths| f64::from(millionths) / 1e6;
         let stands = state.auto.stands(now);
-        let auto = (stands || from.is_some()).then(|| AutoView {
-            from,
+        let ours = self.config.load.as_ref().map(|rule| rule.origin.kind());
+        let from = state.auto.from.filter(|_| stands).or(ours);
+        let part = |millionths| f64::from(millionths) / 1e6;
+        let auto = from.map(|from| AutoView {
+            from: from.as_str().to_owned(),
             load: if stands { part(state.auto.load) } else { 0.0 },
             pressure: if stands {
                 part(state.auto.pressure)

@@ -72,10 +72,11 @@ impl Gate {
     /// How the feed is; null without one, or while that can't be read.
     fn feed_status(&self, host: &dyn Host) -> Option<FeedView> {
         self.config.feed.as_ref()?;
+        let was_whole = self.directory()?.is_ready(host).ok()?;
         let (feed, now) = lease(&self.config.namespace).read(host).ok()?;
         Some(FeedView {
             loading: feed.is_held(now),
-            age_ms: now.since(feed.whole_at).as_millis(),
+            age_ms: was_whole.then(|| now.since(feed.whole_at).as_millis()),
             due_in_ms: feed.due.since(now).as_millis(),
             failures: feed.failures,
             etag: String::from_utf8_lossy(&feed.etag).into_owned(),

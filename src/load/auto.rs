@@ -6,7 +6,7 @@
 //! (additive increase; Chiu and Jain, "Analysis of the increase and decrease algorithms for
 //! congestion avoidance", 1989). In both, limits fall at once, and come back late and slowly.
 
-use super::rule::{Origin, Rule};
+use super::rule::{Kind, Origin, Rule};
 use super::{News, TierScales, find};
 use crate::limit::Scale;
 use crate::time::{Mono, Span};
@@ -62,6 +62,8 @@ impl Seen {
 /// Where the loop stands. Parts are in millionths.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Auto {
+    /// What the last step read the load from.
+    pub from: Option<Kind>,
     /// What all workers saw since the last step.
     pub seen: Seen,
     /// The last step.
@@ -120,6 +122,7 @@ impl Auto {
             Origin::Header(_) => self.follow(rule, now),
             Origin::Overload => self.react(rule, now),
         }
+        self.from = Some(rule.origin.kind());
         self.seen = Seen::default();
         self.stepped = now;
         let tiers = match self.pressure {

@@ -13,7 +13,7 @@ mod rule;
 pub use auto::{Auto, Seen};
 pub use news::News;
 pub use report::{LARGEST, report};
-pub use rule::{Origin, Rule};
+pub use rule::{Kind, Origin, Rule};
 
 use crate::limit::{Lowering, Scale};
 use crate::time::Mono;

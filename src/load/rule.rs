@@ -13,6 +13,35 @@ pub enum Origin {
     Overload,
 }
 
+/// The two kinds of origin, for those who only look on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A load that is reported.
+    Header,
+    /// Overload.
+    Overload,
+}
+
+impl Kind {
+    /// Its name in the admin API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Header => "header",
+            Self::Overload => "overload",
+        }
+    }
+}
+
+impl Origin {
+    /// Which kind it is.
+    pub const fn kind(&self) -> Kind {
+        match self {
+            Self::Header(_) => Kind::Header,
+            Self::Overload => Kind::Overload,
+        }
+    }
+}
+
 /// One rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {

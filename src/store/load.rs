@@ -4,7 +4,7 @@
 //! key    {namespace}/load
 //! bytes  layout version (page::LAYOUT), 'O', setting, auto
 //! setting = 0 | 1 scale set ends tiers
-//! auto    = answers overloaded reports sum stepped load reported late_answers late_overloaded
+//! auto    = from (0: none, 1: header, 2: overload) answers overloaded reports sum stepped load reported late_answers late_overloaded
 //!           pressure rose edge eased tiers
 //! tiers   = count, [length of the name, name, scale] ...
 //! ```
@@ -15,7 +15,7 @@ use super::codec::{self, Damaged};
 use super::page::LAYOUT;
 use super::value::{Content, Value};
 use crate::limit::Scale;
-use crate::load::{Auto, Seen, Setting, State, TierScales};
+use crate::load::{Auto, Kind, Seen, Setting, State, TierScales};
 use crate::time::Mono;
 
 const PREFIX: [u8; 2] = [LAYOUT, b'O'];
@@ -56,7 +56,13 @@ fn encode(state: &State) -> Vec<u8> {
         }
     }
     let auto = &state.auto;
+    let from = match auto.from {
+        None => 0,
+        Some(Kind::Header) => 1,
+        Some(Kind::Overload) => 2,
+    };
     for number in [
+        from,
         auto.seen.answers,
         auto.seen.overloaded,
         auto.seen.reports,
@@ -100,6 +106,12 @@ fn decode(bytes: &[u8]) -> Result<State, Damaged> {
         }),
         _ => return Err(Damaged),
     };
+    let from = match codec::take(input)? {
+        0 => None,
+        1 => Some(Kind::Header),
+        2 => Some(Kind::Overload),
+        _ => return Err(Damaged),
+    };
     let seen = Seen {
         answers: codec::take(input)?,
         overloaded: codec::take(input)?,
@@ -108,6 +120,7 @@ fn decode(bytes: &[u8]) -> Result<State, Damaged> {
         unreadable: 0,
     };
     let auto = Auto {
+        from,
         seen,
         stepped: take_mono(input)?,
         load: codec::take_as(input)?,
@@ -161,6 +174,7 @@ mod tests {
                 ends: Mono::from_millis(1_600_000),
             }),
             auto: Auto {
+                from: Some(Kind::Overload),
                 seen: Seen {
                     answers: 1,
                     overloaded: 2,

@@ -35,10 +35,9 @@ fn by_hand(load: &LoadView, left: u64) -> Markup {
 }
 
 fn by_itself(auto: &AutoView) -> Markup {
-    let (from, what) = match auto.from.as_deref() {
-        Some("overload") => ("by overload", "of answers overloaded"),
-        Some(_) => ("by the upstream's load", "of what it takes"),
-        None => ("by another filter", "load"),
+    let (from, what) = match auto.from.as_str() {
+        "overload" => ("by overload", "of answers overloaded"),
+        _ => ("by the upstream's load", "of what it takes"),
     };
     html! {
         p.facts {

@@ -189,7 +189,10 @@ fn directory(ready: Option<bool>, feed: Option<&FeedView>) -> Markup {
             Some(false) => "The directory is not ready: it does not hold all accounts yet.",
         }
         @if let Some(feed) = feed {
-            " Its feed was last whole " (time(feed.age_ms)) " ago"
+            @match feed.age_ms {
+                Some(age) => { " Its feed was last whole " (time(age)) " ago" },
+                None => " Its feed was never whole yet",
+            }
             @if feed.loading { ", and is being loaded" } @else { ", and is due in " (time(feed.due_in_ms)) }
             @if feed.failures > 0 { "; it failed " b.warn { (feed.failures) } " times in a row" }
             "."

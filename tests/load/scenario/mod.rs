@@ -1,8 +1,6 @@
 //! An upstream that loses half of its capacity for a while and gets it back, behind the filter,
-//! under clients that ask for more than their limits the whole time.
-//!
-//! Limits alone decide what is admitted while the upstream is whole: they admit a little less
-//! than it can do.
+//! under clients that ask for a little less than their limits the whole time, and for as much as
+//! three quarters of what the whole upstream can do.
 
 mod clients;
 mod record;
@@ -20,19 +18,20 @@ use std::time::{Duration, Instant};
 
 /// Tiers, lowest first.
 pub const TIERS: usize = 6;
-/// RPM of each tier, in a "minute" of [`WINDOW`].
-const RPM: [u64; TIERS] = [6, 8, 10, 12, 14, 16];
-const WINDOW: Duration = Duration::from_secs(2);
+/// RPM of each tier.
+const RPM: [u64; TIERS] = [180, 240, 300, 360, 420, 480];
+/// The window that they count for.
+const WINDOW: Duration = Duration::from_secs(60);
 /// How long the upstream takes for a request.
 const LATENCY: Duration = Duration::from_millis(200);
 /// What clients ask for, as a share of what their limits admit.
-const ASKED: f64 = 1.2;
+const ASKED: f64 = 0.9;
 /// What the whole upstream can do, as a share of what all limits admit together.
 const HEADROOM: f64 = 1.2;
 
 /// What to play.
 pub struct Scenario {
-    /// Over 4 s, in which clients start and their windows fill.
+    /// Over 4 s, in which clients start.
     pub warm_up: Duration,
     pub halved: Duration,
     pub recovery: Duration,
@@ -52,8 +51,7 @@ impl Scenario {
                     "concurrency": "unlimited", "tpm": "unlimited", "tpd": "unlimited"}})
             })
             .collect();
-        let minute = format!("{}ms", WINDOW.as_millis());
-        let mut config = json!({"windows": {"minute": minute}, "tiers": tiers});
+        let mut config = json!({"tiers": tiers});
         if let Some(load) = &self.load {
             config["load"] = serde_json::from_str(load).expect("`load` is JSON");
         }

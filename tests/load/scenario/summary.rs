@@ -1,8 +1,10 @@
 //! What a run shows: how soon errors end, how soon limits are back, and who gives way first.
 
-use super::{BUCKET, Record, Scenario, TIERS, WINDOW};
+use super::{BUCKET, Record, Scenario, TIERS};
 use std::time::Duration;
 
+/// By then all accounts have begun.
+const STARTED: Duration = Duration::from_secs(4);
 /// All shares are taken over so long, up to the moment of which they tell.
 const SLIDING: Duration = Duration::from_secs(3);
 /// An upstream with a smaller share of errors is well.
@@ -43,8 +45,7 @@ impl Summary {
         let halved = scenario.warm_up;
         let restored = halved + scenario.halved;
         let end = scenario.length();
-        // Until then accounts start, and their windows fill.
-        let before = (WINDOW * 2, halved);
+        let before = (STARTED, halved);
         let rate = |(from, to): (Duration, Duration), tier: usize| {
             f64::from(record.tiers(from, to)[tier].admitted()) / (to - from).as_secs_f64()
         };
