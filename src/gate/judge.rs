@@ -82,7 +82,7 @@ impl Gate {
         let tokens = ticket.reserve.tokens();
         let decision = self.admit(host, &ticket, tokens);
         if let (Some(wait), Ok(Decision::Limited(limited))) = (wait, &decision)
-            && limited.name == LimitName::Concurrency
+            && limited.last == LimitName::Concurrency
         {
             return hold(host, ticket, wait);
         }

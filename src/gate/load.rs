@@ -2,10 +2,11 @@
 //! what is in force. A request finds that in memory.
 
 use super::Gate;
+use crate::account::Tier;
 use crate::config::Config;
 use crate::host::{Host, HostError, MetricSink};
 use crate::limit::{Limits, Lowered, Lowering};
-use crate::load::{News, Origin, Seen, Setting, State, report};
+use crate::load::{Claim, News, Origin, Seen, Setting, State, report};
 use crate::store::load::{StoredLoad, load};
 use crate::store::{AccountKey, ValueError};
 use crate::time::Mono;
@@ -17,6 +18,8 @@ const OVERLOADED: [&[u8]; 3] = [b"503", b"529", b"429"];
 #[derive(Debug)]
 pub(super) struct Load {
     stored: StoredLoad,
+    /// This config's rule, if it has one.
+    claim: Option<Claim>,
     /// The load as it was last read.
     state: State,
     /// By how much each tier's limits are lowered.
@@ -36,6 +39,10 @@ impl Load {
         let tiers = config.tiers.iter().count();
         let mut load = Self {
             stored,
+            claim: config
+                .load
+                .clone()
+                .map(|rule| Claim::new(rule, host.mono())),
             state: State::default(),
             lowerings: vec![Lowering::NONE; tiers],
             seen: Seen::default(),
@@ -53,30 +60,33 @@ impl Load {
     fn tick(&mut self, host: &dyn Host, config: &Config) -> Result<(), ValueError> {
         let seen = std::mem::take(&mut self.seen);
         let done = self.stored.change(host, |state, now| {
+            state.correct(now);
             let by_hand = &mut state.by_hand;
             let ended = by_hand.take_if(|setting| setting.ends <= now);
-            let rule = config.load.as_ref();
-            let moved = rule.and_then(|rule| state.auto.advance(&seen, rule, now));
+            let claim = self.claim.as_ref();
+            let moved = claim.and_then(|claim| state.auto.advance(&seen, claim, now));
             (ended.map(News::Ended), moved, now)
         });
-        let (state, (ended, moved, now)) = done.inspect_err(|_| self.seen = seen)?;
+        let (state, (ended, moved, now)) = done.inspect_err(|_| self.seen.add(&seen))?;
         self.news.extend(ended);
         self.news.extend(moved);
         self.learn(state, config, now);
         Ok(())
     }
 
-    fn learn(&mut self, state: State, config: &Config, now: Mono) {
-        let lowering = |tier: &crate::account::Tier| state.lowering(&tier.name, now);
+    fn learn(&mut self, mut state: State, config: &Config, now: Mono) {
+        state.correct(now);
+        let rule = config.load.as_ref();
+        let lowering = |tier: &Tier| state.lowering(&tier.name, rule);
         self.lowerings = config.tiers.iter().map(lowering).collect();
         self.state = state;
     }
 
-    fn show(&mut self, config: &Config, unreadable: u64, sink: &mut dyn MetricSink) {
+    fn show(&mut self, config: &Config, now: Mono, unreadable: u64, sink: &mut dyn MetricSink) {
         let namespace = &config.namespace;
         let tiers = config.tiers.iter().zip(&self.lowerings);
         for ((tier, lowering), shown) in tiers.zip(&mut self.shown) {
-            let thousandths = lowering.scale().millionths().div_euclid(1_000);
+            let thousandths = lowering.scale(now).millionths().div_euclid(1_000);
             if *shown != Some(thousandths) {
                 *shown = Some(thousandths);
                 let name = &tier.name;
@@ -101,11 +111,11 @@ impl Gate {
         self.load.lowerings.get(tier)?.of(bought, key.hash())
     }
 
-    /// What is in force of the limits of that tier.
-    pub(super) fn in_force(&self, tier: usize, bought: &Limits) -> Limits {
+    /// What is in force of the limits of that tier at `now`.
+    pub(super) fn in_force(&self, tier: usize, bought: &Limits, now: Mono) -> Limits {
         let lowering = self.load.lowerings.get(tier);
         let lowered = lowering.and_then(|lowering| lowering.of(bought, 0));
-        lowered.map_or(*bought, |lowered| lowered.over(bought))
+        lowered.map_or(*bought, |lowered| lowered.at(now).over(bought))
     }
 
     /// The load as this worker knows it.
@@ -147,7 +157,7 @@ impl Gate {
         if let Err(error) = self.load.tick(host, &self.config) {
             self.fault = Some(error.into());
         }
-        self.load.show(&self.config, unreadable, sink);
+        self.load.show(&self.config, host.mono(), unreadable, sink);
     }
 
     /// Learns what is in force now.
@@ -164,9 +174,12 @@ impl Gate {
         setting: impl Fn(Mono) -> Option<Setting>,
     ) -> Result<(), ValueError> {
         let (state, (news, now)) = self.load.stored.change(host, |state, now| {
-            let before = state.by_hand.take_if(|_| true);
-            let before = before.filter(|setting| now < setting.ends);
-            state.by_hand = setting(now);
+            state.correct(now);
+            let before = std::mem::replace(&mut state.by_hand, setting(now));
+            let (before, ended) = match before {
+                Some(setting) if setting.ends <= now => (None, Some(setting)),
+                before => (before, None),
+            };
             let news = match &state.by_hand {
                 Some(setting) => Some(News::Set {
                     now: setting.clone(),
@@ -174,6 +187,7 @@ impl Gate {
                 }),
                 None => before.map(News::Withdrawn),
             };
+            let news: Vec<_> = ended.map(News::Ended).into_iter().chain(news).collect();
             (news, now)
         })?;
         self.load.news.extend(news);

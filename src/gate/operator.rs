@@ -34,8 +34,9 @@ impl Gate {
                 0.0
             },
         });
+        let rule = self.config.load.as_ref();
         let in_force = self.config.tiers.iter().map(|tier| {
-            let scale = state.lowering(&tier.name, now).scale();
+            let scale = state.lowering(&tier.name, rule).scale(now);
             (tier.name.clone(), scale.as_f64())
         });
         LoadView {

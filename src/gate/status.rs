@@ -45,7 +45,7 @@ impl Gate {
             directory: entries,
             ready,
             feed: self.feed_status(host),
-            tiers: self.tier_views(&load),
+            tiers: self.tier_views(&load, now),
             load,
             memory: MemoryView {
                 bytes: ledger.estimate().saturating_add(entries.estimate()),
@@ -57,13 +57,13 @@ impl Gate {
         })
     }
 
-    fn tier_views(&self, load: &LoadView) -> Vec<TierView> {
+    fn tier_views(&self, load: &LoadView, now: Mono) -> Vec<TierView> {
         let numbered = self.config.tiers.iter().enumerate();
         let view = |(place, tier): (usize, &Tier)| TierView {
             name: tier.name.clone(),
             recharge: dollars(tier.recharge),
             limits: tier.limits,
-            in_force: self.in_force(place, &tier.limits),
+            in_force: self.in_force(place, &tier.limits, now),
             scale: load.in_force.get(&tier.name).copied().unwrap_or(1.0),
         };
         numbered.map(view).collect()

@@ -7,6 +7,9 @@ use super::record::Record;
 use super::window::Column;
 use crate::time::{Now, Span};
 
+/// The wait for what never fits.
+const NEVER: Span = Span::from_millis(u64::MAX);
+
 /// A limit that refuses.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Refused {
@@ -40,6 +43,8 @@ pub(super) struct Verdict {
     pub refused: Refused,
     /// From when on all let it through.
     pub wait: Span,
+    /// The limit that refuses for so long.
+    pub last: LimitName,
     /// Whether only what is lowered refuses.
     pub overloaded: bool,
 }
@@ -55,12 +60,13 @@ pub(super) fn check(record: &Record, ask: &Ask, terms: &Terms<'_>, now: Now) -> 
         Some(Refused { wait, ..refused })
     });
     let by_load = lowered.by_load.as_ref();
-    let by_load = by_load.and_then(|(limits, phase)| longest(limits, Kept::Paced(*phase)));
+    let by_load = by_load.and_then(|paced| longest(&paced.limits, Kept::Paced(paced.phase)));
     let all = [bought, by_hand, by_load].into_iter().flatten();
     let longest = all.max_by_key(|refused| refused.wait)?;
     Some(Verdict {
         refused: bought.unwrap_or(longest),
         wait: longest.wait,
+        last: longest.name,
         overloaded: bought.is_none(),
     })
 }
@@ -81,14 +87,14 @@ pub(super) fn left(record: &Record, terms: &Terms<'_>, now: Now, name: LimitName
         .by_hand
         .as_ref()
         .and_then(|(limits, _)| over(limits));
-    let by_load = lowered.by_load.as_ref().and_then(|(limits, phase)| {
-        let limit = limits.get(name).finite()?;
+    let by_load = lowered.by_load.as_ref().and_then(|paced| {
+        let limit = paced.limits.get(name).finite()?;
         let column = match name {
-            LimitName::Concurrency | LimitName::Tpd => return over(limits),
+            LimitName::Concurrency | LimitName::Tpd => return over(&paced.limits),
             LimitName::Rpm => Column::Requests,
             LimitName::Tpm => Column::Tokens,
         };
-        let pace = Pace::of(limit, terms.windows, 1, *phase)?;
+        let pace = Pace::of(limit, terms.windows, 1, paced.phase)?;
         Some(pace.left(&record.minute, now.mono, column))
     });
     [by_hand, by_load]
@@ -128,8 +134,9 @@ fn longest(
 
 /// How long a limit refuses; `None` where it is unlimited.
 ///
-/// More than a lowered limit has in all is asked for again a minute later; what is more than was
-/// bought has been refused for good before.
+/// What is more than a lowered limit has in all waits for the end of that, where it is known, and
+/// asks again a minute later where it is not; what is more than was bought has been refused for
+/// good before.
 fn wait(
     record: &Record,
     ask: &Ask,
@@ -140,6 +147,10 @@ fn wait(
 ) -> Option<Span> {
     let limit = limits.get(name).finite()?;
     let (log, minute) = (&record.minute, terms.windows.minute);
+    let never = match kept {
+        Kept::Whole => NEVER,
+        Kept::Paced(_) => minute,
+    };
     let column = |column, need| {
         let wait = match kept {
             Kept::Whole => log.wait(now.mono, minute, column, need, limit),
@@ -148,7 +159,7 @@ fn wait(
                 pace.map(|pace| pace.wait(log, now.mono, column, need))
             }
         };
-        wait.unwrap_or(minute)
+        wait.unwrap_or(never)
     };
     Some(match name {
         LimitName::Concurrency if record.leases.count() >= limit => terms.concurrency_wait,
@@ -157,7 +168,7 @@ fn wait(
         LimitName::Tpm => column(Column::Tokens, ask.tokens),
         LimitName::Tpd => {
             let wait = record.day.wait(now, terms.windows.day, ask.tokens, limit);
-            wait.unwrap_or(minute)
+            wait.unwrap_or(never)
         }
     })
 }

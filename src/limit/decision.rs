@@ -78,6 +78,8 @@ pub struct Limited {
     pub used: u64,
     /// From when on a request like this one is admitted, if nobody else comes.
     pub wait: Span,
+    /// The limit that refuses for so long; another one than `name` where a lowered one does.
+    pub last: LimitName,
     /// Whether the limits that were bought would have admitted it, and only those lowered for load
     /// do not.
     pub overloaded: bool,
@@ -140,6 +142,7 @@ pub fn admit(record: &mut Record, ask: &Ask, terms: &Terms<'_>, now: Now) -> Dec
             limit: terms.limits.get(refused.name).finite().unwrap_or(0),
             used: refused.used,
             wait: verdict.wait,
+            last: verdict.last,
             overloaded: verdict.overloaded,
             standing: standing(record, terms, now),
         });

@@ -6,7 +6,7 @@ use std::num::NonZeroU64;
 
 /// The part of a limit that is in force, in whole millionths, so that a decimal of up to six places
 /// is exact: 0 to 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Scale(u32);
 
 impl Scale {
@@ -55,21 +55,24 @@ impl Scale {
 pub struct Lowering {
     /// By an operator, all four limits: to what, and until when.
     pub by_hand: Option<(Scale, Mono)>,
-    /// By the load: concurrency, RPM and TPM. What is used of a day says nothing of the load now.
-    pub by_load: Scale,
+    /// By the load: concurrency, RPM and TPM, since what is used of a day says nothing of the load
+    /// now; and until when, if nobody renews it.
+    pub by_load: (Scale, Mono),
 }
 
 impl Lowering {
     /// Nothing is lowered.
     pub const NONE: Self = Self {
         by_hand: None,
-        by_load: Scale::ONE,
+        by_load: (Scale::ONE, Mono::from_millis(0)),
     };
 
-    /// The scale of concurrency, RPM and TPM.
-    pub fn scale(&self) -> Scale {
-        self.by_hand
-            .map_or(self.by_load, |(scale, _)| scale.min(self.by_load))
+    /// The scale of concurrency, RPM and TPM at `now`.
+    pub fn scale(&self, now: Mono) -> Scale {
+        let by_hand = self.by_hand.filter(|(_, ends)| now < *ends);
+        let by_load = Some(self.by_load).filter(|(_, stands)| now < *stands);
+        let scales = [by_hand, by_load].into_iter().flatten();
+        scales.map(|(scale, _)| scale).min().unwrap_or(Scale::ONE)
     }
 
     /// What is in force of these limits; `None` when nothing of them is lowered. `phase` is any
@@ -84,9 +87,13 @@ impl Lowering {
         });
         let lowered = Lowered {
             by_hand: by_hand.filter(|(lowered, _)| lowered != limits),
-            by_load: Some(rates(self.by_load, limits))
+            by_load: Some(rates(self.by_load.0, limits))
                 .filter(|lowered| lowered != limits)
-                .map(|lowered| (lowered, phase)),
+                .map(|limits| Paced {
+                    limits,
+                    phase,
+                    stands: self.by_load.1,
+                }),
         };
         (lowered != Lowered::default()).then_some(lowered)
     }
@@ -106,8 +113,19 @@ fn rates(scale: Scale, limits: &Limits) -> Limits {
 pub struct Lowered {
     /// By an operator, each over its whole window, until that moment.
     pub by_hand: Option<(Limits, Mono)>,
-    /// By the load, RPM and TPM as a pace; with the account's phase in that.
-    pub by_load: Option<(Limits, u64)>,
+    /// By the load.
+    pub by_load: Option<Paced>,
+}
+
+/// Limits lowered by the load, RPM and TPM as a pace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Paced {
+    /// The limits.
+    pub limits: Limits,
+    /// The account's phase in the pace.
+    pub phase: u64,
+    /// Until when they stand, if nobody renews them.
+    pub stands: Mono,
 }
 
 impl Lowered {
@@ -116,7 +134,7 @@ impl Lowered {
     pub fn at(self, now: Mono) -> Self {
         Self {
             by_hand: self.by_hand.filter(|(_, ends)| now < *ends),
-            ..self
+            by_load: self.by_load.filter(|paced| now < paced.stands),
         }
     }
 
@@ -124,7 +142,7 @@ impl Lowered {
     #[must_use]
     pub fn over(&self, bought: &Limits) -> Limits {
         let by_hand = self.by_hand.map_or(*bought, |(limits, _)| limits);
-        let by_load = self.by_load.map_or(*bought, |(limits, _)| limits);
+        let by_load = self.by_load.map_or(*bought, |paced| paced.limits);
         Limits {
             concurrency: lower(by_hand.concurrency, by_load.concurrency),
             rpm: lower(by_hand.rpm, by_load.rpm),

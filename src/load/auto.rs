@@ -6,14 +6,14 @@
 //! (additive increase; Chiu and Jain, "Analysis of the increase and decrease algorithms for
 //! congestion avoidance", 1989). In both, limits fall at once, and come back late and slowly.
 
-use super::rule::{Kind, Origin, Rule};
+use super::rule::{Claim, Kind, Origin, Rule};
 use super::{News, TierScales, find};
 use crate::limit::Scale;
 use crate::time::{Mono, Span};
 
 /// For how long a pressure stands that nobody renews.
 const STALE: Span = Span::from_secs(10);
-/// For how long a reported load is believed.
+/// For how long a load is believed without another report, or another answer.
 const BELIEVED: Span = Span::from_secs(30);
 /// Answers without which a share says nothing.
 const LEAST_ANSWERS: f64 = 10.0;
@@ -62,23 +62,29 @@ impl Seen {
 /// Where the loop stands. Parts are in millionths.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Auto {
-    /// What the last step read the load from.
+    /// What the rule in force reads the load from.
     pub from: Option<Kind>,
+    /// That rule's hash.
+    pub rule: u64,
+    /// When the newest config with that rule came.
+    pub configured: Mono,
     /// What all workers saw since the last step.
     pub seen: Seen,
     /// The last step.
     pub stepped: Mono,
     /// The smoothed load, or the share of overloaded answers.
     pub load: u32,
-    /// When a load was last reported.
+    /// When a load was last reported, or an answer seen.
     pub reported: Mono,
-    /// Answers of late, and overloaded ones; each step forgets half.
+    /// Answers of late, and overloaded ones, in thousandths; each step forgets a quarter.
     pub late: (u64, u64),
     /// How much the tiers are pressed: none to all.
     pub pressure: u32,
-    /// When the pressure last rose.
-    pub rose: Mono,
-    /// Where it was when there was last too much; 0: nowhere yet.
+    /// When there was last reason for it.
+    pub kept: Mono,
+    /// Whether the last step was a cut, so that the answers of the next are not its fruit yet.
+    pub cut: bool,
+    /// Where the pressure was when there was last too much; 0: nowhere yet.
     pub edge: u32,
     /// Steps that it has fallen in a row, each larger than the one before.
     pub eased: u32,
@@ -87,12 +93,14 @@ pub struct Auto {
 }
 
 impl Auto {
-    /// The scale of a tier.
-    pub fn of(&self, tier: &str, now: Mono) -> Scale {
-        if !self.stands(now) {
-            return Scale::ONE;
-        }
-        find(&self.tiers, tier).unwrap_or(Scale::ONE)
+    /// The scale of a tier, and until when it stands if nobody renews it; by `rule`, where this config
+    /// has one, and as the rule in force has it otherwise.
+    pub fn of(&self, tier: &str, rule: Option<&Rule>) -> (Scale, Mono) {
+        let scale = match rule {
+            Some(rule) => rule.scale(tier, self.pressure),
+            None => find(&self.tiers, tier).unwrap_or(Scale::ONE),
+        };
+        (scale, self.stepped.after(STALE))
     }
 
     /// Whether somebody renewed it of late.
@@ -100,49 +108,93 @@ impl Auto {
         now < self.stepped.after(STALE)
     }
 
+    /// Moves times that are ahead of the clock to it: it stepped back, or the bytes were not ours.
+    pub fn correct(&mut self, now: Mono) {
+        for time in [
+            &mut self.stepped,
+            &mut self.reported,
+            &mut self.kept,
+            &mut self.configured,
+        ] {
+            *time = (*time).min(now);
+        }
+    }
+
     /// Adds what a worker saw, and takes a step when one is due; what it changed.
-    pub fn advance(&mut self, seen: &Seen, rule: &Rule, now: Mono) -> Option<News> {
+    ///
+    /// Of several configs with a rule, the newest one's is in force: the others only add what they
+    /// saw, where it reads the same.
+    pub fn advance(&mut self, seen: &Seen, claim: &Claim, now: Mono) -> Option<News> {
         let idle = self.pressure == 0 && self.load == 0 && *seen == Seen::default();
         if idle && self.seen == Seen::default() {
             return None;
         }
-        if !self.stands(now) {
-            *self = Self {
-                seen: self.seen,
-                stepped: now,
-                ..Self::default()
-            };
+        let kind = claim.rule.origin.kind();
+        let theirs = (self.configured, self.rule);
+        let is_ours = self.rule == claim.hash || theirs <= (claim.configured, claim.hash);
+        if self.from == Some(kind) || is_ours {
+            self.seen.add(seen);
         }
-        self.seen.add(seen);
-        if now < self.stepped.after(rule.interval) {
+        if !is_ours {
             return None;
         }
-        let before = self.pressure;
-        match rule.origin {
-            Origin::Header(_) => self.follow(rule, now),
-            Origin::Overload => self.react(rule, now),
+        let lost = self.take_over(seen, claim, now);
+        if lost.is_some() || now < self.stepped.after(claim.rule.interval) {
+            return lost;
         }
-        self.from = Some(rule.origin.kind());
+        let before = self.pressure;
+        match claim.rule.origin {
+            Origin::Header(_) => self.follow(&claim.rule, now),
+            Origin::Overload => self.react(&claim.rule, now),
+        }
         self.seen = Seen::default();
         self.stepped = now;
         let tiers = match self.pressure {
             0 => TierScales::new(),
-            pressure => rule.scales(pressure),
+            pressure => claim.rule.scales(pressure),
         };
         let moved = tiers != self.tiers;
         self.tiers = tiers;
-        moved.then(|| News::Moved {
+        moved.then(|| self.moved(self.pressure > before))
+    }
+
+    /// Makes it ours, and begins anew where it is somebody else's load, or one that nobody renewed;
+    /// what is given up by that.
+    fn take_over(&mut self, seen: &Seen, claim: &Claim, now: Mono) -> Option<News> {
+        let kind = Some(claim.rule.origin.kind());
+        let mut lost = None;
+        if self.from != kind || !self.stands(now) {
+            let pressed = !self.tiers.is_empty();
+            *self = Self {
+                from: kind,
+                seen: *seen,
+                stepped: now,
+                ..Self::default()
+            };
+            lost = pressed.then(|| self.moved(false));
+        }
+        self.rule = claim.hash;
+        self.configured = self.configured.max(claim.configured);
+        lost
+    }
+
+    fn moved(&self, down: bool) -> News {
+        News::Moved {
             load: self.load,
-            down: self.pressure > before,
+            down,
             tiers: self.tiers.clone(),
-        })
+        }
     }
 
     /// A step by reported loads.
     fn follow(&mut self, rule: &Rule, now: Mono) {
         let seen = self.seen;
         if let Some(mean) = seen.sum.checked_div(seen.reports) {
-            let time = float(now.since(self.stepped).as_millis());
+            let since = match now.since(self.reported) {
+                known if known < BELIEVED => known,
+                _ => now.since(self.stepped),
+            };
+            let time = float(since.as_millis());
             let weight = time / (time + float(rule.smooth.as_millis()));
             let load = part(self.load);
             self.load = millionths(load + (float(mean) / 1e6 - load) * weight);
@@ -158,33 +210,36 @@ impl Auto {
         } else if target + down < pressure || target <= 0.0 {
             self.ease(target, rule, now);
         } else {
-            self.eased = 0;
+            self.keep(now);
         }
     }
 
     /// A step by the share of overloaded answers.
     fn react(&mut self, rule: &Rule, now: Mono) {
+        let less = |n: u64| n.saturating_mul(3).div_euclid(4);
+        let more = |n: u64, more: u64| less(n).saturating_add(more.saturating_mul(1_000));
         let (answers, overloaded) = self.late;
-        let half = |n: u64, more: u64| n.div_euclid(2).saturating_add(more);
-        let (answers, overloaded) = (
-            half(answers, self.seen.answers),
-            half(overloaded, self.seen.overloaded),
+        self.late = (
+            more(answers, self.seen.answers),
+            more(overloaded, self.seen.overloaded),
         );
-        self.late = (answers, overloaded);
-        let answers = float(answers);
-        let share = if answers > 0.0 {
-            float(overloaded) / answers
-        } else {
-            0.0
-        };
+        if self.seen.answers > 0 {
+            self.reported = now;
+        }
+        let (answers, overloaded) = (float(self.late.0), float(self.late.1));
+        let share = overloaded / answers.max(1.0);
         self.load = millionths(share);
         // What was let through before the last cut is still being answered.
-        if self.pressure > 0 && self.rose == self.stepped {
+        if std::mem::take(&mut self.cut) {
             self.late = (0, 0);
             return;
         }
-        let enough = answers >= LEAST_ANSWERS;
-        if enough && share > part(rule.start) {
+        let start = part(rule.start);
+        if now.since(self.reported) >= BELIEVED {
+            // Nobody knows any more: not even where there was too much.
+            (self.kept, self.edge) = (Mono::default(), 0);
+            self.ease(0.0, rule, now);
+        } else if share > start && answers >= LEAST_ANSWERS * 1e3 {
             let (least, most) = CUTS;
             let cut = least + (most - least) * strength(share, rule);
             let through = (1.0 - part(self.pressure)) * (1.0 - cut);
@@ -196,19 +251,26 @@ impl Auto {
             self.edge = self.pressure;
             self.rise(1.0 - through, now);
             self.late = (0, 0);
-        } else if !enough || share <= part(rule.start) / 2.0 {
+            self.cut = true;
+        } else if share <= start / 2.0 {
             self.ease(0.0, rule, now);
+        } else {
+            self.keep(now);
         }
     }
 
     fn rise(&mut self, pressure: f64, now: Mono) {
-        self.pressure = millionths(pressure);
-        self.rose = now;
+        self.pressure = millionths(pressure.min(1.0));
+        self.keep(now);
+    }
+
+    fn keep(&mut self, now: Mono) {
+        self.kept = now;
         self.eased = 0;
     }
 
     fn ease(&mut self, target: f64, rule: &Rule, now: Mono) {
-        if self.pressure > 0 && now.since(self.rose) >= rule.hold {
+        if self.pressure > 0 && now.since(self.kept) >= rule.hold {
             let from_edge = part(self.pressure) - part(self.edge);
             self.eased = match self.edge > 0 && from_edge.abs() < NEAR {
                 true => 1,

@@ -13,10 +13,10 @@ mod rule;
 pub use auto::{Auto, Seen};
 pub use news::News;
 pub use report::{LARGEST, report};
-pub use rule::{Kind, Origin, Rule};
+pub use rule::{Claim, Kind, Origin, Rule};
 
 use crate::limit::{Lowering, Scale};
-use crate::time::Mono;
+use crate::time::{Mono, Span};
 
 /// Scales by the names of tiers.
 pub type TierScales = Vec<(String, Scale)>;
@@ -50,13 +50,26 @@ pub struct State {
     pub auto: Auto,
 }
 
+/// The longest time for which an operator can set anything.
+pub const LONGEST: Span = Span::from_secs(86_400);
+
 impl State {
-    /// By how much the limits of the tier of that name are lowered.
-    pub fn lowering(&self, tier: &str, now: Mono) -> Lowering {
-        let by_hand = self.by_hand.as_ref().filter(|setting| now < setting.ends);
+    /// Moves times that are ahead of the clock to it, so that nothing lasts longer than it should.
+    pub fn correct(&mut self, now: Mono) {
+        self.auto.correct(now);
+        if let Some(setting) = &mut self.by_hand {
+            let ttl = setting.ends.since(setting.set).min(LONGEST);
+            setting.set = setting.set.min(now);
+            setting.ends = setting.ends.min(setting.set.after(ttl));
+        }
+    }
+
+    /// By how much the limits of the tier of that name are lowered; `rule`: this config's.
+    pub fn lowering(&self, tier: &str, rule: Option<&Rule>) -> Lowering {
+        let by_hand = self.by_hand.as_ref();
         Lowering {
             by_hand: by_hand.map(|setting| (setting.of(tier), setting.ends)),
-            by_load: self.auto.of(tier, now),
+            by_load: self.auto.of(tier, rule),
         }
     }
 }

@@ -1,11 +1,13 @@
 //! By which rule limits follow the load, as operators configure it.
 
-use super::TierScales;
+use super::{TierScales, find};
 use crate::limit::Scale;
-use crate::time::Span;
+use crate::time::{Mono, Span};
+use siphasher::sip::SipHasher24;
+use std::hash::{Hash as _, Hasher as _};
 
 /// What the load is read from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Origin {
     /// The response header of that lower-case name, in which the upstream says it.
     Header(String),
@@ -43,7 +45,7 @@ impl Origin {
 }
 
 /// One rule.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Rule {
     /// What the load is read from.
     pub origin: Origin,
@@ -64,7 +66,36 @@ pub struct Rule {
     pub hold: Span,
 }
 
+/// The rule of one config, and when that came.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    /// The rule.
+    pub rule: Rule,
+    /// A hash of it, the same in every VM.
+    pub hash: u64,
+    /// When the config came.
+    pub configured: Mono,
+}
+
+impl Claim {
+    /// The claim of a config that came at `configured`.
+    pub fn new(rule: Rule, configured: Mono) -> Self {
+        let mut hasher = SipHasher24::new();
+        rule.hash(&mut hasher);
+        Self {
+            hash: hasher.finish(),
+            rule,
+            configured,
+        }
+    }
+}
+
 impl Rule {
+    /// The scale of one tier under that pressure.
+    pub fn scale(&self, tier: &str, pressure: u32) -> Scale {
+        find(&self.scales(pressure), tier).unwrap_or(Scale::ONE)
+    }
+
     /// The scale of each tier under that pressure, in millionths of all that they can take.
     ///
     /// The pressure takes the tiers in their order: each falls to the floor before the next one

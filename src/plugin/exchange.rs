@@ -106,7 +106,11 @@ impl Exchange {
             let verdict = self
                 .worker
                 .with_gate(|gate| gate.tell_usage(&Envoy, &request));
-            return verdict.map_or(Action::Continue, |v| self.follow(v, || false));
+            let action = verdict.map_or(Action::Continue, |v| self.follow(v, || false));
+            if action == Action::Continue {
+                self.strip(&request);
+            }
+            return action;
         }
         if let Some(limit) = self.config().tokens.read_body
             && !end

@@ -301,6 +301,7 @@ mod tests {
                 limit: 3,
                 used: 3,
                 wait,
+                last: LimitName::Rpm,
                 overloaded: false,
                 standing: Standing::default(),
             },

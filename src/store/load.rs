@@ -4,8 +4,8 @@
 //! key    {namespace}/load
 //! bytes  layout version (page::LAYOUT), 'O', setting, auto
 //! setting = 0 | 1 scale set ends tiers
-//! auto    = from (0: none, 1: header, 2: overload) answers overloaded reports sum stepped load reported late_answers late_overloaded
-//!           pressure rose edge eased tiers
+//! auto    = from (0: none, 1: header, 2: overload) rule configured answers overloaded reports sum
+//!           stepped load reported late_answers late_overloaded pressure kept cut edge eased tiers
 //! tiers   = count, [length of the name, name, scale] ...
 //! ```
 //! Numbers are varints as in [`super::codec`]; times are monotonic milliseconds, scales and loads
@@ -19,6 +19,10 @@ use crate::load::{Auto, Kind, Seen, Setting, State, TierScales};
 use crate::time::Mono;
 
 const PREFIX: [u8; 2] = [LAYOUT, b'O'];
+/// A pressure on all tiers, in millionths.
+const ALL: u32 = 1_000_000;
+/// The largest load, in millionths.
+const LARGEST: u32 = 10_000_000;
 /// The value of one namespace.
 pub type StoredLoad = Value<State>;
 
@@ -63,6 +67,8 @@ fn encode(state: &State) -> Vec<u8> {
     };
     for number in [
         from,
+        auto.rule,
+        auto.configured.as_millis(),
         auto.seen.answers,
         auto.seen.overloaded,
         auto.seen.reports,
@@ -73,7 +79,8 @@ fn encode(state: &State) -> Vec<u8> {
         auto.late.0,
         auto.late.1,
         auto.pressure.into(),
-        auto.rose.as_millis(),
+        auto.kept.as_millis(),
+        auto.cut.into(),
         auto.edge.into(),
         auto.eased.into(),
     ] {
@@ -112,6 +119,7 @@ fn decode(bytes: &[u8]) -> Result<State, Damaged> {
         2 => Some(Kind::Overload),
         _ => return Err(Damaged),
     };
+    let (rule, configured) = (codec::take(input)?, take_mono(input)?);
     let seen = Seen {
         answers: codec::take(input)?,
         overloaded: codec::take(input)?,
@@ -121,14 +129,17 @@ fn decode(bytes: &[u8]) -> Result<State, Damaged> {
     };
     let auto = Auto {
         from,
+        rule,
+        configured,
         seen,
         stepped: take_mono(input)?,
-        load: codec::take_as(input)?,
+        load: codec::take_as::<u32>(input)?.min(LARGEST),
         reported: take_mono(input)?,
         late: (codec::take(input)?, codec::take(input)?),
-        pressure: codec::take_as(input)?,
-        rose: take_mono(input)?,
-        edge: codec::take_as(input)?,
+        pressure: codec::take_as::<u32>(input)?.min(ALL),
+        kept: take_mono(input)?,
+        cut: codec::take(input)? != 0,
+        edge: codec::take_as::<u32>(input)?.min(ALL),
         eased: codec::take_as(input)?,
         tiers: take_tiers(input)?,
     };
@@ -175,6 +186,8 @@ mod tests {
             }),
             auto: Auto {
                 from: Some(Kind::Overload),
+                rule: u64::MAX,
+                configured: Mono::from_millis(20),
                 seen: Seen {
                     answers: 1,
                     overloaded: 2,
@@ -187,7 +200,8 @@ mod tests {
                 reported: Mono::from_millis(7),
                 late: (8, 9),
                 pressure: 10,
-                rose: Mono::from_millis(11),
+                kept: Mono::from_millis(11),
+                cut: true,
                 edge: 12,
                 eased: 13,
                 tiers: vec![("tier1".to_owned(), scale(14))],

@@ -23,6 +23,7 @@ mod identity;
 mod in_flight;
 mod leases;
 mod load;
+mod load_edges;
 mod load_loop;
 mod lost_vms;
 mod page;
