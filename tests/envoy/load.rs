@@ -207,3 +207,33 @@ fn limits_follow_the_load_that_the_upstream_reports_and_clients_do_not_see_it() 
         stack.envoy_log().contains("all are as bought")
     });
 }
+
+/// A stream that outlives its config keeps the old root ticking.
+#[test]
+fn after_a_reload_limits_follow_the_new_rule_alone() {
+    let with = |floor: f64| {
+        let load = json!({"from": {"header": "x-cluster-load"}, "floor": floor, "interval": "500ms",
+            "smooth": "200ms", "hold": "500ms"});
+        let tiers = [tier("tier0", 1, 1_000_000), tier("tier5", 2, 1_000_000)];
+        json!({"load": load, "tiers": tiers, "admin": {"path": "/-/tiergate", "insecure": true},
+            "capacity": {"accounts": 64, "directory": 64}})
+        .to_string()
+    };
+    let setup = |floor| Setup::new(&with(floor)).bodies_while_headers_are_held();
+    let stack = Stack::with(&setup(0.2));
+    let old = stack.begin(crate::ends::never_answered(Call::of("old", "tier5")));
+    reports(&stack, "1.5", Duration::from_secs(3));
+    assert_eq!(in_force(&stack)["tier0"], 0.2);
+    stack.reconfigure(&setup(0.8), true);
+    reports(&stack, "1.5", Duration::from_secs(3));
+    let mut seen = Vec::new();
+    for _ in 0..40 {
+        reports(&stack, "1.5", Duration::from_millis(200));
+        seen.push(in_force(&stack)["tier0"].as_f64().unwrap());
+    }
+    stack.hang_up(old);
+    assert!(
+        seen.iter().all(|scale| *scale >= 0.8),
+        "the floor is 0.8: {seen:?}"
+    );
+}

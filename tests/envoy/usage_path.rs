@@ -20,7 +20,7 @@ fn start(limits: &Value, minute: &str) -> Stack {
 }
 
 fn usage() -> Call {
-    Call::of("acme", "t").get(PATH)
+    Call::of("acme", "t").header("x-mark", "usage").get(PATH)
 }
 
 #[test]
@@ -44,8 +44,11 @@ fn a_client_is_told_its_usage_for_free_and_nobody_else() {
     assert_eq!(told.json()["tier"], "t");
     assert_eq!(told.json()["limits"]["tpd"]["limit"], "unlimited");
     assert_eq!(stack.send(Call::new().get(PATH)).code(), "account_missing");
-    let seen = stack.seen();
-    assert_eq!(seen[":path"], Value::Null);
+    assert_eq!(
+        stack.seen()["x-mark"],
+        Value::Null,
+        "the upstream was not asked"
+    );
     let admitted = ["tiergate_requests", "outcome.admitted"];
     eventually("one was counted", || stack.stat(&admitted) == 1);
     eventually("the access log", || {
@@ -86,4 +89,22 @@ fn who_asks_before_each_request_never_sees_a_429_that_was_not_foretold() {
         }
     }
     assert!(admitted > 10 && foretold > 10, "{admitted} and {foretold}");
+}
+
+/// In shadow mode, who is not identified there goes on to the upstream.
+#[test]
+fn identity_headers_are_taken_off_at_usage_path_too() {
+    let config = json!({"mode": "shadow", "usage_path": PATH,
+        "capacity": {"accounts": 64, "directory": 64}});
+    let stack = Stack::with(&Setup::new(&config.to_string()));
+    let call = |path: &str| {
+        let call = Call::new().header("x-account-tier", "tier0");
+        call.header("x-mark", path).get(path)
+    };
+    assert_eq!(stack.send(call("/other")).status, 200);
+    assert_eq!(stack.seen()["x-account-tier"], Value::Null);
+    assert_eq!(stack.send(call(PATH)).status, 200);
+    let seen = stack.seen();
+    assert_eq!(seen["x-mark"][0], PATH);
+    assert_eq!(seen["x-account-tier"], Value::Null, "{seen}");
 }
