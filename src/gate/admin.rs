@@ -1,6 +1,7 @@
 //! What the admin API asks for, done: on the directory, and on an account's record.
 
 use super::Gate;
+use super::look_up::NO_LIMITS;
 use crate::account::Tier;
 use crate::account::directory::{Entry, Placed};
 use crate::account::recharge::{Event, History};
@@ -80,13 +81,10 @@ impl Gate {
         let tier = self.tier_of(&entry);
         let place = tier.and_then(|tier| self.config.tiers.by_name(tier.name.as_bytes()));
         let bought = tier.map(|tier| entry.limits.over(&tier.limits));
-        let seen = match place.zip(bought) {
-            None => None,
-            Some((place, bought)) => {
-                let lowered = self.lowered(place, &bought, key);
-                Some(self.seen(host, key, &bought, lowered)?)
-            }
-        };
+        let lowered = place.zip(bought);
+        let lowered = lowered.and_then(|(place, bought)| self.lowered(place, &bought, key));
+        // Its requests may have brought a tier along, so without one here it can be in process too.
+        let seen = self.seen(host, key, &bought.unwrap_or(NO_LIMITS), lowered)?;
         let history = entry.history.as_ref();
         Ok(Some(AccountView {
             id: text(id),
@@ -100,9 +98,9 @@ impl Gate {
             },
             written_by: if entry.by_feed { "feed" } else { "admin" },
             disabled: entry.disabled,
-            in_flight: seen.as_ref().map_or(0, |seen| seen.usage.concurrency.used),
-            limits: seen.as_ref().map(|seen| seen.in_force),
-            usage: seen.map(|seen| seen.usage),
+            in_flight: seen.usage.concurrency.used,
+            limits: bought.map(|_| seen.in_force),
+            usage: bought.map(|_| seen.usage),
         }))
     }
 

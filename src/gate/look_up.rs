@@ -4,7 +4,7 @@ use super::Gate;
 use crate::account::Tier;
 use crate::admin::call::LONGEST_ID;
 use crate::admin::page::{self, LookUp, Told};
-use crate::admin::status::Status;
+use crate::admin::status::{RefusedAccountView, Status};
 use crate::admin::{Answer, Problem};
 use crate::host::Host;
 use crate::limit::{Limit, Limits};
@@ -12,7 +12,7 @@ use crate::reply::usage::UsageView;
 use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 
 /// The limits of an account in no tier.
-const NONE: Limits = Limits {
+pub(super) const NO_LIMITS: Limits = Limits {
     concurrency: Limit::Unlimited,
     rpm: Limit::Unlimited,
     tpm: Limit::Unlimited,
@@ -38,13 +38,22 @@ impl Gate {
             return Ok(Told::TooLong);
         }
         Ok(match self.known(host, id)? {
-            Some(view) if view.usage.is_some() => Told::Placed(Box::new(view)),
+            Some(view) if view.usage.is_some() => {
+                let last = Self::last_refused(id, status);
+                let other = last.filter(|last| view.tier.as_ref() != Some(&last.tier));
+                let other = other.filter(|last| self.place_of(last).is_some());
+                Told::Placed {
+                    refused_in: other.map(|last| (last.tier.clone(), last.seconds_ago)),
+                    view: Box::new(view),
+                }
+            }
             Some(view) => {
                 let counted = self.counted(host, id, None)?;
                 Told::Unplaced(Box::new(view), Box::new(counted))
             }
             None => {
-                let place = self.refused_in(id, status);
+                let last = Self::last_refused(id, status);
+                let place = last.and_then(|last| self.place_of(last));
                 let tier = place.and_then(|place| self.config.tiers.get(place));
                 Told::Unlisted {
                     refused_in: tier.map(|tier| tier.name.clone()),
@@ -61,19 +70,22 @@ impl Gate {
         id: &[u8],
         tier: Option<(usize, &Tier)>,
     ) -> Result<UsageView, Problem> {
-        let limits = tier.map_or(NONE, |(_, tier)| tier.limits);
+        let limits = tier.map_or(NO_LIMITS, |(_, tier)| tier.limits);
         let key = self.ledger.key(id);
         let lowered = tier.and_then(|(place, tier)| self.lowered(place, &tier.limits, key));
         let seen = self.seen(host, key, &limits, lowered)?;
         Ok(seen.usage)
     }
 
-    /// The tier in which an account was last refused: of one that the directory does not know, since
-    /// its requests bring their tier along.
-    fn refused_in(&self, id: &[u8], status: &Status) -> Option<usize> {
+    /// The last refusal of an account: its requests may bring another tier along than the
+    /// directory knows.
+    fn last_refused<'a>(id: &[u8], status: &'a Status) -> Option<&'a RefusedAccountView> {
         let id = percent_encode(id, NON_ALPHANUMERIC).to_string();
         let mut refused = status.refusals.accounts.iter();
-        let last = refused.find(|r| r.id.as_ref() == Some(&id))?;
-        self.config.tiers.by_name(last.tier.as_bytes())
+        refused.find(|r| r.id.as_ref() == Some(&id))
+    }
+
+    fn place_of(&self, refused: &RefusedAccountView) -> Option<usize> {
+        self.config.tiers.by_name(refused.tier.as_bytes())
     }
 }

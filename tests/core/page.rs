@@ -122,6 +122,33 @@ fn a_look_up_shows_four_bars_whatever_is_known_of_the_account() {
     }
 }
 
+#[test]
+fn a_look_up_knows_that_requests_may_bring_another_tier() {
+    let world = World::new();
+    let worker = Worker::new(&world, CONFIG);
+    put(&worker, "poor", r#"{"recharge": "0.50"}"#);
+    put(&worker, "big", r#"{"tier": "tier3"}"#);
+    let _held = worker.admit(&FakeRequest::of("poor", "tier1", 0));
+    let of = |id: &[u8]| section(&page(&worker, Some(id)), "found");
+    let poor = of(b"poor");
+    assert!(poor.contains("tier none"), "{poor}");
+    assert!(poor.contains("in flight 1"), "{poor}");
+    let json = call(&worker, Call::Get(b"poor".to_vec()), "").body;
+    let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
+    assert_eq!(json["in_flight"], 1);
+    assert!(json["usage"].is_null() && json["limits"].is_null());
+    // tier3 by the directory, and refused in the tier that its requests name.
+    assert!(!of(b"big").contains("last refused"));
+    let _held = worker.admit(&FakeRequest::of("big", "tier0", 0));
+    worker.refuse(&FakeRequest::of("big", "tier0", 0));
+    worker.tick();
+    let big = of(b"big");
+    assert!(
+        big.contains("It was last refused in tier0, 0 s ago."),
+        "{big}"
+    );
+}
+
 /// The tags of a page with the names of their attributes, and nothing of text and values.
 fn skeleton(page: &str) -> Vec<String> {
     let tags = page.split('<').skip(1);

@@ -24,7 +24,12 @@ pub enum Told {
     /// No account has an id of that length.
     TooLong,
     /// The directory gives it a tier.
-    Placed(Box<AccountView>),
+    Placed {
+        /// What the directory has.
+        view: Box<AccountView>,
+        /// The other tier in which it was last refused, and how many seconds ago.
+        refused_in: Option<(String, u64)>,
+    },
     /// The directory has it, and gives it no tier; with what is counted for it.
     Unplaced(Box<AccountView>, Box<UsageView>),
     /// The directory does not have it.
@@ -69,8 +74,14 @@ fn told(told: &Told) -> Markup {
     html! {
         @match told {
             Told::TooLong => p.warn { "No account has an id of more than 4096 bytes." },
-            Told::Placed(view) => {
+            Told::Placed { view, refused_in } => {
                 (facts(view))
+                @if let Some((tier, ago)) = refused_in {
+                    p.warn {
+                        "It was last refused in " (tier) ", " (time(ago.saturating_mul(1000))) " ago. Where its requests bring that tier along, "
+                        "they have the limits of " (tier) ", not these."
+                    }
+                }
                 @if let Some(usage) = &view.usage { (bars(usage, true)) }
             }
             Told::Unplaced(view, usage) => {
