@@ -134,7 +134,7 @@ pub struct RefusedView {
     pub last_5_minutes: u64,
 }
 
-/// Refusals of one account for one reason, within 10 s.
+/// Refusals of one account for one reason, of the last 5 minutes as far as the list goes back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefusedAccountView {
     /// Its id as text that is safe to look at, of at most 64 characters; null for none.

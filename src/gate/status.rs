@@ -18,6 +18,7 @@ use crate::store::refusals::{self, Board, Recent, Total};
 use crate::store::{Fill, directory, ledger};
 use crate::time::{Mono, Span};
 use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
+use std::collections::BTreeMap;
 
 impl Gate {
     /// How the filter is.
@@ -94,7 +95,7 @@ impl Gate {
         RefusalsView {
             window_s: refusals::WINDOW_S,
             by_limit,
-            accounts: board.newest(now).map(refused_account_view).collect(),
+            accounts: refused_accounts(board, now),
         }
     }
 }
@@ -121,6 +122,22 @@ fn refused_view(total: Total<'_>) -> RefusedView {
         last_minute: total.last_minute,
         last_5_minutes: total.in_all,
     }
+}
+
+/// One of each account, tier and code, newest first: the board has one for each bucket.
+fn refused_accounts(board: &Board, now: Mono) -> Vec<RefusedAccountView> {
+    let mut views: Vec<RefusedAccountView> = Vec::new();
+    let mut places = BTreeMap::new();
+    for (recent, ago) in board.newest(now) {
+        let place = *places
+            .entry((&recent.account, &recent.why))
+            .or_insert(views.len());
+        match views.get_mut(place) {
+            Some(view) => view.count = view.count.saturating_add(recent.count),
+            None => views.push(refused_account_view((recent, ago))),
+        }
+    }
+    views
 }
 
 fn refused_account_view((recent, ago): (&Recent, Span)) -> RefusedAccountView {

@@ -99,6 +99,26 @@ fn in_shadow_mode_what_would_be_refused_is_shown() {
 }
 
 #[test]
+fn an_account_stands_in_the_list_once_however_long_it_is_refused() {
+    let world = World::new();
+    let worker = Worker::new(&world, CONFIG);
+    refuse(&worker, "acme", "small", 1);
+    worker.tick();
+    world.pass_ms(20_000);
+    refuse(&worker, "other", "small", 2);
+    worker.tick();
+    world.pass_ms(20_000);
+    worker.refuse(&FakeRequest::of("acme", "small", 0));
+    worker.tick();
+    let accounts = status(&worker).refusals.accounts;
+    let rows: Vec<_> = accounts
+        .iter()
+        .map(|r| (r.account.as_deref().unwrap(), r.count, r.seconds_ago))
+        .collect();
+    assert_eq!(rows, [("acme", 2, 0), ("other", 2, 20)]);
+}
+
+#[test]
 fn a_minute_later_it_is_not_of_the_last_minute_and_after_five_it_is_gone() {
     let world = World::new();
     let worker = Worker::new(&world, CONFIG);
