@@ -17,7 +17,7 @@ pub fn newest(status: &Status) -> Markup {
                         tr {
                             th scope="col" { "Account" }
                             th scope="col" { "Tier" }
-                            th scope="col" { "Limit" }
+                            th scope="col" { "Reason" }
                             th.n scope="col" { "Refused" }
                             th.n scope="col" { "Ago" }
                         }
@@ -51,7 +51,7 @@ fn account(refused: &RefusedAccountView) -> Markup {
         @match (&refused.account, &refused.id) {
             (Some(account), Some(id)) => a href={ "?account=" (id) } { (account) },
             (Some(account), None) => (account),
-            (None, _) => span.quiet { "named nobody" },
+            (None, _) => span.quiet { "no account given" },
         }
     }
 }

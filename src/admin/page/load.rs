@@ -22,12 +22,17 @@ pub fn section(status: &Status) -> Markup {
 }
 
 fn by_hand(load: &LoadView, left: u64) -> Markup {
+    let rest = match load.tiers.is_empty() {
+        true => "all tiers",
+        false => "other tiers",
+    };
     html! {
         p.facts {
-            span.fact { span.key { "set by hand" } " " b { (percent(load.scale)) } }
+            span.fact { "Set by hand:" }
             @for (tier, scale) in &load.tiers {
                 span.fact { span.key { (tier) } " " b { (percent(*scale)) } }
             }
+            span.fact { span.key { (rest) } " " b { (percent(load.scale)) } }
             span.fact { span.key { "ends in" } " " (time(left)) }
             @if let Some(ago) = load.set_ms_ago { span.fact { span.key { "set" } " " (time(ago)) " ago" } }
         }
@@ -36,13 +41,14 @@ fn by_hand(load: &LoadView, left: u64) -> Markup {
 
 fn by_itself(auto: &AutoView) -> Markup {
     let (from, what) = match auto.from.as_str() {
-        "overload" => ("by overload", "of answers overloaded"),
-        _ => ("by the upstream's load", "of what it takes"),
+        "overload" => ("By overload:", "of answers overloaded"),
+        _ => ("By the upstream's load:", "of what it takes"),
     };
     html! {
         p.facts {
-            span.fact { span.key { (from) } " " b { (percent(auto.load)) } " " span.quiet { (what) } }
-            span.fact { span.key { "pressure" } " " b { (percent(auto.pressure)) } }
+            span.fact { (from) }
+            span.fact { b { (percent(auto.load)) } " " span.quiet { (what) } }
+            span.fact { abbr.key title="0 %: no limit is lowered; 100 %: all tiers are at the floor" { "pressure" } " " b { (percent(auto.pressure)) } }
         }
     }
 }
@@ -52,7 +58,7 @@ fn scales(status: &Status) -> Markup {
     let names = status.tiers.iter().map(|tier| &tier.name);
     let tiers = names.filter_map(|name| Some((name, in_force.get(name)?)));
     html! {
-        div.scroll tabindex="0" role="region" aria-labelledby="h-load" {
+        div.scroll.tall tabindex="0" role="region" aria-labelledby="h-load" {
             table.bars {
                 thead { tr {
                     th scope="col" { "Tier" }

@@ -85,9 +85,9 @@ fn page(status: &Status, look_up: Option<&LookUp>) -> Markup {
                     (look_up::form(look_up))
                     (look_up::result(look_up))
                     (load::section(status))
-                    (sections::tiers(status))
                     (sections::refusals(status))
                     (accounts::newest(status))
+                    (sections::tiers(status))
                     (sections::pages(status))
                 }
                 footer {
@@ -101,10 +101,10 @@ fn page(status: &Status, look_up: Option<&LookUp>) -> Markup {
 
 fn header(status: &Status) -> Markup {
     let (mode, says) = match status.mode {
-        Mode::Enforce => ("enforce", "over a limit is refused"),
+        Mode::Enforce => ("enforce", "(over a limit is refused)"),
         Mode::Shadow => (
             "shadow",
-            "all is let through; refusals are what would have been",
+            "(all is let through; refusals are what would have been)",
         ),
     };
     let digest: String = status.config.chars().take(12).collect();
@@ -113,8 +113,8 @@ fn header(status: &Status) -> Markup {
             h1 { "tiergate" }
             div #facts data-live {
                 span.fact { span.key { "namespace" } " " code { (status.namespace) } }
+                span.fact { span.key { "config of this listener" } " " code { (digest) } }
                 span.fact { span.key { "mode" } " " span.mode.(mode) { (mode) } " " span.quiet { (says) } }
-                span.fact { span.key { "config" } " " code { (digest) } }
                 span.fact { span.key { "workers alive" } " " b { (status.live_vms) } }
             }
             p #stale role="status" {}

@@ -15,6 +15,9 @@
     return selection && !selection.isCollapsed && selection.containsNode(node, true);
   };
 
+  // Rows move as refusals come: whoever is about to follow a link must not get the next account's.
+  const isAimedAt = (node) => node.id === "accounts" && node.querySelector("a:hover, a:focus-visible");
+
   // Makes `now` as `next` is.
   const become = (now, next) => {
     if (now.isEqualNode(next)) return;
@@ -46,7 +49,9 @@
     if (fresh.length === 0) throw new Error("not the page");
     for (const next of fresh) {
       const now = document.getElementById(next.id);
-      if (now && !now.isEqualNode(next) && !isSelected(now)) become(now, next);
+      if (!now || now.isEqualNode(next) || isSelected(now)) continue;
+      if (isAimedAt(now)) now.setAttribute("data-held", "");
+      else become(now, next);
     }
   };
 

@@ -2,7 +2,7 @@
 
 use super::look_up::bar;
 use super::text::{bytes, limit, number, per_mille, time};
-use crate::admin::status::{FeedView, FillView, RefusedView, Status};
+use crate::admin::status::{FeedView, FillView, Mode, RefusedView, Status};
 use crate::limit::{Limit, Limits};
 use maud::{Markup, html};
 use std::collections::BTreeSet;
@@ -25,14 +25,18 @@ pub fn now(status: &Status) -> Markup {
         )
     });
     let memory = &status.memory;
+    let refused = match status.mode {
+        Mode::Enforce => "Refused",
+        Mode::Shadow => "Would be refused",
+    };
     let accounts = status.refusals.accounts.iter();
     let named: BTreeSet<_> = accounts.filter_map(|r| r.account.as_deref()).collect();
     html! {
         section #now.wide data-live aria-label="Now" {
             dl.tiles {
-                (tile("Refused, last minute", &number(minute), "", minute > 0))
-                (tile("Refused, last 5 minutes", &number(window), "", false))
-                (tile("Accounts among the newest of those", &number(u64::try_from(named.len()).unwrap_or(u64::MAX)), "", false))
+                (tile(&format!("{refused}, last minute"), &number(minute), "", minute > 0))
+                (tile(&format!("{refused}, last 5 minutes"), &number(window), "", false))
+                (tile("Accounts in the list of refused", &number(u64::try_from(named.len()).unwrap_or(u64::MAX)), "", false))
                 (tile("Memory in use", &bytes(memory.bytes), &format!("of at most {}", bytes(memory.bound)), false))
             }
         }
@@ -52,7 +56,7 @@ fn tile(name: &str, value: &str, more: &str, warns: bool) -> Markup {
 pub fn tiers(status: &Status) -> Markup {
     html! {
         section #tiers.wide data-live aria-labelledby="h-tiers" {
-            h2 #h-tiers { "Tiers " span.quiet { "limits in force" } }
+            h2 #h-tiers { "Tiers " span.quiet { "limits in force, by the config of this listener" } }
             div.scroll tabindex="0" role="region" aria-labelledby="h-tiers" {
                 table {
                     thead {
@@ -86,19 +90,19 @@ fn all(limits: &Limits) -> [Limit; 4] {
     [limits.concurrency, limits.rpm, limits.tpm, limits.tpd]
 }
 
-/// Refusals by tier and limit.
+/// Refusals by tier and reason.
 pub fn refusals(status: &Status) -> Markup {
     let rows = &status.refusals.by_limit;
     let most = rows.iter().map(|r| r.last_5_minutes).max().unwrap_or(0);
     html! {
         section #refusals data-live aria-labelledby="h-refusals" {
-            h2 #h-refusals { "Refusals by tier and limit" }
+            h2 #h-refusals { "Refusals by tier and reason" }
             div.scroll tabindex="0" role="region" aria-labelledby="h-refusals" {
                 table {
                     thead {
                         tr {
                             th scope="col" { "Tier" }
-                            th scope="col" { "Limit" }
+                            th scope="col" { "Reason" }
                             th.n scope="col" { "Last minute" }
                             th.n scope="col" { "Last 5 min" }
                             th.share aria-hidden="true" {}
@@ -111,6 +115,9 @@ pub fn refusals(status: &Status) -> Markup {
                         }
                     }
                 }
+            }
+            @if rows.iter().any(|row| row.overloaded) {
+                p.note { (load_tag()) " over a limit that is lowered for load, and under the one that was bought" }
             }
         }
     }
@@ -130,7 +137,11 @@ fn refused(row: &RefusedView, most: u64) -> Markup {
 
 /// A code, and whether it was load alone.
 pub fn reason(code: &str, overloaded: bool) -> Markup {
-    html! { code { (code) } @if overloaded { " " span.tag { "load" } } }
+    html! { code { (code) } @if overloaded { " " (load_tag()) } }
+}
+
+fn load_tag() -> Markup {
+    html! { span.tag { "load" } }
 }
 
 /// Pages, memory and the feed.
@@ -162,7 +173,7 @@ pub fn pages(status: &Status) -> Markup {
                 (bar(per_mille(memory.bytes, memory.bound), "used"))
                 span { (bytes(memory.bytes)) " of at most " (bytes(memory.bound)) " of shared data" }
             }
-            p { (directory(status.ready, status.feed.as_ref())) " Layout " (status.layout) "." }
+            p { (directory(status.ready, status.feed.as_ref())) " Shared data has layout " (status.layout) "." }
         }
     }
 }
