@@ -248,9 +248,10 @@ fn an_older_filter_is_shown_as_far_as_it_reports() {
 tiergate   tiergate, 3 workers, config 01234567, NOT READY
 directory  not ready: accounts that it does not hold get not_ready
 load       not reported by this filter
-ledger     about 16 accounts, counted on 512 of 8,192 pages, fullest page 1
-directory  about 0 accounts, counted on 512 of 8,192 pages, fullest page 0
 refused    not reported by this filter
+
+ledger     about 16 accounts, counted on 512 of 8,192 pages, fullest page 1
+directory  no account on the 512 of 8,192 pages that were counted
 ";
     assert_eq!(ran.out, text);
 }

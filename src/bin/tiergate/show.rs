@@ -46,8 +46,11 @@ pub fn share(share: f64) -> String {
     format!("{:.0}%", share * 100.0)
 }
 
-/// Bytes in MiB: "12.1 MiB".
+/// Bytes in MiB, or KiB below one: "12.1 MiB".
 pub fn binary(bytes: u64) -> String {
+    if bytes < 1024 * 1024 {
+        return format!("{} KiB", bytes.div_ceil(1024));
+    }
     let tenths = bytes.saturating_mul(10).div_euclid(1024 * 1024);
     let (whole, tenth) = (tenths.div_euclid(10), tenths.rem_euclid(10));
     format!("{}.{tenth} MiB", grouped(whole))

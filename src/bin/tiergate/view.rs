@@ -38,28 +38,39 @@ pub fn view(status: &Status, stale: Option<&Stale>, width: usize) -> Vec<Line> {
     if let Some(load) = &status.load {
         by_whom(load).iter().for_each(|w| say(Look::Plain, "", w));
     }
-    for (label, fill) in [("ledger", &status.ledger), ("directory", &status.directory)] {
-        if let Some(fill) = fill {
-            say(Look::Plain, label, &filled(fill));
-        }
-    }
     if let Some(feed) = &status.feed {
         let failing = feed.failures.is_some_and(|n| n > 0);
         let look = if failing { Look::Alarm } else { Look::Plain };
         say(look, "feed", &pulled(feed));
     }
-    if let Some(memory) = &status.memory {
-        let bound = memory
-            .bound
-            .map(|bound| format!(" of at most {}", binary(bound)));
-        let words = binary(memory.bytes) + &bound.unwrap_or_default();
-        say(Look::Plain, "memory", &words);
-    }
     match &status.refusals {
         None => say(Look::Plain, "refused", NOT_REPORTED),
         Some(refusals) => lines.extend(refused(refusals, width)),
     }
+    // What can wait comes last: a small screen has no room for it.
+    let room = room(status);
+    if !room.is_empty() {
+        lines.push(Line::new(Look::Plain, String::new()));
+    }
+    for (label, words) in room {
+        lines.extend(paragraph(Look::Plain, label, &words, width));
+    }
     lines
+}
+
+/// How much is stored.
+fn room(status: &Status) -> Vec<(&'static str, String)> {
+    let mut all = Vec::new();
+    for (label, fill) in [("ledger", &status.ledger), ("directory", &status.directory)] {
+        all.extend(fill.as_ref().map(|fill| (label, filled(fill))));
+    }
+    if let Some(memory) = &status.memory {
+        let bound = memory
+            .bound
+            .map(|bound| format!(" of at most {}", binary(bound)));
+        all.push(("memory", binary(memory.bytes) + &bound.unwrap_or_default()));
+    }
+    all
 }
 
 fn head(status: &Status) -> String {
@@ -99,6 +110,12 @@ fn in_force(tiers: Option<&[Tier]>) -> String {
     if words.is_empty() {
         return "all limits in full".to_owned();
     }
+    if let [first, rest @ ..] = tiers
+        && !rest.is_empty()
+        && rest.iter().all(|tier| scale(tier) == scale(first))
+    {
+        return format!("all tiers {}", times(first.scale.unwrap_or(1.0)));
+    }
     if words.len() < tiers.len() {
         words.push("the others in full".to_owned());
     }
@@ -128,7 +145,9 @@ fn by_whom(load: &Load) -> Vec<String> {
 
 fn by_itself(auto: &Auto) -> String {
     let from = match auto.from.as_deref() {
-        None | Some("overload") => "by overload".to_owned(),
+        // The rule stands in another config of the namespace, which may go by either.
+        None => "automatic".to_owned(),
+        Some("overload") => "by overload".to_owned(),
         Some("header") => "by the upstream's load".to_owned(),
         Some(from) => format!("by the upstream's load ({})", visible(from)),
     };
@@ -148,6 +167,11 @@ fn filled(fill: &Fill) -> String {
         .saturating_mul(fill.pages)
         .checked_div(looked_at);
     match in_all {
+        Some(0) if looked_at < fill.pages => format!(
+            "no account on the {} of {} pages that were counted",
+            grouped(looked_at),
+            grouped(fill.pages)
+        ),
         Some(about) if looked_at < fill.pages => format!(
             "about {} accounts, counted on {} of {} pages{fullest}",
             grouped(about),
@@ -360,6 +384,16 @@ mod tests {
                 tier(1.0),
                 r#"{"auto": {"from": "header", "load": 0.85, "pressure": 0.25}}"#,
                 "           by the upstream's load: load 85%, pressure 25%",
+            ),
+            (
+                tier(1.0),
+                r#"{"auto": {"from": null, "load": 0.85, "pressure": 0.25}}"#,
+                "           automatic: load 85%, pressure 25%",
+            ),
+            (
+                tier(0.5) + "," + &tier(0.5),
+                "null",
+                "load       all tiers x0.5",
             ),
             (
                 tier(1.0),
