@@ -63,6 +63,13 @@ def refuse(n):
         assert sent < 2 * n + 100, f"{refused} of {sent} refused"
 
 
+def lower(load):
+    connection = http.client.HTTPConnection(admin, timeout=20)
+    connection.request("PUT", "/-/tiergate/load", json.dumps(load), {"authorization": "Bearer secret"})
+    assert connection.getresponse().status == 200
+    connection.close()
+
+
 class Seen:
     """A page, and what went wrong on it."""
 
@@ -170,6 +177,17 @@ def refreshed(browser):
     assert same == {"cell": True, "count": True, "touched": 0, "typed": "half typ", "focused": "account"}, same
     assert not loads, "reloaded"
     assert not seen.wrong, seen.wrong
+    # The list holds still under a pointer, and says so.
+    link = page.locator("#accounts a").first
+    link.hover()
+    aimed, before = link.inner_text(), total(page)
+    other = "globex-prod" if aimed == "acme" else "acme"
+    assert request(other.encode()) == 429
+    wait_for("the count", lambda: total(page) > before)
+    assert link.inner_text() == aimed and page.locator("#accounts[data-held]").count() == 1
+    page.mouse.move(1, 1)
+    wait_for("the newest", lambda: link.inner_text() == other)
+    assert page.locator("#accounts[data-held]").count() == 0
     # When the filter does not answer, the page says so, and stays.
     page.route("**/*", lambda route: route.abort())
     wait_for("word of it", lambda: "Not updated since" in page.locator("#stale").inner_text())
@@ -182,7 +200,9 @@ def refreshed(browser):
 
 with sync_playwright() as playwright:
     browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-    refuse(500)
+    refuse(400)
+    lower({"scale": 0.8, "tiers": {"tier0": 0.4, "tier1": 0.5}})
+    refuse(100)
     for _ in range(7):
         assert request(b"initech", b"gold") == 403
     first = Seen(browser, "1280")

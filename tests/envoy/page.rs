@@ -1,5 +1,6 @@
 //! The admin page and its list of refusals on a real Envoy with two workers.
 
+use crate::bootstrap::Setup;
 use crate::client::{Call, Reply};
 use crate::stack::{Stack, eventually, root};
 use serde_json::Value;
@@ -120,7 +121,7 @@ fn in_a_browser_it_is_readable_refreshes_in_place_and_runs_no_clients_script() {
         writeln!(std::io::stderr(), "{says}").unwrap();
         return;
     };
-    let stack = Stack::start(CONFIG);
+    let stack = Stack::with(&Setup::new(CONFIG).bodies_while_headers_are_held());
     let output = Command::new(root().join(".tools/bin/python"))
         .arg(root().join("tests/envoy/page.py"))
         .arg(chromium)
