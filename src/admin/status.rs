@@ -128,6 +128,8 @@ pub struct RefusedView {
     pub code: String,
     /// Whether only because limits were lowered for load.
     pub overloaded: bool,
+    /// Whether it was let through all the same, by a config in shadow mode.
+    pub shadowed: bool,
     /// In the last 50 to 60 s.
     pub last_minute: u64,
     /// In the last 290 to 300 s.
@@ -147,6 +149,8 @@ pub struct RefusedAccountView {
     pub code: String,
     /// Whether only because limits were lowered for load.
     pub overloaded: bool,
+    /// Whether it was let through all the same, by a config in shadow mode.
+    pub shadowed: bool,
     /// How many.
     pub count: u64,
     /// Since the last of them, in seconds.

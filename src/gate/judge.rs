@@ -116,8 +116,13 @@ impl Gate {
             }
             Ok(Decision::Limited(limited)) => {
                 let (name, overloaded) = (limited.name.as_str(), limited.overloaded);
-                self.refused
-                    .note(Some(&account), Some(tier), name, overloaded);
+                self.refused.note(
+                    self.config.mode,
+                    Some(&account),
+                    Some(tier),
+                    name,
+                    overloaded,
+                );
                 let refusal = Refusal::Limited {
                     account,
                     tier: bought.name.clone(),
@@ -272,7 +277,8 @@ impl Gate {
         tier: Option<usize>,
         refusal: Refusal,
     ) -> Verdict {
-        self.refused.note(account, tier, refusal.code(), false);
+        self.refused
+            .note(self.config.mode, account, tier, refusal.code(), false);
         let why = Some(("code", refusal.code()));
         if self.config.mode == Mode::Shadow {
             return self.shadowed(tier, why, Vec::new());
@@ -315,7 +321,8 @@ impl Gate {
         self.counts.request(tier, Outcome::Faulted);
         if self.config.on_fault == OnFault::Deny {
             let code = Refusal::Unavailable.code();
-            self.refused.note(account, tier, code, false);
+            self.refused
+                .note(self.config.mode, account, tier, code, false);
         }
         let deny = self.config.on_fault == OnFault::Deny && self.config.mode == Mode::Enforce;
         Verdict {

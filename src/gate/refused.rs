@@ -2,6 +2,7 @@
 //! bounded whatever clients send.
 
 use crate::account::{Account, TierTable};
+use crate::config::Mode;
 use crate::host::Host;
 use crate::metrics::NO_TIER;
 use crate::store::ValueError;
@@ -14,8 +15,8 @@ const MOST_ACCOUNTS: usize = 64;
 /// The least time between two writes.
 const PACE: Span = Span::from_secs(1);
 
-/// The tier's place, the code, and whether it is because of load.
-type Key = (Option<usize>, &'static str, bool);
+/// The tier's place, the code, whether it is because of load, and whether it was let through.
+type Key = (Option<usize>, &'static str, bool, bool);
 
 /// Refusals that are not written down yet.
 #[derive(Debug, Default)]
@@ -28,15 +29,16 @@ pub(super) struct Refused {
 
 impl Refused {
     /// One more refusal of that `error.code`; `overloaded`: over a limit that is lowered for load,
-    /// and under it otherwise.
+    /// and under it otherwise; in shadow mode it is only what would have been refused.
     pub fn note(
         &mut self,
+        mode: Mode,
         account: Option<&Account>,
         tier: Option<usize>,
         code: &'static str,
         overloaded: bool,
     ) {
-        let key = (tier, code, overloaded);
+        let key = (tier, code, overloaded, mode == Mode::Shadow);
         add_one(self.totals.entry(key).or_default());
         let has_room = self.accounts.len() < MOST_ACCOUNTS;
         let by_account = (key, account.map(|account| Id::of(&account.id)));
@@ -73,12 +75,13 @@ impl Refused {
     }
 
     fn batch(&self, tiers: &TierTable) -> Batch {
-        let why = |(tier, code, overloaded): &Key| {
+        let why = |(tier, code, overloaded, shadowed): &Key| {
             let tier = tier.and_then(|place| tiers.get(place));
             Why {
                 tier: tier.map_or(NO_TIER, |t| t.name.as_str()).to_owned(),
                 code: (*code).to_owned(),
                 overloaded: *overloaded,
+                shadowed: *shadowed,
             }
         };
         let totals = self.totals.iter();

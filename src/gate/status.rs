@@ -119,6 +119,7 @@ fn refused_view(total: Total<'_>) -> RefusedView {
         tier: total.why.tier.clone(),
         code: total.why.code.clone(),
         overloaded: total.why.overloaded,
+        shadowed: total.why.shadowed,
         last_minute: total.last_minute,
         last_5_minutes: total.in_all,
     }
@@ -149,6 +150,7 @@ fn refused_account_view((recent, ago): (&Recent, Span)) -> RefusedAccountView {
         tier: recent.why.tier.clone(),
         code: recent.why.code.clone(),
         overloaded: recent.why.overloaded,
+        shadowed: recent.why.shadowed,
         count: recent.count,
         seconds_ago: ago.as_secs_ceil(),
     }

@@ -35,6 +35,7 @@ fn row(tier: &str, code: &str, last_minute: u64, last_5_minutes: u64) -> Refused
         tier: tier.to_owned(),
         code: code.to_owned(),
         overloaded: false,
+        shadowed: false,
         last_minute,
         last_5_minutes,
     }
@@ -91,11 +92,30 @@ fn in_shadow_mode_what_would_be_refused_is_shown() {
     }
     worker.admit(&FakeRequest::with(&[]));
     worker.tick();
+    let shadowed = |row| RefusedView {
+        shadowed: true,
+        ..row
+    };
     let wanted = [
-        row("small", "rpm", 2, 2),
-        row("none", "account_missing", 1, 1),
+        shadowed(row("small", "rpm", 2, 2)),
+        shadowed(row("none", "account_missing", 1, 1)),
     ];
     assert_eq!(status(&worker).refusals.by_limit, wanted);
+    // Another config of the namespace, which enforces, tells that nothing of it was refused.
+    let other = Worker::new(&world, CONFIG);
+    refuse(&other, "other", "small", 1);
+    other.tick();
+    let refusals = status(&other).refusals;
+    let all = [&[row("small", "rpm", 1, 1)], &wanted[..]].concat();
+    assert_eq!(refusals.by_limit, all);
+    let accounts = refusals.accounts.iter();
+    let seen: Vec<_> = accounts
+        .map(|r| (r.account.as_deref(), r.shadowed))
+        .collect();
+    assert_eq!(
+        seen,
+        [(Some("other"), false), (Some("acme"), true), (None, true)]
+    );
 }
 
 #[test]

@@ -39,7 +39,7 @@ fn row(refused: &RefusedAccountView) -> Markup {
         tr {
             td.id { bdi { (account(refused)) } }
             td { (refused.tier) }
-            td { (reason(&refused.code, refused.overloaded)) }
+            td { (reason(&refused.code, refused.overloaded, refused.shadowed)) }
             td.n { (number(refused.count)) }
             td.n { (time(refused.seconds_ago.saturating_mul(1000))) }
         }

@@ -2,7 +2,7 @@
 
 use super::look_up::bar;
 use super::text::{bytes, limit, number, per_mille, time};
-use crate::admin::status::{FeedView, FillView, Mode, RefusedView, Status};
+use crate::admin::status::{FeedView, FillView, RefusedView, Status};
 use crate::limit::{Limit, Limits};
 use maud::{Markup, html};
 use std::collections::BTreeSet;
@@ -25,9 +25,12 @@ pub fn now(status: &Status) -> Markup {
         )
     });
     let memory = &status.memory;
-    let refused = match status.mode {
-        Mode::Enforce => "Refused",
-        Mode::Shadow => "Would be refused",
+    // The mode of this listener's config is not the one of those that saw the requests.
+    let mut shadowed = status.refusals.by_limit.iter().map(|row| row.shadowed);
+    let refused = match (shadowed.clone().any(|s| s), shadowed.all(|s| s)) {
+        (false, _) => "Refused",
+        (true, false) => "Refused or let through in shadow",
+        (true, true) => "Would be refused",
     };
     let accounts = status.refusals.accounts.iter();
     let named: BTreeSet<_> = accounts.filter_map(|r| r.account.as_deref()).collect();
@@ -117,7 +120,10 @@ pub fn refusals(status: &Status) -> Markup {
                 }
             }
             @if rows.iter().any(|row| row.overloaded) {
-                p.note { (load_tag()) " over a limit that is lowered for load, and under the one that was bought" }
+                p.note { (tag("load")) " over a limit that is lowered for load, and under the one that was bought" }
+            }
+            @if rows.iter().any(|row| row.shadowed) {
+                p.note { (tag("shadow")) " let through: the config that saw it is in shadow mode" }
             }
         }
     }
@@ -127,7 +133,7 @@ fn refused(row: &RefusedView, most: u64) -> Markup {
     html! {
         tr {
             th scope="row" { (row.tier) }
-            td { (reason(&row.code, row.overloaded)) }
+            td { (reason(&row.code, row.overloaded, row.shadowed)) }
             td.n { (number(row.last_minute)) }
             td.n { (number(row.last_5_minutes)) }
             td.share { (bar(per_mille(row.last_5_minutes, most), "refused")) }
@@ -135,13 +141,17 @@ fn refused(row: &RefusedView, most: u64) -> Markup {
     }
 }
 
-/// A code, and whether it was load alone.
-pub fn reason(code: &str, overloaded: bool) -> Markup {
-    html! { code { (code) } @if overloaded { " " (load_tag()) } }
+/// A code, and whether it was load alone, and let through.
+pub fn reason(code: &str, overloaded: bool, shadowed: bool) -> Markup {
+    html! {
+        code { (code) }
+        @if overloaded { " " (tag("load")) }
+        @if shadowed { " " (tag("shadow")) }
+    }
 }
 
-fn load_tag() -> Markup {
-    html! { span.tag { "load" } }
+fn tag(name: &str) -> Markup {
+    html! { span.tag { (name) } }
 }
 
 /// Pages, memory and the feed.

@@ -97,6 +97,9 @@ pub struct ByLimit {
     /// Over a limit that is lowered, and within the one that was bought.
     #[serde(default)]
     pub overloaded: bool,
+    /// Let through all the same, in shadow mode.
+    #[serde(default)]
+    pub shadowed: bool,
     pub last_minute: Option<u64>,
     pub last_5_minutes: Option<u64>,
 }
@@ -109,6 +112,9 @@ pub struct Refused {
     pub code: String,
     #[serde(default)]
     pub overloaded: bool,
+    /// Let through all the same, in shadow mode.
+    #[serde(default)]
+    pub shadowed: bool,
     pub count: Option<u64>,
     /// Since the last of them.
     pub seconds_ago: Option<u64>,

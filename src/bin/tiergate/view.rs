@@ -233,7 +233,7 @@ fn limits_table(limits: &[ByLimit], width: usize) -> Vec<Line> {
     let rows = limits.iter().map(|row| {
         [
             name(row.tier.as_deref()),
-            marked(&row.code, row.overloaded),
+            marked(&row.code, row.overloaded, row.shadowed),
             grouped(row.last_minute.unwrap_or_default()),
             grouped(row.last_5_minutes.unwrap_or_default()),
         ]
@@ -253,7 +253,7 @@ fn accounts_table(accounts: &[Refused], width: usize) -> Vec<Line> {
         [
             name(row.account.as_deref()),
             name(row.tier.as_deref()),
-            marked(&row.code, row.overloaded),
+            marked(&row.code, row.overloaded, row.shadowed),
             grouped(row.count.unwrap_or_default()),
             row.seconds_ago
                 .map_or_else(|| "-".to_owned(), |s| lasted(Duration::from_secs(s))),
@@ -284,8 +284,10 @@ fn name(name: Option<&str>) -> String {
     }
 }
 
-fn marked(code: &str, overloaded: bool) -> String {
-    visible(code) + if overloaded { "*" } else { "" }
+fn marked(code: &str, overloaded: bool, shadowed: bool) -> String {
+    let load = if overloaded { "*" } else { "" };
+    let shadow = if shadowed { " (shadow)" } else { "" };
+    visible(code) + load + shadow
 }
 
 #[cfg(test)]
@@ -333,6 +335,14 @@ mod tests {
             wide.iter()
                 .any(|l| l.contains("a-longer-account-id-of-somebody-who-pays"))
         );
+    }
+
+    #[test]
+    fn what_was_let_through_in_shadow_mode_says_so() {
+        let status = STATUS.replace(r#""code": "rpm","#, r#""code": "rpm", "shadowed": true,"#);
+        assert_ne!(status, STATUS);
+        let shown = lines(&status, None, 120).join("\n");
+        assert_eq!(shown.matches("rpm (shadow)").count(), 2, "{shown}");
     }
 
     #[test]

@@ -18,7 +18,7 @@ pub const RING: usize = 256;
 /// Bytes of an account's id that are kept.
 pub const ID_BYTES: usize = 64;
 /// Rows of totals, at most: 64 tiers come to some 600, and only several configs within the window
-/// to more. What is refused past that is not counted.
+/// or modes to more. What is refused past that is not counted.
 pub(super) const MOST_ROWS: usize = 1024;
 
 /// What was refused: in which tier, by what, and whether only because of load.
@@ -30,6 +30,8 @@ pub struct Why {
     pub code: String,
     /// Whether it is over a limit that is lowered for load, and under it otherwise.
     pub overloaded: bool,
+    /// Whether it was let through all the same, by a config in shadow mode.
+    pub shadowed: bool,
 }
 
 /// An account's id as far as it is kept.

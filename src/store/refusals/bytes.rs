@@ -4,10 +4,10 @@
 //! offset  width  field
 //! 0       1      layout version (page::LAYOUT)
 //! 1       1      'R'
-//! 2       ...    rows: count, [tier, code, overloaded (0 or 1), count, [bucket, refusals] ...] ...
+//! 2       ...    rows: count, [tier, code, flags, count, [bucket, refusals] ...] ...
 //!         ...    ring: count, [row, at, refusals, account] ...
 //! ```
-//! Numbers are varints as in [`crate::store::codec`]. Tier and code are a length and text. A bucket is
+//! Flags are 1 for overloaded and 2 for shadowed, added up. Numbers are varints as in [`crate::store::codec`]. Tier and code are a length and text. A bucket is
 //! 10 s of the monotonic clock, by its number; `at` is in seconds of that clock. `row` is the place
 //! of tier and code in the rows. An account is 0 for none, or 1 for all of an id or 2 for its
 //! beginning, with a length and bytes.
@@ -34,7 +34,7 @@ pub fn encode(board: &Board) -> Vec<u8> {
     for (why, row) in &board.rows {
         put_bytes(&mut out, why.tier.as_bytes());
         put_bytes(&mut out, why.code.as_bytes());
-        put(&mut out, u64::from(why.overloaded));
+        put(&mut out, flags(why));
         put_len(&mut out, row.len());
         for (bucket, n) in row {
             put(&mut out, *bucket);
@@ -74,14 +74,19 @@ pub fn decode(bytes: &[u8]) -> Result<Board, Damaged> {
     let mut board = Board::default();
     let mut rows = Vec::new();
     for _ in 0..at_most(take_count(input)?, MOST_ROWS)? {
+        let (tier, code) = (take_name(input)?, take_name(input)?);
+        let (overloaded, shadowed) = match take(input)? {
+            0 => (false, false),
+            1 => (true, false),
+            2 => (false, true),
+            3 => (true, true),
+            _ => return Err(Damaged),
+        };
         let why = Why {
-            tier: take_name(input)?,
-            code: take_name(input)?,
-            overloaded: match take(input)? {
-                0 => false,
-                1 => true,
-                _ => return Err(Damaged),
-            },
+            tier,
+            code,
+            overloaded,
+            shadowed,
         };
         let buckets = take_buckets(input)?;
         if board.rows.insert(why.clone(), buckets).is_some() {
@@ -102,6 +107,10 @@ pub fn decode(bytes: &[u8]) -> Result<Board, Damaged> {
         return Err(Damaged);
     }
     Ok(board)
+}
+
+fn flags(why: &Why) -> u64 {
+    u64::from(why.overloaded) | (u64::from(why.shadowed) << 1)
 }
 
 fn at_most(count: usize, most: usize) -> Result<usize, Damaged> {
@@ -168,6 +177,7 @@ mod tests {
             tier: tier.to_owned(),
             code: code.to_owned(),
             overloaded,
+            shadowed: overloaded && tier == "none",
         };
         let mut board = Board::default();
         for second in [1, 9, 12, 40] {
@@ -175,6 +185,7 @@ mod tests {
                 (why("tier0", "rpm", false), 3),
                 (why("tier0", "rpm", true), 1),
                 (why("none", "account_missing", false), second),
+                (why("none", "rpm", true), second),
             ];
             let accounts = vec![
                 (Some(Id::of(b"a\xff")), why("tier0", "rpm", true), 2),
