@@ -46,6 +46,7 @@ fn put(worker: &Worker, id: &str, body: &str) {
 fn it_shows_tiers_refusals_and_pages_as_tables() {
     let world = World::new();
     let worker = Worker::new(&world, CONFIG);
+    assert!(page(&worker, None).contains("none has admitted a request yet"));
     for _ in 0..3 {
         let held = worker
             .admit(&FakeRequest::of("acme", "tier0", 0))
@@ -57,6 +58,7 @@ fn it_shows_tiers_refusals_and_pages_as_tables() {
     worker.refuse(&FakeRequest::of("acme", "tier0", 0));
     worker.tick();
     let page = page(&worker, None);
+    assert!(!page.contains("none has admitted"));
     let tiers = section(&page, "tiers");
     assert!(
         tiers.contains("tier0 $1.00 1 3 500,000 1,500,000 tier1 $10.00 50 200 2,000,000 unlimited"),

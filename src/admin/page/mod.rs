@@ -115,7 +115,7 @@ fn header(status: &Status) -> Markup {
                 span.fact { span.key { "namespace" } " " code { (status.namespace) } }
                 span.fact { span.key { "config of this listener" } " " code { (digest) } }
                 span.fact { span.key { "mode" } " " span.mode.(mode) { (mode) } " " span.quiet { (says) } }
-                span.fact { span.key { "workers alive" } " " b { (status.live_vms) } }
+                span.fact { span.key { "workers alive" } " " b { (status.live_vms) } @if status.live_vms == 0 { span.quiet { " (none has admitted a request yet)" } } }
             }
             p #stale role="status" {}
         }

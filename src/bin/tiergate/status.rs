@@ -14,7 +14,7 @@ pub struct Status {
     pub config: Option<String>,
     /// "enforce" or "shadow".
     pub mode: Option<String>,
-    /// Workers that live, of those that had a request.
+    /// Workers that live, of those that admitted a request.
     pub live_vms: Option<u64>,
     /// Whether the directory is filled.
     pub ready: Option<bool>,

@@ -80,8 +80,8 @@ fn head(status: &Status) -> String {
         mode => visible(mode),
     }));
     words.extend(status.live_vms.map(|n| match n {
-        // A worker takes its slot with its first request.
-        0 => "no worker had a request yet".to_owned(),
+        // A worker takes its slot with the first request that it admits.
+        0 => "no worker admitted a request yet".to_owned(),
         1 => "1 worker".to_owned(),
         n => format!("{} workers", grouped(n)),
     }));
