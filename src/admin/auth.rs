@@ -8,16 +8,23 @@ use subtle::ConstantTimeEq as _;
 
 /// Checks the `authorization` header of a call; `token` is the digest of the right one.
 ///
-/// Calls that only read also take HTTP Basic with the token as the password, for browsers.
+/// Calls that only read also take HTTP Basic with the token as the password, for browsers. Where
+/// there is no token, a browser's `origin` tells calls that some web page makes in a user's name.
 ///
 /// # Errors
-/// [`Problem::Unauthorized`] or [`Problem::BearerOnly`].
+/// [`Problem::Unauthorized`], [`Problem::BearerOnly`] or [`Problem::FromAPage`].
 pub fn check(
     token: Option<&[u8; 32]>,
     authorization: Option<&[u8]>,
     reads: bool,
+    has_origin: bool,
 ) -> Result<(), Problem> {
-    let Some(token) = token else { return Ok(()) };
+    let Some(token) = token else {
+        return match has_origin && !reads {
+            true => Err(Problem::FromAPage),
+            false => Ok(()),
+        };
+    };
     let header = authorization.ok_or(Problem::Unauthorized)?;
     let (scheme, value) = split(header).ok_or(Problem::Unauthorized)?;
     if scheme.eq_ignore_ascii_case(b"bearer") {
@@ -55,7 +62,7 @@ mod tests {
 
     fn allowed(header: Option<&str>, reads: bool) -> Result<(), Problem> {
         let token: [u8; 32] = Sha256::digest(b"secret").into();
-        check(Some(&token), header.map(str::as_bytes), reads)
+        check(Some(&token), header.map(str::as_bytes), reads, false)
     }
 
     #[test]
@@ -88,6 +95,8 @@ mod tests {
                 "{header:?}"
             );
         }
-        assert_eq!(check(None, None, false), Ok(()), "insecure, as configured");
+        assert_eq!(check(None, None, false, false), Ok(()), "as configured");
+        assert_eq!(check(None, None, true, true), Ok(()));
+        assert_eq!(check(None, None, false, true), Err(Problem::FromAPage));
     }
 }

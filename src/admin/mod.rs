@@ -45,6 +45,9 @@ pub enum Problem {
     /// A browser's password, where only the bearer token counts.
     #[error("what changes something takes the bearer token only")]
     BearerOnly,
+    /// A web page's call, where no token stands in its way.
+    #[error("without a token, what changes something is not taken from web pages (origin)")]
+    FromAPage,
     /// There is nothing at that path.
     #[error("there is nothing at this path; see docs/directory.md for what there is")]
     NoSuchPath,
@@ -93,6 +96,7 @@ impl Problem {
         match self {
             Self::Unauthorized => (401, "invalid_authentication_error", "token_invalid"),
             Self::BearerOnly => (403, "permission_denied_error", "bearer_only"),
+            Self::FromAPage => (403, "permission_denied_error", "origin_refused"),
             Self::NoSuchPath => (404, "invalid_request_error", "not_found"),
             Self::NoSuchMethod(_) => (405, "invalid_request_error", "method_not_allowed"),
             Self::BadId(_) => (400, "invalid_request_error", "account_id_invalid"),

@@ -194,8 +194,17 @@ impl Gate {
         }
     }
 
+    /// There is no next tick: hands over all that the next one would have.
+    pub fn close(&mut self, host: &dyn Host, sink: &mut dyn MetricSink) {
+        let tiers = &self.config.tiers;
+        if let Err(error) = self.refused.write_now(host, &self.refusals, tiers) {
+            self.fault = Some(error.into());
+        }
+        self.hand_over(host, sink);
+    }
+
     /// Hands metrics over.
-    pub fn hand_over(&mut self, host: &dyn Host, sink: &mut dyn MetricSink) {
+    fn hand_over(&mut self, host: &dyn Host, sink: &mut dyn MetricSink) {
         let mut moves = Moves::new();
         let (counts, holder) = (self.counts.in_process(), self.vm.holder());
         let table = self.vm.table();

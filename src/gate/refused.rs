@@ -67,6 +67,22 @@ impl Refused {
             return Ok(());
         }
         self.written = Some(now);
+        self.write_now(host, refusals, tiers)
+    }
+
+    /// Writes them down, unless there are none: there is no next time.
+    ///
+    /// # Errors
+    /// [`ValueError`] when that failed.
+    pub fn write_now(
+        &mut self,
+        host: &dyn Host,
+        refusals: &Refusals,
+        tiers: &TierTable,
+    ) -> Result<(), ValueError> {
+        if self.totals.is_empty() {
+            return Ok(());
+        }
         let batch = self.batch(tiers);
         refusals.change(host, |board, now| board.add(&batch, now))?;
         self.totals.clear();

@@ -23,7 +23,9 @@ pub fn asked(admin: &Admin, request: &StreamRequest, end: bool) -> Option<Result
         Header::Once(value) => Some(value),
         Header::Absent | Header::Repeated => None,
     };
-    let asked = auth::check(admin.token.as_ref(), authorization, method == b"GET")
+    let (token, reads) = (admin.token.as_ref(), method == b"GET");
+    let has_origin = request.header("origin") != Header::Absent;
+    let asked = auth::check(token, authorization, reads, has_origin)
         .and_then(|()| call::read(method, own))
         .map(|call| call.with_query(path));
     Some(match asked {

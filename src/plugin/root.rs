@@ -64,7 +64,7 @@ impl Root {
 
 impl Context for Root {
     fn on_done(&mut self) -> bool {
-        self.with_gate(|gate| gate.hand_over(&Envoy, &mut Envoy));
+        self.with_gate(|gate| gate.close(&Envoy, &mut Envoy));
         if let Some(feed) = &mut self.feed {
             feed.hand_over();
         }
