@@ -11,10 +11,14 @@ use crossterm::terminal::{
 };
 use crossterm::{QueueableCommand as _, execute};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
 use std::io::{self, Write as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+
+/// How soon the loop ends after a signal, if it can.
+const HEARD_WITHIN: Duration = Duration::from_secs(1);
 
 /// What the one at the keyboard wants.
 pub enum Wish {
@@ -31,9 +35,7 @@ pub struct Screen {
 impl Screen {
     pub fn take() -> io::Result<Self> {
         let ended = Arc::new(AtomicBool::new(false));
-        for signal in [SIGINT, SIGTERM, SIGHUP] {
-            signal_hook::flag::register(signal, Arc::clone(&ended))?;
-        }
+        end_on_signals(Arc::clone(&ended))?;
         let said = std::panic::take_hook();
         // A release build aborts on a panic, and drops nothing.
         std::panic::set_hook(Box::new(move |panic| {
@@ -104,6 +106,21 @@ impl Drop for Screen {
     fn drop(&mut self) {
         give_back();
     }
+}
+
+/// Has a signal end the loop; and the process, where that does not hear of it: a terminal that is
+/// gone reads as nothing without end, and the wait for its next event never returns.
+fn end_on_signals(ended: Arc<AtomicBool>) -> io::Result<()> {
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+    std::thread::spawn(move || {
+        if signals.forever().next().is_some() {
+            ended.store(true, Ordering::Relaxed);
+            std::thread::sleep(HEARD_WITHIN);
+            give_back();
+            std::process::exit(0);
+        }
+    });
+    Ok(())
 }
 
 /// Whatever of it fails, the rest is tried.

@@ -51,6 +51,15 @@ fn ctrl_c_and_signals_give_the_terminal_back_too() {
 }
 
 #[test]
+fn when_its_terminal_is_gone_it_goes_too() {
+    let server = Server::new(status());
+    let mut top = top(&server, 24, 80);
+    top.shows("q quits");
+    top.hang_up();
+    assert_eq!(top.ends(), 0);
+}
+
+#[test]
 fn it_follows_the_size_of_the_terminal() {
     let server = Server::new(status());
     let mut top = top(&server, 24, 80);

@@ -5,12 +5,17 @@ use std::io::{Read as _, Write as _};
 use std::os::fd::{FromRawFd as _, OwnedFd};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 pub struct Terminal {
     keyboard: File,
     screen: Arc<Mutex<vt100::Parser>>,
+    /// Whether somebody looks at it.
+    open: Arc<AtomicBool>,
+    watching: Option<JoinHandle<()>>,
     child: Child,
 }
 
@@ -34,15 +39,24 @@ impl Terminal {
         let keyboard = File::from(master);
         let mut output = keyboard.try_clone().unwrap();
         let parser = screen.clone();
-        std::thread::spawn(move || {
+        let open = Arc::new(AtomicBool::new(true));
+        let watched = open.clone();
+        let watching = std::thread::spawn(move || {
             let mut bytes = [0; 4096];
-            while let Ok(n @ 1..) = output.read(&mut bytes) {
-                parser.lock().unwrap().process(&bytes[..n]);
+            while watched.load(Ordering::Relaxed) {
+                if has_more(&output) {
+                    let Ok(n @ 1..) = output.read(&mut bytes) else {
+                        return;
+                    };
+                    parser.lock().unwrap().process(&bytes[..n]);
+                }
             }
         });
         Self {
             keyboard,
             screen,
+            open,
+            watching: Some(watching),
             child,
         }
     }
@@ -103,6 +117,13 @@ impl Terminal {
         assert_eq!(unsafe { libc::kill(pid, signal) }, 0);
     }
 
+    /// Closes the window.
+    pub fn hang_up(&mut self) {
+        self.open.store(false, Ordering::Relaxed);
+        self.watching.take().unwrap().join().unwrap();
+        self.keyboard = File::open("/dev/null").unwrap();
+    }
+
     /// Waits for the end; the exit code.
     pub fn ends(&mut self) -> i32 {
         let until = Instant::now() + Duration::from_secs(20);
@@ -135,6 +156,18 @@ impl Drop for Terminal {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Waits a moment for output.
+fn has_more(output: &File) -> bool {
+    use std::os::fd::AsRawFd as _;
+    let mut wanted = libc::pollfd {
+        fd: output.as_raw_fd(),
+        events: libc::POLLIN,
+        revents: 0,
+    };
+    // SAFETY: one live entry.
+    unsafe { libc::poll(&raw mut wanted, 1, 50) > 0 }
 }
 
 fn size(rows: u16, columns: u16) -> libc::winsize {
