@@ -1,7 +1,7 @@
 //! Clients at a fixed rate each, that do not wait for replies: what is refused is asked for anew
 //! no more and no less.
 
-use super::{ASKED, LATENCY, RPM, Record, TIERS, WINDOW};
+use super::{ASKED, LATENCY, RPM, Record, STAGGERED, TIERS, WINDOW};
 use crate::client::{Call, Connection, Reply, connection};
 use crate::stack::Stack;
 use std::net::SocketAddr;
@@ -34,7 +34,7 @@ pub fn start(stack: &Stack, accounts: usize, time: (Instant, Instant), record: &
                     .header("x-demo-latency-ms", LATENCY.as_millis().to_string()),
                 to: stack.proxy,
                 kept: connection(false),
-                first: WINDOW.mul_f64(place),
+                first: STAGGERED.mul_f64(place),
                 period: WINDOW.div_f64(rpm as f64 * ASKED),
             };
             let record = Arc::clone(record);

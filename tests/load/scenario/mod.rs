@@ -22,6 +22,8 @@ pub const TIERS: usize = 6;
 const RPM: [u64; TIERS] = [180, 240, 300, 360, 420, 480];
 /// The window that they count for.
 const WINDOW: Duration = Duration::from_secs(60);
+/// In how long the accounts begin, one after the other.
+const STAGGERED: Duration = Duration::from_secs(2);
 /// How long the upstream takes for a request.
 const LATENCY: Duration = Duration::from_millis(200);
 /// What clients ask for, as a share of what their limits admit.
