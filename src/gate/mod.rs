@@ -19,8 +19,8 @@ pub use queue::{MOST_WAITING, Ticket};
 
 use crate::config::Config;
 use crate::host::{Host, MetricSink};
-use crate::limit::decision::Terms;
-use crate::limit::{Claim, Limits, Lowered};
+
+use crate::limit::{Claim, Limits, Lowered, Terms};
 use crate::metrics::Counts;
 use crate::reply::Reply;
 use crate::reply::headers::HeaderLine;

@@ -1,9 +1,9 @@
 //! What refuses a request: the limits that were bought, and what is in force of them for the load.
 
-use super::decision::{Ask, Terms};
 use super::limits::{LimitName, Limits};
 use super::pace::Pace;
 use super::record::Record;
+use super::terms::{Ask, Terms};
 use super::window::Column;
 use crate::time::{Now, Span};
 

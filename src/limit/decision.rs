@@ -4,21 +4,10 @@
 use super::check::{check, left, used};
 use super::lease::Holder;
 use super::limits::{Limit, LimitName, Limits};
-use super::record::{Record, Windows};
-use super::scale::Lowered;
+use super::record::Record;
+use super::terms::{Ask, Terms};
 use super::window::Column;
 use crate::time::{Mono, Now, Span};
-
-/// What a request asks for.
-#[derive(Clone, Copy, Debug)]
-pub struct Ask {
-    /// How many requests it counts for.
-    pub requests: u64,
-    /// Tokens to reserve.
-    pub tokens: u64,
-    /// Who holds its lease.
-    pub holder: Holder,
-}
 
 /// What an admitted request holds until it is settled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,29 +90,6 @@ pub enum Decision {
         /// Its size.
         limit: u64,
     },
-}
-
-/// The limits that a request is judged by.
-#[derive(Clone, Copy, Debug)]
-pub struct Terms<'a> {
-    /// The limits that the account bought.
-    pub limits: &'a Limits,
-    /// What is in force of them for the load, while that is less.
-    pub lowered: Option<Lowered>,
-    /// The windows' lengths.
-    pub windows: &'a Windows,
-    /// The wait that is named when concurrency refuses: nobody knows when a lease frees.
-    pub concurrency_wait: Span,
-}
-
-impl Terms<'_> {
-    /// The terms without what has ended at `now`.
-    fn at(&self, now: Now) -> Self {
-        Self {
-            lowered: self.lowered.map(|lowered| lowered.at(now.mono)),
-            ..*self
-        }
-    }
 }
 
 /// Decides on a request, and records it when it is admitted.

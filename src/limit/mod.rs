@@ -13,10 +13,12 @@ pub mod limits;
 mod pace;
 pub mod record;
 pub mod scale;
+pub mod terms;
 pub mod window;
 
-pub use decision::{Ask, Claim, Decision, Limited, Standing, admit, settle};
+pub use decision::{Claim, Decision, Limited, Standing, admit, settle};
 pub use lease::{Holder, Leases};
 pub use limits::{Limit, LimitName, Limits};
 pub use record::Record;
 pub use scale::{Lowered, Lowering, Scale};
+pub use terms::{Ask, Terms};
