@@ -82,7 +82,7 @@ impl Gate {
         let place = tier.and_then(|tier| self.config.tiers.by_name(tier.name.as_bytes()));
         let bought = tier.map(|tier| entry.limits.over(&tier.limits));
         let lowered = place.zip(bought);
-        let lowered = lowered.and_then(|(place, bought)| self.lowered(place, &bought, key));
+        let lowered = lowered.and_then(|(place, bought)| self.lowered(place, &bought));
         // Its requests may have brought a tier along, so without one here it can be in process too.
         let seen = self.seen(host, key, &bought.unwrap_or(NO_LIMITS), lowered)?;
         let history = entry.history.as_ref();

@@ -207,11 +207,7 @@ impl Gate {
         holder: Holder,
     ) -> Result<Option<Decision>, Fault> {
         let limits = &ticket.limits;
-        let terms = terms(
-            &self.config,
-            limits,
-            self.lowered(ticket.tier, limits, ticket.key),
-        );
+        let terms = terms(&self.config, limits, self.lowered(ticket.tier, limits));
         let ask = Ask {
             requests: 1,
             tokens,

@@ -7,8 +7,8 @@ use crate::config::Config;
 use crate::host::{Host, HostError, MetricSink};
 use crate::limit::{Limits, Lowered, Lowering};
 use crate::load::{Claim, News, Origin, Seen, Setting, State, report};
+use crate::store::ValueError;
 use crate::store::load::{StoredLoad, load};
-use crate::store::{AccountKey, ValueError};
 use crate::time::Mono;
 
 /// Statuses that say that the upstream has too much to do.
@@ -107,14 +107,14 @@ impl Load {
 
 impl Gate {
     /// What is in force of the limits of an account in that tier; `None` when they are as bought.
-    pub(super) fn lowered(&self, tier: usize, bought: &Limits, key: AccountKey) -> Option<Lowered> {
-        self.load.lowerings.get(tier)?.of(bought, key.hash())
+    pub(super) fn lowered(&self, tier: usize, bought: &Limits) -> Option<Lowered> {
+        self.load.lowerings.get(tier)?.of(bought)
     }
 
     /// What is in force of the limits of that tier at `now`.
     pub(super) fn in_force(&self, tier: usize, bought: &Limits, now: Mono) -> Limits {
         let lowering = self.load.lowerings.get(tier);
-        let lowered = lowering.and_then(|lowering| lowering.of(bought, 0));
+        let lowered = lowering.and_then(|lowering| lowering.of(bought));
         lowered.map_or(*bought, |lowered| lowered.at(now).over(bought))
     }
 

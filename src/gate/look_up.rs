@@ -72,7 +72,7 @@ impl Gate {
     ) -> Result<UsageView, Problem> {
         let limits = tier.map_or(NO_LIMITS, |(_, tier)| tier.limits);
         let key = self.ledger.key(id);
-        let lowered = tier.and_then(|(place, tier)| self.lowered(place, &tier.limits, key));
+        let lowered = tier.and_then(|(place, tier)| self.lowered(place, &tier.limits));
         let seen = self.seen(host, key, &limits, lowered)?;
         Ok(seen.usage)
     }

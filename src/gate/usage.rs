@@ -61,7 +61,7 @@ impl Gate {
         };
         let bought = found.limits.over(&tier.limits);
         let key = self.ledger.key(&account.id);
-        let lowered = self.lowered(found.tier, &bought, key);
+        let lowered = self.lowered(found.tier, &bought);
         let seen = self.seen(host, key, &bought, lowered);
         let body = match seen {
             Ok(seen) => serde_json::to_vec(&ClientView {

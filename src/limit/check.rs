@@ -5,7 +5,7 @@ use super::pace::Pace;
 use super::record::Record;
 use super::terms::{Ask, Terms};
 use super::window::Column;
-use crate::time::{Now, Span};
+use crate::time::{Mono, Now, Span};
 
 /// The wait for what never fits.
 const NEVER: Span = Span::from_millis(u64::MAX);
@@ -25,8 +25,8 @@ pub(super) struct Refused {
 enum Kept {
     /// Over its whole window.
     Whole,
-    /// As a pace, with the account's phase.
-    Paced(u64),
+    /// As a pace, since that moment.
+    Paced(Mono),
 }
 
 /// One of the ways in which an account's limits are kept.
@@ -60,7 +60,7 @@ pub(super) fn check(record: &Record, ask: &Ask, terms: &Terms<'_>, now: Now) -> 
         Some(Refused { wait, ..refused })
     });
     let by_load = lowered.by_load.as_ref();
-    let by_load = by_load.and_then(|paced| longest(&paced.limits, Kept::Paced(paced.phase)));
+    let by_load = by_load.and_then(|paced| longest(&paced.limits, Kept::Paced(paced.since)));
     let all = [bought, by_hand, by_load].into_iter().flatten();
     let longest = all.max_by_key(|refused| refused.wait)?;
     Some(Verdict {
@@ -94,7 +94,7 @@ pub(super) fn left(record: &Record, terms: &Terms<'_>, now: Now, name: LimitName
             LimitName::Rpm => Column::Requests,
             LimitName::Tpm => Column::Tokens,
         };
-        let pace = Pace::of(limit, terms.windows, 1, paced.phase)?;
+        let pace = pace(limit, terms, paced.since);
         Some(pace.left(&record.minute, now.mono, column))
     });
     [by_hand, by_load]
@@ -111,6 +111,14 @@ pub(super) fn used(record: &Record, name: LimitName) -> u64 {
         LimitName::Rpm => record.minute.used(Column::Requests),
         LimitName::Tpm => record.minute.used(Column::Tokens),
         LimitName::Tpd => record.day.used(),
+    }
+}
+
+fn pace(limit: u64, terms: &Terms<'_>, since: Mono) -> Pace {
+    Pace {
+        limit,
+        window: terms.windows.minute,
+        since,
     }
 }
 
@@ -154,10 +162,7 @@ fn wait(
     let column = |column, need| {
         let wait = match kept {
             Kept::Whole => log.wait(now.mono, minute, column, need, limit),
-            Kept::Paced(phase) => {
-                let pace = Pace::of(limit, terms.windows, need, phase);
-                pace.map(|pace| pace.wait(log, now.mono, column, need))
-            }
+            Kept::Paced(since) => pace(limit, terms, since).wait(log, now.mono, column, need),
         };
         wait.unwrap_or(never)
     };

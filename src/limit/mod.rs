@@ -20,5 +20,5 @@ pub use decision::{Claim, Decision, Limited, Standing, admit, settle};
 pub use lease::{Holder, Leases};
 pub use limits::{Limit, LimitName, Limits};
 pub use record::Record;
-pub use scale::{Lowered, Lowering, Scale};
+pub use scale::{ByLoad, Lowered, Lowering, Scale};
 pub use terms::{Ask, Terms};

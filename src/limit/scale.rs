@@ -56,28 +56,42 @@ pub struct Lowering {
     /// By an operator, all four limits: to what, and until when.
     pub by_hand: Option<(Scale, Mono)>,
     /// By the load: concurrency, RPM and TPM, since what is used of a day says nothing of the load
-    /// now; and until when, if nobody renews it.
-    pub by_load: (Scale, Mono),
+    /// now.
+    pub by_load: ByLoad,
+}
+
+/// By how much the load lowers limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ByLoad {
+    /// To what.
+    pub scale: Scale,
+    /// Since when they are as low as that, or were lower.
+    pub since: Mono,
+    /// Until when, if nobody renews it.
+    pub stands: Mono,
 }
 
 impl Lowering {
     /// Nothing is lowered.
     pub const NONE: Self = Self {
         by_hand: None,
-        by_load: (Scale::ONE, Mono::from_millis(0)),
+        by_load: ByLoad {
+            scale: Scale::ONE,
+            since: Mono::from_millis(0),
+            stands: Mono::from_millis(0),
+        },
     };
 
     /// The scale of concurrency, RPM and TPM at `now`.
     pub fn scale(&self, now: Mono) -> Scale {
         let by_hand = self.by_hand.filter(|(_, ends)| now < *ends);
-        let by_load = Some(self.by_load).filter(|(_, stands)| now < *stands);
-        let scales = [by_hand, by_load].into_iter().flatten();
-        scales.map(|(scale, _)| scale).min().unwrap_or(Scale::ONE)
+        let by_load = Some(self.by_load).filter(|by_load| now < by_load.stands);
+        let by_load = by_load.map_or(Scale::ONE, |by_load| by_load.scale);
+        by_hand.map_or(by_load, |(scale, _)| scale.min(by_load))
     }
 
-    /// What is in force of these limits; `None` when nothing of them is lowered. `phase` is any
-    /// number that is the account's own.
-    pub fn of(&self, limits: &Limits, phase: u64) -> Option<Lowered> {
+    /// What is in force of these limits; `None` when nothing of them is lowered.
+    pub fn of(&self, limits: &Limits) -> Option<Lowered> {
         let by_hand = self.by_hand.map(|(scale, ends)| {
             let lowered = Limits {
                 tpd: scale.of(limits.tpd),
@@ -87,12 +101,12 @@ impl Lowering {
         });
         let lowered = Lowered {
             by_hand: by_hand.filter(|(lowered, _)| lowered != limits),
-            by_load: Some(rates(self.by_load.0, limits))
+            by_load: Some(rates(self.by_load.scale, limits))
                 .filter(|lowered| lowered != limits)
                 .map(|limits| Paced {
                     limits,
-                    phase,
-                    stands: self.by_load.1,
+                    since: self.by_load.since,
+                    stands: self.by_load.stands,
                 }),
         };
         (lowered != Lowered::default()).then_some(lowered)
@@ -122,8 +136,8 @@ pub struct Lowered {
 pub struct Paced {
     /// The limits.
     pub limits: Limits,
-    /// The account's phase in the pace.
-    pub phase: u64,
+    /// When they were last lowered.
+    pub since: Mono,
     /// Until when they stand, if nobody renews them.
     pub stands: Mono,
 }

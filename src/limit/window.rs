@@ -34,7 +34,8 @@ pub enum Column {
 }
 
 impl Entry {
-    const fn get(&self, column: Column) -> u64 {
+    /// What it has in that column.
+    pub const fn get(&self, column: Column) -> u64 {
         match column {
             Column::Requests => self.requests,
             Column::Tokens => self.tokens,
@@ -165,12 +166,6 @@ impl Log {
             at = expiry(entry.last, window);
         }
         Some(at.since(now))
-    }
-
-    /// The sum of a column over the entries that had an event at `start` or later.
-    pub fn used_since(&self, start: Mono, column: Column) -> u64 {
-        let late = self.entries.iter().rev().take_while(|e| e.last >= start);
-        late.fold(0, |sum: u64, e| sum.saturating_add(e.get(column)))
     }
 
     /// How long until a column is empty again, if nothing more happens.

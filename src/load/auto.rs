@@ -8,7 +8,7 @@
 
 use super::rule::{Claim, Kind, Origin, Rule};
 use super::{News, TierScales, find};
-use crate::limit::Scale;
+use crate::limit::{ByLoad, Scale};
 use crate::time::{Mono, Span};
 
 /// For how long a pressure stands that nobody renews.
@@ -17,6 +17,8 @@ const STALE: Span = Span::from_secs(10);
 const BELIEVED: Span = Span::from_secs(30);
 /// Answers without which a share says nothing.
 const LEAST_ANSWERS: f64 = 10.0;
+/// Fewer overloaded answers may be chance.
+const LEAST_OVERLOADED: f64 = 3.0;
 /// By what part a share just over `start` cuts what is let through, and one of `full` or more.
 const CUTS: (f64, f64) = (0.1, 0.5);
 /// What is let through is not cut further under this part: it is nothing.
@@ -80,6 +82,8 @@ pub struct Auto {
     pub late: (u64, u64),
     /// How much the tiers are pressed: none to all.
     pub pressure: u32,
+    /// When it last rose.
+    pub rose: Mono,
     /// When there was last reason for it.
     pub kept: Mono,
     /// Whether the last step was a cut, so that the answers of the next are not its fruit yet.
@@ -93,14 +97,18 @@ pub struct Auto {
 }
 
 impl Auto {
-    /// The scale of a tier, and until when it stands if nobody renews it; by `rule`, where this config
-    /// has one, and as the rule in force has it otherwise.
-    pub fn of(&self, tier: &str, rule: Option<&Rule>) -> (Scale, Mono) {
+    /// By how much a tier is lowered; by `rule`, where this config has one, and as the rule in force
+    /// has it otherwise.
+    pub fn of(&self, tier: &str, rule: Option<&Rule>) -> ByLoad {
         let scale = match rule {
             Some(rule) => rule.scale(tier, self.pressure),
             None => find(&self.tiers, tier).unwrap_or(Scale::ONE),
         };
-        (scale, self.stepped.after(STALE))
+        ByLoad {
+            scale,
+            since: self.rose,
+            stands: self.stepped.after(STALE),
+        }
     }
 
     /// Whether somebody renewed it of late.
@@ -113,6 +121,7 @@ impl Auto {
         for time in [
             &mut self.stepped,
             &mut self.reported,
+            &mut self.rose,
             &mut self.kept,
             &mut self.configured,
         ] {
@@ -131,7 +140,10 @@ impl Auto {
         }
         let kind = claim.rule.origin.kind();
         let theirs = (self.configured, self.rule);
-        let is_ours = self.rule == claim.hash || theirs <= (claim.configured, claim.hash);
+        // Whoever has it, and takes no steps any more, is gone.
+        let is_ours = self.rule == claim.hash
+            || theirs <= (claim.configured, claim.hash)
+            || !self.stands(now);
         if self.from == Some(kind) || is_ours {
             self.seen.add(seen);
         }
@@ -173,8 +185,11 @@ impl Auto {
             };
             lost = pressed.then(|| self.moved(false));
         }
+        self.configured = match self.rule == claim.hash {
+            true => self.configured.max(claim.configured),
+            false => claim.configured,
+        };
         self.rule = claim.hash;
-        self.configured = self.configured.max(claim.configured);
         lost
     }
 
@@ -239,7 +254,10 @@ impl Auto {
             // Nobody knows any more: not even where there was too much.
             (self.kept, self.edge) = (Mono::default(), 0);
             self.ease(0.0, rule, now);
-        } else if share > start && answers >= LEAST_ANSWERS * 1e3 {
+        } else if share > start
+            && answers >= LEAST_ANSWERS * 1e3
+            && overloaded >= LEAST_OVERLOADED * 1e3
+        {
             let (least, most) = CUTS;
             let cut = least + (most - least) * strength(share, rule);
             let through = (1.0 - part(self.pressure)) * (1.0 - cut);
@@ -260,7 +278,10 @@ impl Auto {
     }
 
     fn rise(&mut self, pressure: f64, now: Mono) {
-        self.pressure = millionths(pressure.min(1.0));
+        let before = std::mem::replace(&mut self.pressure, millionths(pressure.min(1.0)));
+        if self.pressure > before {
+            self.rose = now;
+        }
         self.keep(now);
     }
 
@@ -271,12 +292,17 @@ impl Auto {
 
     fn ease(&mut self, target: f64, rule: &Rule, now: Mono) {
         if self.pressure > 0 && now.since(self.kept) >= rule.hold {
-            let from_edge = part(self.pressure) - part(self.edge);
-            self.eased = match self.edge > 0 && from_edge.abs() < NEAR {
+            let (pressure, edge) = (part(self.pressure), part(self.edge));
+            let (above, below) = (edge + NEAR, edge - NEAR);
+            let is_near = self.edge > 0 && pressure <= above + 1e-9 && pressure > below;
+            self.eased = match is_near {
                 true => 1,
                 false => self.eased.saturating_add(1),
             };
-            let eased = part(self.pressure) - EASE * f64::from(self.eased);
+            let mut eased = pressure - EASE * f64::from(self.eased);
+            if self.edge > 0 && !is_near && pressure > above {
+                eased = eased.max(above);
+            }
             self.pressure = millionths(eased.max(target));
         }
     }

@@ -60,11 +60,18 @@ impl Root {
     fn with_gate<T>(&self, f: impl FnOnce(&mut Gate) -> T) -> Option<T> {
         self.worker.as_ref()?.with_gate(f)
     }
+
+    fn tell_news(&self) {
+        for news in self.with_gate(Gate::take_news).unwrap_or_default() {
+            log::warn!("tiergate: {news}");
+        }
+    }
 }
 
 impl Context for Root {
     fn on_done(&mut self) -> bool {
         self.with_gate(|gate| gate.close(&Envoy, &mut Envoy));
+        self.tell_news();
         if let Some(feed) = &mut self.feed {
             feed.hand_over();
         }
@@ -118,9 +125,7 @@ impl RootContext for Root {
         if let Some(Some(fault)) = worker.with_gate(|gate| gate.tick(&Envoy, &mut Envoy)) {
             log::warn!("tiergate: {fault}");
         }
-        for news in worker.with_gate(Gate::take_news).unwrap_or_default() {
-            log::warn!("tiergate: {news}");
-        }
+        self.tell_news();
         if let Some(feed) = &mut self.feed {
             feed.hand_over();
         }

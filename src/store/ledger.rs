@@ -25,14 +25,10 @@ pub struct AccountKey([u8; 16]);
 impl AccountKey {
     /// The page of so many that it hashes to.
     pub(super) fn page(&self, pages: u32) -> u32 {
-        let page = self.hash().checked_rem(u64::from(pages)).unwrap_or(0);
-        u32::try_from(page).unwrap_or(0)
-    }
-
-    /// Half of it, as a number.
-    pub fn hash(&self) -> u64 {
         let [a, b, c, d, e, f, g, h, ..] = self.0;
-        u64::from_le_bytes([a, b, c, d, e, f, g, h])
+        let hash = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
+        let page = hash.checked_rem(u64::from(pages)).unwrap_or(0);
+        u32::try_from(page).unwrap_or(0)
     }
 
     /// Its bytes.

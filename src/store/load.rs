@@ -5,7 +5,7 @@
 //! bytes  layout version (page::LAYOUT), 'O', setting, auto
 //! setting = 0 | 1 scale set ends tiers
 //! auto    = from (0: none, 1: header, 2: overload) rule configured answers overloaded reports sum
-//!           stepped load reported late_answers late_overloaded pressure kept cut edge eased tiers
+//!           stepped load reported late_answers late_overloaded pressure rose kept cut edge eased tiers
 //! tiers   = count, [length of the name, name, scale] ...
 //! ```
 //! Numbers are varints as in [`super::codec`]; times are monotonic milliseconds, scales and loads
@@ -79,6 +79,7 @@ fn encode(state: &State) -> Vec<u8> {
         auto.late.0,
         auto.late.1,
         auto.pressure.into(),
+        auto.rose.as_millis(),
         auto.kept.as_millis(),
         auto.cut.into(),
         auto.edge.into(),
@@ -137,6 +138,7 @@ fn decode(bytes: &[u8]) -> Result<State, Damaged> {
         reported: take_mono(input)?,
         late: (codec::take(input)?, codec::take(input)?),
         pressure: codec::take_as::<u32>(input)?.min(ALL),
+        rose: take_mono(input)?,
         kept: take_mono(input)?,
         cut: codec::take(input)? != 0,
         edge: codec::take_as::<u32>(input)?.min(ALL),
@@ -200,6 +202,7 @@ mod tests {
                 reported: Mono::from_millis(7),
                 late: (8, 9),
                 pressure: 10,
+                rose: Mono::from_millis(21),
                 kept: Mono::from_millis(11),
                 cut: true,
                 edge: 12,

@@ -25,6 +25,7 @@ mod leases;
 mod load;
 mod load_edges;
 mod load_loop;
+mod load_pace;
 mod lost_vms;
 mod page;
 mod pages;
