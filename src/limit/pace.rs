@@ -4,7 +4,7 @@
 //! Limits that follow the load are kept so. Over whole windows, an account that had used all of its
 //! limit would be shut out for a part of the window when that is lowered, and then let through at
 //! its full rate for the rest, in step with all others of its tier. The bucket counts from the
-//! moment when the limit was last lowered, and is full then: nobody is shut out for what was
+//! moment when the limit was last lowered, and is full but for one then: nobody is shut out for what was
 //! allowed before, and a tier's accounts do not all come at once.
 
 use super::window::{Column, Log};
@@ -43,7 +43,8 @@ impl Pace {
 
     /// How full the bucket is.
     fn level(&self, log: &Log, now: Mono, column: Column) -> u128 {
-        let (mut level, mut at) = (self.units(self.most()), self.since);
+        // Full but for one: nobody's first request is refused for that alone.
+        let (mut level, mut at) = (self.units(self.most().saturating_sub(1)), self.since);
         for entry in log.entries.iter().filter(|e| e.last > self.since) {
             level = self.drained(level, entry.last.since(at));
             level = level.saturating_add(self.units(entry.get(column)));

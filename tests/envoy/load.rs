@@ -173,7 +173,8 @@ fn reports(stack: &Stack, load: &str, time: Duration) {
         let header = format!("x-cluster-load: {load}");
         let report = || Call::of("acme", "tier5").header("x-demo-header", &header);
         for reply in stack.send_all((0..4).map(|_| report())) {
-            assert_eq!(reply.status, 200);
+            // Under pressure, some may be refused.
+            assert!([200, 429].contains(&reply.status), "{}", reply.status);
             assert_eq!(
                 reply.header("x-cluster-load"),
                 None,
