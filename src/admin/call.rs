@@ -35,14 +35,6 @@ pub enum Call {
 }
 
 impl Call {
-    /// Whether nothing changes by it.
-    pub const fn reads(&self) -> bool {
-        matches!(
-            self,
-            Self::Get(_) | Self::Status | Self::Page(_) | Self::PageWithoutSlash | Self::Load
-        )
-    }
-
     /// Whether it has a body.
     pub const fn has_body(&self) -> bool {
         matches!(self, Self::Put(_) | Self::Recharge(_) | Self::PutLoad)

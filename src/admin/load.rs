@@ -4,15 +4,15 @@ use super::Problem;
 use super::schema::parse;
 use crate::json::Named;
 use crate::limit::Scale;
-use crate::load::TierScales;
+use crate::load::{LONGEST, TierScales};
 use crate::time::Span;
 use serde::de::{self, Deserializer, Visitor};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// The shortest and the longest time for which a load can be set, in milliseconds.
-const TTL_MS: std::ops::RangeInclusive<u64> = 1_000..=86_400_000;
+/// The shortest time for which a load can be set.
+const SHORTEST: Span = Span::from_secs(1);
 /// How long a load stands when its writer does not say.
 const DEFAULT_TTL: Span = Span::from_secs(600);
 
@@ -80,7 +80,7 @@ pub fn put(body: &[u8]) -> Result<PutLoad, Problem> {
         return Err(Problem::body("$", "has at least one of scale and tiers"));
     }
     let ttl = body.ttl.map_or(DEFAULT_TTL, |ttl| ttl.0);
-    if !TTL_MS.contains(&ttl.as_millis()) {
+    if !(SHORTEST..=LONGEST).contains(&ttl) {
         let problem = "out of range: \"1s\" to \"24h\" is allowed";
         return Err(Problem::body("ttl", problem));
     }

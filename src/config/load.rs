@@ -7,7 +7,7 @@ use super::value::{Count, Duration};
 use crate::account::TierTable;
 use crate::json::{Named, Object};
 use crate::limit::Scale;
-use crate::load::{LARGEST, Origin, Rule};
+use crate::load::{LARGEST, Origin, Rule, millionths};
 use crate::time::Span;
 
 type Checked<T> = Result<T, ConfigError>;
@@ -24,8 +24,8 @@ pub(super) fn check(Object(load): Object<schema::Load>, tiers: &TierTable) -> Ch
         }
         LoadOrigin::Overload => (Origin::Overload, 0.01, 0.5, 1.0),
     };
-    let start = millionths("load.start", load.start.unwrap_or(start), most)?;
-    let full = millionths("load.full", load.full.unwrap_or(full), most)?;
+    let start = load_at("load.start", load.start.unwrap_or(start), most)?;
+    let full = load_at("load.full", load.full.unwrap_or(full), most)?;
     if start >= full {
         let problem = "is not over load.start: limits fall from the one to the other";
         return Err(ConfigError::new("load.full", problem));
@@ -46,14 +46,9 @@ pub(super) fn check(Object(load): Object<schema::Load>, tiers: &TierTable) -> Ch
     })
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "checked to be from 0 to 10"
-)]
-fn millionths(path: &str, value: f64, most: f64) -> Checked<u32> {
+fn load_at(path: &str, value: f64, most: f64) -> Checked<u32> {
     if (0.0..=most).contains(&value) {
-        return Ok((value * 1e6).round() as u32);
+        return Ok(millionths(value));
     }
     Err(ConfigError::new(
         path,

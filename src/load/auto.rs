@@ -6,6 +6,7 @@
 //! (additive increase; Chiu and Jain, "Analysis of the increase and decrease algorithms for
 //! congestion avoidance", 1989). In both, limits fall at once, and come back late and slowly.
 
+use super::report::millionths;
 use super::rule::{Claim, Kind, Origin, Rule};
 use super::{News, TierScales, find};
 use crate::limit::{ByLoad, Scale};
@@ -316,15 +317,6 @@ fn strength(load: f64, rule: &Rule) -> f64 {
 
 fn part(millionths: u32) -> f64 {
     f64::from(millionths) / 1e6
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "clamped"
-)]
-fn millionths(part: f64) -> u32 {
-    (part * 1e6).round().clamp(0.0, 1e7) as u32
 }
 
 #[expect(

@@ -12,7 +12,7 @@ mod rule;
 
 pub use auto::{Auto, Seen};
 pub use news::News;
-pub use report::{LARGEST, report};
+pub use report::{LARGEST, millionths, report};
 pub use rule::{Claim, Kind, Origin, Rule};
 
 use crate::limit::{Lowering, Scale};

@@ -7,11 +7,6 @@ pub const LARGEST: f64 = 10.0;
 /// takes, in millionths.
 ///
 /// `None` for what is none: a sign, an exponent, `nan`, a percentage, more than 16 characters.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "checked to be from 0 to 10"
-)]
 pub fn report(value: &[u8]) -> Option<u32> {
     let value = value.trim_ascii();
     let plain = value.iter().all(|b| b.is_ascii_digit() || *b == b'.');
@@ -20,7 +15,17 @@ pub fn report(value: &[u8]) -> Option<u32> {
     }
     let load: f64 = str::from_utf8(value).ok()?.parse().ok()?;
     let fits = (0.0..=LARGEST).contains(&load);
-    fits.then(|| (load * 1e6).round() as u32)
+    fits.then(|| millionths(load))
+}
+
+/// A load or a part in whole millionths; from 0 to [`LARGEST`].
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "clamped"
+)]
+pub fn millionths(part: f64) -> u32 {
+    (part.clamp(0.0, LARGEST) * 1e6).round() as u32
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! By which rule limits follow the load, as operators configure it.
 
-use super::{TierScales, find};
+use super::TierScales;
 use crate::limit::Scale;
 use crate::time::{Mono, Span};
 use siphasher::sip::SipHasher24;
@@ -93,7 +93,9 @@ impl Claim {
 impl Rule {
     /// The scale of one tier under that pressure.
     pub fn scale(&self, tier: &str, pressure: u32) -> Scale {
-        find(&self.scales(pressure), tier).unwrap_or(Scale::ONE)
+        let mut scales = self.walk(pressure);
+        let found = scales.find(|(name, _)| *name == tier);
+        found.map_or(Scale::ONE, |(_, scale)| scale)
     }
 
     /// The scale of each tier under that pressure, in millionths of all that they can take.
@@ -101,6 +103,13 @@ impl Rule {
     /// The pressure takes the tiers in their order: each falls to the floor before the next one
     /// gives way at all.
     pub fn scales(&self, pressure: u32) -> TierScales {
+        let scales = self.walk(pressure);
+        scales
+            .map(|(name, scale)| (name.to_owned(), scale))
+            .collect()
+    }
+
+    fn walk(&self, pressure: u32) -> impl Iterator<Item = (&str, Scale)> {
         let of = |weight: u32| u64::from(weight).saturating_mul(1_000_000);
         let all: u64 = self
             .weights
@@ -114,7 +123,7 @@ impl Rule {
                 .millionths()
                 .saturating_sub(self.floor.millionths()),
         );
-        let tier = |(name, weight): &(String, u32)| {
+        self.weights.iter().map(move |(name, weight)| {
             let taken = left.min(of(*weight));
             left = left.saturating_sub(taken);
             let fall = taken
@@ -123,9 +132,8 @@ impl Rule {
                 .unwrap_or(0);
             let fall = u32::try_from(fall).unwrap_or(u32::MAX);
             let scale = Scale::ONE.millionths().saturating_sub(fall);
-            (name.clone(), Scale::from_millionths(scale))
-        };
-        self.weights.iter().map(tier).collect()
+            (name.as_str(), Scale::from_millionths(scale))
+        })
     }
 }
 

@@ -15,14 +15,13 @@ use super::codec::{self, Damaged};
 use super::page::LAYOUT;
 use super::value::{Content, Value};
 use crate::limit::Scale;
-use crate::load::{Auto, Kind, Seen, Setting, State, TierScales};
+use crate::load::{Auto, Kind, LARGEST, Seen, Setting, State, TierScales, millionths};
 use crate::time::Mono;
 
 const PREFIX: [u8; 2] = [LAYOUT, b'O'];
 /// A pressure on all tiers, in millionths.
 const ALL: u32 = 1_000_000;
-/// The largest load, in millionths.
-const LARGEST: u32 = 10_000_000;
+
 /// The value of one namespace.
 pub type StoredLoad = Value<State>;
 
@@ -134,7 +133,7 @@ fn decode(bytes: &[u8]) -> Result<State, Damaged> {
         configured,
         seen,
         stepped: take_mono(input)?,
-        load: codec::take_as::<u32>(input)?.min(LARGEST),
+        load: codec::take_as::<u32>(input)?.min(millionths(LARGEST)),
         reported: take_mono(input)?,
         late: (codec::take(input)?, codec::take(input)?),
         pressure: codec::take_as::<u32>(input)?.min(ALL),

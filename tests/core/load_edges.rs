@@ -11,10 +11,10 @@ use tiergate::store::load::load;
 use tiergate::time::Mono;
 
 const ADMIN: &str = r#", "admin": {"path": "/a", "insecure": true}, "usage_path": "/u""#;
-const LOOP: &str = r#", "admin": {"path": "/a", "insecure": true}, "usage_path": "/u",
+pub const LOOP: &str = r#", "admin": {"path": "/a", "insecure": true}, "usage_path": "/u",
     "load": {"from": "overload", "floor": 0.2}"#;
 
-fn call(worker: &Worker, call: &Call, body: &str) -> Value {
+pub fn call(worker: &Worker, call: &Call, body: &str) -> Value {
     let mut gate = worker.gate.borrow_mut();
     let answer = gate.administer(&worker.host, call, body.as_bytes());
     assert_eq!(answer.status, 200);
@@ -26,7 +26,7 @@ fn put(worker: &Worker, body: &str) -> Value {
 }
 
 /// What is in force of the tier by this worker's own memory, as requests are judged.
-fn told(worker: &Worker, tier: &str) -> Value {
+pub fn told(worker: &Worker, tier: &str) -> Value {
     let request = FakeRequest::of("acme", tier, 0);
     let verdict = worker.gate.borrow_mut().tell_usage(&worker.host, &request);
     match verdict.action {
@@ -41,14 +41,14 @@ fn in_force(worker: &Worker, tier: &str, limit: &str) -> u64 {
     in_force.or(limit["limit"].as_u64()).unwrap()
 }
 
-fn answers(worker: &Worker, status: &str, n: usize) {
+pub fn answers(worker: &Worker, status: &str, n: usize) {
     for _ in 0..n {
         let mut gate = worker.gate.borrow_mut();
         gate.answered(Some(status.as_bytes()), None);
     }
 }
 
-fn ticks(worker: &Worker, half_seconds: usize, status: &str, n: usize) {
+pub fn ticks(worker: &Worker, half_seconds: usize, status: &str, n: usize) {
     for _ in 0..half_seconds {
         answers(worker, status, n);
         worker.tick();
@@ -57,7 +57,7 @@ fn ticks(worker: &Worker, half_seconds: usize, status: &str, n: usize) {
 }
 
 /// Changes the stored load, as damaged or hostile code would.
-fn meddle(worker: &Worker, f: impl Fn(&mut State, Mono)) {
+pub fn meddle(worker: &Worker, f: impl Fn(&mut State, Mono)) {
     load("tiergate")
         .change(&worker.host, |state, now| f(state, now))
         .unwrap();
@@ -261,8 +261,7 @@ fn a_config_that_lost_its_load_is_free_of_it_though_the_old_root_ticks_on() {
     );
 }
 
-/// times far ahead in the stored load make it stand for good: no step is due any
-/// more, or the hold is never over, or a setting outlives 24 h.
+/// Times far ahead in the stored load must not make it stand for good.
 #[test]
 fn a_stored_step_far_ahead_does_not_press_for_ever() {
     let world = world();

@@ -1,53 +1,18 @@
 //! Limits that the load lowers, kept as a pace; and whose rule it is that lowers them.
 
 use crate::fake_host::{FakeRequest, Worker, World, one_tier, retry_after_ms};
+use crate::load_edges::{LOOP, answers, call, meddle, ticks, told};
 use serde_json::Value;
 use tiergate::admin::call::Call;
 use tiergate::gate::Action;
-use tiergate::load::State;
-use tiergate::store::load::load;
-use tiergate::time::Mono;
 use tiergate::usage::Used;
 
-const LOOP: &str = r#", "admin": {"path": "/a", "insecure": true}, "usage_path": "/u",
-    "load": {"from": "overload", "floor": 0.2}"#;
-
-fn answers(worker: &Worker, status: &str, n: usize) {
-    for _ in 0..n {
-        worker
-            .gate
-            .borrow_mut()
-            .answered(Some(status.as_bytes()), None);
-    }
-}
-
-fn ticks(worker: &Worker, half_seconds: usize, status: &str, n: usize) {
-    for _ in 0..half_seconds {
-        answers(worker, status, n);
-        worker.tick();
-        worker.host.world.pass_ms(500);
-    }
-}
-
-fn meddle(worker: &Worker, f: impl Fn(&mut State, Mono)) {
-    load("tiergate")
-        .change(&worker.host, |state, now| f(state, now))
-        .unwrap();
-}
-
 fn view(worker: &Worker) -> Value {
-    let mut gate = worker.gate.borrow_mut();
-    serde_json::from_slice(&gate.administer(&worker.host, &Call::Load, b"").body).unwrap()
+    call(worker, &Call::Load, "")
 }
 
-fn told(worker: &Worker, limit: &str) -> Value {
-    let request = FakeRequest::of("acme", "t", 0);
-    let verdict = worker.gate.borrow_mut().tell_usage(&worker.host, &request);
-    let Action::Reply(reply) = verdict.action else {
-        panic!()
-    };
-    let told: Value = serde_json::from_slice(&reply.body).unwrap();
-    told["limits"][limit].clone()
+fn limit(worker: &Worker, name: &str) -> Value {
+    told(worker, "t")["limits"][name].clone()
 }
 
 fn press(worker: &Worker) {
@@ -71,7 +36,7 @@ fn requests_of_varying_size_stay_within_the_lowered_tpm() {
     let world = World::new();
     let worker = Worker::new(&world, &one_tier(0, 0, 500_000, 0, LOOP));
     ticks(&worker, 40, "503", 100);
-    assert_eq!(told(&worker, "tpm")["in_force"], 100_000);
+    assert_eq!(limit(&worker, "tpm")["in_force"], 100_000);
     let (mut tokens, mut x) = (0, 7_u64);
     for i in 0..600 {
         if i % 5 == 0 {
@@ -98,7 +63,7 @@ fn what_was_used_beyond_the_reserve_counts_in_the_pace() {
     let world = World::new();
     let worker = Worker::new(&world, &one_tier(0, 0, 100_000, 0, LOOP));
     ticks(&worker, 40, "503", 100);
-    assert_eq!(told(&worker, "tpm")["in_force"], 20_000);
+    assert_eq!(limit(&worker, "tpm")["in_force"], 20_000);
     let mut tokens = 0;
     for i in 0..300 {
         if i % 3 == 0 {
@@ -157,7 +122,7 @@ fn easing(windows: &str) -> (u64, u64) {
             (state.auto.reported, state.auto.kept, state.auto.eased) = (now, now, 0);
         });
         worker.tick();
-        most = told(&worker, "rpm")["in_force"].as_u64().unwrap();
+        most = limit(&worker, "rpm")["in_force"].as_u64().unwrap();
         for _ in 0..20 {
             let request = FakeRequest::of("acme", "t", 0);
             admitted += (0..2_000)
