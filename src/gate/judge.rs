@@ -1,7 +1,7 @@
 //! Judgement: who asks, in which tier, and whether the request is let through, answered or held.
 
 use super::queue::{Ticket, hold};
-use super::{Action, Gate, Held, Pass, Verdict, terms};
+use super::{Action, Admission, Gate, Pass, Verdict, terms};
 use crate::account::directory::Entry;
 use crate::account::{Account, Found, IdentityError, Lookup, Tier, identity};
 use crate::config::{Mode, OnFault};
@@ -105,14 +105,14 @@ impl Gate {
         let (account, tier) = (ticket.account, ticket.tier);
         match decision {
             Ok(Decision::Admitted(claim, standing)) => {
-                let held = Held {
+                let admission = Admission {
                     key: ticket.key,
                     claim,
                     tier,
                     limits: ticket.limits,
                     prompt: ticket.reserve.prompt,
                 };
-                self.admitted(held, &standing)
+                self.admitted(admission, &standing)
             }
             Ok(Decision::Limited(limited)) => {
                 let (name, overloaded) = (limited.name.as_str(), limited.overloaded);
@@ -227,17 +227,17 @@ impl Gate {
             })
     }
 
-    fn admitted(&mut self, held: Held, standing: &Standing) -> Verdict {
-        let tier = held.tier;
+    fn admitted(&mut self, admission: Admission, standing: &Standing) -> Verdict {
+        let tier = admission.tier;
         self.counts.request(Some(tier), Outcome::Admitted);
         self.counts.begun(tier);
         self.counts
-            .tokens(tier, TokenKind::Reserved, held.claim.reserved);
+            .tokens(tier, TokenKind::Reserved, admission.claim.reserved);
         Verdict {
             log: self.log(Some(tier), Outcome::Admitted, None),
             action: Action::Pass(Pass {
                 headers: headers::lines(&self.config.headers, standing),
-                held: Some(held),
+                admission: Some(admission),
             }),
         }
     }
@@ -297,7 +297,7 @@ impl Gate {
             log: self.log(tier, Outcome::Shadowed, why),
             action: Action::Pass(Pass {
                 headers,
-                held: None,
+                admission: None,
             }),
         }
     }

@@ -59,12 +59,12 @@ pub struct Pass {
     /// Headers to set on the response.
     pub headers: Vec<HeaderLine>,
     /// What is to be settled; `None` when nothing was recorded.
-    pub held: Option<Held>,
+    pub admission: Option<Admission>,
 }
 
 /// An admitted request that has not been settled.
 #[derive(Clone, Copy, Debug)]
-pub struct Held {
+pub struct Admission {
     key: AccountKey,
     claim: Claim,
     tier: usize,
@@ -82,7 +82,7 @@ pub struct Gate {
     counts: Counts,
     in_flight: InFlight,
     /// Settlements that the ledger did not take; tried again on each tick.
-    pending: VecDeque<(Held, u64)>,
+    pending: VecDeque<(Admission, u64)>,
     /// Requests that are held until a lease frees.
     queue: Queue,
     /// What is in force of the limits, for the load.

@@ -1,6 +1,6 @@
 //! Settlement: the lease goes back, and the reserve is replaced by what was used.
 
-use super::{Gate, Held, terms};
+use super::{Admission, Gate, terms};
 use crate::config::Settle;
 use crate::host::Host;
 use crate::limit::{Limit, settle};
@@ -16,44 +16,50 @@ const MOST_PENDING: usize = 1024;
 impl Gate {
     /// Gives a request's lease back and replaces its reserve by what it used.
     ///
-    /// Takes the [`Held`] of a request once: what it was admitted with must not be settled again.
-    pub fn settle(&mut self, host: &dyn Host, held: Held, used: Used) {
-        self.counts.ended(held.tier);
+    /// Takes the [`Admission`] of a request once: what it was admitted with must not be settled again.
+    pub fn settle(&mut self, host: &dyn Host, admission: Admission, used: Used) {
+        self.counts.ended(admission.tier);
         let used = match self.config.tokens.settle {
             Settle::Usage => used,
             Settle::Reserve => Used::Unknown,
         };
-        let reserved = held.claim.reserved;
+        let reserved = admission.claim.reserved;
         let (kind, tokens) = match used {
             Used::Tokens(n) => (TokenKind::Used, n),
             Used::Unknown => (TokenKind::Estimated, reserved),
-            Used::Streamed(told) => (TokenKind::Estimated, estimate(&held, &told)),
+            Used::Streamed(told) => (TokenKind::Estimated, estimate(&admission, &told)),
         };
-        self.counts.tokens(held.tier, kind, tokens);
+        self.counts.tokens(admission.tier, kind, tokens);
         let refund = reserved.saturating_sub(tokens);
-        self.counts.tokens(held.tier, TokenKind::Refunded, refund);
-        if let Err(fault) = self.write_settlement(host, held, tokens) {
+        self.counts
+            .tokens(admission.tier, TokenKind::Refunded, refund);
+        if let Err(fault) = self.write_settlement(host, admission, tokens) {
             self.fault = Some(fault);
             if self.pending.len() >= MOST_PENDING {
                 self.pending.pop_front();
             }
-            self.pending.push_back((held, tokens));
+            self.pending.push_back((admission, tokens));
         }
     }
 
-    fn write_settlement(&self, host: &dyn Host, held: Held, used: u64) -> Result<(), Fault> {
-        let claim = &held.claim;
+    fn write_settlement(
+        &self,
+        host: &dyn Host,
+        admission: Admission,
+        used: u64,
+    ) -> Result<(), Fault> {
+        let claim = &admission.claim;
         let nothing_changes =
             used == claim.reserved && claim.holder.is_none() && claim.day.is_none();
-        if held.limits.all_unlimited() || nothing_changes {
+        if admission.limits.all_unlimited() || nothing_changes {
             return Ok(());
         }
-        let terms = terms(&self.config, &held.limits, None);
-        let windows = (terms.windows, held.limits.tpd != Limit::Unlimited);
+        let terms = terms(&self.config, &admission.limits, None);
+        let windows = (terms.windows, admission.limits.tpd != Limit::Unlimited);
         let table = self.vm.table();
         self.ledger
-            .change(host, held.key, windows, table, |record, now| {
-                settle(record, &held.claim, used, &terms, now);
+            .change(host, admission.key, windows, table, |record, now| {
+                settle(record, &admission.claim, used, &terms, now);
                 Change::Write(())
             })
     }
@@ -61,12 +67,12 @@ impl Gate {
     /// Tries again what the ledger did not take.
     pub(super) fn settle_pending(&mut self, host: &dyn Host) {
         for _ in 0..self.pending.len() {
-            let Some((held, used)) = self.pending.pop_front() else {
+            let Some((admission, used)) = self.pending.pop_front() else {
                 break;
             };
-            if let Err(fault) = self.write_settlement(host, held, used) {
+            if let Err(fault) = self.write_settlement(host, admission, used) {
                 self.fault = Some(fault);
-                self.pending.push_front((held, used));
+                self.pending.push_front((admission, used));
                 break;
             }
         }
@@ -77,11 +83,11 @@ impl Gate {
 ///
 /// Each event was at least one token. A stream that was cut is charged with what came by, one that
 /// came to its end with the reserve at least.
-fn estimate(held: &Held, told: &Streamed) -> u64 {
-    let prompt = told.prompt.unwrap_or(held.prompt);
+fn estimate(admission: &Admission, told: &Streamed) -> u64 {
+    let prompt = told.prompt.unwrap_or(admission.prompt);
     let seen = prompt.saturating_add(told.events).max(told.said);
     if told.whole {
-        seen.max(held.claim.reserved)
+        seen.max(admission.claim.reserved)
     } else {
         seen
     }

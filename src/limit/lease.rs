@@ -19,18 +19,18 @@ pub trait Liveness {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Leases {
     /// A count (at least 1) for each holder.
-    pub held: Vec<(Holder, u32)>,
+    pub counts: Vec<(Holder, u32)>,
 }
 
 impl Leases {
     /// Whether none is held.
     pub fn is_empty(&self) -> bool {
-        self.held.is_empty()
+        self.counts.is_empty()
     }
 
     /// All leases.
     pub fn count(&self) -> u64 {
-        self.held
+        self.counts
             .iter()
             .fold(0, |sum: u64, (_, n)| sum.saturating_add(u64::from(*n)))
     }
@@ -38,24 +38,24 @@ impl Leases {
     /// Forgets the leases of holders that are gone; says how many.
     pub fn forget_dead(&mut self, liveness: &dyn Liveness) -> u64 {
         let before = self.count();
-        self.held.retain(|(holder, _)| liveness.is_alive(*holder));
+        self.counts.retain(|(holder, _)| liveness.is_alive(*holder));
         before.saturating_sub(self.count())
     }
 
     /// One more for `holder`.
     pub fn acquire(&mut self, holder: Holder) {
-        match self.held.iter_mut().find(|(h, _)| *h == holder) {
+        match self.counts.iter_mut().find(|(h, _)| *h == holder) {
             Some((_, n)) => *n = n.saturating_add(1),
-            None => self.held.push((holder, 1)),
+            None => self.counts.push((holder, 1)),
         }
     }
 
     /// One less for `holder`; nothing when its leases were forgotten in between.
     pub fn release(&mut self, holder: Holder) {
-        if let Some((_, n)) = self.held.iter_mut().find(|(h, _)| *h == holder) {
+        if let Some((_, n)) = self.counts.iter_mut().find(|(h, _)| *h == holder) {
             *n = n.saturating_sub(1);
         }
-        self.held.retain(|(_, n)| *n > 0);
+        self.counts.retain(|(_, n)| *n > 0);
     }
 }
 

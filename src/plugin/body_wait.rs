@@ -6,7 +6,7 @@
 //! find out: when no body came for a while to any of them, the headers are not held any more.
 
 use super::envoy::Envoy;
-use super::held::{self, HeldRequest, resume};
+use super::paused::{self, PausedRequest, resume};
 use crate::host::Clock as _;
 use crate::time::{Mono, Span};
 use std::cell::{Cell, RefCell};
@@ -41,7 +41,7 @@ pub struct BodyWait {
 #[derive(Debug)]
 struct Waiting {
     id: u32,
-    request: Weak<RefCell<dyn HeldRequest>>,
+    request: Weak<RefCell<dyn PausedRequest>>,
     since: Mono,
 }
 
@@ -60,7 +60,7 @@ impl BodyWait {
     }
 
     /// Looks after a request, unless it is known that bodies come.
-    pub fn add(&self, id: u32, request: &held::Shared) {
+    pub fn add(&self, id: u32, request: &paused::Shared) {
         if self.gives.get() != HostGivesBodies::Yes
             && let Ok(mut waiting) = self.waiting.try_borrow_mut()
         {
@@ -73,7 +73,7 @@ impl BodyWait {
     }
 
     /// Lets requests go whose bodies do not come; returns them.
-    pub fn tick(&self, now: Mono) -> Vec<(u32, held::Shared)> {
+    pub fn tick(&self, now: Mono) -> Vec<(u32, paused::Shared)> {
         if self.gives.get() == HostGivesBodies::No && now.since(self.found_out.get()) >= BELIEVED {
             self.gives.set(HostGivesBodies::Unknown);
             self.missed.set(0);

@@ -7,16 +7,16 @@
 use super::admin;
 use super::answer::Answer;
 use super::envoy::{Envoy, StreamRequest, body_bytes, remove_header, set_filter_state};
-use super::held::{self, HeldRequest};
 use super::hostcalls;
 use super::local_reply::send;
+use super::paused::{self, PausedRequest};
 use super::upstream_load;
 use super::usage_path;
 use super::worker::Worker;
 use crate::admin::Problem;
 use crate::admin::call::Call;
 use crate::config::Config;
-use crate::gate::{self, Action as Verdict, Held, Ticket};
+use crate::gate::{self, Action as Verdict, Admission, Ticket};
 use crate::host::{Header, Request};
 use crate::reply::headers::HeaderLine;
 use crate::time::Mono;
@@ -37,9 +37,9 @@ pub struct Exchange {
     waiting: Option<Waiting>,
     /// The admin call, while its body is awaited.
     call: Option<Call>,
-    /// Why it is held, until somebody looks after it.
+    /// Why it is paused, until somebody looks after it.
     unattended: Option<Hold>,
-    held: Option<Held>,
+    admission: Option<Admission>,
     headers: Vec<HeaderLine>,
     /// Whether the usage event that was asked for in the client's name is to be hidden.
     hides_usage: bool,
@@ -51,7 +51,7 @@ struct Awaiting {
     request: StreamRequest,
     limit: u64,
     /// Whether Envoy holds the headers; else they have gone on and can't be changed.
-    headers_held: bool,
+    headers_paused: bool,
 }
 
 /// What a request is held for.
@@ -77,7 +77,7 @@ impl Exchange {
             waiting: None,
             call: None,
             unattended: None,
-            held: None,
+            admission: None,
             headers: Vec::new(),
             hides_usage: false,
             answer: None,
@@ -116,17 +116,17 @@ impl Exchange {
             && !end
             && request::is_readable(&request, limit)
         {
-            let headers_held = self.worker.body_wait.holds_headers();
-            if !headers_held {
+            let headers_paused = self.worker.body_wait.holds_headers();
+            if !headers_paused {
                 self.strip(&request);
                 self.unset_length(&request);
             }
             self.awaiting = Some(Awaiting {
                 request,
                 limit,
-                headers_held,
+                headers_paused,
             });
-            if headers_held {
+            if headers_paused {
                 self.unattended = Some(Hold::Body);
                 return Action::Pause;
             }
@@ -175,16 +175,16 @@ impl Exchange {
         Action::Pause
     }
 
-    /// Has the root look after the exchange while its request is held.
+    /// Has the root look after the exchange while its request is paused.
     pub fn look_after(exchange: &Rc<RefCell<Self>>) {
-        let held: held::Shared = Rc::clone(exchange) as held::Shared;
+        let paused: paused::Shared = Rc::clone(exchange) as paused::Shared;
         let Ok(mut this) = exchange.try_borrow_mut() else {
             return;
         };
         match this.unattended.take() {
             None => {}
-            Some(Hold::Body) => this.worker.body_wait.add(this.id, &held),
-            Some(Hold::Lease) => this.worker.waiting_line.add(this.id, &held),
+            Some(Hold::Body) => this.worker.body_wait.add(this.id, &paused),
+            Some(Hold::Lease) => this.worker.waiting_line.add(this.id, &paused),
         }
     }
 
@@ -196,7 +196,7 @@ impl Exchange {
         let Some(awaiting) = &self.awaiting else {
             return self.goes_on();
         };
-        if awaiting.headers_held {
+        if awaiting.headers_paused {
             self.worker.body_wait.body_came();
         }
         let fits = u64::try_from(size).is_ok_and(|size| size <= awaiting.limit);
@@ -228,7 +228,7 @@ impl Exchange {
         if self.config().tokens.include_usage
             && let Some(splice) = asked.as_ref().and_then(|asked| asked.splice.as_ref())
         {
-            if awaiting.headers_held {
+            if awaiting.headers_paused {
                 self.unset_length(&awaiting.request);
             }
             let body = splice.apply(&body);
@@ -237,7 +237,7 @@ impl Exchange {
                 Err(error) => log::warn!("tiergate: request body: {error}"),
             }
         }
-        self.judge(&awaiting.request, asked.as_ref(), awaiting.headers_held)
+        self.judge(&awaiting.request, asked.as_ref(), awaiting.headers_paused)
     }
 
     /// What becomes of further parts of a request.
@@ -276,7 +276,7 @@ impl Exchange {
             }
             Verdict::Pass(pass) => {
                 set_filter_state(log);
-                self.held = pass.held;
+                self.admission = pass.admission;
                 self.headers = pass.headers;
                 Action::Continue
             }
@@ -318,7 +318,7 @@ impl Exchange {
                 None => remove_header(map, name),
             }
         }
-        let reads_usage = self.held.is_some() || self.hides_usage;
+        let reads_usage = self.admission.is_some() || self.hides_usage;
         let answers = reads_usage && Answer::wants(&self.config().tokens, self.hides_usage);
         if !answers && self.config().load.is_none() {
             return;
@@ -326,7 +326,7 @@ impl Exchange {
         let Ok(headers) = hostcalls::header_map(map) else {
             return;
         };
-        upstream_load::note(&self.worker, &headers, self.held.is_some());
+        upstream_load::note(&self.worker, &headers, self.admission.is_some());
         if answers {
             let tokens = &self.worker.config.tokens;
             self.answer = Some(Answer::begin(tokens, &headers, end, self.hides_usage));
@@ -353,14 +353,16 @@ impl Exchange {
         if let Some(waiting) = self.waiting.take() {
             self.worker.with_gate(|gate| gate.leave(&waiting.ticket));
         }
-        let Some(held) = self.held.take() else { return };
+        let Some(admission) = self.admission.take() else {
+            return;
+        };
         let used = self.answer.take().map_or(Used::Unknown, Answer::used);
         self.worker
-            .with_gate(|gate| gate.settle(&Envoy, held, used));
+            .with_gate(|gate| gate.settle(&Envoy, admission, used));
     }
 }
 
-impl HeldRequest for Exchange {
+impl PausedRequest for Exchange {
     fn is_waiting(&self) -> bool {
         self.waiting.is_some()
     }

@@ -11,10 +11,10 @@ mod envoy;
 mod exchange;
 mod feed;
 mod header_map;
-mod held;
 pub mod hostcalls;
 mod local_reply;
 mod pace;
+mod paused;
 mod root;
 mod stream;
 #[cfg(feature = "trap")]

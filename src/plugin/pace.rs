@@ -6,15 +6,15 @@ use std::cell::Cell;
 
 /// How often a VM proves that it lives, and hands its counts over, in milliseconds.
 const USUAL_MS: u32 = 500;
-/// How often requests that are held for a lease are tried again, in milliseconds.
-const HELD_MS: u32 = 10;
+/// How often requests that are paused for a lease are tried again, in milliseconds.
+const PAUSED_MS: u32 = 10;
 /// How often a feed that is being loaded goes on, in milliseconds.
 const LOADING_MS: u32 = 4;
 
 /// The pace of one root context.
 #[derive(Debug)]
 pub struct Pace {
-    held: Cell<bool>,
+    paused: Cell<bool>,
     loading: Cell<bool>,
     /// What the host was last told.
     period_ms: Cell<u32>,
@@ -28,7 +28,7 @@ impl Pace {
     pub fn start() -> Result<Self, HostError> {
         hostcalls::set_tick_period(USUAL_MS)?;
         Ok(Self {
-            held: Cell::new(false),
+            paused: Cell::new(false),
             loading: Cell::new(false),
             period_ms: Cell::new(USUAL_MS),
         })
@@ -39,9 +39,9 @@ impl Pace {
         self.period_ms.get() < USUAL_MS
     }
 
-    /// Whether requests are held.
-    pub fn set_held(&self, held: bool) {
-        self.held.set(held);
+    /// Whether requests are paused.
+    pub fn set_paused(&self, paused: bool) {
+        self.paused.set(paused);
         self.keep();
     }
 
@@ -52,9 +52,9 @@ impl Pace {
     }
 
     fn keep(&self) {
-        let period_ms = match (self.loading.get(), self.held.get()) {
+        let period_ms = match (self.loading.get(), self.paused.get()) {
             (true, _) => LOADING_MS,
-            (false, true) => HELD_MS,
+            (false, true) => PAUSED_MS,
             (false, false) => USUAL_MS,
         };
         if period_ms == self.period_ms.get() {

@@ -1,18 +1,18 @@
 //! Requests that are held for a lease, and the fast ticks that try them again.
 //!
 //! A lease frees in another stream, or in another worker; the next fast tick sees both. So nobody
-//! is resumed out of another stream's end, and no loop is busy: while nobody is held, the VM ticks
+//! is resumed out of another stream's end, and no loop is busy: while nobody is paused, the VM ticks
 //! at its usual pace.
 
 use super::envoy::Envoy;
-use super::held::{self, HeldRequest, resume};
 use super::pace::Pace;
+use super::paused::{self, PausedRequest, resume};
 use crate::host::Clock as _;
 use std::cell::RefCell;
 use std::rc::{Rc, Weak};
 
 /// A stream, and its request as long as that is there.
-type Place = (u32, Weak<RefCell<dyn HeldRequest>>);
+type Place = (u32, Weak<RefCell<dyn PausedRequest>>);
 
 /// The held requests of one root context, in the order in which they came.
 #[derive(Debug)]
@@ -30,11 +30,11 @@ impl WaitingLine {
         }
     }
 
-    /// Adds a request that is held.
-    pub fn add(&self, id: u32, request: &held::Shared) {
+    /// Adds a request that is paused.
+    pub fn add(&self, id: u32, request: &paused::Shared) {
         if let Ok(mut places) = self.places.try_borrow_mut() {
             places.push((id, Rc::downgrade(request)));
-            self.pace.set_held(true);
+            self.pace.set_paused(true);
         }
     }
 
@@ -45,7 +45,7 @@ impl WaitingLine {
             return;
         }
         let now = Envoy.mono();
-        let mut held = Vec::with_capacity(places.len());
+        let mut paused = Vec::with_capacity(places.len());
         for (id, weak) in places {
             let Some(request) = weak.upgrade() else {
                 continue;
@@ -55,10 +55,10 @@ impl WaitingLine {
                 resume(id, &request, |request| request.try_again());
             }
             if request.try_borrow().is_ok_and(|r| r.is_waiting()) {
-                held.push((id, weak));
+                paused.push((id, weak));
             }
         }
-        self.pace.set_held(!held.is_empty());
-        self.places.replace(held);
+        self.pace.set_paused(!paused.is_empty());
+        self.places.replace(paused);
     }
 }

@@ -41,8 +41,8 @@ pub fn encode(record: &Record, out: &mut Vec<u8>) {
             put_log(out, log);
         }
     }
-    put_len(out, record.leases.held.len());
-    for (holder, count) in &record.leases.held {
+    put_len(out, record.leases.counts.len());
+    for (holder, count) in &record.leases.counts {
         put(out, u64::from(holder.slot));
         put(out, u64::from(holder.generation));
         put(out, u64::from(*count));
@@ -184,13 +184,13 @@ fn take_log(input: &mut &[u8]) -> Result<Log, Damaged> {
 
 fn take_leases(input: &mut &[u8]) -> Result<Leases, Damaged> {
     let count = take_count(input)?;
-    let mut held = Vec::with_capacity(count);
+    let mut counts = Vec::with_capacity(count);
     for _ in 0..count {
         let holder = Holder {
             slot: take_as(input)?,
             generation: take_as(input)?,
         };
-        held.push((holder, take_as(input)?));
+        counts.push((holder, take_as(input)?));
     }
-    Ok(Leases { held })
+    Ok(Leases { counts })
 }

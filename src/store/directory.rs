@@ -73,10 +73,10 @@ impl Directory {
             health: Cell::default(),
         };
         let stored = host.get(&directory.meta_name())?;
-        let held = stored.as_ref().and_then(|s| meta(&s.value));
-        match held {
-            Some((held, _)) if held != directory.pages => Err(OpenError::Resized {
-                held,
+        let existing = stored.as_ref().and_then(|s| meta(&s.value));
+        match existing {
+            Some((existing, _)) if existing != directory.pages => Err(OpenError::Resized {
+                existing,
                 asked: directory.pages,
             }),
             Some(_) => Ok(directory),

@@ -59,12 +59,12 @@ pub enum Fault {
 pub enum OpenError {
     /// Shared data already holds a ledger of another size.
     #[error(
-        "capacity.accounts: this process already keeps a ledger of {held} pages for this \
+        "capacity.accounts: this process already keeps a ledger of {existing} pages for this \
          namespace, and the config asks for {asked}; restart Envoy, or choose another namespace"
     )]
     Resized {
         /// Pages that are there.
-        held: u32,
+        existing: u32,
         /// Pages that the config asks for.
         asked: u32,
     },
@@ -150,12 +150,12 @@ impl Ledger {
         let key = slots_key(namespace);
         let stored = host.get(&key)?;
         let cas = stored.as_ref().map(|s| s.cas);
-        let held = stored.map(|s| Slots::decode(&s.value, host.mono()));
-        let (table, damaged) = match held {
+        let existing = stored.map(|s| Slots::decode(&s.value, host.mono()));
+        let (table, damaged) = match existing {
             Some(Ok(table)) if table.pages == asked => (table, 0),
             Some(Ok(table)) => {
-                let held = table.pages;
-                return Err(OpenError::Resized { held, asked });
+                let existing = table.pages;
+                return Err(OpenError::Resized { existing, asked });
             }
             Some(Err(Unreadable::Newer)) => return Err(OpenError::Newer),
             Some(Err(Unreadable::Replaceable)) => {

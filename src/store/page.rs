@@ -117,7 +117,7 @@ impl<'a> Page<'a> {
                 continue;
             }
             let leases = codec::leases_of(slice.body);
-            let live = leases.held.iter().any(|(h, _)| liveness.is_alive(*h));
+            let live = leases.counts.iter().any(|(h, _)| liveness.is_alive(*h));
             if live {
                 kept.push(*slice);
             } else {

@@ -61,7 +61,7 @@ impl Excerpt {
     }
 
     /// Bytes held now.
-    pub fn held(&self) -> usize {
+    pub fn buffered(&self) -> usize {
         self.head.len().saturating_add(self.tail.len())
     }
 
@@ -173,7 +173,7 @@ mod tests {
         let mut excerpt = Excerpt::default();
         for piece in body.as_bytes().chunks(piece) {
             excerpt.feed(piece);
-            assert!(excerpt.held() <= HEAD_BYTES + TAIL_BYTES);
+            assert!(excerpt.buffered() <= HEAD_BYTES + TAIL_BYTES);
         }
         let mut tally = Tally::default();
         tally.update(&excerpt.usage()?);

@@ -9,12 +9,12 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 /// Bytes of an event that are held back at most: usage events have a few hundred.
-pub const HELD_BYTES: usize = 8192;
+pub const BUFFERED_BYTES: usize = 8192;
 
 /// A stream in which the usage event is hidden.
 #[derive(Debug, Default)]
 pub struct Hide {
-    held: Vec<u8>,
+    buffered: Vec<u8>,
     /// The event can't be the one: what comes of it goes out as it comes, up to its end.
     passing: Option<Lines>,
     /// An event was taken out that ended with CR: an LF now belongs to it.
@@ -70,11 +70,11 @@ impl Hide {
             _ => piece,
         };
         self.after_cr &= piece.is_empty();
-        let mut out = Vec::with_capacity(self.held.len().saturating_add(piece.len()));
+        let mut out = Vec::with_capacity(self.buffered.len().saturating_add(piece.len()));
         let fresh = self.pass(piece, &mut out);
-        self.held.extend_from_slice(fresh);
-        let held = std::mem::take(&mut self.held);
-        let mut rest = held.as_slice();
+        self.buffered.extend_from_slice(fresh);
+        let buffered = std::mem::take(&mut self.buffered);
+        let mut rest = buffered.as_slice();
         while let Some(end) = event_end(rest) {
             let (event, after) = rest.split_at_checked(end).unwrap_or((rest, &[]));
             if is_extra_usage(event) {
@@ -87,8 +87,8 @@ impl Hide {
         if last && is_extra_usage(rest) {
             return out;
         }
-        if !last && rest.len() <= HELD_BYTES && may_be_json(rest) {
-            self.held.extend_from_slice(rest);
+        if !last && rest.len() <= BUFFERED_BYTES && may_be_json(rest) {
+            self.buffered.extend_from_slice(rest);
         } else {
             let mut lines = Lines::START;
             lines.end(rest);
@@ -181,7 +181,7 @@ mod tests {
 
     #[test]
     fn every_other_byte_stays() {
-        let long = format!("data: {{\"x\":\"{}\"}}\n\n", "y".repeat(3 * HELD_BYTES));
+        let long = format!("data: {{\"x\":\"{}\"}}\n\n", "y".repeat(3 * BUFFERED_BYTES));
         let kimi = "data: {\"choices\":[{\"usage\":{\"total_tokens\":5}}]}\n\n";
         for stream in [
             &*format!("{BEFORE}{long}{DONE}"),
@@ -210,7 +210,7 @@ mod tests {
         hide.feed(b"data: ", false);
         for _ in 0..1000 {
             hide.feed(&[b'x'; 1000], false);
-            assert!(hide.held.len() <= HELD_BYTES);
+            assert!(hide.buffered.len() <= BUFFERED_BYTES);
         }
     }
 }

@@ -156,11 +156,11 @@ impl Response {
 
     /// Bytes held now: at most [`super::excerpt::HEAD_BYTES`] and
     /// [`super::excerpt::TAIL_BYTES`].
-    pub fn held(&self) -> usize {
+    pub fn buffered(&self) -> usize {
         match &self.body {
             Body::Free | Body::Opaque | Body::Unseen => 0,
-            Body::Json(excerpt) => excerpt.held(),
-            Body::Events(events) => events.held(),
+            Body::Json(excerpt) => excerpt.buffered(),
+            Body::Events(events) => events.buffered(),
         }
     }
 

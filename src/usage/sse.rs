@@ -139,8 +139,8 @@ impl Events {
     }
 
     /// Bytes held now.
-    pub fn held(&self) -> usize {
-        self.data.held()
+    pub fn buffered(&self) -> usize {
+        self.data.buffered()
     }
 }
 
@@ -154,7 +154,7 @@ mod tests {
         let mut events = Events::default();
         for piece in pieces {
             events.feed(piece);
-            assert!(events.held() <= HEAD_BYTES + TAIL_BYTES);
+            assert!(events.buffered() <= HEAD_BYTES + TAIL_BYTES);
         }
         (events.tally.tokens(Cached::Count), events.count)
     }
@@ -201,7 +201,7 @@ mod tests {
         events.feed(b"data: {\"x\":\"");
         for _ in 0..1000 {
             events.feed(&[b'x'; 50_000]);
-            assert!(events.held() <= HEAD_BYTES + TAIL_BYTES);
+            assert!(events.buffered() <= HEAD_BYTES + TAIL_BYTES);
         }
         events.feed(b"\",\"usage\":{\"total_tokens\":9}}\n\n");
         assert_eq!(events.tally.tokens(Cached::Count), Some(9));

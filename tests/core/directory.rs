@@ -143,7 +143,7 @@ fn what_is_known_of_an_account_is_shown_with_its_usage() {
     let world = World::new();
     let worker = Worker::new(&world, CONFIG);
     put(&worker, "acme", r#"{"recharge": "1"}"#);
-    let held = worker.admit(&of("acme")).held;
+    let held = worker.admit(&of("acme")).admission;
     let (_, view) = administer(&worker, Call::Get(b"acme".to_vec()), "");
     assert_eq!(
         (&view["recharge"], &view["tier"]),
@@ -279,7 +279,7 @@ fn what_a_request_reserved_before_a_reset_is_not_refunded_out_of_what_came_later
         "acme",
         r#"{"tier": "tier1", "limits": {"tpd": 1000000}}"#,
     );
-    let before = worker.admit(&of("acme")).held.unwrap();
+    let before = worker.admit(&of("acme")).admission.unwrap();
     world.pass_ms(10);
     administer(&worker, Call::Reset(b"acme".to_vec()), "");
     world.pass_ms(10);

@@ -58,7 +58,10 @@ fn a_write_that_is_always_overtaken_is_a_fault_in_the_end() {
 fn a_settlement_that_failed_is_made_up_for_on_the_next_tick() {
     let world = World::new();
     let worker = Worker::new(&world, &one_tier(1, 0, 0, 0, ""));
-    let held = worker.admit(&FakeRequest::of("acme", "t", 0)).held.unwrap();
+    let held = worker
+        .admit(&FakeRequest::of("acme", "t", 0))
+        .admission
+        .unwrap();
     worker.host.failing.set(1);
     worker
         .gate
@@ -76,7 +79,7 @@ fn shadow_mode_decides_and_counts_but_lets_all_through() {
     worker.admit(&FakeRequest::of("acme", "t", 0));
     let verdict = worker.judge(&FakeRequest::of("acme", "t", 0));
     assert_eq!(verdict.log, "tier=t outcome=shadowed limit=rpm");
-    assert!(matches!(verdict.action, Action::Pass(pass) if pass.held.is_none()));
+    assert!(matches!(verdict.action, Action::Pass(pass) if pass.admission.is_none()));
     let verdict = worker.judge(&FakeRequest::with(&[]));
     assert_eq!(
         verdict.log,

@@ -3,15 +3,18 @@
 use crate::fake_host::{FakeRequest, Metrics, Worker, World, one_tier};
 use std::cell::RefCell;
 use std::rc::Rc;
-use tiergate::gate::Held;
+use tiergate::gate::Admission;
 use tiergate::host::MetricSink as _;
 use tiergate::usage::Used;
 
-fn held(worker: &Worker) -> Held {
-    worker.admit(&FakeRequest::of("acme", "t", 0)).held.unwrap()
+fn held(worker: &Worker) -> Admission {
+    worker
+        .admit(&FakeRequest::of("acme", "t", 0))
+        .admission
+        .unwrap()
 }
 
-fn settle(worker: &Worker, held: Held) {
+fn settle(worker: &Worker, held: Admission) {
     let mut gate = worker.gate.borrow_mut();
     gate.settle(&worker.host, held, Used::Unknown);
 }

@@ -2,14 +2,17 @@
 
 use crate::fake_host::{FakeRequest, Worker, World, one_tier};
 use proptest::prelude::*;
-use tiergate::gate::{Action, Held};
+use tiergate::gate::{Action, Admission};
 use tiergate::usage::Used;
 
-fn held(worker: &Worker) -> Held {
-    worker.admit(&FakeRequest::of("acme", "t", 0)).held.unwrap()
+fn held(worker: &Worker) -> Admission {
+    worker
+        .admit(&FakeRequest::of("acme", "t", 0))
+        .admission
+        .unwrap()
 }
 
-fn settle(worker: &Worker, held: Held) {
+fn settle(worker: &Worker, held: Admission) {
     worker
         .gate
         .borrow_mut()
@@ -27,7 +30,7 @@ proptest! {
         let world = World::new();
         let json = one_tier(limit, 0, 0, 0, "");
         let workers: Vec<_> = (0..4).map(|_| Worker::new(&world, &json)).collect();
-        let mut in_process: Vec<(usize, Held)> = Vec::new();
+        let mut in_process: Vec<(usize, Admission)> = Vec::new();
         for (worker, arrives, gap_ms) in trace {
             world.pass_ms(gap_ms);
             for worker in &workers {
@@ -35,7 +38,7 @@ proptest! {
             }
             if arrives {
                 match workers[worker].judge(&FakeRequest::of("acme", "t", 0)).action {
-                    Action::Pass(pass) => in_process.push((worker, pass.held.unwrap())),
+                    Action::Pass(pass) => in_process.push((worker, pass.admission.unwrap())),
                     Action::Wait(_) => unreachable!("no tier waits"),
                     Action::Reply(reply) => {
                         prop_assert_eq!(reply.code, "concurrency");

@@ -36,7 +36,7 @@ fn admitted(worker: &Worker, requests: usize) -> usize {
     let admits = || match worker.judge(&acme()).action {
         Action::Pass(pass) => {
             let mut gate = worker.gate.borrow_mut();
-            gate.settle(&worker.host, pass.held.unwrap(), Used::Unknown);
+            gate.settle(&worker.host, pass.admission.unwrap(), Used::Unknown);
             true
         }
         _ => false,

@@ -24,7 +24,7 @@ fn is_admitted(worker: &Worker, request: &FakeRequest, used: Used) -> bool {
     match worker.judge(request).action {
         Action::Pass(pass) => {
             let mut gate = worker.gate.borrow_mut();
-            gate.settle(&worker.host, pass.held.unwrap(), used);
+            gate.settle(&worker.host, pass.admission.unwrap(), used);
             true
         }
         _ => false,

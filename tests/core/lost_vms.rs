@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
-use tiergate::gate::{Action, Held};
+use tiergate::gate::{Action, Admission};
 use tiergate::host::MetricSink as _;
 use tiergate::usage::Used;
 
@@ -27,7 +27,7 @@ const IN_TIME_MS: u64 = 4_000;
 /// From what age on a request brings its own heartbeat.
 const OVERDUE_MS: u64 = 2_000;
 
-fn settle(worker: &Worker, held: Held) {
+fn settle(worker: &Worker, held: Admission) {
     let mut gate = worker.gate.borrow_mut();
     gate.settle(&worker.host, held, Used::Unknown);
 }
@@ -66,7 +66,7 @@ fn event() -> impl Strategy<Value = Event> {
 
 /// A lease that a request in process has, or had.
 struct Lease {
-    held: Held,
+    held: Admission,
     /// The VM's heartbeat failed for too long: others may have forgotten it.
     lost: bool,
 }
@@ -137,7 +137,7 @@ impl Process {
         let vm = &mut self.vms[vm];
         vm.is_asked(now);
         let pass = vm.worker.admit(&FakeRequest::of("acme", "many", 0));
-        let held = pass.held.unwrap();
+        let held = pass.admission.unwrap();
         vm.leases.push(Lease { held, lost: false });
     }
 
@@ -150,7 +150,7 @@ impl Process {
         let (rival, taken_by_it) = (Rc::clone(&self.vms[by].worker), Rc::clone(&taken));
         let intrude = move || {
             let pass = rival.admit(&FakeRequest::of("acme", "many", 0));
-            *taken_by_it.borrow_mut() = pass.held;
+            *taken_by_it.borrow_mut() = pass.admission;
         };
         let hooks = &self.vms[vm].worker.host.before_set;
         hooks.borrow_mut().push(Box::new(intrude));
@@ -206,7 +206,7 @@ impl Process {
         vm.is_asked(now);
         match vm.worker.judge(&FakeRequest::of("acme", "one", 0)).action {
             Action::Pass(pass) => {
-                settle(&vm.worker, pass.held.unwrap());
+                settle(&vm.worker, pass.admission.unwrap());
                 0
             }
             Action::Wait(_) => unreachable!("no tier waits"),

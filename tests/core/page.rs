@@ -50,7 +50,7 @@ fn it_shows_tiers_refusals_and_pages_as_tables() {
     for _ in 0..3 {
         let held = worker
             .admit(&FakeRequest::of("acme", "tier0", 0))
-            .held
+            .admission
             .unwrap();
         let mut gate = worker.gate.borrow_mut();
         gate.settle(&worker.host, held, Used::Tokens(100));

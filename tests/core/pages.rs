@@ -86,7 +86,7 @@ fn a_settlement_of_an_evicted_account_evicts_nobody() {
         .map(|i| {
             world.pass_ms(1);
             let request = FakeRequest::of(&format!("account-{i}"), "tier5", 0);
-            worker.admit(&request).held.unwrap()
+            worker.admit(&request).admission.unwrap()
         })
         .collect();
     assert_eq!(worker.tick().get("evicted_live", ""), 1);

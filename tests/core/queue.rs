@@ -1,7 +1,7 @@
 //! Requests that are held for a lease: in order, bounded, for as long as the tier waits.
 
 use crate::fake_host::{FakeRequest, Worker, World, one_tier, retry_after_ms};
-use tiergate::gate::{Action, Held, MOST_WAITING, Ticket};
+use tiergate::gate::{Action, Admission, MOST_WAITING, Ticket};
 use tiergate::usage::Used;
 
 /// Concurrency 1, and a wait of two seconds.
@@ -22,9 +22,9 @@ fn waiting(worker: &Worker, account: &str, id: u32) -> Ticket {
     }
 }
 
-fn held(action: Action) -> Held {
+fn held(action: Action) -> Admission {
     match action {
-        Action::Pass(pass) => pass.held.unwrap(),
+        Action::Pass(pass) => pass.admission.unwrap(),
         other => panic!("{other:?}"),
     }
 }
@@ -34,7 +34,7 @@ fn retry(worker: &Worker, ticket: &Ticket) -> Action {
     gate.retry(&worker.host, ticket.clone()).action
 }
 
-fn settle(worker: &Worker, held: Held) {
+fn settle(worker: &Worker, held: Admission) {
     let mut gate = worker.gate.borrow_mut();
     gate.settle(&worker.host, held, Used::Unknown);
 }

@@ -55,7 +55,7 @@ fn record() -> impl Strategy<Value = Record> {
         minute,
         day,
         leases: Leases {
-            held: leases
+            counts: leases
                 .into_iter()
                 .map(|(slot, generation, n)| (Holder { slot, generation }, n))
                 .collect(),

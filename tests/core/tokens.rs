@@ -2,19 +2,19 @@
 
 use crate::fake_host::{FakeRequest, Worker, World, line, one_tier, retry_after_ms};
 use proptest::prelude::*;
-use tiergate::gate::{Action, Held};
+use tiergate::gate::{Action, Admission};
 use tiergate::usage::Used;
 
 const RESERVE: &str = r#", "tokens": {"completion": 0, "prompt": 0}"#;
 
-fn held(worker: &Worker, tokens: u64) -> Held {
+fn held(worker: &Worker, tokens: u64) -> Admission {
     worker
         .admit(&FakeRequest::of("acme", "t", tokens))
-        .held
+        .admission
         .unwrap()
 }
 
-fn settle(worker: &Worker, held: Held, used: u64) {
+fn settle(worker: &Worker, held: Admission, used: u64) {
     worker
         .gate
         .borrow_mut()
@@ -31,7 +31,7 @@ proptest! {
     ) {
         let world = World::new();
         let worker = Worker::new(&world, &one_tier(0, 0, 1_000, 0, RESERVE));
-        let mut open: Vec<(Held, u64)> = Vec::new();
+        let mut open: Vec<(Admission, u64)> = Vec::new();
         // (time, tokens that count against the limit, tokens beyond the reserve)
         let mut settled: Vec<(u64, u64, u64)> = Vec::new();
         for (gap_ms, reserve, used, settle_first) in trace {
@@ -42,7 +42,7 @@ proptest! {
                 settled.push((world.now_us(), used, beyond));
             }
             if let Action::Pass(pass) = worker.judge(&FakeRequest::of("acme", "t", reserve)).action {
-                open.push((pass.held.unwrap(), reserve));
+                open.push((pass.admission.unwrap(), reserve));
             }
         }
         // Requests settle within their window here only when gaps are short: judge those windows

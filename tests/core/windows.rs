@@ -179,7 +179,7 @@ fn an_admission_and_a_settlement_read_once_and_write_once_each() {
     let request = FakeRequest::of("acme", "tier5", 0);
     worker.admit(&request);
     cost(&worker);
-    let held = worker.admit(&request).held.unwrap();
+    let held = worker.admit(&request).admission.unwrap();
     assert_eq!(cost(&worker), (2, 1), "admit");
     let used = tiergate::usage::Used::Tokens(3);
     worker.gate.borrow_mut().settle(&worker.host, held, used);

@@ -34,7 +34,7 @@ fn response<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Used {
     let mut response = Response::begin(std::iter::empty(), false, &Rules::default());
     for piece in pieces {
         response.feed(piece);
-        assert!(response.held() <= HEAD_BYTES + TAIL_BYTES);
+        assert!(response.buffered() <= HEAD_BYTES + TAIL_BYTES);
     }
     response.used(true)
 }

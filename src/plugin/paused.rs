@@ -7,7 +7,7 @@ use std::fmt::Debug;
 use std::rc::Rc;
 
 /// A request that is held for its body or for a lease.
-pub trait HeldRequest: Debug {
+pub trait PausedRequest: Debug {
     /// Whether it is held for a lease.
     fn is_waiting(&self) -> bool;
     /// Whether another try for a lease may help.
@@ -19,10 +19,10 @@ pub trait HeldRequest: Debug {
 }
 
 /// A request that is held, shared with its stream.
-pub type Shared = Rc<RefCell<dyn HeldRequest>>;
+pub type Shared = Rc<RefCell<dyn PausedRequest>>;
 
 /// Runs `judge` on a held request of another stream, and lets it go on if that says so.
-pub fn resume(id: u32, request: &Shared, judge: fn(&mut dyn HeldRequest) -> bool) {
+pub fn resume(id: u32, request: &Shared, judge: fn(&mut dyn PausedRequest) -> bool) {
     let resumed = hostcalls::set_effective_context(id).and_then(|()| {
         // The request is free again before Envoy goes on with it.
         let goes_on = request
