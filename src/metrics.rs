@@ -4,7 +4,7 @@
 //! Names are flat, since a proxy-wasm host has no labels: `tiergate_requests.namespace.N.tier.T.`
 //! `outcome.O`. The `stats_tags` that the project ships turn the parts into Prometheus labels.
 
-use crate::account::TierTable;
+use crate::account::{TierId, TierTable};
 use crate::host::MetricSink;
 use crate::limit::LimitName;
 use crate::store::in_flight::{Moves, PerTier};
@@ -130,20 +130,20 @@ impl Counts {
     }
 
     /// The tier at that place; the last place is for requests without one.
-    fn tier(&mut self, tier: Option<usize>) -> Option<&mut TierCounts> {
+    fn tier(&mut self, tier: Option<TierId>) -> Option<&mut TierCounts> {
         let none = self.tiers.len().saturating_sub(1);
-        self.tiers.get_mut(tier.unwrap_or(none))
+        self.tiers.get_mut(tier.map_or(none, TierId::index))
     }
 
     /// One more request with that outcome.
-    pub fn request(&mut self, tier: Option<usize>, outcome: Outcome) {
+    pub fn request(&mut self, tier: Option<TierId>, outcome: Outcome) {
         if let Some(counts) = self.tier(tier) {
             counts.requests.add(position(&Outcome::ALL, &outcome), 1);
         }
     }
 
     /// One more request over that limit; `overloaded`: only since it is lowered for load.
-    pub fn limited(&mut self, tier: usize, name: LimitName, overloaded: bool) {
+    pub fn limited(&mut self, tier: TierId, name: LimitName, overloaded: bool) {
         if let Some(counts) = self.tier(Some(tier)) {
             let place = position(&LimitName::ALL, &name);
             counts.limited.add(place, 1);
@@ -152,22 +152,22 @@ impl Counts {
     }
 
     /// So many more tokens of that kind.
-    pub fn tokens(&mut self, tier: usize, kind: TokenKind, n: u64) {
+    pub fn tokens(&mut self, tier: TierId, kind: TokenKind, n: u64) {
         if let Some(counts) = self.tier(Some(tier)) {
             counts.tokens.add(position(&TokenKind::ALL, &kind), n);
         }
     }
 
     /// One request more in process.
-    pub fn begun(&mut self, tier: usize) {
-        if let Some(n) = self.in_flight.get_mut(tier) {
+    pub fn begun(&mut self, tier: TierId) {
+        if let Some(n) = self.in_flight.get_mut(tier.index()) {
             *n = n.saturating_add(1);
         }
     }
 
     /// One request less in process.
-    pub fn ended(&mut self, tier: usize) {
-        if let Some(n) = self.in_flight.get_mut(tier) {
+    pub fn ended(&mut self, tier: TierId) {
+        if let Some(n) = self.in_flight.get_mut(tier.index()) {
             *n = n.saturating_sub(1);
         }
         if let Some(counts) = self.tier(Some(tier)) {

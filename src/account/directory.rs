@@ -2,7 +2,7 @@
 //! whether it is switched off.
 
 use super::recharge::History;
-use super::tier::TierTable;
+use super::tier::{TierId, TierTable};
 use crate::account::money::Cents;
 use crate::limit::{Limit, Limits};
 
@@ -48,9 +48,9 @@ impl Overrides {
 
 /// The tier that an entry comes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Placed {
+pub enum ResolvedTier {
     /// The tier at that place in the table.
-    Tier(usize),
+    Tier(TierId),
     /// Less recharged than the first tier asks for.
     RechargeRequired(Cents),
     /// No tier has the name that it was put into.
@@ -61,20 +61,20 @@ pub enum Placed {
 
 impl Entry {
     /// Its tier: the one that it was put into, or the one that its recharge gives.
-    pub fn placed(&self, tiers: &TierTable) -> Placed {
+    pub fn resolve_tier(&self, tiers: &TierTable) -> ResolvedTier {
         if let Some(name) = &self.tier {
             return match tiers.by_name(name.as_bytes()) {
-                Some(place) => Placed::Tier(place),
-                None => Placed::Unknown(name.clone()),
+                Some(tier) => ResolvedTier::Tier(tier),
+                None => ResolvedTier::Unknown(name.clone()),
             };
         }
         let Some(history) = &self.history else {
-            return Placed::Nothing;
+            return ResolvedTier::Nothing;
         };
         let paid = history.cash.at_least_nothing();
         match tiers.by_recharge(paid) {
-            Some(place) => Placed::Tier(place),
-            None => Placed::RechargeRequired(paid),
+            Some(tier) => ResolvedTier::Tier(tier),
+            None => ResolvedTier::RechargeRequired(paid),
         }
     }
 }

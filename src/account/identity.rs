@@ -2,10 +2,10 @@
 //!
 //! What comes twice is refused rather than guessed: one of the two may be the client's own. Proxies may join repeats with a comma, so a comma in an account header is read as one.
 
-use super::directory::{Entry, Overrides, Placed};
+use super::directory::{Entry, Overrides, ResolvedTier};
 use super::money::Cents;
 use super::query;
-use super::tier::TierTable;
+use super::tier::{TierId, TierTable};
 use crate::digest::sha256_hex;
 use crate::host::{Header, HostError, Request};
 
@@ -13,7 +13,7 @@ use crate::host::{Header, HostError, Request};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccountSource {
     /// The place.
-    pub place: Place,
+    pub field: RequestField,
     /// Keep only the SHA-256 of the value, in hex: for credentials.
     pub digest: bool,
     /// What to take off the front (a scheme, in any case); a value without it is none.
@@ -22,7 +22,7 @@ pub struct AccountSource {
 
 /// A place in a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum RequestField {
     /// The request header of that lower-case name.
     Header(String),
     /// The Envoy property at that path.
@@ -35,9 +35,9 @@ pub enum Place {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TierSource {
     /// A tier's name.
-    Name(Place),
+    Name(RequestField),
     /// Cumulative recharge in USD.
-    Recharge(Place),
+    Recharge(RequestField),
     /// A shared-data key that holds a tier's name; `{account}` stands for the account's id.
     SharedData(String),
     /// The account directory.
@@ -61,14 +61,14 @@ pub trait Lookup {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Found {
     /// The place of the tier in the table.
-    pub tier: usize,
+    pub tier: TierId,
     /// Its own limits.
     pub limits: Overrides,
 }
 
 impl Found {
     /// A tier without limits of the account's own.
-    pub fn tier(tier: usize) -> Self {
+    pub fn tier(tier: TierId) -> Self {
         Self {
             tier,
             limits: Overrides::default(),
@@ -116,12 +116,12 @@ pub enum IdentityError {
 /// [`IdentityError::AccountMissing`] or [`IdentityError::AccountRepeated`].
 pub fn account(request: &dyn Request, sources: &[AccountSource]) -> Result<Account, IdentityError> {
     for source in sources {
-        let value = match value(request, &source.place) {
+        let value = match value(request, &source.field) {
             Ok(None) => continue,
             Ok(Some(value)) => value,
-            Err(Repeated(place)) => return Err(IdentityError::AccountRepeated(place)),
+            Err(Repeated(field)) => return Err(IdentityError::AccountRepeated(field)),
         };
-        if let Place::Header(name) = &source.place
+        if let RequestField::Header(name) = &source.field
             && memchr::memchr(b',', &value).is_some()
         {
             return Err(IdentityError::AccountRepeated(format!("header {name}")));
@@ -130,8 +130,8 @@ pub fn account(request: &dyn Request, sources: &[AccountSource]) -> Result<Accou
             continue;
         };
         let id = if source.digest {
-            match &source.place {
-                Place::Header(name) if name == "authorization" => {
+            match &source.field {
+                RequestField::Header(name) if name == "authorization" => {
                     sha256_hex(&one_spelling(value)).into_bytes()
                 }
                 _ => sha256_hex(value).into_bytes(),
@@ -164,8 +164,8 @@ pub fn tier(
                 Some(entry) => return by_entry(&entry, tiers),
                 None => continue,
             },
-            TierSource::Name(place) => value(request, place),
-            TierSource::Recharge(place) => match value(request, place) {
+            TierSource::Name(field) => value(request, field),
+            TierSource::Recharge(field) => match value(request, field) {
                 Ok(Some(amount)) => return by_recharge(&amount, tiers).map(Found::tier),
                 other => other,
             },
@@ -177,7 +177,7 @@ pub fn tier(
                 let tier = tiers.by_name(&name).map(Found::tier);
                 return tier.ok_or(IdentityError::TierUnknown(name));
             }
-            Err(Repeated(place)) => return Err(IdentityError::TierRepeated(place)),
+            Err(Repeated(field)) => return Err(IdentityError::TierRepeated(field)),
         }
     }
     Err(IdentityError::TierMissing)
@@ -187,18 +187,18 @@ fn by_entry(entry: &Entry, tiers: &TierTable) -> Result<Found, IdentityError> {
     if entry.disabled {
         return Err(IdentityError::AccountDisabled);
     }
-    match entry.placed(tiers) {
-        Placed::Tier(tier) => Ok(Found {
+    match entry.resolve_tier(tiers) {
+        ResolvedTier::Tier(tier) => Ok(Found {
             tier,
             limits: entry.limits,
         }),
-        Placed::RechargeRequired(paid) => Err(IdentityError::RechargeRequired(paid)),
-        Placed::Unknown(name) => Err(IdentityError::TierUnknown(name.into_bytes())),
-        Placed::Nothing => Err(IdentityError::TierMissing),
+        ResolvedTier::RechargeRequired(paid) => Err(IdentityError::RechargeRequired(paid)),
+        ResolvedTier::Unknown(name) => Err(IdentityError::TierUnknown(name.into_bytes())),
+        ResolvedTier::Nothing => Err(IdentityError::TierMissing),
     }
 }
 
-fn by_recharge(amount: &[u8], tiers: &TierTable) -> Result<usize, IdentityError> {
+fn by_recharge(amount: &[u8], tiers: &TierTable) -> Result<TierId, IdentityError> {
     let cents =
         Cents::parse(amount).map_err(|_| IdentityError::RechargeMalformed(amount.to_vec()))?;
     tiers
@@ -210,15 +210,15 @@ fn by_recharge(amount: &[u8], tiers: &TierTable) -> Result<usize, IdentityError>
 struct Repeated(String);
 
 /// What a place holds; an empty value is none.
-fn value(request: &dyn Request, place: &Place) -> Result<Option<Vec<u8>>, Repeated> {
-    let value = match place {
-        Place::Header(name) => match request.header(name) {
+fn value(request: &dyn Request, field: &RequestField) -> Result<Option<Vec<u8>>, Repeated> {
+    let value = match field {
+        RequestField::Header(name) => match request.header(name) {
             Header::Absent => None,
             Header::Once(value) => Some(value.to_vec()),
             Header::Repeated => return Err(Repeated(format!("header {name}"))),
         },
-        Place::Property(path) => request.property(path),
-        Place::Query(name) => match request.header(":path") {
+        RequestField::Property(path) => request.property(path),
+        RequestField::Query(name) => match request.header(":path") {
             Header::Once(path) => {
                 let mut values = query::values(path, name);
                 let value = values.next();

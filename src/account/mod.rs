@@ -10,4 +10,4 @@ pub mod tier;
 
 pub use identity::{Account, AccountSource, Found, IdentityError, Lookup, TierSource};
 pub use money::Cents;
-pub use tier::{Tier, TierTable};
+pub use tier::{Tier, TierId, TierTable};

@@ -18,6 +18,17 @@ pub struct Tier {
     pub wait: Option<Span>,
 }
 
+/// A tier's position in its [`TierTable`], from 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TierId(u16);
+
+impl TierId {
+    /// The position as an index.
+    pub fn index(self) -> usize {
+        usize::from(self.0)
+    }
+}
+
 /// All tiers, ascending by recharge; never empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TierTable(Vec<Tier>);
@@ -33,19 +44,32 @@ impl TierTable {
         self.0.iter()
     }
 
-    /// The tier at that place.
-    pub fn get(&self, index: usize) -> Option<&Tier> {
-        self.0.get(index)
+    /// The tiers in order, each with its id.
+    pub fn entries(&self) -> impl Iterator<Item = (TierId, &Tier)> {
+        (0..).map(TierId).zip(&self.0)
     }
 
-    /// The place of the tier of that name.
-    pub fn by_name(&self, name: &[u8]) -> Option<usize> {
-        self.0.iter().position(|t| t.name.as_bytes() == name)
+    /// The tier of that id; `None` for an id of a longer table.
+    pub fn get(&self, id: TierId) -> Option<&Tier> {
+        self.0.get(id.index())
     }
 
-    /// The place of the tier that so much cumulative recharge gives; `None` below the first.
-    pub fn by_recharge(&self, recharge: Cents) -> Option<usize> {
-        self.0.iter().rposition(|t| t.recharge <= recharge)
+    /// The tier above `id`; the first for `None`.
+    pub fn above(&self, id: Option<TierId>) -> Option<&Tier> {
+        let next = id.map_or(0, |id| id.index().saturating_add(1));
+        self.0.get(next)
+    }
+
+    /// The id of the tier of that name.
+    pub fn by_name(&self, name: &[u8]) -> Option<TierId> {
+        let named = self.entries().find(|(_, t)| t.name.as_bytes() == name);
+        named.map(|(id, _)| id)
+    }
+
+    /// The id of the highest tier that `recharge` reaches; `None` below the first.
+    pub fn by_recharge(&self, recharge: Cents) -> Option<TierId> {
+        let reached = self.entries().take_while(|(_, t)| t.recharge <= recharge);
+        reached.last().map(|(id, _)| id)
     }
 
     /// The recharge that the first tier asks for.

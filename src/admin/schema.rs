@@ -29,7 +29,7 @@ struct PutBody {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Put {
     /// Its recharge or its tier.
-    pub place: PutPlace,
+    pub basis: TierBasis,
     /// Limits of its own.
     pub limits: Overrides,
     /// Whether it is switched off.
@@ -38,7 +38,7 @@ pub struct Put {
 
 /// Where an account is put.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PutPlace {
+pub enum TierBasis {
     /// Its cumulative recharge.
     Recharge(Cents),
     /// The name of its tier.
@@ -115,14 +115,14 @@ pub(super) fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Problem
 /// [`Problem::BadBody`] with the JSON path.
 pub fn put(body: &[u8]) -> Result<Put, Problem> {
     let body: PutBody = parse(body)?;
-    let place = match (body.recharge, body.tier) {
-        (Some(recharge), None) => PutPlace::Recharge(recharge.0),
-        (None, Some(tier)) => PutPlace::Tier(tier),
+    let basis = match (body.recharge, body.tier) {
+        (Some(recharge), None) => TierBasis::Recharge(recharge.0),
+        (None, Some(tier)) => TierBasis::Tier(tier),
         _ => return Err(Problem::body("$", "has exactly one of recharge and tier")),
     };
     let own = body.limits.map(|Object(own)| own).unwrap_or_default();
     Ok(Put {
-        place,
+        basis,
         limits: own.into(),
         disabled: body.disabled.unwrap_or(false),
     })

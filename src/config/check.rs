@@ -12,7 +12,7 @@ use super::sources::{
 use super::value::{Count, Duration};
 use super::{Config, Mode, OnFault, Settle, Tokens};
 use crate::account::recharge::VoucherRule;
-use crate::account::{Cents, Tier, TierTable};
+use crate::account::{Cents, Tier, TierId, TierTable};
 use crate::digest::sha256_hex;
 use crate::json::{self, Object};
 use crate::limit::day::DayRule;
@@ -176,7 +176,7 @@ fn wait(path: &str, wait: Option<Duration>) -> Checked<Option<Span>> {
     }
 }
 
-fn tier_or_refuse(path: &str, name: Option<String>, tiers: &TierTable) -> Checked<Option<usize>> {
+fn tier_or_refuse(path: &str, name: Option<String>, tiers: &TierTable) -> Checked<Option<TierId>> {
     match name.as_deref() {
         None | Some("refuse") => Ok(None),
         Some(name) => match tiers.by_name(name.as_bytes()) {

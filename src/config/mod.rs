@@ -15,7 +15,7 @@ pub use feed::{Feed, PATH_BYTES, is_path};
 pub(crate) use value::{Duration, Money, OwnLimits};
 
 use crate::account::recharge::VoucherRule;
-use crate::account::{AccountSource, TierSource, TierTable};
+use crate::account::{AccountSource, TierId, TierSource, TierTable};
 use crate::limit::record::Windows;
 use crate::load::Rule;
 use crate::reply::headers::HeaderStyle;
@@ -40,7 +40,7 @@ pub struct Config {
     /// Where tiers are read from, in order.
     pub tier: Vec<TierSource>,
     /// The place in `tiers` for a request that no source has a tier for; `None`: refuse it.
-    pub unknown_tier: Option<usize>,
+    pub unknown_tier: Option<TierId>,
     /// Request headers that the upstream does not get to see.
     pub strip: Vec<String>,
     /// Lengths of the windows.
@@ -56,7 +56,7 @@ pub struct Config {
     /// For how many accounts the directory is laid out.
     pub directory_accounts: u32,
     /// The place in `tiers` for accounts that the directory has not got yet; `None`: refuse them.
-    pub not_ready: Option<usize>,
+    pub not_ready: Option<TierId>,
     /// When a voucher is due; `None`: never.
     pub voucher: Option<VoucherRule>,
     /// The admin API.

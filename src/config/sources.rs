@@ -2,7 +2,7 @@
 
 use super::error::ConfigError;
 use super::schema::{Reading, Source, TierEntry};
-use crate::account::identity::Place;
+use crate::account::identity::RequestField;
 use crate::account::{AccountSource, TierSource};
 use crate::json::Object;
 
@@ -23,14 +23,14 @@ pub(super) fn indexed<T, U>(
         .collect()
 }
 
-fn header(name: &str) -> Place {
-    Place::Header(name.to_owned())
+fn header(name: &str) -> RequestField {
+    RequestField::Header(name.to_owned())
 }
 
 /// The account sources of a config that names none.
 pub(super) fn default_account() -> Vec<AccountSource> {
     let source = |name, digest| AccountSource {
-        place: header(name),
+        field: header(name),
         digest,
         prefix: None,
     };
@@ -58,20 +58,20 @@ pub(super) fn header_name(path: &str, name: &str) -> Checked<String> {
 }
 
 /// The one place that a source names.
-fn place(path: &str, source: &Source) -> Checked<Place> {
+fn request_field(path: &str, source: &Source) -> Checked<RequestField> {
     match (&source.header, &source.property, &source.query) {
-        (Some(name), None, None) => Ok(Place::Header(header_name(path, name)?)),
+        (Some(name), None, None) => Ok(RequestField::Header(header_name(path, name)?)),
         (None, None, Some(name)) if name.is_empty() => Err(ConfigError::new(
             format!("{path}.query"),
             "a parameter without a name: give the name that it has in the query",
         )),
-        (None, None, Some(name)) => Ok(Place::Query(name.clone())),
+        (None, None, Some(name)) => Ok(RequestField::Query(name.clone())),
         (None, Some(segments), None) => {
             if segments.is_empty() || segments.iter().any(|s| s.is_empty() || s.contains('\0')) {
                 let problem = "a path has at least one segment, and none is empty";
                 return Err(ConfigError::new(format!("{path}.property"), problem));
             }
-            Ok(Place::Property(segments.clone()))
+            Ok(RequestField::Property(segments.clone()))
         }
         _ => Err(ConfigError::new(
             path,
@@ -89,13 +89,13 @@ pub(super) fn account_source(path: &str, Object(source): Object<Source>) -> Chec
              as and shared_data are for tiers",
         ));
     }
-    let place = place(path, &source)?;
+    let field = request_field(path, &source)?;
     if source.prefix.as_deref() == Some("") {
         let problem = "an empty prefix: leave it out";
         return Err(ConfigError::new(format!("{path}.prefix"), problem));
     }
     Ok(AccountSource {
-        place,
+        field,
         digest: source.digest.unwrap_or(false),
         prefix: source.prefix,
     })
@@ -116,10 +116,10 @@ pub(super) fn tier_source(path: &str, entry: TierEntry) -> Checked<TierSource> {
         return Err(ConfigError::new(format!("{path}.query"), problem));
     }
     let Some(key) = &source.shared_data else {
-        let place = place(path, &source)?;
+        let field = request_field(path, &source)?;
         return Ok(match source.reading {
-            None | Some(Reading::Name) => TierSource::Name(place),
-            Some(Reading::Recharge) => TierSource::Recharge(place),
+            None | Some(Reading::Name) => TierSource::Name(field),
+            Some(Reading::Recharge) => TierSource::Recharge(field),
         });
     };
     if source.header.is_some() || source.property.is_some() || source.reading.is_some() {
@@ -137,14 +137,14 @@ pub(super) fn tier_source(path: &str, entry: TierEntry) -> Checked<TierSource> {
 
 /// The headers that identify, less those that the upstream needs itself.
 pub(super) fn identity_headers(account: &[AccountSource], tier: &[TierSource]) -> Vec<String> {
-    let places = account.iter().map(|s| &s.place);
+    let fields = account.iter().map(|s| &s.field);
     let tiers = tier.iter().filter_map(|s| match s {
-        TierSource::Name(place) | TierSource::Recharge(place) => Some(place),
+        TierSource::Name(field) | TierSource::Recharge(field) => Some(field),
         TierSource::SharedData(_) | TierSource::Directory => None,
     });
     let mut names: Vec<String> = Vec::new();
-    for place in places.chain(tiers) {
-        if let Place::Header(name) = place
+    for field in fields.chain(tiers) {
+        if let RequestField::Header(name) = field
             && !CREDENTIALS.contains(&name.as_str())
             && !names.contains(name)
         {

@@ -1,8 +1,8 @@
 //! One load of the feed: pages are gathered until the last is in, then applied, both in slices
 //! that are short enough for a worker that serves requests in between.
 
-use super::page::{Item, Known, PAGE_BYTES, Placing, Reader};
-use super::{Answer, Ask, ETAG_BYTES, FeedError, MOST_PAGES, Place, Step, Tally};
+use super::page::{Item, Known, PAGE_BYTES, Reader, TierBasis};
+use super::{Answer, Ask, ETAG_BYTES, FeedError, ImportContext, MOST_PAGES, Step, Tally};
 use crate::account::directory::Entry;
 use crate::account::recharge::VoucherRule;
 use crate::store::AccountKey;
@@ -138,8 +138,12 @@ impl Load {
     ///
     /// # Errors
     /// [`FeedError`] when nothing will come of it.
-    pub fn slice(&mut self, place: &Place<'_>, terms: &Terms) -> Result<Progress, FeedError> {
-        let begun = place.host.mono();
+    pub fn slice(
+        &mut self,
+        context: &ImportContext<'_>,
+        terms: &Terms,
+    ) -> Result<Progress, FeedError> {
+        let begun = context.host.mono();
         if let Phase::Asked(at) = self.phase {
             if begun.since(at) > PATIENCE {
                 return Err(FeedError::NoAnswer { page: self.page() });
@@ -148,14 +152,14 @@ impl Load {
         }
         for n in 1..=SLICE {
             let progress = match self.phase {
-                Phase::Applying => self.apply(place, terms)?,
-                _ => self.read(place, terms)?,
+                Phase::Applying => self.apply(context, terms)?,
+                _ => self.read(context, terms)?,
             };
             if let Some(progress) = progress {
                 return Ok(progress);
             }
             let look = n.is_multiple_of(BETWEEN_LOOKS);
-            if look && place.host.mono().since(begun) >= SLICE_TIME {
+            if look && context.host.mono().since(begun) >= SLICE_TIME {
                 break;
             }
         }
@@ -163,7 +167,11 @@ impl Load {
     }
 
     /// Reads the next account of the page.
-    fn read(&mut self, place: &Place<'_>, terms: &Terms) -> Result<Option<Progress>, FeedError> {
+    fn read(
+        &mut self,
+        context: &ImportContext<'_>,
+        terms: &Terms,
+    ) -> Result<Option<Progress>, FeedError> {
         let page = self.page();
         let Phase::Reading(reader) = &mut self.phase else {
             return Ok(None);
@@ -174,7 +182,7 @@ impl Load {
         let (id, known) = match item {
             Item::Account(id, known) => (id, Some(known)),
             Item::Removed(id) => (id, None),
-            Item::End(Some(next)) => return self.next(next, place).map(Some),
+            Item::End(Some(next)) => return self.next(next, context).map(Some),
             Item::End(None) => {
                 self.phase = Phase::Applying;
                 return Ok(None);
@@ -184,7 +192,7 @@ impl Load {
         if self.gathered.len() >= terms.accounts {
             return Err(FeedError::TooManyAccounts(terms.accounts));
         }
-        let key = (place.key)(id.as_bytes());
+        let key = (context.key)(id.as_bytes());
         if self.gathered.insert(key, known).is_some() {
             let at = self.items;
             return Err(FeedError::Twice { page, at });
@@ -198,7 +206,7 @@ impl Load {
         (0..SLICE).any(|_| self.gathered.pop_first().is_none())
     }
 
-    fn next(&mut self, next: String, place: &Place<'_>) -> Result<Progress, FeedError> {
+    fn next(&mut self, next: String, context: &ImportContext<'_>) -> Result<Progress, FeedError> {
         if self.paths.contains(&next) {
             return Err(FeedError::Cycle { page: self.page() });
         }
@@ -206,7 +214,7 @@ impl Load {
             return Err(FeedError::TooManyPages);
         }
         self.paths.insert(next.clone());
-        self.phase = Phase::Asked(place.host.mono());
+        self.phase = Phase::Asked(context.host.mono());
         Ok(Progress::Goes(Step::Ask(Ask {
             path: next,
             if_none_match: None,
@@ -214,12 +222,16 @@ impl Load {
     }
 
     /// Applies the next account.
-    fn apply(&mut self, place: &Place<'_>, terms: &Terms) -> Result<Option<Progress>, FeedError> {
+    fn apply(
+        &mut self,
+        context: &ImportContext<'_>,
+        terms: &Terms,
+    ) -> Result<Option<Progress>, FeedError> {
         let Some((key, known)) = self.gathered.pop_first() else {
-            place.directory.set_ready(place.host)?;
+            context.directory.set_ready(context.host)?;
             return Ok(Some(Progress::Done));
         };
-        let applied = place.directory.change(place.host, key, |entry| {
+        let applied = context.directory.change(context.host, key, |entry| {
             let changed = known.as_ref().map(|known| over(known, entry, terms));
             (changed, ())
         });
@@ -238,9 +250,9 @@ impl Load {
 /// which events were seen stays, so that no voucher is due twice.
 fn over(known: &Known, entry: Option<Entry>, terms: &Terms) -> Entry {
     let mut history = entry.and_then(|e| e.history);
-    let tier = match &known.placing {
-        Placing::Tier(name) => Some(name.to_string()),
-        Placing::Recharge(paid) => {
+    let tier = match &known.basis {
+        TierBasis::Tier(name) => Some(name.to_string()),
+        TierBasis::Recharge(paid) => {
             let history = history.get_or_insert_default();
             history.set(*paid, terms.voucher.as_ref());
             None

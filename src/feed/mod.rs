@@ -23,7 +23,7 @@ pub const ETAG_BYTES: usize = 1_024;
 
 /// Where accounts are put.
 #[derive(Clone, Copy)]
-pub struct Place<'a> {
+pub struct ImportContext<'a> {
     /// The host.
     pub host: &'a dyn Host,
     /// The directory.

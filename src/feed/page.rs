@@ -44,7 +44,7 @@ type Read<T> = Result<T, PageError>;
 
 /// How an account's tier is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Placing {
+pub enum TierBasis {
     /// By its cumulative recharge.
     Recharge(Cents),
     /// By name.
@@ -55,7 +55,7 @@ pub enum Placing {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Known {
     /// Its recharge, or its tier.
-    pub placing: Placing,
+    pub basis: TierBasis,
     /// Limits of its own, when it has any: most have none, and all are held until they are applied.
     pub limits: Option<Box<Overrides>>,
     /// Whether it is switched off.
@@ -300,9 +300,11 @@ fn id(id: String, path: &str) -> Read<String> {
 
 fn account(value: &[u8], path: &str) -> Read<Item> {
     let Object(account): Object<Account> = parse(value, path)?;
-    let placing = match (account.recharge, account.tier) {
-        (Some(Money(paid)), None) => Placing::Recharge(paid),
-        (None, Some(name)) if (1..=TIER_BYTES).contains(&name.len()) => Placing::Tier(name.into()),
+    let basis = match (account.recharge, account.tier) {
+        (Some(Money(paid)), None) => TierBasis::Recharge(paid),
+        (None, Some(name)) if (1..=TIER_BYTES).contains(&name.len()) => {
+            TierBasis::Tier(name.into())
+        }
         (None, Some(_)) => {
             let problem = "not the name of a tier: 1 to 64 bytes";
             return Err(PageError::new(format!("{path}.tier"), problem));
@@ -314,7 +316,7 @@ fn account(value: &[u8], path: &str) -> Read<Item> {
     };
     let limits = account.limits.map(|Object(own)| Overrides::from(own));
     let known = Known {
-        placing,
+        basis,
         limits: limits.filter(|l| *l != Overrides::default()).map(Box::new),
         disabled: account.disabled.unwrap_or(false),
     };

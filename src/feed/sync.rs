@@ -3,7 +3,7 @@
 
 use super::lease::{LEASE, Lease, Standing, lease};
 use super::load::{Load, Progress, Terms};
-use super::{Answer, FeedError, News, Place, Step, Tally};
+use super::{Answer, FeedError, ImportContext, News, Step, Tally};
 use crate::host::{Host, HostError, MetricSink};
 use crate::store::ValueError;
 use crate::time::{Mono, Span};
@@ -102,7 +102,7 @@ impl Sync {
     }
 
     /// On each tick: goes on with the load, or begins one that is due.
-    pub fn tick(&mut self, place: &Place<'_>) -> Step {
+    pub fn tick(&mut self, context: &ImportContext<'_>) -> Step {
         if let Some(spent) = &mut self.spent {
             if !spent.shed() {
                 return Step::Soon;
@@ -110,27 +110,27 @@ impl Sync {
             self.spent = None;
         }
         let Some(mut load) = self.load.take() else {
-            return self.begin(place);
+            return self.begin(context);
         };
-        let progress = match self.keep(place) {
-            Ok(()) => load.slice(place, &self.source.terms),
+        let progress = match self.keep(context) {
+            Ok(()) => load.slice(context, &self.source.terms),
             Err(error) => Err(error),
         };
-        self.follow(place, load, progress)
+        self.follow(context, load, progress)
     }
 
     /// Takes the answer to the last page that was asked for.
-    pub fn answered(&mut self, place: &Place<'_>, answer: Answer) -> Step {
+    pub fn answered(&mut self, context: &ImportContext<'_>, answer: Answer) -> Step {
         let Some(mut load) = self.load.take() else {
             return Step::Rest;
         };
         let progress = load.answered(answer);
-        self.follow(place, load, progress)
+        self.follow(context, load, progress)
     }
 
     /// Takes the lease when a load is due and nobody else has it.
-    fn begin(&mut self, place: &Place<'_>) -> Step {
-        let taken = self.lease.change(place.host, |standing, now| {
+    fn begin(&mut self, context: &ImportContext<'_>) -> Step {
+        let taken = self.lease.change(context.host, |standing, now| {
             *standing = self.claim(standing, now)?;
             Some((now, standing.etag.clone()))
         });
@@ -138,7 +138,7 @@ impl Sync {
             Ok((_, None)) => Step::Rest,
             Ok((_, Some((now, etag)))) => {
                 // Without a directory that is whole, what did not change must be read all the same.
-                let ready = place.directory.is_ready(place.host).unwrap_or(false);
+                let ready = context.directory.is_ready(context.host).unwrap_or(false);
                 let etag = if ready { etag } else { Vec::new() };
                 let (load, ask) = Load::begin(&self.source.path, etag, now);
                 self.until = now.after(LEASE);
@@ -176,12 +176,12 @@ impl Sync {
     }
 
     /// Renews the lease when it is time.
-    fn keep(&mut self, place: &Place<'_>) -> Result<(), FeedError> {
-        if self.until.since(place.host.mono()) >= RENEW {
+    fn keep(&mut self, context: &ImportContext<'_>) -> Result<(), FeedError> {
+        if self.until.since(context.host.mono()) >= RENEW {
             return Ok(());
         }
         let nonce = self.nonce;
-        let (_, renewed) = self.lease.change(place.host, |standing, now| {
+        let (_, renewed) = self.lease.change(context.host, |standing, now| {
             (standing.holder == nonce).then(|| {
                 standing.until = now.after(LEASE);
                 standing.until
@@ -193,7 +193,7 @@ impl Sync {
 
     fn follow(
         &mut self,
-        place: &Place<'_>,
+        context: &ImportContext<'_>,
         mut load: Load,
         progress: Result<Progress, FeedError>,
     ) -> Step {
@@ -202,14 +202,16 @@ impl Sync {
                 self.load = Some(load);
                 return step;
             }
-            Ok(Progress::Unchanged) => self.give_back(place.host, |_| {}).map(|()| News::Unchanged),
+            Ok(Progress::Unchanged) => self
+                .give_back(context.host, |_| {})
+                .map(|()| News::Unchanged),
             Ok(Progress::Done) => {
                 // What had no room is to be asked for again, not answered with a 304.
                 let etag = match load.tally().refused {
                     0 => load.take_etag(),
                     _ => Vec::new(),
                 };
-                self.give_back(place.host, |standing| standing.etag.clone_from(&etag))
+                self.give_back(context.host, |standing| standing.etag.clone_from(&etag))
                     .map(|()| News::Loaded(load.tally()))
             }
             Err(error) => Err(error),
@@ -217,7 +219,7 @@ impl Sync {
         self.add_accounts(&load.tally());
         self.spent = Some(load);
         let news = news.unwrap_or_else(|error| {
-            self.back_off(place.host);
+            self.back_off(context.host);
             News::Failed(error)
         });
         let count = match &news {

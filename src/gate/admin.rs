@@ -3,11 +3,11 @@
 use super::Gate;
 use super::look_up::NO_LIMITS;
 use crate::account::Tier;
-use crate::account::directory::{Entry, Placed};
+use crate::account::directory::{Entry, ResolvedTier};
 use crate::account::recharge::{Event, History};
 use crate::admin::call::Call;
 use crate::admin::page;
-use crate::admin::schema::{self, AccountView, PutPlace, Written};
+use crate::admin::schema::{self, AccountView, TierBasis, Written};
 use crate::admin::{Answer, Problem};
 use crate::feed::lease::lease;
 use crate::host::{Host, HostError};
@@ -61,9 +61,11 @@ impl Gate {
 
     /// The tier that an entry comes to, if it does.
     fn tier_of(&self, entry: &Entry) -> Option<&Tier> {
-        match entry.placed(&self.config.tiers) {
-            Placed::Tier(place) => self.config.tiers.get(place),
-            Placed::RechargeRequired(_) | Placed::Unknown(_) | Placed::Nothing => None,
+        match entry.resolve_tier(&self.config.tiers) {
+            ResolvedTier::Tier(place) => self.config.tiers.get(place),
+            ResolvedTier::RechargeRequired(_)
+            | ResolvedTier::Unknown(_)
+            | ResolvedTier::Nothing => None,
         }
     }
 
@@ -106,19 +108,19 @@ impl Gate {
 
     fn put(&mut self, host: &dyn Host, id: &[u8], body: &[u8]) -> Result<Answer, Problem> {
         let put = schema::put(body)?;
-        if let PutPlace::Tier(name) = &put.place {
+        if let TierBasis::Tier(name) = &put.basis {
             self.known_tier(name, "tier")?;
         }
         let rule = self.config.voucher;
         self.write(host, id, |entry| {
             let mut due = false;
-            match &put.place {
-                PutPlace::Recharge(total) => {
+            match &put.basis {
+                TierBasis::Recharge(total) => {
                     let history = entry.history.get_or_insert_default();
                     due = history.set(*total, rule.as_ref());
                     entry.tier = None;
                 }
-                PutPlace::Tier(name) => entry.tier = Some(name.clone()),
+                TierBasis::Tier(name) => entry.tier = Some(name.clone()),
             }
             entry.limits = put.limits;
             entry.disabled = put.disabled;

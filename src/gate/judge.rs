@@ -3,7 +3,7 @@
 use super::queue::{Ticket, hold};
 use super::{Action, Admission, Gate, Pass, Verdict, terms};
 use crate::account::directory::Entry;
-use crate::account::{Account, Found, IdentityError, Lookup, Tier, identity};
+use crate::account::{Account, Found, IdentityError, Lookup, Tier, TierId, identity};
 use crate::config::{Mode, OnFault};
 use crate::host::{Header, Host, Request};
 use crate::limit::{Ask, Claim, Decision, Holder, Limit, LimitName, Limited, Standing, admit};
@@ -31,7 +31,7 @@ impl Gate {
             Ok(account) => account,
             Err(error) => return self.unidentified(None, error),
         };
-        let found = match self.place(host, request, &account) {
+        let found = match self.resolve_tier(host, request, &account) {
             Ok(found) => found,
             Err(error) => return self.unidentified(Some(&account), error),
         };
@@ -145,7 +145,7 @@ impl Gate {
     }
 
     /// The tier of an account.
-    pub(super) fn place(
+    pub(super) fn resolve_tier(
         &self,
         host: &dyn Host,
         request: &dyn Request,
@@ -242,7 +242,7 @@ impl Gate {
         }
     }
 
-    fn limited(&mut self, tier: usize, limited: &Limited, refusal: &Refusal) -> Verdict {
+    fn limited(&mut self, tier: TierId, limited: &Limited, refusal: &Refusal) -> Verdict {
         self.counts.limited(tier, limited.name, limited.overloaded);
         let why = Some(("limit", limited.name.as_str()));
         let log = |gate: &Self, outcome| {
@@ -270,7 +270,7 @@ impl Gate {
     pub(super) fn refuse(
         &mut self,
         account: Option<&Account>,
-        tier: Option<usize>,
+        tier: Option<TierId>,
         refusal: Refusal,
     ) -> Verdict {
         self.refused
@@ -288,7 +288,7 @@ impl Gate {
 
     fn shadowed(
         &mut self,
-        tier: Option<usize>,
+        tier: Option<TierId>,
         why: Option<(&str, &str)>,
         headers: Vec<HeaderLine>,
     ) -> Verdict {
@@ -310,7 +310,7 @@ impl Gate {
     pub(super) fn faulted(
         &mut self,
         account: Option<&Account>,
-        tier: Option<usize>,
+        tier: Option<TierId>,
         fault: Fault,
     ) -> Verdict {
         self.fault = Some(fault);
@@ -331,7 +331,7 @@ impl Gate {
         }
     }
 
-    fn log(&self, tier: Option<usize>, outcome: Outcome, why: Option<(&str, &str)>) -> String {
+    fn log(&self, tier: Option<TierId>, outcome: Outcome, why: Option<(&str, &str)>) -> String {
         let tier = tier.and_then(|i| self.config.tiers.get(i));
         let name = tier.map_or(NO_TIER, |t| t.name.as_str());
         let outcome = outcome.as_str();

@@ -2,7 +2,7 @@
 //! what is in force. A request finds that in memory.
 
 use super::Gate;
-use crate::account::Tier;
+use crate::account::{Tier, TierId};
 use crate::config::Config;
 use crate::host::{Host, HostError, MetricSink};
 use crate::limit::{Limits, Lowered, Lowering};
@@ -107,13 +107,13 @@ impl Load {
 
 impl Gate {
     /// What is in force of the limits of an account in that tier; `None` when they are as bought.
-    pub(super) fn lowered(&self, tier: usize, bought: &Limits) -> Option<Lowered> {
-        self.load.lowerings.get(tier)?.of(bought)
+    pub(super) fn lowered(&self, tier: TierId, bought: &Limits) -> Option<Lowered> {
+        self.load.lowerings.get(tier.index())?.of(bought)
     }
 
     /// What is in force of the limits of that tier at `now`.
-    pub(super) fn in_force(&self, tier: usize, bought: &Limits, now: Mono) -> Limits {
-        let lowering = self.load.lowerings.get(tier);
+    pub(super) fn in_force(&self, tier: TierId, bought: &Limits, now: Mono) -> Limits {
+        let lowering = self.load.lowerings.get(tier.index());
         let lowered = lowering.and_then(|lowering| lowering.of(bought));
         lowered.map_or(*bought, |lowered| lowered.at(now).over(bought))
     }

@@ -1,7 +1,7 @@
 //! The page, with what is known of the account that it looks up.
 
 use super::Gate;
-use crate::account::Tier;
+use crate::account::{Tier, TierId};
 use crate::admin::call::LONGEST_ID;
 use crate::admin::page::{self, LookUp, Told};
 use crate::admin::status::{RefusedAccountView, Status};
@@ -41,19 +41,19 @@ impl Gate {
             Some(view) if view.usage.is_some() => {
                 let last = Self::last_refused(id, status);
                 let other = last.filter(|last| view.tier.as_ref() != Some(&last.tier));
-                let other = other.filter(|last| self.place_of(last).is_some());
-                Told::Placed {
+                let other = other.filter(|last| self.tier_of_refusal(last).is_some());
+                Told::WithTier {
                     refused_in: other.map(|last| (last.tier.clone(), last.seconds_ago)),
                     view: Box::new(view),
                 }
             }
             Some(view) => {
                 let counted = self.counted(host, id, None)?;
-                Told::Unplaced(Box::new(view), Box::new(counted))
+                Told::WithoutTier(Box::new(view), Box::new(counted))
             }
             None => {
                 let last = Self::last_refused(id, status);
-                let place = last.and_then(|last| self.place_of(last));
+                let place = last.and_then(|last| self.tier_of_refusal(last));
                 let tier = place.and_then(|place| self.config.tiers.get(place));
                 Told::Unlisted {
                     refused_in: tier.map(|tier| tier.name.clone()),
@@ -68,7 +68,7 @@ impl Gate {
         &self,
         host: &dyn Host,
         id: &[u8],
-        tier: Option<(usize, &Tier)>,
+        tier: Option<(TierId, &Tier)>,
     ) -> Result<UsageView, Problem> {
         let limits = tier.map_or(NO_LIMITS, |(_, tier)| tier.limits);
         let key = self.ledger.key(id);
@@ -85,7 +85,7 @@ impl Gate {
         refused.find(|r| r.id.as_ref() == Some(&id))
     }
 
-    fn place_of(&self, refused: &RefusedAccountView) -> Option<usize> {
+    fn tier_of_refusal(&self, refused: &RefusedAccountView) -> Option<TierId> {
         self.config.tiers.by_name(refused.tier.as_bytes())
     }
 }

@@ -17,6 +17,7 @@ mod usage;
 
 pub use queue::{MOST_WAITING, Ticket};
 
+use crate::account::TierId;
 use crate::config::Config;
 use crate::host::{Host, MetricSink};
 
@@ -67,7 +68,7 @@ pub struct Pass {
 pub struct Admission {
     key: AccountKey,
     claim: Claim,
-    tier: usize,
+    tier: TierId,
     limits: Limits,
     /// How many of the reserved tokens are for the prompt.
     prompt: u64,

@@ -2,7 +2,7 @@
 //! one VM.
 
 use super::{Action, Verdict};
-use crate::account::Account;
+use crate::account::{Account, TierId};
 use crate::host::Host;
 use crate::limit::Limits;
 use crate::store::AccountKey;
@@ -19,7 +19,7 @@ pub struct Ticket {
     pub(super) id: u32,
     pub(super) key: AccountKey,
     pub(super) account: Account,
-    pub(super) tier: usize,
+    pub(super) tier: TierId,
     pub(super) limits: Limits,
     pub(super) reserve: Reserve,
     /// Until when it may wait; `None` while it has not had to.

@@ -1,7 +1,7 @@
 //! What one VM has refused since it last wrote that down: gathered without a call of the host, and
 //! bounded whatever clients send.
 
-use crate::account::{Account, TierTable};
+use crate::account::{Account, TierId, TierTable};
 use crate::config::Mode;
 use crate::host::Host;
 use crate::metrics::NO_TIER;
@@ -16,7 +16,7 @@ const MOST_ACCOUNTS: usize = 64;
 const PACE: Span = Span::from_secs(1);
 
 /// The tier's place, the code, whether it is because of load, and whether it was let through.
-type Key = (Option<usize>, &'static str, bool, bool);
+type Key = (Option<TierId>, &'static str, bool, bool);
 
 /// Refusals that are not written down yet.
 #[derive(Debug, Default)]
@@ -34,7 +34,7 @@ impl Refused {
         &mut self,
         mode: Mode,
         account: Option<&Account>,
-        tier: Option<usize>,
+        tier: Option<TierId>,
         code: &'static str,
         overloaded: bool,
     ) {

@@ -2,7 +2,7 @@
 
 use super::Gate;
 use crate::account::recharge::SignedCents;
-use crate::account::{Cents, Tier, TierSource};
+use crate::account::{Cents, Tier, TierId, TierSource};
 use crate::admin::Problem;
 use crate::admin::load::LoadView;
 use crate::admin::schema;
@@ -59,12 +59,12 @@ impl Gate {
     }
 
     fn tier_views(&self, load: &LoadView, now: Mono) -> Vec<TierView> {
-        let numbered = self.config.tiers.iter().enumerate();
-        let view = |(place, tier): (usize, &Tier)| TierView {
+        let numbered = self.config.tiers.entries();
+        let view = |(id, tier): (TierId, &Tier)| TierView {
             name: tier.name.clone(),
             recharge: dollars(tier.recharge),
             limits: tier.limits,
-            in_force: self.in_force(place, &tier.limits, now),
+            in_force: self.in_force(id, &tier.limits, now),
             scale: load.in_force.get(&tier.name).copied().unwrap_or(1.0),
         };
         numbered.map(view).collect()
@@ -89,7 +89,7 @@ impl Gate {
         // Tiers of other configs of this namespace come last; a sort that is stable keeps the codes.
         let order = |row: &RefusedView| {
             let place = self.config.tiers.by_name(row.tier.as_bytes());
-            place.unwrap_or(usize::MAX)
+            place.map_or(usize::MAX, TierId::index)
         };
         by_limit.sort_by_key(order);
         RefusalsView {

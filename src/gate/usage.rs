@@ -2,7 +2,7 @@
 //! operators.
 
 use super::{Action, Gate, Verdict, terms};
-use crate::account::{Account, IdentityError, identity};
+use crate::account::{Account, IdentityError, TierId, identity};
 use crate::host::{Host, Request};
 use crate::limit::decision::in_use;
 use crate::limit::{Limit, Limits, Lowered};
@@ -49,7 +49,7 @@ impl Gate {
             Ok(account) => account,
             Err(error) => return self.unidentified(None, error),
         };
-        let found = match self.place(host, request, &account) {
+        let found = match self.resolve_tier(host, request, &account) {
             Ok(found) => found,
             Err(IdentityError::DirectoryFault(error)) => {
                 return self.can_not_tell(&account, None, error.into());
@@ -78,7 +78,7 @@ impl Gate {
     }
 
     /// The upstream could not tell either, so it is not asked, whatever `on_fault` says.
-    fn can_not_tell(&mut self, account: &Account, tier: Option<usize>, fault: Fault) -> Verdict {
+    fn can_not_tell(&mut self, account: &Account, tier: Option<TierId>, fault: Fault) -> Verdict {
         let verdict = self.faulted(Some(account), tier, fault);
         Verdict {
             action: Action::Reply(Refusal::Unavailable.reply(&self.config.headers)),

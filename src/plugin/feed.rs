@@ -7,7 +7,7 @@ use crate::config::{self, Config};
 use crate::feed::load::Terms;
 use crate::feed::page::PAGE_BYTES;
 use crate::feed::sync::Source;
-use crate::feed::{Answer, Ask, News, Place, Step, Sync};
+use crate::feed::{Answer, Ask, ImportContext, News, Step, Sync};
 use crate::host::HostError;
 use crate::store::ledger::OpenError;
 use proxy_wasm::types::{BufferType, MapType};
@@ -63,7 +63,7 @@ impl Feed {
 
     /// On each tick; says whether the next should come soon.
     pub fn tick(&mut self, worker: &Worker) -> bool {
-        self.step(worker, |sync, place| sync.tick(place))
+        self.step(worker, |sync, context| sync.tick(context))
     }
 
     /// Takes the answer to a call; says whether the next tick should come soon.
@@ -72,9 +72,9 @@ impl Feed {
             return false;
         }
         self.awaited = None;
-        self.step(worker, |sync, place| {
+        self.step(worker, |sync, context| {
             let answer = answer(size).unwrap_or_default();
-            sync.answered(place, answer)
+            sync.answered(context, answer)
         })
     }
 
@@ -83,15 +83,19 @@ impl Feed {
         self.sync.hand_over(&Envoy, &mut Envoy);
     }
 
-    fn step(&mut self, worker: &Worker, f: impl FnOnce(&mut Sync, &Place<'_>) -> Step) -> bool {
+    fn step(
+        &mut self,
+        worker: &Worker,
+        f: impl FnOnce(&mut Sync, &ImportContext<'_>) -> Step,
+    ) -> bool {
         let loads = self.sync.is_loading();
         let begun = monotonic_ns();
-        let mut step = self.with_place(worker, f);
+        let mut step = self.with_context(worker, f);
         if let Step::Ask(ask) = &step {
             self.awaited = call(&self.from, ask);
             if self.awaited.is_none() {
                 let no_answer = Answer::default();
-                step = self.with_place(worker, |sync, place| sync.answered(place, no_answer));
+                step = self.with_context(worker, |sync, context| sync.answered(context, no_answer));
             }
         }
         let now = monotonic_ns();
@@ -103,20 +107,20 @@ impl Feed {
         step == Step::Soon
     }
 
-    fn with_place(
+    fn with_context(
         &mut self,
         worker: &Worker,
-        f: impl FnOnce(&mut Sync, &Place<'_>) -> Step,
+        f: impl FnOnce(&mut Sync, &ImportContext<'_>) -> Step,
     ) -> Step {
         let sync = &mut self.sync;
         let step = worker.with_gate(|gate| {
             let key = |account: &[u8]| gate.key(account);
-            let place = Place {
+            let context = ImportContext {
                 host: &Envoy,
                 directory: gate.directory()?,
                 key: &key,
             };
-            Some(f(sync, &place))
+            Some(f(sync, &context))
         });
         step.flatten().unwrap_or(Step::Rest)
     }

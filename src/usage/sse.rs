@@ -11,7 +11,7 @@ const FIELD: &[u8] = b"data:";
 
 /// Where in a line the next byte is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Place {
+enum LineState {
     /// So many bytes in, all of them those of `data:`.
     Field(usize),
     /// In the value of a data line.
@@ -24,7 +24,7 @@ enum Place {
 /// A stream of events.
 #[derive(Debug)]
 pub struct Events {
-    place: Place,
+    line: LineState,
     /// The line before ended with CR: an LF now belongs to it.
     after_cr: bool,
     /// Whether the event has a data line.
@@ -41,7 +41,7 @@ pub struct Events {
 impl Default for Events {
     fn default() -> Self {
         Self {
-            place: Place::Field(0),
+            line: LineState::Field(0),
             after_cr: false,
             has_data: false,
             data: Excerpt::default(),
@@ -77,24 +77,24 @@ impl Events {
 
     fn part_of_line(&mut self, part: &[u8]) {
         let mut part = part;
-        if let Place::Field(seen) = self.place {
+        if let LineState::Field(seen) = self.line {
             let wanted = FIELD.get(seen..).unwrap_or_default();
             let length = wanted.len().min(part.len());
             let (start, rest) = part.split_at_checked(length).unwrap_or((part, &[]));
             if !wanted.starts_with(start) {
-                self.place = Place::Other;
+                self.line = LineState::Other;
             } else if length == wanted.len() {
-                self.place = Place::Data;
+                self.line = LineState::Data;
                 if self.has_data {
                     self.data.feed(b"\n");
                 }
                 self.has_data = true;
             } else {
-                self.place = Place::Field(seen.saturating_add(length));
+                self.line = LineState::Field(seen.saturating_add(length));
             }
             part = rest;
         }
-        if self.place == Place::Data {
+        if self.line == LineState::Data {
             // Spaces before the value are as good as none, to JSON.
             let part = if self.data.is_empty() {
                 part.trim_ascii_start()
@@ -106,10 +106,10 @@ impl Events {
     }
 
     fn line_ends(&mut self) {
-        if self.place == Place::Field(0) {
+        if self.line == LineState::Field(0) {
             self.event_ends();
         }
-        self.place = Place::Field(0);
+        self.line = LineState::Field(0);
     }
 
     fn event_ends(&mut self) {

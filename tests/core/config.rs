@@ -41,9 +41,12 @@ fn numbers_may_come_as_a_struct_config_writes_them() {
     let tier = r#"{"name": "a", "recharge": 4.99, "limits":
         {"concurrency": 1.0, "rpm": 2.0, "tpm": 500000.0, "tpd": "unlimited"}}"#;
     let config = parse(tiers(tier).as_bytes()).unwrap();
-    assert_eq!(config.tiers.get(0).unwrap().recharge.to_string(), "$4.99");
     assert_eq!(
-        config.tiers.get(0).unwrap().limits.tpm.finite(),
+        config.tiers.above(None).unwrap().recharge.to_string(),
+        "$4.99"
+    );
+    assert_eq!(
+        config.tiers.above(None).unwrap().limits.tpm.finite(),
         Some(500_000)
     );
 }

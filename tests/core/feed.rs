@@ -9,7 +9,7 @@ use tiergate::account::directory::Entry;
 use tiergate::account::recharge::{SignedCents, VoucherRule};
 use tiergate::feed::load::Terms;
 use tiergate::feed::sync::Source;
-use tiergate::feed::{Answer, Ask, FeedError, News, Place, Step, Sync, Tally};
+use tiergate::feed::{Answer, Ask, FeedError, ImportContext, News, Step, Sync, Tally};
 use tiergate::limit::Limit;
 use tiergate::store::directory::Directory;
 use tiergate::store::ledger::Ledger;
@@ -52,9 +52,9 @@ impl Vm {
         }
     }
 
-    fn with<T>(&mut self, f: impl FnOnce(&mut Sync, &Place<'_>) -> T) -> T {
+    fn with<T>(&mut self, f: impl FnOnce(&mut Sync, &ImportContext<'_>) -> T) -> T {
         let key = |id: &[u8]| self.ledger.key(id);
-        let place = Place {
+        let place = ImportContext {
             host: &self.host,
             directory: &self.directory,
             key: &key,

@@ -24,14 +24,14 @@ pub enum Told {
     /// No account has an id of that length.
     TooLong,
     /// The directory gives it a tier.
-    Placed {
+    WithTier {
         /// What the directory has.
         view: Box<AccountView>,
         /// The other tier in which it was last refused, and how many seconds ago.
         refused_in: Option<(String, u64)>,
     },
     /// The directory has it, and gives it no tier; with what is counted for it.
-    Unplaced(Box<AccountView>, Box<UsageView>),
+    WithoutTier(Box<AccountView>, Box<UsageView>),
     /// The directory does not have it.
     Unlisted {
         /// The tier in which it was last refused.
@@ -74,7 +74,7 @@ fn told(told: &Told) -> Markup {
     html! {
         @match told {
             Told::TooLong => p.warn { "No account has an id of more than 4096 bytes." },
-            Told::Placed { view, refused_in } => {
+            Told::WithTier { view, refused_in } => {
                 (facts(view))
                 @if let Some((tier, ago)) = refused_in {
                     p.warn {
@@ -84,7 +84,7 @@ fn told(told: &Told) -> Markup {
                 }
                 @if let Some(usage) = &view.usage { (bars(usage, true)) }
             }
-            Told::Unplaced(view, usage) => {
+            Told::WithoutTier(view, usage) => {
                 (facts(view))
                 p.warn { "The directory gives it no tier: it is refused, unless its requests bring one." }
                 (bars(usage, false))

@@ -98,7 +98,7 @@ fn read(path: &Path) -> Result<Vec<u8>, ExplainError> {
 }
 
 fn explain<'a>(account: &Account, tiers: &'a TierTable) -> Result<Explained<'a>, ExplainError> {
-    let place = match &account.tier {
+    let id = match &account.tier {
         Some(name) => Some(tiers.by_name(name.as_bytes()).ok_or_else(|| {
             let known: Vec<&str> = tiers.iter().map(|t| t.name.as_str()).collect();
             ExplainError::NoSuchTier {
@@ -108,16 +108,14 @@ fn explain<'a>(account: &Account, tiers: &'a TierTable) -> Result<Explained<'a>,
         })?),
         None => tiers.by_recharge(account.recharge.unwrap_or_default()),
     };
-    let tier = place.and_then(|place| tiers.get(place));
+    let tier = id.and_then(|id| tiers.get(id));
     // A tier by name says nothing of what was paid, so what is missing counts from its threshold.
     let paid = account.recharge.or(tier.map(|t| t.recharge));
     let paid = paid.unwrap_or_default();
-    let next = tiers
-        .get(place.map_or(0, |place| place.saturating_add(1)))
-        .map(|tier| Next {
-            tier,
-            missing: Cents::new(tier.recharge.get().saturating_sub(paid.get())),
-        });
+    let next = tiers.above(id).map(|tier| Next {
+        tier,
+        missing: Cents::new(tier.recharge.get().saturating_sub(paid.get())),
+    });
     Ok(Explained {
         recharge: account.recharge,
         tier,
