@@ -105,7 +105,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Named<T> {
     clippy::cast_sign_loss,
     reason = "checked to be a whole number within 2^53"
 )]
-pub fn whole(value: f64) -> Option<u64> {
+pub fn as_integer(value: f64) -> Option<u64> {
     let fits = value.fract() == 0.0 && (0.0..=9_007_199_254_740_991.0).contains(&value);
     fits.then_some(value as u64)
 }

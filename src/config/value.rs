@@ -6,7 +6,7 @@
 
 use crate::account::Cents;
 use crate::account::directory::Overrides;
-use crate::json::whole;
+use crate::json::as_integer;
 use crate::limit::Limit;
 use crate::time::Span;
 use serde::Deserialize;
@@ -31,7 +31,7 @@ impl Visitor<'_> for CountVisitor {
     }
 
     fn visit_f64<E: de::Error>(self, value: f64) -> Result<Count, E> {
-        whole(value)
+        as_integer(value)
             .map(Count)
             .ok_or_else(|| E::invalid_value(de::Unexpected::Float(value), &self))
     }

@@ -40,7 +40,7 @@ pub struct Standing {
     /// When the next load is due.
     pub due: Mono,
     /// When the directory was last known to be whole; when this value was made, before the first.
-    pub whole_at: Mono,
+    pub synced_at: Mono,
     /// The age that the gauge shows, in seconds.
     pub shown: u64,
     /// Failures in a row.
@@ -69,7 +69,7 @@ impl Content for Standing {
 
     fn afresh(now: Mono) -> Self {
         Self {
-            whole_at: now,
+            synced_at: now,
             ..Self::default()
         }
     }
@@ -82,7 +82,7 @@ impl Content for Standing {
             self.source,
             self.configured.as_millis(),
             self.due.as_millis(),
-            self.whole_at.as_millis(),
+            self.synced_at.as_millis(),
             self.shown,
         ] {
             out.extend_from_slice(&number.to_le_bytes());
@@ -100,7 +100,7 @@ impl Content for Standing {
             Some(u64::from_le_bytes(*number))
         };
         let (holder, until, source) = (number()?, number()?, number()?);
-        let (configured, due, whole_at, shown) = (number()?, number()?, number()?, number()?);
+        let (configured, due, synced_at, shown) = (number()?, number()?, number()?, number()?);
         let (failures, etag) = rest.split_first_chunk::<4>()?;
         Some(Self {
             holder,
@@ -108,7 +108,7 @@ impl Content for Standing {
             source,
             configured: Mono::from_millis(configured),
             due: Mono::from_millis(due),
-            whole_at: Mono::from_millis(whole_at),
+            synced_at: Mono::from_millis(synced_at),
             shown,
             failures: u32::from_le_bytes(*failures),
             etag: etag.to_vec(),
@@ -128,7 +128,7 @@ mod tests {
             source: 3,
             configured: Mono::from_millis(4),
             due: Mono::from_millis(5),
-            whole_at: Mono::from_millis(6),
+            synced_at: Mono::from_millis(6),
             shown: 7,
             failures: 8,
             etag: b"W/\"9\"".to_vec(),

@@ -244,7 +244,7 @@ impl Sync {
         let wait = Span::from_millis(interval.saturating_sub(sooner));
         let given = self.release(host, |standing, now| {
             standing.due = now.after(wait);
-            standing.whole_at = now;
+            standing.synced_at = now;
             standing.failures = 0;
             change(standing);
         })?;
@@ -320,7 +320,7 @@ impl Sync {
         }
         // Whoever writes down the age moves the gauge by the difference, as for requests in process.
         let moved = self.lease.change(host, |standing, now| {
-            let age = now.since(standing.whole_at).as_millis().div_euclid(1000);
+            let age = now.since(standing.synced_at).as_millis().div_euclid(1000);
             let signed = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
             let shown = std::mem::replace(&mut standing.shown, age);
             signed(age).saturating_sub(signed(shown))

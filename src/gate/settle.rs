@@ -86,7 +86,7 @@ impl Gate {
 fn estimate(admission: &Admission, told: &Streamed) -> u64 {
     let prompt = told.prompt.unwrap_or(admission.prompt);
     let seen = prompt.saturating_add(told.events).max(told.said);
-    if told.whole {
+    if told.complete {
         seen.max(admission.claim.reserved)
     } else {
         seen

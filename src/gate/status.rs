@@ -77,7 +77,7 @@ impl Gate {
         let (feed, now) = lease(&self.config.namespace).read(host).ok()?;
         Some(FeedView {
             loading: feed.is_held(now),
-            age_ms: was_whole.then(|| now.since(feed.whole_at).as_millis()),
+            age_ms: was_whole.then(|| now.since(feed.synced_at).as_millis()),
             due_in_ms: feed.due.since(now).as_millis(),
             failures: feed.failures,
             etag: String::from_utf8_lossy(&feed.etag).into_owned(),

@@ -163,12 +163,12 @@ impl DayUse {
             (Self::Rolling(log), DayRule::Rolling(window)) => {
                 log.wait(now.mono, window, Column::Tokens, need, limit)
             }
-            _ => Some(self.whole_in(now, rule)),
+            _ => Some(self.resets_in(now, rule)),
         }
     }
 
     /// How long until nothing is used any more, if nothing more happens.
-    pub fn whole_in(&self, now: Now, rule: DayRule) -> Span {
+    pub fn resets_in(&self, now: Now, rule: DayRule) -> Span {
         match (self, rule) {
             (Self::Calendar { number, .. }, DayRule::Calendar { offset_minutes }) => {
                 let end = u64::from(*number).saturating_add(1).saturating_mul(DAY_MS);
@@ -178,7 +178,7 @@ impl DayUse {
                 Span::from_millis(left)
             }
             (Self::Rolling(log), DayRule::Rolling(window)) => {
-                log.whole_in(now.mono, window, Column::Tokens)
+                log.resets_in(now.mono, window, Column::Tokens)
             }
             _ => Span::ZERO,
         }

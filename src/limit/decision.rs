@@ -44,7 +44,7 @@ pub struct Gauge {
     /// Used, this request included if it was admitted.
     pub used: u64,
     /// Until the window is whole again.
-    pub whole_in: Span,
+    pub resets_in: Span,
 }
 
 /// The minute windows at the moment of the decision; `None` where unlimited.
@@ -151,7 +151,7 @@ pub struct Level {
     /// What is left of it, or of what is in force of it; `None` where it is unlimited.
     pub remaining: Option<u64>,
     /// Until nothing is used, if nothing more happens; zero for leases, of which nobody knows.
-    pub whole_in: Span,
+    pub resets_in: Span,
 }
 
 /// What is used of all four limits, whether they are finite or not; a day is only kept for
@@ -173,17 +173,17 @@ pub fn in_use(record: &mut Record, terms: &Terms<'_>, now: Now) -> InUse {
     record.advance(now, terms.windows);
     let terms = &terms.at(now);
     let minute = terms.windows.minute;
-    let level = |name, whole_in| Level {
+    let level = |name, resets_in| Level {
         used: used(record, name),
         remaining: left(record, terms, now, name),
-        whole_in,
+        resets_in,
     };
-    let whole = |column| record.minute.whole_in(now.mono, minute, column);
+    let whole = |column| record.minute.resets_in(now.mono, minute, column);
     InUse {
         concurrency: level(LimitName::Concurrency, Span::ZERO),
         rpm: level(LimitName::Rpm, whole(Column::Requests)),
         tpm: level(LimitName::Tpm, whole(Column::Tokens)),
-        tpd: level(LimitName::Tpd, record.day.whole_in(now, terms.windows.day)),
+        tpd: level(LimitName::Tpd, record.day.resets_in(now, terms.windows.day)),
     }
 }
 
@@ -222,9 +222,9 @@ fn standing(record: &Record, terms: &Terms<'_>, now: Now) -> Standing {
             limit: terms.limits.get(name).finite()?,
             remaining: left(record, terms, now, name)?,
             used: record.minute.used(column),
-            whole_in: record
+            resets_in: record
                 .minute
-                .whole_in(now.mono, terms.windows.minute, column),
+                .resets_in(now.mono, terms.windows.minute, column),
         })
     };
     Standing {

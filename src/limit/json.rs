@@ -1,7 +1,7 @@
 //! A limit in JSON: a positive integer or "unlimited", in configs, in the admin API, and to clients.
 
 use super::limits::Limit;
-use crate::json::whole;
+use crate::json::as_integer;
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 use serde::{Serialize, Serializer};
 use std::fmt;
@@ -37,7 +37,7 @@ impl Visitor<'_> for LimitVisitor {
     }
 
     fn visit_f64<E: de::Error>(self, value: f64) -> Result<Limit, E> {
-        match whole(value) {
+        match as_integer(value) {
             Some(n) => self.visit_u64(n),
             None => Err(E::invalid_value(de::Unexpected::Float(value), &self)),
         }

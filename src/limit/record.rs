@@ -53,15 +53,15 @@ impl Record {
     }
 
     /// From when on the windows hold nothing, if nothing more happens; leases are not looked at.
-    pub fn void_at(&self, now: Now, windows: &Windows) -> Mono {
+    pub fn expires_at(&self, now: Now, windows: &Windows) -> Mono {
         let day = match &self.day {
             DayUse::None => Mono::default(),
-            DayUse::Calendar { .. } => now.mono.after(self.day.whole_in(now, windows.day)),
+            DayUse::Calendar { .. } => now.mono.after(self.day.resets_in(now, windows.day)),
             DayUse::Rolling(log) => match windows.day {
-                DayRule::Rolling(window) => log.void_at(window),
+                DayRule::Rolling(window) => log.expires_at(window),
                 DayRule::Calendar { .. } => Mono::default(),
             },
         };
-        self.minute.void_at(windows.minute).max(day)
+        self.minute.expires_at(windows.minute).max(day)
     }
 }

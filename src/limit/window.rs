@@ -169,7 +169,7 @@ impl Log {
     }
 
     /// How long until a column is empty again, if nothing more happens.
-    pub fn whole_in(&self, now: Mono, window: Span, column: Column) -> Span {
+    pub fn resets_in(&self, now: Mono, window: Span, column: Column) -> Span {
         self.entries
             .iter()
             .rev()
@@ -178,7 +178,7 @@ impl Log {
     }
 
     /// From when on the log holds nothing, if nothing more happens.
-    pub fn void_at(&self, window: Span) -> Mono {
+    pub fn expires_at(&self, window: Span) -> Mono {
         self.entries
             .last()
             .map_or(Mono::default(), |e| expiry(e.last, window))

@@ -19,7 +19,7 @@ pub struct Answer {
     response: Response,
     hide: Option<Hide>,
     /// Whether its end has passed.
-    whole: bool,
+    complete: bool,
 }
 
 impl Answer {
@@ -38,13 +38,13 @@ impl Answer {
         Self {
             response: Response::begin(headers.iter(), end, &tokens.rules),
             hide: hides.then(Hide::default),
-            whole: end,
+            complete: end,
         }
     }
 
     /// Takes a piece of the body.
     pub fn body(&mut self, size: usize, end: bool) {
-        self.whole |= end;
+        self.complete |= end;
         if let Some(hide) = &mut self.hide {
             let piece = body_bytes(BODY, 0, size);
             self.response.feed(&piece);
@@ -76,7 +76,7 @@ impl Answer {
 
     /// Trailers end it.
     pub fn trailers(&mut self, rules: &Rules) {
-        self.whole = true;
+        self.complete = true;
         if rules.header.is_some()
             && let Ok(trailers) = hostcalls::header_map(MapType::HttpResponseTrailers)
         {
@@ -86,7 +86,7 @@ impl Answer {
 
     /// What it used.
     pub fn used(self) -> Used {
-        self.response.used(self.whole)
+        self.response.used(self.complete)
     }
 }
 

@@ -43,7 +43,7 @@ fn open_ai(lines: &mut Vec<HeaderLine>, names: [&'static str; 3], gauge: Option<
     let [limit, remaining, reset] = names;
     lines.push((limit, gauge.map(|g| g.limit.to_string())));
     lines.push((remaining, gauge.map(|g| g.remaining.to_string())));
-    lines.push((reset, gauge.map(|g| go_duration(g.whole_in))));
+    lines.push((reset, gauge.map(|g| go_duration(g.resets_in))));
 }
 
 /// A span as Go's `time.Duration` prints it: "0s", "120ms", "1.5s", "6m0s", "24h0m0s".

@@ -47,7 +47,7 @@ impl UsageView {
                 reset_ms,
             }
         };
-        let window = |name, level: &Level| view(name, level, Some(level.whole_in.as_millis()));
+        let window = |name, level: &Level| view(name, level, Some(level.resets_in.as_millis()));
         Self {
             concurrency: view(LimitName::Concurrency, &used.concurrency, None),
             rpm: window(LimitName::Rpm, &used.rpm),

@@ -250,7 +250,7 @@ impl Ledger {
                 key: key.0,
                 record: &record,
                 now: now.mono,
-                void_at: record.void_at(now, windows),
+                expires_at: record.expires_at(now, windows),
             };
             let (value, losses) = page.with(&update, liveness);
             match host.set(&name, &value, cas) {

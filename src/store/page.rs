@@ -7,7 +7,7 @@
 //! 2       ...    records, one after the other:
 //!         16     account key
 //!         8      touched: when it was last written, monotonic ms, little endian
-//!         8      void_at: from when on its windows hold nothing, same form
+//!         8      expires_at: from when on its windows hold nothing, same form
 //!         2      length of the body, little endian
 //!         ...    body (codec.rs)
 //! ```
@@ -35,7 +35,7 @@ const KEY: usize = 16;
 struct Slice<'a> {
     key: [u8; KEY],
     touched: Mono,
-    void_at: Mono,
+    expires_at: Mono,
     body: &'a [u8],
 }
 
@@ -66,7 +66,7 @@ pub struct Update<'a> {
     /// The moment of the write.
     pub now: Mono,
     /// From when on its windows hold nothing.
-    pub void_at: Mono,
+    pub expires_at: Mono,
 }
 
 impl<'a> Page<'a> {
@@ -112,7 +112,7 @@ impl<'a> Page<'a> {
         }
         let mut kept: Vec<Slice<'_>> = Vec::with_capacity(self.records.len().saturating_add(1));
         for slice in self.records.iter().filter(|r| r.key != update.key) {
-            if slice.void_at > update.now {
+            if slice.expires_at > update.now {
                 kept.push(*slice);
                 continue;
             }
@@ -129,7 +129,7 @@ impl<'a> Page<'a> {
             kept.push(Slice {
                 key: update.key,
                 touched: update.now,
-                void_at: update.void_at,
+                expires_at: update.expires_at,
                 body: &body,
             });
         }
@@ -172,7 +172,7 @@ fn write(records: &[Slice<'_>]) -> Vec<u8> {
         };
         out.extend_from_slice(&r.key);
         out.extend_from_slice(&r.touched.as_millis().to_le_bytes());
-        out.extend_from_slice(&r.void_at.as_millis().to_le_bytes());
+        out.extend_from_slice(&r.expires_at.as_millis().to_le_bytes());
         out.extend_from_slice(&len.to_le_bytes());
         out.extend_from_slice(r.body);
     }
@@ -184,13 +184,13 @@ fn parse_records(mut rest: &[u8]) -> Option<Vec<Slice<'_>>> {
     while !rest.is_empty() {
         let (key, after) = rest.split_first_chunk::<KEY>()?;
         let (touched, after) = after.split_first_chunk::<8>()?;
-        let (void_at, after) = after.split_first_chunk::<8>()?;
+        let (expires_at, after) = after.split_first_chunk::<8>()?;
         let (len, after) = after.split_first_chunk::<2>()?;
         let (body, after) = after.split_at_checked(usize::from(u16::from_le_bytes(*len)))?;
         records.push(Slice {
             key: *key,
             touched: Mono::from_millis(u64::from_le_bytes(*touched)),
-            void_at: Mono::from_millis(u64::from_le_bytes(*void_at)),
+            expires_at: Mono::from_millis(u64::from_le_bytes(*expires_at)),
             body,
         });
         rest = after;

@@ -35,7 +35,7 @@ pub struct Streamed {
     /// Events that came by: each is at least one token.
     pub events: u64,
     /// Whether it came to its end.
-    pub whole: bool,
+    pub complete: bool,
 }
 
 /// What is wanted of a piece of the body.
@@ -165,7 +165,7 @@ impl Response {
     }
 
     /// What it used; `whole` when it came to its end.
-    pub fn used(self, whole: bool) -> Used {
+    pub fn used(self, complete: bool) -> Used {
         if let Some(tokens) = self.said {
             return Used::Tokens(tokens);
         }
@@ -182,14 +182,14 @@ impl Response {
                     .map_or(Used::Unknown, Used::Tokens)
             }
             Body::Events(mut events) => {
-                let whole = events.end(whole);
+                let complete = events.end(complete);
                 match events.tally.tokens(self.cached) {
-                    Some(tokens) if whole => Used::Tokens(tokens),
+                    Some(tokens) if complete => Used::Tokens(tokens),
                     said => Used::Streamed(Streamed {
                         prompt: events.tally.prompt(),
                         said: said.unwrap_or(0),
                         events: events.count,
-                        whole,
+                        complete,
                     }),
                 }
             }
@@ -280,7 +280,7 @@ mod tests {
             prompt: Some(70),
             said: 71,
             events: 3,
-            whole: false,
+            complete: false,
         };
         assert_eq!(cut.used(false), Used::Streamed(told));
     }

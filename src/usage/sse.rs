@@ -131,11 +131,11 @@ impl Events {
     /// The stream is over; says whether it came to its end, given that its body did or did not.
     ///
     /// Upstreams that leave out the last empty line are understood all the same.
-    pub fn end(&mut self, whole: bool) -> bool {
-        if whole {
+    pub fn end(&mut self, complete: bool) -> bool {
+        if complete {
             self.event_ends();
         }
-        whole || self.done
+        complete || self.done
     }
 
     /// Bytes held now.

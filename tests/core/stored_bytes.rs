@@ -70,7 +70,7 @@ fn written(records: &[([u8; 16], Record)]) -> Vec<u8> {
             key: *key,
             record,
             now: Mono::from_millis(5),
-            void_at: Mono::from_millis(1_000),
+            expires_at: Mono::from_millis(1_000),
         };
         bytes = Page::parse(&bytes).with(&update, &AllAlive).0;
     }
@@ -117,7 +117,7 @@ proptest! {
         let mut page = Page::parse(&bytes);
         let record = page.find(&[0; 16]);
         prop_assert!(v1 || page.damaged || bytes.is_empty() || bytes.starts_with(&[1, b'P']));
-        let update = Update { key: [0; 16], record: &record, now: Mono::from_millis(9), void_at: Mono::from_millis(10) };
+        let update = Update { key: [0; 16], record: &record, now: Mono::from_millis(9), expires_at: Mono::from_millis(10) };
         let (again, _) = page.with(&update, &AllAlive);
         prop_assert!(!Page::parse(&again).damaged);
     }
