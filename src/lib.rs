@@ -13,7 +13,7 @@
 //! | [`reply`] | refusals and client headers |
 //! | [`usage`] | tokens: the reserve, and what a response says |
 //! | [`store`] | pages, the compare-and-set, VM slots: records in shared data |
-//! | [`load`] | limits that follow the load: set by hand, or by what the upstream answers |
+//! | [`overload`] | limits that follow the load: set by hand, or by what the upstream answers |
 //! | [`limit`] | the rule: windows, leases, admit and settle |
 //! | [`metrics`] | counts for operators |
 //! | [`host`], [`time`], [`json`], [`digest`] | the host as the core sees it; time as types; strict JSON; SHA-256 |
@@ -39,8 +39,8 @@ pub mod gate;
 pub mod host;
 pub mod json;
 pub mod limit;
-pub mod load;
 pub mod metrics;
+pub mod overload;
 pub mod plugin;
 pub mod reply;
 pub mod store;

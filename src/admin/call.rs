@@ -23,11 +23,11 @@ pub enum Call {
     /// How the filter is.
     Status,
     /// By how much limits are lowered for load.
-    Load,
+    Overload,
     /// Lower them for a time.
-    PutLoad,
+    PutManual,
     /// Take back what was put.
-    DeleteLoad,
+    DeleteManual,
     /// The page, with a look-up of an account.
     Page(Option<Vec<u8>>),
     /// The page, from where its relative links would not work.
@@ -37,7 +37,7 @@ pub enum Call {
 impl Call {
     /// Whether it has a body.
     pub const fn has_body(&self) -> bool {
-        matches!(self, Self::Put(_) | Self::Recharge(_) | Self::PutLoad)
+        matches!(self, Self::Put(_) | Self::Recharge(_) | Self::PutManual)
     }
 
     /// The call with what the query of its path asks for: the page's look-up.
@@ -72,9 +72,9 @@ pub fn read(method: &[u8], path: &[u8]) -> Result<Call, Problem> {
     match segments.as_slice() {
         [b"status"] => get(method, Call::Status),
         [b"load"] => match method {
-            b"GET" => Ok(Call::Load),
-            b"PUT" => Ok(Call::PutLoad),
-            b"DELETE" => Ok(Call::DeleteLoad),
+            b"GET" => Ok(Call::Overload),
+            b"PUT" => Ok(Call::PutManual),
+            b"DELETE" => Ok(Call::DeleteManual),
             _ => Err(Problem::NoSuchMethod("GET, PUT and DELETE")),
         },
         [b""] => get(method, Call::Page(None)),
@@ -157,9 +157,9 @@ mod tests {
                 Call::Reset(acme()),
             ),
             ("GET", "/-/tiergate/status", Call::Status),
-            ("GET", "/-/tiergate/load", Call::Load),
-            ("PUT", "/-/tiergate/load", Call::PutLoad),
-            ("DELETE", "/-/tiergate/load", Call::DeleteLoad),
+            ("GET", "/-/tiergate/load", Call::Overload),
+            ("PUT", "/-/tiergate/load", Call::PutManual),
+            ("DELETE", "/-/tiergate/load", Call::DeleteManual),
             ("GET", "/-/tiergate", Call::PageWithoutSlash),
             ("GET", "/-/tiergate/", Call::Page(None)),
             ("GET", "/-/tiergate/?account=", Call::Page(None)),

@@ -3,7 +3,7 @@
 
 pub mod auth;
 pub mod call;
-pub mod load;
+pub mod overload;
 pub mod page;
 pub mod schema;
 pub mod status;

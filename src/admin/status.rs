@@ -1,7 +1,7 @@
 //! How the filter is: the JSON of `GET {p}/status`, which the page shows too. The command line reads
 //! what the filter writes, so all of it goes both ways.
 
-use super::load::LoadView;
+use super::overload::OverloadStatus;
 use crate::limit::Limits;
 use serde::{Deserialize, Serialize};
 
@@ -29,7 +29,7 @@ pub struct Status {
     /// The tiers of this config, ascending by recharge.
     pub tiers: Vec<TierView>,
     /// What lowers limits now.
-    pub load: LoadView,
+    pub load: OverloadStatus,
     /// Shared data in bytes.
     pub memory: MemoryView,
     /// What was refused lately.

@@ -3,7 +3,7 @@
 use super::admin;
 use super::error::ConfigError;
 use super::feed;
-use super::load;
+use super::overload;
 use super::schema::{self, Root};
 use super::sources::{
     account_source, default_account, default_tier, header_name, identity_headers, indexed,
@@ -73,7 +73,7 @@ pub fn parse(json: &[u8]) -> Checked<Config> {
         namespace: namespace(root.namespace)?,
         mode: root.mode.unwrap_or(Mode::Enforce),
         on_fault: root.on_fault.unwrap_or(OnFault::Allow),
-        load: root.load.map(|l| load::check(l, &tiers)).transpose()?,
+        overload: root.load.map(|l| overload::check(l, &tiers)).transpose()?,
         usage_path: root.usage_path.map(usage_path).transpose()?,
         unknown_tier: tier_or_refuse("unknown_tier", root.unknown_tier, &tiers)?,
         not_ready: tier_or_refuse("not_ready", root.not_ready, &tiers)?,

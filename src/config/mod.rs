@@ -4,7 +4,7 @@ mod admin;
 mod check;
 mod error;
 mod feed;
-mod load;
+mod overload;
 mod schema;
 mod sources;
 mod value;
@@ -17,7 +17,7 @@ pub(crate) use value::{Duration, Money, OwnLimits};
 use crate::account::recharge::VoucherRule;
 use crate::account::{AccountSource, TierId, TierSource, TierTable};
 use crate::limit::record::Windows;
-use crate::load::Rule;
+use crate::overload::Rule;
 use crate::reply::headers::HeaderStyle;
 use crate::time::Span;
 use crate::usage::{Estimate, Rules};
@@ -64,7 +64,7 @@ pub struct Config {
     /// Where the directory is pulled from, if it is.
     pub feed: Option<Feed>,
     /// By which rule limits follow the load, if they do.
-    pub load: Option<Rule>,
+    pub overload: Option<Rule>,
     /// The path at which a client is told its usage.
     pub usage_path: Option<String>,
 }

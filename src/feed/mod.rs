@@ -3,8 +3,8 @@
 //!
 //! The shell makes the HTTP calls; here is what to ask, and what to make of the answers.
 
+pub mod import;
 pub mod lease;
-pub mod load;
 pub mod page;
 pub mod sync;
 
@@ -136,7 +136,7 @@ pub enum FeedError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum News {
     /// A whole feed was applied.
-    Loaded(Tally),
+    Imported(Tally),
     /// The feed is as it was.
     Unchanged,
     /// Nothing came of it.

@@ -1,8 +1,8 @@
 //! What one VM does on its ticks to keep the directory in step with the feed: wait until a load is
 //! due, take the lease, load, give the lease back.
 
+use super::import::{Import, Progress, Terms};
 use super::lease::{LEASE, Lease, Standing, lease};
-use super::load::{Load, Progress, Terms};
 use super::{Answer, FeedError, ImportContext, News, Step, Tally};
 use crate::host::{Host, HostError, MetricSink};
 use crate::store::ValueError;
@@ -33,7 +33,7 @@ pub struct Source {
 /// Counts since the last hand-over.
 #[derive(Debug, Default)]
 struct Counts {
-    loaded: u64,
+    imported: u64,
     unchanged: u64,
     failed: u64,
     accounts: Tally,
@@ -49,9 +49,9 @@ pub struct Sync {
     source: Source,
     source_hash: u64,
     configured: Mono,
-    load: Option<Load>,
+    import: Option<Import>,
     /// A load that came to nothing, until it is let go of.
-    spent: Option<Load>,
+    spent: Option<Import>,
     /// When the lease ends, as this VM knows.
     until: Mono,
     counts: Counts,
@@ -83,7 +83,7 @@ impl Sync {
             source,
             source_hash: hasher.finish(),
             configured: host.mono(),
-            load: None,
+            import: None,
             spent: None,
             until: Mono::default(),
             counts: Counts::default(),
@@ -92,8 +92,8 @@ impl Sync {
     }
 
     /// Whether this VM loads.
-    pub fn is_loading(&self) -> bool {
-        self.load.is_some()
+    pub fn is_importing(&self) -> bool {
+        self.import.is_some()
     }
 
     /// What became of the last load, once.
@@ -109,23 +109,23 @@ impl Sync {
             }
             self.spent = None;
         }
-        let Some(mut load) = self.load.take() else {
+        let Some(mut import) = self.import.take() else {
             return self.begin(context);
         };
         let progress = match self.keep(context) {
-            Ok(()) => load.slice(context, &self.source.terms),
+            Ok(()) => import.slice(context, &self.source.terms),
             Err(error) => Err(error),
         };
-        self.follow(context, load, progress)
+        self.follow(context, import, progress)
     }
 
     /// Takes the answer to the last page that was asked for.
     pub fn answered(&mut self, context: &ImportContext<'_>, answer: Answer) -> Step {
-        let Some(mut load) = self.load.take() else {
+        let Some(mut import) = self.import.take() else {
             return Step::Rest;
         };
-        let progress = load.answered(answer);
-        self.follow(context, load, progress)
+        let progress = import.answered(answer);
+        self.follow(context, import, progress)
     }
 
     /// Takes the lease when a load is due and nobody else has it.
@@ -140,9 +140,9 @@ impl Sync {
                 // Without a directory that is whole, what did not change must be read all the same.
                 let ready = context.directory.is_ready(context.host).unwrap_or(false);
                 let etag = if ready { etag } else { Vec::new() };
-                let (load, ask) = Load::begin(&self.source.path, etag, now);
+                let (import, ask) = Import::begin(&self.source.path, etag, now);
                 self.until = now.after(LEASE);
-                self.load = Some(load);
+                self.import = Some(import);
                 Step::Ask(ask)
             }
             Err(error) => {
@@ -194,12 +194,12 @@ impl Sync {
     fn follow(
         &mut self,
         context: &ImportContext<'_>,
-        mut load: Load,
+        mut import: Import,
         progress: Result<Progress, FeedError>,
     ) -> Step {
         let news = match progress {
             Ok(Progress::Goes(step)) => {
-                self.load = Some(load);
+                self.import = Some(import);
                 return step;
             }
             Ok(Progress::Unchanged) => self
@@ -207,23 +207,23 @@ impl Sync {
                 .map(|()| News::Unchanged),
             Ok(Progress::Done) => {
                 // What had no room is to be asked for again, not answered with a 304.
-                let etag = match load.tally().refused {
-                    0 => load.take_etag(),
+                let etag = match import.tally().refused {
+                    0 => import.take_etag(),
                     _ => Vec::new(),
                 };
                 self.give_back(context.host, |standing| standing.etag.clone_from(&etag))
-                    .map(|()| News::Loaded(load.tally()))
+                    .map(|()| News::Imported(import.tally()))
             }
             Err(error) => Err(error),
         };
-        self.add_accounts(&load.tally());
-        self.spent = Some(load);
+        self.add_accounts(&import.tally());
+        self.spent = Some(import);
         let news = news.unwrap_or_else(|error| {
             self.back_off(context.host);
             News::Failed(error)
         });
         let count = match &news {
-            News::Loaded(_) => &mut self.counts.loaded,
+            News::Imported(_) => &mut self.counts.imported,
             News::Unchanged => &mut self.counts.unchanged,
             News::Failed(_) => &mut self.counts.failed,
         };
@@ -300,7 +300,7 @@ impl Sync {
             (
                 "feed_loads",
                 [
-                    ("loaded", counts.loaded),
+                    ("loaded", counts.imported),
                     ("unchanged", counts.unchanged),
                     ("failed", counts.failed),
                 ],

@@ -46,9 +46,9 @@ impl Gate {
             Call::Recharge(id) => self.recharge(host, id, body),
             Call::Reset(id) => self.reset(host, id),
             Call::Status => self.status(host).map(|status| Answer::ok(&status)),
-            Call::Load => self.get_load(host),
-            Call::PutLoad => self.put_load(host, body),
-            Call::DeleteLoad => self.delete_load(host),
+            Call::Overload => self.get_overload(host),
+            Call::PutManual => self.put_manual(host, body),
+            Call::DeleteManual => self.delete_manual(host),
             Call::Page(account) => self.page(host, account.as_deref()),
             Call::PageWithoutSlash => Ok(page::with_slash(&self.config)),
         };

@@ -6,9 +6,9 @@
 
 mod admin;
 mod judge;
-mod load;
 mod look_up;
 mod operator;
+mod overload;
 mod queue;
 mod refused;
 mod settle;
@@ -87,7 +87,7 @@ pub struct Gate {
     /// Requests that are held until a lease frees.
     queue: Queue,
     /// What is in force of the limits, for the load.
-    load: load::Load,
+    overload: overload::OverloadView,
     /// What was refused and is not written down yet.
     refused: Refused,
     refusals: Refusals,
@@ -123,11 +123,11 @@ impl Gate {
             Some(directory) => directory.is_ready(host)?,
             None => false,
         };
-        let load = load::Load::open(host, &config)?;
+        let overload = overload::OverloadView::open(host, &config)?;
         let refusals = refusals(&config.namespace);
         refusals.create(host)?;
         Ok(Self {
-            load,
+            overload,
             counts: Counts::new(&config.namespace, &config.tiers),
             in_flight: InFlight::new(&config.namespace),
             config: Rc::new(config),
@@ -174,7 +174,7 @@ impl Gate {
         }
         self.settle_pending(host);
         self.look_whether_ready(host);
-        self.tick_load(host, sink);
+        self.tick_overload(host, sink);
         let tiers = &self.config.tiers;
         let written = self.refused.write_down(host, &self.refusals, tiers);
         if let Err(error) = written {
@@ -218,7 +218,7 @@ impl Gate {
         let mut health = self.ledger.take_health();
         for damaged in [
             self.in_flight.take_damaged(),
-            self.load.take_damaged(),
+            self.overload.take_damaged(),
             self.refusals.take_damaged(),
         ] {
             health.damaged = health.damaged.saturating_add(damaged);

@@ -4,7 +4,7 @@ use super::Gate;
 use crate::account::recharge::SignedCents;
 use crate::account::{Cents, Tier, TierId, TierSource};
 use crate::admin::Problem;
-use crate::admin::load::LoadView;
+use crate::admin::overload::OverloadStatus;
 use crate::admin::schema;
 use crate::admin::status::{
     FeedView, FillView, MemoryView, Mode, RefusalsView, RefusedAccountView, RefusedView, Status,
@@ -30,7 +30,7 @@ impl Gate {
             true => Some(directory.is_ready(host)?),
             false => None,
         };
-        let load = self.load_view(host);
+        let load = self.overload_status(host);
         let (mut board, now) = self.refusals.read(host)?;
         board.expire(now);
         Ok(Status {
@@ -58,7 +58,7 @@ impl Gate {
         })
     }
 
-    fn tier_views(&self, load: &LoadView, now: Mono) -> Vec<TierView> {
+    fn tier_views(&self, load: &OverloadStatus, now: Mono) -> Vec<TierView> {
         let numbered = self.config.tiers.entries();
         let view = |(id, tier): (TierId, &Tier)| TierView {
             name: tier.name.clone(),

@@ -9,8 +9,8 @@ use super::answer::Answer;
 use super::envoy::{Envoy, StreamRequest, body_bytes, remove_header, set_filter_state};
 use super::hostcalls;
 use super::local_reply::send;
+use super::overload_signal;
 use super::paused::{self, PausedRequest};
-use super::upstream_load;
 use super::usage_path;
 use super::worker::Worker;
 use crate::admin::Problem;
@@ -320,13 +320,13 @@ impl Exchange {
         }
         let reads_usage = self.admission.is_some() || self.hides_usage;
         let answers = reads_usage && Answer::wants(&self.config().tokens, self.hides_usage);
-        if !answers && self.config().load.is_none() {
+        if !answers && self.config().overload.is_none() {
             return;
         }
         let Ok(headers) = hostcalls::header_map(map) else {
             return;
         };
-        upstream_load::note(&self.worker, &headers, self.admission.is_some());
+        overload_signal::note(&self.worker, &headers, self.admission.is_some());
         if answers {
             let tokens = &self.worker.config.tokens;
             self.answer = Some(Answer::begin(tokens, &headers, end, self.hides_usage));

@@ -4,7 +4,7 @@ use super::envoy::{Envoy, monotonic_ns};
 use super::hostcalls;
 use super::worker::Worker;
 use crate::config::{self, Config};
-use crate::feed::load::Terms;
+use crate::feed::import::Terms;
 use crate::feed::page::PAGE_BYTES;
 use crate::feed::sync::Source;
 use crate::feed::{Answer, Ask, ImportContext, News, Step, Sync};
@@ -88,7 +88,7 @@ impl Feed {
         worker: &Worker,
         f: impl FnOnce(&mut Sync, &ImportContext<'_>) -> Step,
     ) -> bool {
-        let loads = self.sync.is_loading();
+        let importing = self.sync.is_importing();
         let begun = monotonic_ns();
         let mut step = self.with_context(worker, f);
         if let Step::Ask(ask) = &step {
@@ -99,7 +99,7 @@ impl Feed {
             }
         }
         let now = monotonic_ns();
-        if !loads {
+        if !importing {
             self.clock = SliceClock { begun, longest: 0 };
         }
         self.clock.longest = self.clock.longest.max(now.saturating_sub(begun));
@@ -130,7 +130,7 @@ impl Feed {
         match self.sync.take_news() {
             None | Some(News::Unchanged) => {}
             Some(News::Failed(error)) => log::warn!("tiergate: feed: {error}"),
-            Some(News::Loaded(tally)) => log::info!(
+            Some(News::Imported(tally)) => log::info!(
                 "tiergate: feed: {} pages in {} ms, longest slice {} us: {} accounts written, \
                  {} removed, {} without room",
                 tally.pages,

@@ -13,13 +13,13 @@ mod feed;
 mod header_map;
 pub mod hostcalls;
 mod local_reply;
+mod overload_signal;
 mod pace;
 mod paused;
 mod root;
 mod stream;
 #[cfg(feature = "trap")]
 mod trap;
-mod upstream_load;
 mod usage_path;
 mod waiting_line;
 mod worker;

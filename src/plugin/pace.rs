@@ -9,13 +9,13 @@ const USUAL_MS: u32 = 500;
 /// How often requests that are paused for a lease are tried again, in milliseconds.
 const PAUSED_MS: u32 = 10;
 /// How often a feed that is being loaded goes on, in milliseconds.
-const LOADING_MS: u32 = 4;
+const IMPORTING_MS: u32 = 4;
 
 /// The pace of one root context.
 #[derive(Debug)]
 pub struct Pace {
     paused: Cell<bool>,
-    loading: Cell<bool>,
+    importing: Cell<bool>,
     /// What the host was last told.
     period_ms: Cell<u32>,
 }
@@ -29,7 +29,7 @@ impl Pace {
         hostcalls::set_tick_period(USUAL_MS)?;
         Ok(Self {
             paused: Cell::new(false),
-            loading: Cell::new(false),
+            importing: Cell::new(false),
             period_ms: Cell::new(USUAL_MS),
         })
     }
@@ -46,14 +46,14 @@ impl Pace {
     }
 
     /// Whether a feed is being loaded.
-    pub fn set_loading(&self, loading: bool) {
-        self.loading.set(loading);
+    pub fn set_importing(&self, importing: bool) {
+        self.importing.set(importing);
         self.keep();
     }
 
     fn keep(&self) {
-        let period_ms = match (self.loading.get(), self.paused.get()) {
-            (true, _) => LOADING_MS,
+        let period_ms = match (self.importing.get(), self.paused.get()) {
+            (true, _) => IMPORTING_MS,
             (false, true) => PAUSED_MS,
             (false, false) => USUAL_MS,
         };

@@ -89,7 +89,7 @@ impl Context for Root {
             return;
         };
         let soon = feed.answered(worker, token, body);
-        worker.pace.set_loading(soon);
+        worker.pace.set_importing(soon);
     }
 }
 
@@ -115,7 +115,7 @@ impl RootContext for Root {
         let fast = worker.pace.is_fast();
         worker.waiting_line.tick();
         if let Some(feed) = &mut self.feed {
-            worker.pace.set_loading(feed.tick(&worker));
+            worker.pace.set_importing(feed.tick(&worker));
         }
         let now = Envoy.mono();
         if fast && now.since(self.ticked) < HALF_A_TICK {

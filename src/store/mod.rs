@@ -9,7 +9,7 @@ pub mod entry;
 mod fill;
 pub mod in_flight;
 pub mod ledger;
-pub mod load;
+pub mod overload;
 pub mod page;
 pub mod refusals;
 pub mod slots;

@@ -7,7 +7,7 @@ use crate::fake_host::{FakeHost, Metrics, World};
 use std::sync::Arc;
 use tiergate::account::directory::Entry;
 use tiergate::account::recharge::{SignedCents, VoucherRule};
-use tiergate::feed::load::Terms;
+use tiergate::feed::import::Terms;
 use tiergate::feed::sync::Source;
 use tiergate::feed::{Answer, Ask, FeedError, ImportContext, News, Step, Sync, Tally};
 use tiergate::limit::Limit;
@@ -162,7 +162,7 @@ fn a_whole_feed_is_applied_with_all_that_it_says() {
         removed: 1,
         refused: 0,
     };
-    assert_eq!(news, News::Loaded(tally));
+    assert_eq!(news, News::Imported(tally));
     assert!(vm.is_ready());
     let a = vm.find("a").unwrap();
     let history = a.history.unwrap();

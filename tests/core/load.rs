@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use tiergate::admin::call::Call;
 use tiergate::gate::Action;
-use tiergate::load::News;
+use tiergate::overload::News;
 use tiergate::usage::Used;
 
 const ADMIN: &str = r#", "admin": {"path": "/a", "insecure": true}, "usage_path": "/u""#;
@@ -22,7 +22,7 @@ fn call(worker: &Worker, call: &Call, body: &str) -> (u32, Value) {
 }
 
 fn put(worker: &Worker, body: &str) -> Value {
-    let (status, view) = call(worker, &Call::PutLoad, body);
+    let (status, view) = call(worker, &Call::PutManual, body);
     assert_eq!(status, 200, "{view}");
     view
 }
@@ -179,7 +179,7 @@ fn tiers_by_name_stand_in_place_of_the_scale_of_all() {
         [remaining("low"), remaining("mid"), remaining("high")],
         ["19", "48", "97"]
     );
-    let (status, answer) = call(&worker, &Call::PutLoad, r#"{"tiers": {"tier9": 0.5}}"#);
+    let (status, answer) = call(&worker, &Call::PutManual, r#"{"tiers": {"tier9": 0.5}}"#);
     assert_eq!(status, 400);
     let message = answer["error"]["message"].as_str().unwrap();
     assert!(message.starts_with("body at tiers.tier9: "), "{message}");
@@ -194,7 +194,7 @@ fn of_two_operators_the_last_one_wins_and_each_change_is_told_once() {
     world.pass_ms(1_000);
     put(&there, r#"{"scale": 0.9, "ttl": "20s"}"#);
     here.tick();
-    assert_eq!(call(&here, &Call::Load, "").1["scale"], 0.9);
+    assert_eq!(call(&here, &Call::Overload, "").1["scale"], 0.9);
     let first = news(&here);
     assert!(
         matches!(&first[..], [News::Set { before: None, .. }]),
@@ -223,10 +223,10 @@ fn of_two_operators_the_last_one_wins_and_each_change_is_told_once() {
         .collect();
     assert!(matches!(&ended[..], [News::Ended(_)]), "{ended:?}");
     put(&here, r#"{"scale": 0.9}"#);
-    assert_eq!(call(&there, &Call::DeleteLoad, "").1["scale"], 1.0);
+    assert_eq!(call(&there, &Call::DeleteManual, "").1["scale"], 1.0);
     assert!(matches!(&news(&there)[..], [News::Withdrawn(_)]));
     assert_eq!(
-        call(&there, &Call::DeleteLoad, "").0,
+        call(&there, &Call::DeleteManual, "").0,
         200,
         "again is nothing new"
     );
@@ -299,7 +299,7 @@ fn damaged_bytes_are_no_load_and_are_counted() {
         world.overwrite("tiergate/load", bytes);
         worker.tick();
     }
-    assert_eq!(call(&worker, &Call::Load, "").1["scale"], 1.0);
+    assert_eq!(call(&worker, &Call::Overload, "").1["scale"], 1.0);
     world.forget("tiergate/load");
     worker.tick();
     assert_eq!(admitted(&worker, 20), 10);
@@ -315,7 +315,7 @@ proptest! {
             world.overwrite("tiergate/load", &[start, &bytes].concat());
             worker.tick();
             worker.judge(&acme());
-            let (status, _) = call(&worker, &Call::Load, "");
+            let (status, _) = call(&worker, &Call::Overload, "");
             prop_assert!(status == 200 || status == 503);
         }
     }

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use tiergate::admin::call::Call;
 use tiergate::gate::Action;
-use tiergate::load::{News, State};
-use tiergate::store::load::load;
+use tiergate::overload::{News, State};
+use tiergate::store::overload::overload;
 use tiergate::time::Mono;
 
 const ADMIN: &str = r#", "admin": {"path": "/a", "insecure": true}, "usage_path": "/u""#;
@@ -22,7 +22,7 @@ pub fn call(worker: &Worker, call: &Call, body: &str) -> Value {
 }
 
 fn put(worker: &Worker, body: &str) -> Value {
-    call(worker, &Call::PutLoad, body)
+    call(worker, &Call::PutManual, body)
 }
 
 /// What is in force of the tier by this worker's own memory, as requests are judged.
@@ -58,13 +58,13 @@ pub fn ticks(worker: &Worker, half_seconds: usize, status: &str, n: usize) {
 
 /// Changes the stored load, as damaged or hostile code would.
 pub fn meddle(worker: &Worker, f: impl Fn(&mut State, Mono)) {
-    load("tiergate")
+    overload("tiergate")
         .change(&worker.host, |state, now| f(state, now))
         .unwrap();
 }
 
 fn pressure(worker: &Worker) -> f64 {
-    call(worker, &Call::Load, "")["auto"]["pressure"]
+    call(worker, &Call::Overload, "")["auto"]["pressure"]
         .as_f64()
         .unwrap()
 }
@@ -416,7 +416,7 @@ fn reports_that_come_seldom_are_averaged_over_smooth_not_over_minutes() {
         reports(&worker, "1.2");
         ticks(&worker, 40, "200", 0);
     }
-    let view = call(&worker, &Call::Load, "");
+    let view = call(&worker, &Call::Overload, "");
     let load = view["auto"]["load"].as_f64().unwrap();
     assert!(
         load > 1.0,

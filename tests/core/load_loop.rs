@@ -86,7 +86,7 @@ impl Loop {
     fn view(&self) -> Value {
         let worker = &self.workers[0];
         let mut gate = worker.gate.borrow_mut();
-        let answer = gate.administer(&worker.host, &Call::Load, b"");
+        let answer = gate.administer(&worker.host, &Call::Overload, b"");
         serde_json::from_slice(&answer.body).unwrap()
     }
 
@@ -243,7 +243,7 @@ fn by_hand_and_by_the_loop_the_lower_counts() {
     let put = |body: &str| {
         let worker = &system.workers[0];
         let mut gate = worker.gate.borrow_mut();
-        let answer = gate.administer(&worker.host, &Call::PutLoad, body.as_bytes());
+        let answer = gate.administer(&worker.host, &Call::PutManual, body.as_bytes());
         assert_eq!(answer.status, 200);
     };
     put(r#"{"scale": 0.5, "ttl": "2s"}"#);
@@ -262,7 +262,7 @@ fn when_nobody_runs_the_loop_any_more_its_pressure_ends() {
     let scale = |worker: &Worker| {
         worker.tick();
         let mut gate = worker.gate.borrow_mut();
-        let answer = gate.administer(&worker.host, &Call::Load, b"");
+        let answer = gate.administer(&worker.host, &Call::Overload, b"");
         let view: Value = serde_json::from_slice(&answer.body).unwrap();
         view["in_force"]["tier0"].as_f64().unwrap()
     };

@@ -8,7 +8,7 @@ use tiergate::gate::Action;
 use tiergate::usage::Used;
 
 fn view(worker: &Worker) -> Value {
-    call(worker, &Call::Load, "")
+    call(worker, &Call::Overload, "")
 }
 
 fn limit(worker: &Worker, name: &str) -> Value {

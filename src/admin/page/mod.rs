@@ -6,8 +6,8 @@
 //! that script, by its hash.
 
 mod accounts;
-mod load;
 mod look_up;
+mod overload;
 mod sections;
 mod text;
 
@@ -84,7 +84,7 @@ fn page(status: &Status, look_up: Option<&LookUp>) -> Markup {
                     (sections::now(status))
                     (look_up::form(look_up))
                     (look_up::result(look_up))
-                    (load::section(status))
+                    (overload::section(status))
                     (sections::refusals(status))
                     (accounts::newest(status))
                     (sections::tiers(status))

@@ -195,7 +195,7 @@ fn a_directory_without_room_keeps_what_it_has_and_counts() {
     let mut vm = Vm::new(&world, 1);
     vm.directory = Directory::open(&vm.host, "small", 8).unwrap();
     let news = vm.loads(accounts(0, 100, ""));
-    let News::Loaded(tally) = news else {
+    let News::Imported(tally) = news else {
         panic!("{news:?}")
     };
     assert_eq!((tally.written, tally.refused), (32, 68));

@@ -7,7 +7,7 @@ pub const LARGEST: f64 = 10.0;
 /// takes, in millionths.
 ///
 /// `None` for what is none: a sign, an exponent, `nan`, a percentage, more than 16 characters.
-pub fn report(value: &[u8]) -> Option<u32> {
+pub fn load_of(value: &[u8]) -> Option<u32> {
     let value = value.trim_ascii();
     let plain = value.iter().all(|b| b.is_ascii_digit() || *b == b'.');
     if !plain || value.len() > 16 {
@@ -41,7 +41,7 @@ mod tests {
             (".5", 500_000),
             ("10", 10_000_000),
         ] {
-            assert_eq!(report(text.as_bytes()), Some(millionths), "{text}");
+            assert_eq!(load_of(text.as_bytes()), Some(millionths), "{text}");
         }
         for text in [
             "",
@@ -61,8 +61,8 @@ mod tests {
             "٣",
             "00000000000000000.5",
         ] {
-            assert_eq!(report(text.as_bytes()), None, "{text}");
+            assert_eq!(load_of(text.as_bytes()), None, "{text}");
         }
-        assert_eq!(report(b"0.5\xff"), None);
+        assert_eq!(load_of(b"0.5\xff"), None);
     }
 }

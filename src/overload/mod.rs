@@ -7,13 +7,13 @@
 
 mod auto;
 mod news;
-mod report;
 mod rule;
+mod signal;
 
 pub use auto::{Auto, Seen};
 pub use news::News;
-pub use report::{LARGEST, millionths, report};
 pub use rule::{Claim, Kind, Origin, Rule};
+pub use signal::{LARGEST, load_of, millionths};
 
 use crate::limit::{Lowering, Scale};
 use crate::time::{Mono, Span};

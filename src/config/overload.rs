@@ -7,7 +7,7 @@ use super::value::{Count, Duration};
 use crate::account::TierTable;
 use crate::json::{Named, Object};
 use crate::limit::Scale;
-use crate::load::{LARGEST, Origin, Rule, millionths};
+use crate::overload::{LARGEST, Origin, Rule, millionths};
 use crate::time::Span;
 
 type Checked<T> = Result<T, ConfigError>;

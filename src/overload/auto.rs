@@ -6,8 +6,8 @@
 //! (additive increase; Chiu and Jain, "Analysis of the increase and decrease algorithms for
 //! congestion avoidance", 1989). In both, limits fall at once, and come back late and slowly.
 
-use super::report::millionths;
 use super::rule::{Claim, Kind, Origin, Rule};
+use super::signal::millionths;
 use super::{News, TierScales, find};
 use crate::limit::{ByLoad, Scale};
 use crate::time::{Mono, Span};

@@ -2,7 +2,7 @@
 
 use super::look_up::bar;
 use super::text::time;
-use crate::admin::load::{AutoView, LoadView};
+use crate::admin::overload::{AdaptiveView, OverloadStatus};
 use crate::admin::status::Status;
 use maud::{Markup, html};
 
@@ -21,7 +21,7 @@ pub fn section(status: &Status) -> Markup {
     }
 }
 
-fn by_hand(load: &LoadView, left: u64) -> Markup {
+fn by_hand(load: &OverloadStatus, left: u64) -> Markup {
     let rest = match load.tiers.is_empty() {
         true => "all tiers",
         false => "other tiers",
@@ -39,7 +39,7 @@ fn by_hand(load: &LoadView, left: u64) -> Markup {
     }
 }
 
-fn by_itself(auto: &AutoView) -> Markup {
+fn by_itself(auto: &AdaptiveView) -> Markup {
     let (from, what) = match auto.from.as_str() {
         "overload" => ("By overload:", "of answers overloaded"),
         _ => ("By the upstream's load:", "of what it takes"),

@@ -3,13 +3,13 @@
 use super::envoy::remove_header;
 use super::header_map::HeaderMap;
 use super::worker::Worker;
-use crate::load::Origin;
+use crate::overload::Origin;
 use proxy_wasm::types::MapType;
 
 /// Takes note of the load that an answer tells of, and hides it from the client; `counts`: it
 /// answers a request that was let through and recorded.
 pub fn note(worker: &Worker, headers: &HeaderMap, counts: bool) {
-    let Some(rule) = &worker.config.load else {
+    let Some(rule) = &worker.config.overload else {
         return;
     };
     let load = match &rule.origin {

@@ -4,7 +4,7 @@ use super::Problem;
 use super::schema::parse;
 use crate::json::Named;
 use crate::limit::Scale;
-use crate::load::{LONGEST, TierScales};
+use crate::overload::{LONGEST, TierScales};
 use crate::time::Span;
 use serde::de::{self, Deserializer, Visitor};
 use serde::{Deserialize, Serialize};
@@ -27,7 +27,7 @@ struct PutBody {
 
 /// A load that is to be set.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PutLoad {
+pub struct PutManual {
     /// The scale of all tiers that are not named.
     pub scale: Scale,
     /// The scales of those that are.
@@ -74,7 +74,7 @@ impl<'de> Deserialize<'de> for ScaleValue {
 ///
 /// # Errors
 /// [`Problem::BadBody`] with the JSON path.
-pub fn put(body: &[u8]) -> Result<PutLoad, Problem> {
+pub fn put(body: &[u8]) -> Result<PutManual, Problem> {
     let body: PutBody = parse(body)?;
     if body.scale.is_none() && body.tiers.is_none() {
         return Err(Problem::body("$", "has at least one of scale and tiers"));
@@ -85,7 +85,7 @@ pub fn put(body: &[u8]) -> Result<PutLoad, Problem> {
         return Err(Problem::body("ttl", problem));
     }
     let Named(tiers) = body.tiers.unwrap_or_default();
-    Ok(PutLoad {
+    Ok(PutManual {
         scale: body.scale.map_or(Scale::ONE, |scale| scale.0),
         tiers: tiers
             .into_iter()
@@ -97,7 +97,7 @@ pub fn put(body: &[u8]) -> Result<PutLoad, Problem> {
 
 /// What is in force, and why.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct LoadView {
+pub struct OverloadStatus {
     /// The scale that an operator set for all tiers that are not named; 1 when none did.
     pub scale: f64,
     /// The scales that an operator set by tier.
@@ -108,14 +108,14 @@ pub struct LoadView {
     pub set_ms_ago: Option<u64>,
     /// What follows the upstream; null where the config has no `load`, and nothing has been seen
     /// of another filter of the namespace that has.
-    pub auto: Option<AutoView>,
+    pub auto: Option<AdaptiveView>,
     /// The scale of each tier's concurrency, RPM and TPM, as it is in force.
     pub in_force: BTreeMap<String, f64>,
 }
 
 /// Where the loop stands.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct AutoView {
+pub struct AdaptiveView {
     /// `header` or `overload`.
     pub from: String,
     /// The smoothed load, or the share of overloaded answers.

@@ -50,7 +50,7 @@ pub enum Progress {
 
 /// One load of the feed.
 #[derive(Debug)]
-pub struct Load {
+pub struct Import {
     phase: Phase,
     /// Paths of the pages so far, the one that is asked for or read included.
     paths: BTreeSet<String>,
@@ -65,11 +65,11 @@ pub struct Load {
     tally: Tally,
 }
 
-impl Load {
+impl Import {
     /// A load that asks for its first page.
     pub fn begin(path: &str, etag: Vec<u8>, now: Mono) -> (Self, Ask) {
         let if_none_match = (!etag.is_empty()).then_some(etag);
-        let load = Self {
+        let import = Self {
             phase: Phase::Asked(now),
             paths: BTreeSet::from([path.to_owned()]),
             gathered: BTreeMap::new(),
@@ -80,7 +80,7 @@ impl Load {
         };
         let path = path.to_owned();
         (
-            load,
+            import,
             Ask {
                 path,
                 if_none_match,

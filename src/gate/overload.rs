@@ -6,9 +6,9 @@ use crate::account::{Tier, TierId};
 use crate::config::Config;
 use crate::host::{Host, HostError, MetricSink};
 use crate::limit::{Limits, Lowered, Lowering};
-use crate::load::{Claim, News, Origin, Seen, Setting, State, report};
+use crate::overload::{Claim, News, Origin, Seen, Setting, State, load_of};
 use crate::store::ValueError;
-use crate::store::load::{StoredLoad, load};
+use crate::store::overload::{StoredOverload, overload};
 use crate::time::Mono;
 
 /// Statuses that say that the upstream has too much to do.
@@ -16,8 +16,8 @@ const OVERLOADED: [&[u8]; 3] = [b"503", b"529", b"429"];
 
 /// One worker's view of the load.
 #[derive(Debug)]
-pub(super) struct Load {
-    stored: StoredLoad,
+pub(super) struct OverloadView {
+    stored: StoredOverload,
     /// This config's rule, if it has one.
     claim: Option<Claim>,
     /// The load as it was last read.
@@ -32,15 +32,15 @@ pub(super) struct Load {
     shown: Vec<Option<u32>>,
 }
 
-impl Load {
+impl OverloadView {
     pub fn open(host: &dyn Host, config: &Config) -> Result<Self, HostError> {
-        let stored = load(&config.namespace);
+        let stored = overload(&config.namespace);
         stored.create(host)?;
         let tiers = config.tiers.iter().count();
-        let mut load = Self {
+        let mut view = Self {
             stored,
             claim: config
-                .load
+                .overload
                 .clone()
                 .map(|rule| Claim::new(rule, host.mono())),
             state: State::default(),
@@ -50,10 +50,10 @@ impl Load {
             shown: vec![None; tiers],
         };
         // What can't be read now is read on the next tick.
-        if let Ok((state, now)) = load.stored.read(host) {
-            load.learn(state, config, now);
+        if let Ok((state, now)) = view.stored.read(host) {
+            view.learn(state, config, now);
         }
-        Ok(load)
+        Ok(view)
     }
 
     /// Tells what was seen, and learns what is in force.
@@ -76,7 +76,7 @@ impl Load {
 
     fn learn(&mut self, mut state: State, config: &Config, now: Mono) {
         state.correct(now);
-        let rule = config.load.as_ref();
+        let rule = config.overload.as_ref();
         let lowering = |tier: &Tier| state.lowering(&tier.name, rule);
         self.lowerings = config.tiers.iter().map(lowering).collect();
         self.state = state;
@@ -108,30 +108,30 @@ impl Load {
 impl Gate {
     /// What is in force of the limits of an account in that tier; `None` when they are as bought.
     pub(super) fn lowered(&self, tier: TierId, bought: &Limits) -> Option<Lowered> {
-        self.load.lowerings.get(tier.index())?.of(bought)
+        self.overload.lowerings.get(tier.index())?.of(bought)
     }
 
     /// What is in force of the limits of that tier at `now`.
     pub(super) fn in_force(&self, tier: TierId, bought: &Limits, now: Mono) -> Limits {
-        let lowering = self.load.lowerings.get(tier.index());
+        let lowering = self.overload.lowerings.get(tier.index());
         let lowered = lowering.and_then(|lowering| lowering.of(bought));
         lowered.map_or(*bought, |lowered| lowered.at(now).over(bought))
     }
 
     /// The load as this worker knows it.
-    pub(super) fn load(&self) -> &State {
-        &self.load.state
+    pub(super) fn overload_state(&self) -> &State {
+        &self.overload.state
     }
 
     /// Takes note of what the upstream answered to a request that was let through; `load` is the
     /// header in which it says its load, where the config has one.
     pub fn answered(&mut self, status: Option<&[u8]>, load: Option<&[u8]>) {
-        let Some(rule) = &self.config.load else {
+        let Some(rule) = &self.config.overload else {
             return;
         };
-        let seen = &mut self.load.seen;
+        let seen = &mut self.overload.seen;
         let one = |n: &mut u64, more: u64| *n = n.saturating_add(more);
-        match (&rule.origin, load.map(report)) {
+        match (&rule.origin, load.map(load_of)) {
             (Origin::Overload, _) => {
                 one(&mut seen.answers, 1);
                 let overloaded = status.is_some_and(|s| OVERLOADED.contains(&s));
@@ -148,32 +148,33 @@ impl Gate {
 
     /// Changes that this worker made to the limits in force, each to be logged once.
     pub fn take_news(&mut self) -> Vec<News> {
-        std::mem::take(&mut self.load.news)
+        std::mem::take(&mut self.overload.news)
     }
 
     /// Tells and learns, and shows the gauges.
-    pub(super) fn tick_load(&mut self, host: &dyn Host, sink: &mut dyn MetricSink) {
-        let unreadable = std::mem::take(&mut self.load.seen.unreadable);
-        if let Err(error) = self.load.tick(host, &self.config) {
+    pub(super) fn tick_overload(&mut self, host: &dyn Host, sink: &mut dyn MetricSink) {
+        let unreadable = std::mem::take(&mut self.overload.seen.unreadable);
+        if let Err(error) = self.overload.tick(host, &self.config) {
             self.fault = Some(error.into());
         }
-        self.load.show(&self.config, host.mono(), unreadable, sink);
+        self.overload
+            .show(&self.config, host.mono(), unreadable, sink);
     }
 
     /// Learns what is in force now.
-    pub(super) fn read_load(&mut self, host: &dyn Host) -> Result<(), ValueError> {
-        let (state, now) = self.load.stored.read(host)?;
-        self.load.learn(state, &self.config, now);
+    pub(super) fn read_overload(&mut self, host: &dyn Host) -> Result<(), ValueError> {
+        let (state, now) = self.overload.stored.read(host)?;
+        self.overload.learn(state, &self.config, now);
         Ok(())
     }
 
     /// Sets what is in force, or takes back what was set.
-    pub(super) fn set_load(
+    pub(super) fn set_manual(
         &mut self,
         host: &dyn Host,
         setting: impl Fn(Mono) -> Option<Setting>,
     ) -> Result<(), ValueError> {
-        let (state, (news, now)) = self.load.stored.change(host, |state, now| {
+        let (state, (news, now)) = self.overload.stored.change(host, |state, now| {
             state.correct(now);
             let before = std::mem::replace(&mut state.by_hand, setting(now));
             let (before, ended) = match before {
@@ -190,8 +191,8 @@ impl Gate {
             let news: Vec<_> = ended.map(News::Ended).into_iter().chain(news).collect();
             (news, now)
         })?;
-        self.load.news.extend(news);
-        self.load.learn(state, &self.config, now);
+        self.overload.news.extend(news);
+        self.overload.learn(state, &self.config, now);
         Ok(())
     }
 }

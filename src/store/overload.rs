@@ -15,7 +15,7 @@ use super::codec::{self, Damaged};
 use super::page::LAYOUT;
 use super::value::{Content, Value};
 use crate::limit::Scale;
-use crate::load::{Auto, Kind, LARGEST, Seen, Setting, State, TierScales, millionths};
+use crate::overload::{Auto, Kind, LARGEST, Seen, Setting, State, TierScales, millionths};
 use crate::time::Mono;
 
 const PREFIX: [u8; 2] = [LAYOUT, b'O'];
@@ -23,10 +23,10 @@ const PREFIX: [u8; 2] = [LAYOUT, b'O'];
 const ALL: u32 = 1_000_000;
 
 /// The value of one namespace.
-pub type StoredLoad = Value<State>;
+pub type StoredOverload = Value<State>;
 
 /// The load of `namespace`.
-pub fn load(namespace: &str) -> StoredLoad {
+pub fn overload(namespace: &str) -> StoredOverload {
     Value::new(format!("{namespace}/load"))
 }
 
