@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 /// Accounts that are told apart between two writes, by tier and code; the rest is only in the totals.
 const MOST_ACCOUNTS: usize = 64;
 /// The least time between two writes.
-const PACE: Span = Span::from_secs(1);
+const MIN_WRITE_INTERVAL: Span = Span::from_secs(1);
 
 /// The tier's place, the code, whether it is because of load, and whether it was let through.
 type Key = (Option<TierId>, &'static str, bool, bool);
@@ -63,7 +63,10 @@ impl Refused {
             return Ok(());
         }
         let now = host.mono();
-        if self.written.is_some_and(|last| now.since(last) < PACE) {
+        if self
+            .written
+            .is_some_and(|last| now.since(last) < MIN_WRITE_INTERVAL)
+        {
             return Ok(());
         }
         self.written = Some(now);

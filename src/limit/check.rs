@@ -1,7 +1,7 @@
 //! What refuses a request: the limits that were bought, and what is in force of them for the load.
 
+use super::leaky_bucket::LeakyBucket;
 use super::limits::{LimitName, Limits};
-use super::pace::Pace;
 use super::record::Record;
 use super::terms::{Ask, Terms};
 use super::window::Column;
@@ -94,8 +94,8 @@ pub(super) fn left(record: &Record, terms: &Terms<'_>, now: Now, name: LimitName
             LimitName::Rpm => Column::Requests,
             LimitName::Tpm => Column::Tokens,
         };
-        let pace = pace(limit, terms, paced.since);
-        Some(pace.left(&record.minute, now.mono, column))
+        let bucket = bucket(limit, terms, paced.since);
+        Some(bucket.left(&record.minute, now.mono, column))
     });
     [by_hand, by_load]
         .into_iter()
@@ -114,8 +114,8 @@ pub(super) fn used(record: &Record, name: LimitName) -> u64 {
     }
 }
 
-fn pace(limit: u64, terms: &Terms<'_>, since: Mono) -> Pace {
-    Pace {
+fn bucket(limit: u64, terms: &Terms<'_>, since: Mono) -> LeakyBucket {
+    LeakyBucket {
         limit,
         window: terms.windows.minute,
         since,
@@ -162,7 +162,7 @@ fn wait(
     let column = |column, need| {
         let wait = match kept {
             Kept::Whole => log.wait(now.mono, minute, column, need, limit),
-            Kept::Paced(since) => pace(limit, terms, since).wait(log, now.mono, column, need),
+            Kept::Paced(since) => bucket(limit, terms, since).wait(log, now.mono, column, need),
         };
         wait.unwrap_or(never)
     };

@@ -14,10 +14,10 @@ mod header_map;
 pub mod hostcalls;
 mod local_reply;
 mod overload_signal;
-mod pace;
 mod paused;
 mod root;
 mod stream;
+mod tick;
 #[cfg(feature = "trap")]
 mod trap;
 mod usage_path;

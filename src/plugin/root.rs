@@ -3,8 +3,8 @@
 use super::envoy::Envoy;
 use super::feed::Feed;
 use super::hostcalls;
-use super::pace::Pace;
 use super::stream::Stream;
+use super::tick::TickPeriod;
 use super::worker::Worker;
 use crate::config::{self, ConfigError};
 use crate::gate::Gate;
@@ -53,7 +53,7 @@ fn configure(size: usize) -> Result<(Worker, Option<Feed>), ConfigureError> {
     getrandom::fill(&mut nonce).map_err(ConfigureError::Random)?;
     let gate = Gate::open(&Envoy, config, || secret)?;
     let feed = Feed::open(gate.config(), u64::from_le_bytes(nonce))?;
-    Ok((Worker::new(gate, Pace::start()?), feed))
+    Ok((Worker::new(gate, TickPeriod::start()?), feed))
 }
 
 impl Root {
@@ -89,7 +89,7 @@ impl Context for Root {
             return;
         };
         let soon = feed.answered(worker, token, body);
-        worker.pace.set_importing(soon);
+        worker.tick_period.set_importing(soon);
     }
 }
 
@@ -112,10 +112,10 @@ impl RootContext for Root {
         let Some(worker) = self.worker.clone() else {
             return;
         };
-        let fast = worker.pace.is_fast();
+        let fast = worker.tick_period.is_fast();
         worker.waiting_line.tick();
         if let Some(feed) = &mut self.feed {
-            worker.pace.set_importing(feed.tick(&worker));
+            worker.tick_period.set_importing(feed.tick(&worker));
         }
         let now = Envoy.mono();
         if fast && now.since(self.ticked) < HALF_A_TICK {

@@ -5,8 +5,8 @@
 //! at its usual pace.
 
 use super::envoy::Envoy;
-use super::pace::Pace;
 use super::paused::{self, PausedRequest, resume};
+use super::tick::TickPeriod;
 use crate::host::Clock as _;
 use std::cell::RefCell;
 use std::rc::{Rc, Weak};
@@ -18,15 +18,15 @@ type Place = (u32, Weak<RefCell<dyn PausedRequest>>);
 #[derive(Debug)]
 pub struct WaitingLine {
     places: RefCell<Vec<Place>>,
-    pace: Rc<Pace>,
+    tick_period: Rc<TickPeriod>,
 }
 
 impl WaitingLine {
     /// A line that nobody is in; ticks come faster while somebody is.
-    pub fn new(pace: Rc<Pace>) -> Self {
+    pub fn new(tick_period: Rc<TickPeriod>) -> Self {
         Self {
             places: RefCell::default(),
-            pace,
+            tick_period,
         }
     }
 
@@ -34,7 +34,7 @@ impl WaitingLine {
     pub fn add(&self, id: u32, request: &paused::Shared) {
         if let Ok(mut places) = self.places.try_borrow_mut() {
             places.push((id, Rc::downgrade(request)));
-            self.pace.set_paused(true);
+            self.tick_period.set_paused(true);
         }
     }
 
@@ -58,7 +58,7 @@ impl WaitingLine {
                 paused.push((id, weak));
             }
         }
-        self.pace.set_paused(!paused.is_empty());
+        self.tick_period.set_paused(!paused.is_empty());
         self.places.replace(paused);
     }
 }

@@ -1,7 +1,7 @@
 //! What the streams of one config share in one VM. One VM is one thread.
 
 use super::body_wait::BodyWait;
-use super::pace::Pace;
+use super::tick::TickPeriod;
 use super::waiting_line::WaitingLine;
 use crate::config::Config;
 use crate::gate::Gate;
@@ -18,19 +18,19 @@ pub struct Worker {
     /// Requests that wait for a lease.
     pub waiting_line: WaitingLine,
     /// How often it ticks.
-    pub pace: Rc<Pace>,
+    pub tick_period: Rc<TickPeriod>,
     gate: RefCell<Gate>,
 }
 
 impl Worker {
     /// A worker with that gate.
-    pub fn new(gate: Gate, pace: Pace) -> Self {
-        let pace = Rc::new(pace);
+    pub fn new(gate: Gate, tick_period: TickPeriod) -> Self {
+        let tick_period = Rc::new(tick_period);
         Self {
             config: Rc::clone(gate.config()),
             body_wait: BodyWait::default(),
-            waiting_line: WaitingLine::new(Rc::clone(&pace)),
-            pace,
+            waiting_line: WaitingLine::new(Rc::clone(&tick_period)),
+            tick_period,
             gate: RefCell::new(gate),
         }
     }

@@ -13,14 +13,14 @@ const IMPORTING_MS: u32 = 4;
 
 /// The pace of one root context.
 #[derive(Debug)]
-pub struct Pace {
+pub struct TickPeriod {
     paused: Cell<bool>,
     importing: Cell<bool>,
     /// What the host was last told.
     period_ms: Cell<u32>,
 }
 
-impl Pace {
+impl TickPeriod {
     /// Begins to tick at the usual pace.
     ///
     /// # Errors

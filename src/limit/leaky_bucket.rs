@@ -15,7 +15,7 @@ const PARTS: u64 = 10;
 
 /// A limit's pace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Pace {
+pub(super) struct LeakyBucket {
     /// What the limit allows in a window.
     pub limit: u64,
     /// The window.
@@ -24,7 +24,7 @@ pub(super) struct Pace {
     pub since: Mono,
 }
 
-impl Pace {
+impl LeakyBucket {
     /// What the bucket holds; at least one.
     const fn most(&self) -> u64 {
         let part = self.limit.div_euclid(PARTS);
