@@ -28,7 +28,7 @@ const PREFIX: [u8; 2] = [LAYOUT, b'L'];
 
 /// What all VMs know of the feed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Standing {
+pub struct FeedState {
     /// The nonce of the VM that loads; 0: none does.
     pub holder: u64,
     /// When its lease ends.
@@ -50,21 +50,21 @@ pub struct Standing {
 }
 
 /// The value of one namespace.
-pub type Lease = Value<Standing>;
+pub type Lease = Value<FeedState>;
 
 /// The lease of `namespace`.
 pub fn lease(namespace: &str) -> Lease {
     Value::new(format!("{namespace}/feed"))
 }
 
-impl Standing {
+impl FeedState {
     /// Whether a VM holds the lease.
     pub fn is_held(&self, now: Mono) -> bool {
         self.holder != 0 && now < self.until
     }
 }
 
-impl Content for Standing {
+impl Content for FeedState {
     const NAME: &'static str = "the feed's lease";
 
     fn afresh(now: Mono) -> Self {
@@ -122,7 +122,7 @@ mod tests {
 
     #[test]
     fn what_is_known_is_read_as_it_was_written() {
-        let standing = Standing {
+        let state = FeedState {
             holder: 1,
             until: Mono::from_millis(2),
             source: 3,
@@ -133,10 +133,10 @@ mod tests {
             failures: 8,
             etag: b"W/\"9\"".to_vec(),
         };
-        let bytes = standing.encode();
+        let bytes = state.encode();
         for end in 0..62 {
-            assert_eq!(Standing::decode(&bytes[..end]), None, "{end}");
+            assert_eq!(FeedState::decode(&bytes[..end]), None, "{end}");
         }
-        assert_eq!(Standing::decode(&bytes), Some(standing));
+        assert_eq!(FeedState::decode(&bytes), Some(state));
     }
 }

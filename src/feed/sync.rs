@@ -2,7 +2,7 @@
 //! due, take the lease, load, give the lease back.
 
 use super::import::{Import, Progress, Terms};
-use super::lease::{LEASE, Lease, Standing, lease};
+use super::lease::{FeedState, LEASE, Lease, lease};
 use super::{Answer, FeedError, ImportContext, News, Step, Tally};
 use crate::host::{Host, HostError, MetricSink};
 use crate::store::ValueError;
@@ -130,9 +130,9 @@ impl Sync {
 
     /// Takes the lease when a load is due and nobody else has it.
     fn begin(&mut self, context: &ImportContext<'_>) -> Step {
-        let taken = self.lease.change(context.host, |standing, now| {
-            *standing = self.claim(standing, now)?;
-            Some((now, standing.etag.clone()))
+        let taken = self.lease.change(context.host, |state, now| {
+            *state = self.claim(state, now)?;
+            Some((now, state.etag.clone()))
         });
         match taken {
             Ok((_, None)) => Step::Rest,
@@ -152,12 +152,12 @@ impl Sync {
         }
     }
 
-    fn claim(&self, standing: &Standing, now: Mono) -> Option<Standing> {
-        let mut claim = standing.clone();
-        let of_ours = standing.source == self.source_hash;
+    fn claim(&self, state: &FeedState, now: Mono) -> Option<FeedState> {
+        let mut claim = state.clone();
+        let of_ours = state.source == self.source_hash;
         if !of_ours {
             // Roots of a config that was replaced tick on for a while; the newest config decides.
-            let theirs = (standing.configured, standing.source);
+            let theirs = (state.configured, state.source);
             if theirs > (self.configured, self.source_hash) {
                 return None;
             }
@@ -166,7 +166,7 @@ impl Sync {
             claim.failures = 0;
             claim.due = now;
         }
-        if now < claim.due || (of_ours && standing.is_held(now)) {
+        if now < claim.due || (of_ours && state.is_held(now)) {
             return None;
         }
         claim.configured = claim.configured.max(self.configured);
@@ -181,10 +181,10 @@ impl Sync {
             return Ok(());
         }
         let nonce = self.nonce;
-        let (_, renewed) = self.lease.change(context.host, |standing, now| {
-            (standing.holder == nonce).then(|| {
-                standing.until = now.after(LEASE);
-                standing.until
+        let (_, renewed) = self.lease.change(context.host, |state, now| {
+            (state.holder == nonce).then(|| {
+                state.until = now.after(LEASE);
+                state.until
             })
         })?;
         self.until = renewed.ok_or(FeedError::Lost)?;
@@ -211,7 +211,7 @@ impl Sync {
                     0 => import.take_etag(),
                     _ => Vec::new(),
                 };
-                self.give_back(context.host, |standing| standing.etag.clone_from(&etag))
+                self.give_back(context.host, |state| state.etag.clone_from(&etag))
                     .map(|()| News::Imported(import.tally()))
             }
             Err(error) => Err(error),
@@ -236,17 +236,17 @@ impl Sync {
     fn give_back(
         &mut self,
         host: &dyn Host,
-        change: impl Fn(&mut Standing),
+        change: impl Fn(&mut FeedState),
     ) -> Result<(), FeedError> {
         let interval = self.source.interval.as_millis();
         // Up to a tenth sooner, so that edges that were started together drift apart.
         let sooner = self.draw(interval.div_euclid(10));
         let wait = Span::from_millis(interval.saturating_sub(sooner));
-        let given = self.release(host, |standing, now| {
-            standing.due = now.after(wait);
-            standing.synced_at = now;
-            standing.failures = 0;
-            change(standing);
+        let given = self.release(host, |state, now| {
+            state.due = now.after(wait);
+            state.synced_at = now;
+            state.failures = 0;
+            change(state);
         })?;
         if given { Ok(()) } else { Err(FeedError::Lost) }
     }
@@ -255,22 +255,22 @@ impl Sync {
     fn back_off(&mut self, host: &dyn Host) {
         let draw = self.draw(u64::MAX);
         // Where that fails the lease ends by itself.
-        let _ = self.release(host, |standing, now| {
-            standing.due = now.after(wait(standing.failures, draw));
-            standing.failures = standing.failures.saturating_add(1);
+        let _ = self.release(host, |state, now| {
+            state.due = now.after(wait(state.failures, draw));
+            state.failures = state.failures.saturating_add(1);
         });
     }
 
     fn release(
         &self,
         host: &dyn Host,
-        change: impl Fn(&mut Standing, Mono),
+        change: impl Fn(&mut FeedState, Mono),
     ) -> Result<bool, ValueError> {
-        let (_, was_ours) = self.lease.change(host, |standing, now| {
-            let is_ours = standing.holder == self.nonce;
+        let (_, was_ours) = self.lease.change(host, |state, now| {
+            let is_ours = state.holder == self.nonce;
             if is_ours {
-                standing.holder = 0;
-                change(standing, now);
+                state.holder = 0;
+                change(state, now);
             }
             is_ours
         })?;
@@ -319,10 +319,10 @@ impl Sync {
             }
         }
         // Whoever writes down the age moves the gauge by the difference, as for requests in process.
-        let moved = self.lease.change(host, |standing, now| {
-            let age = now.since(standing.synced_at).as_millis().div_euclid(1000);
+        let moved = self.lease.change(host, |state, now| {
+            let age = now.since(state.synced_at).as_millis().div_euclid(1000);
             let signed = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
-            let shown = std::mem::replace(&mut standing.shown, age);
+            let shown = std::mem::replace(&mut state.shown, age);
             signed(age).saturating_sub(signed(shown))
         });
         if let Ok((_, by)) = moved

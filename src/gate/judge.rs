@@ -6,7 +6,7 @@ use crate::account::directory::Entry;
 use crate::account::{Account, Found, IdentityError, Lookup, Tier, TierId, identity};
 use crate::config::{Mode, OnFault};
 use crate::host::{Header, Host, Request};
-use crate::limit::{Ask, Claim, Decision, Holder, Limit, LimitName, Limited, Standing, admit};
+use crate::limit::{Ask, Claim, Decision, Holder, Limit, LimitName, Limited, Snapshot, admit};
 use crate::metrics::{NO_TIER, Outcome, TokenKind};
 use crate::reply::Refusal;
 use crate::reply::headers::{self, HeaderLine};
@@ -104,7 +104,7 @@ impl Gate {
     ) -> Verdict {
         let (account, tier) = (ticket.account, ticket.tier);
         match decision {
-            Ok(Decision::Admitted(claim, standing)) => {
+            Ok(Decision::Admitted(claim, snapshot)) => {
                 let admission = Admission {
                     key: ticket.key,
                     claim,
@@ -112,7 +112,7 @@ impl Gate {
                     limits: ticket.limits,
                     prompt: ticket.reserve.prompt,
                 };
-                self.admitted(admission, &standing)
+                self.admitted(admission, &snapshot)
             }
             Ok(Decision::Limited(limited)) => {
                 let (name, overloaded) = (limited.name.as_str(), limited.overloaded);
@@ -181,7 +181,7 @@ impl Gate {
     fn admit(&mut self, host: &dyn Host, ticket: &Ticket, tokens: u64) -> Result<Decision, Fault> {
         if ticket.limits.all_unlimited() {
             let claim = Claim::unrecorded(tokens);
-            return Ok(Decision::Admitted(claim, Standing::default()));
+            return Ok(Decision::Admitted(claim, Snapshot::default()));
         }
         // A slot is claimed before the page is read, or this VM's lease would count as dead.
         let holder = match self.vm.holder() {
@@ -227,7 +227,7 @@ impl Gate {
             })
     }
 
-    fn admitted(&mut self, admission: Admission, standing: &Standing) -> Verdict {
+    fn admitted(&mut self, admission: Admission, snapshot: &Snapshot) -> Verdict {
         let tier = admission.tier;
         self.counts.request(Some(tier), Outcome::Admitted);
         self.counts.begun(tier);
@@ -236,7 +236,7 @@ impl Gate {
         Verdict {
             log: self.log(Some(tier), Outcome::Admitted, None),
             action: Action::Pass(Pass {
-                headers: headers::lines(&self.config.headers, standing),
+                headers: headers::lines(&self.config.headers, snapshot),
                 admission: Some(admission),
             }),
         }
@@ -253,7 +253,7 @@ impl Gate {
             log
         };
         if self.config.mode == Mode::Shadow {
-            let headers = headers::lines(&self.config.headers, &limited.standing);
+            let headers = headers::lines(&self.config.headers, &limited.snapshot);
             let verdict = self.shadowed(Some(tier), why, headers);
             return Verdict {
                 log: log(self, Outcome::Shadowed),

@@ -21,14 +21,14 @@ impl Gate {
         let by_hand = state.by_hand.as_ref().filter(|s| now < s.ends);
         let named = by_hand.map(|setting| &setting.tiers);
         let named = named.into_iter().flatten();
-        let stands = state.auto.stands(now);
+        let is_fresh = state.auto.is_fresh(now);
         let ours = self.config.overload.as_ref().map(|rule| rule.origin.kind());
-        let from = state.auto.from.filter(|_| stands).or(ours);
+        let from = state.auto.from.filter(|_| is_fresh).or(ours);
         let part = |millionths| f64::from(millionths) / 1e6;
         let auto = from.map(|from| AdaptiveView {
             from: from.as_str().to_owned(),
-            load: if stands { part(state.auto.load) } else { 0.0 },
-            pressure: if stands {
+            load: if is_fresh { part(state.auto.load) } else { 0.0 },
+            pressure: if is_fresh {
                 part(state.auto.pressure)
             } else {
                 0.0

@@ -49,7 +49,7 @@ pub struct Gauge {
 
 /// The minute windows at the moment of the decision; `None` where unlimited.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Standing {
+pub struct Snapshot {
     /// RPM.
     pub requests: Option<Gauge>,
     /// TPM.
@@ -73,14 +73,14 @@ pub struct Limited {
     /// do not.
     pub overloaded: bool,
     /// The minute windows.
-    pub standing: Standing,
+    pub snapshot: Snapshot,
 }
 
 /// What the rule says of one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
     /// Admitted, and recorded.
-    Admitted(Claim, Standing),
+    Admitted(Claim, Snapshot),
     /// Refused for now; the record is as it was, but for what has expired.
     Limited(Limited),
     /// Refused for good: it asks for more tokens than `limit` of that name allows in all.
@@ -110,11 +110,11 @@ pub fn admit(record: &mut Record, ask: &Ask, terms: &Terms<'_>, now: Now) -> Dec
             wait: verdict.wait,
             last: verdict.last,
             overloaded: verdict.overloaded,
-            standing: standing(record, terms, now),
+            snapshot: snapshot(record, terms, now),
         });
     }
     let claim = enter(record, ask, terms, now);
-    Decision::Admitted(claim, standing(record, terms, now))
+    Decision::Admitted(claim, snapshot(record, terms, now))
 }
 
 /// Gives the lease back and replaces the reserve by `used`.
@@ -216,7 +216,7 @@ fn enter(record: &mut Record, ask: &Ask, terms: &Terms<'_>, now: Now) -> Claim {
     }
 }
 
-fn standing(record: &Record, terms: &Terms<'_>, now: Now) -> Standing {
+fn snapshot(record: &Record, terms: &Terms<'_>, now: Now) -> Snapshot {
     let gauge = |name, column| {
         Some(Gauge {
             limit: terms.limits.get(name).finite()?,
@@ -227,7 +227,7 @@ fn standing(record: &Record, terms: &Terms<'_>, now: Now) -> Standing {
                 .resets_in(now.mono, terms.windows.minute, column),
         })
     };
-    Standing {
+    Snapshot {
         requests: gauge(LimitName::Rpm, Column::Requests),
         tokens: gauge(LimitName::Tpm, Column::Tokens),
     }

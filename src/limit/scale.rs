@@ -68,7 +68,7 @@ pub struct ByLoad {
     /// Since when they are as low as that, or were lower.
     pub since: Mono,
     /// Until when, if nobody renews it.
-    pub stands: Mono,
+    pub expires_at: Mono,
 }
 
 impl Lowering {
@@ -78,14 +78,14 @@ impl Lowering {
         by_load: ByLoad {
             scale: Scale::ONE,
             since: Mono::from_millis(0),
-            stands: Mono::from_millis(0),
+            expires_at: Mono::from_millis(0),
         },
     };
 
     /// The scale of concurrency, RPM and TPM at `now`.
     pub fn scale(&self, now: Mono) -> Scale {
         let by_hand = self.by_hand.filter(|(_, ends)| now < *ends);
-        let by_load = Some(self.by_load).filter(|by_load| now < by_load.stands);
+        let by_load = Some(self.by_load).filter(|by_load| now < by_load.expires_at);
         let by_load = by_load.map_or(Scale::ONE, |by_load| by_load.scale);
         by_hand.map_or(by_load, |(scale, _)| scale.min(by_load))
     }
@@ -106,7 +106,7 @@ impl Lowering {
                 .map(|limits| Paced {
                     limits,
                     since: self.by_load.since,
-                    stands: self.by_load.stands,
+                    expires_at: self.by_load.expires_at,
                 }),
         };
         (lowered != Lowered::default()).then_some(lowered)
@@ -139,7 +139,7 @@ pub struct Paced {
     /// When they were last lowered.
     pub since: Mono,
     /// Until when they stand, if nobody renews them.
-    pub stands: Mono,
+    pub expires_at: Mono,
 }
 
 impl Lowered {
@@ -148,7 +148,7 @@ impl Lowered {
     pub fn at(self, now: Mono) -> Self {
         Self {
             by_hand: self.by_hand.filter(|(_, ends)| now < *ends),
-            by_load: self.by_load.filter(|paced| now < paced.stands),
+            by_load: self.by_load.filter(|paced| now < paced.expires_at),
         }
     }
 

@@ -108,12 +108,12 @@ impl Auto {
         ByLoad {
             scale,
             since: self.rose,
-            stands: self.stepped.after(STALE),
+            expires_at: self.stepped.after(STALE),
         }
     }
 
     /// Whether somebody renewed it of late.
-    pub fn stands(&self, now: Mono) -> bool {
+    pub fn is_fresh(&self, now: Mono) -> bool {
         now < self.stepped.after(STALE)
     }
 
@@ -144,7 +144,7 @@ impl Auto {
         // Whoever has it, and takes no steps any more, is gone.
         let is_ours = self.rule == claim.hash
             || theirs <= (claim.configured, claim.hash)
-            || !self.stands(now);
+            || !self.is_fresh(now);
         if self.from == Some(kind) || is_ours {
             self.seen.add(seen);
         }
@@ -176,7 +176,7 @@ impl Auto {
     fn take_over(&mut self, seen: &Seen, claim: &Claim, now: Mono) -> Option<News> {
         let kind = Some(claim.rule.origin.kind());
         let mut lost = None;
-        if self.from != kind || !self.stands(now) {
+        if self.from != kind || !self.is_fresh(now) {
             let pressed = !self.tiers.is_empty();
             *self = Self {
                 from: kind,

@@ -1,6 +1,6 @@
 //! Rate-limit headers in the styles that clients know.
 
-use crate::limit::Standing;
+use crate::limit::Snapshot;
 use crate::limit::decision::Gauge;
 use crate::time::Span;
 
@@ -26,13 +26,13 @@ const TOKENS: [&str; 3] = [
 ];
 
 /// The headers of the configured styles for the windows as they stand.
-pub fn lines(styles: &[HeaderStyle], standing: &Standing) -> Vec<HeaderLine> {
+pub fn lines(styles: &[HeaderStyle], snapshot: &Snapshot) -> Vec<HeaderLine> {
     let mut lines = Vec::new();
     for style in styles {
         match style {
             HeaderStyle::OpenAi => {
-                open_ai(&mut lines, REQUESTS, standing.requests.as_ref());
-                open_ai(&mut lines, TOKENS, standing.tokens.as_ref());
+                open_ai(&mut lines, REQUESTS, snapshot.requests.as_ref());
+                open_ai(&mut lines, TOKENS, snapshot.tokens.as_ref());
             }
         }
     }

@@ -148,7 +148,7 @@ impl Refusal {
         let mut limit = None;
         if let Self::Limited { limited, .. } = self {
             lines.extend(retry_headers(limited.wait));
-            lines.extend(set_only(headers::lines(styles, &limited.standing)));
+            lines.extend(set_only(headers::lines(styles, &limited.snapshot)));
             limit = Some(LimitBody {
                 name: limited.name.as_str(),
                 limit: limited.limit,
@@ -287,7 +287,7 @@ fn set_only(lines: Vec<HeaderLine>) -> impl Iterator<Item = (&'static str, Strin
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::limit::Standing;
+    use crate::limit::Snapshot;
 
     fn limited(id: &[u8], wait: Span) -> Refusal {
         Refusal::Limited {
@@ -303,7 +303,7 @@ mod tests {
                 wait,
                 last: LimitName::Rpm,
                 overloaded: false,
-                standing: Standing::default(),
+                snapshot: Snapshot::default(),
             },
         }
     }
