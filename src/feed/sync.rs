@@ -131,7 +131,7 @@ impl Sync {
     /// Takes the lease when a load is due and nobody else has it.
     fn begin(&mut self, context: &ImportContext<'_>) -> Step {
         let taken = self.lease.change(context.host, |state, now| {
-            *state = self.claim(state, now)?;
+            *state = self.acquire(state, now)?;
             Some((now, state.etag.clone()))
         });
         match taken {
@@ -152,8 +152,8 @@ impl Sync {
         }
     }
 
-    fn claim(&self, state: &FeedState, now: Mono) -> Option<FeedState> {
-        let mut claim = state.clone();
+    fn acquire(&self, state: &FeedState, now: Mono) -> Option<FeedState> {
+        let mut acquired = state.clone();
         let of_ours = state.source == self.source_hash;
         if !of_ours {
             // Roots of a config that was replaced tick on for a while; the newest config decides.
@@ -161,18 +161,18 @@ impl Sync {
             if theirs > (self.configured, self.source_hash) {
                 return None;
             }
-            claim.source = self.source_hash;
-            claim.etag.clear();
-            claim.failures = 0;
-            claim.due = now;
+            acquired.source = self.source_hash;
+            acquired.etag.clear();
+            acquired.failures = 0;
+            acquired.due = now;
         }
-        if now < claim.due || (of_ours && state.is_held(now)) {
+        if now < acquired.due || (of_ours && state.is_held(now)) {
             return None;
         }
-        claim.configured = claim.configured.max(self.configured);
-        claim.holder = self.nonce;
-        claim.until = now.after(LEASE);
-        Some(claim)
+        acquired.configured = acquired.configured.max(self.configured);
+        acquired.holder = self.nonce;
+        acquired.until = now.after(LEASE);
+        Some(acquired)
     }
 
     /// Renews the lease when it is time.

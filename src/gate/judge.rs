@@ -6,7 +6,9 @@ use crate::account::directory::Entry;
 use crate::account::{Account, Found, IdentityError, Lookup, Tier, TierId, identity};
 use crate::config::{Mode, OnFault};
 use crate::host::{Header, Host, Request};
-use crate::limit::{Ask, Claim, Decision, Holder, Limit, LimitName, Limited, Snapshot, admit};
+use crate::limit::{
+    Ask, Decision, Holder, Limit, LimitName, Limited, Reservation, Snapshot, admit,
+};
 use crate::metrics::{NO_TIER, Outcome, TokenKind};
 use crate::reply::Refusal;
 use crate::reply::headers::{self, HeaderLine};
@@ -104,10 +106,10 @@ impl Gate {
     ) -> Verdict {
         let (account, tier) = (ticket.account, ticket.tier);
         match decision {
-            Ok(Decision::Admitted(claim, snapshot)) => {
+            Ok(Decision::Admitted(reservation, snapshot)) => {
                 let admission = Admission {
                     key: ticket.key,
-                    claim,
+                    reservation,
                     tier,
                     limits: ticket.limits,
                     prompt: ticket.reserve.prompt,
@@ -180,8 +182,8 @@ impl Gate {
 
     fn admit(&mut self, host: &dyn Host, ticket: &Ticket, tokens: u64) -> Result<Decision, Fault> {
         if ticket.limits.all_unlimited() {
-            let claim = Claim::unrecorded(tokens);
-            return Ok(Decision::Admitted(claim, Snapshot::default()));
+            let reservation = Reservation::unrecorded(tokens);
+            return Ok(Decision::Admitted(reservation, Snapshot::default()));
         }
         // A slot is claimed before the page is read, or this VM's lease would count as dead.
         let holder = match self.vm.holder() {
@@ -232,7 +234,7 @@ impl Gate {
         self.counts.request(Some(tier), Outcome::Admitted);
         self.counts.begun(tier);
         self.counts
-            .tokens(tier, TokenKind::Reserved, admission.claim.reserved);
+            .tokens(tier, TokenKind::Reserved, admission.reservation.reserved);
         Verdict {
             log: self.log(Some(tier), Outcome::Admitted, None),
             action: Action::Pass(Pass {

@@ -21,7 +21,7 @@ use crate::account::TierId;
 use crate::config::Config;
 use crate::host::{Host, MetricSink};
 
-use crate::limit::{Claim, Limits, Lowered, Terms};
+use crate::limit::{Limits, Lowered, Reservation, Terms};
 use crate::metrics::Counts;
 use crate::reply::Reply;
 use crate::reply::headers::HeaderLine;
@@ -67,7 +67,7 @@ pub struct Pass {
 #[derive(Clone, Copy, Debug)]
 pub struct Admission {
     key: AccountKey,
-    claim: Claim,
+    reservation: Reservation,
     tier: TierId,
     limits: Limits,
     /// How many of the reserved tokens are for the prompt.

@@ -6,7 +6,7 @@ use crate::account::{Tier, TierId};
 use crate::config::Config;
 use crate::host::{Host, HostError, MetricSink};
 use crate::limit::{Limits, Lowered, Lowering};
-use crate::overload::{Claim, News, Origin, Seen, Setting, State, load_of};
+use crate::overload::{Candidate, News, Origin, Seen, Setting, State, load_of};
 use crate::store::ValueError;
 use crate::store::overload::{StoredOverload, overload};
 use crate::time::Mono;
@@ -19,7 +19,7 @@ const OVERLOADED: [&[u8]; 3] = [b"503", b"529", b"429"];
 pub(super) struct OverloadView {
     stored: StoredOverload,
     /// This config's rule, if it has one.
-    claim: Option<Claim>,
+    candidate: Option<Candidate>,
     /// The load as it was last read.
     state: State,
     /// By how much each tier's limits are lowered.
@@ -39,10 +39,10 @@ impl OverloadView {
         let tiers = config.tiers.iter().count();
         let mut view = Self {
             stored,
-            claim: config
+            candidate: config
                 .overload
                 .clone()
-                .map(|rule| Claim::new(rule, host.mono())),
+                .map(|rule| Candidate::new(rule, host.mono())),
             state: State::default(),
             lowerings: vec![Lowering::NONE; tiers],
             seen: Seen::default(),
@@ -63,8 +63,8 @@ impl OverloadView {
             state.correct(now);
             let by_hand = &mut state.by_hand;
             let ended = by_hand.take_if(|setting| setting.ends <= now);
-            let claim = self.claim.as_ref();
-            let moved = claim.and_then(|claim| state.auto.advance(&seen, claim, now));
+            let candidate = self.candidate.as_ref();
+            let moved = candidate.and_then(|candidate| state.auto.advance(&seen, candidate, now));
             (ended.map(News::Ended), moved, now)
         });
         let (state, (ended, moved, now)) = done.inspect_err(|_| self.seen.add(&seen))?;

@@ -23,7 +23,7 @@ impl Gate {
             Settle::Usage => used,
             Settle::Reserve => Used::Unknown,
         };
-        let reserved = admission.claim.reserved;
+        let reserved = admission.reservation.reserved;
         let (kind, tokens) = match used {
             Used::Tokens(n) => (TokenKind::Used, n),
             Used::Unknown => (TokenKind::Estimated, reserved),
@@ -48,9 +48,10 @@ impl Gate {
         admission: Admission,
         used: u64,
     ) -> Result<(), Fault> {
-        let claim = &admission.claim;
-        let nothing_changes =
-            used == claim.reserved && claim.holder.is_none() && claim.day.is_none();
+        let reservation = &admission.reservation;
+        let nothing_changes = used == reservation.reserved
+            && reservation.holder.is_none()
+            && reservation.day.is_none();
         if admission.limits.all_unlimited() || nothing_changes {
             return Ok(());
         }
@@ -59,7 +60,7 @@ impl Gate {
         let table = self.vm.table();
         self.ledger
             .change(host, admission.key, windows, table, |record, now| {
-                settle(record, &admission.claim, used, &terms, now);
+                settle(record, &admission.reservation, used, &terms, now);
                 Change::Write(())
             })
     }
@@ -87,7 +88,7 @@ fn estimate(admission: &Admission, told: &Streamed) -> u64 {
     let prompt = told.prompt.unwrap_or(admission.prompt);
     let seen = prompt.saturating_add(told.events).max(told.said);
     if told.complete {
-        seen.max(admission.claim.reserved)
+        seen.max(admission.reservation.reserved)
     } else {
         seen
     }

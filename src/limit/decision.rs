@@ -11,7 +11,7 @@ use crate::time::{Mono, Now, Span};
 
 /// What an admitted request holds until it is settled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Claim {
+pub struct Reservation {
     /// When it was admitted.
     pub at: Mono,
     /// The calendar day that its tokens were reserved on, where days are counted.
@@ -22,8 +22,8 @@ pub struct Claim {
     pub holder: Option<Holder>,
 }
 
-impl Claim {
-    /// The claim of a request that nothing is recorded of.
+impl Reservation {
+    /// The reservation of a request that nothing is recorded of.
     pub const fn unrecorded(reserved: u64) -> Self {
         Self {
             at: Mono::from_millis(0),
@@ -80,7 +80,7 @@ pub struct Limited {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
     /// Admitted, and recorded.
-    Admitted(Claim, Snapshot),
+    Admitted(Reservation, Snapshot),
     /// Refused for now; the record is as it was, but for what has expired.
     Limited(Limited),
     /// Refused for good: it asks for more tokens than `limit` of that name allows in all.
@@ -113,21 +113,29 @@ pub fn admit(record: &mut Record, ask: &Ask, terms: &Terms<'_>, now: Now) -> Dec
             snapshot: snapshot(record, terms, now),
         });
     }
-    let claim = enter(record, ask, terms, now);
-    Decision::Admitted(claim, snapshot(record, terms, now))
+    let reservation = enter(record, ask, terms, now);
+    Decision::Admitted(reservation, snapshot(record, terms, now))
 }
 
 /// Gives the lease back and replaces the reserve by `used`.
-pub fn settle(record: &mut Record, claim: &Claim, used: u64, terms: &Terms<'_>, now: Now) {
+pub fn settle(
+    record: &mut Record,
+    reservation: &Reservation,
+    used: u64,
+    terms: &Terms<'_>,
+    now: Now,
+) {
     record.advance(now, terms.windows);
-    if let Some(holder) = claim.holder {
+    if let Some(holder) = reservation.holder {
         record.leases.release(holder);
     }
     let window = terms.windows.minute;
-    let extra = used.saturating_sub(claim.reserved);
+    let extra = used.saturating_sub(reservation.reserved);
     if extra == 0 {
-        let refund = claim.reserved.saturating_sub(used);
-        record.minute.refund(now.mono, window, claim.at, refund);
+        let refund = reservation.reserved.saturating_sub(used);
+        record
+            .minute
+            .refund(now.mono, window, reservation.at, refund);
     } else if terms.limits.count_minute() {
         record.minute.charge(now.mono, window, extra);
     }
@@ -135,9 +143,9 @@ pub fn settle(record: &mut Record, claim: &Claim, used: u64, terms: &Terms<'_>, 
         record.day.settle(
             now,
             terms.windows.day,
-            claim.at,
-            claim.day,
-            claim.reserved,
+            reservation.at,
+            reservation.day,
+            reservation.reserved,
             used,
         );
     }
@@ -193,7 +201,7 @@ fn too_large(ask: &Ask, limits: &Limits) -> Option<(LimitName, u64)> {
         .find_map(|(name, limit)| Some((name, limit.finite().filter(|l| ask.tokens > *l)?)))
 }
 
-fn enter(record: &mut Record, ask: &Ask, terms: &Terms<'_>, now: Now) -> Claim {
+fn enter(record: &mut Record, ask: &Ask, terms: &Terms<'_>, now: Now) -> Reservation {
     let limits = terms.limits;
     if limits.count_minute() {
         let window = terms.windows.minute;
@@ -208,7 +216,7 @@ fn enter(record: &mut Record, ask: &Ask, terms: &Terms<'_>, now: Now) -> Claim {
     if leased {
         record.leases.acquire(ask.holder);
     }
-    Claim {
+    Reservation {
         at: now.mono,
         day: record.day.label(),
         reserved: ask.tokens,

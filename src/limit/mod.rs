@@ -16,7 +16,7 @@ pub mod scale;
 pub mod terms;
 pub mod window;
 
-pub use decision::{Claim, Decision, Limited, Snapshot, admit, settle};
+pub use decision::{Decision, Limited, Reservation, Snapshot, admit, settle};
 pub use lease::{Holder, Leases};
 pub use limits::{Limit, LimitName, Limits};
 pub use record::Record;

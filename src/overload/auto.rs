@@ -6,7 +6,7 @@
 //! (additive increase; Chiu and Jain, "Analysis of the increase and decrease algorithms for
 //! congestion avoidance", 1989). In both, limits fall at once, and come back late and slowly.
 
-use super::rule::{Claim, Kind, Origin, Rule};
+use super::rule::{Candidate, Kind, Origin, Rule};
 use super::signal::millionths;
 use super::{News, TierScales, find};
 use crate::limit::{ByLoad, Scale};
@@ -134,16 +134,16 @@ impl Auto {
     ///
     /// Of several configs with a rule, the newest one's is in force: the others only add what they
     /// saw, where it reads the same.
-    pub fn advance(&mut self, seen: &Seen, claim: &Claim, now: Mono) -> Option<News> {
+    pub fn advance(&mut self, seen: &Seen, candidate: &Candidate, now: Mono) -> Option<News> {
         let idle = self.pressure == 0 && self.load == 0 && *seen == Seen::default();
         if idle && self.seen == Seen::default() {
             return None;
         }
-        let kind = claim.rule.origin.kind();
+        let kind = candidate.rule.origin.kind();
         let theirs = (self.configured, self.rule);
         // Whoever has it, and takes no steps any more, is gone.
-        let is_ours = self.rule == claim.hash
-            || theirs <= (claim.configured, claim.hash)
+        let is_ours = self.rule == candidate.hash
+            || theirs <= (candidate.configured, candidate.hash)
             || !self.is_fresh(now);
         if self.from == Some(kind) || is_ours {
             self.seen.add(seen);
@@ -151,20 +151,20 @@ impl Auto {
         if !is_ours {
             return None;
         }
-        let lost = self.take_over(seen, claim, now);
-        if lost.is_some() || now < self.stepped.after(claim.rule.interval) {
+        let lost = self.take_over(seen, candidate, now);
+        if lost.is_some() || now < self.stepped.after(candidate.rule.interval) {
             return lost;
         }
         let before = self.pressure;
-        match claim.rule.origin {
-            Origin::Header(_) => self.follow(&claim.rule, now),
-            Origin::Overload => self.react(&claim.rule, now),
+        match candidate.rule.origin {
+            Origin::Header(_) => self.follow(&candidate.rule, now),
+            Origin::Overload => self.react(&candidate.rule, now),
         }
         self.seen = Seen::default();
         self.stepped = now;
         let tiers = match self.pressure {
             0 => TierScales::new(),
-            pressure => claim.rule.scales(pressure),
+            pressure => candidate.rule.scales(pressure),
         };
         let moved = tiers != self.tiers;
         self.tiers = tiers;
@@ -173,8 +173,8 @@ impl Auto {
 
     /// Makes it ours, and begins anew where it is somebody else's load, or one that nobody renewed;
     /// what is given up by that.
-    fn take_over(&mut self, seen: &Seen, claim: &Claim, now: Mono) -> Option<News> {
-        let kind = Some(claim.rule.origin.kind());
+    fn take_over(&mut self, seen: &Seen, candidate: &Candidate, now: Mono) -> Option<News> {
+        let kind = Some(candidate.rule.origin.kind());
         let mut lost = None;
         if self.from != kind || !self.is_fresh(now) {
             let pressed = !self.tiers.is_empty();
@@ -186,11 +186,11 @@ impl Auto {
             };
             lost = pressed.then(|| self.moved(false));
         }
-        self.configured = match self.rule == claim.hash {
-            true => self.configured.max(claim.configured),
-            false => claim.configured,
+        self.configured = match self.rule == candidate.hash {
+            true => self.configured.max(candidate.configured),
+            false => candidate.configured,
         };
-        self.rule = claim.hash;
+        self.rule = candidate.hash;
         lost
     }
 

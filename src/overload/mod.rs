@@ -12,7 +12,7 @@ mod signal;
 
 pub use auto::{Auto, Seen};
 pub use news::News;
-pub use rule::{Claim, Kind, Origin, Rule};
+pub use rule::{Candidate, Kind, Origin, Rule};
 pub use signal::{LARGEST, load_of, millionths};
 
 use crate::limit::{Lowering, Scale};

@@ -68,7 +68,7 @@ pub struct Rule {
 
 /// The rule of one config, and when that came.
 #[derive(Clone, Debug)]
-pub struct Claim {
+pub struct Candidate {
     /// The rule.
     pub rule: Rule,
     /// A hash of it, the same in every VM.
@@ -77,8 +77,8 @@ pub struct Claim {
     pub configured: Mono,
 }
 
-impl Claim {
-    /// The claim of a config that came at `configured`.
+impl Candidate {
+    /// The candidate of a config that came at `configured`.
     pub fn new(rule: Rule, configured: Mono) -> Self {
         let mut hasher = SipHasher24::new();
         rule.hash(&mut hasher);
