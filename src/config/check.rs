@@ -19,7 +19,7 @@ use crate::limit::day::DayRule;
 use crate::limit::record::Windows;
 use crate::reply::headers::HeaderStyle;
 use crate::time::Span;
-use crate::usage::{Estimate, Rules};
+use crate::usage::{Estimate, ReadOptions};
 
 /// The tier label of requests whose tier is not known; no tier can have it.
 const NO_TIER: &str = crate::metrics::NO_TIER;
@@ -250,7 +250,7 @@ fn tokens(tokens: schema::Tokens) -> Checked<Tokens> {
         },
         read_body: read_body.then_some(body_limit),
         include_usage,
-        rules: Rules {
+        options: ReadOptions {
             cached: tokens.cached.unwrap_or_default(),
             header: header.transpose()?,
         },

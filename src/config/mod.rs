@@ -17,10 +17,10 @@ pub(crate) use value::{Duration, Money, OwnLimits};
 use crate::account::recharge::VoucherRule;
 use crate::account::{AccountSource, TierId, TierSource, TierTable};
 use crate::limit::record::Windows;
-use crate::overload::Rule;
+use crate::overload::Policy;
 use crate::reply::headers::HeaderStyle;
 use crate::time::Span;
-use crate::usage::{Estimate, Rules};
+use crate::usage::{Estimate, ReadOptions};
 
 /// A config that has been checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,8 +63,8 @@ pub struct Config {
     pub admin: Option<Admin>,
     /// Where the directory is pulled from, if it is.
     pub feed: Option<Feed>,
-    /// By which rule limits follow the load, if they do.
-    pub overload: Option<Rule>,
+    /// By which policy limits follow the load, if they do.
+    pub overload: Option<Policy>,
     /// The path at which a client is told its usage.
     pub usage_path: Option<String>,
 }
@@ -117,7 +117,7 @@ pub struct Tokens {
     /// Whether streams are made to say their usage.
     pub include_usage: bool,
     /// How responses are read.
-    pub rules: Rules,
+    pub options: ReadOptions,
 }
 
 /// Whether the reserve is replaced by the response's usage.

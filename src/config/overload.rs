@@ -7,7 +7,7 @@ use super::value::{Count, Duration};
 use crate::account::TierTable;
 use crate::json::{Named, Object};
 use crate::limit::Scale;
-use crate::overload::{LARGEST, Origin, Rule, millionths};
+use crate::overload::{LARGEST, Origin, Policy, millionths};
 use crate::time::Span;
 
 type Checked<T> = Result<T, ConfigError>;
@@ -15,8 +15,8 @@ type Checked<T> = Result<T, ConfigError>;
 /// A heavier tier would be nothing beside the others.
 const HEAVIEST: u64 = 1_000;
 
-/// Checks the rule by which limits follow the load.
-pub(super) fn check(Object(load): Object<schema::Load>, tiers: &TierTable) -> Checked<Rule> {
+/// Checks the policy by which limits follow the load.
+pub(super) fn check(Object(load): Object<schema::Load>, tiers: &TierTable) -> Checked<Policy> {
     let (origin, start, full, most) = match load.from {
         LoadOrigin::Header(name) => {
             let name = header_name("load.from", &name)?;
@@ -34,7 +34,7 @@ pub(super) fn check(Object(load): Object<schema::Load>, tiers: &TierTable) -> Ch
     let floor = floor.ok_or_else(|| {
         ConfigError::new("load.floor", "out of range: 0 to 1 is allowed, such as 0.2")
     })?;
-    Ok(Rule {
+    Ok(Policy {
         origin,
         start,
         full,

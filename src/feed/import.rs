@@ -20,7 +20,7 @@ const PATIENCE: Span = Span::from_secs(30);
 
 /// What is asked of a load.
 #[derive(Clone, Copy, Debug)]
-pub struct Terms {
+pub struct ImportLimits {
     /// The most accounts, named and removed together.
     pub accounts: usize,
     /// The rule of the voucher.
@@ -141,7 +141,7 @@ impl Import {
     pub fn slice(
         &mut self,
         context: &ImportContext<'_>,
-        terms: &Terms,
+        limits: &ImportLimits,
     ) -> Result<Progress, FeedError> {
         let begun = context.host.mono();
         if let Phase::Asked(at) = self.phase {
@@ -152,8 +152,8 @@ impl Import {
         }
         for n in 1..=SLICE {
             let progress = match self.phase {
-                Phase::Applying => self.apply(context, terms)?,
-                _ => self.read(context, terms)?,
+                Phase::Applying => self.apply(context, limits)?,
+                _ => self.read(context, limits)?,
             };
             if let Some(progress) = progress {
                 return Ok(progress);
@@ -170,7 +170,7 @@ impl Import {
     fn read(
         &mut self,
         context: &ImportContext<'_>,
-        terms: &Terms,
+        limits: &ImportLimits,
     ) -> Result<Option<Progress>, FeedError> {
         let page = self.page();
         let Phase::Reading(reader) = &mut self.phase else {
@@ -189,8 +189,8 @@ impl Import {
             }
         };
         self.items = self.items.saturating_add(1);
-        if self.gathered.len() >= terms.accounts {
-            return Err(FeedError::TooManyAccounts(terms.accounts));
+        if self.gathered.len() >= limits.accounts {
+            return Err(FeedError::TooManyAccounts(limits.accounts));
         }
         let key = (context.key)(id.as_bytes());
         if self.gathered.insert(key, known).is_some() {
@@ -225,14 +225,14 @@ impl Import {
     fn apply(
         &mut self,
         context: &ImportContext<'_>,
-        terms: &Terms,
+        limits: &ImportLimits,
     ) -> Result<Option<Progress>, FeedError> {
         let Some((key, known)) = self.gathered.pop_first() else {
             context.directory.set_ready(context.host)?;
             return Ok(Some(Progress::Done));
         };
         let applied = context.directory.change(context.host, key, |entry| {
-            let changed = known.as_ref().map(|known| over(known, entry, terms));
+            let changed = known.as_ref().map(|known| over(known, entry, limits));
             (changed, ())
         });
         let count = match (applied, known) {
@@ -248,13 +248,13 @@ impl Import {
 
 /// What the feed says of an account, over what was known of it. What the account was given and
 /// which events were seen stays, so that no voucher is due twice.
-fn over(known: &Known, entry: Option<Entry>, terms: &Terms) -> Entry {
+fn over(known: &Known, entry: Option<Entry>, limits: &ImportLimits) -> Entry {
     let mut history = entry.and_then(|e| e.history);
     let tier = match &known.basis {
         TierBasis::Tier(name) => Some(name.to_string()),
         TierBasis::Recharge(paid) => {
             let history = history.get_or_insert_default();
-            history.set(*paid, terms.voucher.as_ref());
+            history.set(*paid, limits.voucher.as_ref());
             None
         }
     };

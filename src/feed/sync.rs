@@ -1,7 +1,7 @@
 //! What one VM does on its ticks to keep the directory in step with the feed: wait until a load is
 //! due, take the lease, load, give the lease back.
 
-use super::import::{Import, Progress, Terms};
+use super::import::{Import, ImportLimits, Progress};
 use super::lease::{FeedState, LEASE, Lease, lease};
 use super::{Answer, FeedError, ImportContext, News, Step, Tally};
 use crate::host::{Host, HostError, MetricSink};
@@ -27,7 +27,7 @@ pub struct Source {
     /// From one load to the next.
     pub interval: Span,
     /// What is asked of a load.
-    pub terms: Terms,
+    pub limits: ImportLimits,
 }
 
 /// Counts since the last hand-over.
@@ -113,7 +113,7 @@ impl Sync {
             return self.begin(context);
         };
         let progress = match self.keep(context) {
-            Ok(()) => import.slice(context, &self.source.terms),
+            Ok(()) => import.slice(context, &self.source.limits),
             Err(error) => Err(error),
         };
         self.follow(context, import, progress)

@@ -22,7 +22,11 @@ impl Gate {
         let named = by_hand.map(|setting| &setting.tiers);
         let named = named.into_iter().flatten();
         let is_fresh = state.auto.is_fresh(now);
-        let ours = self.config.overload.as_ref().map(|rule| rule.origin.kind());
+        let ours = self
+            .config
+            .overload
+            .as_ref()
+            .map(|policy| policy.origin.kind());
         let from = state.auto.from.filter(|_| is_fresh).or(ours);
         let part = |millionths| f64::from(millionths) / 1e6;
         let auto = from.map(|from| AdaptiveView {
@@ -34,9 +38,9 @@ impl Gate {
                 0.0
             },
         });
-        let rule = self.config.overload.as_ref();
+        let policy = self.config.overload.as_ref();
         let in_force = self.config.tiers.iter().map(|tier| {
-            let scale = state.lowering(&tier.name, rule).scale(now);
+            let scale = state.lowering(&tier.name, policy).scale(now);
             (tier.name.clone(), scale.as_f64())
         });
         OverloadStatus {

@@ -18,7 +18,7 @@ const OVERLOADED: [&[u8]; 3] = [b"503", b"529", b"429"];
 #[derive(Debug)]
 pub(super) struct OverloadView {
     stored: StoredOverload,
-    /// This config's rule, if it has one.
+    /// This config's policy, if it has one.
     candidate: Option<Candidate>,
     /// The load as it was last read.
     state: State,
@@ -42,7 +42,7 @@ impl OverloadView {
             candidate: config
                 .overload
                 .clone()
-                .map(|rule| Candidate::new(rule, host.mono())),
+                .map(|policy| Candidate::new(policy, host.mono())),
             state: State::default(),
             lowerings: vec![Lowering::NONE; tiers],
             seen: Seen::default(),
@@ -76,8 +76,8 @@ impl OverloadView {
 
     fn learn(&mut self, mut state: State, config: &Config, now: Mono) {
         state.correct(now);
-        let rule = config.overload.as_ref();
-        let lowering = |tier: &Tier| state.lowering(&tier.name, rule);
+        let policy = config.overload.as_ref();
+        let lowering = |tier: &Tier| state.lowering(&tier.name, policy);
         self.lowerings = config.tiers.iter().map(lowering).collect();
         self.state = state;
     }
@@ -126,12 +126,12 @@ impl Gate {
     /// Takes note of what the upstream answered to a request that was let through; `load` is the
     /// header in which it says its load, where the config has one.
     pub fn answered(&mut self, status: Option<&[u8]>, load: Option<&[u8]>) {
-        let Some(rule) = &self.config.overload else {
+        let Some(policy) = &self.config.overload else {
             return;
         };
         let seen = &mut self.overload.seen;
         let one = |n: &mut u64, more: u64| *n = n.saturating_add(more);
-        match (&rule.origin, load.map(load_of)) {
+        match (&policy.origin, load.map(load_of)) {
             (Origin::Overload, _) => {
                 one(&mut seen.answers, 1);
                 let overloaded = status.is_some_and(|s| OVERLOADED.contains(&s));

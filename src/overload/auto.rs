@@ -6,7 +6,7 @@
 //! (additive increase; Chiu and Jain, "Analysis of the increase and decrease algorithms for
 //! congestion avoidance", 1989). In both, limits fall at once, and come back late and slowly.
 
-use super::rule::{Candidate, Kind, Origin, Rule};
+use super::policy::{Candidate, Kind, Origin, Policy};
 use super::signal::millionths;
 use super::{News, TierScales, find};
 use crate::limit::{ByLoad, Scale};
@@ -65,11 +65,11 @@ impl Seen {
 /// Where the loop stands. Parts are in millionths.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Auto {
-    /// What the rule in force reads the load from.
+    /// What the policy in force reads the load from.
     pub from: Option<Kind>,
-    /// That rule's hash.
-    pub rule: u64,
-    /// When the newest config with that rule came.
+    /// That policy's hash.
+    pub policy: u64,
+    /// When the newest config with that policy came.
     pub configured: Mono,
     /// What all workers saw since the last step.
     pub seen: Seen,
@@ -93,16 +93,16 @@ pub struct Auto {
     pub edge: u32,
     /// Steps that it has fallen in a row, each larger than the one before.
     pub eased: u32,
-    /// What the rule makes of the pressure.
+    /// What the policy makes of the pressure.
     pub tiers: TierScales,
 }
 
 impl Auto {
-    /// By how much a tier is lowered; by `rule`, where this config has one, and as the rule in force
+    /// By how much a tier is lowered; by `policy`, where this config has one, and as the policy in force
     /// has it otherwise.
-    pub fn of(&self, tier: &str, rule: Option<&Rule>) -> ByLoad {
-        let scale = match rule {
-            Some(rule) => rule.scale(tier, self.pressure),
+    pub fn of(&self, tier: &str, policy: Option<&Policy>) -> ByLoad {
+        let scale = match policy {
+            Some(policy) => policy.scale(tier, self.pressure),
             None => find(&self.tiers, tier).unwrap_or(Scale::ONE),
         };
         ByLoad {
@@ -132,17 +132,17 @@ impl Auto {
 
     /// Adds what a worker saw, and takes a step when one is due; what it changed.
     ///
-    /// Of several configs with a rule, the newest one's is in force: the others only add what they
+    /// Of several configs with a policy, the newest one's is in force: the others only add what they
     /// saw, where it reads the same.
     pub fn advance(&mut self, seen: &Seen, candidate: &Candidate, now: Mono) -> Option<News> {
         let idle = self.pressure == 0 && self.load == 0 && *seen == Seen::default();
         if idle && self.seen == Seen::default() {
             return None;
         }
-        let kind = candidate.rule.origin.kind();
-        let theirs = (self.configured, self.rule);
+        let kind = candidate.policy.origin.kind();
+        let theirs = (self.configured, self.policy);
         // Whoever has it, and takes no steps any more, is gone.
-        let is_ours = self.rule == candidate.hash
+        let is_ours = self.policy == candidate.hash
             || theirs <= (candidate.configured, candidate.hash)
             || !self.is_fresh(now);
         if self.from == Some(kind) || is_ours {
@@ -152,19 +152,19 @@ impl Auto {
             return None;
         }
         let lost = self.take_over(seen, candidate, now);
-        if lost.is_some() || now < self.stepped.after(candidate.rule.interval) {
+        if lost.is_some() || now < self.stepped.after(candidate.policy.interval) {
             return lost;
         }
         let before = self.pressure;
-        match candidate.rule.origin {
-            Origin::Header(_) => self.follow(&candidate.rule, now),
-            Origin::Overload => self.react(&candidate.rule, now),
+        match candidate.policy.origin {
+            Origin::Header(_) => self.follow(&candidate.policy, now),
+            Origin::Overload => self.react(&candidate.policy, now),
         }
         self.seen = Seen::default();
         self.stepped = now;
         let tiers = match self.pressure {
             0 => TierScales::new(),
-            pressure => candidate.rule.scales(pressure),
+            pressure => candidate.policy.scales(pressure),
         };
         let moved = tiers != self.tiers;
         self.tiers = tiers;
@@ -174,7 +174,7 @@ impl Auto {
     /// Makes it ours, and begins anew where it is somebody else's load, or one that nobody renewed;
     /// what is given up by that.
     fn take_over(&mut self, seen: &Seen, candidate: &Candidate, now: Mono) -> Option<News> {
-        let kind = Some(candidate.rule.origin.kind());
+        let kind = Some(candidate.policy.origin.kind());
         let mut lost = None;
         if self.from != kind || !self.is_fresh(now) {
             let pressed = !self.tiers.is_empty();
@@ -186,11 +186,11 @@ impl Auto {
             };
             lost = pressed.then(|| self.moved(false));
         }
-        self.configured = match self.rule == candidate.hash {
+        self.configured = match self.policy == candidate.hash {
             true => self.configured.max(candidate.configured),
             false => candidate.configured,
         };
-        self.rule = candidate.hash;
+        self.policy = candidate.hash;
         lost
     }
 
@@ -203,7 +203,7 @@ impl Auto {
     }
 
     /// A step by reported loads.
-    fn follow(&mut self, rule: &Rule, now: Mono) {
+    fn follow(&mut self, policy: &Policy, now: Mono) {
         let seen = self.seen;
         if let Some(mean) = seen.sum.checked_div(seen.reports) {
             let since = match now.since(self.reported) {
@@ -211,7 +211,7 @@ impl Auto {
                 _ => now.since(self.stepped),
             };
             let time = float(since.as_millis());
-            let weight = time / (time + float(rule.smooth.as_millis()));
+            let weight = time / (time + float(policy.smooth.as_millis()));
             let load = part(self.load);
             self.load = millionths(load + (float(mean) / 1e6 - load) * weight);
             self.reported = now;
@@ -219,19 +219,19 @@ impl Auto {
             self.load = 0;
         }
         let (load, pressure) = (part(self.load), part(self.pressure));
-        let target = strength(load, rule);
+        let target = strength(load, policy);
         let (up, down) = BANDS;
         if target > pressure + up || (target >= 1.0 && pressure < 1.0) {
             self.rise(target, now);
         } else if target + down < pressure || target <= 0.0 {
-            self.ease(target, rule, now);
+            self.ease(target, policy, now);
         } else {
             self.keep(now);
         }
     }
 
     /// A step by the share of overloaded answers.
-    fn react(&mut self, rule: &Rule, now: Mono) {
+    fn react(&mut self, policy: &Policy, now: Mono) {
         let less = |n: u64| n.saturating_mul(3).div_euclid(4);
         let more = |n: u64, more: u64| less(n).saturating_add(more.saturating_mul(1_000));
         let (answers, overloaded) = self.late;
@@ -250,17 +250,17 @@ impl Auto {
             self.late = (0, 0);
             return;
         }
-        let start = part(rule.start);
+        let start = part(policy.start);
         if now.since(self.reported) >= BELIEVED {
             // Nobody knows any more: not even where there was too much.
             (self.kept, self.edge) = (Mono::default(), 0);
-            self.ease(0.0, rule, now);
+            self.ease(0.0, policy, now);
         } else if share > start
             && answers >= LEAST_ANSWERS * 1e3
             && overloaded >= LEAST_OVERLOADED * 1e3
         {
             let (least, most) = CUTS;
-            let cut = least + (most - least) * strength(share, rule);
+            let cut = least + (most - least) * strength(share, policy);
             let through = (1.0 - part(self.pressure)) * (1.0 - cut);
             let through = if through < LEAST_LET_THROUGH {
                 0.0
@@ -272,7 +272,7 @@ impl Auto {
             self.late = (0, 0);
             self.cut = true;
         } else if share <= start / 2.0 {
-            self.ease(0.0, rule, now);
+            self.ease(0.0, policy, now);
         } else {
             self.keep(now);
         }
@@ -291,8 +291,8 @@ impl Auto {
         self.eased = 0;
     }
 
-    fn ease(&mut self, target: f64, rule: &Rule, now: Mono) {
-        if self.pressure > 0 && now.since(self.kept) >= rule.hold {
+    fn ease(&mut self, target: f64, policy: &Policy, now: Mono) {
+        if self.pressure > 0 && now.since(self.kept) >= policy.hold {
             let (pressure, edge) = (part(self.pressure), part(self.edge));
             let (above, below) = (edge + NEAR, edge - NEAR);
             let is_near = self.edge > 0 && pressure <= above + 1e-9 && pressure > below;
@@ -310,8 +310,8 @@ impl Auto {
 }
 
 /// How far `load` is from `start` to `full`: 0 to 1.
-fn strength(load: f64, rule: &Rule) -> f64 {
-    let (start, full) = (part(rule.start), part(rule.full));
+fn strength(load: f64, policy: &Policy) -> f64 {
+    let (start, full) = (part(policy.start), part(policy.full));
     ((load - start) / (full - start)).clamp(0.0, 1.0)
 }
 

@@ -1,18 +1,18 @@
 //! Limits that follow the load: what is in force of the limits that accounts bought.
 //!
-//! An operator sets a scale for a time ([`Setting`]), or a [`Rule`] follows what the upstream says
+//! An operator sets a scale for a time ([`Setting`]), or a [`Policy`] follows what the upstream says
 //! ([`Auto`]). Both stand for all filters of one namespace, as the counters do, and of both the
 //! lower counts. Nothing here knows where they are kept ([`crate::store`]) or who reads them on
 //! which tick ([`crate::gate`]); no request pays for them.
 
 mod auto;
 mod news;
-mod rule;
+mod policy;
 mod signal;
 
 pub use auto::{Auto, Seen};
 pub use news::News;
-pub use rule::{Candidate, Kind, Origin, Rule};
+pub use policy::{Candidate, Kind, Origin, Policy};
 pub use signal::{LARGEST, load_of, millionths};
 
 use crate::limit::{Lowering, Scale};
@@ -64,12 +64,12 @@ impl State {
         }
     }
 
-    /// By how much the limits of the tier of that name are lowered; `rule`: this config's.
-    pub fn lowering(&self, tier: &str, rule: Option<&Rule>) -> Lowering {
+    /// By how much the limits of the tier of that name are lowered; `policy`: this config's.
+    pub fn lowering(&self, tier: &str, policy: Option<&Policy>) -> Lowering {
         let by_hand = self.by_hand.as_ref();
         Lowering {
             by_hand: by_hand.map(|setting| (setting.of(tier), setting.ends)),
-            by_load: self.auto.of(tier, rule),
+            by_load: self.auto.of(tier, policy),
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::config::{Settle, Tokens};
 use crate::usage::Used;
 use crate::usage::excerpt::TAIL_BYTES;
 use crate::usage::hide::Hide;
-use crate::usage::response::{Response, Rules, Wants};
+use crate::usage::response::{ReadOptions, Response, Wants};
 use proxy_wasm::types::{BufferType, MapType};
 
 const BODY: BufferType = BufferType::HttpResponseBody;
@@ -36,7 +36,7 @@ impl Answer {
             remove_header(MapType::HttpResponseHeaders, "content-length");
         }
         Self {
-            response: Response::begin(headers.iter(), end, &tokens.rules),
+            response: Response::begin(headers.iter(), end, &tokens.options),
             hide: hides.then(Hide::default),
             complete: end,
         }
@@ -75,12 +75,12 @@ impl Answer {
     }
 
     /// Trailers end it.
-    pub fn trailers(&mut self, rules: &Rules) {
+    pub fn trailers(&mut self, options: &ReadOptions) {
         self.complete = true;
-        if rules.header.is_some()
+        if options.header.is_some()
             && let Ok(trailers) = hostcalls::header_map(MapType::HttpResponseTrailers)
         {
-            self.response.trailers(trailers.iter(), rules);
+            self.response.trailers(trailers.iter(), options);
         }
     }
 

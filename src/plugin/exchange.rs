@@ -343,7 +343,7 @@ impl Exchange {
     /// Trailers end the response.
     pub fn response_trailers(&mut self) {
         if let Some(answer) = &mut self.answer {
-            answer.trailers(&self.worker.config.tokens.rules);
+            answer.trailers(&self.worker.config.tokens.options);
         }
     }
 

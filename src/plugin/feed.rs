@@ -4,7 +4,7 @@ use super::envoy::{Envoy, monotonic_ns};
 use super::hostcalls;
 use super::worker::Worker;
 use crate::config::{self, Config};
-use crate::feed::import::Terms;
+use crate::feed::import::ImportLimits;
 use crate::feed::page::PAGE_BYTES;
 use crate::feed::sync::Source;
 use crate::feed::{Answer, Ask, ImportContext, News, Step, Sync};
@@ -47,7 +47,7 @@ impl Feed {
             path: from.path.clone(),
             identity: [&*from.cluster, &*from.authority, &*from.path].join("\n"),
             interval: from.interval,
-            terms: Terms {
+            limits: ImportLimits {
                 accounts: usize::try_from(accounts).unwrap_or(usize::MAX),
                 voucher: config.voucher,
             },

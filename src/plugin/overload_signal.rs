@@ -9,10 +9,10 @@ use proxy_wasm::types::MapType;
 /// Takes note of the load that an answer tells of, and hides it from the client; `counts`: it
 /// answers a request that was let through and recorded.
 pub fn note(worker: &Worker, headers: &HeaderMap, counts: bool) {
-    let Some(rule) = &worker.config.overload else {
+    let Some(policy) = &worker.config.overload else {
         return;
     };
-    let load = match &rule.origin {
+    let load = match &policy.origin {
         Origin::Overload => None,
         Origin::Header(name) => {
             let mut loads = headers.values(name);

@@ -130,9 +130,9 @@ impl Directory {
         Ok(self.entry(&entries, key))
     }
 
-    /// Runs `rule` on an account's entry and stores what it makes of it; `None` takes it out.
+    /// Runs `update` on an account's entry and stores what it makes of it; `None` takes it out.
     ///
-    /// `rule` runs again each time another was faster.
+    /// `update` runs again each time another was faster.
     ///
     /// # Errors
     /// [`WriteError`] when there is no room, or shared data can't be used.
@@ -140,14 +140,14 @@ impl Directory {
         &self,
         host: &dyn Host,
         key: AccountKey,
-        mut rule: impl FnMut(Option<Entry>) -> (Option<Entry>, T),
+        mut update: impl FnMut(Option<Entry>) -> (Option<Entry>, T),
     ) -> Result<T, WriteError> {
         let name = self.page_name(key.page(self.pages));
         for _ in 0..TRIES {
             let stored = host.get(&name).map_err(Fault::from)?;
             let (bytes, cas) = stored.map_or((Vec::new(), None), |s| (s.value, Some(s.cas)));
             let mut entries = self.entries(&bytes);
-            let (changed, result) = rule(self.entry(&entries, key));
+            let (changed, result) = update(self.entry(&entries, key));
             entries.retain(|(k, _)| *k != key.bytes());
             let body = changed.as_ref().map(entry::encode);
             if let Some(body) = &body {

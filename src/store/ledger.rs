@@ -213,11 +213,11 @@ impl Ledger {
         self.health.take()
     }
 
-    /// Runs `rule` on the account's record and stores what it makes of it.
+    /// Runs `update` on the account's record and stores what it makes of it.
     ///
     /// The clocks are read after the record, so no record is from the future of its reader. The
-    /// wall clock is read only with `calendar`. `rule` runs again each time another was faster.
-    /// A record that is ahead of the clock nevertheless is written back even when `rule` would
+    /// wall clock is read only with `calendar`. `update` runs again each time another was faster.
+    /// A record that is ahead of the clock nevertheless is written back even when `update` would
     /// keep it: the rule has moved it to the clock, and must not do so again at each request.
     ///
     /// # Errors
@@ -228,7 +228,7 @@ impl Ledger {
         key: AccountKey,
         terms: (&Windows, bool),
         liveness: &dyn Liveness,
-        mut rule: impl FnMut(&mut Record, Now) -> Change<T>,
+        mut update: impl FnMut(&mut Record, Now) -> Change<T>,
     ) -> Result<T, Fault> {
         let (windows, calendar) = terms;
         let name = self.page_name(key);
@@ -242,7 +242,7 @@ impl Ledger {
             let mut record = page.find(&key.0);
             let stale = record.leases.forget_dead(liveness);
             let ahead = record.newest() > now.mono;
-            let result = match rule(&mut record, now) {
+            let result = match update(&mut record, now) {
                 Change::Keep(result) if !ahead => return Ok(result),
                 Change::Keep(result) | Change::Write(result) => result,
             };

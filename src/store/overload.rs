@@ -66,7 +66,7 @@ fn encode(state: &State) -> Vec<u8> {
     };
     for number in [
         from,
-        auto.rule,
+        auto.policy,
         auto.configured.as_millis(),
         auto.seen.answers,
         auto.seen.overloaded,
@@ -119,7 +119,7 @@ fn decode(bytes: &[u8]) -> Result<State, Damaged> {
         2 => Some(Kind::Overload),
         _ => return Err(Damaged),
     };
-    let (rule, configured) = (codec::take(input)?, take_mono(input)?);
+    let (policy, configured) = (codec::take(input)?, take_mono(input)?);
     let seen = Seen {
         answers: codec::take(input)?,
         overloaded: codec::take(input)?,
@@ -129,7 +129,7 @@ fn decode(bytes: &[u8]) -> Result<State, Damaged> {
     };
     let auto = Auto {
         from,
-        rule,
+        policy,
         configured,
         seen,
         stepped: take_mono(input)?,
@@ -187,7 +187,7 @@ mod tests {
             }),
             auto: Auto {
                 from: Some(Kind::Overload),
-                rule: u64::MAX,
+                policy: u64::MAX,
                 configured: Mono::from_millis(20),
                 seen: Seen {
                     answers: 1,

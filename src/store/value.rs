@@ -76,10 +76,10 @@ impl<T: Content> Value<T> {
         }
     }
 
-    /// Runs `rule` on the content, and stores it when that changed it; the content as it is then,
-    /// and what `rule` says of it.
+    /// Runs `update` on the content, and stores it when that changed it; the content as it is then,
+    /// and what `update` says of it.
     ///
-    /// The moment that `rule` is given was read after the value. `rule` runs again each time
+    /// The moment that `update` is given was read after the value. `update` runs again each time
     /// another was faster.
     ///
     /// # Errors
@@ -87,7 +87,7 @@ impl<T: Content> Value<T> {
     pub fn change<R>(
         &self,
         host: &dyn Host,
-        mut rule: impl FnMut(&mut T, Mono) -> R,
+        mut update: impl FnMut(&mut T, Mono) -> R,
     ) -> Result<(T, R), ValueError> {
         let failed = |error| ValueError::Host(T::NAME, error);
         for _ in 0..TRIES {
@@ -100,7 +100,7 @@ impl<T: Content> Value<T> {
             let before = T::decode(&bytes);
             let damaged = before.is_none() && !bytes.is_empty();
             let mut content = before.clone().unwrap_or_else(|| T::afresh(now));
-            let result = rule(&mut content, now);
+            let result = update(&mut content, now);
             if before.as_ref() == Some(&content) {
                 return Ok((content, result));
             }

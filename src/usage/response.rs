@@ -7,7 +7,7 @@ use super::tally::{Cached, MAX_TOKENS, Tally};
 
 /// How a response is read, by config.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Rules {
+pub struct ReadOptions {
     /// Whether cached prompt tokens count.
     pub cached: Cached,
     /// The response header or trailer (lower case) that says the tokens, where one does.
@@ -76,9 +76,13 @@ impl Response {
     /// A response by its headers; `end` when no body follows.
     ///
     /// One that is no success used no tokens, nor did one without a body.
-    pub fn begin<'a>(headers: impl Iterator<Item = Line<'a>>, end: bool, rules: &Rules) -> Self {
+    pub fn begin<'a>(
+        headers: impl Iterator<Item = Line<'a>>,
+        end: bool,
+        options: &ReadOptions,
+    ) -> Self {
         let mut response = Self {
-            cached: rules.cached,
+            cached: options.cached,
             body: if end { Body::Free } else { Body::Unseen },
             said: None,
         };
@@ -98,21 +102,25 @@ impl Response {
                 {
                     response.body = Body::Opaque;
                 }
-                _ => response.note(name, value, rules),
+                _ => response.note(name, value, options),
             }
         }
         response
     }
 
     /// Takes trailers.
-    pub fn trailers<'a>(&mut self, trailers: impl Iterator<Item = Line<'a>>, rules: &Rules) {
+    pub fn trailers<'a>(
+        &mut self,
+        trailers: impl Iterator<Item = Line<'a>>,
+        options: &ReadOptions,
+    ) {
         for (name, value) in trailers {
-            self.note(name, value, rules);
+            self.note(name, value, options);
         }
     }
 
-    fn note(&mut self, name: &[u8], value: &[u8], rules: &Rules) {
-        if rules.header.as_ref().map(String::as_bytes) == Some(name) {
+    fn note(&mut self, name: &[u8], value: &[u8], options: &ReadOptions) {
+        if options.header.as_ref().map(String::as_bytes) == Some(name) {
             let tokens = str::from_utf8(value).ok().and_then(|v| v.parse().ok());
             self.said = tokens.filter(|n| *n <= MAX_TOKENS).or(self.said);
         }
@@ -202,14 +210,14 @@ mod tests {
     use super::*;
 
     fn response(status: &str, lines: &[(&str, &str)], end: bool, body: &[&str]) -> Used {
-        let rules = Rules {
+        let options = ReadOptions {
             cached: Cached::Count,
             header: Some("x-tokens".to_owned()),
         };
         let mut all = vec![(":status", status)];
         all.extend_from_slice(lines);
         let lines = all.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes()));
-        let mut response = Response::begin(lines, end, &rules);
+        let mut response = Response::begin(lines, end, &options);
         for piece in body {
             response.feed(piece.as_bytes());
         }
@@ -273,7 +281,7 @@ mod tests {
 
     #[test]
     fn a_stream_that_is_cut_tells_what_it_can() {
-        let mut cut = Response::begin(std::iter::empty(), false, &Rules::default());
+        let mut cut = Response::begin(std::iter::empty(), false, &ReadOptions::default());
         cut.feed(b"data: {\"message\":{\"usage\":{\"input_tokens\":70,\"output_tokens\":1}}}\n\n");
         cut.feed(b"data: {}\n\ndata: {}\n\ndata: {\"half\":");
         let told = Streamed {

@@ -7,7 +7,7 @@ use crate::fake_host::{FakeHost, Metrics, World};
 use std::sync::Arc;
 use tiergate::account::directory::Entry;
 use tiergate::account::recharge::{SignedCents, VoucherRule};
-use tiergate::feed::import::Terms;
+use tiergate::feed::import::ImportLimits;
 use tiergate::feed::sync::Source;
 use tiergate::feed::{Answer, Ask, FeedError, ImportContext, News, Step, Sync, Tally};
 use tiergate::limit::Limit;
@@ -38,7 +38,7 @@ impl Vm {
             path: path.to_owned(),
             identity: path.to_owned(),
             interval: Span::from_secs(60),
-            terms: Terms {
+            limits: ImportLimits {
                 accounts: CAPACITY as usize,
                 voucher: Some(VoucherRule::default()),
             },

@@ -1,4 +1,4 @@
-//! By which rule limits follow the load, as operators configure it.
+//! By which policy limits follow the load, as operators configure it.
 
 use super::TierScales;
 use crate::limit::Scale;
@@ -44,9 +44,9 @@ impl Origin {
     }
 }
 
-/// One rule.
+/// One policy.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Rule {
+pub struct Policy {
     /// What the load is read from.
     pub origin: Origin,
     /// The load over which limits are lowered, in millionths.
@@ -66,11 +66,11 @@ pub struct Rule {
     pub hold: Span,
 }
 
-/// The rule of one config, and when that came.
+/// The policy of one config, and when that came.
 #[derive(Clone, Debug)]
 pub struct Candidate {
-    /// The rule.
-    pub rule: Rule,
+    /// The policy.
+    pub policy: Policy,
     /// A hash of it, the same in every VM.
     pub hash: u64,
     /// When the config came.
@@ -79,18 +79,18 @@ pub struct Candidate {
 
 impl Candidate {
     /// The candidate of a config that came at `configured`.
-    pub fn new(rule: Rule, configured: Mono) -> Self {
+    pub fn new(policy: Policy, configured: Mono) -> Self {
         let mut hasher = SipHasher24::new();
-        rule.hash(&mut hasher);
+        policy.hash(&mut hasher);
         Self {
             hash: hasher.finish(),
-            rule,
+            policy,
             configured,
         }
     }
 }
 
-impl Rule {
+impl Policy {
     /// The scale of one tier under that pressure.
     pub fn scale(&self, tier: &str, pressure: u32) -> Scale {
         let mut scales = self.walk(pressure);
@@ -141,9 +141,9 @@ impl Rule {
 mod tests {
     use super::*;
 
-    fn rule(weights: &[u32]) -> Rule {
+    fn policy(weights: &[u32]) -> Policy {
         let named = (0..).zip(weights).map(|(i, w)| (format!("tier{i}"), *w));
-        Rule {
+        Policy {
             origin: Origin::Overload,
             start: 10_000,
             full: 500_000,
@@ -156,7 +156,7 @@ mod tests {
     }
 
     fn scales(weights: &[u32], pressure: u32) -> Vec<u32> {
-        let scales = rule(weights).scales(pressure);
+        let scales = policy(weights).scales(pressure);
         scales.iter().map(|(_, s)| s.millionths()).collect()
     }
 
