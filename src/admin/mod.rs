@@ -12,7 +12,7 @@ use serde::Serialize;
 
 /// What an admin call is answered with.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
+pub struct AdminResponse {
     /// HTTP status.
     pub status: u32,
     /// Headers, content-type included.
@@ -21,7 +21,7 @@ pub struct Answer {
     pub body: Vec<u8>,
 }
 
-impl Answer {
+impl AdminResponse {
     /// 200 with that body as JSON.
     pub fn ok(body: &impl Serialize) -> Self {
         Self {
@@ -110,14 +110,14 @@ impl Problem {
     }
 
     /// What the caller reads.
-    pub fn answer(&self) -> Answer {
+    pub fn response(&self) -> AdminResponse {
         let (status, kind, code) = self.kind();
         let error = serde_json::json!({"error": {
             "message": self.to_string(), "type": kind, "code": code, "param": null
         }});
-        Answer {
+        AdminResponse {
             status,
-            ..Answer::ok(&error)
+            ..AdminResponse::ok(&error)
         }
     }
 }

@@ -2,7 +2,7 @@
 //! that are short enough for a worker that serves requests in between.
 
 use super::page::{Item, Known, PAGE_BYTES, Reader, TierBasis};
-use super::{Answer, Ask, ETAG_BYTES, FeedError, ImportContext, MOST_PAGES, Step, Tally};
+use super::{Ask, ETAG_BYTES, FeedError, FetchResult, ImportContext, MOST_PAGES, Step, Tally};
 use crate::account::directory::Entry;
 use crate::account::recharge::VoucherRule;
 use crate::store::AccountKey;
@@ -110,22 +110,22 @@ impl Import {
     ///
     /// # Errors
     /// [`FeedError`] when it is no page.
-    pub fn answered(&mut self, answer: Answer) -> Result<Progress, FeedError> {
+    pub fn fetched(&mut self, result: FetchResult) -> Result<Progress, FeedError> {
         let page = self.page();
         if !matches!(self.phase, Phase::Asked(_)) {
             return Ok(Progress::Goes(Step::Soon));
         }
-        match answer.status {
-            200 if answer.size > PAGE_BYTES => Err(FeedError::TooLong {
+        match result.status {
+            200 if result.size > PAGE_BYTES => Err(FeedError::TooLong {
                 page,
-                size: answer.size,
+                size: result.size,
             }),
             200 => {
                 if page == 1 {
-                    self.etag = remembered(answer.etag);
+                    self.etag = remembered(result.etag);
                 }
                 self.items = 0;
-                self.phase = Phase::Reading(Reader::new(answer.body));
+                self.phase = Phase::Reading(Reader::new(result.body));
                 Ok(Progress::Goes(Step::Soon))
             }
             304 if page == 1 && self.conditional => Ok(Progress::Unchanged),

@@ -54,8 +54,8 @@ pub struct Ask {
 
 /// What came of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Answer {
-    /// The status; 0 when there was no answer.
+pub struct FetchResult {
+    /// The status; 0 when there was no result.
     pub status: u16,
     /// The ETag, if there was one.
     pub etag: Vec<u8>,
@@ -68,7 +68,7 @@ pub struct Answer {
 /// Why a load came to nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FeedError {
-    /// Nobody answered, or the call could not be made.
+    /// Nobody fetched, or the call could not be made.
     #[error("page {page}: no answer")]
     NoAnswer {
         /// Its number, from 1.

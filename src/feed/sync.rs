@@ -3,7 +3,7 @@
 
 use super::import::{Import, ImportLimits, Progress};
 use super::lease::{FeedState, LEASE, Lease, lease};
-use super::{Answer, FeedError, ImportContext, News, Step, Tally};
+use super::{FeedError, FetchResult, ImportContext, News, Step, Tally};
 use crate::host::{Host, HostError, MetricSink};
 use crate::store::ValueError;
 use crate::time::{Mono, Span};
@@ -120,11 +120,11 @@ impl Sync {
     }
 
     /// Takes the answer to the last page that was asked for.
-    pub fn answered(&mut self, context: &ImportContext<'_>, answer: Answer) -> Step {
+    pub fn fetched(&mut self, context: &ImportContext<'_>, result: FetchResult) -> Step {
         let Some(mut import) = self.import.take() else {
             return Step::Rest;
         };
-        let progress = import.answered(answer);
+        let progress = import.fetched(result);
         self.follow(context, import, progress)
     }
 
@@ -206,7 +206,7 @@ impl Sync {
                 .give_back(context.host, |_| {})
                 .map(|()| News::Unchanged),
             Ok(Progress::Done) => {
-                // What had no room is to be asked for again, not answered with a 304.
+                // What had no room is to be asked for again, not fetched with a 304.
                 let etag = match import.tally().refused {
                     0 => import.take_etag(),
                     _ => Vec::new(),

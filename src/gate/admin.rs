@@ -8,7 +8,7 @@ use crate::account::recharge::{Event, History};
 use crate::admin::call::Call;
 use crate::admin::page;
 use crate::admin::schema::{self, AccountView, TierBasis, Written};
-use crate::admin::{Answer, Problem};
+use crate::admin::{AdminResponse, Problem};
 use crate::feed::lease::lease;
 use crate::host::{Host, HostError};
 use crate::store::directory::WriteError;
@@ -38,21 +38,21 @@ impl From<HostError> for Problem {
 
 impl Gate {
     /// Does what an admin call asks for.
-    pub fn administer(&mut self, host: &dyn Host, call: &Call, body: &[u8]) -> Answer {
+    pub fn administer(&mut self, host: &dyn Host, call: &Call, body: &[u8]) -> AdminResponse {
         let done = match call {
             Call::Get(id) => self.view(host, id),
             Call::Put(id) => self.put(host, id, body),
             Call::Delete(id) => self.delete(host, id),
             Call::Recharge(id) => self.recharge(host, id, body),
             Call::Reset(id) => self.reset(host, id),
-            Call::Status => self.status(host).map(|status| Answer::ok(&status)),
+            Call::Status => self.status(host).map(|status| AdminResponse::ok(&status)),
             Call::Overload => self.get_overload(host),
             Call::PutManual => self.put_manual(host, body),
             Call::DeleteManual => self.delete_manual(host),
             Call::Page(account) => self.page(host, account.as_deref()),
             Call::PageWithoutSlash => Ok(page::with_slash(&self.config)),
         };
-        done.unwrap_or_else(|problem| problem.answer())
+        done.unwrap_or_else(|problem| problem.response())
     }
 
     pub(super) fn in_use_directory(&self) -> Result<&Directory, Problem> {
@@ -69,9 +69,9 @@ impl Gate {
         }
     }
 
-    fn view(&self, host: &dyn Host, id: &[u8]) -> Result<Answer, Problem> {
+    fn view(&self, host: &dyn Host, id: &[u8]) -> Result<AdminResponse, Problem> {
         let view = self.known(host, id)?.ok_or(Problem::UnknownAccount)?;
-        Ok(Answer::ok(&view))
+        Ok(AdminResponse::ok(&view))
     }
 
     /// What is known of an account; `None` when the directory has no such account.
@@ -106,7 +106,7 @@ impl Gate {
         }))
     }
 
-    fn put(&mut self, host: &dyn Host, id: &[u8], body: &[u8]) -> Result<Answer, Problem> {
+    fn put(&mut self, host: &dyn Host, id: &[u8], body: &[u8]) -> Result<AdminResponse, Problem> {
         let put = schema::put(body)?;
         if let TierBasis::Tier(name) = &put.basis {
             self.known_tier(name, "tier")?;
@@ -139,7 +139,12 @@ impl Gate {
         Err(Problem::body(path, problem))
     }
 
-    fn recharge(&mut self, host: &dyn Host, id: &[u8], body: &[u8]) -> Result<Answer, Problem> {
+    fn recharge(
+        &mut self,
+        host: &dyn Host,
+        id: &[u8],
+        body: &[u8],
+    ) -> Result<AdminResponse, Problem> {
         let recharge = schema::recharge(body)?;
         let rule = self.config.voucher;
         let event = Event {
@@ -160,7 +165,7 @@ impl Gate {
         host: &dyn Host,
         id: &[u8],
         change: impl Fn(&mut Entry) -> (bool, bool),
-    ) -> Result<Answer, Problem> {
+    ) -> Result<AdminResponse, Problem> {
         let key = self.ledger.key(id);
         let directory = self.in_use_directory()?;
         let (entry, (voucher_due, new)) = directory.change(host, key, |entry| {
@@ -178,7 +183,7 @@ impl Gate {
         }
         let tier = self.tier_of(&entry).map(|tier| tier.name.clone());
         let cash = |history: &History| schema::dollars(history.cash);
-        Ok(Answer::ok(&Written {
+        Ok(AdminResponse::ok(&Written {
             id: text(id),
             recharge: entry.history.as_ref().map(cash),
             tier,
@@ -187,20 +192,20 @@ impl Gate {
         }))
     }
 
-    fn delete(&mut self, host: &dyn Host, id: &[u8]) -> Result<Answer, Problem> {
+    fn delete(&mut self, host: &dyn Host, id: &[u8]) -> Result<AdminResponse, Problem> {
         let key = self.ledger.key(id);
         let was_there = self
             .in_use_directory()?
             .change(host, key, |entry| (None, entry.is_some()))?;
         match was_there {
-            true => Ok(Answer::ok(
+            true => Ok(AdminResponse::ok(
                 &serde_json::json!({"id": text(id), "deleted": true}),
             )),
             false => Err(Problem::UnknownAccount),
         }
     }
 
-    fn reset(&mut self, host: &dyn Host, id: &[u8]) -> Result<Answer, Problem> {
+    fn reset(&mut self, host: &dyn Host, id: &[u8]) -> Result<AdminResponse, Problem> {
         let key = self.ledger.key(id);
         let windows = (&self.config.windows, false);
         let table = self.vm.table();
@@ -208,7 +213,7 @@ impl Gate {
             record.clear_usage();
             Change::Write(())
         })?;
-        Ok(Answer::ok(
+        Ok(AdminResponse::ok(
             &serde_json::json!({"id": text(id), "reset": true}),
         ))
     }

@@ -5,7 +5,7 @@ use crate::account::{Tier, TierId};
 use crate::admin::call::LONGEST_ID;
 use crate::admin::page::{self, LookUp, Told};
 use crate::admin::status::{RefusedAccountView, Status};
-use crate::admin::{Answer, Problem};
+use crate::admin::{AdminResponse, Problem};
 use crate::host::Host;
 use crate::limit::{Limit, Limits};
 use crate::reply::usage::UsageView;
@@ -21,7 +21,11 @@ pub(super) const NO_LIMITS: Limits = Limits {
 
 impl Gate {
     /// The page, with a look-up of that account.
-    pub(super) fn page(&self, host: &dyn Host, account: Option<&[u8]>) -> Result<Answer, Problem> {
+    pub(super) fn page(
+        &self,
+        host: &dyn Host,
+        account: Option<&[u8]>,
+    ) -> Result<AdminResponse, Problem> {
         let status = self.status(host)?;
         let look_up = match account {
             None => None,
@@ -30,7 +34,7 @@ impl Gate {
                 told: self.told(host, id, &status)?,
             }),
         };
-        Ok(page::answer(&status, look_up.as_ref()))
+        Ok(page::response(&status, look_up.as_ref()))
     }
 
     fn told(&self, host: &dyn Host, id: &[u8], status: &Status) -> Result<Told, Problem> {

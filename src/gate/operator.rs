@@ -2,7 +2,7 @@
 
 use super::Gate;
 use crate::admin::overload::{self, AdaptiveView, OverloadStatus};
-use crate::admin::{Answer, Problem};
+use crate::admin::{AdminResponse, Problem};
 use crate::host::Host;
 use crate::overload::Setting;
 use crate::store::ValueError;
@@ -55,12 +55,16 @@ impl Gate {
         }
     }
 
-    pub(super) fn get_overload(&mut self, host: &dyn Host) -> Result<Answer, Problem> {
+    pub(super) fn get_overload(&mut self, host: &dyn Host) -> Result<AdminResponse, Problem> {
         self.read_overload(host)?;
-        Ok(Answer::ok(&self.overload_status(host)))
+        Ok(AdminResponse::ok(&self.overload_status(host)))
     }
 
-    pub(super) fn put_manual(&mut self, host: &dyn Host, body: &[u8]) -> Result<Answer, Problem> {
+    pub(super) fn put_manual(
+        &mut self,
+        host: &dyn Host,
+        body: &[u8],
+    ) -> Result<AdminResponse, Problem> {
         let put = overload::put(body)?;
         for (name, _) in &put.tiers {
             self.known_tier(name, &format!("tiers.{name}"))?;
@@ -73,11 +77,11 @@ impl Gate {
                 ends: now.after(put.ttl),
             })
         })?;
-        Ok(Answer::ok(&self.overload_status(host)))
+        Ok(AdminResponse::ok(&self.overload_status(host)))
     }
 
-    pub(super) fn delete_manual(&mut self, host: &dyn Host) -> Result<Answer, Problem> {
+    pub(super) fn delete_manual(&mut self, host: &dyn Host) -> Result<AdminResponse, Problem> {
         self.set_manual(host, |_| None)?;
-        Ok(Answer::ok(&self.overload_status(host)))
+        Ok(AdminResponse::ok(&self.overload_status(host)))
     }
 }

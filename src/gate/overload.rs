@@ -125,7 +125,7 @@ impl Gate {
 
     /// Takes note of what the upstream answered to a request that was let through; `load` is the
     /// header in which it says its load, where the config has one.
-    pub fn answered(&mut self, status: Option<&[u8]>, load: Option<&[u8]>) {
+    pub fn observe(&mut self, status: Option<&[u8]>, load: Option<&[u8]>) {
         let Some(policy) = &self.config.overload else {
             return;
         };

@@ -3,7 +3,7 @@
 use super::envoy::StreamRequest;
 use super::hostcalls::{self, LocalReply};
 use crate::admin::call::{self, Call};
-use crate::admin::{Answer, Problem, auth};
+use crate::admin::{AdminResponse, Problem, auth};
 use crate::config::Admin;
 use crate::host::{Header, Request};
 
@@ -35,17 +35,17 @@ pub fn asked(admin: &Admin, request: &StreamRequest, end: bool) -> Option<Result
 }
 
 /// Answers a call.
-pub fn send(answer: &Answer) {
-    let mut headers = answer.headers.clone();
-    if answer.status == 401 {
+pub fn send(response: &AdminResponse) {
+    let mut headers = response.headers.clone();
+    if response.status == 401 {
         let challenge = "Basic realm=\"tiergate\", charset=\"UTF-8\"";
         headers.push(("www-authenticate", challenge.to_owned()));
     }
     let sent = hostcalls::send_local_reply(&LocalReply {
-        status: answer.status,
+        status: response.status,
         details: "tiergate_admin",
         headers: &headers,
-        body: &answer.body,
+        body: &response.body,
         grpc_status: -1,
     });
     if let Err(error) = sent {

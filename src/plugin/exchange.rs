@@ -5,12 +5,12 @@
 //! settled, so no order of ends can settle twice.
 
 use super::admin;
-use super::answer::Answer;
 use super::envoy::{Envoy, StreamRequest, body_bytes, remove_header, set_filter_state};
 use super::hostcalls;
 use super::local_reply::send;
 use super::overload_signal;
 use super::paused::{self, PausedRequest};
+use super::response::ResponseReader;
 use super::usage_path;
 use super::worker::Worker;
 use crate::admin::Problem;
@@ -43,7 +43,7 @@ pub struct Exchange {
     headers: Vec<HeaderLine>,
     /// Whether the usage event that was asked for in the client's name is to be hidden.
     hides_usage: bool,
-    answer: Option<Answer>,
+    response: Option<ResponseReader>,
 }
 
 #[derive(Debug)]
@@ -80,7 +80,7 @@ impl Exchange {
             admission: None,
             headers: Vec::new(),
             hides_usage: false,
-            answer: None,
+            response: None,
         }
     }
 
@@ -143,17 +143,17 @@ impl Exchange {
                 self.unattended = Some(Hold::Body);
             }
             Ok(call) => self.answer_call(&call, &[]),
-            Err(problem) => admin::send(&problem.answer()),
+            Err(problem) => admin::send(&problem.response()),
         }
         Action::Pause
     }
 
     fn answer_call(&self, call: &Call, body: &[u8]) {
-        let answer = self
+        let response = self
             .worker
             .with_gate(|gate| gate.administer(&Envoy, call, body));
-        if let Some(answer) = answer {
-            admin::send(&answer);
+        if let Some(response) = response {
+            admin::send(&response);
         }
     }
 
@@ -165,7 +165,7 @@ impl Exchange {
             && let Some(call) = self.call.take()
         {
             match long {
-                true => admin::send(&Problem::TooLong(admin::LONGEST_BODY).answer()),
+                true => admin::send(&Problem::TooLong(admin::LONGEST_BODY).response()),
                 false => {
                     let body = body_bytes(BufferType::HttpRequestBody, 0, size);
                     self.answer_call(&call, &body);
@@ -319,7 +319,7 @@ impl Exchange {
             }
         }
         let reads_usage = self.admission.is_some() || self.hides_usage;
-        let answers = reads_usage && Answer::wants(&self.config().tokens, self.hides_usage);
+        let answers = reads_usage && ResponseReader::wants(&self.config().tokens, self.hides_usage);
         if !answers && self.config().overload.is_none() {
             return;
         }
@@ -329,21 +329,26 @@ impl Exchange {
         overload_signal::note(&self.worker, &headers, self.admission.is_some());
         if answers {
             let tokens = &self.worker.config.tokens;
-            self.answer = Some(Answer::begin(tokens, &headers, end, self.hides_usage));
+            self.response = Some(ResponseReader::begin(
+                tokens,
+                &headers,
+                end,
+                self.hides_usage,
+            ));
         }
     }
 
     /// Takes a piece of the response's body as it passes.
     pub fn response_body(&mut self, size: usize, end: bool) {
-        if let Some(answer) = &mut self.answer {
-            answer.body(size, end);
+        if let Some(response) = &mut self.response {
+            response.body(size, end);
         }
     }
 
     /// Trailers end the response.
     pub fn response_trailers(&mut self) {
-        if let Some(answer) = &mut self.answer {
-            answer.trailers(&self.worker.config.tokens.options);
+        if let Some(response) = &mut self.response {
+            response.trailers(&self.worker.config.tokens.options);
         }
     }
 
@@ -356,7 +361,10 @@ impl Exchange {
         let Some(admission) = self.admission.take() else {
             return;
         };
-        let used = self.answer.take().map_or(Used::Unknown, Answer::used);
+        let used = self
+            .response
+            .take()
+            .map_or(Used::Unknown, ResponseReader::used);
         self.worker
             .with_gate(|gate| gate.settle(&Envoy, admission, used));
     }
@@ -390,7 +398,7 @@ impl PausedRequest for Exchange {
 
     fn give_up_waiting(&mut self) -> bool {
         if self.call.take().is_some() {
-            admin::send(&Problem::NoBody.answer());
+            admin::send(&Problem::NoBody.response());
             return false;
         }
         let goes_on = self.awaiting.is_some() && self.judge_awaited(0) == Action::Continue;

@@ -7,7 +7,7 @@ use crate::config::{self, Config};
 use crate::feed::import::ImportLimits;
 use crate::feed::page::PAGE_BYTES;
 use crate::feed::sync::Source;
-use crate::feed::{Answer, Ask, ImportContext, News, Step, Sync};
+use crate::feed::{Ask, FetchResult, ImportContext, News, Step, Sync};
 use crate::host::HostError;
 use crate::store::ledger::OpenError;
 use proxy_wasm::types::{BufferType, MapType};
@@ -67,14 +67,14 @@ impl Feed {
     }
 
     /// Takes the answer to a call; says whether the next tick should come soon.
-    pub fn answered(&mut self, worker: &Worker, token: u32, size: usize) -> bool {
+    pub fn fetched(&mut self, worker: &Worker, token: u32, size: usize) -> bool {
         if self.awaited != Some(token) {
             return false;
         }
         self.awaited = None;
         self.step(worker, |sync, context| {
-            let answer = answer(size).unwrap_or_default();
-            sync.answered(context, answer)
+            let result = fetch_result(size).unwrap_or_default();
+            sync.fetched(context, result)
         })
     }
 
@@ -94,8 +94,8 @@ impl Feed {
         if let Step::Ask(ask) = &step {
             self.awaited = call(&self.from, ask);
             if self.awaited.is_none() {
-                let no_answer = Answer::default();
-                step = self.with_context(worker, |sync, context| sync.answered(context, no_answer));
+                let no_result = FetchResult::default();
+                step = self.with_context(worker, |sync, context| sync.fetched(context, no_result));
             }
         }
         let now = monotonic_ns();
@@ -170,7 +170,7 @@ fn call(from: &config::Feed, ask: &Ask) -> Option<u32> {
 }
 
 /// The answer that is there now.
-fn answer(size: usize) -> Result<Answer, HostError> {
+fn fetch_result(size: usize) -> Result<FetchResult, HostError> {
     let headers = hostcalls::header_map(MapType::HttpCallResponseHeaders)?;
     let value = |name| headers.values(name).next().unwrap_or_default();
     let status = std::str::from_utf8(value(":status")).unwrap_or_default();
@@ -181,7 +181,7 @@ fn answer(size: usize) -> Result<Answer, HostError> {
         }
         _ => Vec::new(),
     };
-    Ok(Answer {
+    Ok(FetchResult {
         status,
         etag: value("etag").to_vec(),
         size,

@@ -5,7 +5,6 @@
 //! they do not expect.
 
 mod admin;
-mod answer;
 mod body_wait;
 mod envoy;
 mod exchange;
@@ -15,6 +14,7 @@ pub mod hostcalls;
 mod local_reply;
 mod overload_signal;
 mod paused;
+mod response;
 mod root;
 mod stream;
 mod tick;

@@ -88,7 +88,7 @@ impl Context for Root {
         let (Some(worker), Some(feed)) = (&self.worker, &mut self.feed) else {
             return;
         };
-        let soon = feed.answered(worker, token, body);
+        let soon = feed.fetched(worker, token, body);
         worker.tick_period.set_importing(soon);
     }
 }

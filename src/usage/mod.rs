@@ -13,5 +13,5 @@ pub mod tally;
 mod estimate;
 
 pub use estimate::{Estimate, Reserve};
-pub use response::{ReadOptions, Response, Used};
+pub use response::{ReadOptions, UsageReader, Used};
 pub use tally::Cached;

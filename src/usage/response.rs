@@ -63,7 +63,7 @@ enum Body {
 
 /// One response.
 #[derive(Debug)]
-pub struct Response {
+pub struct UsageReader {
     cached: Cached,
     body: Body,
     /// Tokens by header or trailer.
@@ -72,7 +72,7 @@ pub struct Response {
 
 type Line<'a> = (&'a [u8], &'a [u8]);
 
-impl Response {
+impl UsageReader {
     /// A response by its headers; `end` when no body follows.
     ///
     /// One that is no success used no tokens, nor did one without a body.
@@ -217,7 +217,7 @@ mod tests {
         let mut all = vec![(":status", status)];
         all.extend_from_slice(lines);
         let lines = all.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes()));
-        let mut response = Response::begin(lines, end, &options);
+        let mut response = UsageReader::begin(lines, end, &options);
         for piece in body {
             response.feed(piece.as_bytes());
         }
@@ -281,7 +281,7 @@ mod tests {
 
     #[test]
     fn a_stream_that_is_cut_tells_what_it_can() {
-        let mut cut = Response::begin(std::iter::empty(), false, &ReadOptions::default());
+        let mut cut = UsageReader::begin(std::iter::empty(), false, &ReadOptions::default());
         cut.feed(b"data: {\"message\":{\"usage\":{\"input_tokens\":70,\"output_tokens\":1}}}\n\n");
         cut.feed(b"data: {}\n\ndata: {}\n\ndata: {\"half\":");
         let told = Streamed {

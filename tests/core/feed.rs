@@ -9,7 +9,7 @@ use tiergate::account::directory::Entry;
 use tiergate::account::recharge::{SignedCents, VoucherRule};
 use tiergate::feed::import::ImportLimits;
 use tiergate::feed::sync::Source;
-use tiergate::feed::{Answer, Ask, FeedError, ImportContext, News, Step, Sync, Tally};
+use tiergate::feed::{Ask, FeedError, FetchResult, ImportContext, News, Step, Sync, Tally};
 use tiergate::limit::Limit;
 use tiergate::store::directory::Directory;
 use tiergate::store::ledger::Ledger;
@@ -66,8 +66,8 @@ impl Vm {
         self.with(|sync, place| sync.tick(place))
     }
 
-    fn answered(&mut self, answer: Answer) -> Step {
-        self.with(|sync, place| sync.answered(place, answer))
+    fn answered(&mut self, answer: FetchResult) -> Step {
+        self.with(|sync, place| sync.fetched(place, answer))
     }
 
     /// The page that it asks for now.
@@ -79,7 +79,7 @@ impl Vm {
     }
 
     /// Takes a page and goes on until it asks for more, or rests.
-    fn takes(&mut self, answer: Answer) -> Step {
+    fn takes(&mut self, answer: FetchResult) -> Step {
         let mut step = self.answered(answer);
         while step == Step::Soon {
             step = self.tick();
@@ -88,7 +88,7 @@ impl Vm {
     }
 
     /// What becomes of a load whose only page is this.
-    fn loads(&mut self, answer: Answer) -> News {
+    fn loads(&mut self, answer: FetchResult) -> News {
         self.asks();
         assert_eq!(self.takes(answer), Step::Rest);
         self.sync.take_news().unwrap()
@@ -116,8 +116,8 @@ impl Vm {
     }
 }
 
-fn page(body: &str) -> Answer {
-    Answer {
+fn page(body: &str) -> FetchResult {
+    FetchResult {
         status: 200,
         etag: b"\"1\"".to_vec(),
         size: body.len(),
@@ -125,15 +125,15 @@ fn page(body: &str) -> Answer {
     }
 }
 
-fn status(status: u16) -> Answer {
-    Answer {
+fn status(status: u16) -> FetchResult {
+    FetchResult {
         status,
-        ..Answer::default()
+        ..FetchResult::default()
     }
 }
 
 /// A page of these numbered accounts.
-fn accounts(from: usize, to: usize, next: &str) -> Answer {
+fn accounts(from: usize, to: usize, next: &str) -> FetchResult {
     let all: Vec<_> = (from..to)
         .map(|i| format!(r#"{{"id":"a{i}","recharge":"{i}.5"}}"#))
         .collect();

@@ -44,7 +44,7 @@ fn in_force(worker: &Worker, tier: &str, limit: &str) -> u64 {
 pub fn answers(worker: &Worker, status: &str, n: usize) {
     for _ in 0..n {
         let mut gate = worker.gate.borrow_mut();
-        gate.answered(Some(status.as_bytes()), None);
+        gate.observe(Some(status.as_bytes()), None);
     }
 }
 
@@ -201,7 +201,7 @@ fn a_load_by_header_does_not_eat_the_answers_of_a_load_by_overload() {
     let calm = Worker::new(&world, &with(r#"{"header": "x-l"}"#));
     let pressed = Worker::new(&world, &with(r#""overload""#));
     for _ in 0..120 {
-        calm.gate.borrow_mut().answered(Some(b"200"), Some(b"0.1"));
+        calm.gate.borrow_mut().observe(Some(b"200"), Some(b"0.1"));
         calm.tick();
         answers(&pressed, "503", 100);
         pressed.tick();
@@ -403,7 +403,7 @@ fn by_header(more: &str) -> String {
 
 fn reports(worker: &Worker, load: &str) {
     let mut gate = worker.gate.borrow_mut();
-    gate.answered(Some(b"200"), Some(load.as_bytes()));
+    gate.observe(Some(b"200"), Some(load.as_bytes()));
 }
 
 /// at little traffic a report weighs as if it stood for one step, not for the time

@@ -47,7 +47,7 @@ impl Loop {
         for worker in &self.workers {
             let mut gate = worker.gate.borrow_mut();
             for (status, load) in answers {
-                gate.answered(Some(status.as_bytes()), load.map(str::as_bytes));
+                gate.observe(Some(status.as_bytes()), load.map(str::as_bytes));
             }
             drop(gate);
             worker.tick();
@@ -59,7 +59,7 @@ impl Loop {
     fn press(&self) {
         for worker in &self.workers {
             for _ in 0..100 {
-                worker.gate.borrow_mut().answered(Some(b"503"), None);
+                worker.gate.borrow_mut().observe(Some(b"503"), None);
             }
             worker.tick();
         }
@@ -165,10 +165,7 @@ fn what_is_no_load_changes_nothing_and_is_counted() {
     }
     assert!(is_whole(&system.scales()));
     let worker = &system.workers[0];
-    worker
-        .gate
-        .borrow_mut()
-        .answered(Some(b"200"), Some(b"nan"));
+    worker.gate.borrow_mut().observe(Some(b"200"), Some(b"nan"));
     assert_eq!(worker.tick().get("load_unreadable", ""), 1);
 }
 

@@ -1,7 +1,7 @@
 //! The page: what stands on it, and that nothing a client sends becomes markup.
 
 use crate::fake_host::{FakeRequest, Worker, World};
-use tiergate::admin::Answer;
+use tiergate::admin::AdminResponse;
 use tiergate::admin::call::Call;
 use tiergate::usage::Used;
 
@@ -9,7 +9,7 @@ const CONFIG: &str = r#"{"capacity": {"accounts": 64, "directory": 64},
     "tier": [{"header": "x-account-tier"}, "directory"],
     "admin": {"path": "/-/tiergate", "insecure": true}}"#;
 
-fn call(worker: &Worker, call: Call, body: &str) -> Answer {
+fn call(worker: &Worker, call: Call, body: &str) -> AdminResponse {
     let mut gate = worker.gate.borrow_mut();
     gate.administer(&worker.host, &call, body.as_bytes())
 }

@@ -4,7 +4,7 @@
 use tiergate::usage::excerpt::{HEAD_BYTES, TAIL_BYTES};
 use tiergate::usage::hide::Hide;
 use tiergate::usage::request;
-use tiergate::usage::response::{ReadOptions, Response};
+use tiergate::usage::response::{ReadOptions, UsageReader};
 use tiergate::usage::{Used, tally};
 
 /// Checks all of it; the first byte says how the rest is cut.
@@ -31,7 +31,7 @@ pub fn usage_holds(input: &[u8]) {
 }
 
 fn response<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Used {
-    let mut response = Response::begin(std::iter::empty(), false, &ReadOptions::default());
+    let mut response = UsageReader::begin(std::iter::empty(), false, &ReadOptions::default());
     for piece in pieces {
         response.feed(piece);
         assert!(response.buffered() <= HEAD_BYTES + TAIL_BYTES);

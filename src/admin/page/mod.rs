@@ -13,7 +13,7 @@ mod text;
 
 pub use look_up::{LookUp, Told};
 
-use super::Answer;
+use super::AdminResponse;
 use super::status::{Mode, Status};
 use crate::config::Config;
 use base64::Engine as _;
@@ -25,8 +25,8 @@ const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 
 /// The page, with the account that was looked up.
-pub fn answer(status: &Status, look_up: Option<&LookUp>) -> Answer {
-    Answer {
+pub fn response(status: &Status, look_up: Option<&LookUp>) -> AdminResponse {
+    AdminResponse {
         status: 200,
         headers: vec![
             ("content-type", "text/html; charset=utf-8".to_owned()),
@@ -41,10 +41,10 @@ pub fn answer(status: &Status, look_up: Option<&LookUp>) -> Answer {
 
 /// To the page, whose relative links need the slash at its end. The location is relative too, so
 /// that it holds behind a proxy that takes a prefix off.
-pub fn with_slash(config: &Config) -> Answer {
+pub fn with_slash(config: &Config) -> AdminResponse {
     let path = config.admin.as_ref().map_or("", |admin| &admin.path);
     let last = path.rsplit('/').next().unwrap_or_default();
-    Answer {
+    AdminResponse {
         status: 308,
         headers: vec![
             ("location", format!("{last}/")),

@@ -4,7 +4,7 @@ use super::{CAPACITY, Vm, accounts, failure, page, status};
 use crate::fake_host::World;
 use proptest::prelude::*;
 use tiergate::feed::page::{Item, PAGE_BYTES, Reader};
-use tiergate::feed::{Answer, FeedError, News, Step};
+use tiergate::feed::{FeedError, FetchResult, News, Step};
 use tiergate::store::directory::Directory;
 
 #[test]
@@ -165,7 +165,7 @@ fn a_feed_that_breaks_on_its_second_page_changes_nothing() {
 fn feeds_past_the_bounds_change_nothing() {
     let world = World::new();
     let mut vm = Vm::new(&world, 1);
-    let long = Answer {
+    let long = FetchResult {
         size: PAGE_BYTES + 1,
         ..status(200)
     };

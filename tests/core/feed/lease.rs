@@ -3,7 +3,7 @@
 use super::{Vm, accounts, failure, status};
 use crate::fake_host::World;
 use tiergate::feed::lease::lease;
-use tiergate::feed::{Answer, FeedError, News, Step};
+use tiergate::feed::{FeedError, FetchResult, News, Step};
 
 #[test]
 fn one_of_two_loads_and_the_other_takes_over_when_it_dies() {
@@ -85,7 +85,7 @@ fn failures_are_tried_again_ever_later_and_not_at_the_same_moments() {
         let mut vm = Vm::new(&world, nonce);
         let mut waits = Vec::new();
         for _ in 0..10 {
-            vm.answered(Answer::default());
+            vm.answered(FetchResult::default());
             let mut waited = 0;
             while vm.tick() == Step::Rest {
                 world.pass_ms(50);

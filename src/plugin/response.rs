@@ -8,21 +8,21 @@ use crate::config::{Settle, Tokens};
 use crate::usage::Used;
 use crate::usage::excerpt::TAIL_BYTES;
 use crate::usage::hide::Hide;
-use crate::usage::response::{ReadOptions, Response, Wants};
+use crate::usage::response::{ReadOptions, UsageReader, Wants};
 use proxy_wasm::types::{BufferType, MapType};
 
 const BODY: BufferType = BufferType::HttpResponseBody;
 
 /// A response as it passes.
 #[derive(Debug)]
-pub struct Answer {
-    response: Response,
+pub struct ResponseReader {
+    usage: UsageReader,
     hide: Option<Hide>,
     /// Whether its end has passed.
     complete: bool,
 }
 
-impl Answer {
+impl ResponseReader {
     /// Whether anything of a response matters.
     pub fn wants(tokens: &Tokens, hides_usage: bool) -> bool {
         tokens.settle == Settle::Usage || hides_usage
@@ -36,7 +36,7 @@ impl Answer {
             remove_header(MapType::HttpResponseHeaders, "content-length");
         }
         Self {
-            response: Response::begin(headers.iter(), end, &tokens.options),
+            usage: UsageReader::begin(headers.iter(), end, &tokens.options),
             hide: hides.then(Hide::default),
             complete: end,
         }
@@ -47,7 +47,7 @@ impl Answer {
         self.complete |= end;
         if let Some(hide) = &mut self.hide {
             let piece = body_bytes(BODY, 0, size);
-            self.response.feed(&piece);
+            self.usage.feed(&piece);
             let out = hide.feed(&piece, end);
             if out != piece
                 && let Err(error) = hostcalls::set_buffer(BODY, size, &out)
@@ -56,19 +56,19 @@ impl Answer {
             }
             return;
         }
-        match self.response.wants() {
+        match self.usage.wants() {
             Wants::Nothing => {}
             Wants::Ends(head) if size > head.saturating_add(TAIL_BYTES) => {
                 // The middle of a long piece is not copied.
                 if head > 0 {
-                    self.response.feed(&body_bytes(BODY, 0, head));
+                    self.usage.feed(&body_bytes(BODY, 0, head));
                 }
                 let tail = size.saturating_sub(TAIL_BYTES);
-                self.response
+                self.usage
                     .feed_after_gap(&body_bytes(BODY, tail, TAIL_BYTES));
             }
             Wants::All | Wants::Ends(_) if size > 0 => {
-                self.response.feed(&body_bytes(BODY, 0, size));
+                self.usage.feed(&body_bytes(BODY, 0, size));
             }
             Wants::All | Wants::Ends(_) => {}
         }
@@ -80,13 +80,13 @@ impl Answer {
         if options.header.is_some()
             && let Ok(trailers) = hostcalls::header_map(MapType::HttpResponseTrailers)
         {
-            self.response.trailers(trailers.iter(), options);
+            self.usage.trailers(trailers.iter(), options);
         }
     }
 
     /// What it used.
     pub fn used(self) -> Used {
-        self.response.used(self.complete)
+        self.usage.used(self.complete)
     }
 }
 
