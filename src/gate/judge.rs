@@ -1,7 +1,7 @@
 //! Judgement: who asks, in which tier, and whether the request is let through, answered or held.
 
 use super::queue::{Ticket, hold};
-use super::{Action, Admission, Gate, Pass, Verdict, terms};
+use super::{Admission, CheckResult, Forwarded, Gate, Next, terms};
 use crate::account::directory::Entry;
 use crate::account::{Account, Found, IdentityError, Lookup, Tier, TierId, identity};
 use crate::config::{Mode, OnFault};
@@ -20,7 +20,7 @@ use crate::usage::{Estimate, Reserve};
 use std::rc::Rc;
 
 impl Gate {
-    /// The verdict on a request of the stream `id`; `asked` is what its body asks for, where it was
+    /// The result on a request of the stream `id`; `asked` is what its body asks for, where it was
     /// read.
     pub fn judge(
         &mut self,
@@ -28,7 +28,7 @@ impl Gate {
         request: &dyn Request,
         asked: Option<&Asked>,
         id: u32,
-    ) -> Verdict {
+    ) -> CheckResult {
         let account = match identity::account(request, &self.config.account) {
             Ok(account) => account,
             Err(error) => return self.unidentified(None, error),
@@ -52,8 +52,8 @@ impl Gate {
         self.enter(host, ticket)
     }
 
-    /// The verdict on a request that was held, now that another try may help.
-    pub fn retry(&mut self, host: &dyn Host, ticket: Ticket) -> Verdict {
+    /// The result on a request that was held, now that another try may help.
+    pub fn retry(&mut self, host: &dyn Host, ticket: Ticket) -> CheckResult {
         self.enter(host, ticket)
     }
 
@@ -68,7 +68,7 @@ impl Gate {
         self.queue.leave(ticket);
     }
 
-    fn enter(&mut self, host: &dyn Host, ticket: Ticket) -> Verdict {
+    fn enter(&mut self, host: &dyn Host, ticket: Ticket) -> CheckResult {
         let config = Rc::clone(&self.config);
         let Some(bought) = config.tiers.get(ticket.tier) else {
             return self.refuse(Some(&ticket.account), None, Refusal::Unavailable);
@@ -103,7 +103,7 @@ impl Gate {
         ticket: Ticket,
         bought: &Tier,
         decision: Result<Decision, Fault>,
-    ) -> Verdict {
+    ) -> CheckResult {
         let (account, tier) = (ticket.account, ticket.tier);
         match decision {
             Ok(Decision::Admitted(reservation, snapshot)) => {
@@ -172,7 +172,7 @@ impl Gate {
         &mut self,
         account: Option<&Account>,
         error: IdentityError,
-    ) -> Verdict {
+    ) -> CheckResult {
         if let IdentityError::DirectoryFault(error) = error {
             return self.faulted(account, None, error.into());
         }
@@ -229,22 +229,22 @@ impl Gate {
             })
     }
 
-    fn admitted(&mut self, admission: Admission, snapshot: &Snapshot) -> Verdict {
+    fn admitted(&mut self, admission: Admission, snapshot: &Snapshot) -> CheckResult {
         let tier = admission.tier;
         self.counts.request(Some(tier), Outcome::Admitted);
         self.counts.begun(tier);
         self.counts
             .tokens(tier, TokenKind::Reserved, admission.reservation.reserved);
-        Verdict {
+        CheckResult {
             log: self.log(Some(tier), Outcome::Admitted, None),
-            action: Action::Pass(Pass {
+            next: Next::Forward(Forwarded {
                 headers: headers::lines(&self.config.headers, snapshot),
                 admission: Some(admission),
             }),
         }
     }
 
-    fn limited(&mut self, tier: TierId, limited: &Limited, refusal: &Refusal) -> Verdict {
+    fn limited(&mut self, tier: TierId, limited: &Limited, refusal: &Refusal) -> CheckResult {
         self.counts.limited(tier, limited.name, limited.overloaded);
         let why = Some(("limit", limited.name.as_str()));
         let log = |gate: &Self, outcome| {
@@ -256,16 +256,16 @@ impl Gate {
         };
         if self.config.mode == Mode::Shadow {
             let headers = headers::lines(&self.config.headers, &limited.snapshot);
-            let verdict = self.shadowed(Some(tier), why, headers);
-            return Verdict {
+            let result = self.shadowed(Some(tier), why, headers);
+            return CheckResult {
                 log: log(self, Outcome::Shadowed),
-                ..verdict
+                ..result
             };
         }
         self.counts.request(Some(tier), Outcome::Limited);
-        Verdict {
+        CheckResult {
             log: log(self, Outcome::Limited),
-            action: Action::Reply(refusal.reply(&self.config.headers)),
+            next: Next::Reply(refusal.reply(&self.config.headers)),
         }
     }
 
@@ -274,7 +274,7 @@ impl Gate {
         account: Option<&Account>,
         tier: Option<TierId>,
         refusal: Refusal,
-    ) -> Verdict {
+    ) -> CheckResult {
         self.refused
             .note(self.config.mode, account, tier, refusal.code(), false);
         let why = Some(("code", refusal.code()));
@@ -282,9 +282,9 @@ impl Gate {
             return self.shadowed(tier, why, Vec::new());
         }
         self.counts.request(tier, Outcome::Refused);
-        Verdict {
+        CheckResult {
             log: self.log(tier, Outcome::Refused, why),
-            action: Action::Reply(refusal.reply(&self.config.headers)),
+            next: Next::Reply(refusal.reply(&self.config.headers)),
         }
     }
 
@@ -293,19 +293,19 @@ impl Gate {
         tier: Option<TierId>,
         why: Option<(&str, &str)>,
         headers: Vec<HeaderLine>,
-    ) -> Verdict {
+    ) -> CheckResult {
         self.counts.request(tier, Outcome::Shadowed);
-        Verdict {
+        CheckResult {
             log: self.log(tier, Outcome::Shadowed, why),
-            action: Action::Pass(Pass {
+            next: Next::Forward(Forwarded {
                 headers,
                 admission: None,
             }),
         }
     }
 
-    /// The verdict on a request that can't even be read.
-    pub fn fault(&mut self, fault: Fault) -> Verdict {
+    /// The result on a request that can't even be read.
+    pub fn fault(&mut self, fault: Fault) -> CheckResult {
         self.faulted(None, None, fault)
     }
 
@@ -314,7 +314,7 @@ impl Gate {
         account: Option<&Account>,
         tier: Option<TierId>,
         fault: Fault,
-    ) -> Verdict {
+    ) -> CheckResult {
         self.fault = Some(fault);
         self.counts.request(tier, Outcome::Faulted);
         if self.config.on_fault == OnFault::Deny {
@@ -323,12 +323,12 @@ impl Gate {
                 .note(self.config.mode, account, tier, code, false);
         }
         let deny = self.config.on_fault == OnFault::Deny && self.config.mode == Mode::Enforce;
-        Verdict {
+        CheckResult {
             log: self.log(tier, Outcome::Faulted, None),
-            action: if deny {
-                Action::Reply(Refusal::Unavailable.reply(&self.config.headers))
+            next: if deny {
+                Next::Reply(Refusal::Unavailable.reply(&self.config.headers))
             } else {
-                Action::Pass(Pass::default())
+                Next::Forward(Forwarded::default())
             },
         }
     }

@@ -1,7 +1,7 @@
-//! One worker's gate: a request comes in, a verdict goes out, and later the request is settled.
+//! One worker's gate: a request comes in, a result goes out, and later the request is settled.
 //!
 //! Puts identity, limits, ledger and reply together, and counts what happens. It holds no request:
-//! the shell keeps what each stream carries, its [`Pass`] or its [`Ticket`], and hands it back
+//! the shell keeps what each stream carries, its [`Forwarded`] or its [`Ticket`], and hands it back
 //! exactly once.
 
 mod admin;
@@ -36,27 +36,27 @@ use std::rc::Rc;
 
 /// What is to be done with a request.
 #[derive(Debug)]
-pub struct Verdict {
+pub struct CheckResult {
     /// What access logs show: `tier=tier0 outcome=limited limit=rpm`.
     pub log: String,
     /// Let it through, answer it, or hold it.
-    pub action: Action,
+    pub next: Next,
 }
 
 /// Let a request through, answer it, or hold it.
 #[derive(Debug)]
-pub enum Action {
+pub enum Next {
     /// Let it through.
-    Pass(Pass),
+    Forward(Forwarded),
     /// Answer it with this.
     Reply(Reply),
     /// Hold it: it waits for a lease, and is to be tried again.
-    Wait(Box<Ticket>),
+    Queue(Box<Ticket>),
 }
 
 /// What a request that was let through carries until its end.
 #[derive(Debug, Default)]
-pub struct Pass {
+pub struct Forwarded {
     /// Headers to set on the response.
     pub headers: Vec<HeaderLine>,
     /// What is to be settled; `None` when nothing was recorded.

@@ -1,7 +1,7 @@
 //! Requests that are held until a lease of their account frees: first come, first served, within
 //! one VM.
 
-use super::{Action, Verdict};
+use super::{CheckResult, Next};
 use crate::account::{Account, TierId};
 use crate::host::Host;
 use crate::limit::Limits;
@@ -13,7 +13,7 @@ use std::collections::{HashMap, VecDeque};
 /// Requests that one VM holds at most; one more is judged at once.
 pub const MOST_WAITING: usize = 1024;
 
-/// A request that was identified, until its verdict.
+/// A request that was identified, until its result.
 #[derive(Clone, Debug)]
 pub struct Ticket {
     pub(super) id: u32,
@@ -78,12 +78,12 @@ impl Queue {
 }
 
 /// Holds a request: from its first wait on, for as long as its tier waits.
-pub(super) fn hold(host: &dyn Host, mut ticket: Ticket, wait: Span) -> Verdict {
+pub(super) fn hold(host: &dyn Host, mut ticket: Ticket, wait: Span) -> CheckResult {
     if ticket.until.is_none() {
         ticket.until = Some(host.mono().after(wait));
     }
-    Verdict {
+    CheckResult {
         log: String::new(),
-        action: Action::Wait(Box::new(ticket)),
+        next: Next::Queue(Box::new(ticket)),
     }
 }

@@ -1,7 +1,7 @@
 //! What an account has used, read without writing anything: for clients at `usage_path`, and for
 //! operators.
 
-use super::{Action, Gate, Verdict, terms};
+use super::{CheckResult, Gate, Next, terms};
 use crate::account::{Account, IdentityError, TierId, identity};
 use crate::host::{Host, Request};
 use crate::limit::decision::in_use;
@@ -44,7 +44,7 @@ impl Gate {
     }
 
     /// Tells a client its own usage; nothing is counted by it.
-    pub fn tell_usage(&mut self, host: &dyn Host, request: &dyn Request) -> Verdict {
+    pub fn tell_usage(&mut self, host: &dyn Host, request: &dyn Request) -> CheckResult {
         let account = match identity::account(request, &self.config.account) {
             Ok(account) => account,
             Err(error) => return self.unidentified(None, error),
@@ -70,19 +70,24 @@ impl Gate {
             }),
             Err(fault) => return self.can_not_tell(&account, Some(found.tier), fault),
         };
-        Verdict {
+        CheckResult {
             log: format!("tier={} outcome=usage", tier.name),
             // Strings and numbers always serialise.
-            action: Action::Reply(Reply::usage(body.unwrap_or_default())),
+            next: Next::Reply(Reply::usage(body.unwrap_or_default())),
         }
     }
 
     /// The upstream could not tell either, so it is not asked, whatever `on_fault` says.
-    fn can_not_tell(&mut self, account: &Account, tier: Option<TierId>, fault: Fault) -> Verdict {
-        let verdict = self.faulted(Some(account), tier, fault);
-        Verdict {
-            action: Action::Reply(Refusal::Unavailable.reply(&self.config.headers)),
-            ..verdict
+    fn can_not_tell(
+        &mut self,
+        account: &Account,
+        tier: Option<TierId>,
+        fault: Fault,
+    ) -> CheckResult {
+        let result = self.faulted(Some(account), tier, fault);
+        CheckResult {
+            next: Next::Reply(Refusal::Unavailable.reply(&self.config.headers)),
+            ..result
         }
     }
 }

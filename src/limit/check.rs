@@ -38,7 +38,7 @@ struct Rule<'a> {
 
 /// Who refuses, if anybody does.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Verdict {
+pub(super) struct Binding {
     /// The limit with the longest wait; a bought one, if one of those refuses.
     pub refused: Refused,
     /// From when on all let it through.
@@ -50,7 +50,7 @@ pub(super) struct Verdict {
 }
 
 /// What refuses a request; `None` when nothing does.
-pub(super) fn check(record: &Record, ask: &Ask, terms: &Terms<'_>, now: Now) -> Option<Verdict> {
+pub(super) fn check(record: &Record, ask: &Ask, terms: &Terms<'_>, now: Now) -> Option<Binding> {
     let longest = |limits, kept| longest(record, ask, terms, Rule { limits, kept }, now);
     let bought = longest(terms.limits, Kept::Whole);
     let lowered = terms.lowered.unwrap_or_default();
@@ -63,7 +63,7 @@ pub(super) fn check(record: &Record, ask: &Ask, terms: &Terms<'_>, now: Now) -> 
     let by_load = by_load.and_then(|paced| longest(&paced.limits, Kept::Paced(paced.since)));
     let all = [bought, by_hand, by_load].into_iter().flatten();
     let longest = all.max_by_key(|refused| refused.wait)?;
-    Some(Verdict {
+    Some(Binding {
         refused: bought.unwrap_or(longest),
         wait: longest.wait,
         last: longest.name,

@@ -101,15 +101,15 @@ pub fn admit(record: &mut Record, ask: &Ask, terms: &Terms<'_>, now: Now) -> Dec
         return Decision::TooLarge { name, limit };
     }
     let terms = &terms.at(now);
-    if let Some(verdict) = check(record, ask, terms, now) {
-        let refused = verdict.refused;
+    if let Some(binding) = check(record, ask, terms, now) {
+        let refused = binding.refused;
         return Decision::Limited(Limited {
             name: refused.name,
             limit: terms.limits.get(refused.name).finite().unwrap_or(0),
             used: refused.used,
-            wait: verdict.wait,
-            last: verdict.last,
-            overloaded: verdict.overloaded,
+            wait: binding.wait,
+            last: binding.last,
+            overloaded: binding.overloaded,
             snapshot: snapshot(record, terms, now),
         });
     }

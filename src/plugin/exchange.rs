@@ -16,7 +16,7 @@ use super::worker::Worker;
 use crate::admin::Problem;
 use crate::admin::call::Call;
 use crate::config::Config;
-use crate::gate::{self, Action as Verdict, Admission, Ticket};
+use crate::gate::{Admission, CheckResult, Next, Ticket};
 use crate::host::{Header, Request};
 use crate::reply::headers::HeaderLine;
 use crate::time::Mono;
@@ -93,8 +93,8 @@ impl Exchange {
         let request = match StreamRequest::read() {
             Ok(request) => request,
             Err(error) => {
-                let verdict = self.worker.with_gate(|gate| gate.fault(error.into()));
-                return verdict.map_or(Action::Continue, |v| self.follow(v, || false));
+                let result = self.worker.with_gate(|gate| gate.fault(error.into()));
+                return result.map_or(Action::Continue, |v| self.follow(v, || false));
             }
         };
         if let Some(admin) = &self.config().admin
@@ -103,10 +103,10 @@ impl Exchange {
             return self.administer(asked);
         }
         if usage_path::is_asked(self.config(), &request) {
-            let verdict = self
+            let result = self
                 .worker
                 .with_gate(|gate| gate.tell_usage(&Envoy, &request));
-            let action = verdict.map_or(Action::Continue, |v| self.follow(v, || false));
+            let action = result.map_or(Action::Continue, |v| self.follow(v, || false));
             if action == Action::Continue {
                 self.strip(&request);
             }
@@ -251,36 +251,36 @@ impl Exchange {
 
     fn judge(&mut self, request: &StreamRequest, asked: Option<&Asked>, strip: bool) -> Action {
         let id = self.id;
-        let verdict = self
+        let result = self
             .worker
             .with_gate(|gate| gate.judge(&Envoy, request, asked, id));
-        let Some(verdict) = verdict else {
+        let Some(result) = result else {
             return Action::Continue;
         };
-        let answered = matches!(verdict.action, Verdict::Reply(_));
-        let action = self.follow(verdict, || request.is_grpc());
+        let answered = matches!(result.next, Next::Reply(_));
+        let action = self.follow(result, || request.is_grpc());
         if strip && !answered {
             self.strip(request);
         }
         action
     }
 
-    fn follow(&mut self, verdict: gate::Verdict, grpc: impl FnOnce() -> bool) -> Action {
-        let log = verdict.log.as_bytes();
-        match verdict.action {
-            Verdict::Wait(ticket) => {
+    fn follow(&mut self, result: CheckResult, grpc: impl FnOnce() -> bool) -> Action {
+        let log = result.log.as_bytes();
+        match result.next {
+            Next::Queue(ticket) => {
                 let grpc = grpc();
                 self.waiting = Some(Waiting { ticket, grpc });
                 self.unattended = Some(Hold::Lease);
                 Action::Pause
             }
-            Verdict::Pass(pass) => {
+            Next::Forward(forwarded) => {
                 set_filter_state(log);
-                self.admission = pass.admission;
-                self.headers = pass.headers;
+                self.admission = forwarded.admission;
+                self.headers = forwarded.headers;
                 Action::Continue
             }
-            Verdict::Reply(reply) => {
+            Next::Reply(reply) => {
                 set_filter_state(log);
                 send(&reply, grpc());
                 Action::Pause
@@ -389,8 +389,8 @@ impl PausedRequest for Exchange {
         let Some(Waiting { ticket, grpc }) = self.waiting.take() else {
             return false;
         };
-        let verdict = self.worker.with_gate(|gate| gate.retry(&Envoy, *ticket));
-        let goes_on = verdict.is_some_and(|v| self.follow(v, || grpc) == Action::Continue);
+        let result = self.worker.with_gate(|gate| gate.retry(&Envoy, *ticket));
+        let goes_on = result.is_some_and(|v| self.follow(v, || grpc) == Action::Continue);
         // Whoever tries again looks after it already.
         self.unattended = None;
         goes_on

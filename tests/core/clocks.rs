@@ -2,7 +2,7 @@
 
 use crate::fake_host::{FakeRequest, Worker, World, one_tier, retry_after_ms};
 use proptest::prelude::*;
-use tiergate::gate::Action;
+use tiergate::gate::Next;
 
 const HOUR_MS: u64 = 3_600_000;
 
@@ -23,8 +23,8 @@ proptest! {
             world.set_wall_back_ms(step_back_ms);
             let now = world.now_us();
             let recent = |window_us: u64| admitted.iter().filter(|t| **t + window_us >= now).count() as u64;
-            match worker.judge(&FakeRequest::of("acme", "t", 0)).action {
-                Action::Pass(_) => {
+            match worker.judge(&FakeRequest::of("acme", "t", 0)).next {
+                Next::Forward(_) => {
                     prop_assert!(recent(60_000_000) < rpm, "a second quota");
                     admitted.push(now);
                 }

@@ -5,7 +5,7 @@ use crate::fake_host::{FakeRequest, Worker, World};
 use proptest::prelude::*;
 use serde_json::Value;
 use tiergate::admin::call::Call;
-use tiergate::gate::Action;
+use tiergate::gate::Next;
 
 const CONFIG: &str = r#"{"tier": ["directory"], "capacity": {"accounts": 64, "directory": 64},
     "admin": {"path": "/-/tiergate", "insecure": true}}"#;
@@ -30,10 +30,10 @@ fn of(account: &str) -> FakeRequest {
 }
 
 fn rpm_of(worker: &Worker, account: &str) -> String {
-    match worker.judge(&of(account)).action {
-        Action::Pass(pass) => pass.headers[0].1.clone().unwrap(),
-        Action::Reply(reply) => reply.code.to_owned(),
-        Action::Wait(_) => unreachable!("no tier waits"),
+    match worker.judge(&of(account)).next {
+        Next::Forward(pass) => pass.headers[0].1.clone().unwrap(),
+        Next::Reply(reply) => reply.code.to_owned(),
+        Next::Queue(_) => unreachable!("no tier waits"),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::fake_host::{FakeRequest, Worker, World, one_tier};
 use std::rc::Rc;
-use tiergate::gate::Action;
+use tiergate::gate::Next;
 use tiergate::usage::Used;
 
 const DENY: &str = r#", "on_fault": "deny""#;
@@ -13,9 +13,9 @@ fn a_failing_host_lets_requests_through_by_default_and_counts_them() {
     let worker = Worker::new(&world, &one_tier(1, 1, 0, 0, ""));
     worker.host.failing.set(100);
     for _ in 0..3 {
-        let verdict = worker.judge(&FakeRequest::of("acme", "t", 0));
-        assert_eq!(verdict.log, "tier=t outcome=faulted");
-        assert!(matches!(verdict.action, Action::Pass(_)));
+        let result = worker.judge(&FakeRequest::of("acme", "t", 0));
+        assert_eq!(result.log, "tier=t outcome=faulted");
+        assert!(matches!(result.next, Next::Forward(_)));
     }
     worker.host.failing.set(0);
     assert_eq!(worker.tick().get("requests", "outcome.faulted"), 3);
@@ -77,12 +77,12 @@ fn shadow_mode_decides_and_counts_but_lets_all_through() {
     let world = World::new();
     let worker = Worker::new(&world, &one_tier(0, 1, 0, 0, r#", "mode": "shadow""#));
     worker.admit(&FakeRequest::of("acme", "t", 0));
-    let verdict = worker.judge(&FakeRequest::of("acme", "t", 0));
-    assert_eq!(verdict.log, "tier=t outcome=shadowed limit=rpm");
-    assert!(matches!(verdict.action, Action::Pass(pass) if pass.admission.is_none()));
-    let verdict = worker.judge(&FakeRequest::with(&[]));
+    let result = worker.judge(&FakeRequest::of("acme", "t", 0));
+    assert_eq!(result.log, "tier=t outcome=shadowed limit=rpm");
+    assert!(matches!(result.next, Next::Forward(pass) if pass.admission.is_none()));
+    let result = worker.judge(&FakeRequest::with(&[]));
     assert_eq!(
-        verdict.log,
+        result.log,
         "tier=none outcome=shadowed code=account_missing"
     );
     let metrics = worker.tick();

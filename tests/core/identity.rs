@@ -1,7 +1,7 @@
 //! Who asks, and in which tier.
 
 use crate::fake_host::{FakeRequest, Worker, World, one_tier};
-use tiergate::gate::Action;
+use tiergate::gate::Next;
 
 fn worker(json: &str) -> Worker {
     Worker::new(&World::new(), json)
@@ -181,9 +181,9 @@ fn a_tier_may_come_from_a_shared_data_key_of_another_plugin() {
 #[test]
 fn unknown_tier_is_for_accounts_that_no_source_knows() {
     let worker = worker(r#"{"unknown_tier": "tier1"}"#);
-    let verdict = worker.judge(&FakeRequest::with(&[("x-account-id", "a")]));
-    assert_eq!(verdict.log, "tier=tier1 outcome=admitted");
-    assert!(matches!(verdict.action, Action::Pass(_)));
+    let result = worker.judge(&FakeRequest::with(&[("x-account-id", "a")]));
+    assert_eq!(result.log, "tier=tier1 outcome=admitted");
+    assert!(matches!(result.next, Next::Forward(_)));
     let named = [("x-account-id", "a"), ("x-account-tier", "platinum")];
     assert_eq!(answer(&worker, &named), (403, "tier_unknown"));
 }

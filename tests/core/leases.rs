@@ -2,7 +2,7 @@
 
 use crate::fake_host::{FakeRequest, Worker, World, one_tier};
 use proptest::prelude::*;
-use tiergate::gate::{Action, Admission};
+use tiergate::gate::{Admission, Next};
 use tiergate::usage::Used;
 
 fn held(worker: &Worker) -> Admission {
@@ -37,10 +37,10 @@ proptest! {
                 worker.tick();
             }
             if arrives {
-                match workers[worker].judge(&FakeRequest::of("acme", "t", 0)).action {
-                    Action::Pass(pass) => in_process.push((worker, pass.admission.unwrap())),
-                    Action::Wait(_) => unreachable!("no tier waits"),
-                    Action::Reply(reply) => {
+                match workers[worker].judge(&FakeRequest::of("acme", "t", 0)).next {
+                    Next::Forward(pass) => in_process.push((worker, pass.admission.unwrap())),
+                    Next::Queue(_) => unreachable!("no tier waits"),
+                    Next::Reply(reply) => {
                         prop_assert_eq!(reply.code, "concurrency");
                         prop_assert_eq!(in_process.len() as u64, limit, "refused while under");
                     }

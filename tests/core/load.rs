@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use tiergate::admin::call::Call;
-use tiergate::gate::Action;
+use tiergate::gate::Next;
 use tiergate::overload::News;
 use tiergate::usage::Used;
 
@@ -33,8 +33,8 @@ fn acme() -> FakeRequest {
 
 /// How many of so many requests are admitted, each over at once.
 fn admitted(worker: &Worker, requests: usize) -> usize {
-    let admits = || match worker.judge(&acme()).action {
-        Action::Pass(pass) => {
+    let admits = || match worker.judge(&acme()).next {
+        Next::Forward(pass) => {
             let mut gate = worker.gate.borrow_mut();
             gate.settle(&worker.host, pass.admission.unwrap(), Used::Unknown);
             true
@@ -52,9 +52,9 @@ fn error(worker: &Worker, request: &FakeRequest) -> Value {
 
 /// What the client is told at `usage_path`.
 fn told(worker: &Worker) -> Value {
-    let verdict = worker.gate.borrow_mut().tell_usage(&worker.host, &acme());
-    match verdict.action {
-        Action::Reply(reply) if reply.status == 200 => serde_json::from_slice(&reply.body).unwrap(),
+    let result = worker.gate.borrow_mut().tell_usage(&worker.host, &acme());
+    match result.next {
+        Next::Reply(reply) if reply.status == 200 => serde_json::from_slice(&reply.body).unwrap(),
         other => panic!("{other:?}"),
     }
 }
@@ -340,14 +340,14 @@ proptest! {
             let in_force = used["in_force"].as_u64().unwrap_or(10);
             let wanted = (10.0 * scale).floor().max(1.0);
             if lowered { prop_assert_eq!(in_force, wanted as u64); }
-            match worker.judge(&acme()).action {
-                Action::Pass(_) => prop_assert!(used["used"].as_u64().unwrap() < in_force),
-                Action::Reply(reply) => {
+            match worker.judge(&acme()).next {
+                Next::Forward(_) => prop_assert!(used["used"].as_u64().unwrap() < in_force),
+                Next::Reply(reply) => {
                     prop_assert_eq!(&used["remaining"], 0);
                     world.pass_ms(retry_after_ms(&reply));
                     prop_assert_eq!(admitted(&worker, 1), 1);
                 }
-                Action::Wait(_) => unreachable!(),
+                Next::Queue(_) => unreachable!(),
             }
         }
     }

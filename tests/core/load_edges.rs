@@ -5,7 +5,7 @@ use crate::fake_host::{FakeRequest, Worker, World, one_tier, retry_after_ms};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use tiergate::admin::call::Call;
-use tiergate::gate::Action;
+use tiergate::gate::Next;
 use tiergate::overload::{News, State};
 use tiergate::store::overload::overload;
 use tiergate::time::Mono;
@@ -28,9 +28,9 @@ fn put(worker: &Worker, body: &str) -> Value {
 /// What is in force of the tier by this worker's own memory, as requests are judged.
 pub fn told(worker: &Worker, tier: &str) -> Value {
     let request = FakeRequest::of("acme", tier, 0);
-    let verdict = worker.gate.borrow_mut().tell_usage(&worker.host, &request);
-    match verdict.action {
-        Action::Reply(reply) if reply.status == 200 => serde_json::from_slice(&reply.body).unwrap(),
+    let result = worker.gate.borrow_mut().tell_usage(&worker.host, &request);
+    match result.next {
+        Next::Reply(reply) if reply.status == 200 => serde_json::from_slice(&reply.body).unwrap(),
         other => panic!("{other:?}"),
     }
 }
@@ -121,7 +121,7 @@ fn a_wait_for_more_than_a_lowered_limit_has_in_all_is_honest() {
         let wait = retry_after_ms(&worker.refuse(&large));
         world.pass_ms(wait);
         worker.tick();
-        if !matches!(worker.judge(&large).action, Action::Pass(_)) {
+        if !matches!(worker.judge(&large).next, Next::Forward(_)) {
             wrong.push((name, wait));
         }
     }
@@ -138,9 +138,9 @@ fn who_is_over_a_lowered_limit_for_longer_is_not_held_for_a_lease() {
     let worker = Worker::new(&world, &config);
     put(&worker, r#"{"scale": 0.5, "ttl": "1h"}"#);
     let _held = worker.admit(&FakeRequest::of("acme", "t", 0));
-    let action = worker.judge(&FakeRequest::of("acme", "t", 0)).action;
+    let action = worker.judge(&FakeRequest::of("acme", "t", 0)).next;
     assert!(
-        matches!(action, Action::Reply(_)),
+        matches!(action, Next::Reply(_)),
         "RPM refuses for a minute: {action:?}"
     );
 }

@@ -5,7 +5,7 @@ use crate::fake_host::{FakeRequest, Worker, World, retry_after_ms};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use tiergate::admin::call::Call;
-use tiergate::gate::Action;
+use tiergate::gate::Next;
 
 const TIERS: usize = 10;
 
@@ -224,8 +224,8 @@ fn a_day_is_not_lowered_by_the_loop() {
     system.overloaded(20, 50);
     let request = FakeRequest::of("acme", "tier9", 0);
     let mut gate = system.workers[0].gate.borrow_mut();
-    let verdict = gate.tell_usage(&system.workers[0].host, &request);
-    let Action::Reply(reply) = verdict.action else {
+    let result = gate.tell_usage(&system.workers[0].host, &request);
+    let Next::Reply(reply) = result.next else {
         panic!("not told")
     };
     let told: Value = serde_json::from_slice(&reply.body).unwrap();
@@ -284,10 +284,10 @@ fn tier9() -> FakeRequest {
 
 /// The wait that is named, or `None` when the request is admitted.
 fn refused_for(worker: &Worker) -> Option<u64> {
-    match worker.judge(&tier9()).action {
-        Action::Reply(reply) => Some(retry_after_ms(&reply)),
-        Action::Pass(_) => None,
-        Action::Wait(_) => unreachable!(),
+    match worker.judge(&tier9()).next {
+        Next::Reply(reply) => Some(retry_after_ms(&reply)),
+        Next::Forward(_) => None,
+        Next::Queue(_) => unreachable!(),
     }
 }
 
@@ -328,7 +328,7 @@ fn many_accounts_at_their_lowered_limits_do_not_come_in_step() {
             system.world.pass_ms(100);
             for account in 0..20 {
                 let request = FakeRequest::of(&format!("account-{account}"), "tier9", 0);
-                let admits = || matches!(worker.judge(&request).action, Action::Pass(_));
+                let admits = || matches!(worker.judge(&request).next, Next::Forward(_));
                 *second += (0..25).take_while(|_| admits()).count();
             }
         }

@@ -4,7 +4,7 @@ use crate::fake_host::{FakeRequest, Worker, World, one_tier, retry_after_ms};
 use crate::load_edges::{LOOP, answers, call, meddle, ticks, told};
 use serde_json::Value;
 use tiergate::admin::call::Call;
-use tiergate::gate::Action;
+use tiergate::gate::Next;
 use tiergate::usage::Used;
 
 fn view(worker: &Worker) -> Value {
@@ -21,8 +21,8 @@ fn press(worker: &Worker) {
 }
 
 fn is_admitted(worker: &Worker, request: &FakeRequest, used: Used) -> bool {
-    match worker.judge(request).action {
-        Action::Pass(pass) => {
+    match worker.judge(request).next {
+        Next::Forward(pass) => {
             let mut gate = worker.gate.borrow_mut();
             gate.settle(&worker.host, pass.admission.unwrap(), used);
             true
@@ -215,8 +215,8 @@ fn a_large_request_gets_its_turn_beside_small_ones() {
             }
             assert!(got || is_admitted(&worker, &small, Used::Unknown));
             if i == next && !got {
-                match worker.judge(&large).action {
-                    Action::Reply(reply) => next = i + retry_after_ms(&reply).div_ceil(1_000) * 10,
+                match worker.judge(&large).next {
+                    Next::Reply(reply) => next = i + retry_after_ms(&reply).div_ceil(1_000) * 10,
                     _ => got = true,
                 }
             }

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
-use tiergate::gate::{Action, Admission};
+use tiergate::gate::{Admission, Next};
 use tiergate::host::MetricSink as _;
 use tiergate::usage::Used;
 
@@ -204,13 +204,13 @@ impl Process {
         let now = self.now();
         let vm = &mut self.vms[vm];
         vm.is_asked(now);
-        match vm.worker.judge(&FakeRequest::of("acme", "one", 0)).action {
-            Action::Pass(pass) => {
+        match vm.worker.judge(&FakeRequest::of("acme", "one", 0)).next {
+            Next::Forward(pass) => {
                 settle(&vm.worker, pass.admission.unwrap());
                 0
             }
-            Action::Wait(_) => unreachable!("no tier waits"),
-            Action::Reply(reply) => {
+            Next::Queue(_) => unreachable!("no tier waits"),
+            Next::Reply(reply) => {
                 let json: serde_json::Value = serde_json::from_slice(&reply.body).unwrap();
                 usize::try_from(json["error"]["limit"]["used"].as_u64().unwrap()).unwrap()
             }

@@ -1,7 +1,7 @@
 //! Requests that are held for a lease: in order, bounded, for as long as the tier waits.
 
 use crate::fake_host::{FakeRequest, Worker, World, one_tier, retry_after_ms};
-use tiergate::gate::{Action, Admission, MOST_WAITING, Ticket};
+use tiergate::gate::{Admission, MOST_WAITING, Next, Ticket};
 use tiergate::usage::Used;
 
 /// Concurrency 1, and a wait of two seconds.
@@ -9,29 +9,29 @@ fn waits() -> String {
     one_tier(1, 0, 0, 0, "").replace(r#""recharge": 1,"#, r#""recharge": 1, "wait": "2s","#)
 }
 
-fn action(worker: &Worker, account: &str, id: u32) -> Action {
+fn action(worker: &Worker, account: &str, id: u32) -> Next {
     let request = FakeRequest::of(account, "t", 0);
     let mut gate = worker.gate.borrow_mut();
-    gate.judge(&worker.host, &request, None, id).action
+    gate.judge(&worker.host, &request, None, id).next
 }
 
 fn waiting(worker: &Worker, account: &str, id: u32) -> Ticket {
     match action(worker, account, id) {
-        Action::Wait(ticket) => *ticket,
+        Next::Queue(ticket) => *ticket,
         other => panic!("{other:?}"),
     }
 }
 
-fn held(action: Action) -> Admission {
+fn held(action: Next) -> Admission {
     match action {
-        Action::Pass(pass) => pass.admission.unwrap(),
+        Next::Forward(pass) => pass.admission.unwrap(),
         other => panic!("{other:?}"),
     }
 }
 
-fn retry(worker: &Worker, ticket: &Ticket) -> Action {
+fn retry(worker: &Worker, ticket: &Ticket) -> Next {
     let mut gate = worker.gate.borrow_mut();
-    gate.retry(&worker.host, ticket.clone()).action
+    gate.retry(&worker.host, ticket.clone()).next
 }
 
 fn settle(worker: &Worker, held: Admission) {
@@ -47,10 +47,10 @@ fn first_come_first_served() {
     let (second, third) = (waiting(&worker, "acme", 2), waiting(&worker, "acme", 3));
     settle(&worker, first);
     // Neither the third nor one that comes now gets by the second.
-    assert!(matches!(retry(&worker, &third), Action::Wait(_)));
+    assert!(matches!(retry(&worker, &third), Next::Queue(_)));
     let fourth = waiting(&worker, "acme", 4);
     let second = held(retry(&worker, &second));
-    assert!(matches!(retry(&worker, &third), Action::Wait(_)));
+    assert!(matches!(retry(&worker, &third), Next::Queue(_)));
     settle(&worker, second);
     let third = held(retry(&worker, &third));
     settle(&worker, third);
@@ -74,7 +74,7 @@ fn when_the_wait_is_over_it_is_a_429() {
     held(action(&worker, "acme", 1));
     let (second, third) = (waiting(&worker, "acme", 2), waiting(&worker, "acme", 3));
     world.pass_ms(1_999);
-    assert!(matches!(retry(&worker, &second), Action::Wait(_)));
+    assert!(matches!(retry(&worker, &second), Next::Queue(_)));
     world.pass_ms(1);
     // The third is not the first in line, and its wait is over all the same.
     for ticket in [&third, &second] {
@@ -83,7 +83,7 @@ fn when_the_wait_is_over_it_is_a_429() {
             tiergate::time::Mono::from_millis(world.now_us() / 1000)
         ));
         match retry(&worker, ticket) {
-            Action::Reply(reply) => {
+            Next::Reply(reply) => {
                 assert_eq!((reply.status, reply.code), (429, "concurrency"));
                 assert_eq!(retry_after_ms(&reply), 1_000);
             }
@@ -118,7 +118,7 @@ fn other_limits_and_other_accounts_do_not_wait() {
     let config = waits().replace(r#""rpm": "unlimited""#, r#""rpm": 1"#);
     let worker = Worker::new(&world, &config);
     held(action(&worker, "acme", 1));
-    assert!(matches!(action(&worker, "acme", 2), Action::Reply(reply) if reply.code == "rpm"));
+    assert!(matches!(action(&worker, "acme", 2), Next::Reply(reply) if reply.code == "rpm"));
     held(action(&worker, "other", 3));
 }
 
@@ -132,5 +132,5 @@ fn a_full_line_refuses_at_once() {
         waiting(&worker, "acme", id);
     }
     let one_more = action(&worker, "acme", 2 + most);
-    assert!(matches!(one_more, Action::Reply(reply) if reply.code == "concurrency"));
+    assert!(matches!(one_more, Next::Reply(reply) if reply.code == "concurrency"));
 }

@@ -2,7 +2,7 @@
 
 use crate::fake_host::{FakeRequest, Worker, World, line, one_tier, retry_after_ms};
 use proptest::prelude::*;
-use tiergate::gate::{Action, Admission};
+use tiergate::gate::{Admission, Next};
 use tiergate::usage::Used;
 
 const RESERVE: &str = r#", "tokens": {"completion": 0, "prompt": 0}"#;
@@ -41,7 +41,7 @@ proptest! {
                 let beyond = used.saturating_sub(reserved);
                 settled.push((world.now_us(), used, beyond));
             }
-            if let Action::Pass(pass) = worker.judge(&FakeRequest::of("acme", "t", reserve)).action {
+            if let Next::Forward(pass) = worker.judge(&FakeRequest::of("acme", "t", reserve)).next {
                 open.push((pass.admission.unwrap(), reserve));
             }
         }

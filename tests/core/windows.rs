@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
-use tiergate::gate::Action;
+use tiergate::gate::Next;
 
 const WINDOW_US: u64 = 60_000_000;
 
@@ -35,8 +35,8 @@ fn steps(most_workers: usize) -> impl Strategy<Value = (usize, Vec<Step>)> {
 type Admitted = Rc<RefCell<Vec<u64>>>;
 
 fn send(worker: &Worker, admitted: &Admitted) {
-    let verdict = worker.judge(&FakeRequest::of("acme", "t", 0));
-    if matches!(verdict.action, Action::Pass(_)) {
+    let result = worker.judge(&FakeRequest::of("acme", "t", 0));
+    if matches!(result.next, Next::Forward(_)) {
         admitted.borrow_mut().push(worker.host.last_read_us.get());
     }
 }
@@ -96,19 +96,19 @@ proptest! {
     fn admitted_exactly_when_told(rpm in 1..10_u64, (workers, trace) in steps(3)) {
         let (world, workers, _) = run(rpm, workers, &trace);
         let request = FakeRequest::of("acme", "t", 0);
-        let verdict = loop {
-            match workers[0].judge(&request).action {
-                Action::Pass(_) => {}
-                Action::Wait(_) => unreachable!("no tier waits"),
-                Action::Reply(reply) => break reply,
+        let result = loop {
+            match workers[0].judge(&request).next {
+                Next::Forward(_) => {}
+                Next::Queue(_) => unreachable!("no tier waits"),
+                Next::Reply(reply) => break reply,
             }
         };
-        let wait = retry_after_ms(&verdict);
+        let wait = retry_after_ms(&result);
         prop_assert!(wait >= 1);
         world.pass_ms(wait - 1);
-        prop_assert!(matches!(workers[0].judge(&request).action, Action::Reply(_)), "too early");
+        prop_assert!(matches!(workers[0].judge(&request).next, Next::Reply(_)), "too early");
         world.pass_ms(1);
-        prop_assert!(matches!(workers[0].judge(&request).action, Action::Pass(_)), "as told");
+        prop_assert!(matches!(workers[0].judge(&request).next, Next::Forward(_)), "as told");
     }
 
     #[test]
@@ -145,9 +145,9 @@ fn eight_racing_threads_admit_exactly_the_limit() {
         let race = || {
             let worker = Worker::new(&world, &json);
             let request = FakeRequest::of("acme", "t", 0);
-            let verdicts = (0..200).map(|_| worker.judge(&request).action);
+            let verdicts = (0..200).map(|_| worker.judge(&request).next);
             verdicts
-                .filter(|action| matches!(action, Action::Pass(_)))
+                .filter(|action| matches!(action, Next::Forward(_)))
                 .count()
         };
         let threads: Vec<_> = (0..8).map(|_| scope.spawn(race)).collect();

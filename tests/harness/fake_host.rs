@@ -8,7 +8,7 @@ use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use tiergate::config;
-use tiergate::gate::{Action, Gate, Pass, Verdict};
+use tiergate::gate::{CheckResult, Forwarded, Gate, Next};
 use tiergate::host::{Clock, Header, HostError, MetricSink, Request, SetError, SharedData, Stored};
 use tiergate::reply::Reply;
 use tiergate::time::{Mono, Wall};
@@ -263,24 +263,24 @@ impl Worker {
         }
     }
 
-    pub fn judge(&self, request: &FakeRequest) -> Verdict {
+    pub fn judge(&self, request: &FakeRequest) -> CheckResult {
         self.gate.borrow_mut().judge(&self.host, request, None, 1)
     }
 
     /// What a request that must be let through carries.
-    pub fn admit(&self, request: &FakeRequest) -> Pass {
-        let verdict = self.judge(request);
-        match verdict.action {
-            Action::Pass(pass) => pass,
+    pub fn admit(&self, request: &FakeRequest) -> Forwarded {
+        let result = self.judge(request);
+        match result.next {
+            Next::Forward(pass) => pass,
             other => panic!("not let through: {other:?}"),
         }
     }
 
     /// The reply to a request that must be refused.
     pub fn refuse(&self, request: &FakeRequest) -> Reply {
-        let verdict = self.judge(request);
-        match verdict.action {
-            Action::Reply(reply) => reply,
+        let result = self.judge(request);
+        match result.next {
+            Next::Reply(reply) => reply,
             other => panic!("not refused: {other:?}"),
         }
     }
