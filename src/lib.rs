@@ -5,7 +5,7 @@
 //! | module | what it is |
 //! |---|---|
 //! | [`plugin`] | the proxy-wasm shell: the only place that calls the host |
-//! | [`gate`] | one worker's gate: request in, verdict out, settled later |
+//! | [`limiter`] | one worker's gate: request in, verdict out, settled later |
 //! | [`config`] | what operators write, checked |
 //! | [`feed`] | the account directory pulled from elsewhere |
 //! | [`account`] | identity, tiers, recharge |
@@ -35,10 +35,10 @@ pub mod admin;
 pub mod config;
 pub mod digest;
 pub mod feed;
-pub mod gate;
 pub mod host;
 pub mod json;
 pub mod limit;
+pub mod limiter;
 pub mod metrics;
 pub mod overload;
 pub mod plugin;

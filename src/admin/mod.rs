@@ -1,5 +1,5 @@
 //! The admin API: what is asked, by whom, the JSON that goes in and out, and the page. Nothing here knows the
-//! host; [`crate::gate`] does what is asked.
+//! host; [`crate::limiter`] does what is asked.
 
 pub mod auth;
 pub mod call;

@@ -3,7 +3,7 @@
 //! An operator sets a scale for a time ([`Setting`]), or a [`Policy`] follows what the upstream says
 //! ([`Auto`]). Both stand for all filters of one namespace, as the counters do, and of both the
 //! lower counts. Nothing here knows where they are kept ([`crate::store`]) or who reads them on
-//! which tick ([`crate::gate`]); no request pays for them.
+//! which tick ([`crate::limiter`]); no request pays for them.
 
 mod auto;
 mod news;

@@ -16,8 +16,8 @@ use super::worker::Worker;
 use crate::admin::Problem;
 use crate::admin::call::Call;
 use crate::config::Config;
-use crate::gate::{Admission, CheckResult, Next, Ticket};
 use crate::host::{Header, Request};
+use crate::limiter::{Admission, CheckResult, Next, Ticket};
 use crate::reply::headers::HeaderLine;
 use crate::time::Mono;
 use crate::usage::Used;
@@ -93,7 +93,9 @@ impl Exchange {
         let request = match StreamRequest::read() {
             Ok(request) => request,
             Err(error) => {
-                let result = self.worker.with_gate(|gate| gate.fault(error.into()));
+                let result = self
+                    .worker
+                    .with_limiter(|limiter| limiter.fault(error.into()));
                 return result.map_or(Action::Continue, |v| self.follow(v, || false));
             }
         };
@@ -105,7 +107,7 @@ impl Exchange {
         if usage_path::is_asked(self.config(), &request) {
             let result = self
                 .worker
-                .with_gate(|gate| gate.tell_usage(&Envoy, &request));
+                .with_limiter(|limiter| limiter.tell_usage(&Envoy, &request));
             let action = result.map_or(Action::Continue, |v| self.follow(v, || false));
             if action == Action::Continue {
                 self.strip(&request);
@@ -132,7 +134,7 @@ impl Exchange {
             }
             return Action::Continue;
         }
-        self.judge(&request, None, true)
+        self.check(&request, None, true)
     }
 
     /// Answers an admin call, or waits for its body.
@@ -151,7 +153,7 @@ impl Exchange {
     fn answer_call(&self, call: &Call, body: &[u8]) {
         let response = self
             .worker
-            .with_gate(|gate| gate.administer(&Envoy, call, body));
+            .with_limiter(|limiter| limiter.administer(&Envoy, call, body));
         if let Some(response) = response {
             admin::send(&response);
         }
@@ -203,7 +205,7 @@ impl Exchange {
         if fits && !end {
             return Action::Pause;
         }
-        self.judge_awaited(if fits { size } else { 0 })
+        self.check_awaited(if fits { size } else { 0 })
     }
 
     /// Trailers end the body.
@@ -212,11 +214,11 @@ impl Exchange {
             return self.call_body(admin::LONGEST_BODY, true);
         }
         let limit = self.awaiting.as_ref().map_or(0, |a| a.limit);
-        self.judge_awaited(usize::try_from(limit).unwrap_or(usize::MAX))
+        self.check_awaited(usize::try_from(limit).unwrap_or(usize::MAX))
     }
 
     /// Judges a request that waited, by at most `size` bytes of its body; 0: without it.
-    fn judge_awaited(&mut self, size: usize) -> Action {
+    fn check_awaited(&mut self, size: usize) -> Action {
         let Some(awaiting) = self.awaiting.take() else {
             return self.goes_on();
         };
@@ -237,7 +239,7 @@ impl Exchange {
                 Err(error) => log::warn!("tiergate: request body: {error}"),
             }
         }
-        self.judge(&awaiting.request, asked.as_ref(), awaiting.headers_paused)
+        self.check(&awaiting.request, asked.as_ref(), awaiting.headers_paused)
     }
 
     /// What becomes of further parts of a request.
@@ -249,11 +251,11 @@ impl Exchange {
         }
     }
 
-    fn judge(&mut self, request: &StreamRequest, asked: Option<&Asked>, strip: bool) -> Action {
+    fn check(&mut self, request: &StreamRequest, asked: Option<&Asked>, strip: bool) -> Action {
         let id = self.id;
         let result = self
             .worker
-            .with_gate(|gate| gate.judge(&Envoy, request, asked, id));
+            .with_limiter(|limiter| limiter.check(&Envoy, request, asked, id));
         let Some(result) = result else {
             return Action::Continue;
         };
@@ -356,7 +358,8 @@ impl Exchange {
     pub fn ends(&mut self) {
         self.awaiting = None;
         if let Some(waiting) = self.waiting.take() {
-            self.worker.with_gate(|gate| gate.leave(&waiting.ticket));
+            self.worker
+                .with_limiter(|limiter| limiter.leave(&waiting.ticket));
         }
         let Some(admission) = self.admission.take() else {
             return;
@@ -366,7 +369,7 @@ impl Exchange {
             .take()
             .map_or(Used::Unknown, ResponseReader::used);
         self.worker
-            .with_gate(|gate| gate.settle(&Envoy, admission, used));
+            .with_limiter(|limiter| limiter.settle(&Envoy, admission, used));
     }
 }
 
@@ -381,7 +384,7 @@ impl PausedRequest for Exchange {
         };
         let due = self
             .worker
-            .with_gate(|gate| gate.is_due(&waiting.ticket, now));
+            .with_limiter(|limiter| limiter.is_due(&waiting.ticket, now));
         due == Some(true)
     }
 
@@ -389,7 +392,9 @@ impl PausedRequest for Exchange {
         let Some(Waiting { ticket, grpc }) = self.waiting.take() else {
             return false;
         };
-        let result = self.worker.with_gate(|gate| gate.retry(&Envoy, *ticket));
+        let result = self
+            .worker
+            .with_limiter(|limiter| limiter.retry(&Envoy, *ticket));
         let goes_on = result.is_some_and(|v| self.follow(v, || grpc) == Action::Continue);
         // Whoever tries again looks after it already.
         self.unattended = None;
@@ -401,7 +406,7 @@ impl PausedRequest for Exchange {
             admin::send(&Problem::NoBody.response());
             return false;
         }
-        let goes_on = self.awaiting.is_some() && self.judge_awaited(0) == Action::Continue;
+        let goes_on = self.awaiting.is_some() && self.check_awaited(0) == Action::Continue;
         // Whoever lets it go looks after it, should it be held for a lease now.
         self.unattended = None;
         goes_on

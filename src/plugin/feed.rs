@@ -113,11 +113,11 @@ impl Feed {
         f: impl FnOnce(&mut Sync, &ImportContext<'_>) -> Step,
     ) -> Step {
         let sync = &mut self.sync;
-        let step = worker.with_gate(|gate| {
-            let key = |account: &[u8]| gate.key(account);
+        let step = worker.with_limiter(|limiter| {
+            let key = |account: &[u8]| limiter.key(account);
             let context = ImportContext {
                 host: &Envoy,
-                directory: gate.directory()?,
+                directory: limiter.directory()?,
                 key: &key,
             };
             Some(f(sync, &context))

@@ -22,12 +22,12 @@ pub trait PausedRequest: Debug {
 pub type Shared = Rc<RefCell<dyn PausedRequest>>;
 
 /// Runs `judge` on a held request of another stream, and lets it go on if that says so.
-pub fn resume(id: u32, request: &Shared, judge: fn(&mut dyn PausedRequest) -> bool) {
+pub fn resume(id: u32, request: &Shared, check: fn(&mut dyn PausedRequest) -> bool) {
     let resumed = hostcalls::set_effective_context(id).and_then(|()| {
         // The request is free again before Envoy goes on with it.
         let goes_on = request
             .try_borrow_mut()
-            .is_ok_and(|mut request| judge(&mut *request));
+            .is_ok_and(|mut request| check(&mut *request));
         if goes_on {
             hostcalls::resume_request()
         } else {

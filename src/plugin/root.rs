@@ -7,8 +7,8 @@ use super::stream::Stream;
 use super::tick::TickPeriod;
 use super::worker::Worker;
 use crate::config::{self, ConfigError};
-use crate::gate::Gate;
 use crate::host::Clock as _;
+use crate::limiter::Limiter;
 use crate::store::ledger::OpenError;
 use crate::time::{Mono, Span};
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
@@ -51,18 +51,18 @@ fn configure(size: usize) -> Result<(Worker, Option<Feed>), ConfigureError> {
     getrandom::fill(&mut secret).map_err(ConfigureError::Random)?;
     let mut nonce = [0; 8];
     getrandom::fill(&mut nonce).map_err(ConfigureError::Random)?;
-    let gate = Gate::open(&Envoy, config, || secret)?;
-    let feed = Feed::open(gate.config(), u64::from_le_bytes(nonce))?;
-    Ok((Worker::new(gate, TickPeriod::start()?), feed))
+    let limiter = Limiter::open(&Envoy, config, || secret)?;
+    let feed = Feed::open(limiter.config(), u64::from_le_bytes(nonce))?;
+    Ok((Worker::new(limiter, TickPeriod::start()?), feed))
 }
 
 impl Root {
-    fn with_gate<T>(&self, f: impl FnOnce(&mut Gate) -> T) -> Option<T> {
-        self.worker.as_ref()?.with_gate(f)
+    fn with_limiter<T>(&self, f: impl FnOnce(&mut Limiter) -> T) -> Option<T> {
+        self.worker.as_ref()?.with_limiter(f)
     }
 
     fn tell_news(&self) {
-        for news in self.with_gate(Gate::take_news).unwrap_or_default() {
+        for news in self.with_limiter(Limiter::take_news).unwrap_or_default() {
             log::warn!("tiergate: {news}");
         }
     }
@@ -70,7 +70,7 @@ impl Root {
 
 impl Context for Root {
     fn on_done(&mut self) -> bool {
-        self.with_gate(|gate| gate.close(&Envoy, &mut Envoy));
+        self.with_limiter(|limiter| limiter.close(&Envoy, &mut Envoy));
         self.tell_news();
         if let Some(feed) = &mut self.feed {
             feed.hand_over();
@@ -122,7 +122,7 @@ impl RootContext for Root {
             return;
         }
         self.ticked = now;
-        if let Some(Some(fault)) = worker.with_gate(|gate| gate.tick(&Envoy, &mut Envoy)) {
+        if let Some(Some(fault)) = worker.with_limiter(|limiter| limiter.tick(&Envoy, &mut Envoy)) {
             log::warn!("tiergate: {fault}");
         }
         self.tell_news();

@@ -4,7 +4,7 @@ use super::body_wait::BodyWait;
 use super::tick::TickPeriod;
 use super::waiting_line::WaitingLine;
 use crate::config::Config;
-use crate::gate::Gate;
+use crate::limiter::Limiter;
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -19,24 +19,27 @@ pub struct Worker {
     pub waiting_line: WaitingLine,
     /// How often it ticks.
     pub tick_period: Rc<TickPeriod>,
-    gate: RefCell<Gate>,
+    limiter: RefCell<Limiter>,
 }
 
 impl Worker {
     /// A worker with that gate.
-    pub fn new(gate: Gate, tick_period: TickPeriod) -> Self {
+    pub fn new(limiter: Limiter, tick_period: TickPeriod) -> Self {
         let tick_period = Rc::new(tick_period);
         Self {
-            config: Rc::clone(gate.config()),
+            config: Rc::clone(limiter.config()),
             body_wait: BodyWait::default(),
             waiting_line: WaitingLine::new(Rc::clone(&tick_period)),
             tick_period,
-            gate: RefCell::new(gate),
+            limiter: RefCell::new(limiter),
         }
     }
 
     /// Runs `f` with the gate; `None` when it is in use, which it never should be.
-    pub fn with_gate<T>(&self, f: impl FnOnce(&mut Gate) -> T) -> Option<T> {
-        self.gate.try_borrow_mut().ok().map(|mut gate| f(&mut gate))
+    pub fn with_limiter<T>(&self, f: impl FnOnce(&mut Limiter) -> T) -> Option<T> {
+        self.limiter
+            .try_borrow_mut()
+            .ok()
+            .map(|mut limiter| f(&mut limiter))
     }
 }

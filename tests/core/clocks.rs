@@ -2,7 +2,7 @@
 
 use crate::fake_host::{FakeRequest, Worker, World, one_tier, retry_after_ms};
 use proptest::prelude::*;
-use tiergate::gate::Next;
+use tiergate::limiter::Next;
 
 const HOUR_MS: u64 = 3_600_000;
 
@@ -23,7 +23,7 @@ proptest! {
             world.set_wall_back_ms(step_back_ms);
             let now = world.now_us();
             let recent = |window_us: u64| admitted.iter().filter(|t| **t + window_us >= now).count() as u64;
-            match worker.judge(&FakeRequest::of("acme", "t", 0)).next {
+            match worker.check(&FakeRequest::of("acme", "t", 0)).next {
                 Next::Forward(_) => {
                     prop_assert!(recent(60_000_000) < rpm, "a second quota");
                     admitted.push(now);

@@ -5,14 +5,14 @@ use crate::fake_host::{FakeRequest, Worker, World};
 use proptest::prelude::*;
 use serde_json::Value;
 use tiergate::admin::call::Call;
-use tiergate::gate::Next;
+use tiergate::limiter::Next;
 
 const CONFIG: &str = r#"{"tier": ["directory"], "capacity": {"accounts": 64, "directory": 64},
     "admin": {"path": "/-/tiergate", "insecure": true}}"#;
 
 fn administer(worker: &Worker, call: Call, body: &str) -> (u32, Value) {
-    let mut gate = worker.gate.borrow_mut();
-    let answer = gate.administer(&worker.host, &call, body.as_bytes());
+    let mut limiter = worker.limiter.borrow_mut();
+    let answer = limiter.administer(&worker.host, &call, body.as_bytes());
     (answer.status, serde_json::from_slice(&answer.body).unwrap())
 }
 
@@ -30,7 +30,7 @@ fn of(account: &str) -> FakeRequest {
 }
 
 fn rpm_of(worker: &Worker, account: &str) -> String {
-    match worker.judge(&of(account)).next {
+    match worker.check(&of(account)).next {
         Next::Forward(pass) => pass.headers[0].1.clone().unwrap(),
         Next::Reply(reply) => reply.code.to_owned(),
         Next::Queue(_) => unreachable!("no tier waits"),
@@ -263,7 +263,7 @@ proptest! {
         for key in world.keys().iter().filter(|k| k.contains("/d") && !k.ends_with("/dir")) {
             world.overwrite(key, &bytes);
         }
-        worker.judge(&of("acme"));
+        worker.check(&of("acme"));
         prop_assert_eq!(put(&worker, "acme", r#"{"tier": "tier2"}"#).0 == 200, true);
         prop_assert_eq!(rpm_of(&worker, "acme"), "500");
     }
@@ -284,9 +284,9 @@ fn what_a_request_reserved_before_a_reset_is_not_refunded_out_of_what_came_later
     administer(&worker, Call::Reset(b"acme".to_vec()), "");
     world.pass_ms(10);
     worker.admit(&of("acme"));
-    let mut gate = worker.gate.borrow_mut();
-    gate.settle(&worker.host, before, tiergate::usage::Used::Tokens(100));
-    drop(gate);
+    let mut limiter = worker.limiter.borrow_mut();
+    limiter.settle(&worker.host, before, tiergate::usage::Used::Tokens(100));
+    drop(limiter);
     let (_, view) = administer(&worker, Call::Get(b"acme".to_vec()), "");
     assert_eq!(view["usage"]["tpm"]["used"], 10_000);
     assert_eq!(view["usage"]["tpd"]["used"], 10_000);

@@ -2,7 +2,7 @@
 
 use crate::fake_host::{FakeRequest, Worker, World, one_tier};
 use std::rc::Rc;
-use tiergate::gate::Next;
+use tiergate::limiter::Next;
 use tiergate::usage::Used;
 
 const DENY: &str = r#", "on_fault": "deny""#;
@@ -13,7 +13,7 @@ fn a_failing_host_lets_requests_through_by_default_and_counts_them() {
     let worker = Worker::new(&world, &one_tier(1, 1, 0, 0, ""));
     worker.host.failing.set(100);
     for _ in 0..3 {
-        let result = worker.judge(&FakeRequest::of("acme", "t", 0));
+        let result = worker.check(&FakeRequest::of("acme", "t", 0));
         assert_eq!(result.log, "tier=t outcome=faulted");
         assert!(matches!(result.next, Next::Forward(_)));
     }
@@ -64,7 +64,7 @@ fn a_settlement_that_failed_is_made_up_for_on_the_next_tick() {
         .unwrap();
     worker.host.failing.set(1);
     worker
-        .gate
+        .limiter
         .borrow_mut()
         .settle(&worker.host, held, Used::Unknown);
     worker.refuse(&FakeRequest::of("acme", "t", 0));
@@ -77,10 +77,10 @@ fn shadow_mode_decides_and_counts_but_lets_all_through() {
     let world = World::new();
     let worker = Worker::new(&world, &one_tier(0, 1, 0, 0, r#", "mode": "shadow""#));
     worker.admit(&FakeRequest::of("acme", "t", 0));
-    let result = worker.judge(&FakeRequest::of("acme", "t", 0));
+    let result = worker.check(&FakeRequest::of("acme", "t", 0));
     assert_eq!(result.log, "tier=t outcome=shadowed limit=rpm");
     assert!(matches!(result.next, Next::Forward(pass) if pass.admission.is_none()));
-    let result = worker.judge(&FakeRequest::with(&[]));
+    let result = worker.check(&FakeRequest::with(&[]));
     assert_eq!(
         result.log,
         "tier=none outcome=shadowed code=account_missing"

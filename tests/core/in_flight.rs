@@ -3,8 +3,8 @@
 use crate::fake_host::{FakeRequest, Metrics, Worker, World, one_tier};
 use std::cell::RefCell;
 use std::rc::Rc;
-use tiergate::gate::Admission;
 use tiergate::host::MetricSink as _;
+use tiergate::limiter::Admission;
 use tiergate::usage::Used;
 
 fn held(worker: &Worker) -> Admission {
@@ -15,8 +15,8 @@ fn held(worker: &Worker) -> Admission {
 }
 
 fn settle(worker: &Worker, held: Admission) {
-    let mut gate = worker.gate.borrow_mut();
-    gate.settle(&worker.host, held, Used::Unknown);
+    let mut limiter = worker.limiter.borrow_mut();
+    limiter.settle(&worker.host, held, Used::Unknown);
 }
 
 /// The process's gauge, moved by whichever worker ticks.

@@ -2,7 +2,7 @@
 
 use crate::fake_host::{FakeRequest, Worker, World, one_tier};
 use proptest::prelude::*;
-use tiergate::gate::{Admission, Next};
+use tiergate::limiter::{Admission, Next};
 use tiergate::usage::Used;
 
 fn held(worker: &Worker) -> Admission {
@@ -14,7 +14,7 @@ fn held(worker: &Worker) -> Admission {
 
 fn settle(worker: &Worker, held: Admission) {
     worker
-        .gate
+        .limiter
         .borrow_mut()
         .settle(&worker.host, held, Used::Unknown);
 }
@@ -37,7 +37,7 @@ proptest! {
                 worker.tick();
             }
             if arrives {
-                match workers[worker].judge(&FakeRequest::of("acme", "t", 0)).next {
+                match workers[worker].check(&FakeRequest::of("acme", "t", 0)).next {
                     Next::Forward(pass) => in_process.push((worker, pass.admission.unwrap())),
                     Next::Queue(_) => unreachable!("no tier waits"),
                     Next::Reply(reply) => {

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use tiergate::admin::call::Call;
-use tiergate::gate::Next;
+use tiergate::limiter::Next;
 use tiergate::overload::News;
 use tiergate::usage::Used;
 
@@ -16,8 +16,8 @@ fn workers<const N: usize>(world: &Arc<World>, config: &str) -> [Worker; N] {
 }
 
 fn call(worker: &Worker, call: &Call, body: &str) -> (u32, Value) {
-    let mut gate = worker.gate.borrow_mut();
-    let answer = gate.administer(&worker.host, call, body.as_bytes());
+    let mut limiter = worker.limiter.borrow_mut();
+    let answer = limiter.administer(&worker.host, call, body.as_bytes());
     (answer.status, serde_json::from_slice(&answer.body).unwrap())
 }
 
@@ -33,10 +33,10 @@ fn acme() -> FakeRequest {
 
 /// How many of so many requests are admitted, each over at once.
 fn admitted(worker: &Worker, requests: usize) -> usize {
-    let admits = || match worker.judge(&acme()).next {
+    let admits = || match worker.check(&acme()).next {
         Next::Forward(pass) => {
-            let mut gate = worker.gate.borrow_mut();
-            gate.settle(&worker.host, pass.admission.unwrap(), Used::Unknown);
+            let mut limiter = worker.limiter.borrow_mut();
+            limiter.settle(&worker.host, pass.admission.unwrap(), Used::Unknown);
             true
         }
         _ => false,
@@ -52,7 +52,10 @@ fn error(worker: &Worker, request: &FakeRequest) -> Value {
 
 /// What the client is told at `usage_path`.
 fn told(worker: &Worker) -> Value {
-    let result = worker.gate.borrow_mut().tell_usage(&worker.host, &acme());
+    let result = worker
+        .limiter
+        .borrow_mut()
+        .tell_usage(&worker.host, &acme());
     match result.next {
         Next::Reply(reply) if reply.status == 200 => serde_json::from_slice(&reply.body).unwrap(),
         other => panic!("{other:?}"),
@@ -86,7 +89,7 @@ fn what_only_lowered_limits_refuse_is_said_so_and_names_the_limit_that_was_bough
     assert_eq!(error["code"], "rpm");
     let limit = json!({"name": "rpm", "limit": 10, "used": 5, "retry_after_ms": 30_000});
     assert_eq!(error["limit"], limit, "no longer than the load is lowered");
-    let log = worker.judge(&acme()).log;
+    let log = worker.check(&acme()).log;
     assert_eq!(log, "tier=t outcome=limited limit=rpm overloaded=true");
     let metrics = worker.tick();
     assert_eq!(
@@ -189,7 +192,7 @@ fn tiers_by_name_stand_in_place_of_the_scale_of_all() {
 fn of_two_operators_the_last_one_wins_and_each_change_is_told_once() {
     let world = World::new();
     let [here, there] = workers(&world, &one_tier(0, 10, 0, 0, ADMIN));
-    let news = |worker: &Worker| worker.gate.borrow_mut().take_news();
+    let news = |worker: &Worker| worker.limiter.borrow_mut().take_news();
     put(&here, r#"{"scale": 0.5, "ttl": "30s"}"#);
     world.pass_ms(1_000);
     put(&there, r#"{"scale": 0.9, "ttl": "20s"}"#);
@@ -314,7 +317,7 @@ proptest! {
         for start in [&b"\x01O"[..], b""] {
             world.overwrite("tiergate/load", &[start, &bytes].concat());
             worker.tick();
-            worker.judge(&acme());
+            worker.check(&acme());
             let (status, _) = call(&worker, &Call::Overload, "");
             prop_assert!(status == 200 || status == 503);
         }
@@ -340,7 +343,7 @@ proptest! {
             let in_force = used["in_force"].as_u64().unwrap_or(10);
             let wanted = (10.0 * scale).floor().max(1.0);
             if lowered { prop_assert_eq!(in_force, wanted as u64); }
-            match worker.judge(&acme()).next {
+            match worker.check(&acme()).next {
                 Next::Forward(_) => prop_assert!(used["used"].as_u64().unwrap() < in_force),
                 Next::Reply(reply) => {
                     prop_assert_eq!(&used["remaining"], 0);

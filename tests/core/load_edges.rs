@@ -5,7 +5,7 @@ use crate::fake_host::{FakeRequest, Worker, World, one_tier, retry_after_ms};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use tiergate::admin::call::Call;
-use tiergate::gate::Next;
+use tiergate::limiter::Next;
 use tiergate::overload::{News, State};
 use tiergate::store::overload::overload;
 use tiergate::time::Mono;
@@ -15,8 +15,8 @@ pub const LOOP: &str = r#", "admin": {"path": "/a", "insecure": true}, "usage_pa
     "load": {"from": "overload", "floor": 0.2}"#;
 
 pub fn call(worker: &Worker, call: &Call, body: &str) -> Value {
-    let mut gate = worker.gate.borrow_mut();
-    let answer = gate.administer(&worker.host, call, body.as_bytes());
+    let mut limiter = worker.limiter.borrow_mut();
+    let answer = limiter.administer(&worker.host, call, body.as_bytes());
     assert_eq!(answer.status, 200);
     serde_json::from_slice(&answer.body).unwrap()
 }
@@ -28,7 +28,10 @@ fn put(worker: &Worker, body: &str) -> Value {
 /// What is in force of the tier by this worker's own memory, as requests are judged.
 pub fn told(worker: &Worker, tier: &str) -> Value {
     let request = FakeRequest::of("acme", tier, 0);
-    let result = worker.gate.borrow_mut().tell_usage(&worker.host, &request);
+    let result = worker
+        .limiter
+        .borrow_mut()
+        .tell_usage(&worker.host, &request);
     match result.next {
         Next::Reply(reply) if reply.status == 200 => serde_json::from_slice(&reply.body).unwrap(),
         other => panic!("{other:?}"),
@@ -43,8 +46,8 @@ fn in_force(worker: &Worker, tier: &str, limit: &str) -> u64 {
 
 pub fn answers(worker: &Worker, status: &str, n: usize) {
     for _ in 0..n {
-        let mut gate = worker.gate.borrow_mut();
-        gate.observe(Some(status.as_bytes()), None);
+        let mut limiter = worker.limiter.borrow_mut();
+        limiter.observe(Some(status.as_bytes()), None);
     }
 }
 
@@ -121,7 +124,7 @@ fn a_wait_for_more_than_a_lowered_limit_has_in_all_is_honest() {
         let wait = retry_after_ms(&worker.refuse(&large));
         world.pass_ms(wait);
         worker.tick();
-        if !matches!(worker.judge(&large).next, Next::Forward(_)) {
+        if !matches!(worker.check(&large).next, Next::Forward(_)) {
             wrong.push((name, wait));
         }
     }
@@ -138,7 +141,7 @@ fn who_is_over_a_lowered_limit_for_longer_is_not_held_for_a_lease() {
     let worker = Worker::new(&world, &config);
     put(&worker, r#"{"scale": 0.5, "ttl": "1h"}"#);
     let _held = worker.admit(&FakeRequest::of("acme", "t", 0));
-    let action = worker.judge(&FakeRequest::of("acme", "t", 0)).next;
+    let action = worker.check(&FakeRequest::of("acme", "t", 0)).next;
     assert!(
         matches!(action, Next::Reply(_)),
         "RPM refuses for a minute: {action:?}"
@@ -179,7 +182,7 @@ fn one_pressure_lowers_the_tiers_of_all_configs_of_a_namespace() {
             worker.tick();
         }
         world.pass_ms(500);
-        let told = [&one, &two].map(|w| w.gate.borrow_mut().take_news().len());
+        let told = [&one, &two].map(|w| w.limiter.borrow_mut().take_news().len());
         if i > 60 {
             whole[0] += u32::from(in_force(&one, "free", "rpm") == 1_000);
             whole[1] += u32::from(in_force(&two, "bronze", "rpm") == 1_000);
@@ -201,7 +204,9 @@ fn a_load_by_header_does_not_eat_the_answers_of_a_load_by_overload() {
     let calm = Worker::new(&world, &with(r#"{"header": "x-l"}"#));
     let pressed = Worker::new(&world, &with(r#""overload""#));
     for _ in 0..120 {
-        calm.gate.borrow_mut().observe(Some(b"200"), Some(b"0.1"));
+        calm.limiter
+            .borrow_mut()
+            .observe(Some(b"200"), Some(b"0.1"));
         calm.tick();
         answers(&pressed, "503", 100);
         pressed.tick();
@@ -402,8 +407,8 @@ fn by_header(more: &str) -> String {
 }
 
 fn reports(worker: &Worker, load: &str) {
-    let mut gate = worker.gate.borrow_mut();
-    gate.observe(Some(b"200"), Some(load.as_bytes()));
+    let mut limiter = worker.limiter.borrow_mut();
+    limiter.observe(Some(b"200"), Some(load.as_bytes()));
 }
 
 /// at little traffic a report weighs as if it stood for one step, not for the time
@@ -452,11 +457,11 @@ fn the_end_of_what_was_set_is_told_also_when_a_new_one_comes_first() {
     let world = world();
     let worker = Worker::new(&world, &one_tier(0, 10, 0, 0, ADMIN));
     put(&worker, r#"{"scale": 0.5, "ttl": "1s"}"#);
-    worker.gate.borrow_mut().take_news();
+    worker.limiter.borrow_mut().take_news();
     world.pass_ms(1_000);
     put(&worker, r#"{"scale": 0.9, "ttl": "1s"}"#);
     worker.tick();
-    let news = worker.gate.borrow_mut().take_news();
+    let news = worker.limiter.borrow_mut().take_news();
     let ended = news.iter().any(|n| matches!(n, News::Ended(_)));
     assert!(ended, "{news:?}");
 }

@@ -5,7 +5,7 @@ use crate::fake_host::{FakeRequest, Worker, World, retry_after_ms};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use tiergate::admin::call::Call;
-use tiergate::gate::Next;
+use tiergate::limiter::Next;
 
 const TIERS: usize = 10;
 
@@ -45,11 +45,11 @@ impl Loop {
     /// Half a second, in which each worker sees such answers.
     fn tick(&self, answers: &[(&str, Option<&str>)]) {
         for worker in &self.workers {
-            let mut gate = worker.gate.borrow_mut();
+            let mut limiter = worker.limiter.borrow_mut();
             for (status, load) in answers {
-                gate.observe(Some(status.as_bytes()), load.map(str::as_bytes));
+                limiter.observe(Some(status.as_bytes()), load.map(str::as_bytes));
             }
-            drop(gate);
+            drop(limiter);
             worker.tick();
         }
         self.world.pass_ms(500);
@@ -59,7 +59,7 @@ impl Loop {
     fn press(&self) {
         for worker in &self.workers {
             for _ in 0..100 {
-                worker.gate.borrow_mut().observe(Some(b"503"), None);
+                worker.limiter.borrow_mut().observe(Some(b"503"), None);
             }
             worker.tick();
         }
@@ -85,8 +85,8 @@ impl Loop {
 
     fn view(&self) -> Value {
         let worker = &self.workers[0];
-        let mut gate = worker.gate.borrow_mut();
-        let answer = gate.administer(&worker.host, &Call::Overload, b"");
+        let mut limiter = worker.limiter.borrow_mut();
+        let answer = limiter.administer(&worker.host, &Call::Overload, b"");
         serde_json::from_slice(&answer.body).unwrap()
     }
 
@@ -102,7 +102,7 @@ impl Loop {
     }
 
     fn changes(&self) -> usize {
-        let news = |worker: &Worker| worker.gate.borrow_mut().take_news().len();
+        let news = |worker: &Worker| worker.limiter.borrow_mut().take_news().len();
         self.workers.iter().map(news).sum()
     }
 }
@@ -165,7 +165,10 @@ fn what_is_no_load_changes_nothing_and_is_counted() {
     }
     assert!(is_whole(&system.scales()));
     let worker = &system.workers[0];
-    worker.gate.borrow_mut().observe(Some(b"200"), Some(b"nan"));
+    worker
+        .limiter
+        .borrow_mut()
+        .observe(Some(b"200"), Some(b"nan"));
     assert_eq!(worker.tick().get("load_unreadable", ""), 1);
 }
 
@@ -223,8 +226,8 @@ fn a_day_is_not_lowered_by_the_loop() {
     let system = Loop::by_overload();
     system.overloaded(20, 50);
     let request = FakeRequest::of("acme", "tier9", 0);
-    let mut gate = system.workers[0].gate.borrow_mut();
-    let result = gate.tell_usage(&system.workers[0].host, &request);
+    let mut limiter = system.workers[0].limiter.borrow_mut();
+    let result = limiter.tell_usage(&system.workers[0].host, &request);
     let Next::Reply(reply) = result.next else {
         panic!("not told")
     };
@@ -239,8 +242,8 @@ fn by_hand_and_by_the_loop_the_lower_counts() {
     system.overloaded(20, 50);
     let put = |body: &str| {
         let worker = &system.workers[0];
-        let mut gate = worker.gate.borrow_mut();
-        let answer = gate.administer(&worker.host, &Call::PutManual, body.as_bytes());
+        let mut limiter = worker.limiter.borrow_mut();
+        let answer = limiter.administer(&worker.host, &Call::PutManual, body.as_bytes());
         assert_eq!(answer.status, 200);
     };
     put(r#"{"scale": 0.5, "ttl": "2s"}"#);
@@ -258,8 +261,8 @@ fn when_nobody_runs_the_loop_any_more_its_pressure_ends() {
     let bystander = Worker::new(&system.world, &config(&Value::Null));
     let scale = |worker: &Worker| {
         worker.tick();
-        let mut gate = worker.gate.borrow_mut();
-        let answer = gate.administer(&worker.host, &Call::Overload, b"");
+        let mut limiter = worker.limiter.borrow_mut();
+        let answer = limiter.administer(&worker.host, &Call::Overload, b"");
         let view: Value = serde_json::from_slice(&answer.body).unwrap();
         view["in_force"]["tier0"].as_f64().unwrap()
     };
@@ -284,7 +287,7 @@ fn tier9() -> FakeRequest {
 
 /// The wait that is named, or `None` when the request is admitted.
 fn refused_for(worker: &Worker) -> Option<u64> {
-    match worker.judge(&tier9()).next {
+    match worker.check(&tier9()).next {
         Next::Reply(reply) => Some(retry_after_ms(&reply)),
         Next::Forward(_) => None,
         Next::Queue(_) => unreachable!(),
@@ -328,7 +331,7 @@ fn many_accounts_at_their_lowered_limits_do_not_come_in_step() {
             system.world.pass_ms(100);
             for account in 0..20 {
                 let request = FakeRequest::of(&format!("account-{account}"), "tier9", 0);
-                let admits = || matches!(worker.judge(&request).next, Next::Forward(_));
+                let admits = || matches!(worker.check(&request).next, Next::Forward(_));
                 *second += (0..25).take_while(|_| admits()).count();
             }
         }

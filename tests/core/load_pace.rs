@@ -4,7 +4,7 @@ use crate::fake_host::{FakeRequest, Worker, World, one_tier, retry_after_ms};
 use crate::load_edges::{LOOP, answers, call, meddle, ticks, told};
 use serde_json::Value;
 use tiergate::admin::call::Call;
-use tiergate::gate::Next;
+use tiergate::limiter::Next;
 use tiergate::usage::Used;
 
 fn view(worker: &Worker) -> Value {
@@ -21,10 +21,10 @@ fn press(worker: &Worker) {
 }
 
 fn is_admitted(worker: &Worker, request: &FakeRequest, used: Used) -> bool {
-    match worker.judge(request).next {
+    match worker.check(request).next {
         Next::Forward(pass) => {
-            let mut gate = worker.gate.borrow_mut();
-            gate.settle(&worker.host, pass.admission.unwrap(), used);
+            let mut limiter = worker.limiter.borrow_mut();
+            limiter.settle(&worker.host, pass.admission.unwrap(), used);
             true
         }
         _ => false,
@@ -215,7 +215,7 @@ fn a_large_request_gets_its_turn_beside_small_ones() {
             }
             assert!(got || is_admitted(&worker, &small, Used::Unknown));
             if i == next && !got {
-                match worker.judge(&large).next {
+                match worker.check(&large).next {
                     Next::Reply(reply) => next = i + retry_after_ms(&reply).div_ceil(1_000) * 10,
                     _ => got = true,
                 }
@@ -289,7 +289,7 @@ fn clocks_a_few_ms_apart_lose_no_steps() {
     }
     assert!(view(&a)["auto"]["pressure"].as_f64().unwrap() > 0.9);
     let wrote =
-        |_: ()| a.gate.borrow_mut().take_news().len() + b.gate.borrow_mut().take_news().len();
+        |_: ()| a.limiter.borrow_mut().take_news().len() + b.limiter.borrow_mut().take_news().len();
     wrote(());
     for _ in 0..40 {
         for worker in [&a, &b] {

@@ -8,8 +8,8 @@ use proptest::prelude::*;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
-use tiergate::gate::{Admission, Next};
 use tiergate::host::MetricSink as _;
+use tiergate::limiter::{Admission, Next};
 use tiergate::usage::Used;
 
 const VMS: usize = 3;
@@ -28,8 +28,8 @@ const IN_TIME_MS: u64 = 4_000;
 const OVERDUE_MS: u64 = 2_000;
 
 fn settle(worker: &Worker, held: Admission) {
-    let mut gate = worker.gate.borrow_mut();
-    gate.settle(&worker.host, held, Used::Unknown);
+    let mut limiter = worker.limiter.borrow_mut();
+    limiter.settle(&worker.host, held, Used::Unknown);
 }
 
 #[derive(Clone, Debug)]
@@ -204,7 +204,7 @@ impl Process {
         let now = self.now();
         let vm = &mut self.vms[vm];
         vm.is_asked(now);
-        match vm.worker.judge(&FakeRequest::of("acme", "one", 0)).next {
+        match vm.worker.check(&FakeRequest::of("acme", "one", 0)).next {
             Next::Forward(pass) => {
                 settle(&vm.worker, pass.admission.unwrap());
                 0

@@ -10,8 +10,8 @@ const CONFIG: &str = r#"{"capacity": {"accounts": 64, "directory": 64},
     "admin": {"path": "/-/tiergate", "insecure": true}}"#;
 
 fn call(worker: &Worker, call: Call, body: &str) -> AdminResponse {
-    let mut gate = worker.gate.borrow_mut();
-    gate.administer(&worker.host, &call, body.as_bytes())
+    let mut limiter = worker.limiter.borrow_mut();
+    limiter.administer(&worker.host, &call, body.as_bytes())
 }
 
 fn page(worker: &Worker, account: Option<&[u8]>) -> String {
@@ -52,8 +52,8 @@ fn it_shows_tiers_refusals_and_pages_as_tables() {
             .admit(&FakeRequest::of("acme", "tier0", 0))
             .admission
             .unwrap();
-        let mut gate = worker.gate.borrow_mut();
-        gate.settle(&worker.host, held, Used::Tokens(100));
+        let mut limiter = worker.limiter.borrow_mut();
+        limiter.settle(&worker.host, held, Used::Tokens(100));
     }
     worker.refuse(&FakeRequest::of("acme", "tier0", 0));
     worker.tick();

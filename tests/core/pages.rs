@@ -90,8 +90,8 @@ fn a_settlement_of_an_evicted_account_evicts_nobody() {
         })
         .collect();
     assert_eq!(worker.tick().get("evicted_live", ""), 1);
-    let mut gate = worker.gate.borrow_mut();
-    gate.settle(&worker.host, held[0], tiergate::usage::Used::Unknown);
-    drop(gate);
+    let mut limiter = worker.limiter.borrow_mut();
+    limiter.settle(&worker.host, held[0], tiergate::usage::Used::Unknown);
+    drop(limiter);
     assert_eq!(worker.tick().get("evicted_live", ""), 0);
 }

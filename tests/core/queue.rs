@@ -1,7 +1,7 @@
 //! Requests that are held for a lease: in order, bounded, for as long as the tier waits.
 
 use crate::fake_host::{FakeRequest, Worker, World, one_tier, retry_after_ms};
-use tiergate::gate::{Admission, MOST_WAITING, Next, Ticket};
+use tiergate::limiter::{Admission, MOST_WAITING, Next, Ticket};
 use tiergate::usage::Used;
 
 /// Concurrency 1, and a wait of two seconds.
@@ -11,8 +11,8 @@ fn waits() -> String {
 
 fn action(worker: &Worker, account: &str, id: u32) -> Next {
     let request = FakeRequest::of(account, "t", 0);
-    let mut gate = worker.gate.borrow_mut();
-    gate.judge(&worker.host, &request, None, id).next
+    let mut limiter = worker.limiter.borrow_mut();
+    limiter.check(&worker.host, &request, None, id).next
 }
 
 fn waiting(worker: &Worker, account: &str, id: u32) -> Ticket {
@@ -30,13 +30,13 @@ fn held(action: Next) -> Admission {
 }
 
 fn retry(worker: &Worker, ticket: &Ticket) -> Next {
-    let mut gate = worker.gate.borrow_mut();
-    gate.retry(&worker.host, ticket.clone()).next
+    let mut limiter = worker.limiter.borrow_mut();
+    limiter.retry(&worker.host, ticket.clone()).next
 }
 
 fn settle(worker: &Worker, held: Admission) {
-    let mut gate = worker.gate.borrow_mut();
-    gate.settle(&worker.host, held, Used::Unknown);
+    let mut limiter = worker.limiter.borrow_mut();
+    limiter.settle(&worker.host, held, Used::Unknown);
 }
 
 #[test]
@@ -78,7 +78,7 @@ fn when_the_wait_is_over_it_is_a_429() {
     world.pass_ms(1);
     // The third is not the first in line, and its wait is over all the same.
     for ticket in [&third, &second] {
-        assert!(worker.gate.borrow().is_due(
+        assert!(worker.limiter.borrow().is_due(
             ticket,
             tiergate::time::Mono::from_millis(world.now_us() / 1000)
         ));
@@ -105,7 +105,7 @@ fn who_leaves_the_line_leaves_no_trace() {
     let worker = Worker::new(&world, &waits());
     let first = held(action(&worker, "acme", 1));
     let (second, third) = (waiting(&worker, "acme", 2), waiting(&worker, "acme", 3));
-    worker.gate.borrow_mut().leave(&second);
+    worker.limiter.borrow_mut().leave(&second);
     settle(&worker, first);
     held(retry(&worker, &third));
     let metrics = worker.tick();

@@ -16,8 +16,8 @@ const CONFIG: &str = r#"{"capacity": {"accounts": 64, "directory": 64},
     "admin": {"path": "/-/tiergate", "insecure": true}}"#;
 
 fn status(worker: &Worker) -> Status {
-    let mut gate = worker.gate.borrow_mut();
-    let answer = gate.administer(&worker.host, &Call::Status, b"");
+    let mut limiter = worker.limiter.borrow_mut();
+    let answer = limiter.administer(&worker.host, &Call::Status, b"");
     assert_eq!(answer.status, 200);
     serde_json::from_slice(&answer.body).unwrap()
 }
@@ -269,8 +269,8 @@ fn damaged_bytes_read_as_nothing_and_are_counted() {
 fn the_status_says_mode_tiers_limits_and_memory() {
     let world = World::new();
     let worker = Worker::new(&world, CONFIG);
-    let mut gate = worker.gate.borrow_mut();
-    let answer = gate.administer(&worker.host, &Call::Status, b"");
+    let mut limiter = worker.limiter.borrow_mut();
+    let answer = limiter.administer(&worker.host, &Call::Status, b"");
     let status: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
     assert_eq!(status["mode"], "enforce");
     let limits = serde_json::json!({"concurrency": "unlimited", "rpm": 1, "tpm": "unlimited",

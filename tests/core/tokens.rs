@@ -2,7 +2,7 @@
 
 use crate::fake_host::{FakeRequest, Worker, World, line, one_tier, retry_after_ms};
 use proptest::prelude::*;
-use tiergate::gate::{Admission, Next};
+use tiergate::limiter::{Admission, Next};
 use tiergate::usage::Used;
 
 const RESERVE: &str = r#", "tokens": {"completion": 0, "prompt": 0}"#;
@@ -16,7 +16,7 @@ fn held(worker: &Worker, tokens: u64) -> Admission {
 
 fn settle(worker: &Worker, held: Admission, used: u64) {
     worker
-        .gate
+        .limiter
         .borrow_mut()
         .settle(&worker.host, held, Used::Tokens(used));
 }
@@ -41,7 +41,7 @@ proptest! {
                 let beyond = used.saturating_sub(reserved);
                 settled.push((world.now_us(), used, beyond));
             }
-            if let Next::Forward(pass) = worker.judge(&FakeRequest::of("acme", "t", reserve)).next {
+            if let Next::Forward(pass) = worker.check(&FakeRequest::of("acme", "t", reserve)).next {
                 open.push((pass.admission.unwrap(), reserve));
             }
         }
@@ -142,7 +142,7 @@ fn tokens_are_counted_by_kind() {
     settle(&worker, a, 30);
     settle(&worker, b, 150);
     worker
-        .gate
+        .limiter
         .borrow_mut()
         .settle(&worker.host, c, Used::Unknown);
     let metrics = worker.tick();

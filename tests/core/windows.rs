@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
-use tiergate::gate::Next;
+use tiergate::limiter::Next;
 
 const WINDOW_US: u64 = 60_000_000;
 
@@ -35,7 +35,7 @@ fn steps(most_workers: usize) -> impl Strategy<Value = (usize, Vec<Step>)> {
 type Admitted = Rc<RefCell<Vec<u64>>>;
 
 fn send(worker: &Worker, admitted: &Admitted) {
-    let result = worker.judge(&FakeRequest::of("acme", "t", 0));
+    let result = worker.check(&FakeRequest::of("acme", "t", 0));
     if matches!(result.next, Next::Forward(_)) {
         admitted.borrow_mut().push(worker.host.last_read_us.get());
     }
@@ -97,7 +97,7 @@ proptest! {
         let (world, workers, _) = run(rpm, workers, &trace);
         let request = FakeRequest::of("acme", "t", 0);
         let result = loop {
-            match workers[0].judge(&request).next {
+            match workers[0].check(&request).next {
                 Next::Forward(_) => {}
                 Next::Queue(_) => unreachable!("no tier waits"),
                 Next::Reply(reply) => break reply,
@@ -106,9 +106,9 @@ proptest! {
         let wait = retry_after_ms(&result);
         prop_assert!(wait >= 1);
         world.pass_ms(wait - 1);
-        prop_assert!(matches!(workers[0].judge(&request).next, Next::Reply(_)), "too early");
+        prop_assert!(matches!(workers[0].check(&request).next, Next::Reply(_)), "too early");
         world.pass_ms(1);
-        prop_assert!(matches!(workers[0].judge(&request).next, Next::Forward(_)), "as told");
+        prop_assert!(matches!(workers[0].check(&request).next, Next::Forward(_)), "as told");
     }
 
     #[test]
@@ -145,7 +145,7 @@ fn eight_racing_threads_admit_exactly_the_limit() {
         let race = || {
             let worker = Worker::new(&world, &json);
             let request = FakeRequest::of("acme", "t", 0);
-            let verdicts = (0..200).map(|_| worker.judge(&request).next);
+            let verdicts = (0..200).map(|_| worker.check(&request).next);
             verdicts
                 .filter(|action| matches!(action, Next::Forward(_)))
                 .count()
@@ -182,6 +182,6 @@ fn an_admission_and_a_settlement_read_once_and_write_once_each() {
     let held = worker.admit(&request).admission.unwrap();
     assert_eq!(cost(&worker), (2, 1), "admit");
     let used = tiergate::usage::Used::Tokens(3);
-    worker.gate.borrow_mut().settle(&worker.host, held, used);
+    worker.limiter.borrow_mut().settle(&worker.host, held, used);
     assert_eq!(cost(&worker), (2, 1), "settle");
 }

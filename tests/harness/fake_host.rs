@@ -8,8 +8,8 @@ use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use tiergate::config;
-use tiergate::gate::{CheckResult, Forwarded, Gate, Next};
 use tiergate::host::{Clock, Header, HostError, MetricSink, Request, SetError, SharedData, Stored};
+use tiergate::limiter::{CheckResult, Forwarded, Limiter, Next};
 use tiergate::reply::Reply;
 use tiergate::time::{Mono, Wall};
 
@@ -249,27 +249,29 @@ impl Metrics {
 /// One worker: its host and its gate.
 pub struct Worker {
     pub host: FakeHost,
-    pub gate: RefCell<Gate>,
+    pub limiter: RefCell<Limiter>,
 }
 
 impl Worker {
     pub fn new(world: &Arc<World>, json: &str) -> Self {
         let host = FakeHost::new(world);
         let config = config::parse(json.as_bytes()).unwrap();
-        let gate = Gate::open(&host, config, || [7; 16]).unwrap();
+        let limiter = Limiter::open(&host, config, || [7; 16]).unwrap();
         Self {
             host,
-            gate: RefCell::new(gate),
+            limiter: RefCell::new(limiter),
         }
     }
 
-    pub fn judge(&self, request: &FakeRequest) -> CheckResult {
-        self.gate.borrow_mut().judge(&self.host, request, None, 1)
+    pub fn check(&self, request: &FakeRequest) -> CheckResult {
+        self.limiter
+            .borrow_mut()
+            .check(&self.host, request, None, 1)
     }
 
     /// What a request that must be let through carries.
     pub fn admit(&self, request: &FakeRequest) -> Forwarded {
-        let result = self.judge(request);
+        let result = self.check(request);
         match result.next {
             Next::Forward(pass) => pass,
             other => panic!("not let through: {other:?}"),
@@ -278,7 +280,7 @@ impl Worker {
 
     /// The reply to a request that must be refused.
     pub fn refuse(&self, request: &FakeRequest) -> Reply {
-        let result = self.judge(request);
+        let result = self.check(request);
         match result.next {
             Next::Reply(reply) => reply,
             other => panic!("not refused: {other:?}"),
@@ -287,7 +289,7 @@ impl Worker {
 
     pub fn tick(&self) -> Metrics {
         let mut metrics = Metrics::default();
-        self.gate.borrow_mut().tick(&self.host, &mut metrics);
+        self.limiter.borrow_mut().tick(&self.host, &mut metrics);
         metrics
     }
 }

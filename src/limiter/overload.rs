@@ -1,7 +1,7 @@
 //! One worker's part in the load: it tells on ticks what it saw of the upstream, and learns there
 //! what is in force. A request finds that in memory.
 
-use super::Gate;
+use super::Limiter;
 use crate::account::{Tier, TierId};
 use crate::config::Config;
 use crate::host::{Host, HostError, MetricSink};
@@ -105,7 +105,7 @@ impl OverloadView {
     }
 }
 
-impl Gate {
+impl Limiter {
     /// What is in force of the limits of an account in that tier; `None` when they are as bought.
     pub(super) fn lowered(&self, tier: TierId, bought: &Limits) -> Option<Lowered> {
         self.overload.lowerings.get(tier.index())?.of(bought)

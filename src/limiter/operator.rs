@@ -1,6 +1,6 @@
 //! What an operator does to the load, and is told of it.
 
-use super::Gate;
+use super::Limiter;
 use crate::admin::overload::{self, AdaptiveView, OverloadStatus};
 use crate::admin::{AdminResponse, Problem};
 use crate::host::Host;
@@ -14,7 +14,7 @@ impl From<ValueError> for Problem {
     }
 }
 
-impl Gate {
+impl Limiter {
     /// What is in force, and why.
     pub(super) fn overload_status(&self, host: &dyn Host) -> OverloadStatus {
         let (state, now) = (self.overload_state(), host.mono());

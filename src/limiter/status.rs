@@ -1,6 +1,6 @@
 //! How the filter is, put together for `GET {p}/status` and the page.
 
-use super::Gate;
+use super::Limiter;
 use crate::account::recharge::SignedCents;
 use crate::account::{Cents, Tier, TierId, TierSource};
 use crate::admin::Problem;
@@ -20,7 +20,7 @@ use crate::time::{Mono, Span};
 use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 use std::collections::BTreeMap;
 
-impl Gate {
+impl Limiter {
     /// How the filter is.
     pub(super) fn status(&self, host: &dyn Host) -> Result<Status, Problem> {
         let directory = self.in_use_directory()?;

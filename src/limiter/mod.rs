@@ -5,7 +5,7 @@
 //! exactly once.
 
 mod admin;
-mod judge;
+mod admit;
 mod look_up;
 mod operator;
 mod overload;
@@ -76,7 +76,7 @@ pub struct Admission {
 
 /// One worker's gate.
 #[derive(Debug)]
-pub struct Gate {
+pub struct Limiter {
     config: Rc<Config>,
     ledger: Ledger,
     vm: VmSlot,
@@ -99,7 +99,7 @@ pub struct Gate {
     fault: Option<Fault>,
 }
 
-impl Gate {
+impl Limiter {
     /// A gate for a checked config; creates the ledger if this is the first time.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! What an account has used, read without writing anything: for clients at `usage_path`, and for
 //! operators.
 
-use super::{CheckResult, Gate, Next, terms};
+use super::{CheckResult, Limiter, Next, terms};
 use crate::account::{Account, IdentityError, TierId, identity};
 use crate::host::{Host, Request};
 use crate::limit::decision::in_use;
@@ -19,7 +19,7 @@ pub(super) struct Sight {
     pub usage: UsageView,
 }
 
-impl Gate {
+impl Limiter {
     /// Looks at the record of an account with these limits, lowered or not.
     pub(super) fn seen(
         &self,

@@ -1,6 +1,6 @@
 //! What the admin API asks for, done: on the directory, and on an account's record.
 
-use super::Gate;
+use super::Limiter;
 use super::look_up::NO_LIMITS;
 use crate::account::Tier;
 use crate::account::directory::{Entry, ResolvedTier};
@@ -36,7 +36,7 @@ impl From<HostError> for Problem {
     }
 }
 
-impl Gate {
+impl Limiter {
     /// Does what an admin call asks for.
     pub fn administer(&mut self, host: &dyn Host, call: &Call, body: &[u8]) -> AdminResponse {
         let done = match call {

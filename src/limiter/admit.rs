@@ -1,7 +1,7 @@
 //! Judgement: who asks, in which tier, and whether the request is let through, answered or held.
 
 use super::queue::{Ticket, hold};
-use super::{Admission, CheckResult, Forwarded, Gate, Next, terms};
+use super::{Admission, CheckResult, Forwarded, Limiter, Next, terms};
 use crate::account::directory::Entry;
 use crate::account::{Account, Found, IdentityError, Lookup, Tier, TierId, identity};
 use crate::config::{Mode, OnFault};
@@ -19,10 +19,10 @@ use crate::usage::request::Asked;
 use crate::usage::{Estimate, Reserve};
 use std::rc::Rc;
 
-impl Gate {
+impl Limiter {
     /// The result on a request of the stream `id`; `asked` is what its body asks for, where it was
     /// read.
-    pub fn judge(
+    pub fn check(
         &mut self,
         host: &dyn Host,
         request: &dyn Request,
@@ -153,7 +153,10 @@ impl Gate {
         request: &dyn Request,
         account: &Account,
     ) -> Result<Found, IdentityError> {
-        let lookup = Here { gate: self, host };
+        let lookup = Here {
+            limiter: self,
+            host,
+        };
         let (sources, tiers) = (&self.config.tier, &self.config.tiers);
         match identity::tier(request, &lookup, account, sources, tiers) {
             Err(IdentityError::TierMissing) => {
@@ -247,8 +250,8 @@ impl Gate {
     fn limited(&mut self, tier: TierId, limited: &Limited, refusal: &Refusal) -> CheckResult {
         self.counts.limited(tier, limited.name, limited.overloaded);
         let why = Some(("limit", limited.name.as_str()));
-        let log = |gate: &Self, outcome| {
-            let mut log = gate.log(Some(tier), outcome, why);
+        let log = |limiter: &Self, outcome| {
+            let mut log = limiter.log(Some(tier), outcome, why);
             if limited.overloaded {
                 log.push_str(" overloaded=true");
             }
@@ -346,7 +349,7 @@ impl Gate {
 
 /// What this gate can look up while it judges a request.
 struct Here<'a> {
-    gate: &'a Gate,
+    limiter: &'a Limiter,
     host: &'a dyn Host,
 }
 
@@ -356,13 +359,13 @@ impl Lookup for Here<'_> {
     }
 
     fn entry(&self, account: &Account) -> Result<Option<Entry>, IdentityError> {
-        let Some(directory) = &self.gate.directory else {
+        let Some(directory) = &self.limiter.directory else {
             return Ok(None);
         };
-        let key = self.gate.ledger.key(&account.id);
+        let key = self.limiter.ledger.key(&account.id);
         let entry = directory.find(self.host, key);
         match entry.map_err(IdentityError::DirectoryFault)? {
-            None if !self.gate.directory_ready => Err(IdentityError::DirectoryUnready),
+            None if !self.limiter.directory_ready => Err(IdentityError::DirectoryUnready),
             entry => Ok(entry),
         }
     }

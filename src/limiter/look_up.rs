@@ -1,6 +1,6 @@
 //! The page, with what is known of the account that it looks up.
 
-use super::Gate;
+use super::Limiter;
 use crate::account::{Tier, TierId};
 use crate::admin::call::LONGEST_ID;
 use crate::admin::page::{self, LookUp, Told};
@@ -19,7 +19,7 @@ pub(super) const NO_LIMITS: Limits = Limits {
     tpd: Limit::Unlimited,
 };
 
-impl Gate {
+impl Limiter {
     /// The page, with a look-up of that account.
     pub(super) fn page(
         &self,

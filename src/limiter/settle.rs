@@ -1,6 +1,6 @@
 //! Settlement: the lease goes back, and the reserve is replaced by what was used.
 
-use super::{Admission, Gate, terms};
+use super::{Admission, Limiter, terms};
 use crate::config::Settle;
 use crate::host::Host;
 use crate::limit::{Limit, settle};
@@ -13,7 +13,7 @@ use crate::usage::response::Streamed;
 /// Settlements that wait for a ledger that failed.
 const MOST_PENDING: usize = 1024;
 
-impl Gate {
+impl Limiter {
     /// Gives a request's lease back and replaces its reserve by what it used.
     ///
     /// Takes the [`Admission`] of a request once: what it was admitted with must not be settled again.
