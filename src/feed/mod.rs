@@ -4,7 +4,7 @@
 //! The shell makes the HTTP calls; here is what to ask, and what to make of the answers.
 
 pub mod import;
-pub mod lease;
+pub mod leader;
 pub mod page;
 pub mod sync;
 
@@ -123,10 +123,10 @@ pub enum FeedError {
     TooManyAccounts(usize),
     /// Another VM took over.
     #[error("another VM took over")]
-    Lost,
+    LostLeadership,
     /// Who loads could not be settled.
     #[error(transparent)]
-    Lease(#[from] ValueError),
+    State(#[from] ValueError),
     /// The directory could not be written.
     #[error(transparent)]
     Directory(#[from] Fault),

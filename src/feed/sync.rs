@@ -2,7 +2,7 @@
 //! due, take the lease, load, give the lease back.
 
 use super::import::{Import, ImportLimits, Progress};
-use super::lease::{FeedState, LEASE, Lease, lease};
+use super::leader::{FeedState, SharedFeedState, TERM, feed_state};
 use super::{FeedError, FetchResult, ImportContext, News, Step, Tally};
 use crate::host::{Host, HostError, MetricSink};
 use crate::store::ValueError;
@@ -43,7 +43,7 @@ struct Counts {
 #[derive(Debug)]
 pub struct Sync {
     namespace: String,
-    lease: Lease,
+    shared: SharedFeedState,
     nonce: u64,
     draws: u64,
     source: Source,
@@ -71,13 +71,13 @@ impl Sync {
         source: Source,
         nonce: u64,
     ) -> Result<Self, HostError> {
-        let lease = lease(namespace);
-        lease.create(host)?;
+        let shared = feed_state(namespace);
+        shared.create(host)?;
         let mut hasher = SipHasher24::new();
         hasher.write(source.identity.as_bytes());
         Ok(Self {
             namespace: namespace.to_owned(),
-            lease,
+            shared,
             nonce: nonce | 1,
             draws: 0,
             source,
@@ -130,7 +130,7 @@ impl Sync {
 
     /// Takes the lease when a load is due and nobody else has it.
     fn begin(&mut self, context: &ImportContext<'_>) -> Step {
-        let taken = self.lease.change(context.host, |state, now| {
+        let taken = self.shared.change(context.host, |state, now| {
             *state = self.acquire(state, now)?;
             Some((now, state.etag.clone()))
         });
@@ -141,7 +141,7 @@ impl Sync {
                 let ready = context.directory.is_ready(context.host).unwrap_or(false);
                 let etag = if ready { etag } else { Vec::new() };
                 let (import, ask) = Import::begin(&self.source.path, etag, now);
-                self.until = now.after(LEASE);
+                self.until = now.after(TERM);
                 self.import = Some(import);
                 Step::Ask(ask)
             }
@@ -166,12 +166,12 @@ impl Sync {
             acquired.failures = 0;
             acquired.due = now;
         }
-        if now < acquired.due || (of_ours && state.is_held(now)) {
+        if now < acquired.due || (of_ours && state.has_leader(now)) {
             return None;
         }
         acquired.configured = acquired.configured.max(self.configured);
-        acquired.holder = self.nonce;
-        acquired.until = now.after(LEASE);
+        acquired.leader = self.nonce;
+        acquired.until = now.after(TERM);
         Some(acquired)
     }
 
@@ -181,13 +181,13 @@ impl Sync {
             return Ok(());
         }
         let nonce = self.nonce;
-        let (_, renewed) = self.lease.change(context.host, |state, now| {
-            (state.holder == nonce).then(|| {
-                state.until = now.after(LEASE);
+        let (_, renewed) = self.shared.change(context.host, |state, now| {
+            (state.leader == nonce).then(|| {
+                state.until = now.after(TERM);
                 state.until
             })
         })?;
-        self.until = renewed.ok_or(FeedError::Lost)?;
+        self.until = renewed.ok_or(FeedError::LostLeadership)?;
         Ok(())
     }
 
@@ -248,7 +248,11 @@ impl Sync {
             state.failures = 0;
             change(state);
         })?;
-        if given { Ok(()) } else { Err(FeedError::Lost) }
+        if given {
+            Ok(())
+        } else {
+            Err(FeedError::LostLeadership)
+        }
     }
 
     /// Gives the lease back for a while; one that is not had any more is somebody else's matter.
@@ -266,10 +270,10 @@ impl Sync {
         host: &dyn Host,
         change: impl Fn(&mut FeedState, Mono),
     ) -> Result<bool, ValueError> {
-        let (_, was_ours) = self.lease.change(host, |state, now| {
-            let is_ours = state.holder == self.nonce;
+        let (_, was_ours) = self.shared.change(host, |state, now| {
+            let is_ours = state.leader == self.nonce;
             if is_ours {
-                state.holder = 0;
+                state.leader = 0;
                 change(state, now);
             }
             is_ours
@@ -319,7 +323,7 @@ impl Sync {
             }
         }
         // Whoever writes down the age moves the gauge by the difference, as for requests in process.
-        let moved = self.lease.change(host, |state, now| {
+        let moved = self.shared.change(host, |state, now| {
             let age = now.since(state.synced_at).as_millis().div_euclid(1000);
             let signed = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
             let shown = std::mem::replace(&mut state.shown, age);
@@ -330,7 +334,7 @@ impl Sync {
         {
             sink.gauge(&format!("tiergate_directory_age_seconds.{at}"), by);
         }
-        let damaged = self.lease.take_damaged();
+        let damaged = self.shared.take_damaged();
         if damaged > 0 {
             sink.count(&format!("tiergate_damaged_values.{at}"), damaged);
         }

@@ -9,7 +9,7 @@ use crate::admin::call::Call;
 use crate::admin::page;
 use crate::admin::schema::{self, AccountView, TierBasis, Written};
 use crate::admin::{AdminResponse, Problem};
-use crate::feed::lease::lease;
+use crate::feed::leader::feed_state;
 use crate::host::{Host, HostError};
 use crate::store::directory::WriteError;
 use crate::store::ledger::Change;
@@ -177,7 +177,11 @@ impl Limiter {
             (Some(entry.clone()), (entry, done))
         })?;
         // With a feed, of whatever config, only a whole feed makes it ready.
-        if !self.directory_ready && host.get(lease(&self.config.namespace).key())?.is_none() {
+        if !self.directory_ready
+            && host
+                .get(feed_state(&self.config.namespace).key())?
+                .is_none()
+        {
             directory.set_ready(host)?;
             self.directory_ready = true;
         }

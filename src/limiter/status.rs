@@ -11,7 +11,7 @@ use crate::admin::status::{
     TierView,
 };
 use crate::config;
-use crate::feed::lease::lease;
+use crate::feed::leader::feed_state;
 use crate::host::Host;
 use crate::store::page::LAYOUT;
 use crate::store::refusals::{self, Board, Recent, Total};
@@ -74,9 +74,9 @@ impl Limiter {
     fn feed_status(&self, host: &dyn Host) -> Option<FeedView> {
         self.config.feed.as_ref()?;
         let was_whole = self.directory()?.is_ready(host).ok()?;
-        let (feed, now) = lease(&self.config.namespace).read(host).ok()?;
+        let (feed, now) = feed_state(&self.config.namespace).read(host).ok()?;
         Some(FeedView {
-            loading: feed.is_held(now),
+            loading: feed.has_leader(now),
             age_ms: was_whole.then(|| now.since(feed.synced_at).as_millis()),
             due_in_ms: feed.due.since(now).as_millis(),
             failures: feed.failures,

@@ -2,7 +2,7 @@
 
 use super::{Vm, accounts, failure, status};
 use crate::fake_host::World;
-use tiergate::feed::lease::lease;
+use tiergate::feed::leader::feed_state;
 use tiergate::feed::{FeedError, FetchResult, News, Step};
 
 #[test]
@@ -45,7 +45,10 @@ fn a_vm_that_slept_over_its_lease_gives_way() {
         sleeps.tick();
     }
     assert_eq!(sleeps.tick(), Step::Rest);
-    assert_eq!(sleeps.sync.take_news(), Some(News::Failed(FeedError::Lost)));
+    assert_eq!(
+        sleeps.sync.take_news(),
+        Some(News::Failed(FeedError::LostLeadership))
+    );
     assert_eq!(sleeps.count(), 0);
     assert_eq!(lives.takes(accounts(0, 10, "")), Step::Rest);
     assert_eq!(lives.count(), 10);
@@ -108,7 +111,7 @@ fn failures_are_tried_again_ever_later_and_not_at_the_same_moments() {
 fn a_failure_is_known_to_all_and_a_success_ends_the_waits() {
     let world = World::new();
     let (mut vm, mut other) = (Vm::new(&world, 1), Vm::new(&world, 2));
-    let failures = |vm: &Vm| lease("tiergate").read(&vm.host).unwrap().0.failures;
+    let failures = |vm: &Vm| feed_state("tiergate").read(&vm.host).unwrap().0.failures;
     for failed in 1..=5 {
         vm.loads(status(500));
         assert_eq!(failures(&other), failed);

@@ -23,14 +23,14 @@ use crate::store::value::{Content, Value};
 use crate::time::{Mono, Span};
 
 /// How long a lease holds without being renewed.
-pub const LEASE: Span = Span::from_secs(5);
+pub const TERM: Span = Span::from_secs(5);
 const PREFIX: [u8; 2] = [LAYOUT, b'L'];
 
 /// What all VMs know of the feed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FeedState {
     /// The nonce of the VM that loads; 0: none does.
-    pub holder: u64,
+    pub leader: u64,
     /// When its lease ends.
     pub until: Mono,
     /// Where the feed comes from, as a hash.
@@ -50,17 +50,17 @@ pub struct FeedState {
 }
 
 /// The value of one namespace.
-pub type Lease = Value<FeedState>;
+pub type SharedFeedState = Value<FeedState>;
 
 /// The lease of `namespace`.
-pub fn lease(namespace: &str) -> Lease {
+pub fn feed_state(namespace: &str) -> SharedFeedState {
     Value::new(format!("{namespace}/feed"))
 }
 
 impl FeedState {
     /// Whether a VM holds the lease.
-    pub fn is_held(&self, now: Mono) -> bool {
-        self.holder != 0 && now < self.until
+    pub fn has_leader(&self, now: Mono) -> bool {
+        self.leader != 0 && now < self.until
     }
 }
 
@@ -77,7 +77,7 @@ impl Content for FeedState {
     fn encode(&self) -> Vec<u8> {
         let mut out = PREFIX.to_vec();
         for number in [
-            self.holder,
+            self.leader,
             self.until.as_millis(),
             self.source,
             self.configured.as_millis(),
@@ -99,11 +99,11 @@ impl Content for FeedState {
             rest = after;
             Some(u64::from_le_bytes(*number))
         };
-        let (holder, until, source) = (number()?, number()?, number()?);
+        let (leader, until, source) = (number()?, number()?, number()?);
         let (configured, due, synced_at, shown) = (number()?, number()?, number()?, number()?);
         let (failures, etag) = rest.split_first_chunk::<4>()?;
         Some(Self {
-            holder,
+            leader,
             until: Mono::from_millis(until),
             source,
             configured: Mono::from_millis(configured),
@@ -123,7 +123,7 @@ mod tests {
     #[test]
     fn what_is_known_is_read_as_it_was_written() {
         let state = FeedState {
-            holder: 1,
+            leader: 1,
             until: Mono::from_millis(2),
             source: 3,
             configured: Mono::from_millis(4),
