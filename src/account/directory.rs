@@ -8,7 +8,7 @@ use crate::limit::{Limit, Limits};
 
 /// What is known of one account.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Entry {
+pub struct AccountEntry {
     /// What it paid; `None` while nothing is known of that.
     pub history: Option<History>,
     /// The name of the tier that it was put into, whatever it paid.
@@ -59,7 +59,7 @@ pub enum ResolvedTier {
     Nothing,
 }
 
-impl Entry {
+impl AccountEntry {
     /// Its tier: the one that it was put into, or the one that its recharge gives.
     pub fn resolve_tier(&self, tiers: &TierTable) -> ResolvedTier {
         if let Some(name) = &self.tier {

@@ -2,7 +2,7 @@
 //!
 //! What comes twice is refused rather than guessed: one of the two may be the client's own. Proxies may join repeats with a comma, so a comma in an account header is read as one.
 
-use super::directory::{Entry, Overrides, ResolvedTier};
+use super::directory::{AccountEntry, Overrides, ResolvedTier};
 use super::money::Cents;
 use super::query;
 use super::tier::{TierId, TierTable};
@@ -54,7 +54,7 @@ pub trait Lookup {
     /// # Errors
     /// [`IdentityError::DirectoryUnready`] when it holds none and does not hold all yet, or
     /// [`IdentityError::DirectoryFault`].
-    fn entry(&self, account: &Account) -> Result<Option<Entry>, IdentityError>;
+    fn entry(&self, account: &Account) -> Result<Option<AccountEntry>, IdentityError>;
 }
 
 /// The tier of an account, and the limits that it has of its own.
@@ -183,7 +183,7 @@ pub fn tier(
     Err(IdentityError::TierMissing)
 }
 
-fn by_entry(entry: &Entry, tiers: &TierTable) -> Result<Found, IdentityError> {
+fn by_entry(entry: &AccountEntry, tiers: &TierTable) -> Result<Found, IdentityError> {
     if entry.disabled {
         return Err(IdentityError::AccountDisabled);
     }

@@ -3,7 +3,7 @@
 
 use super::page::{Item, Known, PAGE_BYTES, Reader, TierBasis};
 use super::{Ask, ETAG_BYTES, FeedError, FetchResult, ImportContext, MOST_PAGES, Step, Tally};
-use crate::account::directory::Entry;
+use crate::account::directory::AccountEntry;
 use crate::account::recharge::VoucherRule;
 use crate::store::AccountKey;
 use crate::store::directory::WriteError;
@@ -248,7 +248,7 @@ impl Import {
 
 /// What the feed says of an account, over what was known of it. What the account was given and
 /// which events were seen stays, so that no voucher is due twice.
-fn over(known: &Known, entry: Option<Entry>, limits: &ImportLimits) -> Entry {
+fn over(known: &Known, entry: Option<AccountEntry>, limits: &ImportLimits) -> AccountEntry {
     let mut history = entry.and_then(|e| e.history);
     let tier = match &known.basis {
         TierBasis::Tier(name) => Some(name.to_string()),
@@ -258,7 +258,7 @@ fn over(known: &Known, entry: Option<Entry>, limits: &ImportLimits) -> Entry {
             None
         }
     };
-    Entry {
+    AccountEntry {
         history,
         tier,
         limits: known.limits.as_deref().copied().unwrap_or_default(),

@@ -11,7 +11,7 @@ use super::window::{Column, Log};
 use crate::time::{Mono, Span};
 
 /// The bucket holds this part of what the limit allows in a window.
-const PARTS: u64 = 10;
+const BUCKET_SHARE: u64 = 10;
 
 /// A limit's pace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub(super) struct LeakyBucket {
 impl LeakyBucket {
     /// What the bucket holds; at least one.
     const fn most(&self) -> u64 {
-        let part = self.limit.div_euclid(PARTS);
+        let part = self.limit.div_euclid(BUCKET_SHARE);
         if part > 1 { part } else { 1 }
     }
 
@@ -45,10 +45,10 @@ impl LeakyBucket {
     fn level(&self, log: &Log, now: Mono, column: Column) -> u128 {
         // Full but for one: nobody's first request is refused for that alone.
         let (mut level, mut at) = (self.units(self.most().saturating_sub(1)), self.since);
-        for entry in log.entries.iter().filter(|e| e.last > self.since) {
-            level = self.drained(level, entry.last.since(at));
-            level = level.saturating_add(self.units(entry.get(column)));
-            at = entry.last;
+        for grain in log.grains.iter().filter(|e| e.last > self.since) {
+            level = self.drained(level, grain.last.since(at));
+            level = level.saturating_add(self.units(grain.get(column)));
+            at = grain.last;
         }
         self.drained(level, now.since(at))
     }

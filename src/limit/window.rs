@@ -1,7 +1,7 @@
-//! A compressed sliding log: what an account did in the last window, in at most about 61 entries.
+//! A compressed sliding log: what an account did in the last window, in at most about 61 grains.
 //!
-//! An event joins the newest entry while that entry is younger than 1/60 of the window, and moves
-//! the entry's expiry to its own. So nothing is ever forgotten early (never over a limit), and
+//! An event joins the newest grain while that grain is younger than 1/60 of the window, and moves
+//! the grain's expiry to its own. So nothing is ever forgotten early (never over a limit), and
 //! nothing is held more than 1/60 of the window late. Accounts with less than one event in 1/60 of
 //! a window get an exact log.
 //!
@@ -11,12 +11,12 @@
 use crate::time::{Mono, Span};
 
 /// Into how many parts a window is cut.
-const GRAINS: u64 = 60;
+const PARTS: u64 = 60;
 
 /// Events that expire together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Entry {
-    /// The newest event of the entry; the whole entry expires with it.
+pub struct Grain {
+    /// The newest event of the grain; the whole grain expires with it.
     pub last: Mono,
     /// Requests admitted.
     pub requests: u64,
@@ -33,7 +33,7 @@ pub enum Column {
     Tokens,
 }
 
-impl Entry {
+impl Grain {
     /// What it has in that column.
     pub const fn get(&self, column: Column) -> u64 {
         match column {
@@ -43,15 +43,15 @@ impl Entry {
     }
 }
 
-/// The log itself, oldest entry first.
+/// The log itself, oldest grain first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Log {
-    /// The first event of the newest entry: decides whether another may join it.
+    /// The first event of the newest grain: decides whether another may join it.
     pub newest_first: Mono,
     /// The first event since the log was empty: what is older is not in it any more.
     pub begun: Mono,
     /// Entries in order of `last`.
-    pub entries: Vec<Entry>,
+    pub grains: Vec<Grain>,
 }
 
 /// From when on an event at `at` is not counted any more.
@@ -59,19 +59,19 @@ fn expiry(at: Mono, window: Span) -> Mono {
     at.after(window).after(Span::from_millis(1))
 }
 
-fn grain(window: Span) -> u64 {
-    window.as_millis().div_euclid(GRAINS).max(1)
+fn grain_ms(window: Span) -> u64 {
+    window.as_millis().div_euclid(PARTS).max(1)
 }
 
 impl Log {
     /// Whether it holds nothing.
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.grains.is_empty()
     }
 
     /// The newest event; the clock's start when there is none.
     pub fn newest(&self) -> Mono {
-        self.entries.last().map_or(Mono::default(), |e| e.last)
+        self.grains.last().map_or(Mono::default(), |e| e.last)
     }
 
     /// Brings the log to `now`: drops what has expired, and follows a clock that stepped back.
@@ -81,29 +81,29 @@ impl Log {
     pub fn advance(&mut self, now: Mono, window: Span) {
         let step = self.newest().since(now);
         if step > Span::ZERO {
-            for entry in &mut self.entries {
-                entry.last = entry.last.before(step);
+            for grain in &mut self.grains {
+                grain.last = grain.last.before(step);
             }
             self.newest_first = self.newest_first.before(step);
             self.begun = self.begun.before(step);
         }
-        self.entries.retain(|e| now < expiry(e.last, window));
+        self.grains.retain(|e| now < expiry(e.last, window));
     }
 
     /// The sum of a column.
     pub fn used(&self, column: Column) -> u64 {
-        self.entries
+        self.grains
             .iter()
             .fold(0, |sum: u64, e| sum.saturating_add(e.get(column)))
     }
 
     /// Charges tokens that were used beyond a reserve; the log must have been brought to `now`.
     ///
-    /// They join the newest entry while that is young, and do not move its expiry: a wait that was
+    /// They join the newest grain while that is young, and do not move its expiry: a wait that was
     /// told for requests stays true.
     pub fn charge(&mut self, now: Mono, window: Span, tokens: u64) {
-        if let Some(newest) = self.entries.last_mut()
-            && now.since(self.newest_first).as_millis() < grain(window)
+        if let Some(newest) = self.grains.last_mut()
+            && now.since(self.newest_first).as_millis() < grain_ms(window)
         {
             newest.tokens = newest.tokens.saturating_add(tokens);
         } else {
@@ -113,18 +113,18 @@ impl Log {
 
     /// Records an event at `now`; the log must have been brought to `now`.
     pub fn add(&mut self, now: Mono, window: Span, requests: u64, tokens: u64) {
-        if self.entries.is_empty() {
+        if self.grains.is_empty() {
             self.begun = now;
         }
-        if let Some(newest) = self.entries.last_mut()
-            && now.since(self.newest_first).as_millis() < grain(window)
+        if let Some(newest) = self.grains.last_mut()
+            && now.since(self.newest_first).as_millis() < grain_ms(window)
         {
             newest.last = now;
             newest.requests = newest.requests.saturating_add(requests);
             newest.tokens = newest.tokens.saturating_add(tokens);
         } else {
             self.newest_first = now;
-            self.entries.push(Entry {
+            self.grains.push(Grain {
                 last: now,
                 requests,
                 tokens,
@@ -132,16 +132,16 @@ impl Log {
         }
     }
 
-    /// Takes `tokens` back from the entry that the event at `at` went into.
+    /// Takes `tokens` back from the grain that the event at `at` went into.
     ///
-    /// Nothing once that event is past the window, or was cleared: no later entry is refunded in
+    /// Nothing once that event is past the window, or was cleared: no later grain is refunded in
     /// its place.
     pub fn refund(&mut self, now: Mono, window: Span, at: Mono, tokens: u64) {
         if now >= expiry(at, window) || at < self.begun {
             return;
         }
-        if let Some(entry) = self.entries.iter_mut().find(|e| e.last >= at) {
-            entry.tokens = entry.tokens.saturating_sub(tokens);
+        if let Some(grain) = self.grains.iter_mut().find(|e| e.last >= at) {
+            grain.tokens = grain.tokens.saturating_sub(tokens);
         }
     }
 
@@ -159,18 +159,18 @@ impl Log {
         let room = limit.checked_sub(need)?;
         let mut used = self.used(column);
         let mut at = now;
-        let mut entries = self.entries.iter();
+        let mut grains = self.grains.iter();
         while used > room {
-            let entry = entries.next()?;
-            used = used.saturating_sub(entry.get(column));
-            at = expiry(entry.last, window);
+            let grain = grains.next()?;
+            used = used.saturating_sub(grain.get(column));
+            at = expiry(grain.last, window);
         }
         Some(at.since(now))
     }
 
     /// How long until a column is empty again, if nothing more happens.
     pub fn resets_in(&self, now: Mono, window: Span, column: Column) -> Span {
-        self.entries
+        self.grains
             .iter()
             .rev()
             .find(|e| e.get(column) > 0)
@@ -179,7 +179,7 @@ impl Log {
 
     /// From when on the log holds nothing, if nothing more happens.
     pub fn expires_at(&self, window: Span) -> Mono {
-        self.entries
+        self.grains
             .last()
             .map_or(Mono::default(), |e| expiry(e.last, window))
     }
@@ -201,7 +201,7 @@ mod tests {
         for s in [0, 5, 10] {
             log.add(at(s * 1000), W, 1, 100);
         }
-        assert_eq!(log.entries.len(), 3);
+        assert_eq!(log.grains.len(), 3);
         assert_eq!(
             log.wait(at(10_000), W, Column::Requests, 1, 3),
             Some(Span::from_millis(50_001))
@@ -222,7 +222,7 @@ mod tests {
         for ms in (0..3_600_000).step_by(7) {
             log.advance(at(ms), W);
             log.add(at(ms), W, 1, 1);
-            assert!(log.entries.len() <= 61);
+            assert!(log.grains.len() <= 61);
         }
     }
 
@@ -233,7 +233,7 @@ mod tests {
         log.add(at(500), W, 1, 70);
         log.add(at(5_000), W, 1, 30);
         log.refund(at(5_000), W, at(0), 60);
-        let tokens: Vec<u64> = log.entries.iter().map(|e| e.tokens).collect();
+        let tokens: Vec<u64> = log.grains.iter().map(|e| e.tokens).collect();
         assert_eq!(tokens, [110, 30]);
         log.advance(at(60_501), W);
         log.refund(at(60_501), W, at(0), 30);

@@ -3,7 +3,7 @@
 use super::Limiter;
 use super::look_up::NO_LIMITS;
 use crate::account::Tier;
-use crate::account::directory::{Entry, ResolvedTier};
+use crate::account::directory::{AccountEntry, ResolvedTier};
 use crate::account::recharge::{Event, History};
 use crate::admin::call::Call;
 use crate::admin::page;
@@ -60,7 +60,7 @@ impl Limiter {
     }
 
     /// The tier that an entry comes to, if it does.
-    fn tier_of(&self, entry: &Entry) -> Option<&Tier> {
+    fn tier_of(&self, entry: &AccountEntry) -> Option<&Tier> {
         match entry.resolve_tier(&self.config.tiers) {
             ResolvedTier::Tier(place) => self.config.tiers.get(place),
             ResolvedTier::RechargeRequired(_)
@@ -164,7 +164,7 @@ impl Limiter {
         &mut self,
         host: &dyn Host,
         id: &[u8],
-        change: impl Fn(&mut Entry) -> (bool, bool),
+        change: impl Fn(&mut AccountEntry) -> (bool, bool),
     ) -> Result<AdminResponse, Problem> {
         let key = self.ledger.key(id);
         let directory = self.in_use_directory()?;

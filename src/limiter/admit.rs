@@ -2,7 +2,7 @@
 
 use super::queue::{Ticket, hold};
 use super::{Admission, CheckResult, Forwarded, Limiter, Next, terms};
-use crate::account::directory::Entry;
+use crate::account::directory::AccountEntry;
 use crate::account::{Account, Found, IdentityError, Lookup, Tier, TierId, identity};
 use crate::config::{Mode, OnFault};
 use crate::host::{Header, Host, Request};
@@ -358,7 +358,7 @@ impl Lookup for Here<'_> {
         Some(self.host.get(key).ok()??.value)
     }
 
-    fn entry(&self, account: &Account) -> Result<Option<Entry>, IdentityError> {
+    fn entry(&self, account: &Account) -> Result<Option<AccountEntry>, IdentityError> {
         let Some(directory) = &self.limiter.directory else {
             return Ok(None);
         };

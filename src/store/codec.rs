@@ -3,17 +3,17 @@
 //! ```text
 //! record  = log day leases
 //! log     = count, [newest_first, begun, first_last, requests, tokens,
-//!                   then for each further entry: delta_last, requests, tokens]
+//!                   then for each further grain: delta_last, requests, tokens]
 //! day     = 0 | 1 number tokens begun | 2 log
 //! leases  = count, [slot, generation, count] ...
 //! ```
 //! Every number is an unsigned LEB128 varint (the encoding of the DWARF standard, section 7.6);
-//! times are milliseconds; `delta_last` counts from the entry before.
+//! times are milliseconds; `delta_last` counts from the grain before.
 
 use crate::limit::day::DayUse;
 use crate::limit::lease::{Holder, Leases};
 use crate::limit::record::Record;
-use crate::limit::window::{Entry, Log};
+use crate::limit::window::{Grain, Log};
 use crate::time::{Mono, Span};
 
 /// The bytes are not those of a record of this layout.
@@ -143,18 +143,18 @@ pub(super) fn take_count(input: &mut &[u8]) -> Result<usize, Damaged> {
 }
 
 fn put_log(out: &mut Vec<u8>, log: &Log) {
-    put_len(out, log.entries.len());
-    if log.entries.is_empty() {
+    put_len(out, log.grains.len());
+    if log.grains.is_empty() {
         return;
     }
     put(out, log.newest_first.as_millis());
     put(out, log.begun.as_millis());
     let mut before = Mono::default();
-    for entry in &log.entries {
-        put(out, entry.last.since(before).as_millis());
-        put(out, entry.requests);
-        put(out, entry.tokens);
-        before = entry.last;
+    for grain in &log.grains {
+        put(out, grain.last.since(before).as_millis());
+        put(out, grain.requests);
+        put(out, grain.tokens);
+        before = grain.last;
     }
 }
 
@@ -165,11 +165,11 @@ fn take_log(input: &mut &[u8]) -> Result<Log, Damaged> {
     }
     let newest_first = Mono::from_millis(take(input)?);
     let begun = Mono::from_millis(take(input)?);
-    let mut entries = Vec::with_capacity(count);
+    let mut grains = Vec::with_capacity(count);
     let mut last = Mono::default();
     for _ in 0..count {
         last = last.after(Span::from_millis(take(input)?));
-        entries.push(Entry {
+        grains.push(Grain {
             last,
             requests: take(input)?,
             tokens: take(input)?,
@@ -178,7 +178,7 @@ fn take_log(input: &mut &[u8]) -> Result<Log, Damaged> {
     Ok(Log {
         newest_first,
         begun,
-        entries,
+        grains,
     })
 }
 

@@ -16,7 +16,7 @@ use super::entry;
 use super::fill::Fill;
 use super::ledger::{AccountKey, Fault, OpenError};
 use super::page::LAYOUT;
-use crate::account::directory::Entry;
+use crate::account::directory::AccountEntry;
 use crate::host::{Host, HostError, SetError};
 use std::cell::Cell;
 
@@ -121,7 +121,11 @@ impl Directory {
     ///
     /// # Errors
     /// The host's status when it can't read.
-    pub fn find(&self, host: &dyn Host, key: AccountKey) -> Result<Option<Entry>, HostError> {
+    pub fn find(
+        &self,
+        host: &dyn Host,
+        key: AccountKey,
+    ) -> Result<Option<AccountEntry>, HostError> {
         let name = self.page_name(key.page(self.pages));
         let Some(stored) = host.get(&name)? else {
             return Ok(None);
@@ -140,7 +144,7 @@ impl Directory {
         &self,
         host: &dyn Host,
         key: AccountKey,
-        mut update: impl FnMut(Option<Entry>) -> (Option<Entry>, T),
+        mut update: impl FnMut(Option<AccountEntry>) -> (Option<AccountEntry>, T),
     ) -> Result<T, WriteError> {
         let name = self.page_name(key.page(self.pages));
         for _ in 0..TRIES {
@@ -198,7 +202,7 @@ impl Directory {
         parsed.unwrap_or_default()
     }
 
-    fn entry(&self, entries: &[Stored<'_>], key: AccountKey) -> Option<Entry> {
+    fn entry(&self, entries: &[Stored<'_>], key: AccountKey) -> Option<AccountEntry> {
         let (_, body) = entries.iter().find(|(k, _)| *k == key.bytes())?;
         let decoded = entry::decode(body);
         if decoded.is_none() {

@@ -10,7 +10,7 @@
 //! Numbers are varints as in [`super::codec`], hashes little endian.
 
 use super::codec::{put, put_len, take, take_count};
-use crate::account::directory::{Entry, Overrides};
+use crate::account::directory::{AccountEntry, Overrides};
 use crate::account::recharge::{History, REMEMBERED, SignedCents};
 use crate::limit::Limit;
 use std::num::NonZeroU64;
@@ -25,7 +25,7 @@ const VOUCHER: u8 = 8;
 pub const MOST_BYTES: usize = 1 + 65 + 60 + 8 + 1 + 8 * REMEMBERED;
 
 /// The bytes of an entry.
-pub fn encode(entry: &Entry) -> Vec<u8> {
+pub fn encode(entry: &AccountEntry) -> Vec<u8> {
     let voucher = entry.history.as_ref().and_then(|h| h.voucher_by);
     let flag = |on: bool, bit: u8| if on { bit } else { 0 };
     let mut out = vec![
@@ -56,7 +56,7 @@ pub fn encode(entry: &Entry) -> Vec<u8> {
 }
 
 /// Reads an entry that takes up all of `bytes`; `None` for bytes that [`encode`] does not write.
-pub fn decode(bytes: &[u8]) -> Option<Entry> {
+pub fn decode(bytes: &[u8]) -> Option<AccountEntry> {
     let (flags, mut rest) = bytes.split_first()?;
     let input = &mut rest;
     let length = take_count(input).ok()?;
@@ -74,7 +74,7 @@ pub fn decode(bytes: &[u8]) -> Option<Entry> {
         0 => None,
         _ => Some(take_history(input, flags & VOUCHER != 0)?),
     };
-    input.is_empty().then(|| Entry {
+    input.is_empty().then(|| AccountEntry {
         history,
         tier: (!tier.is_empty()).then(|| tier.to_owned()),
         limits,
@@ -151,14 +151,14 @@ mod tests {
             tpm: NonZeroU64::new(1).map(Limit::Finite),
             ..Overrides::default()
         };
-        let full = Entry {
+        let full = AccountEntry {
             history: Some(history),
             tier: Some("tier3".to_owned()),
             limits,
             disabled: true,
             by_feed: true,
         };
-        for entry in [Entry::default(), full] {
+        for entry in [AccountEntry::default(), full] {
             let bytes = encode(&entry);
             assert_eq!(decode(&bytes), Some(entry));
             for end in 0..bytes.len() {

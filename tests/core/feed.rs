@@ -5,7 +5,7 @@ mod lease;
 
 use crate::fake_host::{FakeHost, Metrics, World};
 use std::sync::Arc;
-use tiergate::account::directory::Entry;
+use tiergate::account::directory::AccountEntry;
 use tiergate::account::recharge::{SignedCents, VoucherRule};
 use tiergate::feed::import::ImportLimits;
 use tiergate::feed::sync::Source;
@@ -94,7 +94,7 @@ impl Vm {
         self.sync.take_news().unwrap()
     }
 
-    fn find(&self, id: &str) -> Option<Entry> {
+    fn find(&self, id: &str) -> Option<AccountEntry> {
         let key = self.ledger.key(id.as_bytes());
         self.directory.find(&self.host, key).unwrap()
     }

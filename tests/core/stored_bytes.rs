@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use tiergate::limit::day::DayUse;
 use tiergate::limit::lease::{Holder, Leases, Liveness};
 use tiergate::limit::record::Record;
-use tiergate::limit::window::{Entry, Log};
+use tiergate::limit::window::{Grain, Log};
 use tiergate::store::codec;
 use tiergate::store::page::{MAX_BYTES, Page, Update};
 use tiergate::store::slots::Slots;
@@ -20,16 +20,16 @@ impl Liveness for AllAlive {
 
 fn log() -> impl Strategy<Value = Log> {
     let entry = (0..1_000_000_u64, any::<u64>(), any::<u64>());
-    let entries = prop::collection::vec(entry, 0..70);
-    (entries, any::<u64>()).prop_map(|(mut entries, first)| {
-        entries.sort_unstable();
-        let newest_first = if entries.is_empty() { 0 } else { first };
+    let grains = prop::collection::vec(entry, 0..70);
+    (grains, any::<u64>()).prop_map(|(mut grains, first)| {
+        grains.sort_unstable();
+        let newest_first = if grains.is_empty() { 0 } else { first };
         Log {
             newest_first: Mono::from_millis(newest_first),
             begun: Mono::from_millis(newest_first / 2),
-            entries: entries
+            grains: grains
                 .into_iter()
-                .map(|(last, requests, tokens)| Entry {
+                .map(|(last, requests, tokens)| Grain {
                     last: Mono::from_millis(last),
                     requests,
                     tokens,
