@@ -5,8 +5,8 @@ pub mod identity;
 pub mod money;
 pub mod query;
 pub mod recharge;
-pub mod shown;
 pub mod tier;
+pub mod visible;
 
 pub use identity::{Account, AccountSource, Found, IdentityError, Lookup, TierSource};
 pub use money::Cents;

@@ -42,7 +42,7 @@ pub struct FeedState {
     /// When the directory was last known to be whole; when this value was made, before the first.
     pub synced_at: Mono,
     /// The age that the gauge shows, in seconds.
-    pub shown: u64,
+    pub reported_age: u64,
     /// Failures in a row.
     pub failures: u32,
     /// The ETag of the last whole load.
@@ -83,7 +83,7 @@ impl Content for FeedState {
             self.configured.as_millis(),
             self.due.as_millis(),
             self.synced_at.as_millis(),
-            self.shown,
+            self.reported_age,
         ] {
             out.extend_from_slice(&number.to_le_bytes());
         }
@@ -100,7 +100,8 @@ impl Content for FeedState {
             Some(u64::from_le_bytes(*number))
         };
         let (leader, until, source) = (number()?, number()?, number()?);
-        let (configured, due, synced_at, shown) = (number()?, number()?, number()?, number()?);
+        let (configured, due, synced_at, reported_age) =
+            (number()?, number()?, number()?, number()?);
         let (failures, etag) = rest.split_first_chunk::<4>()?;
         Some(Self {
             leader,
@@ -109,7 +110,7 @@ impl Content for FeedState {
             configured: Mono::from_millis(configured),
             due: Mono::from_millis(due),
             synced_at: Mono::from_millis(synced_at),
-            shown,
+            reported_age,
             failures: u32::from_le_bytes(*failures),
             etag: etag.to_vec(),
         })
@@ -129,7 +130,7 @@ mod tests {
             configured: Mono::from_millis(4),
             due: Mono::from_millis(5),
             synced_at: Mono::from_millis(6),
-            shown: 7,
+            reported_age: 7,
             failures: 8,
             etag: b"W/\"9\"".to_vec(),
         };

@@ -326,8 +326,8 @@ impl Sync {
         let moved = self.shared.change(host, |state, now| {
             let age = now.since(state.synced_at).as_millis().div_euclid(1000);
             let signed = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
-            let shown = std::mem::replace(&mut state.shown, age);
-            signed(age).saturating_sub(signed(shown))
+            let reported_age = std::mem::replace(&mut state.reported_age, age);
+            signed(age).saturating_sub(signed(reported_age))
         });
         if let Ok((_, by)) = moved
             && by != 0

@@ -29,7 +29,7 @@ pub(super) struct OverloadView {
     /// Changes that this worker made, until they are logged.
     news: Vec<News>,
     /// What the gauge of each tier shows, in thousandths.
-    shown: Vec<Option<u32>>,
+    reported: Vec<Option<u32>>,
 }
 
 impl OverloadView {
@@ -47,7 +47,7 @@ impl OverloadView {
             lowerings: vec![Lowering::NONE; tiers],
             seen: Seen::default(),
             news: Vec::new(),
-            shown: vec![None; tiers],
+            reported: vec![None; tiers],
         };
         // What can't be read now is read on the next tick.
         if let Ok((state, now)) = view.stored.read(host) {
@@ -82,13 +82,13 @@ impl OverloadView {
         self.state = state;
     }
 
-    fn show(&mut self, config: &Config, now: Mono, unreadable: u64, sink: &mut dyn MetricSink) {
+    fn flush(&mut self, config: &Config, now: Mono, unreadable: u64, sink: &mut dyn MetricSink) {
         let namespace = &config.namespace;
         let tiers = config.tiers.iter().zip(&self.lowerings);
-        for ((tier, lowering), shown) in tiers.zip(&mut self.shown) {
+        for ((tier, lowering), reported) in tiers.zip(&mut self.reported) {
             let thousandths = lowering.scale(now).millionths().div_euclid(1_000);
-            if *shown != Some(thousandths) {
-                *shown = Some(thousandths);
+            if *reported != Some(thousandths) {
+                *reported = Some(thousandths);
                 let name = &tier.name;
                 let name = format!("tiergate_limit_scale.namespace.{namespace}.tier.{name}");
                 sink.set(&name, thousandths.into());
@@ -158,7 +158,7 @@ impl Limiter {
             self.fault = Some(error.into());
         }
         self.overload
-            .show(&self.config, host.mono(), unreadable, sink);
+            .flush(&self.config, host.mono(), unreadable, sink);
     }
 
     /// Learns what is in force now.

@@ -145,7 +145,7 @@ fn refused_account_view((recent, ago): (&Recent, Span)) -> RefusedAccountView {
     let account = recent.account.as_ref();
     let whole = account.filter(|id| !id.is_cut);
     RefusedAccountView {
-        account: account.map(refusals::Id::shown),
+        account: account.map(refusals::Id::visible),
         id: whole.map(|id| percent_encode(&id.bytes, NON_ALPHANUMERIC).to_string()),
         tier: recent.why.tier.clone(),
         code: recent.why.code.clone(),

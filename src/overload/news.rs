@@ -32,20 +32,20 @@ pub enum News {
 impl fmt::Display for News {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Set { now, before: None } => write!(f, "limits set by hand to {}", Shown(now)),
+            Self::Set { now, before: None } => write!(f, "limits set by hand to {}", Describe(now)),
             Self::Set {
                 now,
                 before: Some(before),
             } => write!(
                 f,
                 "limits set by hand to {}, in place of {}",
-                Shown(now),
-                Shown(before)
+                Describe(now),
+                Describe(before)
             ),
             Self::Withdrawn(setting) => {
-                write!(f, "limits set by hand withdrawn: {}", Shown(setting))
+                write!(f, "limits set by hand withdrawn: {}", Describe(setting))
             }
-            Self::Ended(setting) => write!(f, "limits set by hand ended: {}", Shown(setting)),
+            Self::Ended(setting) => write!(f, "limits set by hand ended: {}", Describe(setting)),
             Self::Moved { load, down, tiers } => {
                 let load = f64::from(*load) / 1e6;
                 let which = if *down {
@@ -70,9 +70,9 @@ impl fmt::Display for News {
 }
 
 /// A setting in words.
-struct Shown<'a>(&'a Setting);
+struct Describe<'a>(&'a Setting);
 
-impl fmt::Display for Shown<'_> {
+impl fmt::Display for Describe<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let setting = self.0;
         write!(f, "× {}", setting.scale.as_f64())?;

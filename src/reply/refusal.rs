@@ -9,7 +9,7 @@ use serde::Serialize;
 /// The longest wait that a client is told to retry after by itself.
 const WORTH_RETRYING: Span = Span::from_secs(60);
 /// Characters of a client's own value that are repeated back.
-const SHOWN: usize = 64;
+const EXCERPT_CHARS: usize = 64;
 
 /// Why a request is not let through.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -234,10 +234,10 @@ fn identity_message(error: &IdentityError, first: Cents) -> String {
         IdentityError::TierRepeated(place) => {
             format!("The request names more than one tier in the {place}.")
         }
-        IdentityError::TierUnknown(name) => format!("There is no tier {:?}.", shown(name)),
+        IdentityError::TierUnknown(name) => format!("There is no tier {:?}.", excerpt(name)),
         IdentityError::RechargeMalformed(amount) => format!(
             "The account's recharge {:?} is not an amount in USD.",
-            shown(amount)
+            excerpt(amount)
         ),
         IdentityError::AccountDisabled => "The account is switched off.".to_owned(),
         IdentityError::DirectoryUnready | IdentityError::DirectoryFault(_) => {
@@ -254,15 +254,15 @@ fn who(account: &Account) -> String {
     if account.is_digest {
         "this account".to_owned()
     } else {
-        format!("account {}", shown(&account.id))
+        format!("account {}", excerpt(&account.id))
     }
 }
 
 /// A client's own value, as text that is not too long.
-fn shown(value: &[u8]) -> String {
+fn excerpt(value: &[u8]) -> String {
     let text = String::from_utf8_lossy(value);
     let mut chars = text.chars();
-    let mut cut: String = chars.by_ref().take(SHOWN).collect();
+    let mut cut: String = chars.by_ref().take(EXCERPT_CHARS).collect();
     if chars.next().is_some() {
         cut.push('…');
     }

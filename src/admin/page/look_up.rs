@@ -1,13 +1,13 @@
 //! The look-up of one account: what it is, and a bar for each of its four limits.
 
 use super::text::{limit, number, per_mille, time};
-use crate::account::shown::shown;
+use crate::account::visible::visible;
 use crate::admin::schema::AccountView;
 use crate::reply::usage::{UsageView, UseView};
 use maud::{Markup, html};
 
 /// Characters of an id that are shown.
-const SHOWN: usize = 256;
+const VISIBLE_CHARS: usize = 256;
 
 /// An account that was looked up.
 #[derive(Debug)]
@@ -43,7 +43,7 @@ pub enum Told {
 
 /// Where an account is asked for; what was asked for stands in it if all of it can be seen.
 pub fn form(look_up: Option<&LookUp>) -> Markup {
-    let asked = look_up.map(|l| shown(&l.id, SHOWN));
+    let asked = look_up.map(|l| visible(&l.id, VISIBLE_CHARS));
     let asked = asked.filter(|text| look_up.is_some_and(|l| l.id == text.as_bytes()));
     html! {
         section #look-up.wide aria-labelledby="h-look-up" {
@@ -63,7 +63,7 @@ pub fn result(look_up: Option<&LookUp>) -> Markup {
     html! {
         section #found.wide data-live aria-labelledby="h-found" hidden[look_up.is_none()] {
             @if let Some(look_up) = look_up {
-                h2 #h-found { "Account " bdi.id { (shown(&look_up.id, SHOWN)) } }
+                h2 #h-found { "Account " bdi.id { (visible(&look_up.id, VISIBLE_CHARS)) } }
                 (told(&look_up.told))
             }
         }

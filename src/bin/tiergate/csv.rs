@@ -3,7 +3,7 @@
 //! A line is read by itself, unlike in the csv crate: there a quote that is never closed takes
 //! the rest of the file into one record, and here it costs its own line.
 
-use crate::event::{BadLine, FIELDS, Written, shown};
+use crate::event::{BadLine, FIELDS, Written, quoted};
 use std::borrow::Cow;
 
 /// Where the fields of an event are in a line.
@@ -34,7 +34,7 @@ impl Columns {
         for (place, field) in places.iter_mut().zip(FIELDS) {
             let mut found = (0..).zip(&names).filter(|(_, name)| name.trim() == field);
             let Some((first, _)) = found.next() else {
-                let line = shown(line);
+                let line = quoted(line);
                 return Err(BadHeader::Missing { field, line });
             };
             if found.next().is_some() {

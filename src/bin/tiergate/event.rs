@@ -35,8 +35,8 @@ pub enum BadLine {
     NotAnObject,
     #[error("not an event: {0}")]
     Json(String),
-    #[error("{field} {shown} is neither text nor a whole number")]
-    NotText { field: &'static str, shown: String },
+    #[error("{field} {quoted} is neither text nor a whole number")]
+    NotText { field: &'static str, quoted: String },
     #[error("{0} is empty")]
     Empty(&'static str),
     #[error("account {0} begins or ends with a space, as no header can")]
@@ -66,15 +66,15 @@ impl<'a> Written<'a> {
             }
         }
         if account.trim_matches([' ', '\t']) != account {
-            return Err(BadLine::Spaced(shown(&account)));
+            return Err(BadLine::Spaced(quoted(&account)));
         }
         let kind = match kind {
             "cash" => Kind::Cash,
             "voucher" => Kind::Voucher,
-            other => return Err(BadLine::Kind(shown(other))),
+            other => return Err(BadLine::Kind(quoted(other))),
         };
         let amount =
-            SignedCents::parse(amount.as_bytes()).map_err(|_| BadLine::Amount(shown(amount)))?;
+            SignedCents::parse(amount.as_bytes()).map_err(|_| BadLine::Amount(quoted(amount)))?;
         Ok(Self {
             id,
             account,
@@ -85,7 +85,7 @@ impl<'a> Written<'a> {
 }
 
 /// Text of any length and content, fit for one line of a report.
-pub fn shown(text: &str) -> String {
+pub fn quoted(text: &str) -> String {
     let mut rest = text.char_indices();
     match rest.nth(40) {
         Some((end, _)) => format!("{:?}…", text.get(..end).unwrap_or_default()),

@@ -1,6 +1,6 @@
 //! JSON lines: one object a line. Other fields than an event's are left alone.
 
-use crate::event::{BadLine, Written, shown};
+use crate::event::{BadLine, Written, quoted};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -28,7 +28,7 @@ pub fn read(line: &str) -> Result<Written<'_>, BadLine> {
         Some(amount) => amount,
         None => Cow::Borrowed(raw.amount.get()),
     };
-    let kind = string(raw.kind)?.ok_or_else(|| BadLine::Kind(shown(raw.kind.get())))?;
+    let kind = string(raw.kind)?.ok_or_else(|| BadLine::Kind(quoted(raw.kind.get())))?;
     Written::new(
         name("id", raw.id)?,
         name("account", raw.account)?,
@@ -47,7 +47,7 @@ fn name<'a>(field: &'static str, raw: &'a RawValue) -> Result<Cow<'a, str>, BadL
     }
     Err(BadLine::NotText {
         field,
-        shown: shown(raw.get()),
+        quoted: quoted(raw.get()),
     })
 }
 

@@ -132,7 +132,7 @@ fn print(lines: &[Line]) -> io::Result<()> {
 }
 
 /// What is on the screen.
-struct Shown {
+struct Frame {
     status: Status,
     at: Instant,
     /// Why it is not of now.
@@ -142,7 +142,7 @@ struct Shown {
 /// Draws until the one at the keyboard has seen enough, or a signal ends it.
 fn show(admin: Admin, status: Status, interval: Duration) -> io::Result<()> {
     let at = Instant::now();
-    let mut shown = Shown {
+    let mut frame = Frame {
         status,
         at,
         reason: None,
@@ -151,9 +151,9 @@ fn show(admin: Admin, status: Status, interval: Duration) -> io::Result<()> {
     let screen = Screen::take()?;
     let mut drawn: Option<(Vec<Line>, (usize, usize))> = None;
     loop {
-        shown.take(&reads)?;
+        frame.take(&reads)?;
         let size = Screen::size()?;
-        let lines = shown.lines(size);
+        let lines = frame.lines(size);
         let now = Some((lines, size));
         if now != drawn {
             if let Some((lines, (width, _))) = &now {
@@ -183,7 +183,7 @@ fn read_on(admin: Admin, interval: Duration) -> Receiver<Result<Status, Unread>>
     receiver
 }
 
-impl Shown {
+impl Frame {
     fn take(&mut self, reads: &Receiver<Result<Status, Unread>>) -> io::Result<()> {
         loop {
             match reads.try_recv() {

@@ -1,7 +1,7 @@
 //! The refusals of the last minutes: totals in buckets of time, and a ring of the newest by
 //! account. Both are bounded, whatever clients send.
 
-use crate::account::shown;
+use crate::account::visible;
 use crate::time::{Mono, Span};
 use std::collections::BTreeMap;
 
@@ -46,7 +46,7 @@ pub struct Id {
 impl Id {
     /// What is kept of an id.
     pub fn of(id: &[u8]) -> Self {
-        let (kept, is_cut) = shown::cut(id, ID_BYTES);
+        let (kept, is_cut) = visible::cut(id, ID_BYTES);
         Self {
             bytes: kept.to_vec(),
             is_cut,
@@ -54,8 +54,8 @@ impl Id {
     }
 
     /// Its text for people.
-    pub fn shown(&self) -> String {
-        let mut text = shown::shown(&self.bytes, ID_BYTES);
+    pub fn visible(&self) -> String {
+        let mut text = visible::visible(&self.bytes, ID_BYTES);
         if self.is_cut {
             text.push('…');
         }

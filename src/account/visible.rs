@@ -9,7 +9,7 @@
 /// Bytes that are no UTF-8 show as `\xNN`, and what can't be seen as `\u{..}`: controls, marks of
 /// direction and format, blanks other than a space, what combines with the character before, and
 /// what Unicode has not assigned. A backslash shows as two, so that none is taken for the above.
-pub fn shown(id: &[u8], most: usize) -> String {
+pub fn visible(id: &[u8], most: usize) -> String {
     use std::fmt::Write as _;
     let mut text = String::with_capacity(id.len().min(most));
     let mut left = most;
@@ -104,17 +104,17 @@ mod tests {
             (br"\xff", r"\\xff"),
             (b"", ""),
         ] {
-            assert_eq!(shown(id, 64), text);
+            assert_eq!(visible(id, 64), text);
         }
     }
 
     #[test]
     fn a_long_id_is_cut_and_says_so() {
-        assert_eq!(shown(b"abcd", 4), "abcd");
-        assert_eq!(shown(b"abcde", 4), "abcd…");
-        assert_eq!(shown(b"\xff\xff\xff", 2), "\\xff\\xff…");
-        assert_eq!(shown(b"abc", 0), "…");
-        assert!(shown(&[0xe2; 60_000], 64).len() < 300);
+        assert_eq!(visible(b"abcd", 4), "abcd");
+        assert_eq!(visible(b"abcde", 4), "abcd…");
+        assert_eq!(visible(b"\xff\xff\xff", 2), "\\xff\\xff…");
+        assert_eq!(visible(b"abc", 0), "…");
+        assert!(visible(&[0xe2; 60_000], 64).len() < 300);
     }
 
     #[test]
