@@ -103,7 +103,7 @@ pub struct History {
     /// The event that made the voucher due; zero when it was no event.
     pub voucher_by: Option<u64>,
     /// The last events, oldest first.
-    pub seen: VecDeque<u64>,
+    pub recent_ids: VecDeque<u64>,
 }
 
 /// What an event did.
@@ -118,13 +118,13 @@ pub struct Applied {
 impl History {
     /// Takes an event.
     pub fn apply(&mut self, event: &Event, rule: Option<&VoucherRule>) -> Applied {
-        let is_new = !self.seen.contains(&event.id);
+        let is_new = !self.recent_ids.contains(&event.id);
         if is_new {
             self.add(event, rule);
-            if self.seen.len() >= REMEMBERED {
-                self.seen.pop_front();
+            if self.recent_ids.len() >= REMEMBERED {
+                self.recent_ids.pop_front();
             }
-            self.seen.push_back(event.id);
+            self.recent_ids.push_back(event.id);
         }
         Applied {
             is_new,
@@ -200,7 +200,7 @@ mod tests {
             }
         }
         assert_eq!(history.cash, SignedCents::new(6_400));
-        assert_eq!(history.seen.len(), REMEMBERED);
+        assert_eq!(history.recent_ids.len(), REMEMBERED);
     }
 
     #[test]

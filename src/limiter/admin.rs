@@ -86,7 +86,7 @@ impl Limiter {
         let lowered = place.zip(bought);
         let lowered = lowered.and_then(|(place, bought)| self.lowered(place, &bought));
         // Its requests may have brought a tier along, so without one here it can be in process too.
-        let seen = self.seen(host, key, &bought.unwrap_or(NO_LIMITS), lowered)?;
+        let inspected = self.inspect(host, key, &bought.unwrap_or(NO_LIMITS), lowered)?;
         let history = entry.history.as_ref();
         Ok(Some(AccountView {
             id: text(id),
@@ -100,9 +100,9 @@ impl Limiter {
             },
             written_by: if entry.by_feed { "feed" } else { "admin" },
             disabled: entry.disabled,
-            in_flight: seen.usage.concurrency.used,
-            limits: bought.map(|_| seen.in_force),
-            usage: bought.map(|_| seen.usage),
+            in_flight: inspected.usage.concurrency.used,
+            limits: bought.map(|_| inspected.in_force),
+            usage: bought.map(|_| inspected.usage),
         }))
     }
 

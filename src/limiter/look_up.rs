@@ -77,8 +77,8 @@ impl Limiter {
         let limits = tier.map_or(NO_LIMITS, |(_, tier)| tier.limits);
         let key = self.ledger.key(id);
         let lowered = tier.and_then(|(place, tier)| self.lowered(place, &tier.limits));
-        let seen = self.seen(host, key, &limits, lowered)?;
-        Ok(seen.usage)
+        let inspected = self.inspect(host, key, &limits, lowered)?;
+        Ok(inspected.usage)
     }
 
     /// The last refusal of an account: its requests may bring another tier along than the

@@ -6,7 +6,7 @@ use crate::account::{Tier, TierId};
 use crate::config::Config;
 use crate::host::{Host, HostError, MetricSink};
 use crate::limit::{Limits, Lowered, Lowering};
-use crate::overload::{Candidate, News, Origin, Seen, Setting, State, load_of};
+use crate::overload::{Candidate, News, Observed, Origin, Setting, State, load_of};
 use crate::store::ValueError;
 use crate::store::overload::{StoredOverload, overload};
 use crate::time::Mono;
@@ -24,8 +24,8 @@ pub(super) struct OverloadView {
     state: State,
     /// By how much each tier's limits are lowered.
     lowerings: Vec<Lowering>,
-    /// What was seen of the upstream since the last tick.
-    seen: Seen,
+    /// What was observed of the upstream since the last tick.
+    observed: Observed,
     /// Changes that this worker made, until they are logged.
     news: Vec<News>,
     /// What the gauge of each tier shows, in thousandths.
@@ -45,7 +45,7 @@ impl OverloadView {
                 .map(|policy| Candidate::new(policy, host.mono())),
             state: State::default(),
             lowerings: vec![Lowering::NONE; tiers],
-            seen: Seen::default(),
+            observed: Observed::default(),
             news: Vec::new(),
             reported: vec![None; tiers],
         };
@@ -56,18 +56,19 @@ impl OverloadView {
         Ok(view)
     }
 
-    /// Tells what was seen, and learns what is in force.
+    /// Tells what was observed, and learns what is in force.
     fn tick(&mut self, host: &dyn Host, config: &Config) -> Result<(), ValueError> {
-        let seen = std::mem::take(&mut self.seen);
+        let observed = std::mem::take(&mut self.observed);
         let done = self.stored.change(host, |state, now| {
             state.correct(now);
             let by_hand = &mut state.by_hand;
             let ended = by_hand.take_if(|setting| setting.ends <= now);
             let candidate = self.candidate.as_ref();
-            let moved = candidate.and_then(|candidate| state.auto.advance(&seen, candidate, now));
+            let moved =
+                candidate.and_then(|candidate| state.auto.advance(&observed, candidate, now));
             (ended.map(News::Ended), moved, now)
         });
-        let (state, (ended, moved, now)) = done.inspect_err(|_| self.seen.add(&seen))?;
+        let (state, (ended, moved, now)) = done.inspect_err(|_| self.observed.add(&observed))?;
         self.news.extend(ended);
         self.news.extend(moved);
         self.learn(state, config, now);
@@ -129,19 +130,19 @@ impl Limiter {
         let Some(policy) = &self.config.overload else {
             return;
         };
-        let seen = &mut self.overload.seen;
+        let observed = &mut self.overload.observed;
         let one = |n: &mut u64, more: u64| *n = n.saturating_add(more);
         match (&policy.origin, load.map(load_of)) {
             (Origin::Overload, _) => {
-                one(&mut seen.answers, 1);
+                one(&mut observed.answers, 1);
                 let overloaded = status.is_some_and(|s| OVERLOADED.contains(&s));
-                one(&mut seen.overloaded, overloaded.into());
+                one(&mut observed.overloaded, overloaded.into());
             }
             (Origin::Header(_), None) => {}
-            (Origin::Header(_), Some(None)) => one(&mut seen.unreadable, 1),
+            (Origin::Header(_), Some(None)) => one(&mut observed.unreadable, 1),
             (Origin::Header(_), Some(Some(load))) => {
-                one(&mut seen.reports, 1);
-                one(&mut seen.sum, load.into());
+                one(&mut observed.reports, 1);
+                one(&mut observed.sum, load.into());
             }
         }
     }
@@ -153,7 +154,7 @@ impl Limiter {
 
     /// Tells and learns, and shows the gauges.
     pub(super) fn tick_overload(&mut self, host: &dyn Host, sink: &mut dyn MetricSink) {
-        let unreadable = std::mem::take(&mut self.overload.seen.unreadable);
+        let unreadable = std::mem::take(&mut self.overload.observed.unreadable);
         if let Err(error) = self.overload.tick(host, &self.config) {
             self.fault = Some(error.into());
         }

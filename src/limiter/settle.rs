@@ -86,10 +86,10 @@ impl Limiter {
 /// came to its end with the reserve at least.
 fn estimate(admission: &Admission, told: &Streamed) -> u64 {
     let prompt = told.prompt.unwrap_or(admission.prompt);
-    let seen = prompt.saturating_add(told.events).max(told.said);
+    let counted = prompt.saturating_add(told.events).max(told.said);
     if told.complete {
-        seen.max(admission.reservation.reserved)
+        counted.max(admission.reservation.reserved)
     } else {
-        seen
+        counted
     }
 }

@@ -12,7 +12,7 @@ use crate::store::ledger::Change;
 use crate::store::{AccountKey, Fault};
 
 /// What an account has, and has used.
-pub(super) struct Sight {
+pub(super) struct Inspected {
     /// Its limits as they are in force.
     pub in_force: Limits,
     /// What is used of them.
@@ -21,13 +21,13 @@ pub(super) struct Sight {
 
 impl Limiter {
     /// Looks at the record of an account with these limits, lowered or not.
-    pub(super) fn seen(
+    pub(super) fn inspect(
         &self,
         host: &dyn Host,
         key: AccountKey,
         bought: &Limits,
         lowered: Option<Lowered>,
-    ) -> Result<Sight, Fault> {
+    ) -> Result<Inspected, Fault> {
         let terms = terms(&self.config, bought, lowered);
         let windows = (terms.windows, bought.tpd != Limit::Unlimited);
         let table = self.vm.table();
@@ -36,7 +36,7 @@ impl Limiter {
                 let used = in_use(record, &terms, now);
                 let lowered = lowered.map(|lowered| lowered.at(now.mono));
                 let in_force = lowered.map_or(*bought, |lowered| lowered.over(bought));
-                Change::Keep(Sight {
+                Change::Keep(Inspected {
                     in_force,
                     usage: UsageView::new(bought, &in_force, &used),
                 })
@@ -62,11 +62,11 @@ impl Limiter {
         let bought = found.limits.over(&tier.limits);
         let key = self.ledger.key(&account.id);
         let lowered = self.lowered(found.tier, &bought);
-        let seen = self.seen(host, key, &bought, lowered);
-        let body = match seen {
-            Ok(seen) => serde_json::to_vec(&ClientView {
+        let inspected = self.inspect(host, key, &bought, lowered);
+        let body = match inspected {
+            Ok(inspected) => serde_json::to_vec(&ClientView {
                 tier: &tier.name,
-                limits: seen.usage,
+                limits: inspected.usage,
             }),
             Err(fault) => return self.can_not_tell(&account, Some(found.tier), fault),
         };

@@ -34,7 +34,7 @@ const BANDS: (f64, f64) = (0.02, 0.05);
 
 /// What one worker saw of the upstream since it last told.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Seen {
+pub struct Observed {
     /// Answers.
     pub answers: u64,
     /// Answers that said that the upstream is overloaded.
@@ -47,7 +47,7 @@ pub struct Seen {
     pub unreadable: u64,
 }
 
-impl Seen {
+impl Observed {
     /// Adds what another saw.
     pub fn add(&mut self, more: &Self) {
         for (n, more) in [
@@ -72,12 +72,12 @@ pub struct Auto {
     /// When the newest config with that policy came.
     pub configured: Mono,
     /// What all workers saw since the last step.
-    pub seen: Seen,
+    pub observed: Observed,
     /// The last step.
     pub stepped: Mono,
     /// The smoothed load, or the share of overloaded answers.
     pub load: u32,
-    /// When a load was last reported, or an answer seen.
+    /// When a load was last reported, or an answer observed.
     pub reported: Mono,
     /// Answers of late, and overloaded ones, in thousandths; each step forgets a quarter.
     pub late: (u64, u64),
@@ -134,9 +134,14 @@ impl Auto {
     ///
     /// Of several configs with a policy, the newest one's is in force: the others only add what they
     /// saw, where it reads the same.
-    pub fn advance(&mut self, seen: &Seen, candidate: &Candidate, now: Mono) -> Option<News> {
-        let idle = self.pressure == 0 && self.load == 0 && *seen == Seen::default();
-        if idle && self.seen == Seen::default() {
+    pub fn advance(
+        &mut self,
+        observed: &Observed,
+        candidate: &Candidate,
+        now: Mono,
+    ) -> Option<News> {
+        let idle = self.pressure == 0 && self.load == 0 && *observed == Observed::default();
+        if idle && self.observed == Observed::default() {
             return None;
         }
         let kind = candidate.policy.origin.kind();
@@ -146,12 +151,12 @@ impl Auto {
             || theirs <= (candidate.configured, candidate.hash)
             || !self.is_fresh(now);
         if self.from == Some(kind) || is_ours {
-            self.seen.add(seen);
+            self.observed.add(observed);
         }
         if !is_ours {
             return None;
         }
-        let lost = self.take_over(seen, candidate, now);
+        let lost = self.take_over(observed, candidate, now);
         if lost.is_some() || now < self.stepped.after(candidate.policy.interval) {
             return lost;
         }
@@ -160,7 +165,7 @@ impl Auto {
             Origin::Header(_) => self.follow(&candidate.policy, now),
             Origin::Overload => self.react(&candidate.policy, now),
         }
-        self.seen = Seen::default();
+        self.observed = Observed::default();
         self.stepped = now;
         let tiers = match self.pressure {
             0 => TierScales::new(),
@@ -173,14 +178,14 @@ impl Auto {
 
     /// Makes it ours, and begins anew where it is somebody else's load, or one that nobody renewed;
     /// what is given up by that.
-    fn take_over(&mut self, seen: &Seen, candidate: &Candidate, now: Mono) -> Option<News> {
+    fn take_over(&mut self, observed: &Observed, candidate: &Candidate, now: Mono) -> Option<News> {
         let kind = Some(candidate.policy.origin.kind());
         let mut lost = None;
         if self.from != kind || !self.is_fresh(now) {
             let pressed = !self.tiers.is_empty();
             *self = Self {
                 from: kind,
-                seen: *seen,
+                observed: *observed,
                 stepped: now,
                 ..Self::default()
             };
@@ -204,8 +209,8 @@ impl Auto {
 
     /// A step by reported loads.
     fn follow(&mut self, policy: &Policy, now: Mono) {
-        let seen = self.seen;
-        if let Some(mean) = seen.sum.checked_div(seen.reports) {
+        let observed = self.observed;
+        if let Some(mean) = observed.sum.checked_div(observed.reports) {
             let since = match now.since(self.reported) {
                 known if known < BELIEVED => known,
                 _ => now.since(self.stepped),
@@ -236,10 +241,10 @@ impl Auto {
         let more = |n: u64, more: u64| less(n).saturating_add(more.saturating_mul(1_000));
         let (answers, overloaded) = self.late;
         self.late = (
-            more(answers, self.seen.answers),
-            more(overloaded, self.seen.overloaded),
+            more(answers, self.observed.answers),
+            more(overloaded, self.observed.overloaded),
         );
-        if self.seen.answers > 0 {
+        if self.observed.answers > 0 {
             self.reported = now;
         }
         let (answers, overloaded) = (float(self.late.0), float(self.late.1));

@@ -10,7 +10,7 @@ mod news;
 mod policy;
 mod signal;
 
-pub use auto::{Auto, Seen};
+pub use auto::{Auto, Observed};
 pub use news::News;
 pub use policy::{Candidate, Kind, Origin, Policy};
 pub use signal::{LARGEST, load_of, millionths};

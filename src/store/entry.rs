@@ -47,8 +47,8 @@ pub fn encode(entry: &AccountEntry) -> Vec<u8> {
         if let Some(event) = voucher {
             out.extend_from_slice(&event.to_le_bytes());
         }
-        put_len(&mut out, history.seen.len());
-        for event in &history.seen {
+        put_len(&mut out, history.recent_ids.len());
+        for event in &history.recent_ids {
             out.extend_from_slice(&event.to_le_bytes());
         }
     }
@@ -91,14 +91,14 @@ fn take_history(input: &mut &[u8], voucher: bool) -> Option<History> {
         false => None,
     };
     let count = take_count(input).ok()?;
-    let seen = (0..count)
+    let recent_ids = (0..count)
         .map(|_| take_hash(input))
         .collect::<Option<_>>()?;
     Some(History {
         cash,
         vouchers,
         voucher_by,
-        seen,
+        recent_ids,
     })
 }
 
@@ -144,7 +144,7 @@ mod tests {
             cash: SignedCents::new(-1),
             vouchers: SignedCents::new(i64::MAX),
             voucher_by: Some(7),
-            seen: (0..64).collect(),
+            recent_ids: (0..64).collect(),
         };
         let limits = Overrides {
             rpm: Some(Limit::Unlimited),

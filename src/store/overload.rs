@@ -15,7 +15,7 @@ use super::codec::{self, Damaged};
 use super::page::LAYOUT;
 use super::value::{Content, Value};
 use crate::limit::Scale;
-use crate::overload::{Auto, Kind, LARGEST, Seen, Setting, State, TierScales, millionths};
+use crate::overload::{Auto, Kind, LARGEST, Observed, Setting, State, TierScales, millionths};
 use crate::time::Mono;
 
 const PREFIX: [u8; 2] = [LAYOUT, b'O'];
@@ -68,10 +68,10 @@ fn encode(state: &State) -> Vec<u8> {
         from,
         auto.policy,
         auto.configured.as_millis(),
-        auto.seen.answers,
-        auto.seen.overloaded,
-        auto.seen.reports,
-        auto.seen.sum,
+        auto.observed.answers,
+        auto.observed.overloaded,
+        auto.observed.reports,
+        auto.observed.sum,
         auto.stepped.as_millis(),
         auto.load.into(),
         auto.reported.as_millis(),
@@ -120,7 +120,7 @@ fn decode(bytes: &[u8]) -> Result<State, Damaged> {
         _ => return Err(Damaged),
     };
     let (policy, configured) = (codec::take(input)?, take_mono(input)?);
-    let seen = Seen {
+    let observed = Observed {
         answers: codec::take(input)?,
         overloaded: codec::take(input)?,
         reports: codec::take(input)?,
@@ -131,7 +131,7 @@ fn decode(bytes: &[u8]) -> Result<State, Damaged> {
         from,
         policy,
         configured,
-        seen,
+        observed,
         stepped: take_mono(input)?,
         load: codec::take_as::<u32>(input)?.min(millionths(LARGEST)),
         reported: take_mono(input)?,
@@ -189,7 +189,7 @@ mod tests {
                 from: Some(Kind::Overload),
                 policy: u64::MAX,
                 configured: Mono::from_millis(20),
-                seen: Seen {
+                observed: Observed {
                     answers: 1,
                     overloaded: 2,
                     reports: 3,

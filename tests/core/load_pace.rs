@@ -243,7 +243,7 @@ fn near_the_edge_all_steps_are_small() {
             state.auto.eased,
             state.auto.cut,
         ) = (510_000, 20_000, 0, false);
-        (state.auto.late, state.auto.seen) = ((0, 0), Default::default());
+        (state.auto.late, state.auto.observed) = ((0, 0), Default::default());
     });
     let mut before = 0.51;
     for _ in 0..120 {
