@@ -2,7 +2,9 @@
 //! that are short enough for a worker that serves requests in between.
 
 use super::page::{Item, Known, PAGE_BYTES, Reader, TierBasis};
-use super::{Ask, ETAG_BYTES, FeedError, FetchResult, ImportContext, MOST_PAGES, Step, Tally};
+use super::{
+    Ask, ETAG_BYTES, FeedError, FetchResult, ImportContext, ImportCounts, MOST_PAGES, Step,
+};
 use crate::account::directory::AccountEntry;
 use crate::account::recharge::VoucherRule;
 use crate::store::AccountKey;
@@ -62,7 +64,7 @@ pub struct Import {
     /// Whether the first page was asked for only if it changed.
     conditional: bool,
     etag: Vec<u8>,
-    tally: Tally,
+    counts: ImportCounts,
 }
 
 impl Import {
@@ -76,7 +78,7 @@ impl Import {
             items: 0,
             conditional: if_none_match.is_some(),
             etag: Vec::new(),
-            tally: Tally::default(),
+            counts: ImportCounts::default(),
         };
         let path = path.to_owned();
         (
@@ -94,10 +96,10 @@ impl Import {
     }
 
     /// What it did so far.
-    pub fn tally(&self) -> Tally {
-        Tally {
+    pub fn counts(&self) -> ImportCounts {
+        ImportCounts {
             pages: self.paths.len(),
-            ..self.tally
+            ..self.counts
         }
     }
 
@@ -236,9 +238,9 @@ impl Import {
             (changed, ())
         });
         let count = match (applied, known) {
-            (Ok(()), Some(_)) => &mut self.tally.written,
-            (Ok(()), None) => &mut self.tally.removed,
-            (Err(WriteError::Full), _) => &mut self.tally.refused,
+            (Ok(()), Some(_)) => &mut self.counts.written,
+            (Ok(()), None) => &mut self.counts.removed,
+            (Err(WriteError::Full), _) => &mut self.counts.refused,
             (Err(WriteError::Fault(fault)), _) => return Err(fault.into()),
         };
         *count = count.saturating_add(1);

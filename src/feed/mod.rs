@@ -134,9 +134,9 @@ pub enum FeedError {
 
 /// What became of a load, for the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum News {
+pub enum ImportOutcome {
     /// A whole feed was applied.
-    Imported(Tally),
+    Imported(ImportCounts),
     /// The feed is as it was.
     Unchanged,
     /// Nothing came of it.
@@ -145,7 +145,7 @@ pub enum News {
 
 /// What a load did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
+pub struct ImportCounts {
     /// Pages read.
     pub pages: usize,
     /// Accounts written.

@@ -3,7 +3,7 @@
 
 use super::import::{Import, ImportLimits, Progress};
 use super::leader::{FeedState, SharedFeedState, TERM, feed_state};
-use super::{FeedError, FetchResult, ImportContext, News, Step, Tally};
+use super::{FeedError, FetchResult, ImportContext, ImportCounts, ImportOutcome, Step};
 use crate::host::{Host, HostError, MetricSink};
 use crate::store::ValueError;
 use crate::time::{Mono, Span};
@@ -23,7 +23,7 @@ pub struct Source {
     /// The path of the first page.
     pub path: String,
     /// All that tells this feed from another: cluster, authority, path.
-    pub identity: String,
+    pub cache_key: String,
     /// From one load to the next.
     pub interval: Span,
     /// What is asked of a load.
@@ -36,7 +36,7 @@ struct Counts {
     imported: u64,
     unchanged: u64,
     failed: u64,
-    accounts: Tally,
+    accounts: ImportCounts,
 }
 
 /// One VM's part in keeping the directory in step.
@@ -55,7 +55,7 @@ pub struct Sync {
     /// When the lease ends, as this VM knows.
     until: Mono,
     counts: Counts,
-    news: Option<News>,
+    outcome: Option<ImportOutcome>,
 }
 
 impl Sync {
@@ -74,7 +74,7 @@ impl Sync {
         let shared = feed_state(namespace);
         shared.create(host)?;
         let mut hasher = SipHasher24::new();
-        hasher.write(source.identity.as_bytes());
+        hasher.write(source.cache_key.as_bytes());
         Ok(Self {
             namespace: namespace.to_owned(),
             shared,
@@ -87,7 +87,7 @@ impl Sync {
             spent: None,
             until: Mono::default(),
             counts: Counts::default(),
-            news: None,
+            outcome: None,
         })
     }
 
@@ -97,8 +97,8 @@ impl Sync {
     }
 
     /// What became of the last load, once.
-    pub fn take_news(&mut self) -> Option<News> {
-        self.news.take()
+    pub fn take_outcome(&mut self) -> Option<ImportOutcome> {
+        self.outcome.take()
     }
 
     /// On each tick: goes on with the load, or begins one that is due.
@@ -146,7 +146,7 @@ impl Sync {
                 Step::Ask(ask)
             }
             Err(error) => {
-                self.news = Some(News::Failed(error.into()));
+                self.outcome = Some(ImportOutcome::Failed(error.into()));
                 Step::Rest
             }
         }
@@ -197,38 +197,38 @@ impl Sync {
         mut import: Import,
         progress: Result<Progress, FeedError>,
     ) -> Step {
-        let news = match progress {
+        let outcome = match progress {
             Ok(Progress::Goes(step)) => {
                 self.import = Some(import);
                 return step;
             }
             Ok(Progress::Unchanged) => self
                 .give_back(context.host, |_| {})
-                .map(|()| News::Unchanged),
+                .map(|()| ImportOutcome::Unchanged),
             Ok(Progress::Done) => {
                 // What had no room is to be asked for again, not fetched with a 304.
-                let etag = match import.tally().refused {
+                let etag = match import.counts().refused {
                     0 => import.take_etag(),
                     _ => Vec::new(),
                 };
                 self.give_back(context.host, |state| state.etag.clone_from(&etag))
-                    .map(|()| News::Imported(import.tally()))
+                    .map(|()| ImportOutcome::Imported(import.counts()))
             }
             Err(error) => Err(error),
         };
-        self.add_accounts(&import.tally());
+        self.add_accounts(&import.counts());
         self.spent = Some(import);
-        let news = news.unwrap_or_else(|error| {
+        let outcome = outcome.unwrap_or_else(|error| {
             self.back_off(context.host);
-            News::Failed(error)
+            ImportOutcome::Failed(error)
         });
-        let count = match &news {
-            News::Imported(_) => &mut self.counts.imported,
-            News::Unchanged => &mut self.counts.unchanged,
-            News::Failed(_) => &mut self.counts.failed,
+        let count = match &outcome {
+            ImportOutcome::Imported(_) => &mut self.counts.imported,
+            ImportOutcome::Unchanged => &mut self.counts.unchanged,
+            ImportOutcome::Failed(_) => &mut self.counts.failed,
         };
         *count = count.saturating_add(1);
-        self.news = Some(news);
+        self.outcome = Some(outcome);
         Step::Soon
     }
 
@@ -289,11 +289,11 @@ impl Sync {
         hasher.finish().checked_rem(most).unwrap_or(0)
     }
 
-    fn add_accounts(&mut self, tally: &Tally) {
+    fn add_accounts(&mut self, counts: &ImportCounts) {
         let sum = &mut self.counts.accounts;
-        sum.written = sum.written.saturating_add(tally.written);
-        sum.removed = sum.removed.saturating_add(tally.removed);
-        sum.refused = sum.refused.saturating_add(tally.refused);
+        sum.written = sum.written.saturating_add(counts.written);
+        sum.removed = sum.removed.saturating_add(counts.removed);
+        sum.refused = sum.refused.saturating_add(counts.refused);
     }
 
     /// Hands counts over, and moves the gauge of the directory's age to where it should be.

@@ -6,7 +6,7 @@ use crate::account::{Tier, TierId};
 use crate::config::Config;
 use crate::host::{Host, HostError, MetricSink};
 use crate::limit::{Limits, Lowered, Lowering};
-use crate::overload::{Candidate, News, Observed, Origin, Setting, State, load_of};
+use crate::overload::{Candidate, Observed, Origin, OverloadEvent, Setting, State, load_of};
 use crate::store::ValueError;
 use crate::store::overload::{StoredOverload, overload};
 use crate::time::Mono;
@@ -27,7 +27,7 @@ pub(super) struct OverloadView {
     /// What was observed of the upstream since the last tick.
     observed: Observed,
     /// Changes that this worker made, until they are logged.
-    news: Vec<News>,
+    events: Vec<OverloadEvent>,
     /// What the gauge of each tier shows, in thousandths.
     reported: Vec<Option<u32>>,
 }
@@ -46,7 +46,7 @@ impl OverloadView {
             state: State::default(),
             lowerings: vec![Lowering::NONE; tiers],
             observed: Observed::default(),
-            news: Vec::new(),
+            events: Vec::new(),
             reported: vec![None; tiers],
         };
         // What can't be read now is read on the next tick.
@@ -66,11 +66,11 @@ impl OverloadView {
             let candidate = self.candidate.as_ref();
             let moved =
                 candidate.and_then(|candidate| state.auto.advance(&observed, candidate, now));
-            (ended.map(News::Ended), moved, now)
+            (ended.map(OverloadEvent::Ended), moved, now)
         });
         let (state, (ended, moved, now)) = done.inspect_err(|_| self.observed.add(&observed))?;
-        self.news.extend(ended);
-        self.news.extend(moved);
+        self.events.extend(ended);
+        self.events.extend(moved);
         self.learn(state, config, now);
         Ok(())
     }
@@ -148,8 +148,8 @@ impl Limiter {
     }
 
     /// Changes that this worker made to the limits in force, each to be logged once.
-    pub fn take_news(&mut self) -> Vec<News> {
-        std::mem::take(&mut self.overload.news)
+    pub fn drain_events(&mut self) -> Vec<OverloadEvent> {
+        std::mem::take(&mut self.overload.events)
     }
 
     /// Tells and learns, and shows the gauges.
@@ -175,24 +175,28 @@ impl Limiter {
         host: &dyn Host,
         setting: impl Fn(Mono) -> Option<Setting>,
     ) -> Result<(), ValueError> {
-        let (state, (news, now)) = self.overload.stored.change(host, |state, now| {
+        let (state, (events, now)) = self.overload.stored.change(host, |state, now| {
             state.correct(now);
             let before = std::mem::replace(&mut state.by_hand, setting(now));
             let (before, ended) = match before {
                 Some(setting) if setting.ends <= now => (None, Some(setting)),
                 before => (before, None),
             };
-            let news = match &state.by_hand {
-                Some(setting) => Some(News::Set {
+            let events = match &state.by_hand {
+                Some(setting) => Some(OverloadEvent::Set {
                     now: setting.clone(),
                     before,
                 }),
-                None => before.map(News::Withdrawn),
+                None => before.map(OverloadEvent::Withdrawn),
             };
-            let news: Vec<_> = ended.map(News::Ended).into_iter().chain(news).collect();
-            (news, now)
+            let events: Vec<_> = ended
+                .map(OverloadEvent::Ended)
+                .into_iter()
+                .chain(events)
+                .collect();
+            (events, now)
         })?;
-        self.overload.news.extend(news);
+        self.overload.events.extend(events);
         self.overload.learn(state, &self.config, now);
         Ok(())
     }

@@ -8,7 +8,7 @@
 
 use super::policy::{Candidate, Kind, Origin, Policy};
 use super::signal::millionths;
-use super::{News, TierScales, find};
+use super::{OverloadEvent, TierScales, find};
 use crate::limit::{ByLoad, Scale};
 use crate::time::{Mono, Span};
 
@@ -139,7 +139,7 @@ impl Auto {
         observed: &Observed,
         candidate: &Candidate,
         now: Mono,
-    ) -> Option<News> {
+    ) -> Option<OverloadEvent> {
         let idle = self.pressure == 0 && self.load == 0 && *observed == Observed::default();
         if idle && self.observed == Observed::default() {
             return None;
@@ -178,7 +178,12 @@ impl Auto {
 
     /// Makes it ours, and begins anew where it is somebody else's load, or one that nobody renewed;
     /// what is given up by that.
-    fn take_over(&mut self, observed: &Observed, candidate: &Candidate, now: Mono) -> Option<News> {
+    fn take_over(
+        &mut self,
+        observed: &Observed,
+        candidate: &Candidate,
+        now: Mono,
+    ) -> Option<OverloadEvent> {
         let kind = Some(candidate.policy.origin.kind());
         let mut lost = None;
         if self.from != kind || !self.is_fresh(now) {
@@ -199,8 +204,8 @@ impl Auto {
         lost
     }
 
-    fn moved(&self, down: bool) -> News {
-        News::Moved {
+    fn moved(&self, down: bool) -> OverloadEvent {
+        OverloadEvent::Moved {
             load: self.load,
             down,
             tiers: self.tiers.clone(),

@@ -6,12 +6,12 @@
 //! which tick ([`crate::limiter`]); no request pays for them.
 
 mod auto;
-mod news;
+mod event;
 mod policy;
 mod signal;
 
 pub use auto::{Auto, Observed};
-pub use news::News;
+pub use event::OverloadEvent;
 pub use policy::{Candidate, Kind, Origin, Policy};
 pub use signal::{LARGEST, load_of, millionths};
 

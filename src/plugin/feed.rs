@@ -7,7 +7,7 @@ use crate::config::{self, Config};
 use crate::feed::import::ImportLimits;
 use crate::feed::page::PAGE_BYTES;
 use crate::feed::sync::Source;
-use crate::feed::{Ask, FetchResult, ImportContext, News, Step, Sync};
+use crate::feed::{Ask, FetchResult, ImportContext, ImportOutcome, Step, Sync};
 use crate::host::HostError;
 use crate::store::ledger::OpenError;
 use proxy_wasm::types::{BufferType, MapType};
@@ -45,7 +45,7 @@ impl Feed {
         let accounts = config.directory_accounts;
         let source = Source {
             path: from.path.clone(),
-            identity: [&*from.cluster, &*from.authority, &*from.path].join("\n"),
+            cache_key: [&*from.cluster, &*from.authority, &*from.path].join("\n"),
             interval: from.interval,
             limits: ImportLimits {
                 accounts: usize::try_from(accounts).unwrap_or(usize::MAX),
@@ -127,18 +127,18 @@ impl Feed {
 
     /// Logs what became of a load.
     fn tell(&mut self, now: u64) {
-        match self.sync.take_news() {
-            None | Some(News::Unchanged) => {}
-            Some(News::Failed(error)) => log::warn!("tiergate: feed: {error}"),
-            Some(News::Imported(tally)) => log::info!(
+        match self.sync.take_outcome() {
+            None | Some(ImportOutcome::Unchanged) => {}
+            Some(ImportOutcome::Failed(error)) => log::warn!("tiergate: feed: {error}"),
+            Some(ImportOutcome::Imported(counts)) => log::info!(
                 "tiergate: feed: {} pages in {} ms, longest slice {} us: {} accounts written, \
                  {} removed, {} without room",
-                tally.pages,
+                counts.pages,
                 now.saturating_sub(self.clock.begun).div_euclid(1_000_000),
                 self.clock.longest.div_euclid(1_000),
-                tally.written,
-                tally.removed,
-                tally.refused
+                counts.written,
+                counts.removed,
+                counts.refused
             ),
         }
     }

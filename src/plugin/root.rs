@@ -61,9 +61,9 @@ impl Root {
         self.worker.as_ref()?.with_limiter(f)
     }
 
-    fn tell_news(&self) {
-        for news in self.with_limiter(Limiter::take_news).unwrap_or_default() {
-            log::warn!("tiergate: {news}");
+    fn log_events(&self) {
+        for event in self.with_limiter(Limiter::drain_events).unwrap_or_default() {
+            log::warn!("tiergate: {event}");
         }
     }
 }
@@ -71,7 +71,7 @@ impl Root {
 impl Context for Root {
     fn on_done(&mut self) -> bool {
         self.with_limiter(|limiter| limiter.close(&Envoy, &mut Envoy));
-        self.tell_news();
+        self.log_events();
         if let Some(feed) = &mut self.feed {
             feed.hand_over();
         }
@@ -125,7 +125,7 @@ impl RootContext for Root {
         if let Some(Some(fault)) = worker.with_limiter(|limiter| limiter.tick(&Envoy, &mut Envoy)) {
             log::warn!("tiergate: {fault}");
         }
-        self.tell_news();
+        self.log_events();
         if let Some(feed) = &mut self.feed {
             feed.hand_over();
         }

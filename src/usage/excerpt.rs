@@ -5,7 +5,7 @@
 //! structure. In one that is not, the last `"usage"` with an object behind it is taken: inside a
 //! JSON string a quote is always escaped, so it is a key, never text that a model wrote.
 
-use super::tally::Usage;
+use super::usage::Usage;
 use memchr::memmem;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -167,7 +167,7 @@ fn last_usage(json: &[u8]) -> Option<Usage> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::usage::tally::{Cached, Tally};
+    use crate::usage::usage::{Cached, UsageTotals};
 
     fn read(body: &str, piece: usize) -> Option<u64> {
         let mut excerpt = Excerpt::default();
@@ -175,9 +175,9 @@ mod tests {
             excerpt.feed(piece);
             assert!(excerpt.buffered() <= HEAD_BYTES + TAIL_BYTES);
         }
-        let mut tally = Tally::default();
-        tally.update(&excerpt.usage()?);
-        tally.tokens(Cached::Count)
+        let mut totals = UsageTotals::default();
+        totals.update(&excerpt.usage()?);
+        totals.tokens(Cached::Count)
     }
 
     fn reply(content: &str, usage: &str) -> String {

@@ -3,7 +3,7 @@
 //! A complete event goes out at once; only one that has not ended is held back, and only while it
 //! may be the one: short, and `data:` with an object. All other bytes stay as they are.
 
-use super::tally::Usage;
+use super::usage::Usage;
 use memchr::memmem;
 use serde::Deserialize;
 use serde::de::IgnoredAny;

@@ -8,10 +8,10 @@ pub mod hide;
 pub mod request;
 pub mod response;
 pub mod sse;
-pub mod tally;
+pub mod usage;
 
 mod estimate;
 
 pub use estimate::{Estimate, Reserve};
 pub use response::{ReadOptions, UsageReader, Used};
-pub use tally::Cached;
+pub use usage::Cached;

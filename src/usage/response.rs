@@ -3,7 +3,7 @@
 
 use super::excerpt::Excerpt;
 use super::sse::Events;
-use super::tally::{Cached, MAX_TOKENS, Tally};
+use super::usage::{Cached, MAX_TOKENS, UsageTotals};
 
 /// How a response is read, by config.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -181,20 +181,20 @@ impl UsageReader {
             Body::Free => Used::Tokens(0),
             Body::Opaque | Body::Unseen => Used::Unknown,
             Body::Json(mut excerpt) => {
-                let mut tally = Tally::default();
+                let mut totals = UsageTotals::default();
                 if let Some(usage) = excerpt.usage() {
-                    tally.update(&usage);
+                    totals.update(&usage);
                 }
-                tally
+                totals
                     .tokens(self.cached)
                     .map_or(Used::Unknown, Used::Tokens)
             }
             Body::Events(mut events) => {
                 let complete = events.end(complete);
-                match events.tally.tokens(self.cached) {
+                match events.totals.tokens(self.cached) {
                     Some(tokens) if complete => Used::Tokens(tokens),
                     said => Used::Streamed(Streamed {
-                        prompt: events.tally.prompt(),
+                        prompt: events.totals.prompt(),
                         said: said.unwrap_or(0),
                         events: events.count,
                         complete,

@@ -5,7 +5,7 @@
 //! longer than [`Excerpt`] holds, beginning and end are looked at, so nothing more is ever carried.
 
 use super::excerpt::Excerpt;
-use super::tally::Tally;
+use super::usage::UsageTotals;
 
 const FIELD: &[u8] = b"data:";
 
@@ -33,7 +33,7 @@ pub struct Events {
     /// Whether the last event came: `[DONE]`.
     done: bool,
     /// What the usage objects said.
-    pub tally: Tally,
+    pub totals: UsageTotals,
     /// Events that have ended, the one that says `[DONE]` not counted.
     pub count: u64,
 }
@@ -46,7 +46,7 @@ impl Default for Events {
             has_data: false,
             data: Excerpt::default(),
             done: false,
-            tally: Tally::default(),
+            totals: UsageTotals::default(),
             count: 0,
         }
     }
@@ -121,7 +121,7 @@ impl Events {
         } else {
             self.count = self.count.saturating_add(1);
             if let Some(usage) = self.data.usage() {
-                self.tally.update(&usage);
+                self.totals.update(&usage);
             }
         }
         self.has_data = false;
@@ -148,7 +148,7 @@ impl Events {
 mod tests {
     use super::*;
     use crate::usage::excerpt::{HEAD_BYTES, TAIL_BYTES};
-    use crate::usage::tally::Cached;
+    use crate::usage::usage::Cached;
 
     fn read<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (Option<u64>, u64) {
         let mut events = Events::default();
@@ -156,7 +156,7 @@ mod tests {
             events.feed(piece);
             assert!(events.buffered() <= HEAD_BYTES + TAIL_BYTES);
         }
-        (events.tally.tokens(Cached::Count), events.count)
+        (events.totals.tokens(Cached::Count), events.count)
     }
 
     const OPEN_AI: &str = concat!(
@@ -204,6 +204,6 @@ mod tests {
             assert!(events.buffered() <= HEAD_BYTES + TAIL_BYTES);
         }
         events.feed(b"\",\"usage\":{\"total_tokens\":9}}\n\n");
-        assert_eq!(events.tally.tokens(Cached::Count), Some(9));
+        assert_eq!(events.totals.tokens(Cached::Count), Some(9));
     }
 }

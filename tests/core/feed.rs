@@ -9,7 +9,9 @@ use tiergate::account::directory::AccountEntry;
 use tiergate::account::recharge::{SignedCents, VoucherRule};
 use tiergate::feed::import::ImportLimits;
 use tiergate::feed::sync::Source;
-use tiergate::feed::{Ask, FeedError, FetchResult, ImportContext, News, Step, Sync, Tally};
+use tiergate::feed::{
+    Ask, FeedError, FetchResult, ImportContext, ImportCounts, ImportOutcome, Step, Sync,
+};
 use tiergate::limit::Limit;
 use tiergate::store::directory::Directory;
 use tiergate::store::ledger::Ledger;
@@ -36,7 +38,7 @@ impl Vm {
         let directory = Directory::open(&host, "tiergate", CAPACITY).unwrap();
         let source = Source {
             path: path.to_owned(),
-            identity: path.to_owned(),
+            cache_key: path.to_owned(),
             interval: Span::from_secs(60),
             limits: ImportLimits {
                 accounts: CAPACITY as usize,
@@ -88,10 +90,10 @@ impl Vm {
     }
 
     /// What becomes of a load whose only page is this.
-    fn loads(&mut self, answer: FetchResult) -> News {
+    fn loads(&mut self, answer: FetchResult) -> ImportOutcome {
         self.asks();
         assert_eq!(self.takes(answer), Step::Rest);
-        self.sync.take_news().unwrap()
+        self.sync.take_outcome().unwrap()
     }
 
     fn find(&self, id: &str) -> Option<AccountEntry> {
@@ -140,9 +142,9 @@ fn accounts(from: usize, to: usize, next: &str) -> FetchResult {
     page(&format!(r#"{{"accounts":[{}]{next}}}"#, all.join(",")))
 }
 
-fn failure(news: News) -> FeedError {
+fn failure(news: ImportOutcome) -> FeedError {
     match news {
-        News::Failed(error) => error,
+        ImportOutcome::Failed(error) => error,
         other => panic!("{other:?}"),
     }
 }
@@ -156,13 +158,13 @@ fn a_whole_feed_is_applied_with_all_that_it_says() {
         {"id": "b", "tier": "tier3", "limits": {"rpm": 20000, "tpd": "unlimited"}},
         {"id": "ü\n", "recharge": 4.99, "disabled": true}], "removed": ["c"], "next": null } "#,
     ));
-    let tally = Tally {
+    let tally = ImportCounts {
         pages: 1,
         written: 3,
         removed: 1,
         refused: 0,
     };
-    assert_eq!(news, News::Imported(tally));
+    assert_eq!(news, ImportOutcome::Imported(tally));
     assert!(vm.is_ready());
     let a = vm.find("a").unwrap();
     let history = a.history.unwrap();
@@ -253,7 +255,7 @@ fn a_feed_that_did_not_change_is_not_loaded_again() {
     let calls = other.host.calls.get();
     other.answered(status(304));
     assert!(other.host.calls.get() - calls < 5);
-    assert_eq!(other.sync.take_news(), Some(News::Unchanged));
+    assert_eq!(other.sync.take_outcome(), Some(ImportOutcome::Unchanged));
     assert_eq!(other.metrics().get("feed_loads", "outcome.unchanged"), 1);
     assert_eq!(vm.count(), 10);
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use tiergate::admin::call::Call;
 use tiergate::limiter::Next;
-use tiergate::overload::News;
+use tiergate::overload::OverloadEvent;
 use tiergate::usage::Used;
 
 const ADMIN: &str = r#", "admin": {"path": "/a", "insecure": true}, "usage_path": "/u""#;
@@ -192,7 +192,7 @@ fn tiers_by_name_stand_in_place_of_the_scale_of_all() {
 fn of_two_operators_the_last_one_wins_and_each_change_is_told_once() {
     let world = World::new();
     let [here, there] = workers(&world, &one_tier(0, 10, 0, 0, ADMIN));
-    let news = |worker: &Worker| worker.limiter.borrow_mut().take_news();
+    let news = |worker: &Worker| worker.limiter.borrow_mut().drain_events();
     put(&here, r#"{"scale": 0.5, "ttl": "30s"}"#);
     world.pass_ms(1_000);
     put(&there, r#"{"scale": 0.9, "ttl": "20s"}"#);
@@ -200,13 +200,13 @@ fn of_two_operators_the_last_one_wins_and_each_change_is_told_once() {
     assert_eq!(call(&here, &Call::Overload, "").1["scale"], 0.9);
     let first = news(&here);
     assert!(
-        matches!(&first[..], [News::Set { before: None, .. }]),
+        matches!(&first[..], [OverloadEvent::Set { before: None, .. }]),
         "{first:?}"
     );
     let second = news(&there);
     assert!(matches!(
         &second[..],
-        [News::Set {
+        [OverloadEvent::Set {
             before: Some(_),
             ..
         }]
@@ -224,10 +224,10 @@ fn of_two_operators_the_last_one_wins_and_each_change_is_told_once() {
             news(worker)
         })
         .collect();
-    assert!(matches!(&ended[..], [News::Ended(_)]), "{ended:?}");
+    assert!(matches!(&ended[..], [OverloadEvent::Ended(_)]), "{ended:?}");
     put(&here, r#"{"scale": 0.9}"#);
     assert_eq!(call(&there, &Call::DeleteManual, "").1["scale"], 1.0);
-    assert!(matches!(&news(&there)[..], [News::Withdrawn(_)]));
+    assert!(matches!(&news(&there)[..], [OverloadEvent::Withdrawn(_)]));
     assert_eq!(
         call(&there, &Call::DeleteManual, "").0,
         200,

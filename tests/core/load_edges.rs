@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use tiergate::admin::call::Call;
 use tiergate::limiter::Next;
-use tiergate::overload::{News, State};
+use tiergate::overload::{OverloadEvent, State};
 use tiergate::store::overload::overload;
 use tiergate::time::Mono;
 
@@ -182,7 +182,7 @@ fn one_pressure_lowers_the_tiers_of_all_configs_of_a_namespace() {
             worker.tick();
         }
         world.pass_ms(500);
-        let told = [&one, &two].map(|w| w.limiter.borrow_mut().take_news().len());
+        let told = [&one, &two].map(|w| w.limiter.borrow_mut().drain_events().len());
         if i > 60 {
             whole[0] += u32::from(in_force(&one, "free", "rpm") == 1_000);
             whole[1] += u32::from(in_force(&two, "bronze", "rpm") == 1_000);
@@ -457,11 +457,11 @@ fn the_end_of_what_was_set_is_told_also_when_a_new_one_comes_first() {
     let world = world();
     let worker = Worker::new(&world, &one_tier(0, 10, 0, 0, ADMIN));
     put(&worker, r#"{"scale": 0.5, "ttl": "1s"}"#);
-    worker.limiter.borrow_mut().take_news();
+    worker.limiter.borrow_mut().drain_events();
     world.pass_ms(1_000);
     put(&worker, r#"{"scale": 0.9, "ttl": "1s"}"#);
     worker.tick();
-    let news = worker.limiter.borrow_mut().take_news();
-    let ended = news.iter().any(|n| matches!(n, News::Ended(_)));
+    let news = worker.limiter.borrow_mut().drain_events();
+    let ended = news.iter().any(|n| matches!(n, OverloadEvent::Ended(_)));
     assert!(ended, "{news:?}");
 }

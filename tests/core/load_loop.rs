@@ -102,7 +102,7 @@ impl Loop {
     }
 
     fn changes(&self) -> usize {
-        let news = |worker: &Worker| worker.limiter.borrow_mut().take_news().len();
+        let news = |worker: &Worker| worker.limiter.borrow_mut().drain_events().len();
         self.workers.iter().map(news).sum()
     }
 }

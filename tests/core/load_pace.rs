@@ -288,8 +288,9 @@ fn clocks_a_few_ms_apart_lose_no_steps() {
         world.pass_ms(503);
     }
     assert!(view(&a)["auto"]["pressure"].as_f64().unwrap() > 0.9);
-    let wrote =
-        |_: ()| a.limiter.borrow_mut().take_news().len() + b.limiter.borrow_mut().take_news().len();
+    let wrote = |_: ()| {
+        a.limiter.borrow_mut().drain_events().len() + b.limiter.borrow_mut().drain_events().len()
+    };
     wrote(());
     for _ in 0..40 {
         for worker in [&a, &b] {

@@ -5,7 +5,7 @@ use tiergate::usage::excerpt::{HEAD_BYTES, TAIL_BYTES};
 use tiergate::usage::hide::Hide;
 use tiergate::usage::request;
 use tiergate::usage::response::{ReadOptions, UsageReader};
-use tiergate::usage::{Used, tally};
+use tiergate::usage::{Used, usage};
 
 /// Checks all of it; the first byte says how the rest is cut.
 pub fn usage_holds(input: &[u8]) {
@@ -16,7 +16,7 @@ pub fn usage_holds(input: &[u8]) {
     let cut = response(bytes.chunks(size));
     assert_eq!(cut, response([bytes]), "the same, however it is cut");
     if let Used::Tokens(tokens) = cut {
-        assert!(tokens <= tally::MAX_TOKENS);
+        assert!(tokens <= usage::MAX_TOKENS);
     }
     hides_nothing_else(bytes, size);
     if let Some(splice) = request::read(bytes).and_then(|asked| asked.splice) {

@@ -4,7 +4,7 @@ use super::{CAPACITY, Vm, accounts, failure, page, status};
 use crate::fake_host::World;
 use proptest::prelude::*;
 use tiergate::feed::page::{Item, PAGE_BYTES, Reader};
-use tiergate::feed::{FeedError, FetchResult, News, Step};
+use tiergate::feed::{FeedError, FetchResult, ImportOutcome, Step};
 use tiergate::store::directory::Directory;
 
 #[test]
@@ -154,7 +154,7 @@ fn a_feed_that_breaks_on_its_second_page_changes_nothing() {
         let step = vm.takes(accounts(0, 100, r#","next":"/2""#));
         assert!(matches!(step, Step::Ask(_)));
         assert_eq!(vm.takes(answer), Step::Rest);
-        let error = failure(vm.sync.take_news().unwrap());
+        let error = failure(vm.sync.take_outcome().unwrap());
         assert!(error.to_string().starts_with("page 2"), "{error}");
         world.pass_ms(60_000);
     }
@@ -183,7 +183,7 @@ fn feeds_past_the_bounds_change_nothing() {
     }
     assert_eq!(pages, 999);
     assert_eq!(
-        failure(vm.sync.take_news().unwrap()),
+        failure(vm.sync.take_outcome().unwrap()),
         FeedError::TooManyPages
     );
     assert_eq!(vm.count(), 0);
@@ -195,7 +195,7 @@ fn a_directory_without_room_keeps_what_it_has_and_counts() {
     let mut vm = Vm::new(&world, 1);
     vm.directory = Directory::open(&vm.host, "small", 8).unwrap();
     let news = vm.loads(accounts(0, 100, ""));
-    let News::Imported(tally) = news else {
+    let ImportOutcome::Imported(tally) = news else {
         panic!("{news:?}")
     };
     assert_eq!((tally.written, tally.refused), (32, 68));
@@ -217,7 +217,10 @@ fn a_host_that_fails_is_a_failure_and_the_next_load_mends_it() {
         vm.host.failing.set(1);
         while vm.tick() == Step::Soon {}
         vm.host.failing.set(0);
-        failures += usize::from(matches!(vm.sync.take_news(), Some(News::Failed(_))));
+        failures += usize::from(matches!(
+            vm.sync.take_outcome(),
+            Some(ImportOutcome::Failed(_))
+        ));
         world.pass_ms(60_000);
         vm.loads(accounts(0, 2_000, ""));
         assert_eq!((vm.count(), vm.is_ready()), (2_000, true));

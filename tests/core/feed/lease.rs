@@ -3,7 +3,7 @@
 use super::{Vm, accounts, failure, status};
 use crate::fake_host::World;
 use tiergate::feed::leader::feed_state;
-use tiergate::feed::{FeedError, FetchResult, News, Step};
+use tiergate::feed::{FeedError, FetchResult, ImportOutcome, Step};
 
 #[test]
 fn one_of_two_loads_and_the_other_takes_over_when_it_dies() {
@@ -46,8 +46,8 @@ fn a_vm_that_slept_over_its_lease_gives_way() {
     }
     assert_eq!(sleeps.tick(), Step::Rest);
     assert_eq!(
-        sleeps.sync.take_news(),
-        Some(News::Failed(FeedError::LostLeadership))
+        sleeps.sync.take_outcome(),
+        Some(ImportOutcome::Failed(FeedError::LostLeadership))
     );
     assert_eq!(sleeps.count(), 0);
     assert_eq!(lives.takes(accounts(0, 10, "")), Step::Rest);
@@ -77,7 +77,7 @@ fn an_answer_that_never_comes_is_a_failure() {
         world.pass_ms(500);
         vm.tick();
     }
-    let error = failure(vm.sync.take_news().unwrap());
+    let error = failure(vm.sync.take_outcome().unwrap());
     assert_eq!(error, FeedError::NoAnswer { page: 1 });
 }
 
@@ -174,7 +174,7 @@ fn a_lease_that_is_damaged_is_written_anew_and_one_of_a_newer_layout_left_alone(
     assert_eq!(vm.metrics().get("damaged_values", ""), 1);
     world.overwrite("tiergate/feed", b"\xffL");
     assert_eq!(vm.tick(), Step::Rest);
-    let told = failure(vm.sync.take_news().unwrap()).to_string();
+    let told = failure(vm.sync.take_outcome().unwrap()).to_string();
     assert!(told.contains("newer layout"));
     world.forget("tiergate/feed");
     vm.asks();

@@ -77,9 +77,9 @@ impl Usage {
 
 /// What the usage objects of one response say together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally(Usage);
+pub struct UsageTotals(Usage);
 
-impl Tally {
+impl UsageTotals {
     /// Takes over each field that a later object has.
     pub fn update(&mut self, later: &Usage) {
         if !later.says_something() {
@@ -142,11 +142,11 @@ mod tests {
     use super::*;
 
     fn tokens(objects: &[&str], cached: Cached) -> Option<u64> {
-        let mut tally = Tally::default();
+        let mut totals = UsageTotals::default();
         for object in objects {
-            tally.update(&serde_json::from_str(object).unwrap());
+            totals.update(&serde_json::from_str(object).unwrap());
         }
-        tally.tokens(cached)
+        totals.tokens(cached)
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::fmt;
 
 /// A change of the limits in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum News {
+pub enum OverloadEvent {
     /// An operator set them.
     Set {
         /// What is in force now.
@@ -29,7 +29,7 @@ pub enum News {
     },
 }
 
-impl fmt::Display for News {
+impl fmt::Display for OverloadEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Set { now, before: None } => write!(f, "limits set by hand to {}", Describe(now)),
