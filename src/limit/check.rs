@@ -12,7 +12,7 @@ const NEVER: Span = Span::from_millis(u64::MAX);
 
 /// A limit that refuses.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Refused {
+pub(super) struct Exceeded {
     pub name: LimitName,
     /// How much of it is used.
     pub used: u64,
@@ -40,7 +40,7 @@ struct Rule<'a> {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Binding {
     /// The limit with the longest wait; a bought one, if one of those refuses.
-    pub refused: Refused,
+    pub exceeded: Exceeded,
     /// From when on all let it through.
     pub wait: Span,
     /// The limit that refuses for so long.
@@ -55,16 +55,16 @@ pub(super) fn check(record: &Record, ask: &Ask, terms: &Terms<'_>, now: Now) -> 
     let bought = longest(terms.limits, Kept::Whole);
     let lowered = terms.lowered.unwrap_or_default();
     let by_hand = lowered.by_hand.as_ref().and_then(|(limits, ends)| {
-        let refused = longest(limits, Kept::Whole)?;
-        let wait = refused.wait.min(ends.since(now.mono));
-        Some(Refused { wait, ..refused })
+        let exceeded = longest(limits, Kept::Whole)?;
+        let wait = exceeded.wait.min(ends.since(now.mono));
+        Some(Exceeded { wait, ..exceeded })
     });
     let by_load = lowered.by_load.as_ref();
     let by_load = by_load.and_then(|paced| longest(&paced.limits, Kept::Paced(paced.since)));
     let all = [bought, by_hand, by_load].into_iter().flatten();
-    let longest = all.max_by_key(|refused| refused.wait)?;
+    let longest = all.max_by_key(|exceeded| exceeded.wait)?;
     Some(Binding {
-        refused: bought.unwrap_or(longest),
+        exceeded: bought.unwrap_or(longest),
         wait: longest.wait,
         last: longest.name,
         overloaded: bought.is_none(),
@@ -128,22 +128,22 @@ fn longest(
     terms: &Terms<'_>,
     rule: Rule<'_>,
     now: Now,
-) -> Option<Refused> {
-    let refused = LimitName::ALL.into_iter().filter_map(|name| {
+) -> Option<Exceeded> {
+    let exceeded = LimitName::ALL.into_iter().filter_map(|name| {
         let wait = wait(record, ask, terms, rule, now, name)?;
-        (wait > Span::ZERO).then(|| Refused {
+        (wait > Span::ZERO).then(|| Exceeded {
             name,
             used: used(record, name),
             wait,
         })
     });
-    refused.max_by_key(|refused| refused.wait)
+    exceeded.max_by_key(|exceeded| exceeded.wait)
 }
 
 /// How long a limit refuses; `None` where it is unlimited.
 ///
 /// What is more than a lowered limit has in all waits for the end of that, where it is known, and
-/// asks again a minute later where it is not; what is more than was bought has been refused for
+/// asks again a minute later where it is not; what is more than was bought has been exceeded for
 /// good before.
 fn wait(
     record: &Record,

@@ -81,9 +81,9 @@ pub struct Limited {
 pub enum Decision {
     /// Admitted, and recorded.
     Admitted(Reservation, Snapshot),
-    /// Refused for now; the record is as it was, but for what has expired.
+    /// Exceeded for now; the record is as it was, but for what has expired.
     Limited(Limited),
-    /// Refused for good: it asks for more tokens than `limit` of that name allows in all.
+    /// Exceeded for good: it asks for more tokens than `limit` of that name allows in all.
     TooLarge {
         /// TPM or TPD.
         name: LimitName,
@@ -102,11 +102,11 @@ pub fn admit(record: &mut Record, ask: &Ask, terms: &Terms<'_>, now: Now) -> Dec
     }
     let terms = &terms.at(now);
     if let Some(binding) = check(record, ask, terms, now) {
-        let refused = binding.refused;
+        let exceeded = binding.exceeded;
         return Decision::Limited(Limited {
-            name: refused.name,
-            limit: terms.limits.get(refused.name).finite().unwrap_or(0),
-            used: refused.used,
+            name: exceeded.name,
+            limit: terms.limits.get(exceeded.name).finite().unwrap_or(0),
+            used: exceeded.used,
             wait: binding.wait,
             last: binding.last,
             overloaded: binding.overloaded,

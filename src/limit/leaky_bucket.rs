@@ -43,7 +43,7 @@ impl LeakyBucket {
 
     /// How full the bucket is.
     fn level(&self, log: &Log, now: Mono, column: Column) -> u128 {
-        // Full but for one: nobody's first request is refused for that alone.
+        // Full but for one: nobody's first request is exceeded for that alone.
         let (mut level, mut at) = (self.units(self.most().saturating_sub(1)), self.since);
         for grain in log.grains.iter().filter(|e| e.last > self.since) {
             level = self.drained(level, grain.last.since(at));

@@ -249,9 +249,9 @@ impl Limiter {
 
     fn limited(&mut self, tier: TierId, limited: &Limited, refusal: &Refusal) -> CheckResult {
         self.counts.limited(tier, limited.name, limited.overloaded);
-        let why = Some(("limit", limited.name.as_str()));
+        let reason = Some(("limit", limited.name.as_str()));
         let log = |limiter: &Self, outcome| {
-            let mut log = limiter.log(Some(tier), outcome, why);
+            let mut log = limiter.log(Some(tier), outcome, reason);
             if limited.overloaded {
                 log.push_str(" overloaded=true");
             }
@@ -259,7 +259,7 @@ impl Limiter {
         };
         if self.config.mode == Mode::Shadow {
             let headers = headers::lines(&self.config.headers, &limited.snapshot);
-            let result = self.shadowed(Some(tier), why, headers);
+            let result = self.shadowed(Some(tier), reason, headers);
             return CheckResult {
                 log: log(self, Outcome::Shadowed),
                 ..result
@@ -280,13 +280,13 @@ impl Limiter {
     ) -> CheckResult {
         self.refused
             .note(self.config.mode, account, tier, refusal.code(), false);
-        let why = Some(("code", refusal.code()));
+        let reason = Some(("code", refusal.code()));
         if self.config.mode == Mode::Shadow {
-            return self.shadowed(tier, why, Vec::new());
+            return self.shadowed(tier, reason, Vec::new());
         }
         self.counts.request(tier, Outcome::Refused);
         CheckResult {
-            log: self.log(tier, Outcome::Refused, why),
+            log: self.log(tier, Outcome::Refused, reason),
             next: Next::Reply(refusal.reply(&self.config.headers)),
         }
     }
@@ -294,12 +294,12 @@ impl Limiter {
     fn shadowed(
         &mut self,
         tier: Option<TierId>,
-        why: Option<(&str, &str)>,
+        reason: Option<(&str, &str)>,
         headers: Vec<HeaderLine>,
     ) -> CheckResult {
         self.counts.request(tier, Outcome::Shadowed);
         CheckResult {
-            log: self.log(tier, Outcome::Shadowed, why),
+            log: self.log(tier, Outcome::Shadowed, reason),
             next: Next::Forward(Forwarded {
                 headers,
                 admission: None,
@@ -336,11 +336,11 @@ impl Limiter {
         }
     }
 
-    fn log(&self, tier: Option<TierId>, outcome: Outcome, why: Option<(&str, &str)>) -> String {
+    fn log(&self, tier: Option<TierId>, outcome: Outcome, reason: Option<(&str, &str)>) -> String {
         let tier = tier.and_then(|i| self.config.tiers.get(i));
         let name = tier.map_or(NO_TIER, |t| t.name.as_str());
         let outcome = outcome.as_str();
-        match why {
+        match reason {
             None => format!("tier={name} outcome={outcome}"),
             Some((key, value)) => format!("tier={name} outcome={outcome} {key}={value}"),
         }

@@ -3,7 +3,7 @@
 use super::Limiter;
 use crate::account::{Tier, TierId};
 use crate::admin::call::LONGEST_ID;
-use crate::admin::page::{self, LookUp, Told};
+use crate::admin::page::{self, LookUp, LookUpResult};
 use crate::admin::status::{RefusedAccountView, Status};
 use crate::admin::{AdminResponse, Problem};
 use crate::host::Host;
@@ -31,35 +31,40 @@ impl Limiter {
             None => None,
             Some(id) => Some(LookUp {
                 id: id.to_vec(),
-                told: self.told(host, id, &status)?,
+                result: self.look_up(host, id, &status)?,
             }),
         };
         Ok(page::response(&status, look_up.as_ref()))
     }
 
-    fn told(&self, host: &dyn Host, id: &[u8], status: &Status) -> Result<Told, Problem> {
+    fn look_up(
+        &self,
+        host: &dyn Host,
+        id: &[u8],
+        status: &Status,
+    ) -> Result<LookUpResult, Problem> {
         if id.len() > LONGEST_ID {
-            return Ok(Told::TooLong);
+            return Ok(LookUpResult::TooLong);
         }
         Ok(match self.known(host, id)? {
             Some(view) if view.usage.is_some() => {
                 let last = Self::last_refused(id, status);
                 let other = last.filter(|last| view.tier.as_ref() != Some(&last.tier));
                 let other = other.filter(|last| self.tier_of_refusal(last).is_some());
-                Told::WithTier {
+                LookUpResult::WithTier {
                     refused_in: other.map(|last| (last.tier.clone(), last.seconds_ago)),
                     view: Box::new(view),
                 }
             }
             Some(view) => {
                 let counted = self.counted(host, id, None)?;
-                Told::WithoutTier(Box::new(view), Box::new(counted))
+                LookUpResult::WithoutTier(Box::new(view), Box::new(counted))
             }
             None => {
                 let last = Self::last_refused(id, status);
                 let place = last.and_then(|last| self.tier_of_refusal(last));
                 let tier = place.and_then(|place| self.config.tiers.get(place));
-                Told::Unlisted {
+                LookUpResult::Unlisted {
                     refused_in: tier.map(|tier| tier.name.clone()),
                     usage: Box::new(self.counted(host, id, place.zip(tier))?),
                 }

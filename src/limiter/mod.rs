@@ -30,7 +30,7 @@ use crate::store::ledger::OpenError;
 use crate::store::refusals::{Refusals, refusals};
 use crate::store::{AccountKey, Directory, Fault, InFlight, Ledger, VmSlot, ledger};
 use queue::Queue;
-use refused::Refused;
+use refused::RefusalBatch;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
@@ -89,7 +89,7 @@ pub struct Limiter {
     /// What is in force of the limits, for the load.
     overload: overload::OverloadView,
     /// What was refused and is not written down yet.
-    refused: Refused,
+    refused: RefusalBatch,
     refusals: Refusals,
     /// Where the config uses it.
     directory: Option<Directory>,
@@ -135,7 +135,7 @@ impl Limiter {
             vm,
             pending: VecDeque::new(),
             queue: Queue::default(),
-            refused: Refused::default(),
+            refused: RefusalBatch::default(),
             refusals,
             directory_ready,
             directory,

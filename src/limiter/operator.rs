@@ -15,7 +15,7 @@ impl From<ValueError> for Problem {
 }
 
 impl Limiter {
-    /// What is in force, and why.
+    /// What is in force, and reason.
     pub(super) fn overload_status(&self, host: &dyn Host) -> OverloadStatus {
         let (state, now) = (self.overload_state(), host.mono());
         let by_hand = state.by_hand.as_ref().filter(|s| now < s.ends);

@@ -6,7 +6,7 @@ use crate::config::Mode;
 use crate::host::Host;
 use crate::metrics::NO_TIER;
 use crate::store::ValueError;
-use crate::store::refusals::{Batch, Id, Refusals, Why};
+use crate::store::refusals::{Batch, Id, Reason, Refusals};
 use crate::time::{Mono, Span};
 use std::collections::BTreeMap;
 
@@ -20,14 +20,14 @@ type Key = (Option<TierId>, &'static str, bool, bool);
 
 /// Refusals that are not written down yet.
 #[derive(Debug, Default)]
-pub(super) struct Refused {
+pub(super) struct RefusalBatch {
     totals: BTreeMap<Key, u64>,
     accounts: BTreeMap<(Key, Option<Id>), u64>,
     /// When they were last written down, or that was last tried.
     written: Option<Mono>,
 }
 
-impl Refused {
+impl RefusalBatch {
     /// One more refusal of that `error.code`; `overloaded`: over a limit that is lowered for load,
     /// and under it otherwise; in shadow mode it is only what would have been refused.
     pub fn note(
@@ -87,16 +87,16 @@ impl Refused {
             return Ok(());
         }
         let batch = self.batch(tiers);
-        refusals.change(host, |board, now| board.add(&batch, now))?;
+        refusals.change(host, |log, now| log.add(&batch, now))?;
         self.totals.clear();
         self.accounts.clear();
         Ok(())
     }
 
     fn batch(&self, tiers: &TierTable) -> Batch {
-        let why = |(tier, code, overloaded, shadowed): &Key| {
+        let reason = |(tier, code, overloaded, shadowed): &Key| {
             let tier = tier.and_then(|place| tiers.get(place));
-            Why {
+            Reason {
                 tier: tier.map_or(NO_TIER, |t| t.name.as_str()).to_owned(),
                 code: (*code).to_owned(),
                 overloaded: *overloaded,
@@ -106,9 +106,9 @@ impl Refused {
         let totals = self.totals.iter();
         let accounts = self.accounts.iter();
         Batch {
-            totals: totals.map(|(key, n)| (why(key), *n)).collect(),
+            totals: totals.map(|(key, n)| (reason(key), *n)).collect(),
             accounts: accounts
-                .map(|((key, account), n)| (account.clone(), why(key), *n))
+                .map(|((key, account), n)| (account.clone(), reason(key), *n))
                 .collect(),
         }
     }

@@ -27,7 +27,7 @@ impl Limiter {
         let (kind, tokens) = match used {
             Used::Tokens(n) => (TokenKind::Used, n),
             Used::Unknown => (TokenKind::Estimated, reserved),
-            Used::Streamed(told) => (TokenKind::Estimated, estimate(&admission, &told)),
+            Used::Streamed(streamed) => (TokenKind::Estimated, estimate(&admission, &streamed)),
         };
         self.counts.tokens(admission.tier, kind, tokens);
         let refund = reserved.saturating_sub(tokens);
@@ -84,10 +84,10 @@ impl Limiter {
 ///
 /// Each event was at least one token. A stream that was cut is charged with what came by, one that
 /// came to its end with the reserve at least.
-fn estimate(admission: &Admission, told: &Streamed) -> u64 {
-    let prompt = told.prompt.unwrap_or(admission.prompt);
-    let counted = prompt.saturating_add(told.events).max(told.said);
-    if told.complete {
+fn estimate(admission: &Admission, streamed: &Streamed) -> u64 {
+    let prompt = streamed.prompt.unwrap_or(admission.prompt);
+    let counted = prompt.saturating_add(streamed.events).max(streamed.said);
+    if streamed.complete {
         counted.max(admission.reservation.reserved)
     } else {
         counted

@@ -14,7 +14,7 @@ use crate::config;
 use crate::feed::leader::feed_state;
 use crate::host::Host;
 use crate::store::page::LAYOUT;
-use crate::store::refusals::{self, Board, Recent, Total};
+use crate::store::refusals::{self, Recent, RefusalLog, Total};
 use crate::store::{Fill, directory, ledger};
 use crate::time::{Mono, Span};
 use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
@@ -31,8 +31,8 @@ impl Limiter {
             false => None,
         };
         let load = self.overload_status(host);
-        let (mut board, now) = self.refusals.read(host)?;
-        board.expire(now);
+        let (mut log, now) = self.refusals.read(host)?;
+        log.expire(now);
         Ok(Status {
             namespace: self.config.namespace.clone(),
             mode: match self.config.mode {
@@ -54,7 +54,7 @@ impl Limiter {
                     .saturating_add(directory::memory_bound(self.config.directory_accounts))
                     .saturating_add(refusals::MOST_BYTES),
             },
-            refusals: self.refusals_view(&board, now),
+            refusals: self.refusals_view(&log, now),
         })
     }
 
@@ -84,8 +84,8 @@ impl Limiter {
         })
     }
 
-    fn refusals_view(&self, board: &Board, now: Mono) -> RefusalsView {
-        let mut by_limit: Vec<_> = board.totals(now).map(refused_view).collect();
+    fn refusals_view(&self, log: &RefusalLog, now: Mono) -> RefusalsView {
+        let mut by_limit: Vec<_> = log.totals(now).map(refused_view).collect();
         // Tiers of other configs of this namespace come last; a sort that is stable keeps the codes.
         let order = |row: &RefusedView| {
             let place = self.config.tiers.by_name(row.tier.as_bytes());
@@ -95,7 +95,7 @@ impl Limiter {
         RefusalsView {
             window_s: refusals::WINDOW_S,
             by_limit,
-            accounts: refused_accounts(board, now),
+            accounts: refused_accounts(log, now),
         }
     }
 }
@@ -116,22 +116,22 @@ fn fill_view(fill: Fill) -> FillView {
 
 fn refused_view(total: Total<'_>) -> RefusedView {
     RefusedView {
-        tier: total.why.tier.clone(),
-        code: total.why.code.clone(),
-        overloaded: total.why.overloaded,
-        shadowed: total.why.shadowed,
+        tier: total.reason.tier.clone(),
+        code: total.reason.code.clone(),
+        overloaded: total.reason.overloaded,
+        shadowed: total.reason.shadowed,
         last_minute: total.last_minute,
         last_5_minutes: total.in_all,
     }
 }
 
 /// One of each account, tier and code, newest first: the board has one for each bucket.
-fn refused_accounts(board: &Board, now: Mono) -> Vec<RefusedAccountView> {
+fn refused_accounts(log: &RefusalLog, now: Mono) -> Vec<RefusedAccountView> {
     let mut views: Vec<RefusedAccountView> = Vec::new();
     let mut places = BTreeMap::new();
-    for (recent, ago) in board.newest(now) {
+    for (recent, ago) in log.newest(now) {
         let place = *places
-            .entry((&recent.account, &recent.why))
+            .entry((&recent.account, &recent.reason))
             .or_insert(views.len());
         match views.get_mut(place) {
             Some(view) => view.count = view.count.saturating_add(recent.count),
@@ -147,10 +147,10 @@ fn refused_account_view((recent, ago): (&Recent, Span)) -> RefusedAccountView {
     RefusedAccountView {
         account: account.map(refusals::Id::visible),
         id: whole.map(|id| percent_encode(&id.bytes, NON_ALPHANUMERIC).to_string()),
-        tier: recent.why.tier.clone(),
-        code: recent.why.code.clone(),
-        overloaded: recent.why.overloaded,
-        shadowed: recent.why.shadowed,
+        tier: recent.reason.tier.clone(),
+        code: recent.reason.code.clone(),
+        overloaded: recent.reason.overloaded,
+        shadowed: recent.reason.shadowed,
         count: recent.count,
         seconds_ago: ago.as_secs_ceil(),
     }

@@ -164,7 +164,7 @@ fn a_minute_later_it_is_not_of_the_last_minute_and_after_five_it_is_gone() {
     // What is gone takes no room either.
     let mut board = refusals::decode(&stored(&world)).unwrap();
     board.expire(tiergate::time::Mono::from_millis(world.now_us() / 1000));
-    assert_eq!(board, refusals::Board::default());
+    assert_eq!(board, refusals::RefusalLog::default());
 }
 
 #[test]

@@ -137,7 +137,7 @@ fn with_one_worker_and_no_more_traffic_the_main_thread_mends_the_gauge() {
     eventually("the gauge is the truth", || in_flight(&stack) == 0);
 }
 
-/// Why docs/concurrency.md asks for FAIL_RELOAD.
+/// Reason docs/concurrency.md asks for FAIL_RELOAD.
 #[test]
 fn without_fail_reload_one_trap_ends_the_filter_for_good() {
     for (policy, status) in [("FAIL_CLOSED", 503), ("FAIL_OPEN", 200)] {

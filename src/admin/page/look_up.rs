@@ -15,12 +15,12 @@ pub struct LookUp {
     /// Its id.
     pub id: Vec<u8>,
     /// What is known of it.
-    pub told: Told,
+    pub result: LookUpResult,
 }
 
 /// What is known of an account.
 #[derive(Debug)]
-pub enum Told {
+pub enum LookUpResult {
     /// No account has an id of that length.
     TooLong,
     /// The directory gives it a tier.
@@ -64,17 +64,17 @@ pub fn result(look_up: Option<&LookUp>) -> Markup {
         section #found.wide data-live aria-labelledby="h-found" hidden[look_up.is_none()] {
             @if let Some(look_up) = look_up {
                 h2 #h-found { "Account " bdi.id { (visible(&look_up.id, VISIBLE_CHARS)) } }
-                (told(&look_up.told))
+                (found(&look_up.result))
             }
         }
     }
 }
 
-fn told(told: &Told) -> Markup {
+fn found(result: &LookUpResult) -> Markup {
     html! {
-        @match told {
-            Told::TooLong => p.warn { "No account has an id of more than 4096 bytes." },
-            Told::WithTier { view, refused_in } => {
+        @match result {
+            LookUpResult::TooLong => p.warn { "No account has an id of more than 4096 bytes." },
+            LookUpResult::WithTier { view, refused_in } => {
                 (facts(view))
                 @if let Some((tier, ago)) = refused_in {
                     p.warn {
@@ -84,16 +84,16 @@ fn told(told: &Told) -> Markup {
                 }
                 @if let Some(usage) = &view.usage { (bars(usage, true)) }
             }
-            Told::WithoutTier(view, usage) => {
+            LookUpResult::WithoutTier(view, usage) => {
                 (facts(view))
                 p.warn { "The directory gives it no tier: it is refused, unless its requests bring one." }
                 (bars(usage, false))
             }
-            Told::Unlisted { refused_in: Some(tier), usage } => {
+            LookUpResult::Unlisted { refused_in: Some(tier), usage } => {
                 p { "The directory does not know this account. Its requests bring their tier along: it was last refused in " b { (tier) } ", whose limits these are." }
                 (bars(usage, true))
             }
-            Told::Unlisted { refused_in: None, usage } => {
+            LookUpResult::Unlisted { refused_in: None, usage } => {
                 p { "The directory does not know this account" @if is_idle(usage) { ", and nothing is counted for it." } @else { ". Its requests bring their tier along; this is what is counted for it." } }
                 (bars(usage, false))
             }

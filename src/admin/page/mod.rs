@@ -11,7 +11,7 @@ mod overload;
 mod sections;
 mod text;
 
-pub use look_up::{LookUp, Told};
+pub use look_up::{LookUp, LookUpResult};
 
 use super::AdminResponse;
 use super::status::{Mode, Status};

@@ -12,7 +12,7 @@
 //! of tier and code in the rows. An account is 0 for none, or 1 for all of an id or 2 for its
 //! beginning, with a length and bytes.
 
-use super::board::{BUCKETS, Board, ID_BYTES, Id, MOST_ROWS, RING, Recent, Why};
+use super::log::{BUCKETS, ID_BYTES, Id, MOST_ROWS, RING, Reason, Recent, RefusalLog};
 use crate::store::codec::{Damaged, put, put_len, take, take_count};
 use crate::store::page::LAYOUT;
 
@@ -27,14 +27,14 @@ pub const MOST_BYTES: u64 = {
     22 + MOST_ROWS as u64 * row + RING as u64 * recent
 };
 
-/// The bytes of a board.
-pub fn encode(board: &Board) -> Vec<u8> {
+/// The bytes of a log.
+pub fn encode(log: &RefusalLog) -> Vec<u8> {
     let mut out = PREFIX.to_vec();
-    put_len(&mut out, board.rows.len());
-    for (why, row) in &board.rows {
-        put_bytes(&mut out, why.tier.as_bytes());
-        put_bytes(&mut out, why.code.as_bytes());
-        put(&mut out, flags(why));
+    put_len(&mut out, log.rows.len());
+    for (reason, row) in &log.rows {
+        put_bytes(&mut out, reason.tier.as_bytes());
+        put_bytes(&mut out, reason.code.as_bytes());
+        put(&mut out, flags(reason));
         put_len(&mut out, row.len());
         for (bucket, n) in row {
             put(&mut out, *bucket);
@@ -42,8 +42,8 @@ pub fn encode(board: &Board) -> Vec<u8> {
         }
     }
     // Each of the ring has its row: both go when its bucket does.
-    let place = |recent: &Recent| board.rows.keys().position(|why| *why == recent.why);
-    let placed: Vec<_> = board
+    let place = |recent: &Recent| log.rows.keys().position(|reason| *reason == recent.reason);
+    let placed: Vec<_> = log
         .ring
         .iter()
         .filter_map(|recent| Some((place(recent)?, recent)))
@@ -64,14 +64,14 @@ pub fn encode(board: &Board) -> Vec<u8> {
     out
 }
 
-/// Reads a board.
+/// Reads a log.
 ///
 /// # Errors
 /// [`Damaged`] for bytes that [`encode`] does not write.
-pub fn decode(bytes: &[u8]) -> Result<Board, Damaged> {
+pub fn decode(bytes: &[u8]) -> Result<RefusalLog, Damaged> {
     let mut rest = bytes.strip_prefix(&PREFIX).ok_or(Damaged)?;
     let input = &mut rest;
-    let mut board = Board::default();
+    let mut log = RefusalLog::default();
     let mut rows = Vec::new();
     for _ in 0..at_most(take_count(input)?, MOST_ROWS)? {
         let (tier, code) = (take_name(input)?, take_name(input)?);
@@ -82,22 +82,22 @@ pub fn decode(bytes: &[u8]) -> Result<Board, Damaged> {
             3 => (true, true),
             _ => return Err(Damaged),
         };
-        let why = Why {
+        let reason = Reason {
             tier,
             code,
             overloaded,
             shadowed,
         };
         let buckets = take_buckets(input)?;
-        if board.rows.insert(why.clone(), buckets).is_some() {
+        if log.rows.insert(reason.clone(), buckets).is_some() {
             return Err(Damaged);
         }
-        rows.push(why);
+        rows.push(reason);
     }
     for _ in 0..at_most(take_count(input)?, RING)? {
         let row = usize::try_from(take(input)?).map_err(|_| Damaged)?;
-        board.ring.push(Recent {
-            why: rows.get(row).cloned().ok_or(Damaged)?,
+        log.ring.push(Recent {
+            reason: rows.get(row).cloned().ok_or(Damaged)?,
             at: take(input)?,
             count: take(input)?,
             account: take_account(input)?,
@@ -106,11 +106,11 @@ pub fn decode(bytes: &[u8]) -> Result<Board, Damaged> {
     if !input.is_empty() {
         return Err(Damaged);
     }
-    Ok(board)
+    Ok(log)
 }
 
-fn flags(why: &Why) -> u64 {
-    u64::from(why.overloaded) | (u64::from(why.shadowed) << 1)
+fn flags(reason: &Reason) -> u64 {
+    u64::from(reason.overloaded) | (u64::from(reason.shadowed) << 1)
 }
 
 fn at_most(count: usize, most: usize) -> Result<usize, Damaged> {
@@ -168,37 +168,37 @@ fn take_account(input: &mut &[u8]) -> Result<Option<Id>, Damaged> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::refusals::board::Batch;
+    use crate::store::refusals::log::Batch;
     use crate::time::Mono;
 
     #[test]
     fn a_board_is_read_as_it_was_written_and_no_part_of_it_is() {
-        let why = |tier: &str, code: &str, overloaded| Why {
+        let reason = |tier: &str, code: &str, overloaded| Reason {
             tier: tier.to_owned(),
             code: code.to_owned(),
             overloaded,
             shadowed: overloaded && tier == "none",
         };
-        let mut board = Board::default();
+        let mut log = RefusalLog::default();
         for second in [1, 9, 12, 40] {
             let totals = vec![
-                (why("tier0", "rpm", false), 3),
-                (why("tier0", "rpm", true), 1),
-                (why("none", "account_missing", false), second),
-                (why("none", "rpm", true), second),
+                (reason("tier0", "rpm", false), 3),
+                (reason("tier0", "rpm", true), 1),
+                (reason("none", "account_missing", false), second),
+                (reason("none", "rpm", true), second),
             ];
             let accounts = vec![
-                (Some(Id::of(b"a\xff")), why("tier0", "rpm", true), 2),
-                (Some(Id::of(&[b'x'; 70])), why("tier0", "rpm", false), 1),
-                (None, why("none", "account_missing", false), second),
+                (Some(Id::of(b"a\xff")), reason("tier0", "rpm", true), 2),
+                (Some(Id::of(&[b'x'; 70])), reason("tier0", "rpm", false), 1),
+                (None, reason("none", "account_missing", false), second),
             ];
-            board.add(
+            log.add(
                 &Batch { totals, accounts },
                 Mono::from_millis(second * 1000),
             );
         }
-        let bytes = encode(&board);
-        assert_eq!(decode(&bytes), Ok(board));
+        let bytes = encode(&log);
+        assert_eq!(decode(&bytes), Ok(log));
         for end in 0..bytes.len() {
             assert_eq!(decode(&bytes[..end]), Err(Damaged), "{end}");
         }

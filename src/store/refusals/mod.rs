@@ -4,24 +4,24 @@
 //! What is refused is gathered in each VM and added on its ticks, at most once a second, so nothing
 //! of this is on a request's way. When shared data is lost, so is the list; nothing hangs on it.
 
-mod board;
 mod bytes;
+mod log;
 
-pub use board::{Batch, Board, ID_BYTES, Id, RING, Recent, Total, WINDOW_S, Why};
 pub use bytes::{MOST_BYTES, decode, encode};
+pub use log::{Batch, ID_BYTES, Id, RING, Reason, Recent, RefusalLog, Total, WINDOW_S};
 
 use super::value::{Content, Value};
 use crate::time::Mono;
 
 /// The value of one namespace.
-pub type Refusals = Value<Board>;
+pub type Refusals = Value<RefusalLog>;
 
 /// The refusals of `namespace`.
 pub fn refusals(namespace: &str) -> Refusals {
     Value::new(format!("{namespace}/refusals"))
 }
 
-impl Content for Board {
+impl Content for RefusalLog {
     const NAME: &'static str = "the list of refusals";
 
     fn afresh(_: Mono) -> Self {

@@ -23,7 +23,7 @@ pub(super) const MOST_ROWS: usize = 1024;
 
 /// What was refused: in which tier, by what, and whether only because of load.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Why {
+pub struct Reason {
     /// The tier's name; "none" where it is not known.
     pub tier: String,
     /// `error.code` of the reply.
@@ -69,7 +69,7 @@ pub struct Recent {
     /// Who; `None` where the request named nobody.
     pub account: Option<Id>,
     /// In which tier and by what.
-    pub why: Why,
+    pub reason: Reason,
     /// When the last of them was written down, in seconds of the monotonic clock.
     pub at: u64,
     /// How many.
@@ -80,16 +80,16 @@ pub struct Recent {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Batch {
     /// All of it.
-    pub totals: Vec<(Why, u64)>,
+    pub totals: Vec<(Reason, u64)>,
     /// By account, as far as there was room.
-    pub accounts: Vec<(Option<Id>, Why, u64)>,
+    pub accounts: Vec<(Option<Id>, Reason, u64)>,
 }
 
 /// The refusals of the last minutes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Board {
+pub struct RefusalLog {
     /// Numbered buckets with how many, ascending.
-    pub(super) rows: BTreeMap<Why, Vec<(u64, u64)>>,
+    pub(super) rows: BTreeMap<Reason, Vec<(u64, u64)>>,
     /// Oldest first.
     pub(super) ring: Vec<Recent>,
 }
@@ -98,7 +98,7 @@ pub struct Board {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Total<'a> {
     /// In which tier and by what.
-    pub why: &'a Why,
+    pub reason: &'a Reason,
     /// In the bucket that fills and the five before: the last 50 to 60 s.
     pub last_minute: u64,
     /// In all that is kept: the last 290 to 300 s.
@@ -118,29 +118,29 @@ fn is_recent(number: u64, now: u64, buckets: u64) -> bool {
     now.checked_sub(number).is_some_and(|age| age < buckets)
 }
 
-impl Board {
+impl RefusalLog {
     /// Adds what a VM gathered until now.
     pub fn add(&mut self, batch: &Batch, now: Mono) {
         self.expire(now);
         let at = seconds(now);
-        for (why, n) in &batch.totals {
-            self.count(why, bucket(at), *n);
+        for (reason, n) in &batch.totals {
+            self.count(reason, bucket(at), *n);
         }
-        for (account, why, n) in &batch.accounts {
-            if self.rows.contains_key(why) {
-                self.push(account.as_ref(), why, at, *n);
+        for (account, reason, n) in &batch.accounts {
+            if self.rows.contains_key(reason) {
+                self.push(account.as_ref(), reason, at, *n);
             }
         }
         let over = self.ring.len().saturating_sub(RING);
         self.ring.drain(..over);
     }
 
-    fn count(&mut self, why: &Why, bucket: u64, n: u64) {
+    fn count(&mut self, reason: &Reason, bucket: u64, n: u64) {
         let full = self.rows.len() >= MOST_ROWS;
-        let row = match self.rows.get_mut(why) {
+        let row = match self.rows.get_mut(reason) {
             Some(row) => row,
             None if full => return,
-            None => self.rows.entry(why.clone()).or_default(),
+            None => self.rows.entry(reason.clone()).or_default(),
         };
         match row.last_mut() {
             Some((last, count)) if *last == bucket => *count = count.saturating_add(n),
@@ -149,9 +149,9 @@ impl Board {
     }
 
     /// Adds to the same in the same bucket, and makes it the newest.
-    fn push(&mut self, account: Option<&Id>, why: &Why, at: u64, n: u64) {
+    fn push(&mut self, account: Option<&Id>, reason: &Reason, at: u64, n: u64) {
         let is_it = |r: &Recent| {
-            bucket(r.at) == bucket(at) && r.account.as_ref() == account && r.why == *why
+            bucket(r.at) == bucket(at) && r.account.as_ref() == account && r.reason == *reason
         };
         let before = match self.ring.iter().position(is_it) {
             Some(place) => self.ring.remove(place).count,
@@ -159,7 +159,7 @@ impl Board {
         };
         self.ring.push(Recent {
             account: account.cloned(),
-            why: why.clone(),
+            reason: reason.clone(),
             at,
             count: before.saturating_add(n),
         });
@@ -174,19 +174,19 @@ impl Board {
         });
         let rows = &self.rows;
         self.ring
-            .retain(|r| is_recent(bucket(r.at), now, BUCKETS) && rows.contains_key(&r.why));
+            .retain(|r| is_recent(bucket(r.at), now, BUCKETS) && rows.contains_key(&r.reason));
     }
 
     /// How many were refused, by tier and code.
     pub fn totals(&self, now: Mono) -> impl Iterator<Item = Total<'_>> {
         let now = bucket(seconds(now));
-        self.rows.iter().map(move |(why, row)| {
+        self.rows.iter().map(move |(reason, row)| {
             let sum = |buckets: u64| {
                 let recent = row.iter().filter(|(b, _)| is_recent(*b, now, buckets));
                 recent.fold(0_u64, |sum, (_, n)| sum.saturating_add(*n))
             };
             Total {
-                why,
+                reason,
                 last_minute: sum(MINUTE),
                 in_all: sum(BUCKETS),
             }
