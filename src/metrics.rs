@@ -176,7 +176,7 @@ impl Counts {
     }
 
     /// What is in process now.
-    pub fn in_process(&self) -> PerTier {
+    pub fn in_flight(&self) -> PerTier {
         let all = self
             .names
             .iter()

@@ -1,4 +1,4 @@
-//! What refuses a request: the limits that were bought, and what is in force of them for the load.
+//! What refuses a request: the limits that were base, and what is in force of them for the load.
 
 use super::leaky_bucket::LeakyBucket;
 use super::limits::{LimitName, Limits};
@@ -52,22 +52,23 @@ pub(super) struct Binding {
 /// What refuses a request; `None` when nothing does.
 pub(super) fn check(record: &Record, ask: &Ask, terms: &Terms<'_>, now: Now) -> Option<Binding> {
     let longest = |limits, kept| longest(record, ask, terms, Rule { limits, kept }, now);
-    let bought = longest(terms.limits, Kept::Whole);
+    let base = longest(terms.limits, Kept::Whole);
     let lowered = terms.lowered.unwrap_or_default();
-    let by_hand = lowered.by_hand.as_ref().and_then(|(limits, ends)| {
+    let manual = lowered.manual.as_ref().and_then(|(limits, ends)| {
         let exceeded = longest(limits, Kept::Whole)?;
         let wait = exceeded.wait.min(ends.since(now.mono));
         Some(Exceeded { wait, ..exceeded })
     });
-    let by_load = lowered.by_load.as_ref();
-    let by_load = by_load.and_then(|paced| longest(&paced.limits, Kept::Paced(paced.since)));
-    let all = [bought, by_hand, by_load].into_iter().flatten();
+    let adaptive = lowered.adaptive.as_ref();
+    let adaptive =
+        adaptive.and_then(|adaptive| longest(&adaptive.limits, Kept::Paced(adaptive.since)));
+    let all = [base, manual, adaptive].into_iter().flatten();
     let longest = all.max_by_key(|exceeded| exceeded.wait)?;
     Some(Binding {
-        exceeded: bought.unwrap_or(longest),
+        exceeded: base.unwrap_or(longest),
         wait: longest.wait,
         last: longest.name,
-        overloaded: bought.is_none(),
+        overloaded: base.is_none(),
     })
 }
 
@@ -81,27 +82,20 @@ pub(super) fn left(record: &Record, terms: &Terms<'_>, now: Now, name: LimitName
                 .saturating_sub(used(record, name)),
         )
     };
-    let bought = over(terms.limits)?;
+    let base = over(terms.limits)?;
     let lowered = terms.lowered.unwrap_or_default();
-    let by_hand = lowered
-        .by_hand
-        .as_ref()
-        .and_then(|(limits, _)| over(limits));
-    let by_load = lowered.by_load.as_ref().and_then(|paced| {
-        let limit = paced.limits.get(name).finite()?;
+    let manual = lowered.manual.as_ref().and_then(|(limits, _)| over(limits));
+    let adaptive = lowered.adaptive.as_ref().and_then(|adaptive| {
+        let limit = adaptive.limits.get(name).finite()?;
         let column = match name {
-            LimitName::Concurrency | LimitName::Tpd => return over(&paced.limits),
+            LimitName::Concurrency | LimitName::Tpd => return over(&adaptive.limits),
             LimitName::Rpm => Column::Requests,
             LimitName::Tpm => Column::Tokens,
         };
-        let bucket = bucket(limit, terms, paced.since);
+        let bucket = bucket(limit, terms, adaptive.since);
         Some(bucket.left(&record.minute, now.mono, column))
     });
-    [by_hand, by_load]
-        .into_iter()
-        .flatten()
-        .chain([bought])
-        .min()
+    [manual, adaptive].into_iter().flatten().chain([base]).min()
 }
 
 /// What is used of a limit.

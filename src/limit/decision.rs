@@ -37,7 +37,7 @@ impl Reservation {
 /// One window as a client sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gauge {
-    /// The limit that was bought.
+    /// The limit that was base.
     pub limit: u64,
     /// What is left of it, or of what is in force of it.
     pub remaining: u64,
@@ -61,7 +61,7 @@ pub struct Snapshot {
 pub struct Limited {
     /// The limit with the longest wait.
     pub name: LimitName,
-    /// Its size, as it was bought.
+    /// Its size, as it was base.
     pub limit: u64,
     /// How much of it is used.
     pub used: u64,

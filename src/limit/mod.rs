@@ -20,5 +20,5 @@ pub use decision::{Decision, Limited, Reservation, Snapshot, admit, settle};
 pub use lease::{Holder, Leases};
 pub use limits::{Limit, LimitName, Limits};
 pub use record::Record;
-pub use scale::{ByLoad, Lowered, Lowering, Scale};
+pub use scale::{AdaptiveLowering, Lowered, Lowering, Scale};
 pub use terms::{Ask, Terms};

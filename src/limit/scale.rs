@@ -54,15 +54,15 @@ impl Scale {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lowering {
     /// By an operator, all four limits: to what, and until when.
-    pub by_hand: Option<(Scale, Mono)>,
+    pub manual: Option<(Scale, Mono)>,
     /// By the load: concurrency, RPM and TPM, since what is used of a day says nothing of the load
     /// now.
-    pub by_load: ByLoad,
+    pub adaptive: AdaptiveLowering,
 }
 
 /// By how much the load lowers limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ByLoad {
+pub struct AdaptiveLowering {
     /// To what.
     pub scale: Scale,
     /// Since when they are as low as that, or were lower.
@@ -74,8 +74,8 @@ pub struct ByLoad {
 impl Lowering {
     /// Nothing is lowered.
     pub const NONE: Self = Self {
-        by_hand: None,
-        by_load: ByLoad {
+        manual: None,
+        adaptive: AdaptiveLowering {
             scale: Scale::ONE,
             since: Mono::from_millis(0),
             expires_at: Mono::from_millis(0),
@@ -84,15 +84,15 @@ impl Lowering {
 
     /// The scale of concurrency, RPM and TPM at `now`.
     pub fn scale(&self, now: Mono) -> Scale {
-        let by_hand = self.by_hand.filter(|(_, ends)| now < *ends);
-        let by_load = Some(self.by_load).filter(|by_load| now < by_load.expires_at);
-        let by_load = by_load.map_or(Scale::ONE, |by_load| by_load.scale);
-        by_hand.map_or(by_load, |(scale, _)| scale.min(by_load))
+        let manual = self.manual.filter(|(_, ends)| now < *ends);
+        let adaptive = Some(self.adaptive).filter(|adaptive| now < adaptive.expires_at);
+        let adaptive = adaptive.map_or(Scale::ONE, |adaptive| adaptive.scale);
+        manual.map_or(adaptive, |(scale, _)| scale.min(adaptive))
     }
 
     /// What is in force of these limits; `None` when nothing of them is lowered.
     pub fn of(&self, limits: &Limits) -> Option<Lowered> {
-        let by_hand = self.by_hand.map(|(scale, ends)| {
+        let manual = self.manual.map(|(scale, ends)| {
             let lowered = Limits {
                 tpd: scale.of(limits.tpd),
                 ..rates(scale, limits)
@@ -100,13 +100,13 @@ impl Lowering {
             (lowered, ends)
         });
         let lowered = Lowered {
-            by_hand: by_hand.filter(|(lowered, _)| lowered != limits),
-            by_load: Some(rates(self.by_load.scale, limits))
+            manual: manual.filter(|(lowered, _)| lowered != limits),
+            adaptive: Some(rates(self.adaptive.scale, limits))
                 .filter(|lowered| lowered != limits)
-                .map(|limits| Paced {
+                .map(|limits| AdaptiveLimits {
                     limits,
-                    since: self.by_load.since,
-                    expires_at: self.by_load.expires_at,
+                    since: self.adaptive.since,
+                    expires_at: self.adaptive.expires_at,
                 }),
         };
         (lowered != Lowered::default()).then_some(lowered)
@@ -122,18 +122,18 @@ fn rates(scale: Scale, limits: &Limits) -> Limits {
     }
 }
 
-/// Limits lowered for load; none of them is over the one that was bought.
+/// Limits lowered for load; none of them is over the one that was base.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Lowered {
     /// By an operator, each over its whole window, until that moment.
-    pub by_hand: Option<(Limits, Mono)>,
+    pub manual: Option<(Limits, Mono)>,
     /// By the load.
-    pub by_load: Option<Paced>,
+    pub adaptive: Option<AdaptiveLimits>,
 }
 
 /// Limits lowered by the load, RPM and TPM as a pace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Paced {
+pub struct AdaptiveLimits {
     /// The limits.
     pub limits: Limits,
     /// When they were last lowered.
@@ -147,21 +147,21 @@ impl Lowered {
     #[must_use]
     pub fn at(self, now: Mono) -> Self {
         Self {
-            by_hand: self.by_hand.filter(|(_, ends)| now < *ends),
-            by_load: self.by_load.filter(|paced| now < paced.expires_at),
+            manual: self.manual.filter(|(_, ends)| now < *ends),
+            adaptive: self.adaptive.filter(|adaptive| now < adaptive.expires_at),
         }
     }
 
     /// What is in force of these limits: of both the lower.
     #[must_use]
-    pub fn over(&self, bought: &Limits) -> Limits {
-        let by_hand = self.by_hand.map_or(*bought, |(limits, _)| limits);
-        let by_load = self.by_load.map_or(*bought, |paced| paced.limits);
+    pub fn over(&self, base: &Limits) -> Limits {
+        let manual = self.manual.map_or(*base, |(limits, _)| limits);
+        let adaptive = self.adaptive.map_or(*base, |adaptive| adaptive.limits);
         Limits {
-            concurrency: lower(by_hand.concurrency, by_load.concurrency),
-            rpm: lower(by_hand.rpm, by_load.rpm),
-            tpm: lower(by_hand.tpm, by_load.tpm),
-            tpd: lower(by_hand.tpd, by_load.tpd),
+            concurrency: lower(manual.concurrency, adaptive.concurrency),
+            rpm: lower(manual.rpm, adaptive.rpm),
+            tpm: lower(manual.tpm, adaptive.tpm),
+            tpd: lower(manual.tpd, adaptive.tpd),
         }
     }
 }

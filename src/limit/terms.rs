@@ -20,7 +20,7 @@ pub struct Ask {
 /// The limits that a request is judged by.
 #[derive(Clone, Copy, Debug)]
 pub struct Terms<'a> {
-    /// The limits that the account bought.
+    /// The limits that the account base.
     pub limits: &'a Limits,
     /// What is in force of them for the load, while that is less.
     pub lowered: Option<Lowered>,

@@ -82,11 +82,11 @@ impl Limiter {
         };
         let tier = self.tier_of(&entry);
         let place = tier.and_then(|tier| self.config.tiers.by_name(tier.name.as_bytes()));
-        let bought = tier.map(|tier| entry.limits.over(&tier.limits));
-        let lowered = place.zip(bought);
-        let lowered = lowered.and_then(|(place, bought)| self.lowered(place, &bought));
+        let base = tier.map(|tier| entry.limits.over(&tier.limits));
+        let lowered = place.zip(base);
+        let lowered = lowered.and_then(|(id, base)| self.lowered(id, &base));
         // Its requests may have brought a tier along, so without one here it can be in process too.
-        let inspected = self.inspect(host, key, &bought.unwrap_or(NO_LIMITS), lowered)?;
+        let inspected = self.inspect(host, key, &base.unwrap_or(NO_LIMITS), lowered)?;
         let history = entry.history.as_ref();
         Ok(Some(AccountView {
             id: text(id),
@@ -101,8 +101,8 @@ impl Limiter {
             written_by: if entry.by_feed { "feed" } else { "admin" },
             disabled: entry.disabled,
             in_flight: inspected.usage.concurrency.used,
-            limits: bought.map(|_| inspected.in_force),
-            usage: bought.map(|_| inspected.usage),
+            limits: base.map(|_| inspected.in_force),
+            usage: base.map(|_| inspected.usage),
         }))
     }
 

@@ -37,7 +37,7 @@ impl Limiter {
             Ok(found) => found,
             Err(error) => return self.unidentified(Some(&account), error),
         };
-        let Some(bought) = self.config.tiers.get(found.tier) else {
+        let Some(base) = self.config.tiers.get(found.tier) else {
             return self.refuse(Some(&account), None, Refusal::Unavailable);
         };
         let ticket = Ticket {
@@ -45,7 +45,7 @@ impl Limiter {
             key: self.ledger.key(&account.id),
             account,
             tier: found.tier,
-            limits: found.limits.over(&bought.limits),
+            limits: found.limits.over(&base.limits),
             reserve: reserve(&self.config.tokens.estimate, request, asked),
             until: None,
         };
@@ -70,10 +70,10 @@ impl Limiter {
 
     fn enter(&mut self, host: &dyn Host, ticket: Ticket) -> CheckResult {
         let config = Rc::clone(&self.config);
-        let Some(bought) = config.tiers.get(ticket.tier) else {
+        let Some(base) = config.tiers.get(ticket.tier) else {
             return self.refuse(Some(&ticket.account), None, Refusal::Unavailable);
         };
-        let wait = bought
+        let wait = base
             .wait
             .filter(|_| config.mode == Mode::Enforce && self.may_wait(host, &ticket));
         if let Some(wait) = wait
@@ -89,7 +89,7 @@ impl Limiter {
             return hold(host, ticket, wait);
         }
         self.queue.leave(&ticket);
-        self.follow(ticket, bought, decision)
+        self.follow(ticket, base, decision)
     }
 
     /// Puts the request into the queue, unless that is full or the wait is over.
@@ -101,7 +101,7 @@ impl Limiter {
     fn follow(
         &mut self,
         ticket: Ticket,
-        bought: &Tier,
+        base: &Tier,
         decision: Result<Decision, Fault>,
     ) -> CheckResult {
         let (account, tier) = (ticket.account, ticket.tier);
@@ -127,7 +127,7 @@ impl Limiter {
                 );
                 let refusal = Refusal::Limited {
                     account,
-                    tier: bought.name.clone(),
+                    tier: base.name.clone(),
                     limited,
                 };
                 self.limited(tier, &limited, &refusal)
@@ -135,7 +135,7 @@ impl Limiter {
             Ok(Decision::TooLarge { name, limit }) => {
                 let refusal = Refusal::TooLarge {
                     account: account.clone(),
-                    tier: bought.name.clone(),
+                    tier: base.name.clone(),
                     tokens: ticket.reserve.tokens(),
                     name,
                     limit,

@@ -163,7 +163,7 @@ impl Limiter {
     ///
     /// Returns what went wrong since the last tick, for the log.
     pub fn tick(&mut self, host: &dyn Host, sink: &mut dyn MetricSink) -> Option<Fault> {
-        let proof = match self.counts.in_process().is_empty() {
+        let proof = match self.counts.in_flight().is_empty() {
             true => self.vm.tick(host),
             // Also a VM whose tiers have no limits needs a slot, to be counted in the gauge.
             false => self.vm.beat(host).map(|_| ()),
@@ -207,7 +207,7 @@ impl Limiter {
     /// Hands metrics over.
     fn hand_over(&mut self, host: &dyn Host, sink: &mut dyn MetricSink) {
         let mut moves = Moves::new();
-        let (counts, holder) = (self.counts.in_process(), self.vm.holder());
+        let (counts, holder) = (self.counts.in_flight(), self.vm.holder());
         let table = self.vm.table();
         let written = self
             .in_flight

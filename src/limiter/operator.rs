@@ -4,7 +4,7 @@ use super::Limiter;
 use crate::admin::overload::{self, AdaptiveView, OverloadStatus};
 use crate::admin::{AdminResponse, Problem};
 use crate::host::Host;
-use crate::overload::Setting;
+use crate::overload::ManualScale;
 use crate::store::ValueError;
 use std::collections::BTreeMap;
 
@@ -18,22 +18,26 @@ impl Limiter {
     /// What is in force, and reason.
     pub(super) fn overload_status(&self, host: &dyn Host) -> OverloadStatus {
         let (state, now) = (self.overload_state(), host.mono());
-        let by_hand = state.by_hand.as_ref().filter(|s| now < s.ends);
-        let named = by_hand.map(|setting| &setting.tiers);
+        let manual = state.manual.as_ref().filter(|s| now < s.ends);
+        let named = manual.map(|setting| &setting.tiers);
         let named = named.into_iter().flatten();
-        let is_fresh = state.auto.is_fresh(now);
+        let is_fresh = state.controller.is_fresh(now);
         let ours = self
             .config
             .overload
             .as_ref()
             .map(|policy| policy.origin.kind());
-        let from = state.auto.from.filter(|_| is_fresh).or(ours);
+        let from = state.controller.from.filter(|_| is_fresh).or(ours);
         let part = |millionths| f64::from(millionths) / 1e6;
-        let auto = from.map(|from| AdaptiveView {
+        let adaptive = from.map(|from| AdaptiveView {
             from: from.as_str().to_owned(),
-            load: if is_fresh { part(state.auto.load) } else { 0.0 },
+            load: if is_fresh {
+                part(state.controller.load)
+            } else {
+                0.0
+            },
             pressure: if is_fresh {
-                part(state.auto.pressure)
+                part(state.controller.pressure)
             } else {
                 0.0
             },
@@ -44,13 +48,13 @@ impl Limiter {
             (tier.name.clone(), scale.as_f64())
         });
         OverloadStatus {
-            scale: by_hand.map_or(1.0, |setting| setting.scale.as_f64()),
+            scale: manual.map_or(1.0, |setting| setting.scale.as_f64()),
             tiers: named
                 .map(|(n, scale)| (n.clone(), scale.as_f64()))
                 .collect(),
-            ttl_ms: by_hand.map(|setting| setting.ends.since(now).as_millis()),
-            set_ms_ago: by_hand.map(|setting| now.since(setting.set).as_millis()),
-            auto,
+            ttl_ms: manual.map(|setting| setting.ends.since(now).as_millis()),
+            set_ms_ago: manual.map(|setting| now.since(setting.set).as_millis()),
+            auto: adaptive,
             in_force: in_force.collect::<BTreeMap<_, _>>(),
         }
     }
@@ -70,7 +74,7 @@ impl Limiter {
             self.known_tier(name, &format!("tiers.{name}"))?;
         }
         self.set_manual(host, |now| {
-            Some(Setting {
+            Some(ManualScale {
                 scale: put.scale,
                 tiers: put.tiers.clone(),
                 set: now,

@@ -6,7 +6,7 @@ use crate::account::{Tier, TierId};
 use crate::config::Config;
 use crate::host::{Host, HostError, MetricSink};
 use crate::limit::{Limits, Lowered, Lowering};
-use crate::overload::{Candidate, Observed, Origin, OverloadEvent, Setting, State, load_of};
+use crate::overload::{Candidate, ManualScale, Observed, Origin, OverloadEvent, State, load_of};
 use crate::store::ValueError;
 use crate::store::overload::{StoredOverload, overload};
 use crate::time::Mono;
@@ -61,11 +61,11 @@ impl OverloadView {
         let observed = std::mem::take(&mut self.observed);
         let done = self.stored.change(host, |state, now| {
             state.correct(now);
-            let by_hand = &mut state.by_hand;
-            let ended = by_hand.take_if(|setting| setting.ends <= now);
+            let manual = &mut state.manual;
+            let ended = manual.take_if(|setting| setting.ends <= now);
             let candidate = self.candidate.as_ref();
             let moved =
-                candidate.and_then(|candidate| state.auto.advance(&observed, candidate, now));
+                candidate.and_then(|candidate| state.controller.advance(&observed, candidate, now));
             (ended.map(OverloadEvent::Ended), moved, now)
         });
         let (state, (ended, moved, now)) = done.inspect_err(|_| self.observed.add(&observed))?;
@@ -107,16 +107,16 @@ impl OverloadView {
 }
 
 impl Limiter {
-    /// What is in force of the limits of an account in that tier; `None` when they are as bought.
-    pub(super) fn lowered(&self, tier: TierId, bought: &Limits) -> Option<Lowered> {
-        self.overload.lowerings.get(tier.index())?.of(bought)
+    /// What is in force of the limits of an account in that tier; `None` when they are as base.
+    pub(super) fn lowered(&self, tier: TierId, base: &Limits) -> Option<Lowered> {
+        self.overload.lowerings.get(tier.index())?.of(base)
     }
 
     /// What is in force of the limits of that tier at `now`.
-    pub(super) fn in_force(&self, tier: TierId, bought: &Limits, now: Mono) -> Limits {
+    pub(super) fn in_force(&self, tier: TierId, base: &Limits, now: Mono) -> Limits {
         let lowering = self.overload.lowerings.get(tier.index());
-        let lowered = lowering.and_then(|lowering| lowering.of(bought));
-        lowered.map_or(*bought, |lowered| lowered.at(now).over(bought))
+        let lowered = lowering.and_then(|lowering| lowering.of(base));
+        lowered.map_or(*base, |lowered| lowered.at(now).over(base))
     }
 
     /// The load as this worker knows it.
@@ -173,16 +173,16 @@ impl Limiter {
     pub(super) fn set_manual(
         &mut self,
         host: &dyn Host,
-        setting: impl Fn(Mono) -> Option<Setting>,
+        setting: impl Fn(Mono) -> Option<ManualScale>,
     ) -> Result<(), ValueError> {
         let (state, (events, now)) = self.overload.stored.change(host, |state, now| {
             state.correct(now);
-            let before = std::mem::replace(&mut state.by_hand, setting(now));
+            let before = std::mem::replace(&mut state.manual, setting(now));
             let (before, ended) = match before {
                 Some(setting) if setting.ends <= now => (None, Some(setting)),
                 before => (before, None),
             };
-            let events = match &state.by_hand {
+            let events = match &state.manual {
                 Some(setting) => Some(OverloadEvent::Set {
                     now: setting.clone(),
                     before,

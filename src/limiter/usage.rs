@@ -25,20 +25,20 @@ impl Limiter {
         &self,
         host: &dyn Host,
         key: AccountKey,
-        bought: &Limits,
+        base: &Limits,
         lowered: Option<Lowered>,
     ) -> Result<Inspected, Fault> {
-        let terms = terms(&self.config, bought, lowered);
-        let windows = (terms.windows, bought.tpd != Limit::Unlimited);
+        let terms = terms(&self.config, base, lowered);
+        let windows = (terms.windows, base.tpd != Limit::Unlimited);
         let table = self.vm.table();
         self.ledger
             .change(host, key, windows, table, |record, now| {
                 let used = in_use(record, &terms, now);
                 let lowered = lowered.map(|lowered| lowered.at(now.mono));
-                let in_force = lowered.map_or(*bought, |lowered| lowered.over(bought));
+                let in_force = lowered.map_or(*base, |lowered| lowered.over(base));
                 Change::Keep(Inspected {
                     in_force,
-                    usage: UsageView::new(bought, &in_force, &used),
+                    usage: UsageView::new(base, &in_force, &used),
                 })
             })
     }
@@ -59,10 +59,10 @@ impl Limiter {
         let Some(tier) = self.config.tiers.get(found.tier) else {
             return self.refuse(Some(&account), None, Refusal::Unavailable);
         };
-        let bought = found.limits.over(&tier.limits);
+        let base = found.limits.over(&tier.limits);
         let key = self.ledger.key(&account.id);
-        let lowered = self.lowered(found.tier, &bought);
-        let inspected = self.inspect(host, key, &bought, lowered);
+        let lowered = self.lowered(found.tier, &base);
+        let inspected = self.inspect(host, key, &base, lowered);
         let body = match inspected {
             Ok(inspected) => serde_json::to_vec(&ClientView {
                 tier: &tier.name,

@@ -1,6 +1,6 @@
 //! What changed, for the log: each change is told once, by whoever made it.
 
-use super::{Setting, TierScales};
+use super::{ManualScale, TierScales};
 use crate::limit::Scale;
 use std::fmt;
 
@@ -10,14 +10,14 @@ pub enum OverloadEvent {
     /// An operator set them.
     Set {
         /// What is in force now.
-        now: Setting,
+        now: ManualScale,
         /// What it replaces, if that had not ended.
-        before: Option<Setting>,
+        before: Option<ManualScale>,
     },
     /// An operator took back what was set.
-    Withdrawn(Setting),
+    Withdrawn(ManualScale),
     /// The time of what was set is over.
-    Ended(Setting),
+    Ended(ManualScale),
     /// The load moved them.
     Moved {
         /// The load or the share of overloaded answers, in millionths.
@@ -70,7 +70,7 @@ impl fmt::Display for OverloadEvent {
 }
 
 /// A setting in words.
-struct Describe<'a>(&'a Setting);
+struct Describe<'a>(&'a ManualScale);
 
 impl fmt::Display for Describe<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

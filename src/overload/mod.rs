@@ -1,16 +1,16 @@
-//! Limits that follow the load: what is in force of the limits that accounts bought.
+//! Limits that follow the load: what is in force of the limits that accounts base.
 //!
-//! An operator sets a scale for a time ([`Setting`]), or a [`Policy`] follows what the upstream says
-//! ([`Auto`]). Both stand for all filters of one namespace, as the counters do, and of both the
+//! An operator sets a scale for a time ([`ManualScale`]), or a [`Policy`] follows what the upstream says
+//! ([`Controller`]). Both stand for all filters of one namespace, as the counters do, and of both the
 //! lower counts. Nothing here knows where they are kept ([`crate::store`]) or who reads them on
 //! which tick ([`crate::limiter`]); no request pays for them.
 
-mod auto;
+mod controller;
 mod event;
 mod policy;
 mod signal;
 
-pub use auto::{Auto, Observed};
+pub use controller::{Controller, Observed};
 pub use event::OverloadEvent;
 pub use policy::{Candidate, Kind, Origin, Policy};
 pub use signal::{LARGEST, load_of, millionths};
@@ -23,7 +23,7 @@ pub type TierScales = Vec<(String, Scale)>;
 
 /// What an operator set.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Setting {
+pub struct ManualScale {
     /// The scale of all tiers that are not named.
     pub scale: Scale,
     /// The scales of those that are.
@@ -34,7 +34,7 @@ pub struct Setting {
     pub ends: Mono,
 }
 
-impl Setting {
+impl ManualScale {
     /// The scale of a tier.
     pub fn of(&self, tier: &str) -> Scale {
         find(&self.tiers, tier).unwrap_or(self.scale)
@@ -45,9 +45,9 @@ impl Setting {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct State {
     /// What an operator set, until it ends.
-    pub by_hand: Option<Setting>,
+    pub manual: Option<ManualScale>,
     /// What follows the upstream.
-    pub auto: Auto,
+    pub controller: Controller,
 }
 
 /// The longest time for which an operator can set anything.
@@ -56,8 +56,8 @@ pub const LONGEST: Span = Span::from_secs(86_400);
 impl State {
     /// Moves times that are ahead of the clock to it, so that nothing lasts longer than it should.
     pub fn correct(&mut self, now: Mono) {
-        self.auto.correct(now);
-        if let Some(setting) = &mut self.by_hand {
+        self.controller.correct(now);
+        if let Some(setting) = &mut self.manual {
             let ttl = setting.ends.since(setting.set).min(LONGEST);
             setting.set = setting.set.min(now);
             setting.ends = setting.ends.min(setting.set.after(ttl));
@@ -66,10 +66,10 @@ impl State {
 
     /// By how much the limits of the tier of that name are lowered; `policy`: this config's.
     pub fn lowering(&self, tier: &str, policy: Option<&Policy>) -> Lowering {
-        let by_hand = self.by_hand.as_ref();
+        let manual = self.manual.as_ref();
         Lowering {
-            by_hand: by_hand.map(|setting| (setting.of(tier), setting.ends)),
-            by_load: self.auto.of(tier, policy),
+            manual: manual.map(|setting| (setting.of(tier), setting.ends)),
+            adaptive: self.controller.of(tier, policy),
         }
     }
 }

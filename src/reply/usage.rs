@@ -21,7 +21,7 @@ pub struct UsageView {
 /// Usage of one limit.
 #[derive(Clone, Debug, Serialize)]
 pub struct UseView {
-    /// The limit that was bought.
+    /// The limit that was base.
     pub limit: Limit,
     /// What is in force of it, while it is lowered for load.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -36,9 +36,9 @@ pub struct UseView {
 
 impl UsageView {
     /// What is used of limits that may be lowered.
-    pub fn new(bought: &Limits, in_force: &Limits, used: &InUse) -> Self {
+    pub fn new(base: &Limits, in_force: &Limits, used: &InUse) -> Self {
         let view = |name, level: &Level, reset_ms| {
-            let (limit, in_force) = (bought.get(name), in_force.get(name));
+            let (limit, in_force) = (base.get(name), in_force.get(name));
             UseView {
                 limit,
                 in_force: in_force.finite().filter(|_| in_force != limit),

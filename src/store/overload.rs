@@ -2,9 +2,9 @@
 //!
 //! ```text
 //! key    {namespace}/load
-//! bytes  layout version (page::LAYOUT), 'O', setting, auto
+//! bytes  layout version (page::LAYOUT), 'O', setting, controller
 //! setting = 0 | 1 scale set ends tiers
-//! auto    = from (0: none, 1: header, 2: overload) rule configured answers overloaded reports sum
+//! controller    = from (0: none, 1: header, 2: overload) rule configured answers overloaded reports sum
 //!           stepped load reported late_answers late_overloaded pressure rose kept cut edge eased tiers
 //! tiers   = count, [length of the name, name, scale] ...
 //! ```
@@ -15,7 +15,9 @@ use super::codec::{self, Damaged};
 use super::page::LAYOUT;
 use super::value::{Content, Value};
 use crate::limit::Scale;
-use crate::overload::{Auto, Kind, LARGEST, Observed, Setting, State, TierScales, millionths};
+use crate::overload::{
+    Controller, Kind, LARGEST, ManualScale, Observed, State, TierScales, millionths,
+};
 use crate::time::Mono;
 
 const PREFIX: [u8; 2] = [LAYOUT, b'O'];
@@ -48,7 +50,7 @@ impl Content for State {
 
 fn encode(state: &State) -> Vec<u8> {
     let mut out = PREFIX.to_vec();
-    match &state.by_hand {
+    match &state.manual {
         None => codec::put(&mut out, 0),
         Some(setting) => {
             codec::put(&mut out, 1);
@@ -58,35 +60,35 @@ fn encode(state: &State) -> Vec<u8> {
             put_tiers(&mut out, &setting.tiers);
         }
     }
-    let auto = &state.auto;
-    let from = match auto.from {
+    let controller = &state.controller;
+    let from = match controller.from {
         None => 0,
         Some(Kind::Header) => 1,
         Some(Kind::Overload) => 2,
     };
     for number in [
         from,
-        auto.policy,
-        auto.configured.as_millis(),
-        auto.observed.answers,
-        auto.observed.overloaded,
-        auto.observed.reports,
-        auto.observed.sum,
-        auto.stepped.as_millis(),
-        auto.load.into(),
-        auto.reported.as_millis(),
-        auto.late.0,
-        auto.late.1,
-        auto.pressure.into(),
-        auto.rose.as_millis(),
-        auto.kept.as_millis(),
-        auto.cut.into(),
-        auto.edge.into(),
-        auto.eased.into(),
+        controller.policy,
+        controller.configured.as_millis(),
+        controller.observed.answers,
+        controller.observed.overloaded,
+        controller.observed.reports,
+        controller.observed.sum,
+        controller.stepped.as_millis(),
+        controller.load.into(),
+        controller.reported.as_millis(),
+        controller.late.0,
+        controller.late.1,
+        controller.pressure.into(),
+        controller.rose.as_millis(),
+        controller.kept.as_millis(),
+        controller.cut.into(),
+        controller.edge.into(),
+        controller.eased.into(),
     ] {
         codec::put(&mut out, number);
     }
-    put_tiers(&mut out, &auto.tiers);
+    put_tiers(&mut out, &controller.tiers);
     out
 }
 
@@ -103,9 +105,9 @@ fn put_tiers(out: &mut Vec<u8>, tiers: &TierScales) {
 fn decode(bytes: &[u8]) -> Result<State, Damaged> {
     let mut rest = bytes.strip_prefix(&PREFIX).ok_or(Damaged)?;
     let input = &mut rest;
-    let by_hand = match codec::take(input)? {
+    let manual = match codec::take(input)? {
         0 => None,
-        1 => Some(Setting {
+        1 => Some(ManualScale {
             scale: take_scale(input)?,
             set: take_mono(input)?,
             ends: take_mono(input)?,
@@ -127,7 +129,7 @@ fn decode(bytes: &[u8]) -> Result<State, Damaged> {
         sum: codec::take(input)?,
         unreadable: 0,
     };
-    let auto = Auto {
+    let controller = Controller {
         from,
         policy,
         configured,
@@ -145,7 +147,7 @@ fn decode(bytes: &[u8]) -> Result<State, Damaged> {
         tiers: take_tiers(input)?,
     };
     match input {
-        [] => Ok(State { by_hand, auto }),
+        [] => Ok(State { manual, controller }),
         _ => Err(Damaged),
     }
 }
@@ -179,13 +181,13 @@ mod tests {
     fn a_load_is_read_as_it_was_written_and_no_part_of_it_is_one() {
         let scale = Scale::from_millionths;
         let state = State {
-            by_hand: Some(Setting {
+            manual: Some(ManualScale {
                 scale: scale(500_000),
                 tiers: vec![("tier0".to_owned(), scale(200_000))],
                 set: Mono::from_millis(1_000_000),
                 ends: Mono::from_millis(1_600_000),
             }),
-            auto: Auto {
+            controller: Controller {
                 from: Some(Kind::Overload),
                 policy: u64::MAX,
                 configured: Mono::from_millis(20),

@@ -273,7 +273,7 @@ fn a_stored_step_far_ahead_does_not_press_for_ever() {
     let worker = Worker::new(&world, &one_tier(0, 1_000, 0, 0, LOOP));
     ticks(&worker, 20, "503", 100);
     meddle(&worker, |state, now| {
-        state.auto.stepped = Mono::from_millis(now.as_millis() * 1_000)
+        state.controller.stepped = Mono::from_millis(now.as_millis() * 1_000)
     });
     ticks(&worker, 2 * 600, "200", 100);
     assert_eq!(
@@ -290,7 +290,7 @@ fn a_stored_rise_far_ahead_does_not_hold_for_ever() {
     ticks(&worker, 20, "503", 100);
     ticks(&worker, 5, "200", 100);
     meddle(&worker, |state, now| {
-        state.auto.kept = Mono::from_millis(now.as_millis() * 1_000)
+        state.controller.kept = Mono::from_millis(now.as_millis() * 1_000)
     });
     ticks(&worker, 2 * 600, "200", 100);
     assert_eq!(
@@ -306,7 +306,7 @@ fn a_stored_setting_does_not_outlive_a_day() {
     let worker = Worker::new(&world, &one_tier(0, 1_000, 0, 0, ADMIN));
     put(&worker, r#"{"scale": 0.5}"#);
     meddle(&worker, |state, now| {
-        let setting = state.by_hand.as_mut().unwrap();
+        let setting = state.manual.as_mut().unwrap();
         setting.ends = Mono::from_millis(now.as_millis() * 1_000);
     });
     worker.tick();

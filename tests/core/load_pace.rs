@@ -118,8 +118,12 @@ fn easing(windows: &str) -> (u64, u64) {
     let (mut admitted, mut most) = (0, 0);
     for step in 0..60_u32 {
         meddle(&worker, |state, now| {
-            state.auto.pressure = 900_000 - step * 5_000;
-            (state.auto.reported, state.auto.kept, state.auto.eased) = (now, now, 0);
+            state.controller.pressure = 900_000 - step * 5_000;
+            (
+                state.controller.reported,
+                state.controller.kept,
+                state.controller.eased,
+            ) = (now, now, 0);
         });
         worker.tick();
         most = limit(&worker, "rpm")["in_force"].as_u64().unwrap();
@@ -238,12 +242,12 @@ fn near_the_edge_all_steps_are_small() {
     // As after one cut by half, from 0.02.
     meddle(&worker, |state, _| {
         (
-            state.auto.pressure,
-            state.auto.edge,
-            state.auto.eased,
-            state.auto.cut,
+            state.controller.pressure,
+            state.controller.edge,
+            state.controller.eased,
+            state.controller.cut,
         ) = (510_000, 20_000, 0, false);
-        (state.auto.late, state.auto.observed) = ((0, 0), Default::default());
+        (state.controller.late, state.controller.observed) = ((0, 0), Default::default());
     });
     let mut before = 0.51;
     for _ in 0..120 {

@@ -225,7 +225,7 @@ impl Process {
         leases.filter(|lease| !lease.lost).count()
     }
 
-    fn in_process(&self) -> usize {
+    fn in_flight(&self) -> usize {
         self.vms.iter().map(|vm| vm.leases.len()).sum()
     }
 
@@ -259,7 +259,7 @@ proptest! {
             process.happens(event);
             let seen = process.count_by(looks);
             prop_assert!(seen >= process.in_time(), "missed after {}: {}", what, seen);
-            prop_assert!(seen <= process.in_process() + process.stranded, "counted twice");
+            prop_assert!(seen <= process.in_flight() + process.stranded, "counted twice");
         }
         process.vms.iter_mut().for_each(|vm| vm.awake = true);
         process.pass(5_000);
@@ -268,8 +268,8 @@ proptest! {
         }
         process.pass(500);
         let gauge = process.gauge.get("in_flight", "");
-        prop_assert_eq!(gauge, process.in_process() as i64, "the gauge");
-        for _ in 0..process.in_process() {
+        prop_assert_eq!(gauge, process.in_flight() as i64, "the gauge");
+        for _ in 0..process.in_flight() {
             process.release(|_| 0);
         }
         prop_assert_eq!(process.count_by(0), 0);

@@ -14,14 +14,14 @@ pub fn section(status: &Status) -> Markup {
         section #load.wide data-live aria-labelledby="h-load" {
             h2 #h-load { "Load" }
             @if !lowered { p { "Limits are as bought." } }
-            @if let Some(left) = load.ttl_ms { (by_hand(load, left)) }
+            @if let Some(left) = load.ttl_ms { (manual(load, left)) }
             @if let Some(auto) = &load.auto { (by_itself(auto)) }
             @if lowered { (scales(status)) }
         }
     }
 }
 
-fn by_hand(load: &OverloadStatus, left: u64) -> Markup {
+fn manual(load: &OverloadStatus, left: u64) -> Markup {
     let rest = match load.tiers.is_empty() {
         true => "all tiers",
         false => "other tiers",

@@ -9,7 +9,7 @@
 use super::policy::{Candidate, Kind, Origin, Policy};
 use super::signal::millionths;
 use super::{OverloadEvent, TierScales, find};
-use crate::limit::{ByLoad, Scale};
+use crate::limit::{AdaptiveLowering, Scale};
 use crate::time::{Mono, Span};
 
 /// For how long a pressure stands that nobody renews.
@@ -64,7 +64,7 @@ impl Observed {
 
 /// Where the loop stands. Parts are in millionths.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Auto {
+pub struct Controller {
     /// What the policy in force reads the load from.
     pub from: Option<Kind>,
     /// That policy's hash.
@@ -97,15 +97,15 @@ pub struct Auto {
     pub tiers: TierScales,
 }
 
-impl Auto {
+impl Controller {
     /// By how much a tier is lowered; by `policy`, where this config has one, and as the policy in force
     /// has it otherwise.
-    pub fn of(&self, tier: &str, policy: Option<&Policy>) -> ByLoad {
+    pub fn of(&self, tier: &str, policy: Option<&Policy>) -> AdaptiveLowering {
         let scale = match policy {
             Some(policy) => policy.scale(tier, self.pressure),
             None => find(&self.tiers, tier).unwrap_or(Scale::ONE),
         };
-        ByLoad {
+        AdaptiveLowering {
             scale,
             since: self.rose,
             expires_at: self.stepped.after(STALE),
