@@ -186,7 +186,7 @@ impl Counts {
     }
 
     /// Hands over all that was gathered, and starts again at zero; moves the gauge by `moves`.
-    pub fn hand_over(&mut self, health: Health, mut moves: Moves, sink: &mut dyn MetricSink) {
+    pub fn flush(&mut self, health: Health, mut moves: Moves, sink: &mut dyn MetricSink) {
         for (name, counts) in self.names.iter().zip(&mut self.tiers) {
             let TierCounts {
                 requests,
@@ -219,7 +219,7 @@ impl Counts {
         for (family, n) in [
             ("cas_retries", health.cas_retries),
             ("evicted_live", health.evicted),
-            ("damaged_values", health.damaged),
+            ("damaged_values", health.corrupt),
             ("stale_leases", health.stale_leases),
             ("lost_pages", health.lost_pages),
             ("directory_full", health.directory_full),

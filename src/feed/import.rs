@@ -204,7 +204,7 @@ impl Import {
 
     /// Lets go of what was gathered, for one slice; says whether all is gone. Memory is given back
     /// piece by piece, so that of a great feed it would take long.
-    pub fn shed(&mut self) -> bool {
+    pub fn release_slice(&mut self) -> bool {
         (0..SLICE).any(|_| self.gathered.pop_first().is_none())
     }
 

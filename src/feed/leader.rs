@@ -67,7 +67,7 @@ impl FeedState {
 impl Content for FeedState {
     const NAME: &'static str = "the feed's lease";
 
-    fn afresh(now: Mono) -> Self {
+    fn initial(now: Mono) -> Self {
         Self {
             synced_at: now,
             ..Self::default()

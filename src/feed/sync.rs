@@ -104,7 +104,7 @@ impl Sync {
     /// On each tick: goes on with the load, or begins one that is due.
     pub fn tick(&mut self, context: &ImportContext<'_>) -> Step {
         if let Some(spent) = &mut self.spent {
-            if !spent.shed() {
+            if !spent.release_slice() {
                 return Step::Soon;
             }
             self.spent = None;
@@ -297,7 +297,7 @@ impl Sync {
     }
 
     /// Hands counts over, and moves the gauge of the directory's age to where it should be.
-    pub fn hand_over(&mut self, host: &dyn Host, sink: &mut dyn MetricSink) {
+    pub fn flush(&mut self, host: &dyn Host, sink: &mut dyn MetricSink) {
         let counts = std::mem::take(&mut self.counts);
         let at = format!("namespace.{}", self.namespace);
         for (name, n) in [
@@ -334,9 +334,9 @@ impl Sync {
         {
             sink.gauge(&format!("tiergate_directory_age_seconds.{at}"), by);
         }
-        let damaged = self.shared.take_damaged();
-        if damaged > 0 {
-            sink.count(&format!("tiergate_damaged_values.{at}"), damaged);
+        let corrupt = self.shared.take_corrupt();
+        if corrupt > 0 {
+            sink.count(&format!("tiergate_damaged_values.{at}"), corrupt);
         }
     }
 }

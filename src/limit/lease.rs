@@ -36,7 +36,7 @@ impl Leases {
     }
 
     /// Forgets the leases of holders that are gone; says how many.
-    pub fn forget_dead(&mut self, liveness: &dyn Liveness) -> u64 {
+    pub fn forget_stale(&mut self, liveness: &dyn Liveness) -> u64 {
         let before = self.count();
         self.counts.retain(|(holder, _)| liveness.is_alive(*holder));
         before.saturating_sub(self.count())
@@ -84,7 +84,7 @@ mod tests {
         let mut leases = Leases::default();
         leases.acquire(A);
         leases.acquire(A2);
-        assert_eq!(leases.forget_dead(&Dead(A)), 1);
+        assert_eq!(leases.forget_stale(&Dead(A)), 1);
         leases.release(A);
         assert_eq!(leases.count(), 1);
         leases.release(A2);

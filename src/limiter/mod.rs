@@ -173,18 +173,18 @@ impl Limiter {
             Err(error) => self.fault = Some(error.into()),
         }
         self.settle_pending(host);
-        self.look_whether_ready(host);
+        self.refresh_ready(host);
         self.tick_overload(host, sink);
         let tiers = &self.config.tiers;
         let written = self.refused.write_down(host, &self.refusals, tiers);
         if let Err(error) = written {
             self.fault = Some(error.into());
         }
-        self.hand_over(host, sink);
+        self.flush(host, sink);
         self.fault.take()
     }
 
-    fn look_whether_ready(&mut self, host: &dyn Host) {
+    fn refresh_ready(&mut self, host: &dyn Host) {
         if let Some(directory) = &self.directory
             && !self.directory_ready
         {
@@ -201,11 +201,11 @@ impl Limiter {
         if let Err(error) = self.refused.write_now(host, &self.refusals, tiers) {
             self.fault = Some(error.into());
         }
-        self.hand_over(host, sink);
+        self.flush(host, sink);
     }
 
     /// Hands metrics over.
-    fn hand_over(&mut self, host: &dyn Host, sink: &mut dyn MetricSink) {
+    fn flush(&mut self, host: &dyn Host, sink: &mut dyn MetricSink) {
         let mut moves = Moves::new();
         let (counts, holder) = (self.counts.in_flight(), self.vm.holder());
         let table = self.vm.table();
@@ -216,19 +216,19 @@ impl Limiter {
             self.fault = Some(error.into());
         }
         let mut health = self.ledger.take_health();
-        for damaged in [
-            self.in_flight.take_damaged(),
-            self.overload.take_damaged(),
-            self.refusals.take_damaged(),
+        for corrupt in [
+            self.in_flight.take_corrupt(),
+            self.overload.take_corrupt(),
+            self.refusals.take_corrupt(),
         ] {
-            health.damaged = health.damaged.saturating_add(damaged);
+            health.corrupt = health.corrupt.saturating_add(corrupt);
         }
         if let Some(directory) = &self.directory {
             let noticed = directory.take_health();
-            health.damaged = health.damaged.saturating_add(noticed.damaged);
+            health.corrupt = health.corrupt.saturating_add(noticed.corrupt);
             health.directory_full = noticed.full;
         }
-        self.counts.hand_over(health, moves, sink);
+        self.counts.flush(health, moves, sink);
     }
 }
 

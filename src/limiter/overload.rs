@@ -101,8 +101,8 @@ impl OverloadView {
         }
     }
 
-    pub fn take_damaged(&self) -> u64 {
-        self.stored.take_damaged()
+    pub fn take_corrupt(&self) -> u64 {
+        self.stored.take_corrupt()
     }
 }
 

@@ -44,7 +44,7 @@ impl Limiter {
     }
 
     /// Tells a client its own usage; nothing is counted by it.
-    pub fn tell_usage(&mut self, host: &dyn Host, request: &dyn Request) -> CheckResult {
+    pub fn report_usage(&mut self, host: &dyn Host, request: &dyn Request) -> CheckResult {
         let account = match identity::account(request, &self.config.account) {
             Ok(account) => account,
             Err(error) => return self.unidentified(None, error),
@@ -52,7 +52,7 @@ impl Limiter {
         let found = match self.resolve_tier(host, request, &account) {
             Ok(found) => found,
             Err(IdentityError::DirectoryFault(error)) => {
-                return self.can_not_tell(&account, None, error.into());
+                return self.cannot_report(&account, None, error.into());
             }
             Err(error) => return self.unidentified(Some(&account), error),
         };
@@ -68,7 +68,7 @@ impl Limiter {
                 tier: &tier.name,
                 limits: inspected.usage,
             }),
-            Err(fault) => return self.can_not_tell(&account, Some(found.tier), fault),
+            Err(fault) => return self.cannot_report(&account, Some(found.tier), fault),
         };
         CheckResult {
             log: format!("tier={} outcome=usage", tier.name),
@@ -78,7 +78,7 @@ impl Limiter {
     }
 
     /// The upstream could not tell either, so it is not asked, whatever `on_fault` says.
-    fn can_not_tell(
+    fn cannot_report(
         &mut self,
         account: &Account,
         tier: Option<TierId>,

@@ -107,7 +107,7 @@ impl Exchange {
         if usage_path::is_asked(self.config(), &request) {
             let result = self
                 .worker
-                .with_limiter(|limiter| limiter.tell_usage(&Envoy, &request));
+                .with_limiter(|limiter| limiter.report_usage(&Envoy, &request));
             let action = result.map_or(Action::Continue, |v| self.follow(v, || false));
             if action == Action::Continue {
                 self.strip(&request);

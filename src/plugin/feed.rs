@@ -79,8 +79,8 @@ impl Feed {
     }
 
     /// Hands counts over.
-    pub fn hand_over(&mut self) {
-        self.sync.hand_over(&Envoy, &mut Envoy);
+    pub fn flush(&mut self) {
+        self.sync.flush(&Envoy, &mut Envoy);
     }
 
     fn step(

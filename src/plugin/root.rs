@@ -73,7 +73,7 @@ impl Context for Root {
         self.with_limiter(|limiter| limiter.close(&Envoy, &mut Envoy));
         self.log_events();
         if let Some(feed) = &mut self.feed {
-            feed.hand_over();
+            feed.flush();
         }
         true
     }
@@ -127,7 +127,7 @@ impl RootContext for Root {
         }
         self.log_events();
         if let Some(feed) = &mut self.feed {
-            feed.hand_over();
+            feed.flush();
         }
         for (id, request) in worker.body_wait.tick(now) {
             if request.try_borrow().is_ok_and(|r| r.is_waiting()) {

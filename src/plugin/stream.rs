@@ -50,7 +50,7 @@ impl Context for Stream {
 impl HttpContext for Stream {
     fn on_http_request_headers(&mut self, _count: usize, end: bool) -> Action {
         #[cfg(feature = "trap")]
-        super::trap::spring();
+        super::trap::trigger();
         self.run_request(|exchange| exchange.request_headers(end))
     }
 

@@ -8,7 +8,7 @@ use crate::host::{Header, Request as _};
     clippy::panic,
     reason = "it is what the feature is for; no release is built with it"
 )]
-pub fn spring() {
+pub fn trigger() {
     let asked = |request: StreamRequest| request.header("x-tiergate-trap") != Header::Absent;
     if StreamRequest::read().is_ok_and(asked) {
         panic!("trapped as asked");

@@ -19,7 +19,7 @@ use crate::time::{Mono, Span};
 /// The bytes are not those of a record of this layout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a record of this layout")]
-pub struct Damaged;
+pub struct Corrupt;
 
 /// Appends a record to `out`.
 pub fn encode(record: &Record, out: &mut Vec<u8>) {
@@ -52,8 +52,8 @@ pub fn encode(record: &Record, out: &mut Vec<u8>) {
 /// Reads a record that takes up all of `bytes`.
 ///
 /// # Errors
-/// [`Damaged`] for bytes that [`encode`] does not write.
-pub fn decode(mut bytes: &[u8]) -> Result<Record, Damaged> {
+/// [`Corrupt`] for bytes that [`encode`] does not write.
+pub fn decode(mut bytes: &[u8]) -> Result<Record, Corrupt> {
     let input = &mut bytes;
     let minute = take_log(input)?;
     let day = match take(input)? {
@@ -64,11 +64,11 @@ pub fn decode(mut bytes: &[u8]) -> Result<Record, Damaged> {
             begun: Mono::from_millis(take(input)?),
         },
         2 => DayUse::Rolling(take_log(input)?),
-        _ => return Err(Damaged),
+        _ => return Err(Corrupt),
     };
     let leases = take_leases(input)?;
     if !input.is_empty() {
-        return Err(Damaged);
+        return Err(Corrupt);
     }
     Ok(Record {
         minute,
@@ -101,7 +101,7 @@ pub(super) fn put_len(out: &mut Vec<u8>, n: usize) {
 }
 
 #[inline]
-pub(super) fn take(input: &mut &[u8]) -> Result<u64, Damaged> {
+pub(super) fn take(input: &mut &[u8]) -> Result<u64, Corrupt> {
     match input.split_first() {
         Some((byte, rest)) if *byte < 0x80 => {
             *input = rest;
@@ -111,33 +111,33 @@ pub(super) fn take(input: &mut &[u8]) -> Result<u64, Damaged> {
     }
 }
 
-fn take_long(input: &mut &[u8]) -> Result<u64, Damaged> {
+fn take_long(input: &mut &[u8]) -> Result<u64, Corrupt> {
     let mut n: u64 = 0;
     for shift in (0..64).step_by(7) {
-        let (byte, rest) = input.split_first().ok_or(Damaged)?;
+        let (byte, rest) = input.split_first().ok_or(Corrupt)?;
         *input = rest;
         let bits = u64::from(byte & 0x7f);
         let placed = bits.wrapping_shl(shift);
         if placed.wrapping_shr(shift) != bits {
-            return Err(Damaged);
+            return Err(Corrupt);
         }
         n |= placed;
         if byte & 0x80 == 0 {
             return Ok(n);
         }
     }
-    Err(Damaged)
+    Err(Corrupt)
 }
 
-pub(super) fn take_as<T: TryFrom<u64>>(input: &mut &[u8]) -> Result<T, Damaged> {
-    T::try_from(take(input)?).map_err(|_| Damaged)
+pub(super) fn take_as<T: TryFrom<u64>>(input: &mut &[u8]) -> Result<T, Corrupt> {
+    T::try_from(take(input)?).map_err(|_| Corrupt)
 }
 
 /// A count of things that take at least one byte each.
-pub(super) fn take_count(input: &mut &[u8]) -> Result<usize, Damaged> {
+pub(super) fn take_count(input: &mut &[u8]) -> Result<usize, Corrupt> {
     let count: usize = take_as(input)?;
     if count > input.len() {
-        return Err(Damaged);
+        return Err(Corrupt);
     }
     Ok(count)
 }
@@ -158,7 +158,7 @@ fn put_log(out: &mut Vec<u8>, log: &Log) {
     }
 }
 
-fn take_log(input: &mut &[u8]) -> Result<Log, Damaged> {
+fn take_log(input: &mut &[u8]) -> Result<Log, Corrupt> {
     let count = take_count(input)?;
     if count == 0 {
         return Ok(Log::default());
@@ -182,7 +182,7 @@ fn take_log(input: &mut &[u8]) -> Result<Log, Damaged> {
     })
 }
 
-fn take_leases(input: &mut &[u8]) -> Result<Leases, Damaged> {
+fn take_leases(input: &mut &[u8]) -> Result<Leases, Corrupt> {
     let count = take_count(input)?;
     let mut counts = Vec::with_capacity(count);
     for _ in 0..count {

@@ -48,7 +48,7 @@ pub struct DirectoryHealth {
     /// Writes that were refused since a page was full.
     pub full: u64,
     /// Stored values that could not be read.
-    pub damaged: u64,
+    pub corrupt: u64,
 }
 
 /// The directory of one namespace.
@@ -190,14 +190,14 @@ impl Directory {
         self.health.set(health);
     }
 
-    /// The entries of a page; bytes of another layout, or damaged ones, read as empty.
+    /// The entries of a page; bytes of another layout, or corrupt ones, read as empty.
     fn entries<'a>(&self, bytes: &'a [u8]) -> Vec<Stored<'a>> {
         if bytes.is_empty() {
             return Vec::new();
         }
         let parsed = bytes.strip_prefix(&PAGE).and_then(parse);
         if parsed.is_none() {
-            self.note(|h| h.damaged = h.damaged.saturating_add(1));
+            self.note(|h| h.corrupt = h.corrupt.saturating_add(1));
         }
         parsed.unwrap_or_default()
     }
@@ -206,7 +206,7 @@ impl Directory {
         let (_, body) = entries.iter().find(|(k, _)| *k == key.bytes())?;
         let decoded = entry::decode(body);
         if decoded.is_none() {
-            self.note(|h| h.damaged = h.damaged.saturating_add(1));
+            self.note(|h| h.corrupt = h.corrupt.saturating_add(1));
         }
         decoded
     }

@@ -34,7 +34,7 @@ pub struct InFlight {
     prefix: String,
     /// The generation of each slot that was seen to be gone and to hold nothing any more.
     emptied: BTreeMap<u16, u32>,
-    damaged: u64,
+    corrupt: u64,
 }
 
 impl InFlight {
@@ -43,7 +43,7 @@ impl InFlight {
         Self {
             prefix: namespace.to_owned(),
             emptied: BTreeMap::new(),
-            damaged: 0,
+            corrupt: 0,
         }
     }
 
@@ -64,7 +64,7 @@ impl InFlight {
         if let Some(holder) = holder {
             self.replace(host, holder.slot, counts, moves)?;
         }
-        for gone in table.gone() {
+        for gone in table.stale() {
             let emptied = self.emptied.get(&gone.slot) == Some(&gone.generation);
             if !emptied && self.replace(host, gone.slot, &PerTier::new(), moves)? {
                 self.emptied.insert(gone.slot, gone.generation);
@@ -74,8 +74,8 @@ impl InFlight {
     }
 
     /// Values that could not be read since the last call.
-    pub fn take_damaged(&mut self) -> u64 {
-        std::mem::take(&mut self.damaged)
+    pub fn take_corrupt(&mut self) -> u64 {
+        std::mem::take(&mut self.corrupt)
     }
 
     /// False when another VM wrote the value in between: the next tick tries again.
@@ -88,13 +88,13 @@ impl InFlight {
     ) -> Result<bool, HostError> {
         let key = format!("{}/f{slot:x}", self.prefix);
         let stored = host.get(&key)?;
-        let (before, damaged) = match &stored {
+        let (before, corrupt) = match &stored {
             None => (PerTier::new(), false),
             Some(stored) => {
                 decode(&stored.value).map_or((PerTier::new(), true), |before| (before, false))
             }
         };
-        if before == *counts && !damaged {
+        if before == *counts && !corrupt {
             return Ok(true);
         }
         match host.set(&key, &encode(counts), stored.map(|s| s.cas)) {
@@ -102,7 +102,7 @@ impl InFlight {
             Err(SetError::Conflict) => return Ok(false),
             Err(SetError::Host(error)) => return Err(error),
         }
-        self.damaged = self.damaged.saturating_add(u64::from(damaged));
+        self.corrupt = self.corrupt.saturating_add(u64::from(corrupt));
         let signed = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
         let gained = counts.iter().map(|(name, n)| (name, signed(*n)));
         let lost = before

@@ -105,7 +105,7 @@ pub struct Health {
     /// Live records that a full page gave up.
     pub evicted: u64,
     /// Stored values that could not be read.
-    pub damaged: u64,
+    pub corrupt: u64,
     /// Leases of VMs that were gone.
     pub stale_leases: u64,
     /// Pages that the host had lost.
@@ -151,20 +151,20 @@ impl Ledger {
         let stored = host.get(&key)?;
         let cas = stored.as_ref().map(|s| s.cas);
         let existing = stored.map(|s| Slots::decode(&s.value, host.mono()));
-        let (table, damaged) = match existing {
+        let (table, corrupt) = match existing {
             Some(Ok(table)) if table.pages == asked => (table, 0),
             Some(Ok(table)) => {
                 let existing = table.pages;
                 return Err(OpenError::Resized { existing, asked });
             }
             Some(Err(Unreadable::Newer)) => return Err(OpenError::Newer),
-            Some(Err(Unreadable::Replaceable)) => {
+            Some(Err(Unreadable::Corrupt)) => {
                 (create(host, namespace, asked, new_secret(), cas)?, 1)
             }
             None => (create(host, namespace, asked, new_secret(), cas)?, 0),
         };
         let health = Health {
-            damaged,
+            corrupt,
             ..Health::default()
         };
         let ledger = Self {
@@ -240,7 +240,7 @@ impl Ledger {
             };
             let mut page = Page::parse(&bytes);
             let mut record = page.find(&key.0);
-            let stale = record.leases.forget_dead(liveness);
+            let stale = record.leases.forget_stale(liveness);
             let ahead = record.newest() > now.mono;
             let result = match update(&mut record, now) {
                 Change::Keep(result) if !ahead => return Ok(result),
@@ -256,7 +256,7 @@ impl Ledger {
             match host.set(&name, &value, cas) {
                 Ok(()) => {
                     self.note(|h| {
-                        h.damaged = h.damaged.saturating_add(u64::from(page.damaged));
+                        h.corrupt = h.corrupt.saturating_add(u64::from(page.corrupt));
                         h.evicted = h.evicted.saturating_add(losses.evicted);
                         h.stale_leases = h
                             .stale_leases

@@ -11,7 +11,7 @@
 //! Numbers are varints as in [`super::codec`]; times are monotonic milliseconds, scales and loads
 //! millionths. Only ticks and admin calls read and write it.
 
-use super::codec::{self, Damaged};
+use super::codec::{self, Corrupt};
 use super::page::LAYOUT;
 use super::value::{Content, Value};
 use crate::limit::Scale;
@@ -35,7 +35,7 @@ pub fn overload(namespace: &str) -> StoredOverload {
 impl Content for State {
     const NAME: &'static str = "the load";
 
-    fn afresh(_: Mono) -> Self {
+    fn initial(_: Mono) -> Self {
         Self::default()
     }
 
@@ -101,9 +101,9 @@ fn put_tiers(out: &mut Vec<u8>, tiers: &TierScales) {
     }
 }
 
-/// [`Damaged`] for bytes that [`encode`] does not write.
-fn decode(bytes: &[u8]) -> Result<State, Damaged> {
-    let mut rest = bytes.strip_prefix(&PREFIX).ok_or(Damaged)?;
+/// [`Corrupt`] for bytes that [`encode`] does not write.
+fn decode(bytes: &[u8]) -> Result<State, Corrupt> {
+    let mut rest = bytes.strip_prefix(&PREFIX).ok_or(Corrupt)?;
     let input = &mut rest;
     let manual = match codec::take(input)? {
         0 => None,
@@ -113,13 +113,13 @@ fn decode(bytes: &[u8]) -> Result<State, Damaged> {
             ends: take_mono(input)?,
             tiers: take_tiers(input)?,
         }),
-        _ => return Err(Damaged),
+        _ => return Err(Corrupt),
     };
     let from = match codec::take(input)? {
         0 => None,
         1 => Some(Kind::Header),
         2 => Some(Kind::Overload),
-        _ => return Err(Damaged),
+        _ => return Err(Corrupt),
     };
     let (policy, configured) = (codec::take(input)?, take_mono(input)?);
     let observed = Observed {
@@ -148,26 +148,26 @@ fn decode(bytes: &[u8]) -> Result<State, Damaged> {
     };
     match input {
         [] => Ok(State { manual, controller }),
-        _ => Err(Damaged),
+        _ => Err(Corrupt),
     }
 }
 
-fn take_mono(input: &mut &[u8]) -> Result<Mono, Damaged> {
+fn take_mono(input: &mut &[u8]) -> Result<Mono, Corrupt> {
     codec::take(input).map(Mono::from_millis)
 }
 
-fn take_scale(input: &mut &[u8]) -> Result<Scale, Damaged> {
+fn take_scale(input: &mut &[u8]) -> Result<Scale, Corrupt> {
     codec::take_as(input).map(Scale::from_millionths)
 }
 
-fn take_tiers(input: &mut &[u8]) -> Result<TierScales, Damaged> {
+fn take_tiers(input: &mut &[u8]) -> Result<TierScales, Corrupt> {
     let count = codec::take_count(input)?;
     let mut tiers = Vec::with_capacity(count);
     for _ in 0..count {
         let length = codec::take_count(input)?;
-        let (name, rest) = input.split_at_checked(length).ok_or(Damaged)?;
+        let (name, rest) = input.split_at_checked(length).ok_or(Corrupt)?;
         *input = rest;
-        let name = str::from_utf8(name).map_err(|_| Damaged)?.to_owned();
+        let name = str::from_utf8(name).map_err(|_| Corrupt)?.to_owned();
         tiers.push((name, take_scale(input)?));
     }
     Ok(tiers)
@@ -214,7 +214,7 @@ mod tests {
         let bytes = encode(&state);
         assert_eq!(decode(&bytes), Ok(state));
         for end in 0..bytes.len() {
-            assert_eq!(decode(&bytes[..end]), Err(Damaged), "{end}");
+            assert_eq!(decode(&bytes[..end]), Err(Corrupt), "{end}");
         }
     }
 }

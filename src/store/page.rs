@@ -44,7 +44,7 @@ struct Slice<'a> {
 pub struct Page<'a> {
     records: Vec<Slice<'a>>,
     /// The value was there, but not as this layout writes it; what could not be read is empty.
-    pub damaged: bool,
+    pub corrupt: bool,
 }
 
 /// What a write had to throw away.
@@ -70,14 +70,14 @@ pub struct Update<'a> {
 }
 
 impl<'a> Page<'a> {
-    /// Reads a page; bytes of another layout, or damaged ones, read as empty.
+    /// Reads a page; bytes of another layout, or corrupt ones, read as empty.
     pub fn parse(bytes: &'a [u8]) -> Self {
         if bytes.is_empty() {
             return Self::default();
         }
         let parsed = bytes.strip_prefix(&EMPTY).and_then(parse_records);
         Self {
-            damaged: parsed.is_none(),
+            corrupt: parsed.is_none(),
             records: parsed.unwrap_or_default(),
         }
     }
@@ -92,13 +92,13 @@ impl<'a> Page<'a> {
         self.records.is_empty()
     }
 
-    /// The record of `key`, or an empty one; a damaged record reads as empty and marks the page.
+    /// The record of `key`, or an empty one; a corrupt record reads as empty and marks the page.
     pub fn find(&mut self, key: &[u8; KEY]) -> Record {
         let Some(slice) = self.records.iter().find(|r| r.key == *key) else {
             return Record::default();
         };
-        codec::decode(slice.body).unwrap_or_else(|codec::Damaged| {
-            self.damaged = true;
+        codec::decode(slice.body).unwrap_or_else(|codec::Corrupt| {
+            self.corrupt = true;
             Record::default()
         })
     }

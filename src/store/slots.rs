@@ -57,8 +57,8 @@ pub struct Slots {
 /// A stored value that is not this layout's table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unreadable {
-    /// Damaged, or of an older layout: may be written over.
-    Replaceable,
+    /// Corrupt, or of an older layout: may be written over.
+    Corrupt,
     /// Of a newer layout: newer code has taken over.
     Newer,
 }
@@ -95,7 +95,7 @@ impl Slots {
         if bytes.first().is_some_and(|version| *version > LAYOUT) {
             return Err(Unreadable::Newer);
         }
-        Self::parse(bytes, read_at).ok_or(Unreadable::Replaceable)
+        Self::parse(bytes, read_at).ok_or(Unreadable::Corrupt)
     }
 
     fn parse(bytes: &[u8], read_at: Mono) -> Option<Self> {
@@ -134,7 +134,7 @@ impl Slots {
     }
 
     /// The last VM of each slot whose VM was gone when the table was read.
-    pub fn gone(&self) -> impl Iterator<Item = Holder> {
+    pub fn stale(&self) -> impl Iterator<Item = Holder> {
         let used = |s: &Slot| s.generation != 0 && s.is_stale(self.read_at);
         let numbered = (0..).zip(&self.slots);
         numbered
@@ -257,7 +257,7 @@ impl VmSlot {
         for _ in 0..TRIES {
             let (mut table, cas) = match self.read(host)? {
                 Some((table, cas)) => (table, cas),
-                None => (self.afresh(host.mono()), None),
+                None => (self.initial(host.mono()), None),
             };
             let holder = table.beat(self.holder).ok_or(SlotError::Full)?;
             match host.set(&self.key, &table.encode(), cas) {
@@ -274,7 +274,7 @@ impl VmSlot {
     }
 
     /// A table for a host that lost the stored one: same secret, so that accounts stay in place.
-    fn afresh(&self, now: Mono) -> Slots {
+    fn initial(&self, now: Mono) -> Slots {
         let mut table = self.table.clone();
         table.read_at = now;
         table
@@ -287,7 +287,7 @@ impl VmSlot {
         match Slots::decode(&stored.value, host.mono()) {
             Ok(table) => Ok(Some((table, Some(stored.cas)))),
             Err(Unreadable::Newer) => Err(SlotError::Newer),
-            Err(Unreadable::Replaceable) => Ok(Some((self.afresh(host.mono()), Some(stored.cas)))),
+            Err(Unreadable::Corrupt) => Ok(Some((self.initial(host.mono()), Some(stored.cas)))),
         }
     }
 }

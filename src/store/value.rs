@@ -1,5 +1,5 @@
 //! One value of shared data that all VMs of a namespace read and write: created once, changed with a
-//! compare-and-set, and read as nothing when it is damaged.
+//! compare-and-set, and read as nothing when it is corrupt.
 
 use super::page::LAYOUT;
 use crate::host::{Host, HostError, SetError};
@@ -16,7 +16,7 @@ pub trait Content: Clone + PartialEq {
     const NAME: &'static str;
 
     /// What stands where nothing was written yet.
-    fn afresh(now: Mono) -> Self;
+    fn initial(now: Mono) -> Self;
 
     /// The bytes that are stored; they begin with the layout version.
     fn encode(&self) -> Vec<u8>;
@@ -43,7 +43,7 @@ pub enum ValueError {
 #[derive(Debug)]
 pub struct Value<T> {
     key: String,
-    damaged: Cell<u64>,
+    corrupt: Cell<u64>,
     content: PhantomData<T>,
 }
 
@@ -52,7 +52,7 @@ impl<T: Content> Value<T> {
     pub fn new(key: String) -> Self {
         Self {
             key,
-            damaged: Cell::default(),
+            corrupt: Cell::default(),
             content: PhantomData,
         }
     }
@@ -70,7 +70,7 @@ impl<T: Content> Value<T> {
         if host.get(&self.key)?.is_some() {
             return Ok(());
         }
-        match host.set(&self.key, &T::afresh(host.mono()).encode(), None) {
+        match host.set(&self.key, &T::initial(host.mono()).encode(), None) {
             Ok(()) | Err(SetError::Conflict) => Ok(()),
             Err(SetError::Host(error)) => Err(error),
         }
@@ -98,16 +98,16 @@ impl<T: Content> Value<T> {
                 return Err(ValueError::Newer(T::NAME));
             }
             let before = T::decode(&bytes);
-            let damaged = before.is_none() && !bytes.is_empty();
-            let mut content = before.clone().unwrap_or_else(|| T::afresh(now));
+            let corrupt = before.is_none() && !bytes.is_empty();
+            let mut content = before.clone().unwrap_or_else(|| T::initial(now));
             let result = update(&mut content, now);
             if before.as_ref() == Some(&content) {
                 return Ok((content, result));
             }
             match host.set(&self.key, &content.encode(), cas) {
                 Ok(()) => {
-                    let count = self.damaged.get().saturating_add(u64::from(damaged));
-                    self.damaged.set(count);
+                    let count = self.corrupt.get().saturating_add(u64::from(corrupt));
+                    self.corrupt.set(count);
                     return Ok((content, result));
                 }
                 Err(SetError::Conflict) => {}
@@ -129,11 +129,11 @@ impl<T: Content> Value<T> {
         if bytes.first().is_some_and(|version| *version > LAYOUT) {
             return Err(ValueError::Newer(T::NAME));
         }
-        Ok((T::decode(&bytes).unwrap_or_else(|| T::afresh(now)), now))
+        Ok((T::decode(&bytes).unwrap_or_else(|| T::initial(now)), now))
     }
 
-    /// Damaged values that were written anew since the last call.
-    pub fn take_damaged(&self) -> u64 {
-        self.damaged.take()
+    /// Corrupt values that were written anew since the last call.
+    pub fn take_corrupt(&self) -> u64 {
+        self.corrupt.take()
     }
 }

@@ -113,7 +113,7 @@ impl Vm {
 
     fn metrics(&mut self) -> Metrics {
         let mut metrics = Metrics::default();
-        self.sync.hand_over(&self.host, &mut metrics);
+        self.sync.flush(&self.host, &mut metrics);
         metrics
     }
 }

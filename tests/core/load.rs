@@ -55,7 +55,7 @@ fn told(worker: &Worker) -> Value {
     let result = worker
         .limiter
         .borrow_mut()
-        .tell_usage(&worker.host, &acme());
+        .report_usage(&worker.host, &acme());
     match result.next {
         Next::Reply(reply) if reply.status == 200 => serde_json::from_slice(&reply.body).unwrap(),
         other => panic!("{other:?}"),

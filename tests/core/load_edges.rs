@@ -31,7 +31,7 @@ pub fn told(worker: &Worker, tier: &str) -> Value {
     let result = worker
         .limiter
         .borrow_mut()
-        .tell_usage(&worker.host, &request);
+        .report_usage(&worker.host, &request);
     match result.next {
         Next::Reply(reply) if reply.status == 200 => serde_json::from_slice(&reply.body).unwrap(),
         other => panic!("{other:?}"),

@@ -227,7 +227,7 @@ fn a_day_is_not_lowered_by_the_loop() {
     system.overloaded(20, 50);
     let request = FakeRequest::of("acme", "tier9", 0);
     let mut limiter = system.workers[0].limiter.borrow_mut();
-    let result = limiter.tell_usage(&system.workers[0].host, &request);
+    let result = limiter.report_usage(&system.workers[0].host, &request);
     let Next::Reply(reply) = result.next else {
         panic!("not told")
     };

@@ -104,7 +104,7 @@ proptest! {
         for (key, record) in &records {
             prop_assert_eq!(&page.find(key), record);
         }
-        prop_assert!(!page.damaged);
+        prop_assert!(!page.corrupt);
         prop_assert!(bytes.len() <= MAX_BYTES);
     }
 
@@ -116,10 +116,10 @@ proptest! {
         }
         let mut page = Page::parse(&bytes);
         let record = page.find(&[0; 16]);
-        prop_assert!(v1 || page.damaged || bytes.is_empty() || bytes.starts_with(&[1, b'P']));
+        prop_assert!(v1 || page.corrupt || bytes.is_empty() || bytes.starts_with(&[1, b'P']));
         let update = Update { key: [0; 16], record: &record, now: Mono::from_millis(9), expires_at: Mono::from_millis(10) };
         let (again, _) = page.with(&update, &AllAlive);
-        prop_assert!(!Page::parse(&again).damaged);
+        prop_assert!(!Page::parse(&again).corrupt);
     }
 
     #[test]

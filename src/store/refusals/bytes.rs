@@ -13,7 +13,7 @@
 //! beginning, with a length and bytes.
 
 use super::log::{BUCKETS, ID_BYTES, Id, MOST_ROWS, RING, Reason, Recent, RefusalLog};
-use crate::store::codec::{Damaged, put, put_len, take, take_count};
+use crate::store::codec::{Corrupt, put, put_len, take, take_count};
 use crate::store::page::LAYOUT;
 
 const PREFIX: [u8; 2] = [LAYOUT, b'R'];
@@ -67,9 +67,9 @@ pub fn encode(log: &RefusalLog) -> Vec<u8> {
 /// Reads a log.
 ///
 /// # Errors
-/// [`Damaged`] for bytes that [`encode`] does not write.
-pub fn decode(bytes: &[u8]) -> Result<RefusalLog, Damaged> {
-    let mut rest = bytes.strip_prefix(&PREFIX).ok_or(Damaged)?;
+/// [`Corrupt`] for bytes that [`encode`] does not write.
+pub fn decode(bytes: &[u8]) -> Result<RefusalLog, Corrupt> {
+    let mut rest = bytes.strip_prefix(&PREFIX).ok_or(Corrupt)?;
     let input = &mut rest;
     let mut log = RefusalLog::default();
     let mut rows = Vec::new();
@@ -80,7 +80,7 @@ pub fn decode(bytes: &[u8]) -> Result<RefusalLog, Damaged> {
             1 => (true, false),
             2 => (false, true),
             3 => (true, true),
-            _ => return Err(Damaged),
+            _ => return Err(Corrupt),
         };
         let reason = Reason {
             tier,
@@ -90,21 +90,21 @@ pub fn decode(bytes: &[u8]) -> Result<RefusalLog, Damaged> {
         };
         let buckets = take_buckets(input)?;
         if log.rows.insert(reason.clone(), buckets).is_some() {
-            return Err(Damaged);
+            return Err(Corrupt);
         }
         rows.push(reason);
     }
     for _ in 0..at_most(take_count(input)?, RING)? {
-        let row = usize::try_from(take(input)?).map_err(|_| Damaged)?;
+        let row = usize::try_from(take(input)?).map_err(|_| Corrupt)?;
         log.ring.push(Recent {
-            reason: rows.get(row).cloned().ok_or(Damaged)?,
+            reason: rows.get(row).cloned().ok_or(Corrupt)?,
             at: take(input)?,
             count: take(input)?,
             account: take_account(input)?,
         });
     }
     if !input.is_empty() {
-        return Err(Damaged);
+        return Err(Corrupt);
     }
     Ok(log)
 }
@@ -113,9 +113,9 @@ fn flags(reason: &Reason) -> u64 {
     u64::from(reason.overloaded) | (u64::from(reason.shadowed) << 1)
 }
 
-fn at_most(count: usize, most: usize) -> Result<usize, Damaged> {
+fn at_most(count: usize, most: usize) -> Result<usize, Corrupt> {
     if count > most {
-        Err(Damaged)
+        Err(Corrupt)
     } else {
         Ok(count)
     }
@@ -126,38 +126,38 @@ fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend_from_slice(bytes);
 }
 
-fn take_bytes<'a>(input: &mut &'a [u8], most: usize) -> Result<&'a [u8], Damaged> {
+fn take_bytes<'a>(input: &mut &'a [u8], most: usize) -> Result<&'a [u8], Corrupt> {
     let length = at_most(take_count(input)?, most)?;
-    let (bytes, rest) = input.split_at_checked(length).ok_or(Damaged)?;
+    let (bytes, rest) = input.split_at_checked(length).ok_or(Corrupt)?;
     *input = rest;
     Ok(bytes)
 }
 
-fn take_name(input: &mut &[u8]) -> Result<String, Damaged> {
+fn take_name(input: &mut &[u8]) -> Result<String, Corrupt> {
     let name = take_bytes(input, NAME_BYTES)?;
-    Ok(std::str::from_utf8(name).map_err(|_| Damaged)?.to_owned())
+    Ok(std::str::from_utf8(name).map_err(|_| Corrupt)?.to_owned())
 }
 
 /// Ascending, so that no bucket is counted twice.
-fn take_buckets(input: &mut &[u8]) -> Result<Vec<(u64, u64)>, Damaged> {
+fn take_buckets(input: &mut &[u8]) -> Result<Vec<(u64, u64)>, Corrupt> {
     let most = usize::try_from(BUCKETS).unwrap_or(usize::MAX);
     let mut buckets: Vec<(u64, u64)> = Vec::new();
     for _ in 0..at_most(take_count(input)?, most)? {
         let bucket = (take(input)?, take(input)?);
         if buckets.last().is_some_and(|last| last.0 >= bucket.0) {
-            return Err(Damaged);
+            return Err(Corrupt);
         }
         buckets.push(bucket);
     }
     Ok(buckets)
 }
 
-fn take_account(input: &mut &[u8]) -> Result<Option<Id>, Damaged> {
+fn take_account(input: &mut &[u8]) -> Result<Option<Id>, Corrupt> {
     let is_cut = match take(input)? {
         0 => return Ok(None),
         1 => false,
         2 => true,
-        _ => return Err(Damaged),
+        _ => return Err(Corrupt),
     };
     Ok(Some(Id {
         bytes: take_bytes(input, ID_BYTES)?.to_vec(),
@@ -200,7 +200,7 @@ mod tests {
         let bytes = encode(&log);
         assert_eq!(decode(&bytes), Ok(log));
         for end in 0..bytes.len() {
-            assert_eq!(decode(&bytes[..end]), Err(Damaged), "{end}");
+            assert_eq!(decode(&bytes[..end]), Err(Corrupt), "{end}");
         }
     }
 }

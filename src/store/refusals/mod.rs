@@ -24,7 +24,7 @@ pub fn refusals(namespace: &str) -> Refusals {
 impl Content for RefusalLog {
     const NAME: &'static str = "the list of refusals";
 
-    fn afresh(_: Mono) -> Self {
+    fn initial(_: Mono) -> Self {
         Self::default()
     }
 
