@@ -30,19 +30,22 @@
     )
 )]
 
-pub mod account;
 pub mod admin;
 pub mod config;
-pub mod digest;
-pub mod feed;
+pub mod directory;
 pub mod host;
+pub mod http;
+pub mod identity;
 pub mod json;
-pub mod limit;
+pub mod ledger;
 pub mod limiter;
+pub mod limits;
 pub mod metrics;
 pub mod overload;
 pub mod plugin;
+pub mod refusals;
 pub mod reply;
-pub mod store;
+pub mod shared;
+pub mod tiers;
 pub mod time;
-pub mod usage;
+pub mod tokens;

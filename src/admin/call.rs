@@ -1,7 +1,7 @@
 //! What an admin call asks for, by its method and path.
 
 use super::Problem;
-use crate::account::query;
+use crate::http::query;
 use percent_encoding::percent_decode;
 
 /// The longest account id, in bytes.

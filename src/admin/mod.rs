@@ -8,6 +8,7 @@ pub mod page;
 pub mod schema;
 pub mod status;
 
+use crate::json::Invalid;
 use serde::Serialize;
 
 /// What an admin call is answered with.
@@ -58,13 +59,8 @@ pub enum Problem {
     #[error("the account id {0}")]
     BadId(&'static str),
     /// The body is not what it should be.
-    #[error("body at {path}: {problem}")]
-    BadBody {
-        /// The JSON path.
-        path: String,
-        /// What is wrong there and what is allowed.
-        problem: String,
-    },
+    #[error("body at {0}")]
+    BadBody(Invalid),
     /// The body is longer than any that makes sense.
     #[error("the body is longer than {0} bytes")]
     TooLong(usize),
@@ -79,16 +75,13 @@ pub enum Problem {
     Full,
     /// Shared data can't be used.
     #[error("shared data can't be used: {0}")]
-    Fault(crate::store::Fault),
+    Fault(crate::ledger::Fault),
 }
 
 impl Problem {
     /// A problem with the body at a JSON path.
     pub fn body(path: impl Into<String>, problem: impl Into<String>) -> Self {
-        Self::BadBody {
-            path: path.into(),
-            problem: problem.into(),
-        }
+        Self::BadBody(Invalid::new(path, problem))
     }
 
     /// HTTP status, `error.type` and `error.code`.
@@ -100,7 +93,7 @@ impl Problem {
             Self::NoSuchPath => (404, "invalid_request_error", "not_found"),
             Self::NoSuchMethod(_) => (405, "invalid_request_error", "method_not_allowed"),
             Self::BadId(_) => (400, "invalid_request_error", "account_id_invalid"),
-            Self::BadBody { .. } => (400, "invalid_request_error", "body_invalid"),
+            Self::BadBody(_) => (400, "invalid_request_error", "body_invalid"),
             Self::TooLong(_) => (413, "invalid_request_error", "body_too_long"),
             Self::NoBody => (501, "server_error", "body_unavailable"),
             Self::UnknownAccount => (404, "invalid_request_error", "account_unknown"),

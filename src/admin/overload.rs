@@ -3,7 +3,7 @@
 use super::Problem;
 use super::schema::parse;
 use crate::json::Named;
-use crate::limit::Scale;
+use crate::limits::Scale;
 use crate::overload::{LONGEST, TierScales};
 use crate::time::Span;
 use serde::de::{self, Deserializer, Visitor};
@@ -22,7 +22,7 @@ const DEFAULT_TTL: Span = Span::from_secs(600);
 struct PutBody {
     scale: Option<ScaleValue>,
     tiers: Option<Named<ScaleValue>>,
-    ttl: Option<crate::config::Duration>,
+    ttl: Option<crate::json::values::Duration>,
 }
 
 /// A load that is to be set.

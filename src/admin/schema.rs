@@ -1,16 +1,15 @@
 //! The JSON of the admin API: bodies that go in, checked in full, and what comes out.
 
 use super::Problem;
-use crate::account::Cents;
-use crate::account::directory::Overrides;
-use crate::account::recharge::{Kind, SignedCents};
-use crate::config::{Money, OwnLimits};
-use crate::json::{self, Object};
-use crate::limit::Limits;
+use crate::directory::entry::{Overrides, TierBasis};
+use crate::json;
+use crate::json::Object;
+use crate::limits::Limits;
 use crate::reply::usage::UsageView;
-use serde::de::{self, Deserializer, Visitor};
+use crate::tiers::Cents;
+use crate::tiers::money::SignedCents;
+use crate::tiers::recharge::Kind;
 use serde::{Deserialize, Serialize};
-use std::fmt;
 
 /// The longest id of a recharge, in bytes.
 const LONGEST_EVENT_ID: usize = 1024;
@@ -19,9 +18,9 @@ const LONGEST_EVENT_ID: usize = 1024;
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct PutBody {
-    recharge: Option<Money>,
+    recharge: Option<Cents>,
     tier: Option<String>,
-    limits: Option<Object<OwnLimits>>,
+    limits: Option<Object<Overrides>>,
     disabled: Option<bool>,
 }
 
@@ -36,21 +35,12 @@ pub struct Put {
     pub disabled: bool,
 }
 
-/// Where an account is put.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TierBasis {
-    /// Its cumulative recharge.
-    Recharge(Cents),
-    /// The name of its tier.
-    Tier(String),
-}
-
 /// `POST accounts/{id}/recharges`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RechargeBody {
     id: String,
-    amount: Amount,
+    amount: SignedCents,
     kind: Kind,
 }
 
@@ -65,48 +55,9 @@ pub struct Recharge {
     pub kind: Kind,
 }
 
-/// An amount that may be negative: a decimal string, or a number.
-#[derive(Clone, Copy, Debug)]
-struct Amount(SignedCents);
-
-struct AmountVisitor;
-
-impl Visitor<'_> for AmountVisitor {
-    type Value = Amount;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an amount in USD with at most two decimals, such as \"20\" or \"-4.99\"")
-    }
-
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<Amount, E> {
-        SignedCents::parse(text.as_bytes())
-            .map(Amount)
-            .map_err(|_| E::invalid_value(de::Unexpected::Str(text), &self))
-    }
-
-    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Amount, E> {
-        self.visit_str(&value.to_string())
-    }
-
-    fn visit_i64<E: de::Error>(self, value: i64) -> Result<Amount, E> {
-        self.visit_str(&value.to_string())
-    }
-
-    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Amount, E> {
-        self.visit_str(&value.to_string())
-    }
-}
-
-impl<'de> Deserialize<'de> for Amount {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(AmountVisitor)
-    }
-}
-
 pub(super) fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Problem> {
     let read: Result<Object<T>, _> = json::read(body);
-    read.map(|Object(value)| value)
-        .map_err(|wrong| Problem::body(wrong.path, wrong.problem))
+    read.map(|Object(value)| value).map_err(Problem::BadBody)
 }
 
 /// Reads the body of a PUT.
@@ -116,14 +67,13 @@ pub(super) fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Problem
 pub fn put(body: &[u8]) -> Result<Put, Problem> {
     let body: PutBody = parse(body)?;
     let basis = match (body.recharge, body.tier) {
-        (Some(recharge), None) => TierBasis::Recharge(recharge.0),
-        (None, Some(tier)) => TierBasis::Tier(tier),
+        (Some(recharge), None) => TierBasis::Recharge(recharge),
+        (None, Some(tier)) => TierBasis::Tier(tier.into()),
         _ => return Err(Problem::body("$", "has exactly one of recharge and tier")),
     };
-    let own = body.limits.map(|Object(own)| own).unwrap_or_default();
     Ok(Put {
         basis,
-        limits: own.into(),
+        limits: body.limits.map(|Object(own)| own).unwrap_or_default(),
         disabled: body.disabled.unwrap_or(false),
     })
 }
@@ -138,7 +88,7 @@ pub fn recharge(body: &[u8]) -> Result<Recharge, Problem> {
         let problem = format!("has 1 to {LONGEST_EVENT_ID} bytes");
         return Err(Problem::body("id", problem));
     }
-    let Amount(amount) = body.amount;
+    let amount = body.amount;
     if amount == SignedCents::default() {
         return Err(Problem::body("amount", "is nothing"));
     }

@@ -2,7 +2,7 @@
 //! what the filter writes, so all of it goes both ways.
 
 use super::overload::OverloadStatus;
-use crate::limit::Limits;
+use crate::limits::Limits;
 use serde::{Deserialize, Serialize};
 
 /// How the filter is.

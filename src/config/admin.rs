@@ -1,11 +1,28 @@
-//! The check of the admin API's config.
+//! The part `admin` of the config.
 
-use super::Admin;
-use super::error::ConfigError;
-use super::schema;
+use crate::json::{Invalid, Object};
+use serde::Deserialize;
 
-/// Checks where the API is and who may use it.
-pub(super) fn check(admin: schema::Admin) -> Result<Admin, ConfigError> {
+/// The admin API as it is written.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AdminConfig {
+    path: String,
+    token_sha256: Option<String>,
+    insecure: Option<bool>,
+}
+
+/// The admin API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Admin {
+    /// The prefix of its paths.
+    pub path: String,
+    /// SHA-256 of the token; `None` lets every caller do everything.
+    pub token: Option<[u8; 32]>,
+}
+
+/// Checks the path and the token.
+pub(super) fn check(Object(admin): Object<AdminConfig>) -> Result<Admin, Invalid> {
     let path = admin.path;
     let segments = path.strip_prefix('/').map(|rest| rest.split('/'));
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.~".contains(&b);
@@ -13,7 +30,7 @@ pub(super) fn check(admin: schema::Admin) -> Result<Admin, ConfigError> {
         segments.all(|s| !["", ".", ".."].contains(&s) && s.bytes().all(plain))
     });
     if !is_plain {
-        return Err(ConfigError::new(
+        return Err(Invalid::new(
             "admin.path",
             format!(
                 "{path:?} is not a path such as \"/-/tiergate\": no empty segments, no end in /"
@@ -23,7 +40,7 @@ pub(super) fn check(admin: schema::Admin) -> Result<Admin, ConfigError> {
     let insecure = admin.insecure.unwrap_or(false);
     let token = match (&admin.token_sha256, insecure) {
         (Some(hex), false) => Some(digest(hex).ok_or_else(|| {
-            ConfigError::new(
+            Invalid::new(
                 "admin.token_sha256",
                 "is not the 64 hex digits of a SHA-256",
             )
@@ -31,11 +48,11 @@ pub(super) fn check(admin: schema::Admin) -> Result<Admin, ConfigError> {
         (None, true) => None,
         (None, false) => {
             let problem = "needs token_sha256 (printf %s TOKEN | sha256sum), or \"insecure\": true";
-            return Err(ConfigError::new("admin", problem));
+            return Err(Invalid::new("admin", problem));
         }
         (Some(_), true) => {
             let problem = "has a token and is insecure: leave one of them out";
-            return Err(ConfigError::new("admin", problem));
+            return Err(Invalid::new("admin", problem));
         }
     };
     Ok(Admin { path, token })

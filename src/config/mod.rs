@@ -1,26 +1,23 @@
 //! The plugin config: what operators write, checked in full before anything of it is used.
+//!
+//! Each feature checks its own part; this module puts the parts together.
 
-mod admin;
-mod check;
-mod error;
-mod feed;
-mod overload;
+pub mod admin;
+mod parse;
 mod schema;
-mod sources;
-mod value;
 
-pub use check::parse;
-pub use error::ConfigError;
-pub use feed::{Feed, PATH_BYTES, is_path};
-pub(crate) use value::{Duration, Money, OwnLimits};
+pub use admin::Admin;
+pub use parse::parse;
 
-use crate::account::recharge::VoucherRule;
-use crate::account::{AccountSource, TierId, TierSource, TierTable};
-use crate::limit::record::Windows;
+use crate::directory::feed::config::Feed;
+use crate::identity::{AccountSource, TierSource};
+use crate::limits::record::Windows;
 use crate::overload::Policy;
 use crate::reply::headers::HeaderStyle;
+use crate::tiers::recharge::VoucherRule;
+use crate::tiers::{TierId, TierTable};
 use crate::time::Span;
-use crate::usage::{Estimate, ReadOptions};
+use crate::tokens::config::Tokens;
 
 /// A config that has been checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,15 +73,6 @@ impl Config {
     }
 }
 
-/// The admin API.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Admin {
-    /// What its paths begin with.
-    pub path: String,
-    /// SHA-256 of the token; `None`: everybody may do everything.
-    pub token: Option<[u8; 32]>,
-}
-
 /// Whether decisions are enforced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -103,29 +91,4 @@ pub enum OnFault {
     Allow,
     /// They are answered with a 503.
     Deny,
-}
-
-/// How tokens are reserved and settled.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tokens {
-    /// Whether the reserve is replaced by the response's usage.
-    pub settle: Settle,
-    /// How much is reserved.
-    pub estimate: Estimate,
-    /// The longest request body that is held and read; `None`: none is.
-    pub read_body: Option<u64>,
-    /// Whether streams are made to say their usage.
-    pub include_usage: bool,
-    /// How responses are read.
-    pub options: ReadOptions,
-}
-
-/// Whether the reserve is replaced by the response's usage.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Settle {
-    /// It is.
-    Usage,
-    /// It stands.
-    Reserve,
 }

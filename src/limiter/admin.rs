@@ -2,18 +2,20 @@
 
 use super::Limiter;
 use super::look_up::NO_LIMITS;
-use crate::account::Tier;
-use crate::account::directory::{AccountEntry, ResolvedTier};
-use crate::account::recharge::{Event, History};
 use crate::admin::call::Call;
 use crate::admin::page;
-use crate::admin::schema::{self, AccountView, TierBasis, Written};
+use crate::admin::schema;
+use crate::admin::schema::{AccountView, Written};
 use crate::admin::{AdminResponse, Problem};
-use crate::feed::leader::feed_state;
+use crate::directory::Directory;
+use crate::directory::WriteError;
+use crate::directory::entry::{AccountEntry, ResolvedTier, TierBasis};
+use crate::directory::feed::leader::feed_state;
 use crate::host::{Host, HostError};
-use crate::store::directory::WriteError;
-use crate::store::ledger::Change;
-use crate::store::{Directory, Fault};
+use crate::ledger::Change;
+use crate::ledger::Fault;
+use crate::tiers::Tier;
+use crate::tiers::recharge::{Event, History};
 
 impl From<WriteError> for Problem {
     fn from(error: WriteError) -> Self {
@@ -120,7 +122,7 @@ impl Limiter {
                     due = history.set(*total, rule.as_ref());
                     entry.tier = None;
                 }
-                TierBasis::Tier(name) => entry.tier = Some(name.clone()),
+                TierBasis::Tier(name) => entry.tier = Some(name.to_string()),
             }
             entry.limits = put.limits;
             entry.disabled = put.disabled;

@@ -2,21 +2,25 @@
 
 use super::queue::{Ticket, hold};
 use super::{Admission, CheckResult, Forwarded, Limiter, Next, terms};
-use crate::account::directory::AccountEntry;
-use crate::account::{Account, Found, IdentityError, Lookup, Tier, TierId, identity};
 use crate::config::{Mode, OnFault};
+use crate::directory::entry::AccountEntry;
 use crate::host::{Header, Host, Request};
-use crate::limit::{
+use crate::identity;
+use crate::identity::{Account, Found, IdentityError, Lookup};
+use crate::ledger::Change;
+use crate::ledger::{Fault, SlotError};
+use crate::limits::{
     Ask, Decision, Holder, Limit, LimitName, Limited, Reservation, Snapshot, admit,
 };
-use crate::metrics::{NO_TIER, Outcome, TokenKind};
+use crate::metrics::{Outcome, TokenKind};
 use crate::reply::Refusal;
-use crate::reply::headers::{self, HeaderLine};
-use crate::store::ledger::Change;
-use crate::store::{Fault, SlotError};
+use crate::reply::headers;
+use crate::reply::headers::HeaderLine;
+use crate::tiers::table::NO_TIER;
+use crate::tiers::{Tier, TierId};
 use crate::time::Mono;
-use crate::usage::request::Asked;
-use crate::usage::{Estimate, Reserve};
+use crate::tokens::request::Asked;
+use crate::tokens::{Estimate, Reserve};
 use std::rc::Rc;
 
 impl Limiter {

@@ -1,14 +1,15 @@
 //! The page, with what is known of the account that it looks up.
 
 use super::Limiter;
-use crate::account::{Tier, TierId};
 use crate::admin::call::LONGEST_ID;
-use crate::admin::page::{self, LookUp, LookUpResult};
+use crate::admin::page;
+use crate::admin::page::{LookUp, LookUpResult};
 use crate::admin::status::{RefusedAccountView, Status};
 use crate::admin::{AdminResponse, Problem};
 use crate::host::Host;
-use crate::limit::{Limit, Limits};
+use crate::limits::{Limit, Limits};
 use crate::reply::usage::UsageView;
+use crate::tiers::{Tier, TierId};
 use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 
 /// The limits of an account in no tier.

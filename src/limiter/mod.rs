@@ -10,27 +10,28 @@ mod look_up;
 mod operator;
 mod overload;
 mod queue;
-mod refused;
 mod settle;
 mod status;
 mod usage;
 
 pub use queue::{MOST_WAITING, Ticket};
 
-use crate::account::TierId;
 use crate::config::Config;
 use crate::host::{Host, MetricSink};
+use crate::tiers::TierId;
 
-use crate::limit::{Limits, Lowered, Reservation, Terms};
+use crate::directory::Directory;
+use crate::ledger;
+use crate::ledger::OpenError;
+use crate::ledger::in_flight::Moves;
+use crate::ledger::{AccountKey, Fault, InFlight, Ledger, VmSlot};
+use crate::limits::{Limits, Lowered, Reservation, Terms};
 use crate::metrics::Counts;
+use crate::refusals::batch::RefusalBatch;
+use crate::refusals::{Refusals, refusals};
 use crate::reply::Reply;
 use crate::reply::headers::HeaderLine;
-use crate::store::in_flight::Moves;
-use crate::store::ledger::OpenError;
-use crate::store::refusals::{Refusals, refusals};
-use crate::store::{AccountKey, Directory, Fault, InFlight, Ledger, VmSlot, ledger};
 use queue::Queue;
-use refused::RefusalBatch;
 use std::collections::VecDeque;
 use std::rc::Rc;
 

@@ -1,11 +1,12 @@
 //! What an operator does to the load, and is told of it.
 
 use super::Limiter;
-use crate::admin::overload::{self, AdaptiveView, OverloadStatus};
+use crate::admin::overload;
+use crate::admin::overload::{AdaptiveView, OverloadStatus};
 use crate::admin::{AdminResponse, Problem};
 use crate::host::Host;
 use crate::overload::ManualScale;
-use crate::store::ValueError;
+use crate::shared::ValueError;
 use std::collections::BTreeMap;
 
 impl From<ValueError> for Problem {

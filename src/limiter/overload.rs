@@ -2,13 +2,13 @@
 //! what is in force. A request finds that in memory.
 
 use super::Limiter;
-use crate::account::{Tier, TierId};
 use crate::config::Config;
 use crate::host::{Host, HostError, MetricSink};
-use crate::limit::{Limits, Lowered, Lowering};
+use crate::limits::{Limits, Lowered, Lowering};
 use crate::overload::{Candidate, ManualScale, Observed, Origin, OverloadEvent, State, load_of};
-use crate::store::ValueError;
-use crate::store::overload::{StoredOverload, overload};
+use crate::overload::{StoredOverload, overload};
+use crate::shared::ValueError;
+use crate::tiers::{Tier, TierId};
 use crate::time::Mono;
 
 /// Statuses that say that the upstream has too much to do.

@@ -2,12 +2,13 @@
 //! one VM.
 
 use super::{CheckResult, Next};
-use crate::account::{Account, TierId};
 use crate::host::Host;
-use crate::limit::Limits;
-use crate::store::AccountKey;
+use crate::identity::Account;
+use crate::ledger::AccountKey;
+use crate::limits::Limits;
+use crate::tiers::TierId;
 use crate::time::{Mono, Span};
-use crate::usage::Reserve;
+use crate::tokens::Reserve;
 use std::collections::{HashMap, VecDeque};
 
 /// Requests that one VM holds at most; one more is judged at once.

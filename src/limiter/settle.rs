@@ -1,14 +1,14 @@
 //! Settlement: the lease goes back, and the reserve is replaced by what was used.
 
 use super::{Admission, Limiter, terms};
-use crate::config::Settle;
 use crate::host::Host;
-use crate::limit::{Limit, settle};
+use crate::ledger::Change;
+use crate::ledger::Fault;
+use crate::limits::{Limit, settle};
 use crate::metrics::TokenKind;
-use crate::store::Fault;
-use crate::store::ledger::Change;
-use crate::usage::Used;
-use crate::usage::response::Streamed;
+use crate::tokens::Used;
+use crate::tokens::config::Settle;
+use crate::tokens::response::Streamed;
 
 /// Settlements that wait for a ledger that failed.
 const MOST_PENDING: usize = 1024;

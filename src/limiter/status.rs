@@ -1,8 +1,6 @@
 //! How the filter is, put together for `GET {p}/status` and the page.
 
 use super::Limiter;
-use crate::account::recharge::SignedCents;
-use crate::account::{Cents, Tier, TierId, TierSource};
 use crate::admin::Problem;
 use crate::admin::overload::OverloadStatus;
 use crate::admin::schema;
@@ -11,12 +9,17 @@ use crate::admin::status::{
     TierView,
 };
 use crate::config;
-use crate::feed::leader::feed_state;
+use crate::directory::feed::leader::feed_state;
 use crate::host::Host;
-use crate::store::page::LAYOUT;
-use crate::store::refusals::{self, Recent, RefusalLog, Total};
-use crate::store::{Fill, directory, ledger};
+use crate::identity::TierSource;
+use crate::ledger::page::LAYOUT;
+use crate::refusals;
+use crate::refusals::{Recent, RefusalLog, Total};
+use crate::shared::Fill;
+use crate::tiers::money::SignedCents;
+use crate::tiers::{Cents, Tier, TierId};
 use crate::time::{Mono, Span};
+use crate::{directory, ledger};
 use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 use std::collections::BTreeMap;
 

@@ -2,14 +2,16 @@
 //! operators.
 
 use super::{CheckResult, Limiter, Next, terms};
-use crate::account::{Account, IdentityError, TierId, identity};
 use crate::host::{Host, Request};
-use crate::limit::decision::in_use;
-use crate::limit::{Limit, Limits, Lowered};
+use crate::identity;
+use crate::identity::{Account, IdentityError};
+use crate::ledger::Change;
+use crate::ledger::{AccountKey, Fault};
+use crate::limits::admit::in_use;
+use crate::limits::{Limit, Limits, Lowered};
 use crate::reply::usage::{ClientView, UsageView};
 use crate::reply::{Refusal, Reply};
-use crate::store::ledger::Change;
-use crate::store::{AccountKey, Fault};
+use crate::tiers::TierId;
 
 /// What an account has, and has used.
 pub(super) struct Inspected {

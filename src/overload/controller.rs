@@ -9,7 +9,7 @@
 use super::policy::{Candidate, Kind, Origin, Policy};
 use super::signal::millionths;
 use super::{OverloadEvent, TierScales, find};
-use crate::limit::{AdaptiveLowering, Scale};
+use crate::limits::{AdaptiveLowering, Scale};
 use crate::time::{Mono, Span};
 
 /// For how long a pressure stands that nobody renews.

@@ -1,7 +1,7 @@
 //! What changed, for the log: each change is told once, by whoever made it.
 
 use super::{ManualScale, TierScales};
-use crate::limit::Scale;
+use crate::limits::Scale;
 use std::fmt;
 
 /// A change of the limits in force.

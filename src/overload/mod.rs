@@ -5,17 +5,20 @@
 //! lower counts. Nothing here knows where they are kept ([`crate::store`]) or who reads them on
 //! which tick ([`crate::limiter`]); no request pays for them.
 
+mod bytes;
+pub mod config;
 mod controller;
 mod event;
 mod policy;
 mod signal;
 
+pub use bytes::{StoredOverload, overload};
 pub use controller::{Controller, Observed};
 pub use event::OverloadEvent;
 pub use policy::{Candidate, Kind, Origin, Policy};
 pub use signal::{LARGEST, load_of, millionths};
 
-use crate::limit::{Lowering, Scale};
+use crate::limits::{Lowering, Scale};
 use crate::time::{Mono, Span};
 
 /// Scales by the names of tiers.

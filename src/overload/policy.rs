@@ -1,7 +1,7 @@
 //! By which policy limits follow the load, as operators configure it.
 
 use super::TierScales;
-use crate::limit::Scale;
+use crate::limits::Scale;
 use crate::time::{Mono, Span};
 use siphasher::sip::SipHasher24;
 use std::hash::{Hash as _, Hasher as _};

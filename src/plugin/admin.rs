@@ -2,7 +2,8 @@
 
 use super::envoy::StreamRequest;
 use super::hostcalls::{self, LocalReply};
-use crate::admin::call::{self, Call};
+use crate::admin::call;
+use crate::admin::call::Call;
 use crate::admin::{AdminResponse, Problem, auth};
 use crate::config::Admin;
 use crate::host::{Header, Request};

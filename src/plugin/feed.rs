@@ -3,13 +3,14 @@
 use super::envoy::{Envoy, monotonic_ns};
 use super::hostcalls;
 use super::worker::Worker;
-use crate::config::{self, Config};
-use crate::feed::import::ImportLimits;
-use crate::feed::page::PAGE_BYTES;
-use crate::feed::sync::Source;
-use crate::feed::{Ask, FetchResult, ImportContext, ImportOutcome, Step, Sync};
+use crate::config::Config;
+use crate::directory::feed::config::Feed as FeedSource;
+use crate::directory::feed::import::ImportLimits;
+use crate::directory::feed::page::PAGE_BYTES;
+use crate::directory::feed::schedule::Source;
+use crate::directory::feed::{Ask, FetchResult, ImportContext, ImportOutcome, Step, Sync};
 use crate::host::HostError;
-use crate::store::ledger::OpenError;
+use crate::ledger::OpenError;
 use proxy_wasm::types::{BufferType, MapType};
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// The feed of one root context.
 #[derive(Debug)]
 pub struct Feed {
-    from: config::Feed,
+    from: FeedSource,
     sync: Sync,
     /// The call whose answer is awaited.
     awaited: Option<u32>,
@@ -145,7 +146,7 @@ impl Feed {
 }
 
 /// Asks for a page; `None` when the host would not.
-fn call(from: &config::Feed, ask: &Ask) -> Option<u32> {
+fn call(from: &FeedSource, ask: &Ask) -> Option<u32> {
     let mut headers = vec![
         (":method", "GET"),
         (":scheme", "http"),

@@ -4,11 +4,11 @@
 use super::envoy::{body_bytes, remove_header};
 use super::header_map::HeaderMap;
 use super::hostcalls;
-use crate::config::{Settle, Tokens};
-use crate::usage::Used;
-use crate::usage::excerpt::TAIL_BYTES;
-use crate::usage::hide::Hide;
-use crate::usage::response::{ReadOptions, UsageReader, Wants};
+use crate::tokens::Used;
+use crate::tokens::config::{Settle, Tokens};
+use crate::tokens::excerpt::TAIL_BYTES;
+use crate::tokens::redact::Hide;
+use crate::tokens::response::{ReadOptions, UsageReader, Wants};
 use proxy_wasm::types::{BufferType, MapType};
 
 const BODY: BufferType = BufferType::HttpResponseBody;

@@ -6,10 +6,11 @@ use super::hostcalls;
 use super::stream::Stream;
 use super::tick::TickPeriod;
 use super::worker::Worker;
-use crate::config::{self, ConfigError};
+use crate::config;
 use crate::host::Clock as _;
+use crate::json::Invalid;
+use crate::ledger::OpenError;
 use crate::limiter::Limiter;
-use crate::store::ledger::OpenError;
 use crate::time::{Mono, Span};
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{BufferType, ContextType};
@@ -31,8 +32,8 @@ pub struct Root {
 /// Why a config is not taken.
 #[derive(Debug, thiserror::Error)]
 enum ConfigureError {
-    #[error(transparent)]
-    Config(#[from] ConfigError),
+    #[error("config at {0}")]
+    Config(#[from] Invalid),
     #[error(transparent)]
     Open(#[from] OpenError),
     #[error("no randomness for a secret: {0}")]

@@ -1,7 +1,8 @@
 //! Rate-limit headers in the styles that clients know.
 
-use crate::limit::Snapshot;
-use crate::limit::decision::Gauge;
+use crate::json::Invalid;
+use crate::limits::Snapshot;
+use crate::limits::admit::Gauge;
 use crate::time::Span;
 
 /// A style of rate-limit headers.
@@ -9,6 +10,38 @@ use crate::time::Span;
 pub enum HeaderStyle {
     /// `x-ratelimit-limit-requests` and its kin, as the OpenAI API sends them.
     OpenAi,
+}
+
+impl HeaderStyle {
+    /// Checks the styles in the config at `path`: OpenAI's where none is written.
+    ///
+    /// # Errors
+    /// [`Invalid`] for a style that is unknown or named twice.
+    pub fn list(path: &str, names: Option<Vec<String>>) -> Result<Vec<Self>, Invalid> {
+        let Some(names) = names else {
+            return Ok(vec![Self::OpenAi]);
+        };
+        let mut styles = Vec::with_capacity(names.len());
+        for (i, name) in names.iter().enumerate() {
+            let path = format!("{path}[{i}]");
+            let style = match name.as_str() {
+                "openai" => Self::OpenAi,
+                "ietf" => {
+                    let problem = "this version of tiergate does not have the ietf headers yet";
+                    return Err(Invalid::new(path, problem));
+                }
+                other => {
+                    let problem = format!("{other:?} is no style: \"openai\" is allowed");
+                    return Err(Invalid::new(path, problem));
+                }
+            };
+            if styles.contains(&style) {
+                return Err(Invalid::new(path, "named twice"));
+            }
+            styles.push(style);
+        }
+        Ok(styles)
+    }
 }
 
 /// A response header: `None` takes it off, in case the upstream has set it.

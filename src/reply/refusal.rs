@@ -1,8 +1,10 @@
 //! A refusal with all that a client or an operator needs to know, and its text, made here only.
 
-use crate::account::{Account, Cents, IdentityError};
-use crate::limit::{LimitName, Limited};
-use crate::reply::headers::{self, HeaderLine, HeaderStyle};
+use crate::identity::{Account, IdentityError};
+use crate::limits::{LimitName, Limited};
+use crate::reply::headers;
+use crate::reply::headers::{HeaderLine, HeaderStyle};
+use crate::tiers::Cents;
 use crate::time::Span;
 use serde::Serialize;
 
@@ -287,7 +289,7 @@ fn set_only(lines: Vec<HeaderLine>) -> impl Iterator<Item = (&'static str, Strin
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::limit::Snapshot;
+    use crate::limits::Snapshot;
 
     fn limited(id: &[u8], wait: Span) -> Refusal {
         Refusal::Limited {

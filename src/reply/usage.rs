@@ -1,8 +1,8 @@
 //! What an account has used, as clients and operators are told: the numbers of the response headers,
 //! for all four limits.
 
-use crate::limit::decision::{InUse, Level};
-use crate::limit::{Limit, LimitName, Limits};
+use crate::limits::admit::{InUse, Level};
+use crate::limits::{Limit, LimitName, Limits};
 use serde::Serialize;
 
 /// Usage of the four limits.

@@ -365,7 +365,7 @@ fn each_refusal_says_where_what_and_what_is_allowed() {
     for (json, path, says) in rows {
         let message = refused(&json);
         assert!(
-            message.starts_with(&format!("config at {path}: ")),
+            message.starts_with(&format!("{path}: ")),
             "{json}: {message}"
         );
         assert!(message.contains(says), "{json}: {message}");

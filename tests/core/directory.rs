@@ -285,7 +285,7 @@ fn what_a_request_reserved_before_a_reset_is_not_refunded_out_of_what_came_later
     world.pass_ms(10);
     worker.admit(&of("acme"));
     let mut limiter = worker.limiter.borrow_mut();
-    limiter.settle(&worker.host, before, tiergate::usage::Used::Tokens(100));
+    limiter.settle(&worker.host, before, tiergate::tokens::Used::Tokens(100));
     drop(limiter);
     let (_, view) = administer(&worker, Call::Get(b"acme".to_vec()), "");
     assert_eq!(view["usage"]["tpm"]["used"], 10_000);

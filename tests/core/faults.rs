@@ -3,7 +3,7 @@
 use crate::fake_host::{FakeRequest, Worker, World, one_tier};
 use std::rc::Rc;
 use tiergate::limiter::Next;
-use tiergate::usage::Used;
+use tiergate::tokens::Used;
 
 const DENY: &str = r#", "on_fault": "deny""#;
 

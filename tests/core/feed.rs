@@ -5,16 +5,16 @@ mod lease;
 
 use crate::fake_host::{FakeHost, Metrics, World};
 use std::sync::Arc;
-use tiergate::account::directory::AccountEntry;
-use tiergate::account::recharge::{SignedCents, VoucherRule};
-use tiergate::feed::import::ImportLimits;
-use tiergate::feed::sync::Source;
-use tiergate::feed::{
+use tiergate::directory::Directory;
+use tiergate::directory::entry::AccountEntry;
+use tiergate::directory::feed::import::ImportLimits;
+use tiergate::directory::feed::schedule::Source;
+use tiergate::directory::feed::{
     Ask, FeedError, FetchResult, ImportContext, ImportCounts, ImportOutcome, Step, Sync,
 };
-use tiergate::limit::Limit;
-use tiergate::store::directory::Directory;
-use tiergate::store::ledger::Ledger;
+use tiergate::ledger::Ledger;
+use tiergate::limits::Limit;
+use tiergate::tiers::{money::SignedCents, recharge::VoucherRule};
 use tiergate::time::Span;
 
 const CAPACITY: u32 = 4_096;

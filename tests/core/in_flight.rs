@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use tiergate::host::MetricSink as _;
 use tiergate::limiter::Admission;
-use tiergate::usage::Used;
+use tiergate::tokens::Used;
 
 fn held(worker: &Worker) -> Admission {
     worker

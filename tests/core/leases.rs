@@ -3,7 +3,7 @@
 use crate::fake_host::{FakeRequest, Worker, World, one_tier};
 use proptest::prelude::*;
 use tiergate::limiter::{Admission, Next};
-use tiergate::usage::Used;
+use tiergate::tokens::Used;
 
 fn held(worker: &Worker) -> Admission {
     worker

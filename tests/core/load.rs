@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tiergate::admin::call::Call;
 use tiergate::limiter::Next;
 use tiergate::overload::OverloadEvent;
-use tiergate::usage::Used;
+use tiergate::tokens::Used;
 
 const ADMIN: &str = r#", "admin": {"path": "/a", "insecure": true}, "usage_path": "/u""#;
 

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use tiergate::admin::call::Call;
 use tiergate::limiter::Next;
+use tiergate::overload::overload;
 use tiergate::overload::{OverloadEvent, State};
-use tiergate::store::overload::overload;
 use tiergate::time::Mono;
 
 const ADMIN: &str = r#", "admin": {"path": "/a", "insecure": true}, "usage_path": "/u""#;

@@ -5,7 +5,7 @@ use crate::load_edges::{LOOP, answers, call, meddle, ticks, told};
 use serde_json::Value;
 use tiergate::admin::call::Call;
 use tiergate::limiter::Next;
-use tiergate::usage::Used;
+use tiergate::tokens::Used;
 
 fn view(worker: &Worker) -> Value {
     call(worker, &Call::Overload, "")

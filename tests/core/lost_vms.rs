@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use tiergate::host::MetricSink as _;
 use tiergate::limiter::{Admission, Next};
-use tiergate::usage::Used;
+use tiergate::tokens::Used;
 
 const VMS: usize = 3;
 

@@ -3,7 +3,7 @@
 use crate::fake_host::{FakeRequest, Worker, World};
 use tiergate::admin::AdminResponse;
 use tiergate::admin::call::Call;
-use tiergate::usage::Used;
+use tiergate::tokens::Used;
 
 const CONFIG: &str = r#"{"capacity": {"accounts": 64, "directory": 64},
     "tier": [{"header": "x-account-tier"}, "directory"],

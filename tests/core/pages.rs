@@ -1,7 +1,7 @@
 //! Pages: bounded memory whatever keys clients send.
 
 use crate::fake_host::{FakeRequest, Worker, World, one_tier};
-use tiergate::store::ledger::{memory_bound, pages_for};
+use tiergate::ledger::{memory_bound, pages_for};
 
 #[test]
 fn twenty_thousand_accounts_through_a_capacity_of_4096_stay_in_bounds() {
@@ -91,7 +91,7 @@ fn a_settlement_of_an_evicted_account_evicts_nobody() {
         .collect();
     assert_eq!(worker.tick().get("evicted_live", ""), 1);
     let mut limiter = worker.limiter.borrow_mut();
-    limiter.settle(&worker.host, held[0], tiergate::usage::Used::Unknown);
+    limiter.settle(&worker.host, held[0], tiergate::tokens::Used::Unknown);
     drop(limiter);
     assert_eq!(worker.tick().get("evicted_live", ""), 0);
 }

@@ -2,7 +2,7 @@
 
 use crate::fake_host::{FakeRequest, Worker, World, one_tier, retry_after_ms};
 use tiergate::limiter::{Admission, MOST_WAITING, Next, Ticket};
-use tiergate::usage::Used;
+use tiergate::tokens::Used;
 
 /// Concurrency 1, and a wait of two seconds.
 fn waits() -> String {

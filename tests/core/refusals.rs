@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use tiergate::admin::call::Call;
 use tiergate::admin::status::{RefusedView, Status};
 use tiergate::host::SharedData;
-use tiergate::store::refusals;
+use tiergate::refusals;
 
 const KEY: &str = "tiergate/refusals";
 const CONFIG: &str = r#"{"capacity": {"accounts": 64, "directory": 64},

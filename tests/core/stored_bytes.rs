@@ -2,13 +2,13 @@
 
 use crate::fake_host::{FakeRequest, Worker, World, one_tier};
 use proptest::prelude::*;
-use tiergate::limit::day::DayUse;
-use tiergate::limit::lease::{Holder, Leases, Liveness};
-use tiergate::limit::record::Record;
-use tiergate::limit::window::{Grain, Log};
-use tiergate::store::codec;
-use tiergate::store::page::{MAX_BYTES, Page, Update};
-use tiergate::store::slots::Slots;
+use tiergate::ledger::bytes;
+use tiergate::ledger::page::{MAX_BYTES, Page, Update};
+use tiergate::ledger::slots::Slots;
+use tiergate::limits::day::DayUse;
+use tiergate::limits::lease::{Holder, Leases, Liveness};
+use tiergate::limits::record::Record;
+use tiergate::limits::window::{Grain, Log};
 use tiergate::time::Mono;
 
 struct AllAlive;
@@ -81,16 +81,16 @@ proptest! {
     #[test]
     fn a_record_is_read_as_it_was_written(record in record()) {
         let mut bytes = Vec::new();
-        codec::encode(&record, &mut bytes);
-        prop_assert_eq!(codec::decode(&bytes), Ok(record));
+        bytes::encode(&record, &mut bytes);
+        prop_assert_eq!(bytes::decode(&bytes), Ok(record));
     }
 
     #[test]
     fn any_bytes_are_a_record_or_damaged(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
-        if let Ok(record) = codec::decode(&bytes) {
+        if let Ok(record) = bytes::decode(&bytes) {
             let mut again = Vec::new();
-            codec::encode(&record, &mut again);
-            prop_assert_eq!(codec::decode(&again), Ok(record));
+            bytes::encode(&record, &mut again);
+            prop_assert_eq!(bytes::decode(&again), Ok(record));
         }
     }
 

@@ -3,7 +3,7 @@
 use crate::fake_host::{FakeRequest, Worker, World, line, one_tier, retry_after_ms};
 use proptest::prelude::*;
 use tiergate::limiter::{Admission, Next};
-use tiergate::usage::Used;
+use tiergate::tokens::Used;
 
 const RESERVE: &str = r#", "tokens": {"completion": 0, "prompt": 0}"#;
 

@@ -181,7 +181,7 @@ fn an_admission_and_a_settlement_read_once_and_write_once_each() {
     cost(&worker);
     let held = worker.admit(&request).admission.unwrap();
     assert_eq!(cost(&worker), (2, 1), "admit");
-    let used = tiergate::usage::Used::Tokens(3);
+    let used = tiergate::tokens::Used::Tokens(3);
     worker.limiter.borrow_mut().settle(&worker.host, held, used);
     assert_eq!(cost(&worker), (2, 1), "settle");
 }

@@ -1,11 +1,11 @@
 //! What holds of the usage readers for any bytes: shared by the fuzz target and the bounded
 //! property test that runs with all others.
 
-use tiergate::usage::excerpt::{HEAD_BYTES, TAIL_BYTES};
-use tiergate::usage::hide::Hide;
-use tiergate::usage::request;
-use tiergate::usage::response::{ReadOptions, UsageReader};
-use tiergate::usage::{Used, usage};
+use tiergate::tokens::excerpt::{HEAD_BYTES, TAIL_BYTES};
+use tiergate::tokens::redact::Hide;
+use tiergate::tokens::request;
+use tiergate::tokens::response::{ReadOptions, UsageReader};
+use tiergate::tokens::{Used, usage};
 
 /// Checks all of it; the first byte says how the rest is cut.
 pub fn usage_holds(input: &[u8]) {

@@ -2,7 +2,7 @@
 //! assets; the one script only fetches the same page again and takes over what changed.
 //!
 //! What clients sent reaches the page as text that `maud` escapes, and is made safe to look at by
-//! [`shown`](crate::account::visible::visible) before. The content security policy lets nothing run but
+//! [`shown`](crate::http::visible::visible) before. The content security policy lets nothing run but
 //! that script, by its hash.
 
 mod accounts;

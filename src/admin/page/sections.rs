@@ -3,7 +3,7 @@
 use super::look_up::bar;
 use super::text::{bytes, limit, number, per_mille, time};
 use crate::admin::status::{FeedView, FillView, RefusedView, Status};
-use crate::limit::{Limit, Limits};
+use crate::limits::{Limit, Limits};
 use maud::{Markup, html};
 use std::collections::BTreeSet;
 

@@ -1,6 +1,6 @@
 //! Numbers, bytes and times as a person reads them.
 
-use crate::limit::Limit;
+use crate::limits::Limit;
 
 /// A number in groups of three digits: "1,500,000".
 pub fn number(n: u64) -> String {

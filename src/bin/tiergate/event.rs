@@ -2,9 +2,9 @@
 
 use crate::lines::LONGEST;
 use std::borrow::Cow;
-use tiergate::account::Cents;
-use tiergate::account::money::NotAnAmount;
-use tiergate::account::recharge::{Kind, SignedCents};
+use tiergate::tiers::Cents;
+use tiergate::tiers::money::NotAnAmount;
+use tiergate::tiers::{money::SignedCents, recharge::Kind};
 
 /// The fields of an event, in the order of [`Written::new`].
 pub const FIELDS: [&str; 4] = ["id", "account", "amount", "kind"];

@@ -6,10 +6,11 @@ use serde::Serialize;
 use std::fmt::Write as _;
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
-use tiergate::account::money::NotAnAmount;
-use tiergate::account::{Cents, Tier, TierTable};
-use tiergate::config::{self, ConfigError};
-use tiergate::limit::{Limit, LimitName, Limits};
+use tiergate::config;
+use tiergate::json::Invalid;
+use tiergate::limits::{Limit, LimitName, Limits};
+use tiergate::tiers::money::NotAnAmount;
+use tiergate::tiers::{Cents, Tier, TierTable};
 
 #[derive(ClapArgs)]
 pub struct Args {
@@ -38,8 +39,8 @@ struct Account {
 pub enum ExplainError {
     #[error("can't read {path}: {source}")]
     Unreadable { path: PathBuf, source: io::Error },
-    #[error("{path}: {source}")]
-    Refused { path: PathBuf, source: ConfigError },
+    #[error("{path}: config at {source}")]
+    Refused { path: PathBuf, source: Invalid },
     #[error("there is no tier {name:?}: the config has {known}")]
     NoSuchTier { name: String, known: String },
     #[error("can't write the answer: {0}")]

@@ -7,7 +7,7 @@ use crate::show::decimal;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
-use tiergate::account::Cents;
+use tiergate::tiers::Cents;
 
 /// Writes the accounts to that file, or to standard output.
 pub fn write(accounts: &[(&str, Cents)], path: Option<&Path>) -> io::Result<()> {

@@ -14,8 +14,8 @@ use clap::{Args as ClapArgs, ValueEnum};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use tiergate::account::Cents;
-use tiergate::account::recharge::VoucherRule;
+use tiergate::tiers::Cents;
+use tiergate::tiers::recharge::VoucherRule;
 
 #[derive(ClapArgs)]
 pub struct Args {

@@ -1,7 +1,7 @@
 //! Numbers, amounts and times as text.
 
 use std::time::Duration;
-use tiergate::account::Cents;
+use tiergate::tiers::Cents;
 
 /// A number with a comma between its thousands.
 pub fn grouped(n: u64) -> String {

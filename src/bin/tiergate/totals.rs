@@ -7,8 +7,11 @@ use crate::event::{BadLine, Written};
 use siphasher::sip128::{Hasher128 as _, SipHasher13};
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher as _, Hash as _, RandomState};
-use tiergate::account::Cents;
-use tiergate::account::recharge::{Event, History, Kind, SignedCents, VoucherRule};
+use tiergate::tiers::Cents;
+use tiergate::tiers::{
+    money::SignedCents,
+    recharge::{Event, History, Kind, VoucherRule},
+};
 
 /// A hash of an account and the id of an event of it.
 type EventHash = (u64, u64);

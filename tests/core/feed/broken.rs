@@ -3,9 +3,9 @@
 use super::{CAPACITY, Vm, accounts, failure, page, status};
 use crate::fake_host::World;
 use proptest::prelude::*;
-use tiergate::feed::page::{Item, PAGE_BYTES, Reader};
-use tiergate::feed::{FeedError, FetchResult, ImportOutcome, Step};
-use tiergate::store::directory::Directory;
+use tiergate::directory::Directory;
+use tiergate::directory::feed::page::{Item, PAGE_BYTES, Reader};
+use tiergate::directory::feed::{FeedError, FetchResult, ImportOutcome, Step};
 
 #[test]
 fn a_feed_that_is_broken_anywhere_changes_nothing_and_is_counted() {

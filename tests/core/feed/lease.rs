@@ -2,8 +2,8 @@
 
 use super::{Vm, accounts, failure, status};
 use crate::fake_host::World;
-use tiergate::feed::leader::feed_state;
-use tiergate::feed::{FeedError, FetchResult, ImportOutcome, Step};
+use tiergate::directory::feed::leader::feed_state;
+use tiergate::directory::feed::{FeedError, FetchResult, ImportOutcome, Step};
 
 #[test]
 fn one_of_two_loads_and_the_other_takes_over_when_it_dies() {

@@ -1,0 +1,94 @@
+//! From the bytes of a config to a checked [`Config`], or the first error in it.
+
+use super::schema::Root;
+use super::{Config, Mode, OnFault, admin};
+use crate::directory::feed::config::Feed;
+use crate::http::names::is_path;
+use crate::http::sha256::sha256_hex;
+use crate::identity::config::{account_sources, identity_headers, tier_sources};
+use crate::json::values::Count;
+use crate::json::{self, Invalid, Object, in_range, plain_name};
+use crate::limits::config::windows;
+use crate::overload::Policy;
+use crate::reply::headers::HeaderStyle;
+use crate::tiers::config::{tier_or_refuse, tiers, voucher};
+use crate::time::Span;
+use crate::tokens::config::Tokens;
+
+const MOST_ACCOUNTS: u64 = 4_194_304;
+
+/// Reads and checks a config; no bytes, or `{}`, are the default config.
+///
+/// # Errors
+/// The first error, with its JSON path and what is allowed.
+pub fn parse(json: &[u8]) -> Result<Config, Invalid> {
+    let json = json.trim_ascii();
+    let Object(root): Object<Root> = match json {
+        [] => Object::default(),
+        _ => json::read(json)?,
+    };
+    refuse_parts_to_come(&root)?;
+    let tiers = tiers(root.tiers)?;
+    let account = account_sources(root.account)?;
+    let tier = tier_sources(root.tier)?;
+    let mut strip = match root.strip_headers.unwrap_or(true) {
+        true => identity_headers(&account, &tier),
+        false => Vec::new(),
+    };
+    let tokens = Tokens::check(root.tokens.0)?;
+    if tokens.needs_plain_responses() {
+        strip.push("accept-encoding".to_owned());
+    }
+    let retry_after = root.concurrency_retry_after;
+    Ok(Config {
+        digest: sha256_hex(json),
+        namespace: namespace(root.namespace)?,
+        mode: root.mode.unwrap_or(Mode::Enforce),
+        on_fault: root.on_fault.unwrap_or(OnFault::Allow),
+        overload: root.load.map(|l| Policy::check(l, &tiers)).transpose()?,
+        usage_path: root.usage_path.map(usage_path).transpose()?,
+        unknown_tier: tier_or_refuse("unknown_tier", root.unknown_tier, &tiers)?,
+        not_ready: tier_or_refuse("not_ready", root.not_ready, &tiers)?,
+        tiers,
+        account,
+        tier,
+        strip,
+        windows: windows(&root.windows.0)?,
+        tokens,
+        headers: HeaderStyle::list("headers", root.headers)?,
+        concurrency_retry_after: retry_after.map_or(Span::from_secs(1), |d| d.0),
+        accounts: capacity("capacity.accounts", root.capacity.0.accounts)?,
+        directory_accounts: capacity("capacity.directory", root.capacity.0.directory)?,
+        voucher: voucher(root.voucher)?,
+        admin: root.admin.map(admin::check).transpose()?,
+        feed: root.directory.map(Feed::check).transpose()?,
+    })
+}
+
+/// Refuses a part that the contract names and this version lacks: nothing is silently ignored.
+fn refuse_parts_to_come(root: &Root) -> Result<(), Invalid> {
+    if root.routes.as_ref().is_none_or(Vec::is_empty) {
+        return Ok(());
+    }
+    let problem = "this version of tiergate does not have this part yet; leave it out";
+    Err(Invalid::new("routes", problem))
+}
+
+fn namespace(name: Option<String>) -> Result<String, Invalid> {
+    let name = name.unwrap_or_else(|| "tiergate".to_owned());
+    plain_name("namespace", &name)?;
+    Ok(name)
+}
+
+fn usage_path(path: String) -> Result<String, Invalid> {
+    if is_path(&path) && !path.contains(['?', '#']) {
+        return Ok(path);
+    }
+    let problem = format!("{path:?} is not a path such as \"/v1/rate_limits\"");
+    Err(Invalid::new("usage_path", problem))
+}
+
+fn capacity(path: &str, count: Option<Count>) -> Result<u32, Invalid> {
+    let n = in_range(path, count.map_or(65_536, |c| c.0), 1..=MOST_ACCOUNTS)?;
+    Ok(u32::try_from(n).unwrap_or(u32::MAX))
+}

@@ -1,0 +1,91 @@
+//! What the directory knows of one account: its recharge or its tier, limits of its own, and
+//! whether it is switched off.
+
+use crate::limits::{Limit, Limits};
+use crate::tiers::money::Cents;
+use crate::tiers::recharge::History;
+use crate::tiers::table::{TierId, TierTable};
+use serde::Deserialize;
+
+/// What is known of one account.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AccountEntry {
+    /// What it paid; `None` while nothing is known of that.
+    pub history: Option<History>,
+    /// The name of the tier that it was put into, whatever it paid.
+    pub tier: Option<String>,
+    /// Limits of its own.
+    pub limits: Overrides,
+    /// Whether it is switched off.
+    pub disabled: bool,
+    /// Whether the feed wrote it last.
+    pub by_feed: bool,
+}
+
+/// What gives an account its tier.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TierBasis {
+    /// Its cumulative recharge.
+    Recharge(Cents),
+    /// The tier's name.
+    Tier(Box<str>),
+}
+
+/// Limits of an account's own; `None` where its tier's stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Overrides {
+    /// Requests in process at the same time.
+    pub concurrency: Option<Limit>,
+    /// Requests in one minute.
+    pub rpm: Option<Limit>,
+    /// Tokens in one minute.
+    pub tpm: Option<Limit>,
+    /// Tokens in one day.
+    pub tpd: Option<Limit>,
+}
+
+impl Overrides {
+    /// The tier's limits, with these in place of them.
+    pub fn over(&self, tier: &Limits) -> Limits {
+        Limits {
+            concurrency: self.concurrency.unwrap_or(tier.concurrency),
+            rpm: self.rpm.unwrap_or(tier.rpm),
+            tpm: self.tpm.unwrap_or(tier.tpm),
+            tpd: self.tpd.unwrap_or(tier.tpd),
+        }
+    }
+}
+
+/// The tier that an entry comes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ResolvedTier {
+    /// The tier at that place in the table.
+    Tier(TierId),
+    /// Less recharged than the first tier asks for.
+    RechargeRequired(Cents),
+    /// No tier has the name that it was put into.
+    Unknown(String),
+    /// The entry says nothing of a tier.
+    Nothing,
+}
+
+impl AccountEntry {
+    /// Its tier: the one that it was put into, or the one that its recharge gives.
+    pub fn resolve_tier(&self, tiers: &TierTable) -> ResolvedTier {
+        if let Some(name) = &self.tier {
+            return match tiers.by_name(name.as_bytes()) {
+                Some(tier) => ResolvedTier::Tier(tier),
+                None => ResolvedTier::Unknown(name.clone()),
+            };
+        }
+        let Some(history) = &self.history else {
+            return ResolvedTier::Nothing;
+        };
+        let paid = history.cash.at_least_nothing();
+        match tiers.by_recharge(paid) {
+            Some(tier) => ResolvedTier::Tier(tier),
+            None => ResolvedTier::RechargeRequired(paid),
+        }
+    }
+}

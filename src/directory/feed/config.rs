@@ -1,0 +1,67 @@
+//! The part `directory` of the config: the source of the account directory's feed.
+
+use crate::http::names::{is_path, is_visible_ascii};
+use crate::json::values::Duration;
+use crate::json::{Invalid, Object, in_range};
+use crate::time::Span;
+use serde::Deserialize;
+
+const LONGEST_NAME: usize = 255;
+const SHORTEST: Span = Span::from_secs(1);
+const LONGEST: Span = Span::from_secs(86_400);
+
+/// The feed as it is written.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FeedConfig {
+    cluster: String,
+    authority: String,
+    path: String,
+    interval: Duration,
+}
+
+/// The source of the account directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Feed {
+    /// The Envoy cluster that serves it.
+    pub cluster: String,
+    /// The `:authority` of the requests.
+    pub authority: String,
+    /// The path of the first page.
+    pub path: String,
+    /// The time from one import to the next.
+    pub interval: Span,
+}
+
+impl Feed {
+    /// Checks the feed.
+    ///
+    /// # Errors
+    /// [`Invalid`] for the first field that can't stand.
+    pub fn check(Object(written): Object<FeedConfig>) -> Result<Self, Invalid> {
+        let invalid = |name: &str, problem: &str| {
+            let path = format!("directory.{name}");
+            Err(Invalid::new(path, problem))
+        };
+        if written.cluster.is_empty() || written.cluster.len() > LONGEST_NAME {
+            return invalid("cluster", "not the name of a cluster: 1 to 255 bytes");
+        }
+        let authority = &written.authority;
+        let is_host = is_visible_ascii(authority) && !authority.contains(['/', '?', '#', '@']);
+        if authority.is_empty() || authority.len() > LONGEST_NAME || !is_host {
+            let problem = "not a host, with or without a port: 1 to 255 visible characters";
+            return invalid("authority", problem);
+        }
+        if !is_path(&written.path) {
+            let problem = "a path begins with / and has at most 1024 visible ASCII characters";
+            return invalid("path", problem);
+        }
+        let Duration(interval) = written.interval;
+        Ok(Self {
+            cluster: written.cluster,
+            authority: written.authority,
+            path: written.path,
+            interval: in_range("directory.interval", interval, SHORTEST..=LONGEST)?,
+        })
+    }
+}

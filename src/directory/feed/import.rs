@@ -1,0 +1,279 @@
+//! One load of the feed: pages are gathered until the last is in, then applied, both in slices
+//! that are short enough for a worker that serves requests in between.
+
+use crate::directory::WriteError;
+use crate::directory::entry::{AccountEntry, TierBasis};
+use crate::directory::feed::page::{Item, Known, PAGE_BYTES, Reader};
+use crate::directory::feed::{
+    Ask, ETAG_BYTES, FeedError, FetchResult, ImportContext, ImportCounts, MOST_PAGES, Step,
+};
+use crate::ledger::AccountKey;
+use crate::tiers::recharge::VoucherRule;
+use crate::time::{Mono, Span};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Accounts in one slice; one takes about 10 us to apply on Envoy.
+const SLICE: usize = 128;
+/// A slice ends early when it took so long; the clock is read after so many accounts.
+const SLICE_TIME: Span = Span::from_millis(2);
+const BETWEEN_LOOKS: usize = 16;
+/// How long an answer may take. The shell's call ends sooner; this is for a host that forgets it.
+const PATIENCE: Span = Span::from_secs(30);
+
+/// What is asked of a load.
+#[derive(Clone, Copy, Debug)]
+pub struct ImportLimits {
+    /// The most accounts, named and removed together.
+    pub accounts: usize,
+    /// The rule of the voucher.
+    pub voucher: Option<VoucherRule>,
+}
+
+#[derive(Debug)]
+enum Phase {
+    /// A page was asked for, at that moment.
+    Asked(Mono),
+    /// A page is being read.
+    Reading(Reader),
+    /// All pages are in.
+    Applying,
+}
+
+/// How far a load is.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// It goes on like this.
+    Goes(Step),
+    /// The feed is as it was.
+    Unchanged,
+    /// All is applied.
+    Done,
+}
+
+/// One load of the feed.
+#[derive(Debug)]
+pub struct Import {
+    phase: Phase,
+    /// Paths of the pages so far, the one that is asked for or read included.
+    paths: BTreeSet<String>,
+    /// Accounts by key; `None` for those that are no more. A map that grows without being moved,
+    /// so that no single insertion takes long, and that shrinks while it is applied.
+    gathered: BTreeMap<AccountKey, Option<Known>>,
+    /// Items of the current page so far.
+    items: usize,
+    /// Whether the first page was asked for only if it changed.
+    conditional: bool,
+    etag: Vec<u8>,
+    counts: ImportCounts,
+}
+
+impl Import {
+    /// A load that asks for its first page.
+    pub fn begin(path: &str, etag: Vec<u8>, now: Mono) -> (Self, Ask) {
+        let if_none_match = (!etag.is_empty()).then_some(etag);
+        let import = Self {
+            phase: Phase::Asked(now),
+            paths: BTreeSet::from([path.to_owned()]),
+            gathered: BTreeMap::new(),
+            items: 0,
+            conditional: if_none_match.is_some(),
+            etag: Vec::new(),
+            counts: ImportCounts::default(),
+        };
+        let path = path.to_owned();
+        (
+            import,
+            Ask {
+                path,
+                if_none_match,
+            },
+        )
+    }
+
+    /// The ETag of the feed's first page.
+    pub fn take_etag(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.etag)
+    }
+
+    /// What it did so far.
+    pub fn counts(&self) -> ImportCounts {
+        ImportCounts {
+            pages: self.paths.len(),
+            ..self.counts
+        }
+    }
+
+    /// The number of the current page, from 1.
+    fn page(&self) -> usize {
+        self.paths.len()
+    }
+
+    /// Takes the answer to the last [`Ask`].
+    ///
+    /// # Errors
+    /// [`FeedError`] when it is no page.
+    pub fn fetched(&mut self, result: FetchResult) -> Result<Progress, FeedError> {
+        let page = self.page();
+        if !matches!(self.phase, Phase::Asked(_)) {
+            return Ok(Progress::Goes(Step::Soon));
+        }
+        match result.status {
+            200 if result.size > PAGE_BYTES => Err(FeedError::TooLong {
+                page,
+                size: result.size,
+            }),
+            200 => {
+                if page == 1 {
+                    self.etag = remembered(result.etag);
+                }
+                self.items = 0;
+                self.phase = Phase::Reading(Reader::new(result.body));
+                Ok(Progress::Goes(Step::Soon))
+            }
+            304 if page == 1 && self.conditional => Ok(Progress::Unchanged),
+            0 => Err(FeedError::NoAnswer { page }),
+            status => Err(FeedError::Status { page, status }),
+        }
+    }
+
+    /// Goes on for one slice.
+    ///
+    /// # Errors
+    /// [`FeedError`] when nothing will come of it.
+    pub fn slice(
+        &mut self,
+        context: &ImportContext<'_>,
+        limits: &ImportLimits,
+    ) -> Result<Progress, FeedError> {
+        let begun = context.host.mono();
+        if let Phase::Asked(at) = self.phase {
+            if begun.since(at) > PATIENCE {
+                return Err(FeedError::NoAnswer { page: self.page() });
+            }
+            return Ok(Progress::Goes(Step::Rest));
+        }
+        for n in 1..=SLICE {
+            let progress = match self.phase {
+                Phase::Applying => self.apply(context, limits)?,
+                _ => self.read(context, limits)?,
+            };
+            if let Some(progress) = progress {
+                return Ok(progress);
+            }
+            let look = n.is_multiple_of(BETWEEN_LOOKS);
+            if look && context.host.mono().since(begun) >= SLICE_TIME {
+                break;
+            }
+        }
+        Ok(Progress::Goes(Step::Soon))
+    }
+
+    /// Reads the next account of the page.
+    fn read(
+        &mut self,
+        context: &ImportContext<'_>,
+        limits: &ImportLimits,
+    ) -> Result<Option<Progress>, FeedError> {
+        let page = self.page();
+        let Phase::Reading(reader) = &mut self.phase else {
+            return Ok(None);
+        };
+        let item = reader
+            .item()
+            .map_err(|error| FeedError::Page { page, error })?;
+        let (id, known) = match item {
+            Item::Account(id, known) => (id, Some(known)),
+            Item::Removed(id) => (id, None),
+            Item::End(Some(next)) => return self.next(next, context).map(Some),
+            Item::End(None) => {
+                self.phase = Phase::Applying;
+                return Ok(None);
+            }
+        };
+        self.items = self.items.saturating_add(1);
+        if self.gathered.len() >= limits.accounts {
+            return Err(FeedError::TooManyAccounts(limits.accounts));
+        }
+        let key = (context.key)(id.as_bytes());
+        if self.gathered.insert(key, known).is_some() {
+            let at = self.items;
+            return Err(FeedError::Twice { page, at });
+        }
+        Ok(None)
+    }
+
+    /// Lets go of what was gathered, for one slice; says whether all is gone. Memory is given back
+    /// piece by piece, so that of a great feed it would take long.
+    pub fn release_slice(&mut self) -> bool {
+        (0..SLICE).any(|_| self.gathered.pop_first().is_none())
+    }
+
+    fn next(&mut self, next: String, context: &ImportContext<'_>) -> Result<Progress, FeedError> {
+        if self.paths.contains(&next) {
+            return Err(FeedError::Cycle { page: self.page() });
+        }
+        if self.paths.len() >= MOST_PAGES {
+            return Err(FeedError::TooManyPages);
+        }
+        self.paths.insert(next.clone());
+        self.phase = Phase::Asked(context.host.mono());
+        Ok(Progress::Goes(Step::Ask(Ask {
+            path: next,
+            if_none_match: None,
+        })))
+    }
+
+    /// Applies the next account.
+    fn apply(
+        &mut self,
+        context: &ImportContext<'_>,
+        limits: &ImportLimits,
+    ) -> Result<Option<Progress>, FeedError> {
+        let Some((key, known)) = self.gathered.pop_first() else {
+            context.directory.set_ready(context.host)?;
+            return Ok(Some(Progress::Done));
+        };
+        let applied = context.directory.change(context.host, key, |entry| {
+            let changed = known.as_ref().map(|known| over(known, entry, limits));
+            (changed, ())
+        });
+        let count = match (applied, known) {
+            (Ok(()), Some(_)) => &mut self.counts.written,
+            (Ok(()), None) => &mut self.counts.removed,
+            (Err(WriteError::Full), _) => &mut self.counts.refused,
+            (Err(WriteError::Fault(fault)), _) => return Err(fault.into()),
+        };
+        *count = count.saturating_add(1);
+        Ok(None)
+    }
+}
+
+/// What the feed says of an account, over what was known of it. What the account was given and
+/// which events were seen stays, so that no voucher is due twice.
+fn over(known: &Known, entry: Option<AccountEntry>, limits: &ImportLimits) -> AccountEntry {
+    let mut history = entry.and_then(|e| e.history);
+    let tier = match &known.basis {
+        TierBasis::Tier(name) => Some(name.to_string()),
+        TierBasis::Recharge(paid) => {
+            let history = history.get_or_insert_default();
+            history.set(*paid, limits.voucher.as_ref());
+            None
+        }
+    };
+    AccountEntry {
+        history,
+        tier,
+        limits: known.limits.as_deref().copied().unwrap_or_default(),
+        disabled: known.disabled,
+        by_feed: true,
+    }
+}
+
+/// An ETag that can be sent back (RFC 9110, section 8.8.3: visible characters), or none.
+fn remembered(etag: Vec<u8>) -> Vec<u8> {
+    let can_be_sent = etag.iter().all(|b| (0x21..=0x7e).contains(b));
+    if can_be_sent && etag.len() <= ETAG_BYTES {
+        return etag;
+    }
+    Vec::new()
+}

@@ -1,0 +1,158 @@
+//! The account directory pulled from elsewhere: one VM of all fetches the feed, page by page,
+//! and nothing of it is applied before the last page is in.
+//!
+//! The shell makes the HTTP calls; here is what to ask, and what to make of the answers.
+
+pub mod config;
+pub mod import;
+pub mod leader;
+pub mod page;
+pub mod schedule;
+
+use crate::directory::Directory;
+use crate::host::Host;
+use crate::json::Invalid;
+use crate::ledger::{AccountKey, Fault};
+use crate::shared::ValueError;
+
+pub use schedule::Sync;
+
+/// The most pages of one feed.
+pub const MOST_PAGES: usize = 1_000;
+/// The longest ETag that is remembered, in bytes.
+pub const ETAG_BYTES: usize = 1_024;
+
+/// Where accounts are put.
+#[derive(Clone, Copy)]
+pub struct ImportContext<'a> {
+    /// The host.
+    pub host: &'a dyn Host,
+    /// The directory.
+    pub directory: &'a Directory,
+    /// The key of an account.
+    pub key: &'a dyn Fn(&[u8]) -> AccountKey,
+}
+
+/// What the shell is to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Nothing until the next tick.
+    Rest,
+    /// Tick again soon.
+    Soon,
+    /// Ask for a page.
+    Ask(Ask),
+}
+
+/// A page to ask for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ask {
+    /// Its path.
+    pub path: String,
+    /// What it must differ from.
+    pub if_none_match: Option<Vec<u8>>,
+}
+
+/// What came of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FetchResult {
+    /// The status; 0 when there was no result.
+    pub status: u16,
+    /// The ETag, if there was one.
+    pub etag: Vec<u8>,
+    /// How long the body is.
+    pub size: usize,
+    /// The body; empty where `size` is over [`page::PAGE_BYTES`].
+    pub body: Vec<u8>,
+}
+
+/// Why a load came to nothing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FeedError {
+    /// Nobody fetched, or the call could not be made.
+    #[error("page {page}: no answer")]
+    NoAnswer {
+        /// Its number, from 1.
+        page: usize,
+    },
+    /// An answer other than a page.
+    #[error("page {page}: status {status}")]
+    Status {
+        /// Its number, from 1.
+        page: usize,
+        /// The status.
+        status: u16,
+    },
+    /// A page that is too long.
+    #[error(
+        "page {page}: {size} bytes, at most {} are read: use next",
+        page::PAGE_BYTES
+    )]
+    TooLong {
+        /// Its number, from 1.
+        page: usize,
+        /// Its length.
+        size: usize,
+    },
+    /// A page that is not of the form.
+    #[error("page {page}: {error}")]
+    Page {
+        /// Its number, from 1.
+        page: usize,
+        /// What is wrong.
+        error: Invalid,
+    },
+    /// An account that was named before.
+    #[error("page {page}: the {at}. account there was named before")]
+    Twice {
+        /// Its number, from 1.
+        page: usize,
+        /// Its place on the page, from 1, accounts and removed ones together.
+        at: usize,
+    },
+    /// A page that leads back to one before it.
+    #[error("page {page}: next leads back to a page that was read")]
+    Cycle {
+        /// Its number, from 1.
+        page: usize,
+    },
+    /// A feed of too many pages.
+    #[error("more than {MOST_PAGES} pages")]
+    TooManyPages,
+    /// A feed of too many accounts.
+    #[error("more than {0} accounts: raise capacity.directory, and restart")]
+    TooManyAccounts(usize),
+    /// Another VM took over.
+    #[error("another VM took over")]
+    LostLeadership,
+    /// Who loads could not be settled.
+    #[error(transparent)]
+    State(#[from] ValueError),
+    /// The directory could not be written.
+    #[error(transparent)]
+    Directory(#[from] Fault),
+}
+
+/// What became of a load, for the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ImportOutcome {
+    /// A whole feed was applied.
+    Imported(ImportCounts),
+    /// The feed is as it was.
+    Unchanged,
+    /// Nothing came of it.
+    Failed(FeedError),
+}
+
+/// What a load did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ImportCounts {
+    /// Pages read.
+    pub pages: usize,
+    /// Accounts written.
+    pub written: u64,
+    /// Accounts taken out.
+    pub removed: u64,
+    /// Accounts that the directory had no room for.
+    pub refused: u64,
+}

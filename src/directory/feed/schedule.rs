@@ -1,0 +1,354 @@
+//! What one VM does on its ticks to keep the directory in step with the feed: wait until a load is
+//! due, take the lease, load, give the lease back.
+
+use crate::directory::feed::import::{Import, ImportLimits, Progress};
+use crate::directory::feed::leader::{FeedState, SharedFeedState, TERM, feed_state};
+use crate::directory::feed::{
+    FeedError, FetchResult, ImportContext, ImportCounts, ImportOutcome, Step,
+};
+use crate::host::{Host, HostError, MetricSink};
+use crate::shared::ValueError;
+use crate::time::{Mono, Span};
+use siphasher::sip::SipHasher24;
+use std::hash::Hasher as _;
+
+/// The wait after the first failure; it doubles with each.
+const FIRST_WAIT: Span = Span::from_secs(1);
+/// The longest wait after a failure.
+const LONGEST_WAIT: Span = Span::from_secs(60);
+/// A lease that ends sooner is renewed.
+const RENEW: Span = Span::from_secs(3);
+
+/// Where the feed comes from, and how often.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// The path of the first page.
+    pub path: String,
+    /// All that tells this feed from another: cluster, authority, path.
+    pub cache_key: String,
+    /// From one load to the next.
+    pub interval: Span,
+    /// What is asked of a load.
+    pub limits: ImportLimits,
+}
+
+/// Counts since the last hand-over.
+#[derive(Debug, Default)]
+struct Counts {
+    imported: u64,
+    unchanged: u64,
+    failed: u64,
+    accounts: ImportCounts,
+}
+
+/// One VM's part in keeping the directory in step.
+#[derive(Debug)]
+pub struct Sync {
+    namespace: String,
+    shared: SharedFeedState,
+    nonce: u64,
+    draws: u64,
+    source: Source,
+    source_hash: u64,
+    configured: Mono,
+    import: Option<Import>,
+    /// A load that came to nothing, until it is let go of.
+    spent: Option<Import>,
+    /// When the lease ends, as this VM knows.
+    until: Mono,
+    counts: Counts,
+    outcome: Option<ImportOutcome>,
+}
+
+impl Sync {
+    /// A VM that does not load; creates what is shared if this is the first time, alone.
+    ///
+    /// `nonce` tells this VM from all others.
+    ///
+    /// # Errors
+    /// The host's status.
+    pub fn open(
+        host: &dyn Host,
+        namespace: &str,
+        source: Source,
+        nonce: u64,
+    ) -> Result<Self, HostError> {
+        let shared = feed_state(namespace);
+        shared.create(host)?;
+        let mut hasher = SipHasher24::new();
+        hasher.write(source.cache_key.as_bytes());
+        Ok(Self {
+            namespace: namespace.to_owned(),
+            shared,
+            nonce: nonce | 1,
+            draws: 0,
+            source,
+            source_hash: hasher.finish(),
+            configured: host.mono(),
+            import: None,
+            spent: None,
+            until: Mono::default(),
+            counts: Counts::default(),
+            outcome: None,
+        })
+    }
+
+    /// Whether this VM loads.
+    pub fn is_importing(&self) -> bool {
+        self.import.is_some()
+    }
+
+    /// What became of the last load, once.
+    pub fn take_outcome(&mut self) -> Option<ImportOutcome> {
+        self.outcome.take()
+    }
+
+    /// On each tick: goes on with the load, or begins one that is due.
+    pub fn tick(&mut self, context: &ImportContext<'_>) -> Step {
+        if let Some(spent) = &mut self.spent {
+            if !spent.release_slice() {
+                return Step::Soon;
+            }
+            self.spent = None;
+        }
+        let Some(mut import) = self.import.take() else {
+            return self.begin(context);
+        };
+        let progress = match self.keep(context) {
+            Ok(()) => import.slice(context, &self.source.limits),
+            Err(error) => Err(error),
+        };
+        self.follow(context, import, progress)
+    }
+
+    /// Takes the answer to the last page that was asked for.
+    pub fn fetched(&mut self, context: &ImportContext<'_>, result: FetchResult) -> Step {
+        let Some(mut import) = self.import.take() else {
+            return Step::Rest;
+        };
+        let progress = import.fetched(result);
+        self.follow(context, import, progress)
+    }
+
+    /// Takes the lease when a load is due and nobody else has it.
+    fn begin(&mut self, context: &ImportContext<'_>) -> Step {
+        let taken = self.shared.change(context.host, |state, now| {
+            *state = self.acquire(state, now)?;
+            Some((now, state.etag.clone()))
+        });
+        match taken {
+            Ok((_, None)) => Step::Rest,
+            Ok((_, Some((now, etag)))) => {
+                // Without a directory that is whole, what did not change must be read all the same.
+                let ready = context.directory.is_ready(context.host).unwrap_or(false);
+                let etag = if ready { etag } else { Vec::new() };
+                let (import, ask) = Import::begin(&self.source.path, etag, now);
+                self.until = now.after(TERM);
+                self.import = Some(import);
+                Step::Ask(ask)
+            }
+            Err(error) => {
+                self.outcome = Some(ImportOutcome::Failed(error.into()));
+                Step::Rest
+            }
+        }
+    }
+
+    fn acquire(&self, state: &FeedState, now: Mono) -> Option<FeedState> {
+        let mut acquired = state.clone();
+        let of_ours = state.source == self.source_hash;
+        if !of_ours {
+            // Roots of a config that was replaced tick on for a while; the newest config decides.
+            let theirs = (state.configured, state.source);
+            if theirs > (self.configured, self.source_hash) {
+                return None;
+            }
+            acquired.source = self.source_hash;
+            acquired.etag.clear();
+            acquired.failures = 0;
+            acquired.due = now;
+        }
+        if now < acquired.due || (of_ours && state.has_leader(now)) {
+            return None;
+        }
+        acquired.configured = acquired.configured.max(self.configured);
+        acquired.leader = self.nonce;
+        acquired.until = now.after(TERM);
+        Some(acquired)
+    }
+
+    /// Renews the lease when it is time.
+    fn keep(&mut self, context: &ImportContext<'_>) -> Result<(), FeedError> {
+        if self.until.since(context.host.mono()) >= RENEW {
+            return Ok(());
+        }
+        let nonce = self.nonce;
+        let (_, renewed) = self.shared.change(context.host, |state, now| {
+            (state.leader == nonce).then(|| {
+                state.until = now.after(TERM);
+                state.until
+            })
+        })?;
+        self.until = renewed.ok_or(FeedError::LostLeadership)?;
+        Ok(())
+    }
+
+    fn follow(
+        &mut self,
+        context: &ImportContext<'_>,
+        mut import: Import,
+        progress: Result<Progress, FeedError>,
+    ) -> Step {
+        let outcome = match progress {
+            Ok(Progress::Goes(step)) => {
+                self.import = Some(import);
+                return step;
+            }
+            Ok(Progress::Unchanged) => self
+                .give_back(context.host, |_| {})
+                .map(|()| ImportOutcome::Unchanged),
+            Ok(Progress::Done) => {
+                // What had no room is to be asked for again, not fetched with a 304.
+                let etag = match import.counts().refused {
+                    0 => import.take_etag(),
+                    _ => Vec::new(),
+                };
+                self.give_back(context.host, |state| state.etag.clone_from(&etag))
+                    .map(|()| ImportOutcome::Imported(import.counts()))
+            }
+            Err(error) => Err(error),
+        };
+        self.add_accounts(&import.counts());
+        self.spent = Some(import);
+        let outcome = outcome.unwrap_or_else(|error| {
+            self.back_off(context.host);
+            ImportOutcome::Failed(error)
+        });
+        let count = match &outcome {
+            ImportOutcome::Imported(_) => &mut self.counts.imported,
+            ImportOutcome::Unchanged => &mut self.counts.unchanged,
+            ImportOutcome::Failed(_) => &mut self.counts.failed,
+        };
+        *count = count.saturating_add(1);
+        self.outcome = Some(outcome);
+        Step::Soon
+    }
+
+    /// The directory is whole: gives the lease back until the next load is due.
+    fn give_back(
+        &mut self,
+        host: &dyn Host,
+        change: impl Fn(&mut FeedState),
+    ) -> Result<(), FeedError> {
+        let interval = self.source.interval.as_millis();
+        // Up to a tenth sooner, so that edges that were started together drift apart.
+        let sooner = self.draw(interval.div_euclid(10));
+        let wait = Span::from_millis(interval.saturating_sub(sooner));
+        let given = self.release(host, |state, now| {
+            state.due = now.after(wait);
+            state.synced_at = now;
+            state.failures = 0;
+            change(state);
+        })?;
+        if given {
+            Ok(())
+        } else {
+            Err(FeedError::LostLeadership)
+        }
+    }
+
+    /// Gives the lease back for a while; one that is not had any more is somebody else's matter.
+    fn back_off(&mut self, host: &dyn Host) {
+        let draw = self.draw(u64::MAX);
+        // Where that fails the lease ends by itself.
+        let _ = self.release(host, |state, now| {
+            state.due = now.after(wait(state.failures, draw));
+            state.failures = state.failures.saturating_add(1);
+        });
+    }
+
+    fn release(
+        &self,
+        host: &dyn Host,
+        change: impl Fn(&mut FeedState, Mono),
+    ) -> Result<bool, ValueError> {
+        let (_, was_ours) = self.shared.change(host, |state, now| {
+            let is_ours = state.leader == self.nonce;
+            if is_ours {
+                state.leader = 0;
+                change(state, now);
+            }
+            is_ours
+        })?;
+        Ok(was_ours)
+    }
+
+    /// A number below `most`, another each time.
+    fn draw(&mut self, most: u64) -> u64 {
+        self.draws = self.draws.wrapping_add(1);
+        let mut hasher = SipHasher24::new_with_keys(self.nonce, self.draws);
+        hasher.write_u8(0);
+        hasher.finish().checked_rem(most).unwrap_or(0)
+    }
+
+    fn add_accounts(&mut self, counts: &ImportCounts) {
+        let sum = &mut self.counts.accounts;
+        sum.written = sum.written.saturating_add(counts.written);
+        sum.removed = sum.removed.saturating_add(counts.removed);
+        sum.refused = sum.refused.saturating_add(counts.refused);
+    }
+
+    /// Hands counts over, and moves the gauge of the directory's age to where it should be.
+    pub fn flush(&mut self, host: &dyn Host, sink: &mut dyn MetricSink) {
+        let counts = std::mem::take(&mut self.counts);
+        let at = format!("namespace.{}", self.namespace);
+        for (name, n) in [
+            (
+                "feed_loads",
+                [
+                    ("loaded", counts.imported),
+                    ("unchanged", counts.unchanged),
+                    ("failed", counts.failed),
+                ],
+            ),
+            (
+                "feed_accounts",
+                [
+                    ("written", counts.accounts.written),
+                    ("removed", counts.accounts.removed),
+                    ("refused", counts.accounts.refused),
+                ],
+            ),
+        ] {
+            for (outcome, n) in n.into_iter().filter(|(_, n)| *n > 0) {
+                sink.count(&format!("tiergate_{name}.{at}.outcome.{outcome}"), n);
+            }
+        }
+        // Whoever writes down the age moves the gauge by the difference, as for requests in process.
+        let moved = self.shared.change(host, |state, now| {
+            let age = now.since(state.synced_at).as_millis().div_euclid(1000);
+            let signed = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+            let reported_age = std::mem::replace(&mut state.reported_age, age);
+            signed(age).saturating_sub(signed(reported_age))
+        });
+        if let Ok((_, by)) = moved
+            && by != 0
+        {
+            sink.gauge(&format!("tiergate_directory_age_seconds.{at}"), by);
+        }
+        let corrupt = self.shared.take_corrupt();
+        if corrupt > 0 {
+            sink.count(&format!("tiergate_damaged_values.{at}"), corrupt);
+        }
+    }
+}
+
+/// The wait after so many failures before: doubled each time up to a bound, and a random half of it.
+fn wait(failures: u32, draw: u64) -> Span {
+    let doubled = FIRST_WAIT
+        .as_millis()
+        .saturating_mul(1_u64.checked_shl(failures.min(16)).unwrap_or(1));
+    let whole = doubled.min(LONGEST_WAIT.as_millis());
+    let half = whole.div_euclid(2);
+    Span::from_millis(half.saturating_add(draw.checked_rem(half.saturating_add(1)).unwrap_or(0)))
+}

@@ -1,0 +1,273 @@
+//! The account directory in shared data: pages like the ledger's, but never evicted. Past its
+//! capacity a write is refused and counted; nothing old is lost.
+//!
+//! ```text
+//! key {namespace}/dir     0  1  layout version (page::LAYOUT)
+//!                         1  1  'M'
+//!                         2  4  pages, little endian
+//!                         6  1  1 once it holds what is to be known, 0 before
+//! key {namespace}/d{n}    0  1  layout version
+//!                         1  1  'D'
+//!                         2  .. entries: key (16), length (2, little endian), body (bytes.rs)
+//! ```
+//! Accounts hash to pages as in the ledger, with the ledger's secret.
+
+pub mod bytes;
+pub mod entry;
+pub mod feed;
+
+use crate::directory::entry::AccountEntry;
+use crate::host::{Host, HostError, SetError};
+use crate::ledger::page::LAYOUT;
+use crate::ledger::{AccountKey, Fault, OpenError};
+use crate::shared::fill::Fill;
+use std::cell::Cell;
+
+/// Entries that a page is laid out for.
+const ENTRIES_PER_PAGE: u32 = 8;
+/// Entries on one page at most: four times what a full directory has on average.
+const MAX_ENTRIES: usize = 32;
+/// Tries to write a page before the directory counts as unusable.
+const TRIES: u32 = 100;
+
+const META: [u8; 2] = [LAYOUT, b'M'];
+const PAGE: [u8; 2] = [LAYOUT, b'D'];
+const KEY: usize = 16;
+
+/// Why an entry was not written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WriteError {
+    /// There is no room.
+    #[error("the directory has no room for this account: raise capacity.directory, and restart")]
+    Full,
+    /// Shared data can't be used.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}
+
+/// What the directory noticed since it was last asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DirectoryHealth {
+    /// Writes that were refused since a page was full.
+    pub full: u64,
+    /// Stored values that could not be read.
+    pub corrupt: u64,
+}
+
+/// The directory of one namespace.
+#[derive(Debug)]
+pub struct Directory {
+    prefix: String,
+    pages: u32,
+    health: Cell<DirectoryHealth>,
+}
+
+type Stored<'a> = (&'a [u8], &'a [u8]);
+
+impl Directory {
+    /// Opens the directory, and creates it if this is the first time; alone, as the ledger.
+    ///
+    /// # Errors
+    /// [`OpenError`] when what is stored does not fit the config, or can't be written.
+    pub fn open(host: &dyn Host, namespace: &str, accounts: u32) -> Result<Self, OpenError> {
+        let directory = Self {
+            prefix: namespace.to_owned(),
+            pages: accounts.div_ceil(ENTRIES_PER_PAGE),
+            health: Cell::default(),
+        };
+        let stored = host.get(&directory.meta_name())?;
+        let existing = stored.as_ref().and_then(|s| meta(&s.value));
+        match existing {
+            Some((existing, _)) if existing != directory.pages => Err(OpenError::Resized {
+                existing,
+                asked: directory.pages,
+            }),
+            Some(_) => Ok(directory),
+            None => {
+                for page in 0..directory.pages {
+                    let name = directory.page_name(page);
+                    if host.get(&name)?.is_none() {
+                        host.set(&name, &PAGE, None)?;
+                    }
+                }
+                let cas = stored.map(|s| s.cas);
+                host.set(&directory.meta_name(), &directory.meta(false), cas)?;
+                Ok(directory)
+            }
+        }
+    }
+
+    /// Whether it holds what is to be known: something was pushed, or a whole feed came in.
+    ///
+    /// # Errors
+    /// The host's status when it can't read.
+    pub fn is_ready(&self, host: &dyn Host) -> Result<bool, HostError> {
+        let stored = host.get(&self.meta_name())?;
+        Ok(stored
+            .and_then(|s| meta(&s.value))
+            .is_some_and(|(_, ready)| ready))
+    }
+
+    /// Says that it holds what is to be known.
+    ///
+    /// # Errors
+    /// [`Fault`] when shared data can't be written.
+    pub fn set_ready(&self, host: &dyn Host) -> Result<(), Fault> {
+        match host.set(&self.meta_name(), &self.meta(true), None) {
+            Ok(()) => Ok(()),
+            Err(SetError::Conflict) => Err(Fault::Contended),
+            Err(SetError::Host(error)) => Err(error.into()),
+        }
+    }
+
+    /// The entry of an account.
+    ///
+    /// # Errors
+    /// The host's status when it can't read.
+    pub fn find(
+        &self,
+        host: &dyn Host,
+        key: AccountKey,
+    ) -> Result<Option<AccountEntry>, HostError> {
+        let name = self.page_name(key.page(self.pages));
+        let Some(stored) = host.get(&name)? else {
+            return Ok(None);
+        };
+        let entries = self.entries(&stored.value);
+        Ok(self.entry(&entries, key))
+    }
+
+    /// Runs `update` on an account's entry and stores what it makes of it; `None` takes it out.
+    ///
+    /// `update` runs again each time another was faster.
+    ///
+    /// # Errors
+    /// [`WriteError`] when there is no room, or shared data can't be used.
+    pub fn change<T>(
+        &self,
+        host: &dyn Host,
+        key: AccountKey,
+        mut update: impl FnMut(Option<AccountEntry>) -> (Option<AccountEntry>, T),
+    ) -> Result<T, WriteError> {
+        let name = self.page_name(key.page(self.pages));
+        for _ in 0..TRIES {
+            let stored = host.get(&name).map_err(Fault::from)?;
+            let (bytes, cas) = stored.map_or((Vec::new(), None), |s| (s.value, Some(s.cas)));
+            let mut entries = self.entries(&bytes);
+            let (changed, result) = update(self.entry(&entries, key));
+            entries.retain(|(k, _)| *k != key.bytes());
+            let body = changed.as_ref().map(bytes::encode);
+            if let Some(body) = &body {
+                if entries.len() >= MAX_ENTRIES {
+                    self.note(|h| h.full = h.full.saturating_add(1));
+                    return Err(WriteError::Full);
+                }
+                entries.push((key.bytes(), body));
+            }
+            match host.set(&name, &write(&entries), cas) {
+                Ok(()) => return Ok(result),
+                Err(SetError::Conflict) => {}
+                Err(SetError::Host(error)) => return Err(Fault::from(error).into()),
+            }
+        }
+        Err(Fault::Contended.into())
+    }
+
+    /// How full the pages are, by a look at the first of them.
+    ///
+    /// # Errors
+    /// The host's status when it can't read.
+    pub fn fill(&self, host: &dyn Host) -> Result<Fill, HostError> {
+        let count = |bytes: &[u8]| self.entries(bytes).len();
+        Fill::of(host, self.pages, |page| self.page_name(page), count)
+    }
+
+    /// What was noticed since the last call.
+    pub fn take_health(&self) -> DirectoryHealth {
+        self.health.take()
+    }
+
+    fn note(&self, change: impl FnOnce(&mut DirectoryHealth)) {
+        let mut health = self.health.get();
+        change(&mut health);
+        self.health.set(health);
+    }
+
+    /// The entries of a page; bytes of another layout, or corrupt ones, read as empty.
+    fn entries<'a>(&self, bytes: &'a [u8]) -> Vec<Stored<'a>> {
+        if bytes.is_empty() {
+            return Vec::new();
+        }
+        let parsed = bytes.strip_prefix(&PAGE).and_then(parse);
+        if parsed.is_none() {
+            self.note(|h| h.corrupt = h.corrupt.saturating_add(1));
+        }
+        parsed.unwrap_or_default()
+    }
+
+    fn entry(&self, entries: &[Stored<'_>], key: AccountKey) -> Option<AccountEntry> {
+        let (_, body) = entries.iter().find(|(k, _)| *k == key.bytes())?;
+        let decoded = bytes::decode(body);
+        if decoded.is_none() {
+            self.note(|h| h.corrupt = h.corrupt.saturating_add(1));
+        }
+        decoded
+    }
+
+    fn meta_name(&self) -> String {
+        format!("{}/dir", self.prefix)
+    }
+
+    fn page_name(&self, page: u32) -> String {
+        format!("{}/d{page:x}", self.prefix)
+    }
+
+    fn meta(&self, ready: bool) -> Vec<u8> {
+        let mut out = META.to_vec();
+        out.extend_from_slice(&self.pages.to_le_bytes());
+        out.push(u8::from(ready));
+        out
+    }
+}
+
+/// Pages, and whether the directory is ready.
+fn meta(bytes: &[u8]) -> Option<(u32, bool)> {
+    let rest = bytes.strip_prefix(&META)?;
+    let (pages, rest) = rest.split_first_chunk::<4>()?;
+    Some((u32::from_le_bytes(*pages), rest == [1]))
+}
+
+fn parse(mut rest: &[u8]) -> Option<Vec<Stored<'_>>> {
+    let mut entries = Vec::with_capacity(MAX_ENTRIES);
+    while !rest.is_empty() {
+        let (key, after) = rest.split_at_checked(KEY)?;
+        let (length, after) = after.split_first_chunk::<2>()?;
+        let length = usize::from(u16::from_le_bytes(*length));
+        let (body, after) = after.split_at_checked(length)?;
+        entries.push((key, body));
+        rest = after;
+    }
+    Some(entries)
+}
+
+fn write(entries: &[Stored<'_>]) -> Vec<u8> {
+    let mut out = PAGE.to_vec();
+    for (key, body) in entries {
+        // No entry is that long: a tier's name and 64 events take some 700 bytes.
+        let Ok(length) = u16::try_from(body.len()) else {
+            continue;
+        };
+        out.extend_from_slice(key);
+        out.extend_from_slice(&length.to_le_bytes());
+        out.extend_from_slice(body);
+    }
+    out
+}
+
+/// The largest a directory's values can get, in bytes.
+pub fn memory_bound(accounts: u32) -> u64 {
+    let entry = KEY.saturating_add(2).saturating_add(bytes::MOST_BYTES);
+    let page = entry.saturating_mul(MAX_ENTRIES).saturating_add(PAGE.len());
+    let pages = u64::from(accounts.div_ceil(ENTRIES_PER_PAGE));
+    pages.saturating_mul(u64::try_from(page).unwrap_or(u64::MAX))
+}

@@ -1,0 +1,6 @@
+//! Text as HTTP carries it: names, paths, queries, visible text, digests.
+
+pub mod names;
+pub mod query;
+pub mod sha256;
+pub mod visible;

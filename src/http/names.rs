@@ -1,0 +1,30 @@
+//! Header names and request paths, as configs and feeds write them.
+
+use crate::json::Invalid;
+
+/// The longest request path, in bytes.
+pub const PATH_BYTES: usize = 1024;
+
+/// Checks the name of a header (RFC 9110, 5.6.2: a token of 1 to 128 bytes), and lowers its case.
+///
+/// # Errors
+/// [`Invalid`] at `path`.
+pub fn header_name(path: &str, name: &str) -> Result<String, Invalid> {
+    let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+    if (1..=128).contains(&name.len()) && name.bytes().all(token) {
+        return Ok(name.to_ascii_lowercase());
+    }
+    let problem = format!("{name:?} is not the name of a header");
+    Err(Invalid::new(path, problem))
+}
+
+/// Tells whether all of `text` is visible ASCII.
+pub fn is_visible_ascii(text: &str) -> bool {
+    text.bytes().all(|b| (0x21..=0x7e).contains(&b))
+}
+
+/// Tells whether `text` can be the `:path` of a request: a slash first, visible ASCII, at most
+/// [`PATH_BYTES`].
+pub fn is_path(text: &str) -> bool {
+    text.starts_with('/') && text.len() <= PATH_BYTES && is_visible_ascii(text)
+}

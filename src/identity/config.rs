@@ -1,0 +1,229 @@
+//! The sources of account and tier in the config.
+
+use super::{AccountSource, RequestField, TierSource};
+use crate::http::names::header_name;
+use crate::json::{Invalid, Object};
+use serde::Deserialize;
+use serde::de::{self, Deserializer, MapAccess, Visitor, value::MapAccessDeserializer};
+use std::fmt;
+
+/// Headers that upstreams need themselves, so that they are not taken off by default.
+const CREDENTIALS: [&str; 1] = ["authorization"];
+
+type Checked<T> = Result<T, Invalid>;
+
+/// A source as it is written.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SourceConfig {
+    header: Option<String>,
+    property: Option<Vec<String>>,
+    query: Option<String>,
+    digest: Option<bool>,
+    prefix: Option<String>,
+    #[serde(rename = "as")]
+    reading: Option<Reading>,
+    shared_data: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Reading {
+    Name,
+    Recharge,
+}
+
+/// An object, or the word "directory".
+#[derive(Debug)]
+pub enum TierSourceConfig {
+    /// The account directory.
+    Directory,
+    /// A field of the request, or a key of shared data.
+    Source(SourceConfig),
+}
+
+struct TierSourceConfigVisitor;
+
+impl<'de> Visitor<'de> for TierSourceConfigVisitor {
+    type Value = TierSourceConfig;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object with header, property or shared_data, or \"directory\"")
+    }
+
+    fn visit_str<E: de::Error>(self, value: &str) -> Result<TierSourceConfig, E> {
+        if value == "directory" {
+            return Ok(TierSourceConfig::Directory);
+        }
+        Err(E::invalid_value(de::Unexpected::Str(value), &self))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<TierSourceConfig, A::Error> {
+        SourceConfig::deserialize(MapAccessDeserializer::new(map)).map(TierSourceConfig::Source)
+    }
+}
+
+impl<'de> Deserialize<'de> for TierSourceConfig {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(TierSourceConfigVisitor)
+    }
+}
+
+/// Checks the items of a list, each with its own path.
+fn indexed<T, U>(path: &str, items: Vec<T>, check: fn(&str, T) -> Checked<U>) -> Checked<Vec<U>> {
+    items
+        .into_iter()
+        .enumerate()
+        .map(|(i, item)| check(&format!("{path}[{i}]"), item))
+        .collect()
+}
+
+/// Checks the account sources.
+///
+/// # Errors
+/// [`Invalid`] for the first source that can't stand, or when there is none.
+pub fn account_sources(
+    written: Option<Vec<Object<SourceConfig>>>,
+) -> Result<Vec<AccountSource>, Invalid> {
+    let sources = match written {
+        None => default_account(),
+        Some(sources) => indexed("account", sources, account_source)?,
+    };
+    if sources.is_empty() {
+        return Err(Invalid::new("account", "no source: name at least one"));
+    }
+    Ok(sources)
+}
+
+/// Checks the tier sources.
+///
+/// # Errors
+/// [`Invalid`] for the first source that can't stand.
+pub fn tier_sources(written: Option<Vec<TierSourceConfig>>) -> Result<Vec<TierSource>, Invalid> {
+    match written {
+        None => Ok(default_tier()),
+        Some(entries) => indexed("tier", entries, tier_source),
+    }
+}
+
+fn header(name: &str) -> RequestField {
+    RequestField::Header(name.to_owned())
+}
+
+/// The account sources of a config that names none.
+fn default_account() -> Vec<AccountSource> {
+    let source = |name, digest| AccountSource {
+        field: header(name),
+        digest,
+        prefix: None,
+    };
+    vec![source("x-account-id", false), source("authorization", true)]
+}
+
+/// The tier sources of a config that names none.
+fn default_tier() -> Vec<TierSource> {
+    vec![
+        TierSource::Name(header("x-account-tier")),
+        TierSource::Recharge(header("x-account-recharge")),
+    ]
+}
+
+/// The one place that a source names.
+fn request_field(path: &str, source: &SourceConfig) -> Checked<RequestField> {
+    match (&source.header, &source.property, &source.query) {
+        (Some(name), None, None) => Ok(RequestField::Header(header_name(
+            &format!("{path}.header"),
+            name,
+        )?)),
+        (None, None, Some(name)) if name.is_empty() => Err(Invalid::new(
+            format!("{path}.query"),
+            "a parameter without a name: give the name that it has in the query",
+        )),
+        (None, None, Some(name)) => Ok(RequestField::Query(name.clone())),
+        (None, Some(segments), None) => {
+            if segments.is_empty() || segments.iter().any(|s| s.is_empty() || s.contains('\0')) {
+                let problem = "a path has at least one segment, and none is empty";
+                return Err(Invalid::new(format!("{path}.property"), problem));
+            }
+            Ok(RequestField::Property(segments.clone()))
+        }
+        _ => Err(Invalid::new(
+            path,
+            "a source names exactly one place: header, property, or query (account sources only)",
+        )),
+    }
+}
+
+/// One account source.
+fn account_source(path: &str, Object(source): Object<SourceConfig>) -> Checked<AccountSource> {
+    if source.reading.is_some() || source.shared_data.is_some() {
+        return Err(Invalid::new(
+            path,
+            "an account source has header, property or query, digest and prefix; \
+             as and shared_data are for tiers",
+        ));
+    }
+    let field = request_field(path, &source)?;
+    if source.prefix.as_deref() == Some("") {
+        let problem = "an empty prefix: leave it out";
+        return Err(Invalid::new(format!("{path}.prefix"), problem));
+    }
+    Ok(AccountSource {
+        field,
+        digest: source.digest.unwrap_or(false),
+        prefix: source.prefix,
+    })
+}
+
+/// One tier source.
+fn tier_source(path: &str, entry: TierSourceConfig) -> Checked<TierSource> {
+    let source = match entry {
+        TierSourceConfig::Directory => return Ok(TierSource::Directory),
+        TierSourceConfig::Source(source) => source,
+    };
+    if source.digest.is_some() || source.prefix.is_some() {
+        let problem = "digest and prefix are for account sources";
+        return Err(Invalid::new(path, problem));
+    }
+    if source.query.is_some() {
+        let problem = "query is for account sources: a client writes its own query";
+        return Err(Invalid::new(format!("{path}.query"), problem));
+    }
+    let Some(key) = &source.shared_data else {
+        let field = request_field(path, &source)?;
+        return Ok(match source.reading {
+            None | Some(Reading::Name) => TierSource::Name(field),
+            Some(Reading::Recharge) => TierSource::Recharge(field),
+        });
+    };
+    if source.header.is_some() || source.property.is_some() || source.reading.is_some() {
+        let problem = "shared_data stands alone: it holds a tier's name";
+        return Err(Invalid::new(path, problem));
+    }
+    if !key.contains("{account}") {
+        return Err(Invalid::new(
+            format!("{path}.shared_data"),
+            format!("{key:?} does not hold {{account}}: every account would read the same key"),
+        ));
+    }
+    Ok(TierSource::SharedData(key.clone()))
+}
+
+/// The headers that identify, less those that the upstream needs itself.
+pub fn identity_headers(account: &[AccountSource], tier: &[TierSource]) -> Vec<String> {
+    let fields = account.iter().map(|s| &s.field);
+    let tiers = tier.iter().filter_map(|s| match s {
+        TierSource::Name(field) | TierSource::Recharge(field) => Some(field),
+        TierSource::SharedData(_) | TierSource::Directory => None,
+    });
+    let mut names: Vec<String> = Vec::new();
+    for field in fields.chain(tiers) {
+        if let RequestField::Header(name) = field
+            && !CREDENTIALS.contains(&name.as_str())
+            && !names.contains(name)
+        {
+            names.push(name.clone());
+        }
+    }
+    names
+}

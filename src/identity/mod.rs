@@ -1,0 +1,268 @@
+//! Finds the account and its tier in a request, by the configured sources, in order.
+//!
+//! What comes twice is refused rather than guessed: one of the two may be the client's own. Proxies may join repeats with a comma, so a comma in an account header is read as one.
+
+pub mod config;
+
+use crate::directory::entry::{AccountEntry, Overrides, ResolvedTier};
+use crate::host::{Header, HostError, Request};
+use crate::http::query;
+use crate::http::sha256::sha256_hex;
+use crate::tiers::money::Cents;
+use crate::tiers::table::{TierId, TierTable};
+
+/// Where an account may be read from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccountSource {
+    /// The place.
+    pub field: RequestField,
+    /// Keep only the SHA-256 of the value, in hex: for credentials.
+    pub digest: bool,
+    /// What to take off the front (a scheme, in any case); a value without it is none.
+    pub prefix: Option<String>,
+}
+
+/// A place in a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RequestField {
+    /// The request header of that lower-case name.
+    Header(String),
+    /// The Envoy property at that path.
+    Property(Vec<String>),
+    /// The query parameter of that name.
+    Query(String),
+}
+
+/// Where a tier may be read from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TierSource {
+    /// A tier's name.
+    Name(RequestField),
+    /// Cumulative recharge in USD.
+    Recharge(RequestField),
+    /// A shared-data key that holds a tier's name; `{account}` stands for the account's id.
+    SharedData(String),
+    /// The account directory.
+    Directory,
+}
+
+/// Where tiers are found that no request carries.
+pub trait Lookup {
+    /// The value of a shared-data key.
+    fn shared(&self, key: &str) -> Option<Vec<u8>>;
+
+    /// The directory's entry of an account.
+    ///
+    /// # Errors
+    /// [`IdentityError::DirectoryUnready`] when it holds none and does not hold all yet, or
+    /// [`IdentityError::DirectoryFault`].
+    fn entry(&self, account: &Account) -> Result<Option<AccountEntry>, IdentityError>;
+}
+
+/// The tier of an account, and the limits that it has of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// The place of the tier in the table.
+    pub tier: TierId,
+    /// Its own limits.
+    pub limits: Overrides,
+}
+
+impl Found {
+    /// A tier without limits of the account's own.
+    pub fn tier(tier: TierId) -> Self {
+        Self {
+            tier,
+            limits: Overrides::default(),
+        }
+    }
+}
+
+/// An account that was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// Its id; need not be text.
+    pub id: Vec<u8>,
+    /// Whether the id is a digest, which is not shown.
+    pub is_digest: bool,
+}
+
+/// Why a request has no account or no tier.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum IdentityError {
+    /// No source had an account.
+    AccountMissing,
+    /// The account came more than once in this place, named in words.
+    AccountRepeated(String),
+    /// No source had a tier.
+    TierMissing,
+    /// The tier came more than once in this place, named in words.
+    TierRepeated(String),
+    /// A source gave a name that no tier has.
+    TierUnknown(Vec<u8>),
+    /// A source gave something that is no amount of money.
+    RechargeMalformed(Vec<u8>),
+    /// Less recharged than the first tier asks for.
+    RechargeRequired(Cents),
+    /// The account is switched off.
+    AccountDisabled,
+    /// The directory does not hold all accounts yet.
+    DirectoryUnready,
+    /// The directory could not be read.
+    DirectoryFault(HostError),
+}
+
+/// The account of a request.
+///
+/// # Errors
+/// [`IdentityError::AccountMissing`] or [`IdentityError::AccountRepeated`].
+pub fn account(request: &dyn Request, sources: &[AccountSource]) -> Result<Account, IdentityError> {
+    for source in sources {
+        let value = match value(request, &source.field) {
+            Ok(None) => continue,
+            Ok(Some(value)) => value,
+            Err(Repeated(field)) => return Err(IdentityError::AccountRepeated(field)),
+        };
+        if let RequestField::Header(name) = &source.field
+            && memchr::memchr(b',', &value).is_some()
+        {
+            return Err(IdentityError::AccountRepeated(format!("header {name}")));
+        }
+        let Some(value) = without_prefix(&value, source.prefix.as_deref()) else {
+            continue;
+        };
+        let id = if source.digest {
+            match &source.field {
+                RequestField::Header(name) if name == "authorization" => {
+                    sha256_hex(&one_spelling(value)).into_bytes()
+                }
+                _ => sha256_hex(value).into_bytes(),
+            }
+        } else {
+            value.to_vec()
+        };
+        return Ok(Account {
+            id,
+            is_digest: source.digest,
+        });
+    }
+    Err(IdentityError::AccountMissing)
+}
+
+/// The tier of a request.
+///
+/// # Errors
+/// An [`IdentityError`] about the tier.
+pub fn tier(
+    request: &dyn Request,
+    lookup: &dyn Lookup,
+    account: &Account,
+    sources: &[TierSource],
+    tiers: &TierTable,
+) -> Result<Found, IdentityError> {
+    for source in sources {
+        let found = match source {
+            TierSource::Directory => match lookup.entry(account)? {
+                Some(entry) => return by_entry(&entry, tiers),
+                None => continue,
+            },
+            TierSource::Name(field) => value(request, field),
+            TierSource::Recharge(field) => match value(request, field) {
+                Ok(Some(amount)) => return by_recharge(&amount, tiers).map(Found::tier),
+                other => other,
+            },
+            TierSource::SharedData(template) => Ok(stored(lookup, template, account)),
+        };
+        match found {
+            Ok(None) => {}
+            Ok(Some(name)) => {
+                let tier = tiers.by_name(&name).map(Found::tier);
+                return tier.ok_or(IdentityError::TierUnknown(name));
+            }
+            Err(Repeated(field)) => return Err(IdentityError::TierRepeated(field)),
+        }
+    }
+    Err(IdentityError::TierMissing)
+}
+
+fn by_entry(entry: &AccountEntry, tiers: &TierTable) -> Result<Found, IdentityError> {
+    if entry.disabled {
+        return Err(IdentityError::AccountDisabled);
+    }
+    match entry.resolve_tier(tiers) {
+        ResolvedTier::Tier(tier) => Ok(Found {
+            tier,
+            limits: entry.limits,
+        }),
+        ResolvedTier::RechargeRequired(paid) => Err(IdentityError::RechargeRequired(paid)),
+        ResolvedTier::Unknown(name) => Err(IdentityError::TierUnknown(name.into_bytes())),
+        ResolvedTier::Nothing => Err(IdentityError::TierMissing),
+    }
+}
+
+fn by_recharge(amount: &[u8], tiers: &TierTable) -> Result<TierId, IdentityError> {
+    let cents =
+        Cents::parse(amount).map_err(|_| IdentityError::RechargeMalformed(amount.to_vec()))?;
+    tiers
+        .by_recharge(cents)
+        .ok_or(IdentityError::RechargeRequired(cents))
+}
+
+/// The place, in words, that holds more than one value.
+struct Repeated(String);
+
+/// What a place holds; an empty value is none.
+fn value(request: &dyn Request, field: &RequestField) -> Result<Option<Vec<u8>>, Repeated> {
+    let value = match field {
+        RequestField::Header(name) => match request.header(name) {
+            Header::Absent => None,
+            Header::Once(value) => Some(value.to_vec()),
+            Header::Repeated => return Err(Repeated(format!("header {name}"))),
+        },
+        RequestField::Property(path) => request.property(path),
+        RequestField::Query(name) => match request.header(":path") {
+            Header::Once(path) => {
+                let mut values = query::values(path, name);
+                let value = values.next();
+                if values.next().is_some() {
+                    return Err(Repeated(format!("query parameter {name}")));
+                }
+                value
+            }
+            // HTTP knows no second path, and a CONNECT has none.
+            Header::Absent | Header::Repeated => None,
+        },
+    };
+    Ok(value.filter(|v| !v.is_empty()))
+}
+
+/// The tier's name under a shared-data key. Keys are text, so an id that is not has no tier there.
+fn stored(lookup: &dyn Lookup, template: &str, account: &Account) -> Option<Vec<u8>> {
+    let id = std::str::from_utf8(&account.id).ok()?;
+    let stored = lookup.shared(&template.replace("{account}", id))?;
+    Some(stored.trim_ascii().to_vec()).filter(|v| !v.is_empty())
+}
+
+fn without_prefix<'a>(value: &'a [u8], prefix: Option<&str>) -> Option<&'a [u8]> {
+    let Some(prefix) = prefix else {
+        return Some(value);
+    };
+    let (head, rest) = value.split_at_checked(prefix.len())?;
+    let rest = rest.trim_ascii();
+    (head.eq_ignore_ascii_case(prefix.as_bytes()) && !rest.is_empty()).then_some(rest)
+}
+
+/// A credential in one spelling: its scheme is the same in any case (RFC 9110, 11.1), and one key
+/// must not be many accounts.
+fn one_spelling(credential: &[u8]) -> Vec<u8> {
+    let credential = credential.trim_ascii();
+    let blank = |b: &u8| b.is_ascii_whitespace();
+    let Some(at) = credential.iter().position(blank) else {
+        return credential.to_vec();
+    };
+    let (scheme, rest) = credential.split_at_checked(at).unwrap_or((credential, &[]));
+    let mut one = scheme.to_ascii_lowercase();
+    one.push(b' ');
+    one.extend_from_slice(rest.trim_ascii_start());
+    one
+}

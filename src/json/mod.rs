@@ -1,0 +1,109 @@
+//! Strict JSON: one value, read whole; an error names the path and what is allowed there.
+
+mod checks;
+mod invalid;
+pub mod values;
+
+pub use checks::{Bounded, in_range, plain_name};
+pub use invalid::Invalid;
+
+use serde::Deserialize;
+use serde::de::{self, Deserializer, MapAccess, Visitor, value::MapAccessDeserializer};
+use std::fmt;
+use std::marker::PhantomData;
+
+/// Reads one value that takes up all of `json`.
+///
+/// # Errors
+/// [`Invalid`] for the first thing that is wrong.
+pub fn read<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, Invalid> {
+    let mut deserializer = serde_json::Deserializer::from_slice(json);
+    let read = serde_path_to_error::deserialize(&mut deserializer);
+    let value: T = read.map_err(|error| {
+        let path = error.path().to_string();
+        Invalid {
+            path: match path.as_str() {
+                "." | "?" => "$".to_owned(),
+                _ => path,
+            },
+            problem: error.into_inner().to_string(),
+        }
+    })?;
+    deserializer.end().map_err(|error| Invalid {
+        path: "$".to_owned(),
+        problem: error.to_string(),
+    })?;
+    Ok(value)
+}
+
+/// A JSON object; serde alone would take a list for a struct's fields in order.
+#[derive(Debug, Default)]
+pub struct Object<T>(pub T);
+
+struct ObjectVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
+    type Value = Object<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Object<T>, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(map)).map(Object)
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ObjectVisitor(PhantomData))
+    }
+}
+
+/// A JSON object whose names are data, in order; each may come once.
+#[derive(Debug)]
+pub struct Named<T>(pub Vec<(String, T)>);
+
+impl<T> Default for Named<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+struct NamedVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for NamedVisitor<T> {
+    type Value = Named<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Named<T>, A::Error> {
+        let mut all: Vec<(String, T)> = Vec::new();
+        while let Some((name, value)) = map.next_entry::<String, T>()? {
+            if all.iter().any(|(other, _)| *other == name) {
+                return Err(de::Error::custom(format!("{name:?} is named twice")));
+            }
+            all.push((name, value));
+        }
+        Ok(Named(all))
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Named<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(NamedVisitor(PhantomData))
+    }
+}
+
+/// A whole number out of JSON's floating point, up to 2^53 - 1.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "checked to be a whole number within 2^53"
+)]
+pub fn as_integer(value: f64) -> Option<u64> {
+    let fits = value.fract() == 0.0 && (0.0..=9_007_199_254_740_991.0).contains(&value);
+    fits.then_some(value as u64)
+}

@@ -1,0 +1,106 @@
+//! Values that JSON has no type for: counts, durations, UTC offsets.
+//!
+//! Numbers may come as floating point with nothing behind the point: Envoy turns a Struct config
+//! into JSON that way.
+
+use super::as_integer;
+use crate::time::Span;
+use serde::Deserialize;
+use serde::de::{self, Deserializer, Visitor};
+use std::fmt;
+
+/// A whole number that is not negative.
+#[derive(Clone, Copy, Debug)]
+pub struct Count(pub u64);
+
+struct CountVisitor;
+
+impl Visitor<'_> for CountVisitor {
+    type Value = Count;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a whole number of at least 0")
+    }
+
+    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Count, E> {
+        Ok(Count(value))
+    }
+
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Count, E> {
+        as_integer(value)
+            .map(Count)
+            .ok_or_else(|| E::invalid_value(de::Unexpected::Float(value), &self))
+    }
+}
+
+impl<'de> Deserialize<'de> for Count {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_u64(CountVisitor)
+    }
+}
+
+/// A duration: digits and one of ms, s, m, h.
+#[derive(Clone, Copy, Debug)]
+pub struct Duration(pub Span);
+
+/// The longest duration: a year of 366 days.
+const LONGEST_MS: u64 = 366 * 24 * 3_600_000;
+
+fn span(text: &str) -> Option<Span> {
+    let units = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000)];
+    let (digits, factor) = units
+        .into_iter()
+        .find_map(|(unit, factor)| Some((text.strip_suffix(unit)?, factor)))?;
+    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let ms = digits.parse::<u64>().ok()?.checked_mul(factor)?;
+    (1..=LONGEST_MS)
+        .contains(&ms)
+        .then_some(Span::from_millis(ms))
+}
+
+impl<'de> Deserialize<'de> for Duration {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        span(&text).map(Duration).ok_or_else(|| {
+            de::Error::invalid_value(
+                de::Unexpected::Str(&text),
+                &"a duration from \"1ms\" to \"8784h\": digits and one of ms, s, m, h",
+            )
+        })
+    }
+}
+
+/// A UTC offset, in minutes east.
+#[derive(Clone, Copy, Debug)]
+pub struct Offset(pub i32);
+
+fn offset_minutes(text: &str) -> Option<i32> {
+    let sign = match text.as_bytes().first()? {
+        b'+' => 1,
+        b'-' => -1,
+        _ => return None,
+    };
+    let (hours, minutes) = text.get(1..)?.split_once(':')?;
+    let two_digits = |s: &str, below: i32| {
+        let valid = s.len() == 2 && s.bytes().all(|b| b.is_ascii_digit());
+        valid.then(|| s.parse::<i32>().ok())?.filter(|n| *n < below)
+    };
+    two_digits(hours, 24)?
+        .checked_mul(60)?
+        .checked_add(two_digits(minutes, 60)?)?
+        .checked_mul(sign)
+}
+
+impl<'de> Deserialize<'de> for Offset {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        offset_minutes(&text).map(Offset).ok_or_else(|| {
+            de::Error::invalid_value(
+                de::Unexpected::Str(&text),
+                &"a UTC offset from \"-23:59\" to \"+23:59\"",
+            )
+        })
+    }
+}

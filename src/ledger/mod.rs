@@ -1,0 +1,341 @@
+//! The ledger: finds an account's page, runs a rule on its record, and writes it back with a
+//! compare-and-set. Every admission is one read and one write; a refusal is one read.
+
+use crate::shared::fill::Fill;
+pub mod bytes;
+pub mod in_flight;
+pub mod page;
+pub mod slots;
+
+use crate::host::{Host, HostError, SetError};
+use crate::ledger::page::{Page, Update};
+use crate::limits::lease::Liveness;
+use crate::limits::record::{Record, Windows};
+use crate::time::Now;
+pub use in_flight::InFlight;
+use siphasher::sip128::{Hasher128, SipHasher24};
+use slots::Unreadable;
+pub use slots::{SlotError, Slots, VmSlot};
+use std::cell::Cell;
+use std::hash::Hasher;
+use std::num::NonZeroU32;
+
+/// Accounts that a page is laid out for.
+const ACCOUNTS_PER_PAGE: u32 = 8;
+/// Tries to write a page before the ledger counts as unusable.
+const TRIES: u32 = 100;
+
+/// An account in the ledger: SipHash-2-4 of its id with the process's secret, 128 bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AccountKey([u8; 16]);
+
+impl AccountKey {
+    /// The page of so many that it hashes to.
+    pub(super) fn page(&self, pages: u32) -> u32 {
+        let [a, b, c, d, e, f, g, h, ..] = self.0;
+        let hash = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
+        let page = hash.checked_rem(u64::from(pages)).unwrap_or(0);
+        u32::try_from(page).unwrap_or(0)
+    }
+
+    /// Its bytes.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// Why the ledger could not be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// The page was changed by others each time.
+    #[error("the account's page was changed by other workers {TRIES} times in a row")]
+    Contended,
+    /// No lease can be held.
+    #[error("no VM slot: {0}")]
+    Slot(#[from] crate::ledger::slots::SlotError),
+    /// A value beside the ledger could not be used.
+    #[error(transparent)]
+    Value(#[from] crate::shared::cell::ValueError),
+    /// The host failed.
+    #[error(transparent)]
+    Host(#[from] HostError),
+}
+
+/// Why there is no ledger for a config.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OpenError {
+    /// Shared data already holds a ledger of another size.
+    #[error(
+        "capacity.accounts: this process already keeps a ledger of {existing} pages for this \
+         namespace, and the config asks for {asked}; restart Envoy, or choose another namespace"
+    )]
+    Resized {
+        /// Pages that are there.
+        existing: u32,
+        /// Pages that the config asks for.
+        asked: u32,
+    },
+    /// Newer code keeps a ledger there.
+    #[error("the ledger in shared data is of a newer layout; load the newer module")]
+    Newer,
+    /// The host failed.
+    #[error("shared data can't be used: {0}")]
+    Host(#[from] HostError),
+    /// Shared data was changed in between, by other code.
+    #[error("shared data of this namespace is being written by somebody else")]
+    Conflict,
+}
+
+impl From<SetError> for OpenError {
+    fn from(error: SetError) -> Self {
+        match error {
+            SetError::Conflict => Self::Conflict,
+            SetError::Host(host) => Self::Host(host),
+        }
+    }
+}
+
+/// What a rule wants done with the record.
+#[derive(Debug)]
+pub enum Change<T> {
+    /// Write it back.
+    Write(T),
+    /// Leave what is stored as it is.
+    Keep(T),
+}
+
+/// What the ledger noticed since it was last asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Health {
+    /// Writes that had to be tried again.
+    pub cas_retries: u64,
+    /// Live records that a full page gave up.
+    pub evicted: u64,
+    /// Stored values that could not be read.
+    pub corrupt: u64,
+    /// Leases of VMs that were gone.
+    pub stale_leases: u64,
+    /// Pages that the host had lost.
+    pub lost_pages: u64,
+    /// Writes to the directory that had no room.
+    pub directory_full: u64,
+}
+
+/// The ledger of one namespace.
+#[derive(Debug)]
+pub struct Ledger {
+    prefix: String,
+    secret: [u8; 16],
+    pages: u32,
+    health: Cell<Health>,
+}
+
+/// The shared-data key of the slot table.
+pub fn slots_key(namespace: &str) -> String {
+    format!("{namespace}/vms")
+}
+
+/// How many pages a ledger for so many accounts has.
+pub const fn pages_for(accounts: u32) -> u32 {
+    accounts.div_ceil(ACCOUNTS_PER_PAGE)
+}
+
+impl Ledger {
+    /// Opens the ledger of `namespace`, and creates it if this is the first time.
+    ///
+    /// Must first be called alone, before any worker runs: the host can't insert if absent.
+    ///
+    /// # Errors
+    /// [`OpenError`] when what is stored does not fit the config, or can't be written.
+    pub fn open(
+        host: &dyn Host,
+        namespace: &str,
+        accounts: u32,
+        new_secret: impl FnOnce() -> [u8; 16],
+    ) -> Result<(Self, Slots), OpenError> {
+        let asked = pages_for(accounts);
+        let key = slots_key(namespace);
+        let stored = host.get(&key)?;
+        let cas = stored.as_ref().map(|s| s.cas);
+        let existing = stored.map(|s| Slots::decode(&s.value, host.mono()));
+        let (table, corrupt) = match existing {
+            Some(Ok(table)) if table.pages == asked => (table, 0),
+            Some(Ok(table)) => {
+                let existing = table.pages;
+                return Err(OpenError::Resized { existing, asked });
+            }
+            Some(Err(Unreadable::Newer)) => return Err(OpenError::Newer),
+            Some(Err(Unreadable::Corrupt)) => {
+                (create(host, namespace, asked, new_secret(), cas)?, 1)
+            }
+            None => (create(host, namespace, asked, new_secret(), cas)?, 0),
+        };
+        let health = Health {
+            corrupt,
+            ..Health::default()
+        };
+        let ledger = Self {
+            prefix: namespace.to_owned(),
+            secret: table.secret,
+            pages: table.pages,
+            health: Cell::new(health),
+        };
+        Ok((ledger, table))
+    }
+
+    /// The account's key in this ledger.
+    pub fn key(&self, account: &[u8]) -> AccountKey {
+        let mut hasher = SipHasher24::new_with_key(&self.secret);
+        hasher.write(account);
+        AccountKey(hasher.finish128().as_bytes())
+    }
+
+    /// A hash with the ledger's secret, for what is not an account.
+    pub fn hash(&self, bytes: &[u8]) -> u64 {
+        let mut hasher = SipHasher24::new_with_key(&self.secret);
+        hasher.write(bytes);
+        hasher.finish()
+    }
+
+    /// How full the pages are, by a look at the first of them.
+    ///
+    /// # Errors
+    /// The host's status when it can't read.
+    pub fn fill(&self, host: &dyn Host) -> Result<Fill, HostError> {
+        Fill::of(
+            host,
+            self.pages,
+            |page| page_name(&self.prefix, page),
+            |bytes| Page::parse(bytes).len(),
+        )
+    }
+
+    /// Takes over the secret of a table that another VM wrote.
+    pub fn adopt(&mut self, table: &Slots) {
+        self.secret = table.secret;
+    }
+
+    /// What was noticed since the last call.
+    pub fn take_health(&self) -> Health {
+        self.health.take()
+    }
+
+    /// Runs `update` on the account's record and stores what it makes of it.
+    ///
+    /// The clocks are read after the record, so no record is from the future of its reader. The
+    /// wall clock is read only with `calendar`. `update` runs again each time another was faster.
+    /// A record that is ahead of the clock nevertheless is written back even when `update` would
+    /// keep it: the rule has moved it to the clock, and must not do so again at each request.
+    ///
+    /// # Errors
+    /// [`Fault`] when the host fails or others were faster too often.
+    pub fn change<T>(
+        &self,
+        host: &dyn Host,
+        key: AccountKey,
+        terms: (&Windows, bool),
+        liveness: &dyn Liveness,
+        mut update: impl FnMut(&mut Record, Now) -> Change<T>,
+    ) -> Result<T, Fault> {
+        let (windows, calendar) = terms;
+        let name = self.page_name(key);
+        for _ in 0..TRIES {
+            let (bytes, cas) = self.read(host, &name)?;
+            let now = Now {
+                mono: host.mono(),
+                wall: calendar.then(|| host.wall()),
+            };
+            let mut page = Page::parse(&bytes);
+            let mut record = page.find(&key.0);
+            let stale = record.leases.forget_stale(liveness);
+            let ahead = record.newest() > now.mono;
+            let result = match update(&mut record, now) {
+                Change::Keep(result) if !ahead => return Ok(result),
+                Change::Keep(result) | Change::Write(result) => result,
+            };
+            let update = Update {
+                key: key.0,
+                record: &record,
+                now: now.mono,
+                expires_at: record.expires_at(now, windows),
+            };
+            let (value, losses) = page.with(&update, liveness);
+            match host.set(&name, &value, cas) {
+                Ok(()) => {
+                    self.note(|h| {
+                        h.corrupt = h.corrupt.saturating_add(u64::from(page.corrupt));
+                        h.evicted = h.evicted.saturating_add(losses.evicted);
+                        h.stale_leases = h
+                            .stale_leases
+                            .saturating_add(losses.stale_leases)
+                            .saturating_add(stale);
+                    });
+                    return Ok(result);
+                }
+                Err(SetError::Conflict) => {
+                    self.note(|h| h.cas_retries = h.cas_retries.saturating_add(1));
+                }
+                Err(SetError::Host(error)) => return Err(error.into()),
+            }
+        }
+        Err(Fault::Contended)
+    }
+
+    fn read(&self, host: &dyn Host, name: &str) -> Result<(Vec<u8>, Option<NonZeroU32>), Fault> {
+        Ok(match host.get(name)? {
+            Some(stored) => (stored.value, Some(stored.cas)),
+            None => {
+                self.note(|h| h.lost_pages = h.lost_pages.saturating_add(1));
+                (Vec::new(), None)
+            }
+        })
+    }
+
+    fn note(&self, change: impl FnOnce(&mut Health)) {
+        let mut health = self.health.get();
+        change(&mut health);
+        self.health.set(health);
+    }
+
+    fn page_name(&self, key: AccountKey) -> String {
+        page_name(&self.prefix, key.page(self.pages))
+    }
+}
+
+fn page_name(prefix: &str, page: u32) -> String {
+    use std::fmt::Write as _;
+    let mut name = String::with_capacity(prefix.len().saturating_add(10));
+    name.push_str(prefix);
+    // Writing to a String can't fail.
+    let _ = write!(name, "/p{page:x}");
+    name
+}
+
+/// Writes the pages, and last the table that says that they are there.
+fn create(
+    host: &dyn Host,
+    namespace: &str,
+    pages: u32,
+    secret: [u8; 16],
+    cas: Option<NonZeroU32>,
+) -> Result<Slots, OpenError> {
+    for page in 0..pages {
+        let name = page_name(namespace, page);
+        if host.get(&name)?.is_none() {
+            host.set(&name, &page::EMPTY, None)?;
+        }
+    }
+    let table = Slots::new(secret, pages);
+    host.set(&slots_key(namespace), &table.encode(), cas)?;
+    Slots::decode(&table.encode(), host.mono()).map_err(|_| OpenError::Conflict)
+}
+
+/// The largest a ledger's values can get, in bytes: pages of full size and the slot table. Beside
+/// them stands what the gauge holds for each VM slot, at most 75 bytes a tier ([`crate::ledger::in_flight`]).
+pub fn memory_bound(accounts: u32) -> u64 {
+    let page = u64::try_from(page::MAX_BYTES).unwrap_or(u64::MAX);
+    let table = Slots::new([0; 16], 1).encode().len();
+    u64::from(pages_for(accounts))
+        .saturating_mul(page)
+        .saturating_add(u64::try_from(table).unwrap_or(u64::MAX))
+}

@@ -1,0 +1,77 @@
+//! A limit kept as a pace: a bucket that drains at the limit's rate and holds a tenth of a window
+//! (a leaky bucket as a meter; ITU-T I.371, annex A), read off the log.
+//!
+//! Limits that follow the load are kept so. Over whole windows, an account that had used all of its
+//! limit would be shut out for a part of the window when that is lowered, and then let through at
+//! its full rate for the rest, in step with all others of its tier. The bucket counts from the
+//! moment when the limit was last lowered, and is full but for one then: nobody is shut out for what was
+//! allowed before, and a tier's accounts do not all come at once.
+
+use crate::limits::window::{Column, Log};
+use crate::time::{Mono, Span};
+
+/// The bucket holds this part of what the limit allows in a window.
+const BUCKET_SHARE: u64 = 10;
+
+/// A limit's pace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct LeakyBucket {
+    /// What the limit allows in a window.
+    pub limit: u64,
+    /// The window.
+    pub window: Span,
+    /// When it was last lowered.
+    pub since: Mono,
+}
+
+impl LeakyBucket {
+    /// What the bucket holds; at least one.
+    const fn most(&self) -> u64 {
+        let part = self.limit.div_euclid(BUCKET_SHARE);
+        if part > 1 { part } else { 1 }
+    }
+
+    /// In units of which the limit drains one each millisecond for each it allows in a window.
+    fn units(&self, n: u64) -> u128 {
+        u128::from(n).saturating_mul(u128::from(self.window.as_millis().max(1)))
+    }
+
+    fn drained(&self, level: u128, time: Span) -> u128 {
+        let drained = u128::from(self.limit).saturating_mul(u128::from(time.as_millis()));
+        level.saturating_sub(drained)
+    }
+
+    /// How full the bucket is.
+    fn level(&self, log: &Log, now: Mono, column: Column) -> u128 {
+        // Full but for one: nobody's first request is exceeded for that alone.
+        let (mut level, mut at) = (self.units(self.most().saturating_sub(1)), self.since);
+        for grain in log.grains.iter().filter(|e| e.last > self.since) {
+            level = self.drained(level, grain.last.since(at));
+            level = level.saturating_add(self.units(grain.get(column)));
+            at = grain.last;
+        }
+        self.drained(level, now.since(at))
+    }
+
+    /// How long until `need` more fits in; zero when it does now, `None` when the limit never allows
+    /// that. What is more than half of the bucket needs one that is half empty, and may fill it over:
+    /// or it would starve beside small ones.
+    pub fn wait(&self, log: &Log, now: Mono, column: Column, need: u64) -> Option<Span> {
+        if need > self.limit {
+            return None;
+        }
+        let (most, half) = (self.most(), self.most().div_euclid(2));
+        let room = self.units(most.saturating_sub(need).max(half));
+        let over = self.level(log, now, column).saturating_sub(room);
+        let wait = over.div_ceil(u128::from(self.limit.max(1)));
+        Some(Span::from_millis(u64::try_from(wait).unwrap_or(u64::MAX)))
+    }
+
+    /// What fits in now.
+    pub fn left(&self, log: &Log, now: Mono, column: Column) -> u64 {
+        let level = self.level(log, now, column);
+        let used = level.div_ceil(self.units(1));
+        self.most()
+            .saturating_sub(u64::try_from(used).unwrap_or(u64::MAX))
+    }
+}

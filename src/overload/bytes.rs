@@ -1,0 +1,220 @@
+//! The load of a namespace in shared data: what an operator set, and where the loop stands.
+//!
+//! ```text
+//! key    {namespace}/load
+//! bytes  layout version (page::LAYOUT), 'O', setting, controller
+//! setting = 0 | 1 scale set ends tiers
+//! controller    = from (0: none, 1: header, 2: overload) rule configured answers overloaded reports sum
+//!           stepped load reported late_answers late_overloaded pressure rose kept cut edge eased tiers
+//! tiers   = count, [length of the name, name, scale] ...
+//! ```
+//! Numbers are varints as in [`crate::ledger::bytes`]; times are monotonic milliseconds, scales and loads
+//! millionths. Only ticks and admin calls read and write it.
+
+use crate::ledger::page::LAYOUT;
+use crate::limits::Scale;
+use crate::overload::{
+    Controller, Kind, LARGEST, ManualScale, Observed, State, TierScales, millionths,
+};
+use crate::shared::cell::{Content, Value};
+use crate::shared::varint::{self, Corrupt};
+use crate::time::Mono;
+
+const PREFIX: [u8; 2] = [LAYOUT, b'O'];
+/// A pressure on all tiers, in millionths.
+const ALL: u32 = 1_000_000;
+
+/// The value of one namespace.
+pub type StoredOverload = Value<State>;
+
+/// The load of `namespace`.
+pub fn overload(namespace: &str) -> StoredOverload {
+    Value::new(format!("{namespace}/load"))
+}
+
+impl Content for State {
+    const NAME: &'static str = "the load";
+
+    fn initial(_: Mono) -> Self {
+        Self::default()
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        encode(self)
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        decode(bytes).ok()
+    }
+}
+
+fn encode(state: &State) -> Vec<u8> {
+    let mut out = PREFIX.to_vec();
+    match &state.manual {
+        None => varint::put(&mut out, 0),
+        Some(setting) => {
+            varint::put(&mut out, 1);
+            varint::put(&mut out, setting.scale.millionths().into());
+            varint::put(&mut out, setting.set.as_millis());
+            varint::put(&mut out, setting.ends.as_millis());
+            put_tiers(&mut out, &setting.tiers);
+        }
+    }
+    let controller = &state.controller;
+    let from = match controller.from {
+        None => 0,
+        Some(Kind::Header) => 1,
+        Some(Kind::Overload) => 2,
+    };
+    for number in [
+        from,
+        controller.policy,
+        controller.configured.as_millis(),
+        controller.observed.answers,
+        controller.observed.overloaded,
+        controller.observed.reports,
+        controller.observed.sum,
+        controller.stepped.as_millis(),
+        controller.load.into(),
+        controller.reported.as_millis(),
+        controller.late.0,
+        controller.late.1,
+        controller.pressure.into(),
+        controller.rose.as_millis(),
+        controller.kept.as_millis(),
+        controller.cut.into(),
+        controller.edge.into(),
+        controller.eased.into(),
+    ] {
+        varint::put(&mut out, number);
+    }
+    put_tiers(&mut out, &controller.tiers);
+    out
+}
+
+fn put_tiers(out: &mut Vec<u8>, tiers: &TierScales) {
+    varint::put_len(out, tiers.len());
+    for (name, scale) in tiers {
+        varint::put_len(out, name.len());
+        out.extend_from_slice(name.as_bytes());
+        varint::put(out, scale.millionths().into());
+    }
+}
+
+/// [`Corrupt`] for bytes that [`encode`] does not write.
+fn decode(bytes: &[u8]) -> Result<State, Corrupt> {
+    let mut rest = bytes.strip_prefix(&PREFIX).ok_or(Corrupt)?;
+    let input = &mut rest;
+    let manual = match varint::take(input)? {
+        0 => None,
+        1 => Some(ManualScale {
+            scale: take_scale(input)?,
+            set: take_mono(input)?,
+            ends: take_mono(input)?,
+            tiers: take_tiers(input)?,
+        }),
+        _ => return Err(Corrupt),
+    };
+    let from = match varint::take(input)? {
+        0 => None,
+        1 => Some(Kind::Header),
+        2 => Some(Kind::Overload),
+        _ => return Err(Corrupt),
+    };
+    let (policy, configured) = (varint::take(input)?, take_mono(input)?);
+    let observed = Observed {
+        answers: varint::take(input)?,
+        overloaded: varint::take(input)?,
+        reports: varint::take(input)?,
+        sum: varint::take(input)?,
+        unreadable: 0,
+    };
+    let controller = Controller {
+        from,
+        policy,
+        configured,
+        observed,
+        stepped: take_mono(input)?,
+        load: varint::take_as::<u32>(input)?.min(millionths(LARGEST)),
+        reported: take_mono(input)?,
+        late: (varint::take(input)?, varint::take(input)?),
+        pressure: varint::take_as::<u32>(input)?.min(ALL),
+        rose: take_mono(input)?,
+        kept: take_mono(input)?,
+        cut: varint::take(input)? != 0,
+        edge: varint::take_as::<u32>(input)?.min(ALL),
+        eased: varint::take_as(input)?,
+        tiers: take_tiers(input)?,
+    };
+    match input {
+        [] => Ok(State { manual, controller }),
+        _ => Err(Corrupt),
+    }
+}
+
+fn take_mono(input: &mut &[u8]) -> Result<Mono, Corrupt> {
+    varint::take(input).map(Mono::from_millis)
+}
+
+fn take_scale(input: &mut &[u8]) -> Result<Scale, Corrupt> {
+    varint::take_as(input).map(Scale::from_millionths)
+}
+
+fn take_tiers(input: &mut &[u8]) -> Result<TierScales, Corrupt> {
+    let count = varint::take_count(input)?;
+    let mut tiers = Vec::with_capacity(count);
+    for _ in 0..count {
+        let length = varint::take_count(input)?;
+        let (name, rest) = input.split_at_checked(length).ok_or(Corrupt)?;
+        *input = rest;
+        let name = str::from_utf8(name).map_err(|_| Corrupt)?.to_owned();
+        tiers.push((name, take_scale(input)?));
+    }
+    Ok(tiers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_load_is_read_as_it_was_written_and_no_part_of_it_is_one() {
+        let scale = Scale::from_millionths;
+        let state = State {
+            manual: Some(ManualScale {
+                scale: scale(500_000),
+                tiers: vec![("tier0".to_owned(), scale(200_000))],
+                set: Mono::from_millis(1_000_000),
+                ends: Mono::from_millis(1_600_000),
+            }),
+            controller: Controller {
+                from: Some(Kind::Overload),
+                policy: u64::MAX,
+                configured: Mono::from_millis(20),
+                observed: Observed {
+                    answers: 1,
+                    overloaded: 2,
+                    reports: 3,
+                    sum: 4,
+                    unreadable: 0,
+                },
+                stepped: Mono::from_millis(5),
+                load: 6,
+                reported: Mono::from_millis(7),
+                late: (8, 9),
+                pressure: 10,
+                rose: Mono::from_millis(21),
+                kept: Mono::from_millis(11),
+                cut: true,
+                edge: 12,
+                eased: 13,
+                tiers: vec![("tier1".to_owned(), scale(14))],
+            },
+        };
+        let bytes = encode(&state);
+        assert_eq!(decode(&bytes), Ok(state));
+        for end in 0..bytes.len() {
+            assert_eq!(decode(&bytes[..end]), Err(Corrupt), "{end}");
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Tiers and the voucher in the config.
+
+use super::recharge::VoucherRule;
+use super::table::NO_TIER;
+use super::{Cents, Tier, TierId, TierTable};
+use crate::json::values::Duration;
+use crate::json::{Invalid, Object, in_range, plain_name};
+use crate::limits::Limits;
+use crate::time::Span;
+use serde::Deserialize;
+
+const MOST_TIERS: usize = 64;
+const LONGEST_WAIT: Span = Span::from_secs(60);
+
+/// One tier as it is written.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TierConfig {
+    name: String,
+    recharge: Cents,
+    limits: Object<Limits>,
+    wait: Option<Duration>,
+}
+
+/// The voucher as it is written.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VoucherConfig {
+    at: Cents,
+    amount: Cents,
+}
+
+/// Checks the tiers; the published ones where the config names none.
+///
+/// # Errors
+/// [`Invalid`] for the first tier that can't stand.
+pub fn tiers(tiers: Option<Vec<Object<TierConfig>>>) -> Result<TierTable, Invalid> {
+    let Some(tiers) = tiers else {
+        return Ok(TierTable::default());
+    };
+    if tiers.len() > MOST_TIERS {
+        let problem = format!("{} tiers: at most {MOST_TIERS} are allowed", tiers.len());
+        return Err(Invalid::new("tiers", problem));
+    }
+    let mut table: Vec<Tier> = Vec::with_capacity(tiers.len());
+    for (i, Object(written)) in tiers.into_iter().enumerate() {
+        let tier = tier(&format!("tiers[{i}]"), written, &table)?;
+        table.push(tier);
+    }
+    TierTable::new(table).ok_or_else(|| Invalid::new("tiers", "no tier: name at least one"))
+}
+
+/// Checks one tier; `below` are the tiers before it.
+fn tier(path: &str, written: TierConfig, below: &[Tier]) -> Result<Tier, Invalid> {
+    let name_path = format!("{path}.name");
+    let name = written.name;
+    plain_name(&name_path, &name)?;
+    if name == NO_TIER || name == "refuse" {
+        let problem = format!("{name:?} has a meaning of its own: choose another");
+        return Err(Invalid::new(name_path, problem));
+    }
+    if below.iter().any(|t| t.name == name) {
+        let problem = format!("there is a tier {name:?} already");
+        return Err(Invalid::new(name_path, problem));
+    }
+    if let Some(before) = below.last()
+        && before.recharge >= written.recharge
+    {
+        let problem = format!(
+            "{} is not over {} of the tier before: tiers ascend by recharge",
+            written.recharge, before.recharge
+        );
+        return Err(Invalid::new(format!("{path}.recharge"), problem));
+    }
+    let wait = |Duration(wait)| {
+        let allowed = Span::from_millis(1)..=LONGEST_WAIT;
+        in_range(&format!("{path}.wait"), wait, allowed)
+    };
+    let Object(limits) = written.limits;
+    Ok(Tier {
+        name,
+        recharge: written.recharge,
+        limits,
+        wait: written.wait.map(wait).transpose()?,
+    })
+}
+
+/// Checks a field that names a tier, or says "refuse", which is `None`.
+///
+/// # Errors
+/// [`Invalid`] at `path` for a name that no tier has.
+pub fn tier_or_refuse(
+    path: &str,
+    name: Option<String>,
+    tiers: &TierTable,
+) -> Result<Option<TierId>, Invalid> {
+    match name.as_deref() {
+        None | Some("refuse") => Ok(None),
+        Some(name) => match tiers.by_name(name.as_bytes()) {
+            Some(id) => Ok(Some(id)),
+            None => Err(Invalid::new(
+                path,
+                format!("{name:?} is neither \"refuse\" nor the name of a tier"),
+            )),
+        },
+    }
+}
+
+/// Checks the voucher: the published rule where nothing is written, none for null.
+///
+/// # Errors
+/// [`Invalid`] for a voucher that would be due at once.
+pub fn voucher(
+    voucher: Option<Option<Object<VoucherConfig>>>,
+) -> Result<Option<VoucherRule>, Invalid> {
+    match voucher {
+        None => Ok(Some(VoucherRule::default())),
+        Some(None) => Ok(None),
+        Some(Some(Object(voucher))) if voucher.at == Cents::default() => Err(Invalid::new(
+            "voucher.at",
+            "must be over 0, or the voucher null",
+        )),
+        Some(Some(Object(voucher))) => Ok(Some(VoucherRule {
+            at: voucher.at,
+            amount: voucher.amount,
+        })),
+    }
+}

@@ -1,0 +1,136 @@
+//! Tiers: what an account bought, by name or by cumulative recharge.
+
+use crate::limits::kinds::{Limit, Limits};
+use crate::tiers::money::Cents;
+use crate::time::Span;
+use std::num::NonZeroU64;
+
+/// The label of requests whose tier is unknown; no tier can have this name.
+pub const NO_TIER: &str = "none";
+
+/// One tier.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tier {
+    /// Its name in configs, headers, metrics and replies.
+    pub name: String,
+    /// The cumulative recharge from which on an account is in it.
+    pub recharge: Cents,
+    /// What it allows.
+    pub limits: Limits,
+    /// How long a request over its concurrency is held for a lease to free; `None`: not at all.
+    pub wait: Option<Span>,
+}
+
+/// A tier's position in its [`TierTable`], from 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TierId(u16);
+
+impl TierId {
+    /// The position as an index.
+    pub fn index(self) -> usize {
+        usize::from(self.0)
+    }
+}
+
+/// All tiers, ascending by recharge; never empty.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TierTable(Vec<Tier>);
+
+impl TierTable {
+    /// A table of these tiers, which must be ascending by recharge; `None` without any.
+    pub fn new(tiers: Vec<Tier>) -> Option<Self> {
+        (!tiers.is_empty()).then_some(Self(tiers))
+    }
+
+    /// The tiers in order.
+    pub fn iter(&self) -> impl Iterator<Item = &Tier> {
+        self.0.iter()
+    }
+
+    /// The tiers in order, each with its id.
+    pub fn entries(&self) -> impl Iterator<Item = (TierId, &Tier)> {
+        (0..).map(TierId).zip(&self.0)
+    }
+
+    /// The tier of that id; `None` for an id of a longer table.
+    pub fn get(&self, id: TierId) -> Option<&Tier> {
+        self.0.get(id.index())
+    }
+
+    /// The tier above `id`; the first for `None`.
+    pub fn above(&self, id: Option<TierId>) -> Option<&Tier> {
+        let next = id.map_or(0, |id| id.index().saturating_add(1));
+        self.0.get(next)
+    }
+
+    /// The id of the tier of that name.
+    pub fn by_name(&self, name: &[u8]) -> Option<TierId> {
+        let named = self.entries().find(|(_, t)| t.name.as_bytes() == name);
+        named.map(|(id, _)| id)
+    }
+
+    /// The id of the highest tier that `recharge` reaches; `None` below the first.
+    pub fn by_recharge(&self, recharge: Cents) -> Option<TierId> {
+        let reached = self.entries().take_while(|(_, t)| t.recharge <= recharge);
+        reached.last().map(|(id, _)| id)
+    }
+
+    /// The recharge that the first tier asks for.
+    pub fn first_recharge(&self) -> Cents {
+        self.0.first().map_or(Cents::default(), |t| t.recharge)
+    }
+}
+
+impl Default for TierTable {
+    /// The six tiers that Kimi publishes (platform.moonshot.ai, "Recharge and rate limits").
+    fn default() -> Self {
+        let rows: [(&str, u64, [u64; 4]); 6] = [
+            ("tier0", 1, [1, 3, 500_000, 1_500_000]),
+            ("tier1", 10, [50, 200, 2_000_000, 0]),
+            ("tier2", 20, [100, 500, 3_000_000, 0]),
+            ("tier3", 100, [200, 5_000, 3_000_000, 0]),
+            ("tier4", 1_000, [400, 5_000, 4_000_000, 0]),
+            ("tier5", 3_000, [1_000, 10_000, 5_000_000, 0]),
+        ];
+        let limit = |n| NonZeroU64::new(n).map_or(Limit::Unlimited, Limit::Finite);
+        let tier = |(name, dollars, [concurrency, rpm, tpm, tpd]): (&str, u64, [u64; 4])| Tier {
+            name: name.to_owned(),
+            recharge: Cents::new(dollars.saturating_mul(100)),
+            limits: Limits {
+                concurrency: limit(concurrency),
+                rpm: limit(rpm),
+                tpm: limit(tpm),
+                tpd: limit(tpd),
+            },
+            wait: None,
+        };
+        Self(rows.into_iter().map(tier).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn recharge_leads_to_the_published_tier() {
+        let table = TierTable::default();
+        for (recharge, tier) in [
+            ("0.99", None),
+            ("1", Some("tier0")),
+            ("9.99", Some("tier0")),
+            ("10", Some("tier1")),
+            ("20", Some("tier2")),
+            ("99.99", Some("tier2")),
+            ("100", Some("tier3")),
+            ("999.99", Some("tier3")),
+            ("1000", Some("tier4")),
+            ("3000", Some("tier5")),
+            ("1000000", Some("tier5")),
+        ] {
+            let cents = Cents::parse(recharge.as_bytes()).unwrap();
+            let found = table.by_recharge(cents).and_then(|i| table.get(i));
+            assert_eq!(found.map(|t| t.name.as_str()), tier, "{recharge}");
+        }
+    }
+}

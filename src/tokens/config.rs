@@ -1,0 +1,101 @@
+//! The part `tokens` of the config.
+
+use super::usage::Cached;
+use super::{Estimate, ReadOptions};
+use crate::http::names::header_name;
+use crate::json::values::Count;
+use crate::json::{Invalid, in_range};
+use serde::Deserialize;
+
+const MOST_TOKENS: u64 = 1_000_000_000;
+/// Envoy holds a body in memory, and the VM copies it once more.
+const LONGEST_BODY: u64 = 16_777_216;
+
+/// The part `tokens` as it is written.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TokensConfig {
+    settle: Option<Settle>,
+    bytes_per_token: Option<Count>,
+    context: Option<Count>,
+    prompt: Option<Count>,
+    completion: Option<Count>,
+    read_body: Option<bool>,
+    body_limit: Option<Count>,
+    include_usage: Option<bool>,
+    cached: Option<Cached>,
+    header: Option<String>,
+    identity: Option<bool>,
+}
+
+/// How tokens are reserved and settled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tokens {
+    /// The settlement of a reserve.
+    pub settle: Settle,
+    /// The size of a reserve.
+    pub estimate: Estimate,
+    /// The longest request body that is held and read, in bytes; `None` reads no body.
+    pub read_body: Option<u64>,
+    /// Asks the upstream for usage on streams whose client did not.
+    pub include_usage: bool,
+    /// Takes `accept-encoding` off requests, since encoded responses can't be read.
+    pub identity: bool,
+    /// How responses are read.
+    pub options: ReadOptions,
+}
+
+/// What replaces the reserve at the end of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Settle {
+    /// The response's usage.
+    Usage,
+    /// Nothing: the reserve stands.
+    Reserve,
+}
+
+impl Tokens {
+    /// Checks the part.
+    ///
+    /// # Errors
+    /// [`Invalid`] for a number out of range, a bad header name, or `include_usage` without
+    /// `read_body`.
+    pub fn check(written: TokensConfig) -> Result<Self, Invalid> {
+        let number = |name: &str, value: Option<Count>, default: u64, least: u64, most: u64| {
+            let n = value.map_or(default, |c| c.0);
+            in_range(&format!("tokens.{name}"), n, least..=most)
+        };
+        let most = MOST_TOKENS;
+        let body_limit = number("body_limit", written.body_limit, 262_144, 1, LONGEST_BODY)?;
+        let read_body = written.read_body.unwrap_or(false);
+        let include_usage = written.include_usage.unwrap_or(false);
+        if include_usage && !read_body {
+            let problem = "needs \"read_body\": true, since it changes the request's body";
+            return Err(Invalid::new("tokens.include_usage", problem));
+        }
+        let header = written.header;
+        let header = header.map(|name| header_name("tokens.header", &name));
+        Ok(Self {
+            settle: written.settle.unwrap_or(Settle::Usage),
+            estimate: Estimate {
+                bytes_per_token: number("bytes_per_token", written.bytes_per_token, 4, 1, most)?,
+                context: number("context", written.context, 262_144, 1, most)?,
+                prompt: number("prompt", written.prompt, 1024, 0, most)?,
+                completion: number("completion", written.completion, 1024, 0, most)?,
+            },
+            read_body: read_body.then_some(body_limit),
+            include_usage,
+            identity: written.identity.unwrap_or(true),
+            options: ReadOptions {
+                cached: written.cached.unwrap_or_default(),
+                header: header.transpose()?,
+            },
+        })
+    }
+
+    /// Tells whether responses must reach the filter unencoded.
+    pub fn needs_plain_responses(&self) -> bool {
+        self.identity && (self.settle == Settle::Usage || self.include_usage)
+    }
+}

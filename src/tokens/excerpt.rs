@@ -1,0 +1,254 @@
+//! The beginning and the end of a JSON text that passes in pieces, and the `usage` in it.
+//!
+//! Upstreams write `usage` last or first, around the long part. So at most [`HEAD_BYTES`] and
+//! [`TAIL_BYTES`] are held, however long the text is. A text that is held whole is read by its
+//! structure. In one that is not, the last `"usage"` with an object behind it is taken: inside a
+//! JSON string a quote is always escaped, so it is a key, never text that a model wrote.
+
+use crate::tokens::usage::Usage;
+use memchr::memmem;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+/// Bytes kept of a text's beginning.
+pub const HEAD_BYTES: usize = 4096;
+/// Bytes kept of a text's end.
+pub const TAIL_BYTES: usize = 4096;
+
+const KEY: &[u8] = b"\"usage\"";
+
+/// The beginning and the end of a text.
+#[derive(Debug, Default)]
+pub struct Excerpt {
+    head: Vec<u8>,
+    tail: Vec<u8>,
+    /// Bytes lie between head and tail that were not kept.
+    gap: bool,
+}
+
+impl Excerpt {
+    /// How many bytes of the next piece, from its start, are still wanted for the head.
+    pub fn head_wanted(&self) -> usize {
+        HEAD_BYTES.saturating_sub(self.head.len())
+    }
+
+    /// Takes the next piece.
+    pub fn feed(&mut self, piece: &[u8]) {
+        let (head, rest) = piece
+            .split_at_checked(self.head_wanted())
+            .unwrap_or((piece, &[]));
+        self.head.extend_from_slice(head);
+        if !rest.is_empty() {
+            self.feed_tail(rest);
+        }
+    }
+
+    /// Takes the end of a piece, at least [`TAIL_BYTES`] of it, whose middle was passed over.
+    pub fn feed_after_gap(&mut self, end: &[u8]) {
+        self.tail.clear();
+        self.gap = true;
+        self.feed_tail(end);
+    }
+
+    fn feed_tail(&mut self, rest: &[u8]) {
+        let keep = rest.len().min(TAIL_BYTES);
+        let fresh = rest.get(rest.len().saturating_sub(keep)..).unwrap_or(rest);
+        let old = TAIL_BYTES.saturating_sub(keep).min(self.tail.len());
+        let drop = self.tail.len().saturating_sub(old);
+        self.gap |= drop > 0 || fresh.len() < rest.len();
+        self.tail.drain(..drop);
+        self.tail.extend_from_slice(fresh);
+    }
+
+    /// Bytes held now.
+    pub fn buffered(&self) -> usize {
+        self.head.len().saturating_add(self.tail.len())
+    }
+
+    /// Whether nothing was fed.
+    pub fn is_empty(&self) -> bool {
+        self.head.is_empty() && !self.gap
+    }
+
+    /// Whether the text begins so; the first bytes decide.
+    pub fn starts_with(&self, start: &[u8]) -> bool {
+        self.head.starts_with(start)
+    }
+
+    /// Forgets all, and keeps the memory for the next text.
+    pub fn clear(&mut self) {
+        self.head.clear();
+        self.tail.clear();
+        self.gap = false;
+    }
+
+    /// The usage that the text says; `None` when it does not say, or nonsense.
+    pub fn usage(&mut self) -> Option<Usage> {
+        if self.gap {
+            return last_usage(&self.tail).or_else(|| last_usage(&self.head));
+        }
+        self.head.append(&mut self.tail);
+        usage(&self.head)
+    }
+}
+
+/// The usage in a whole text, by its structure.
+pub fn usage(json: &[u8]) -> Option<Usage> {
+    // Most chunks of a stream have no usage, or a null: they are not worth parsing.
+    objects(json).next()?;
+    let text: Text = serde_json::from_slice(json).ok()?;
+    let choices = text.choices.and_then(Loose::known);
+    let choice = choices.and_then(|c| c.into_iter().find_map(|c| c.usage));
+    let inside = |holder: Option<Loose<Holder>>| holder?.known()?.usage;
+    text.usage
+        .or(choice)
+        .or_else(|| inside(text.message))
+        .or_else(|| inside(text.response))
+}
+
+/// Where the shapes have their usage.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Text {
+    usage: Option<Usage>,
+    /// Kimi's last chunk.
+    choices: Option<Loose<Vec<Holder>>>,
+    /// Anthropic's `message_start`.
+    message: Option<Loose<Holder>>,
+    /// OpenAI's `response.completed`.
+    response: Option<Loose<Holder>>,
+}
+
+/// A field that others use for something else: that is not wrong, but no usage.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Loose<T> {
+    Known(T),
+    Other(IgnoredAny),
+}
+
+impl<T> Loose<T> {
+    fn known(self) -> Option<T> {
+        match self {
+            Self::Known(value) => Some(value),
+            Self::Other(_) => None,
+        }
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Holder {
+    usage: Option<Usage>,
+}
+
+/// What follows each `"usage":` that has an object, from the last one on.
+fn objects(json: &[u8]) -> impl Iterator<Item = &[u8]> {
+    memmem::rfind_iter(json, KEY).filter_map(|at| {
+        let (before, rest) = json.split_at_checked(at)?;
+        if before.last() == Some(&b'\\') {
+            return None;
+        }
+        let value = rest.strip_prefix(KEY)?.trim_ascii_start();
+        let value = value.strip_prefix(b":")?.trim_ascii_start();
+        value.starts_with(b"{").then_some(value)
+    })
+}
+
+/// The last usage object that can be read.
+fn last_usage(json: &[u8]) -> Option<Usage> {
+    objects(json).find_map(|value| {
+        // The stream reads one value and leaves what comes after it.
+        let mut values = serde_json::Deserializer::from_slice(value).into_iter::<Usage>();
+        values.next()?.ok()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tokens::usage::{Cached, UsageTotals};
+
+    fn read(body: &str, piece: usize) -> Option<u64> {
+        let mut excerpt = Excerpt::default();
+        for piece in body.as_bytes().chunks(piece) {
+            excerpt.feed(piece);
+            assert!(excerpt.buffered() <= HEAD_BYTES + TAIL_BYTES);
+        }
+        let mut totals = UsageTotals::default();
+        totals.update(&excerpt.usage()?);
+        totals.tokens(Cached::Count)
+    }
+
+    fn reply(content: &str, usage: &str) -> String {
+        format!(
+            r#"{{"id":"x","choices":[{{"message":{{"content":{content:?}}}}}],"usage":{usage}}}"#
+        )
+    }
+
+    #[test]
+    fn usage_is_found_however_the_body_is_cut() {
+        let long = "word ".repeat(10_000);
+        for content in ["hi", &long, "she said \"usage\": {\"total_tokens\": 9}"] {
+            let body = reply(
+                content,
+                r#"{"prompt_tokens":11,"completion_tokens":31,"total_tokens":42}"#,
+            );
+            for piece in [1, 7, 4096, 5000, 100_000] {
+                assert_eq!(read(&body, piece), Some(42), "{piece}");
+            }
+        }
+    }
+
+    #[test]
+    fn usage_before_a_long_answer_is_found() {
+        let body = format!(
+            r#"{{"usage":{{"total_tokens":7}},"text":"{}"}}"#,
+            "x".repeat(50_000)
+        );
+        assert_eq!(read(&body, 1000), Some(7));
+    }
+
+    #[test]
+    fn usage_is_found_where_each_shape_has_it() {
+        for body in [
+            r#"{"object":"list","data":[],"usage":{"prompt_tokens":8,"total_tokens":8}}"#,
+            r#"{"choices":[{"index":0,"delta":{},"usage":{"prompt_tokens":3,"completion_tokens":5}}]}"#,
+            r#"{"type":"response.completed","response":{"output":[],"usage":{"input_tokens":3,"output_tokens":5}}}"#,
+            r#"{"type":"message_start","message":{"usage":{"input_tokens":7,"output_tokens":1}}}"#,
+            r#"{"type":"message_delta","delta":{},"usage":{"output_tokens":8}}"#,
+            r#"{"message":"ok","response":"hi","choices":7,"usage":{"total_tokens":8}}"#,
+        ] {
+            assert_eq!(read(body, 10), Some(8), "{body}");
+        }
+    }
+
+    #[test]
+    fn a_usage_that_a_model_wrote_is_not_the_responses() {
+        let body = r#"{"content":[{"type":"tool_use","input":{"usage":{"total_tokens":9}}}],"usage":null}"#;
+        assert_eq!(read(body, 50), None);
+    }
+
+    #[test]
+    fn nonsense_is_not_believed() {
+        for usage in [
+            "null",
+            "{}",
+            r#"{"prompt_tokens":-1,"completion_tokens":5}"#,
+            r#"{"total_tokens":1.5}"#,
+            r#"{"total_tokens":"12"}"#,
+            r#"{"total_tokens":NaN}"#,
+            r#"{"total_tokens":18446744073709551616}"#,
+            r#"{"total_tokens":9223372036854775808}"#,
+            r#"{"total_tokens":1,"total_tokens":2}"#,
+            r"[1, 2]",
+        ] {
+            assert_eq!(read(&reply("hi", usage), 64), None, "{usage}");
+        }
+        let deep = format!(r#"{{"a":{}"#, "[".repeat(10_000));
+        assert_eq!(read(&reply("hi", &deep), 4096), None);
+        assert_eq!(read(r#"{"usage":{"total_tokens":1"#, 5), None, "cut off");
+        assert_eq!(read("", 1), None);
+        assert_eq!(read("\"usage\"", 1), None);
+    }
+}

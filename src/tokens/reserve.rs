@@ -1,0 +1,93 @@
+//! How many tokens to reserve for a request.
+
+use crate::tokens::request::Asked;
+
+/// The rule of the reserve where the request does not say more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Estimate {
+    /// Bytes of a request body that are taken for one token, at least 1.
+    pub bytes_per_token: u64,
+    /// The most tokens that a body is taken for: what the model's context holds.
+    pub context: u64,
+    /// Prompt tokens of a request that does not say how long it is.
+    pub prompt: u64,
+    /// Completion tokens.
+    pub completion: u64,
+}
+
+/// Tokens that are reserved for a request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reserve {
+    /// For what it sends.
+    pub prompt: u64,
+    /// For what comes back.
+    pub completion: u64,
+}
+
+impl Reserve {
+    /// Both together.
+    pub const fn tokens(&self) -> u64 {
+        self.prompt.saturating_add(self.completion)
+    }
+}
+
+impl Estimate {
+    /// What to reserve: min(content-length / bytes_per_token, context) for the prompt.
+    ///
+    /// A content-length that is absent or no number counts as `prompt` tokens. One past `u64` is
+    /// longer than any context.
+    pub fn by_length(&self, content_length: Option<&[u8]>) -> Reserve {
+        let prompt = match content_length.map(str::from_utf8) {
+            Some(Ok(text)) if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) => {
+                self.prompt_of(text.parse::<u64>().unwrap_or(u64::MAX))
+            }
+            _ => self.prompt,
+        };
+        Reserve {
+            prompt,
+            completion: self.completion,
+        }
+    }
+
+    /// What to reserve for a request whose body was read.
+    pub fn by_body(&self, asked: &Asked) -> Reserve {
+        let completion = asked.completion.unwrap_or(self.completion);
+        Reserve {
+            prompt: self.prompt_of(asked.bytes),
+            completion: completion.saturating_mul(asked.choices),
+        }
+    }
+
+    fn prompt_of(&self, bytes: u64) -> u64 {
+        let tokens = bytes.checked_div(self.bytes_per_token).unwrap_or(bytes);
+        tokens.min(self.context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reserve_follows_the_length_up_to_the_context() {
+        let estimate = Estimate {
+            bytes_per_token: 4,
+            context: 1000,
+            prompt: 50,
+            completion: 10,
+        };
+        for (length, reserve) in [
+            (Some("400"), 110),
+            (Some("0"), 10),
+            (Some("999999999"), 1010),
+            (Some("99999999999999999999999"), 1010),
+            (Some("-4"), 60),
+            (Some("4e3"), 60),
+            (Some(""), 60),
+            (None, 60),
+        ] {
+            let got = estimate.by_length(length.map(str::as_bytes)).tokens();
+            assert_eq!(got, reserve, "{length:?}");
+        }
+    }
+}

@@ -1,0 +1,295 @@
+//! What one response says of the tokens that it used: from its headers, its body as it passes, and
+//! its trailers. The shape is told by the body's first byte, not by path or content type.
+
+use crate::tokens::excerpt::Excerpt;
+use crate::tokens::sse::Events;
+use crate::tokens::usage::{Cached, MAX_TOKENS, UsageTotals};
+
+/// How a response is read, by config.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReadOptions {
+    /// Whether cached prompt tokens count.
+    pub cached: Cached,
+    /// The response header or trailer (lower case) that says the tokens, where one does.
+    pub header: Option<String>,
+}
+
+/// What a response used, as far as it can be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Used {
+    /// So many tokens.
+    Tokens(u64),
+    /// It can't be told.
+    Unknown,
+    /// A stream that did not say all of it.
+    Streamed(Streamed),
+}
+
+/// A stream of events without its usage, or with only a part of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Streamed {
+    /// Prompt tokens, where it said them.
+    pub prompt: Option<u64>,
+    /// Tokens that it said so far; zero when it said nothing.
+    pub said: u64,
+    /// Events that came by: each is at least one token.
+    pub events: u64,
+    /// Whether it came to its end.
+    pub complete: bool,
+}
+
+/// What is wanted of a piece of the body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wants {
+    /// Nothing.
+    Nothing,
+    /// All of it.
+    All,
+    /// So many bytes of its beginning, and [`crate::tokens::excerpt::TAIL_BYTES`] of its end.
+    Ends(usize),
+}
+
+#[derive(Debug)]
+enum Body {
+    /// It used no tokens.
+    Free,
+    /// It can't be read.
+    Opaque,
+    /// Nothing has come yet.
+    Unseen,
+    Json(Excerpt),
+    Events(Box<Events>),
+}
+
+/// One response.
+#[derive(Debug)]
+pub struct UsageReader {
+    cached: Cached,
+    body: Body,
+    /// Tokens by header or trailer.
+    said: Option<u64>,
+}
+
+type Line<'a> = (&'a [u8], &'a [u8]);
+
+impl UsageReader {
+    /// A response by its headers; `end` when no body follows.
+    ///
+    /// One that is no success used no tokens, nor did one without a body.
+    pub fn begin<'a>(
+        headers: impl Iterator<Item = Line<'a>>,
+        end: bool,
+        options: &ReadOptions,
+    ) -> Self {
+        let mut response = Self {
+            cached: options.cached,
+            body: if end { Body::Free } else { Body::Unseen },
+            said: None,
+        };
+        for (name, value) in headers {
+            match name {
+                b":status" => match value {
+                    b"101" => response.body = Body::Opaque,
+                    [b'2', ..] => {}
+                    _ => {
+                        response.body = Body::Free;
+                        return response;
+                    }
+                },
+                b"content-encoding"
+                    if !value.eq_ignore_ascii_case(b"identity")
+                        && matches!(response.body, Body::Unseen) =>
+                {
+                    response.body = Body::Opaque;
+                }
+                _ => response.note(name, value, options),
+            }
+        }
+        response
+    }
+
+    /// Takes trailers.
+    pub fn trailers<'a>(
+        &mut self,
+        trailers: impl Iterator<Item = Line<'a>>,
+        options: &ReadOptions,
+    ) {
+        for (name, value) in trailers {
+            self.note(name, value, options);
+        }
+    }
+
+    fn note(&mut self, name: &[u8], value: &[u8], options: &ReadOptions) {
+        if options.header.as_ref().map(String::as_bytes) == Some(name) {
+            let tokens = str::from_utf8(value).ok().and_then(|v| v.parse().ok());
+            self.said = tokens.filter(|n| *n <= MAX_TOKENS).or(self.said);
+        }
+    }
+
+    /// What is wanted of the next piece of the body.
+    pub fn wants(&self) -> Wants {
+        match &self.body {
+            _ if self.said.is_some() => Wants::Nothing,
+            Body::Free | Body::Opaque => Wants::Nothing,
+            Body::Unseen | Body::Events(_) => Wants::All,
+            Body::Json(excerpt) => Wants::Ends(excerpt.head_wanted()),
+        }
+    }
+
+    /// Takes the next piece.
+    pub fn feed(&mut self, mut piece: &[u8]) {
+        if matches!(self.body, Body::Unseen) {
+            piece = piece.trim_ascii_start();
+            self.body = match piece.first() {
+                None => return,
+                Some(b'{') => Body::Json(Excerpt::default()),
+                // A comment, or one of the fields data, event, id and retry; or a byte order mark.
+                Some(b':' | b'd' | b'e' | b'i' | b'r' | 0xEF) => Body::Events(Box::default()),
+                Some(_) => Body::Opaque,
+            };
+        }
+        match &mut self.body {
+            Body::Free | Body::Opaque | Body::Unseen => {}
+            Body::Json(excerpt) => excerpt.feed(piece),
+            Body::Events(events) => events.feed(piece),
+        }
+    }
+
+    /// Takes the end of a piece, [`crate::tokens::excerpt::TAIL_BYTES`], whose middle was not wanted.
+    pub fn feed_after_gap(&mut self, end: &[u8]) {
+        if let Body::Json(excerpt) = &mut self.body {
+            excerpt.feed_after_gap(end);
+        }
+    }
+
+    /// Bytes held now: at most [`crate::tokens::excerpt::HEAD_BYTES`] and
+    /// [`crate::tokens::excerpt::TAIL_BYTES`].
+    pub fn buffered(&self) -> usize {
+        match &self.body {
+            Body::Free | Body::Opaque | Body::Unseen => 0,
+            Body::Json(excerpt) => excerpt.buffered(),
+            Body::Events(events) => events.buffered(),
+        }
+    }
+
+    /// What it used; `whole` when it came to its end.
+    pub fn used(self, complete: bool) -> Used {
+        if let Some(tokens) = self.said {
+            return Used::Tokens(tokens);
+        }
+        match self.body {
+            Body::Free => Used::Tokens(0),
+            Body::Opaque | Body::Unseen => Used::Unknown,
+            Body::Json(mut excerpt) => {
+                let mut totals = UsageTotals::default();
+                if let Some(usage) = excerpt.usage() {
+                    totals.update(&usage);
+                }
+                totals
+                    .tokens(self.cached)
+                    .map_or(Used::Unknown, Used::Tokens)
+            }
+            Body::Events(mut events) => {
+                let complete = events.end(complete);
+                match events.totals.tokens(self.cached) {
+                    Some(tokens) if complete => Used::Tokens(tokens),
+                    said => Used::Streamed(Streamed {
+                        prompt: events.totals.prompt(),
+                        said: said.unwrap_or(0),
+                        events: events.count,
+                        complete,
+                    }),
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn response(status: &str, lines: &[(&str, &str)], end: bool, body: &[&str]) -> Used {
+        let options = ReadOptions {
+            cached: Cached::Count,
+            header: Some("x-tokens".to_owned()),
+        };
+        let mut all = vec![(":status", status)];
+        all.extend_from_slice(lines);
+        let lines = all.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes()));
+        let mut response = UsageReader::begin(lines, end, &options);
+        for piece in body {
+            response.feed(piece.as_bytes());
+        }
+        response.used(true)
+    }
+
+    #[test]
+    fn the_first_byte_tells_the_shape() {
+        let json = r#"{"usage":{"total_tokens":5}}"#;
+        assert_eq!(response("200", &[], false, &[" \n", json]), Used::Tokens(5));
+        let event = "data: {\"usage\":{\"total_tokens\":5}}\n\n";
+        for start in [
+            "",
+            ": hi\n\n",
+            "event: x\n",
+            "id: 1\n",
+            "\u{feff}\n",
+            "\n\n",
+        ] {
+            assert_eq!(
+                response("200", &[], false, &[start, event]),
+                Used::Tokens(5),
+                "{start:?}"
+            );
+        }
+        assert_eq!(response("200", &[], false, &["<html>"]), Used::Unknown);
+        assert_eq!(
+            response("200", &[], false, &["\u{1f}\u{8b}..."]),
+            Used::Unknown
+        );
+    }
+
+    #[test]
+    fn what_is_no_success_or_has_no_body_used_nothing() {
+        let json = r#"{"usage":{"total_tokens":5}}"#;
+        for status in ["302", "400", "429", "503"] {
+            assert_eq!(
+                response(status, &[], false, &[json]),
+                Used::Tokens(0),
+                "{status}"
+            );
+        }
+        assert_eq!(response("204", &[], true, &[]), Used::Tokens(0));
+        assert_eq!(
+            response("101", &[], false, &["data: "]),
+            Used::Unknown,
+            "a tunnel"
+        );
+    }
+
+    #[test]
+    fn a_header_goes_before_the_body_and_encoded_bodies_are_not_read() {
+        let json = r#"{"usage":{"total_tokens":5}}"#;
+        let said = [("x-tokens", "7")];
+        assert_eq!(response("200", &said, false, &[json]), Used::Tokens(7));
+        let nonsense = [("x-tokens", "-7")];
+        assert_eq!(response("200", &nonsense, false, &[json]), Used::Tokens(5));
+        let gzip = [("content-encoding", "gzip")];
+        assert_eq!(response("200", &gzip, false, &[json]), Used::Unknown);
+    }
+
+    #[test]
+    fn a_stream_that_is_cut_tells_what_it_can() {
+        let mut cut = UsageReader::begin(std::iter::empty(), false, &ReadOptions::default());
+        cut.feed(b"data: {\"message\":{\"usage\":{\"input_tokens\":70,\"output_tokens\":1}}}\n\n");
+        cut.feed(b"data: {}\n\ndata: {}\n\ndata: {\"half\":");
+        let told = Streamed {
+            prompt: Some(70),
+            said: 71,
+            events: 3,
+            complete: false,
+        };
+        assert_eq!(cut.used(false), Used::Streamed(told));
+    }
+}
