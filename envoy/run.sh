@@ -4,7 +4,7 @@
 set -eu
 
 work=$(mktemp -d)
-upstream= proxy=
+upstream='' proxy=''
 stop() {
     trap - EXIT INT TERM
     [ -z "$proxy" ] || kill "$proxy" 2>/dev/null || true
