@@ -10,6 +10,7 @@ TARGET := wasm32-wasip1
 TOOLS := .tools
 PIP_INSTALL := $(TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check -r
 CARGO_DENY := 0.20.2
+CARGO_MUTANTS := 27.1.0
 ENVOY := $(TOOLS)/bin/envoy
 WASM_OUT := target/$(TARGET)/release
 EXAMPLES := $(WASM_OUT)/examples
@@ -18,7 +19,7 @@ TRAP := target/trap
 export PROXY_PORT ADMIN_PORT ENVOY_ADMIN_PORT UPSTREAM_PORT
 export TIERGATE_ENVOY := $(CURDIR)/$(ENVOY)
 
-.PHONY: run test wasm cli modules bench soak load check lint examples links shell module-alone audit \
+.PHONY: run test wasm cli modules bench soak load check lint examples links shell module-alone audit mutants \
         envoy chromium target clean
 
 run: wasm envoy ## Envoy with the filter and a demo upstream; Ctrl-C stops them
@@ -88,6 +89,9 @@ audit: $(TOOLS)/cargo-deny-$(CARGO_DENY) ## licences, duplicates, sources and ad
 	  $(TOOLS)/bin/cargo-deny --frozen check advisories; \
 	else echo "ADVISORIES WERE NOT CHECKED: their database can't be reached" >&2; fi
 
+mutants: target $(TOOLS)/cargo-mutants-$(CARGO_MUTANTS) ## changes to src/limits/ that no test sees (cargo-mutants; hours)
+	$(TOOLS)/bin/cargo-mutants mutants --file 'src/limits/**' --output target -- --lib --test core
+
 target:
 	@command -v rustup >/dev/null || { echo "tiergate needs Rust by rustup: https://rustup.rs" >&2; exit 1; }
 	@rustup target list --installed | grep -qx $(TARGET) || rustup target add $(TARGET)
@@ -115,6 +119,10 @@ $(TOOLS)/checkers: .ci/requirements.txt | $(TOOLS)/bin/pip
 
 $(TOOLS)/cargo-deny-$(CARGO_DENY):
 	cargo install --locked --root $(TOOLS) --version $(CARGO_DENY) cargo-deny
+	@touch $@
+
+$(TOOLS)/cargo-mutants-$(CARGO_MUTANTS):
+	cargo install --locked --root $(TOOLS) --version $(CARGO_MUTANTS) cargo-mutants
 	@touch $@
 
 # For the test of the page, which says that it was skipped where there is none: best effort, never an error.
