@@ -20,7 +20,7 @@ export PROXY_PORT ADMIN_PORT ENVOY_ADMIN_PORT UPSTREAM_PORT
 export TIERGATE_ENVOY := $(CURDIR)/$(ENVOY)
 
 .PHONY: run test wasm cli modules bench soak load check lint examples links shell module-alone audit mutants \
-        envoy chromium target clean
+        help envoy chromium target clean
 
 run: wasm envoy ## Envoy with the filter and a demo upstream; Ctrl-C stops them
 	cargo build --quiet --example demo-upstream
@@ -91,6 +91,9 @@ audit: $(TOOLS)/cargo-deny-$(CARGO_DENY) ## licences, duplicates, sources and ad
 
 mutants: target $(TOOLS)/cargo-mutants-$(CARGO_MUTANTS) ## changes to src/limits/ that no test sees (cargo-mutants; hours)
 	$(TOOLS)/bin/cargo-mutants mutants --file 'src/limits/**' --output target -- --lib --test core
+
+help: ## these lines
+	@sed -nE 's/^([a-z]+):.*## (.*)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf 'make %-8s %s\n' "$$name" "$$text"; done
 
 target:
 	@command -v rustup >/dev/null || { echo "tiergate needs Rust by rustup: https://rustup.rs" >&2; exit 1; }
