@@ -16,3 +16,6 @@ pub mod reserve;
 pub use reserve::{Estimate, Reserve};
 pub use response::{ReadOptions, UsageReader, Used};
 pub use usage::Cached;
+
+#[cfg(test)]
+mod tests;

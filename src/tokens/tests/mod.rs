@@ -1,0 +1,289 @@
+//! Usage at the edges of its shapes, and a comparison with the derived readers of before.
+
+mod json;
+mod reference;
+
+use crate::tokens::excerpt::{self, Excerpt, HEAD_BYTES, TAIL_BYTES};
+use crate::tokens::redact::Hide;
+use crate::tokens::usage::{Cached, Usage, UsageTotals};
+use proptest::prelude::*;
+
+/// All tokens, and those that are not cached; `None` when the text has no usage.
+fn tokens(text: &[u8]) -> Option<(u64, u64)> {
+    let mut totals = UsageTotals::default();
+    totals.update(&excerpt::usage(text)?);
+    Some((totals.tokens(Cached::Count)?, totals.tokens(Cached::Free)?))
+}
+
+fn assert_each(cases: &[(&str, Option<(u64, u64)>)]) {
+    for (text, wanted) in cases {
+        assert_eq!(tokens(text.as_bytes()), *wanted, "{text}");
+    }
+}
+
+#[test]
+fn the_first_place_that_has_a_usage_decides() {
+    assert_each(&[
+        (
+            r#"{"response":{"usage":{"total_tokens":4}},"message":{"usage":{"total_tokens":3}},
+                "choices":[{"usage":{"total_tokens":2}}],"usage":{"total_tokens":1}}"#,
+            Some((1, 1)),
+        ),
+        (
+            r#"{"response":{"usage":{"total_tokens":4}},"message":{"usage":{"total_tokens":3}},
+                "choices":[{},{"usage":null},{"usage":{"total_tokens":2}},{"usage":{"total_tokens":9}}]}"#,
+            Some((2, 2)),
+        ),
+        (
+            r#"{"response":{"usage":{"total_tokens":4}},"message":{"usage":{"total_tokens":3}}}"#,
+            Some((3, 3)),
+        ),
+        (
+            r#"{"response":{"usage":{"total_tokens":4}},"message":null,"usage":null}"#,
+            Some((4, 4)),
+        ),
+        // An object without a known field is a usage too: it says nothing, and no place behind it counts.
+        (
+            r#"{"usage":{},"choices":[{"usage":{"total_tokens":2}}]}"#,
+            None,
+        ),
+        (
+            r#"{"usage":[],"choices":[{"usage":{"total_tokens":2}}]}"#,
+            None,
+        ),
+    ]);
+}
+
+#[test]
+fn at_the_top_a_wrong_usage_voids_the_text_and_elsewhere_only_its_place() {
+    let behind = r#""response":{"usage":{"total_tokens":4}}"#;
+    for wrong in [
+        r#"{"total_tokens":-1}"#,
+        r#"{"total_tokens":"1"}"#,
+        r#"{"total_tokens":1,"total_tokens":1}"#,
+        r#"{"prompt_tokens_details":7}"#,
+        r#"{"prompt_tokens_details":{"cached_tokens":1.5}}"#,
+        r#"{"prompt_tokens_details":{"cached_tokens":1,"cached_tokens":1}}"#,
+        r#"{"prompt_tokens_details":null,"prompt_tokens_details":null}"#,
+        "7",
+        "true",
+        r#""text""#,
+        r#"["text"]"#,
+    ] {
+        for (text, wanted) in [
+            (format!(r#"{{"usage":{wrong},{behind}}}"#), None),
+            (
+                format!(r#"{{"message":{{"usage":{wrong}}},{behind}}}"#),
+                Some((4, 4)),
+            ),
+            (
+                format!(
+                    r#"{{"choices":[{{"usage":{{"total_tokens":2}}}},{{"usage":{wrong}}}],{behind}}}"#
+                ),
+                Some((4, 4)),
+            ),
+        ] {
+            assert_eq!(tokens(text.as_bytes()), wanted, "{text}");
+        }
+    }
+    for holder in [
+        r#""message":7"#,
+        r#""message":"text""#,
+        r#""message":[]"#,
+        r#""message":["text"]"#,
+        r#""message":{"usage":null}"#,
+        r#""message":{"usage":{"total_tokens":3},"usage":null}"#,
+        r#""choices":{}"#,
+        r#""choices":{"usage":{"total_tokens":2}}"#,
+        r#""choices":[]"#,
+        r#""choices":[null,{"usage":{"total_tokens":2}}]"#,
+        r#""choices":[{"usage":{"total_tokens":2}},"text"]"#,
+    ] {
+        assert_each(&[(&format!("{{{holder},{behind}}}"), Some((4, 4)))]);
+    }
+    assert_each(&[(
+        r#"{"choices":[[],{"usage":{"total_tokens":2}}]}"#,
+        Some((2, 2)),
+    )]);
+}
+
+#[test]
+fn a_place_that_comes_twice_voids_the_text() {
+    let usage = r#"{"usage":{"total_tokens":2}}"#;
+    assert_each(&[
+        (
+            r#"{"usage":{"total_tokens":1},"usage":{"total_tokens":1}}"#,
+            None,
+        ),
+        (r#"{"usage":{"total_tokens":1},"us\u0061ge":null}"#, None),
+        (&format!(r#"{{"message":{usage},"message":{usage}}}"#), None),
+        (
+            r#"{"usage":{"total_tokens":1},"choices":null,"choices":null}"#,
+            None,
+        ),
+        (
+            &format!(r#"{{"message":{usage},"other":1,"other":2}}"#),
+            Some((2, 2)),
+        ),
+        (r#"{"us\u0061ge":{"total_tokens":1}}"#, None),
+        (
+            r#"{"us\u0061ge":{"total_tokens":1},"x":{"usage":{}}}"#,
+            Some((1, 1)),
+        ),
+    ]);
+}
+
+#[test]
+fn of_several_names_the_first_that_has_a_value_counts() {
+    for (usage, wanted) in [
+        (
+            r#"{"input_tokens":3,"prompt_tokens":1,"output_tokens":4,"completion_tokens":2}"#,
+            (3, 3),
+        ),
+        (
+            r#"{"input_tokens":3,"prompt_tokens":null,"output_tokens":4}"#,
+            (7, 7),
+        ),
+        (
+            r#"{"prompt_tokens":9,"completion_tokens":1,"input_tokens_details":{"cached_tokens":4},
+                "prompt_tokens_details":{"cached_tokens":3},"cached_tokens":2}"#,
+            (10, 8),
+        ),
+        (
+            r#"{"prompt_tokens":9,"completion_tokens":1,"input_tokens_details":{"cached_tokens":4},
+                "prompt_tokens_details":{"cached_tokens":3},"cached_tokens":null}"#,
+            (10, 7),
+        ),
+        // Details that are there decide, also without a count.
+        (
+            r#"{"prompt_tokens":9,"completion_tokens":1,"input_tokens_details":{"cached_tokens":4},
+                "prompt_tokens_details":{}}"#,
+            (10, 10),
+        ),
+        (
+            r#"{"prompt_tokens":9,"completion_tokens":1,"input_tokens_details":{"cached_tokens":4},
+                "prompt_tokens_details":[]}"#,
+            (10, 10),
+        ),
+        (
+            r#"{"prompt_tokens":9,"completion_tokens":1,"input_tokens_details":{"cached_tokens":4},
+                "prompt_tokens_details":{"cached_tokens":null}}"#,
+            (10, 10),
+        ),
+        (
+            r#"{"prompt_tokens":9,"completion_tokens":1,"input_tokens_details":{"cached_tokens":4},
+                "prompt_tokens_details":null}"#,
+            (10, 6),
+        ),
+    ] {
+        assert_each(&[(&format!(r#"{{"usage":{usage}}}"#), Some(wanted))]);
+    }
+}
+
+#[test]
+fn fields_that_are_not_known_are_not_judged_but_those_around_a_place_are() {
+    const LONE: &str = r#""\ud83d""#;
+    const HUGE: &str = "1e999";
+    let deep = format!("{}1{}", "[".repeat(200), "]".repeat(200));
+    for strange in [LONE, HUGE, &deep] {
+        assert_each(&[
+            (
+                &format!(r#"{{"x":{strange},"usage":{{"total_tokens":1,"y":{strange}}}}}"#),
+                Some((1, 1)),
+            ),
+            (
+                &format!(r#"{{"message":{{"x":{strange}}},"usage":{{"total_tokens":1}}}}"#),
+                None,
+            ),
+            (
+                &format!(r#"{{"choices":{strange},"usage":{{"total_tokens":1}}}}"#),
+                None,
+            ),
+        ]);
+    }
+    let not_utf8 = |json: &str| {
+        json.as_bytes()
+            .iter()
+            .map(|b| if *b == b'?' { 0xFF } else { *b })
+            .collect::<Vec<_>>()
+    };
+    for (json, wanted) in [
+        (
+            r#"{"x":"?","usage":{"total_tokens":1,"y":"?"}}"#,
+            Some((1, 1)),
+        ),
+        (r#"{"?":1,"usage":{"total_tokens":1}}"#, None),
+        (r#"{"usage":{"total_tokens":1,"?":1}}"#, None),
+        (r#"{"message":"?","usage":{"total_tokens":1}}"#, None),
+    ] {
+        assert_eq!(tokens(&not_utf8(json)), wanted, "{json}");
+    }
+}
+
+#[test]
+fn only_one_whole_object_is_a_text() {
+    assert_each(&[
+        (" {\"usage\" : {\"total_tokens\" : 1 } }\n", Some((1, 1))),
+        (r#"{"usage":{"total_tokens":1}} {}"#, None),
+        (r#"{"usage":{"total_tokens":1},}"#, None),
+        (r#"{"usage":{"total_tokens":1}"#, None),
+        (r#""usage":{"total_tokens":1}"#, None),
+    ]);
+}
+
+/// What a stream of texts is read as: is it a usage, has it a known field, and what the sum is after it.
+type Reading = Vec<Option<(bool, Option<u64>, Option<u64>, Option<u64>)>>;
+
+fn readings(texts: &[Vec<u8>]) -> Reading {
+    let mut totals = UsageTotals::default();
+    let read = |text: &Vec<u8>| {
+        let usage = excerpt::usage(text)?;
+        totals.update(&usage);
+        let sums = [Cached::Count, Cached::Free].map(|cached| totals.tokens(cached));
+        Some((usage != Usage::default(), totals.prompt(), sums[0], sums[1]))
+    };
+    texts.iter().map(read).collect()
+}
+
+fn reference_readings(texts: &[Vec<u8>]) -> Reading {
+    let mut totals = reference::UsageTotals::default();
+    let read = |text: &Vec<u8>| {
+        let usage = reference::usage(text)?;
+        totals.update(&usage);
+        let sums = [Cached::Count, Cached::Free].map(|cached| totals.tokens(cached));
+        let says = usage != reference::Usage::default();
+        Some((says, totals.prompt(), sums[0], sums[1]))
+    };
+    texts.iter().map(read).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn texts_are_read_as_before(texts in prop::collection::vec(json::text(), 1..4)) {
+        prop_assert_eq!(readings(&texts), reference_readings(&texts));
+    }
+
+    #[test]
+    fn texts_with_a_gap_are_read_as_before(start in json::text(), end in json::text()) {
+        let text = [start, vec![b'x'; HEAD_BYTES + TAIL_BYTES], end].concat();
+        let mut excerpt = Excerpt::default();
+        excerpt.feed(&text);
+        let mut totals = UsageTotals::default();
+        let usage = excerpt.usage();
+        usage.inspect(|usage| totals.update(usage));
+        let mut wanted = reference::UsageTotals::default();
+        let reference = reference::usage_with_gap(&text);
+        reference.inspect(|usage| wanted.update(usage));
+        prop_assert_eq!(usage.is_some(), reference.is_some());
+        prop_assert_eq!(totals.tokens(Cached::Free), wanted.tokens(Cached::Free));
+    }
+
+    #[test]
+    fn the_usage_event_is_known_as_before(data in json::chunk()) {
+        let event = [b"data: ", &*data, b"\n\n"].concat();
+        let is_hidden = Hide::default().feed(&event, true).is_empty();
+        prop_assert_eq!(is_hidden, reference::is_usage_chunk(&data));
+    }
+}

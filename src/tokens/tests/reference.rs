@@ -1,0 +1,195 @@
+//! The readers as they were before the table of dialects: structs with derived serde.
+//!
+//! The property tests compare today's readers with these.
+
+use crate::tokens::excerpt::{HEAD_BYTES, TAIL_BYTES};
+use crate::tokens::usage::{Cached, MAX_TOKENS};
+use memchr::memmem;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+const KEY: &[u8] = b"\"usage\"";
+
+/// The usage in a whole text.
+pub fn usage(json: &[u8]) -> Option<Usage> {
+    objects(json).next()?;
+    let text: Text = serde_json::from_slice(json).ok()?;
+    let choices = text.choices.and_then(Loose::known);
+    let choice = choices.and_then(|c| c.into_iter().find_map(|c| c.usage));
+    let inside = |holder: Option<Loose<Holder>>| holder?.known()?.usage;
+    text.usage
+        .or(choice)
+        .or_else(|| inside(text.message))
+        .or_else(|| inside(text.response))
+}
+
+/// The usage in a text of which the middle is lost.
+pub fn usage_with_gap(text: &[u8]) -> Option<Usage> {
+    let head = text.get(..HEAD_BYTES).unwrap();
+    let tail = text.get(text.len() - TAIL_BYTES..).unwrap();
+    last_usage(tail).or_else(|| last_usage(head))
+}
+
+fn last_usage(json: &[u8]) -> Option<Usage> {
+    objects(json).find_map(|value| {
+        let mut values = serde_json::Deserializer::from_slice(value).into_iter::<Usage>();
+        values.next()?.ok()
+    })
+}
+
+fn objects(json: &[u8]) -> impl Iterator<Item = &[u8]> {
+    memmem::rfind_iter(json, KEY).filter_map(|at| {
+        let (before, rest) = json.split_at_checked(at)?;
+        if before.last() == Some(&b'\\') {
+            return None;
+        }
+        let value = rest.strip_prefix(KEY)?.trim_ascii_start();
+        let value = value.strip_prefix(b":")?.trim_ascii_start();
+        value.starts_with(b"{").then_some(value)
+    })
+}
+
+/// Whether `data` is the chunk that `stream_options.include_usage` adds.
+pub fn is_usage_chunk(data: &[u8]) -> bool {
+    serde_json::from_slice::<Chunk>(data)
+        .is_ok_and(|chunk| chunk.choices.is_empty() && chunk.usage != Usage::default())
+}
+
+#[derive(Deserialize)]
+struct Chunk {
+    choices: Vec<IgnoredAny>,
+    usage: Usage,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Text {
+    usage: Option<Usage>,
+    choices: Option<Loose<Vec<Holder>>>,
+    message: Option<Loose<Holder>>,
+    response: Option<Loose<Holder>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Loose<T> {
+    Known(T),
+    Other(IgnoredAny),
+}
+
+impl<T> Loose<T> {
+    fn known(self) -> Option<T> {
+        match self {
+            Self::Known(value) => Some(value),
+            Self::Other(_) => None,
+        }
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Holder {
+    usage: Option<Usage>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Usage {
+    prompt_tokens: Option<u64>,
+    completion_tokens: Option<u64>,
+    total_tokens: Option<u64>,
+    cached_tokens: Option<u64>,
+    prompt_tokens_details: Option<Details>,
+    input_tokens: Option<u64>,
+    output_tokens: Option<u64>,
+    input_tokens_details: Option<Details>,
+    cache_creation_input_tokens: Option<u64>,
+    cache_read_input_tokens: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+struct Details {
+    cached_tokens: Option<u64>,
+}
+
+impl Usage {
+    fn prompt(&self) -> Option<u64> {
+        self.prompt_tokens.or(self.input_tokens)
+    }
+
+    fn completion(&self) -> Option<u64> {
+        self.completion_tokens.or(self.output_tokens)
+    }
+
+    fn cached(&self) -> Option<u64> {
+        let details = self.prompt_tokens_details.or(self.input_tokens_details);
+        self.cached_tokens
+            .or(details.and_then(|details| details.cached_tokens))
+    }
+
+    fn says_something(&self) -> bool {
+        self.prompt()
+            .or(self.completion())
+            .or(self.total_tokens)
+            .is_some()
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+pub struct UsageTotals(Usage);
+
+impl UsageTotals {
+    pub fn update(&mut self, later: &Usage) {
+        if !later.says_something() {
+            return;
+        }
+        let sum = &mut self.0;
+        let fields = [
+            (&mut sum.prompt_tokens, later.prompt()),
+            (&mut sum.completion_tokens, later.completion()),
+            (&mut sum.total_tokens, later.total_tokens),
+            (&mut sum.cached_tokens, later.cached()),
+            (
+                &mut sum.cache_creation_input_tokens,
+                later.cache_creation_input_tokens,
+            ),
+            (
+                &mut sum.cache_read_input_tokens,
+                later.cache_read_input_tokens,
+            ),
+        ];
+        for (field, value) in fields {
+            *field = value.or(*field);
+        }
+    }
+
+    pub fn prompt(&self) -> Option<u64> {
+        let usage = &self.0;
+        let beside = [
+            usage.cache_creation_input_tokens,
+            usage.cache_read_input_tokens,
+        ];
+        let beside = beside
+            .iter()
+            .flatten()
+            .fold(0, |sum: u64, n| sum.saturating_add(*n));
+        usage.prompt_tokens.map(|n| n.saturating_add(beside))
+    }
+
+    pub fn tokens(&self, cached: Cached) -> Option<u64> {
+        let usage = &self.0;
+        let said = match (usage.prompt_tokens, usage.completion_tokens) {
+            (Some(prompt), Some(completion)) => prompt.checked_add(completion)?,
+            (prompt, completion) => usage.total_tokens.or(prompt).or(completion)?,
+        };
+        let beside = usage.cache_creation_input_tokens.unwrap_or(0);
+        let all = said.checked_add(beside)?;
+        let read = usage.cache_read_input_tokens.unwrap_or(0);
+        let tokens = match cached {
+            Cached::Count => all.checked_add(read)?,
+            Cached::Free => all.saturating_sub(usage.cached_tokens.unwrap_or(0)),
+        };
+        (tokens <= MAX_TOKENS).then_some(tokens)
+    }
+}
