@@ -5,17 +5,15 @@
 //! structure. In one that is not, the last `"usage"` with an object behind it is taken: inside a
 //! JSON string a quote is always escaped, so it is a key, never text that a model wrote.
 
+use crate::tokens::dialect::Dialects;
+use crate::tokens::parse;
 use crate::tokens::usage::Usage;
 use memchr::memmem;
-use serde::Deserialize;
-use serde::de::IgnoredAny;
 
 /// Bytes kept of a text's beginning.
 pub const HEAD_BYTES: usize = 4096;
 /// Bytes kept of a text's end.
 pub const TAIL_BYTES: usize = 4096;
-
-const KEY: &[u8] = b"\"usage\"";
 
 /// The beginning and the end of a text.
 #[derive(Debug, Default)]
@@ -83,90 +81,54 @@ impl Excerpt {
     }
 
     /// The usage that the text says; `None` when it does not say, or nonsense.
-    pub fn usage(&mut self) -> Option<Usage> {
+    pub fn usage(&mut self, dialects: &Dialects) -> Option<Usage> {
         if self.gap {
-            return last_usage(&self.tail).or_else(|| last_usage(&self.head));
+            let last = |part: &[u8]| last_usage(part, dialects);
+            return last(&self.tail).or_else(|| last(&self.head));
         }
         self.head.append(&mut self.tail);
-        usage(&self.head)
+        usage(&self.head, dialects)
     }
 }
 
 /// The usage in a whole text, by its structure.
-pub fn usage(json: &[u8]) -> Option<Usage> {
+pub fn usage(json: &[u8], dialects: &Dialects) -> Option<Usage> {
     // Most chunks of a stream have no usage, or a null: they are not worth parsing.
-    objects(json).next()?;
-    let text: Text = serde_json::from_slice(json).ok()?;
-    let choices = text.choices.and_then(Loose::known);
-    let choice = choices.and_then(|c| c.into_iter().find_map(|c| c.usage));
-    let inside = |holder: Option<Loose<Holder>>| holder?.known()?.usage;
-    text.usage
-        .or(choice)
-        .or_else(|| inside(text.message))
-        .or_else(|| inside(text.response))
-}
-
-/// Where the shapes have their usage.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Text {
-    usage: Option<Usage>,
-    /// Kimi's last chunk.
-    choices: Option<Loose<Vec<Holder>>>,
-    /// Anthropic's `message_start`.
-    message: Option<Loose<Holder>>,
-    /// OpenAI's `response.completed`.
-    response: Option<Loose<Holder>>,
-}
-
-/// A field that others use for something else: that is not wrong, but no usage.
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum Loose<T> {
-    Known(T),
-    Other(IgnoredAny),
-}
-
-impl<T> Loose<T> {
-    fn known(self) -> Option<T> {
-        match self {
-            Self::Known(value) => Some(value),
-            Self::Other(_) => None,
-        }
+    let has_object = |key: &Vec<u8>| objects(json, key).next().is_some();
+    if !dialects.keys.iter().any(has_object) {
+        return None;
     }
+    parse::text(json, dialects)
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Holder {
-    usage: Option<Usage>,
-}
-
-/// What follows each `"usage":` that has an object, from the last one on.
-fn objects(json: &[u8]) -> impl Iterator<Item = &[u8]> {
-    memmem::rfind_iter(json, KEY).filter_map(|at| {
+/// What follows each `"usage":` that has an object, from the last one on; `key` is `"usage"`.
+fn objects<'a>(json: &'a [u8], key: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+    memmem::rfind_iter(json, key).filter_map(move |at| {
         let (before, rest) = json.split_at_checked(at)?;
         if before.last() == Some(&b'\\') {
             return None;
         }
-        let value = rest.strip_prefix(KEY)?.trim_ascii_start();
+        let value = rest.strip_prefix(key)?.trim_ascii_start();
         let value = value.strip_prefix(b":")?.trim_ascii_start();
         value.starts_with(b"{").then_some(value)
     })
 }
 
 /// The last usage object that can be read.
-fn last_usage(json: &[u8]) -> Option<Usage> {
-    objects(json).find_map(|value| {
-        // The stream reads one value and leaves what comes after it.
-        let mut values = serde_json::Deserializer::from_slice(value).into_iter::<Usage>();
-        values.next()?.ok()
-    })
+fn last_usage(json: &[u8], dialects: &Dialects) -> Option<Usage> {
+    let last = |key: &Vec<u8>| {
+        let mut values = objects(json, key);
+        values.find_map(|value| Some((value.len(), parse::object(value, dialects)?)))
+    };
+    // The fewer bytes are left from there on, the later the object begins.
+    let each = dialects.keys.iter().filter_map(last);
+    each.min_by_key(|(left, _)| *left).map(|(_, usage)| usage)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tokens::dialect;
     use crate::tokens::usage::{Cached, UsageTotals};
 
     fn read(body: &str, piece: usize) -> Option<u64> {
@@ -176,7 +138,7 @@ mod tests {
             assert!(excerpt.buffered() <= HEAD_BYTES + TAIL_BYTES);
         }
         let mut totals = UsageTotals::default();
-        totals.update(&excerpt.usage()?);
+        totals.update(&excerpt.usage(&dialect::ALL)?);
         totals.tokens(Cached::Count)
     }
 

@@ -3,12 +3,15 @@
 //! Pure parsing of bytes in pieces, with a stated bound for each stream; nothing here knows limits
 //! or the host.
 
+pub mod dialect;
 pub mod excerpt;
 pub mod redact;
 pub mod request;
 pub mod response;
 pub mod sse;
 pub mod usage;
+
+mod parse;
 
 pub mod config;
 pub mod reserve;

@@ -3,10 +3,8 @@
 //! A complete event goes out at once; only one that has not ended is held back, and only while it
 //! may be the one: short, and `data:` with an object. All other bytes stay as they are.
 
-use crate::tokens::usage::Usage;
+use crate::tokens::dialect::openai::is_usage_chunk;
 use memchr::memmem;
-use serde::Deserialize;
-use serde::de::IgnoredAny;
 
 /// Bytes of an event that are held back at most: usage events have a few hundred.
 pub const BUFFERED_BYTES: usize = 8192;
@@ -50,13 +48,6 @@ impl Lines {
         }
         None
     }
-}
-
-/// The chunk that `stream_options.include_usage` adds: no choices, and the usage.
-#[derive(Deserialize)]
-struct Chunk {
-    choices: Vec<IgnoredAny>,
-    usage: Usage,
 }
 
 impl Hide {
@@ -142,8 +133,7 @@ fn is_extra_usage(event: &[u8]) -> bool {
             data.push(b'\n');
         }
     }
-    serde_json::from_slice::<Chunk>(&data)
-        .is_ok_and(|chunk| chunk.choices.is_empty() && chunk.usage != Usage::default())
+    is_usage_chunk(&data)
 }
 
 #[cfg(test)]

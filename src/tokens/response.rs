@@ -1,6 +1,7 @@
 //! What one response says of the tokens that it used: from its headers, its body as it passes, and
 //! its trailers. The shape is told by the body's first byte, not by path or content type.
 
+use crate::tokens::dialect;
 use crate::tokens::excerpt::Excerpt;
 use crate::tokens::sse::Events;
 use crate::tokens::usage::{Cached, MAX_TOKENS, UsageTotals};
@@ -182,7 +183,7 @@ impl UsageReader {
             Body::Opaque | Body::Unseen => Used::Unknown,
             Body::Json(mut excerpt) => {
                 let mut totals = UsageTotals::default();
-                if let Some(usage) = excerpt.usage() {
+                if let Some(usage) = excerpt.usage(&dialect::ALL) {
                     totals.update(&usage);
                 }
                 totals

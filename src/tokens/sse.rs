@@ -4,6 +4,7 @@
 //! or CRLF; the data lines of an event belong together; an empty line ends it. Of an event that is
 //! longer than [`Excerpt`] holds, beginning and end are looked at, so nothing more is ever carried.
 
+use crate::tokens::dialect::{self, Dialects};
 use crate::tokens::excerpt::Excerpt;
 use crate::tokens::usage::UsageTotals;
 
@@ -24,23 +25,32 @@ enum LineState {
 /// A stream of events.
 #[derive(Debug)]
 pub struct Events {
+    dialects: &'static Dialects,
     line: LineState,
     /// The line before ended with CR: an LF now belongs to it.
     after_cr: bool,
     /// Whether the event has a data line.
     has_data: bool,
     data: Excerpt,
-    /// Whether the last event came: `[DONE]`.
+    /// Whether the last event came, as a dialect's end of stream says it.
     done: bool,
     /// What the usage objects said.
     pub totals: UsageTotals,
-    /// Events that have ended, the one that says `[DONE]` not counted.
+    /// Events that have ended, without the one that is the end of the stream.
     pub count: u64,
 }
 
 impl Default for Events {
     fn default() -> Self {
+        Self::new(&dialect::ALL)
+    }
+}
+
+impl Events {
+    /// A stream in one of these dialects.
+    pub fn new(dialects: &'static Dialects) -> Self {
         Self {
+            dialects,
             line: LineState::Field(0),
             after_cr: false,
             has_data: false,
@@ -50,9 +60,7 @@ impl Default for Events {
             count: 0,
         }
     }
-}
 
-impl Events {
     /// Takes the next piece.
     pub fn feed(&mut self, mut piece: &[u8]) {
         while let Some(first) = piece.first() {
@@ -116,11 +124,12 @@ impl Events {
         if !self.has_data {
             return;
         }
-        if self.data.starts_with(b"[DONE]") {
+        let mut ends = self.dialects.ends_of_stream.iter();
+        if ends.any(|end| self.data.starts_with(end)) {
             self.done = true;
         } else {
             self.count = self.count.saturating_add(1);
-            if let Some(usage) = self.data.usage() {
+            if let Some(usage) = self.data.usage(self.dialects) {
                 self.totals.update(&usage);
             }
         }

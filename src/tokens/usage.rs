@@ -1,15 +1,10 @@
-//! The `usage` object, in the shapes that LLM APIs write, and the tokens that it comes to.
-//!
-//! | API | fields |
-//! |---|---|
-//! | OpenAI chat, completions, embeddings | `prompt_tokens`, `completion_tokens`, `total_tokens`, `prompt_tokens_details.cached_tokens` |
-//! | Kimi | the same, with `cached_tokens` |
-//! | OpenAI Responses | `input_tokens`, `output_tokens`, `total_tokens`, `input_tokens_details.cached_tokens` |
-//! | Anthropic Messages | `input_tokens`, `output_tokens`, and beside them `cache_creation_input_tokens`, `cache_read_input_tokens` |
+//! The `usage` object of any dialect, and the tokens that it comes to.
 //!
 //! In a stream the objects are cumulative: the last value of each field counts, none is added.
 
-use serde::Deserialize;
+use crate::tokens::dialect::{self, Field};
+use crate::tokens::parse;
+use serde::{Deserialize, Deserializer};
 
 /// More tokens than this in one response are not believed.
 pub const MAX_TOKENS: u64 = 4_294_967_295;
@@ -25,82 +20,82 @@ pub enum Cached {
     Free,
 }
 
-/// A `usage` object; a field that is neither null nor a whole number makes all of it void.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default)]
-pub struct Usage {
-    prompt_tokens: Option<u64>,
-    completion_tokens: Option<u64>,
-    total_tokens: Option<u64>,
-    /// Part of the prompt tokens.
-    cached_tokens: Option<u64>,
-    prompt_tokens_details: Option<Details>,
-    /// Some gateways write both names, and zeros for those that they do not fill.
-    input_tokens: Option<u64>,
-    output_tokens: Option<u64>,
-    input_tokens_details: Option<Details>,
-    /// Beside the input tokens.
-    cache_creation_input_tokens: Option<u64>,
-    /// Beside the input tokens.
-    cache_read_input_tokens: Option<u64>,
+/// A value for each [`Field`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Fields<T> {
+    input: T,
+    output: T,
+    total: T,
+    cached_inside: T,
+    cache_write_beside: T,
+    cache_read_beside: T,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default)]
-struct Details {
-    cached_tokens: Option<u64>,
+impl<T> Fields<T> {
+    const fn get_mut(&mut self, field: Field) -> &mut T {
+        match field {
+            Field::Input => &mut self.input,
+            Field::Output => &mut self.output,
+            Field::Total => &mut self.total,
+            Field::CachedInside => &mut self.cached_inside,
+            Field::CacheWriteBeside => &mut self.cache_write_beside,
+            Field::CacheReadBeside => &mut self.cache_read_beside,
+        }
+    }
+}
+
+/// A count, as the name of the lowest rank has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Said {
+    rank: usize,
+    tokens: Option<u64>,
+}
+
+/// A `usage` object, with the fields that the dialects know.
+///
+/// A known field that comes twice, or is neither null nor a whole number, makes it void. The object
+/// is written as a JSON object; only an empty one may be an array.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage(Fields<Option<Said>>);
+
+impl<'de> Deserialize<'de> for Usage {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        parse::usage(deserializer, &dialect::ALL)
+    }
 }
 
 impl Usage {
-    fn prompt(&self) -> Option<u64> {
-        self.prompt_tokens.or(self.input_tokens)
-    }
-
-    fn completion(&self) -> Option<u64> {
-        self.completion_tokens.or(self.output_tokens)
-    }
-
-    fn cached(&self) -> Option<u64> {
-        let details = self.prompt_tokens_details.or(self.input_tokens_details);
-        self.cached_tokens
-            .or(details.and_then(|details| details.cached_tokens))
-    }
-
-    /// Whether it has a field that counts.
-    fn says_something(&self) -> bool {
-        self.prompt()
-            .or(self.completion())
-            .or(self.total_tokens)
-            .is_some()
+    /// Takes a field's value by the name of this rank, unless one of a lower rank was there.
+    pub fn offer(&mut self, field: Field, rank: usize, tokens: Option<u64>) {
+        let said = self.0.get_mut(field);
+        if said.is_none_or(|said| rank <= said.rank) {
+            *said = Some(Said { rank, tokens });
+        }
     }
 }
 
 /// What the usage objects of one response say together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct UsageTotals(Usage);
+pub struct UsageTotals(Fields<Option<u64>>);
 
 impl UsageTotals {
-    /// Takes over each field that a later object has.
+    /// Takes over each field that a later object has, if it says more than what was cached.
     pub fn update(&mut self, later: &Usage) {
-        if !later.says_something() {
+        let said = |said: Option<Said>| said.and_then(|said| said.tokens);
+        let later = &later.0;
+        let (input, output, total) = (said(later.input), said(later.output), said(later.total));
+        if input.or(output).or(total).is_none() {
             return;
         }
         let sum = &mut self.0;
-        let fields = [
-            (&mut sum.prompt_tokens, later.prompt()),
-            (&mut sum.completion_tokens, later.completion()),
-            (&mut sum.total_tokens, later.total_tokens),
-            (&mut sum.cached_tokens, later.cached()),
-            (
-                &mut sum.cache_creation_input_tokens,
-                later.cache_creation_input_tokens,
-            ),
-            (
-                &mut sum.cache_read_input_tokens,
-                later.cache_read_input_tokens,
-            ),
-        ];
-        for (field, value) in fields {
+        for (field, value) in [
+            (&mut sum.input, input),
+            (&mut sum.output, output),
+            (&mut sum.total, total),
+            (&mut sum.cached_inside, said(later.cached_inside)),
+            (&mut sum.cache_write_beside, said(later.cache_write_beside)),
+            (&mut sum.cache_read_beside, said(later.cache_read_beside)),
+        ] {
             *field = value.or(*field);
         }
     }
@@ -108,30 +103,27 @@ impl UsageTotals {
     /// The prompt tokens, those beside them included; `None` when they were not said.
     pub fn prompt(&self) -> Option<u64> {
         let usage = &self.0;
-        let beside = [
-            usage.cache_creation_input_tokens,
-            usage.cache_read_input_tokens,
-        ];
+        let beside = [usage.cache_write_beside, usage.cache_read_beside];
         let beside = beside
             .iter()
             .flatten()
             .fold(0, |sum: u64, n| sum.saturating_add(*n));
-        usage.prompt_tokens.map(|n| n.saturating_add(beside))
+        usage.input.map(|n| n.saturating_add(beside))
     }
 
     /// The tokens; `None` when nothing was said, or nothing that can be believed.
     pub fn tokens(&self, cached: Cached) -> Option<u64> {
         let usage = &self.0;
-        let said = match (usage.prompt_tokens, usage.completion_tokens) {
+        let said = match (usage.input, usage.output) {
             (Some(prompt), Some(completion)) => prompt.checked_add(completion)?,
-            (prompt, completion) => usage.total_tokens.or(prompt).or(completion)?,
+            (prompt, completion) => usage.total.or(prompt).or(completion)?,
         };
-        let beside = usage.cache_creation_input_tokens.unwrap_or(0);
+        let beside = usage.cache_write_beside.unwrap_or(0);
         let all = said.checked_add(beside)?;
-        let read = usage.cache_read_input_tokens.unwrap_or(0);
+        let read = usage.cache_read_beside.unwrap_or(0);
         let tokens = match cached {
             Cached::Count => all.checked_add(read)?,
-            Cached::Free => all.saturating_sub(usage.cached_tokens.unwrap_or(0)),
+            Cached::Free => all.saturating_sub(usage.cached_inside.unwrap_or(0)),
         };
         (tokens <= MAX_TOKENS).then_some(tokens)
     }

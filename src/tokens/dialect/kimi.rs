@@ -1,0 +1,24 @@
+//! Moonshot AI's Kimi API: OpenAI's chat completions, and names of its own.
+//!
+//! Source: <https://platform.moonshot.cn/docs/api/chat> (in Chinese). The last chunk of a stream has the usage
+//! in its choice.
+
+use super::{Dialect, Field, Request};
+
+/// The dialect.
+pub static KIMI: Dialect = Dialect {
+    name: "kimi",
+    usage: &["/usage", "/choices/*/usage"],
+    fields: &[
+        ("/prompt_tokens", Field::Input),
+        ("/completion_tokens", Field::Output),
+        ("/total_tokens", Field::Total),
+        ("/cached_tokens", Field::CachedInside),
+    ],
+    request: Request {
+        completion: &["/max_completion_tokens", "/max_tokens"],
+        choices: &["/n"],
+        completes: &["messages"],
+    },
+    end_of_stream: Some(b"[DONE]"),
+};

@@ -1,0 +1,173 @@
+//! The dialects of LLM APIs: where each says its usage, its request fields and its end of stream.
+//!
+//! A new dialect is a file here and a line in [`TABLE`]. The API of a text is not known, so every
+//! text is read by all dialects at once: [`Dialects`] merges them. Where several have a value, the
+//! order of the table decides, and inside a dialect the order of its lists.
+
+pub mod anthropic;
+pub mod kimi;
+pub mod openai;
+pub mod responses;
+
+mod tree;
+
+use std::sync::LazyLock;
+pub use tree::{Tree, segments};
+
+/// The dialects. Kimi extends OpenAI's, so its own names go before OpenAI's.
+pub static TABLE: &[&Dialect] = &[
+    &kimi::KIMI,
+    &openai::OPENAI,
+    &anthropic::ANTHROPIC,
+    &responses::RESPONSES,
+];
+
+/// All of [`TABLE`], merged.
+pub static ALL: LazyLock<Dialects> = LazyLock::new(|| Dialects::of(TABLE));
+
+/// One API's way to say things. Pointers are JSON pointers (RFC 6901) without escapes.
+#[derive(Debug)]
+pub struct Dialect {
+    /// The API.
+    pub name: &'static str,
+    /// Pointers to the usage object in a response or in an event's data; `*` is any element.
+    ///
+    /// A usage at the top of a text is checked strictly: a wrong one voids the text. A wrong one
+    /// further inside is ignored, since other APIs may use its place for something else.
+    pub usage: &'static [&'static str],
+    /// Pointers to counts inside the usage object.
+    ///
+    /// An object on the way to a count decides for that count when it is there, also without it.
+    pub fields: &'static [(&'static str, Field)],
+    /// The request fields.
+    pub request: Request,
+    /// The beginning of the data of a stream's last event, where that event has no usage.
+    pub end_of_stream: Option<&'static [u8]>,
+}
+
+/// The meaning of a count, in tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Field {
+    /// The prompt.
+    Input,
+    /// The completion.
+    Output,
+    /// Both together.
+    Total,
+    /// The part of the prompt that was read from the cache.
+    CachedInside,
+    /// Written to the cache, and not part of [`Self::Input`].
+    CacheWriteBeside,
+    /// Read from the cache, and not part of [`Self::Input`].
+    CacheReadBeside,
+}
+
+/// Where a request's body says what it asks for.
+#[derive(Debug)]
+pub struct Request {
+    /// Pointers to the maximum of completion tokens of one answer.
+    pub completion: &'static [&'static str],
+    /// Pointers to the number of answers.
+    pub choices: &'static [&'static str],
+    /// Top-level names that mark a body whose stream takes `stream_options.include_usage`.
+    pub completes: &'static [&'static str],
+}
+
+/// Several dialects, merged for the readers.
+#[derive(Debug)]
+pub struct Dialects {
+    /// The places of the usage object in a text.
+    pub places: Tree<()>,
+    /// The counts in a usage object.
+    pub fields: Tree<Field>,
+    /// The names of the usage object, in quotes.
+    pub keys: Vec<Vec<u8>>,
+    /// Pointers to a request's maximum of completion tokens.
+    pub completion: Vec<&'static str>,
+    /// Pointers to a request's number of answers.
+    pub choices: Vec<&'static str>,
+    /// The top-level names of a request's fields that are read.
+    pub request_names: Vec<&'static str>,
+    /// The top-level names of a request that mark [`Request::completes`].
+    pub completes: Vec<&'static str>,
+    /// The beginnings of a last event's data.
+    pub ends_of_stream: Vec<&'static [u8]>,
+}
+
+impl Dialects {
+    /// Merges some dialects.
+    pub fn of(table: &[&'static Dialect]) -> Self {
+        let places = || table.iter().flat_map(|d| d.usage).copied();
+        let fields = table.iter().flat_map(|d| d.fields).copied();
+        let keys = places().filter_map(|place| segments(place).last());
+        let completion = distinct(table.iter().flat_map(|d| d.request.completion).copied());
+        let choices = distinct(table.iter().flat_map(|d| d.request.choices).copied());
+        let asked = completion.iter().chain(&choices);
+        let asked = asked.filter_map(|pointer| segments(pointer).next());
+        let splice = [openai::STREAM, openai::STREAM_OPTIONS];
+        Self {
+            places: Tree::of(places().map(|place| (place, ()))),
+            fields: Tree::of(fields),
+            keys: distinct(keys.map(|key| format!("\"{key}\"").into_bytes())),
+            request_names: distinct(asked.chain(splice)),
+            completion,
+            choices,
+            completes: distinct(table.iter().flat_map(|d| d.request.completes).copied()),
+            ends_of_stream: distinct(table.iter().filter_map(|d| d.end_of_stream)),
+        }
+    }
+}
+
+fn distinct<T: PartialEq>(all: impl Iterator<Item = T>) -> Vec<T> {
+    let mut once = Vec::new();
+    for item in all {
+        if !once.contains(&item) {
+            once.push(item);
+        }
+    }
+    once
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_name_has_two_meanings_in_the_table() {
+        let fields: Vec<_> = TABLE.iter().flat_map(|d| d.fields).collect();
+        for (pointer, field) in &fields {
+            let other = fields.iter().find(|(p, f)| p == pointer && f != field);
+            assert_eq!(other, None, "{pointer}");
+        }
+    }
+
+    /// The reader marks the members that it met in 64 bits.
+    #[test]
+    fn no_object_has_more_than_64_names() {
+        fn check<T>(node: &Tree<T>) {
+            assert!(node.members.len() <= 64);
+            let elements = node.elements.as_deref();
+            node.members.iter().chain(elements).for_each(check);
+        }
+        check(&ALL.places);
+        check(&ALL.fields);
+    }
+
+    #[test]
+    fn no_place_of_a_usage_lies_inside_another() {
+        fn check(node: &Tree<()>) {
+            let is_inner = !node.members.is_empty() || node.elements.is_some();
+            assert!(node.leaf.is_none() || !is_inner, "{node:?}");
+            let elements = node.elements.as_deref();
+            node.members.iter().chain(elements).for_each(check);
+        }
+        check(&ALL.places);
+        let pointers = TABLE.iter().flat_map(|d| d.usage);
+        for pointer in pointers {
+            assert!(
+                pointer.starts_with('/') && !pointer.ends_with('*'),
+                "{pointer}"
+            );
+        }
+    }
+}
