@@ -4,6 +4,8 @@
 //! client sent them.
 
 use crate::host::{Header, Request};
+use crate::tokens::dialect::openai::{STREAM, STREAM_OPTIONS};
+use crate::tokens::dialect::{self, Dialects};
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -36,48 +38,72 @@ pub struct Splice {
     pub insert: &'static str,
 }
 
-/// The fields that matter; of one that comes twice the last counts, as most parsers have it.
-#[derive(Debug, Default)]
-struct Body<'a> {
-    max_completion_tokens: Option<&'a RawValue>,
-    max_tokens: Option<&'a RawValue>,
-    /// The Responses API's name.
-    max_output_tokens: Option<&'a RawValue>,
-    n: Option<&'a RawValue>,
-    stream: Option<&'a RawValue>,
-    stream_options: Option<&'a RawValue>,
-    /// Whether it is a chat or a text completion.
-    completes: bool,
+/// Values of an object; of one that comes twice the last counts, as most parsers have it.
+#[derive(Debug)]
+struct Members<'a, 'n> {
+    names: &'n [&'static str],
+    values: Vec<Option<&'a RawValue>>,
+    /// Whether one of the marks is there.
+    is_marked: bool,
 }
 
-struct BodyVisitor;
+impl<'a> Members<'a, '_> {
+    fn get(&self, name: &str) -> Option<&'a RawValue> {
+        let at = self.names.iter().position(|n| *n == name)?;
+        *self.values.get(at)?
+    }
 
-impl<'de> Visitor<'de> for BodyVisitor {
-    type Value = Body<'de>;
+    /// The value that a pointer leads to.
+    fn find(&self, pointer: &'static str) -> Option<&'a RawValue> {
+        let mut names = dialect::segments(pointer);
+        let value = self.get(names.next()?)?;
+        names.try_fold(value, |value, name| {
+            let names = [name];
+            let mut deserializer = serde_json::Deserializer::from_str(value.get());
+            let visitor = MembersVisitor {
+                names: &names,
+                marks: &[],
+            };
+            deserializer.deserialize_map(visitor).ok()?.get(name)
+        })
+    }
+
+    /// The largest number that a pointer leads to.
+    fn largest(&self, pointers: &[&'static str]) -> Option<u64> {
+        let values = pointers.iter().filter_map(|pointer| self.find(pointer));
+        values.filter_map(positive).max()
+    }
+}
+
+/// Reads the members with these names, and looks for the marks among all names.
+struct MembersVisitor<'n> {
+    names: &'n [&'static str],
+    marks: &'n [&'static str],
+}
+
+impl<'de, 'n> Visitor<'de> for MembersVisitor<'n> {
+    type Value = Members<'de, 'n>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Body<'de>, A::Error> {
-        let mut body = Body::default();
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut members = Members {
+            names: self.names,
+            values: vec![None; self.names.len()],
+            is_marked: false,
+        };
         while let Some(name) = map.next_key::<Cow<'de, str>>()? {
-            let field = match &*name {
-                "max_completion_tokens" => &mut body.max_completion_tokens,
-                "max_tokens" => &mut body.max_tokens,
-                "max_output_tokens" => &mut body.max_output_tokens,
-                "n" => &mut body.n,
-                "stream" => &mut body.stream,
-                "stream_options" => &mut body.stream_options,
-                name => {
-                    body.completes |= name == "messages" || name == "prompt";
-                    map.next_value::<IgnoredAny>()?;
-                    continue;
-                }
-            };
-            *field = Some(map.next_value()?);
+            members.is_marked |= self.marks.iter().any(|mark| *mark == name);
+            let at = self.names.iter().position(|n| *n == name);
+            if let Some(value) = at.and_then(|at| members.values.get_mut(at)) {
+                *value = Some(map.next_value()?);
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
         }
-        Ok(body)
+        Ok(members)
     }
 }
 
@@ -101,8 +127,8 @@ fn present<'de: 'a, 'a, D: Deserializer<'de>>(
     clippy::cast_sign_loss,
     reason = "the float is a whole number within the bound"
 )]
-fn positive(value: Option<&RawValue>) -> Option<u64> {
-    let text = value?.get();
+fn positive(value: &RawValue) -> Option<u64> {
+    let text = value.get();
     let bound = f64::from(u32::MAX);
     let number: f64 = match text.starts_with(|c: char| c.is_ascii_digit()) {
         true => text.parse().ok()?,
@@ -138,33 +164,39 @@ pub fn is_readable(request: &dyn Request, limit: u64) -> bool {
 
 /// Reads a body; `None` when it is no JSON object.
 pub fn read(body: &[u8]) -> Option<Asked> {
+    read_by(body, &dialect::ALL)
+}
+
+/// Reads a body in one of these dialects; `None` when it is no JSON object.
+pub fn read_by(body: &[u8], dialects: &Dialects) -> Option<Asked> {
     if body.trim_ascii_start().first() != Some(&b'{') {
         return None;
     }
     let mut deserializer = serde_json::Deserializer::from_slice(body);
-    let parsed = deserializer.deserialize_map(BodyVisitor).ok()?;
+    let visitor = MembersVisitor {
+        names: &dialects.request_names,
+        marks: &dialects.completes,
+    };
+    let members = deserializer.deserialize_map(visitor).ok()?;
     deserializer.end().ok()?;
-    // Which of them the upstream knows is not known here, so the largest counts.
-    let completion = [
-        parsed.max_completion_tokens,
-        parsed.max_tokens,
-        parsed.max_output_tokens,
-    ];
-    let completion = completion.into_iter().filter_map(positive).max();
     Some(Asked {
         bytes: u64::try_from(body.len()).unwrap_or(u64::MAX),
-        completion,
-        choices: positive(parsed.n).unwrap_or(1).min(MOST_CHOICES),
-        splice: include_usage(body, &parsed),
+        // The upstream's dialect is not known, so the largest of all counts.
+        completion: members.largest(&dialects.completion),
+        choices: members
+            .largest(&dialects.choices)
+            .unwrap_or(1)
+            .min(MOST_CHOICES),
+        splice: include_usage(body, &members),
     })
 }
 
 /// The splice that sets `stream_options.include_usage`, for a stream of chat or text completions.
-fn include_usage(body: &[u8], parsed: &Body<'_>) -> Option<Splice> {
-    if parsed.stream?.get() != "true" || !parsed.completes {
+fn include_usage(body: &[u8], members: &Members<'_, '_>) -> Option<Splice> {
+    if members.get(STREAM)?.get() != "true" || !members.is_marked {
         return None;
     }
-    let Some(options) = parsed.stream_options else {
+    let Some(options) = members.get(STREAM_OPTIONS) else {
         return Some(Splice {
             at: after_brace(body)?,
             remove: 0,

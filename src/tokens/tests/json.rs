@@ -134,3 +134,21 @@ pub fn chunk() -> impl Strategy<Value = Vec<u8>> {
     ];
     object(entry)
 }
+
+/// A request's body.
+pub fn body() -> impl Strategy<Value = Vec<u8>> {
+    let numbers = name(&[
+        "max_completion_tokens",
+        "max_tokens",
+        "max_output_tokens",
+        "max\\u005ftokens",
+        "n",
+    ]);
+    let marks = name(&["messages", "prompt", "input", "stream_options"]);
+    let entry = prop_oneof![
+        3 => (numbers, count()),
+        2 => (name(&["stream"]), prop_oneof![4 => Just(b"true".to_vec()), 1 => strange()]),
+        1 => (marks, strange()),
+    ];
+    object(entry)
+}

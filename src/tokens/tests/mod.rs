@@ -1,11 +1,13 @@
 //! Usage at the edges of its shapes, and a comparison with the derived readers of before.
 
 mod json;
+mod new_dialect;
 mod reference;
 
 use crate::tokens::dialect;
 use crate::tokens::excerpt::{self, Excerpt, HEAD_BYTES, TAIL_BYTES};
 use crate::tokens::redact::Hide;
+use crate::tokens::request::{self, Asked};
 use crate::tokens::usage::{Cached, Usage, UsageTotals};
 use proptest::prelude::*;
 
@@ -300,5 +302,17 @@ proptest! {
         let event = [b"data: ", &*data, b"\n\n"].concat();
         let is_hidden = Hide::default().feed(&event, true).is_empty();
         prop_assert_eq!(is_hidden, reference::is_usage_chunk(&data));
+    }
+
+    #[test]
+    fn bodies_are_read_as_before(body in json::body()) {
+        let asked = request::read(&body);
+        let wanted = reference::asked(&body);
+        let numbers = |asked: &Asked| (asked.completion, asked.choices);
+        prop_assert_eq!(asked.as_ref().map(numbers), wanted.map(|(c, n, _)| (c, n)));
+        let is_stream = wanted.is_some_and(|(_, _, is_stream)| is_stream);
+        let whole = Some("\"stream_options\":{\"include_usage\":true},");
+        let insert = asked.and_then(|asked| asked.splice).map(|splice| splice.insert);
+        prop_assert_eq!(insert == whole, is_stream);
     }
 }

@@ -1,0 +1,75 @@
+//! A dialect is an entry of the table and nothing else: Gemini's, here for the test alone.
+
+use crate::tokens::dialect::{Dialect, Dialects, Field, Request, TABLE};
+use crate::tokens::excerpt::{self, Excerpt, HEAD_BYTES, TAIL_BYTES};
+use crate::tokens::request;
+use crate::tokens::sse::Events;
+use crate::tokens::usage::{Cached, Usage, UsageTotals};
+use std::sync::LazyLock;
+
+/// Source: <https://ai.google.dev/api/generate-content>, `UsageMetadata` and `GenerationConfig`.
+static GEMINI: Dialect = Dialect {
+    name: "gemini",
+    usage: &["/usageMetadata"],
+    fields: &[
+        ("/promptTokenCount", Field::Input),
+        ("/candidatesTokenCount", Field::Output),
+        ("/totalTokenCount", Field::Total),
+        ("/cachedContentTokenCount", Field::CachedInside),
+    ],
+    request: Request {
+        completion: &["/generationConfig/maxOutputTokens"],
+        choices: &["/generationConfig/candidateCount"],
+        completes: &[],
+    },
+    end_of_stream: Some(b"[END]"),
+};
+
+static WITH_GEMINI: LazyLock<Dialects> = LazyLock::new(|| {
+    let table: Vec<_> = TABLE.iter().copied().chain([&GEMINI]).collect();
+    Dialects::of(&table)
+});
+
+const TEXT: &str = r#"{"candidates":[{"content":{"parts":[{"text":"Hi"}]}}],
+    "usageMetadata":{"promptTokenCount":7,"cachedContentTokenCount":4,"candidatesTokenCount":5,
+    "totalTokenCount":12,"promptTokensDetails":[{"modality":"TEXT","tokenCount":7}]}}"#;
+
+fn tokens(usage: Option<Usage>) -> Option<(u64, u64)> {
+    let mut totals = UsageTotals::default();
+    totals.update(&usage?);
+    Some((totals.tokens(Cached::Count)?, totals.tokens(Cached::Free)?))
+}
+
+#[test]
+fn a_text_is_read_whole_and_with_a_gap() {
+    let usage = excerpt::usage(TEXT.as_bytes(), &WITH_GEMINI);
+    assert_eq!(tokens(usage), Some((12, 8)));
+    let openai = br#"{"choices":[],"usage":{"total_tokens":3}}"#;
+    assert_eq!(tokens(excerpt::usage(openai, &WITH_GEMINI)), Some((3, 3)));
+
+    let mut long = Excerpt::default();
+    long.feed(&vec![b'x'; HEAD_BYTES + TAIL_BYTES]);
+    long.feed(br#"","usage":{"total_tokens":3},"x":1}"#);
+    long.feed(TEXT.as_bytes());
+    assert_eq!(tokens(long.usage(&WITH_GEMINI)), Some((12, 8)));
+}
+
+#[test]
+fn a_stream_is_read_to_its_end() {
+    let data = TEXT.replace('\n', "");
+    let mut events = Events::new(&WITH_GEMINI);
+    events.feed(format!("data: {{}}\n\ndata: {data}\n\ndata: [END]\n\n").as_bytes());
+    assert_eq!(events.totals.tokens(Cached::Count), Some(12));
+    assert_eq!(events.count, 2);
+    assert!(events.end(false));
+}
+
+#[test]
+fn a_request_is_read_by_pointers() {
+    let body = br#"{"contents":[],"generationConfig":{"maxOutputTokens":90,"candidateCount":2}}"#;
+    let asked = request::read_by(body, &WITH_GEMINI).unwrap();
+    assert_eq!((asked.completion, asked.choices), (Some(90), 2));
+    let wrong = br#"{"generationConfig":7,"max_tokens":5}"#;
+    let asked = request::read_by(wrong, &WITH_GEMINI).unwrap();
+    assert_eq!((asked.completion, asked.choices), (Some(5), 1));
+}
