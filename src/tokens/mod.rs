@@ -11,6 +11,7 @@ pub mod response;
 pub mod sse;
 pub mod usage;
 
+mod lines;
 mod parse;
 
 pub mod config;

@@ -4,6 +4,7 @@
 //! may be the one: short, and `data:` with an object. All other bytes stay as they are.
 
 use crate::tokens::dialect::openai::is_usage_chunk;
+use crate::tokens::lines::Lines;
 use memchr::memmem;
 
 /// Bytes of an event that are held back at most: usage events have a few hundred.
@@ -14,37 +15,31 @@ pub const BUFFERED_BYTES: usize = 8192;
 pub struct Hide {
     buffered: Vec<u8>,
     /// The event can't be the one: what comes of it goes out as it comes, up to its end.
-    passing: Option<Lines>,
+    passing: Option<Event>,
     /// An event was taken out that ended with CR: an LF now belongs to it.
     after_cr: bool,
 }
 
-/// Where in its lines an event is.
-#[derive(Clone, Copy, Debug)]
-struct Lines {
-    is_empty: bool,
-    after_cr: bool,
+/// How far an event that passes in pieces has come.
+#[derive(Clone, Copy, Debug, Default)]
+struct Event {
+    lines: Lines,
+    /// Whether the line has bytes.
+    has_bytes: bool,
 }
 
-impl Lines {
-    const START: Self = Self {
-        is_empty: true,
-        after_cr: false,
-    };
-
+impl Event {
     /// Goes on over `bytes`; where in them the event ends, behind its empty line.
     fn end(&mut self, bytes: &[u8]) -> Option<usize> {
-        for (at, byte) in bytes.iter().enumerate() {
-            let belongs_to_cr = *byte == b'\n' && self.after_cr;
-            self.after_cr = *byte == b'\r';
-            if belongs_to_cr {
-                continue;
+        let mut rest = bytes;
+        while let Some(part) = self.lines.next(&mut rest) {
+            self.has_bytes |= !part.bytes.is_empty();
+            if part.ends_line {
+                if !self.has_bytes {
+                    return Some(bytes.len().saturating_sub(rest.len()));
+                }
+                self.has_bytes = false;
             }
-            let ends_line = matches!(byte, b'\n' | b'\r');
-            if ends_line && self.is_empty {
-                return Some(at.saturating_add(1));
-            }
-            self.is_empty = ends_line;
         }
         None
     }
@@ -81,9 +76,9 @@ impl Hide {
         if !last && rest.len() <= BUFFERED_BYTES && may_be_json(rest) {
             self.buffered.extend_from_slice(rest);
         } else {
-            let mut lines = Lines::START;
-            lines.end(rest);
-            self.passing = Some(lines);
+            let mut event = Event::default();
+            event.end(rest);
+            self.passing = Some(event);
             out.extend_from_slice(rest);
         }
         out
@@ -91,10 +86,10 @@ impl Hide {
 
     /// Lets out what belongs to an event that passes; what comes behind it.
     fn pass<'a>(&mut self, piece: &'a [u8], out: &mut Vec<u8>) -> &'a [u8] {
-        let Some(lines) = &mut self.passing else {
+        let Some(event) = &mut self.passing else {
             return piece;
         };
-        let end = lines.end(piece);
+        let end = event.end(piece);
         if end.is_some() {
             self.passing = None;
         }
@@ -108,9 +103,9 @@ impl Hide {
 
 /// Where the first event of `bytes` ends, an LF behind its last CR included.
 fn event_end(bytes: &[u8]) -> Option<usize> {
-    let mut lines = Lines::START;
-    let end = lines.end(bytes)?;
-    let lf_follows = lines.after_cr && bytes.get(end) == Some(&b'\n');
+    let mut event = Event::default();
+    let end = event.end(bytes)?;
+    let lf_follows = event.lines.is_after_cr() && bytes.get(end) == Some(&b'\n');
     Some(end.saturating_add(usize::from(lf_follows)))
 }
 

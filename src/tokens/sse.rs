@@ -6,6 +6,7 @@
 
 use crate::tokens::dialect::{self, Dialects};
 use crate::tokens::excerpt::Excerpt;
+use crate::tokens::lines::Lines;
 use crate::tokens::usage::UsageTotals;
 
 const FIELD: &[u8] = b"data:";
@@ -27,8 +28,7 @@ enum LineState {
 pub struct Events {
     dialects: &'static Dialects,
     line: LineState,
-    /// The line before ended with CR: an LF now belongs to it.
-    after_cr: bool,
+    lines: Lines,
     /// Whether the event has a data line.
     has_data: bool,
     data: Excerpt,
@@ -52,7 +52,7 @@ impl Events {
         Self {
             dialects,
             line: LineState::Field(0),
-            after_cr: false,
+            lines: Lines::default(),
             has_data: false,
             data: Excerpt::default(),
             done: false,
@@ -63,23 +63,11 @@ impl Events {
 
     /// Takes the next piece.
     pub fn feed(&mut self, mut piece: &[u8]) {
-        while let Some(first) = piece.first() {
-            if self.after_cr {
-                self.after_cr = false;
-                if *first == b'\n' {
-                    piece = piece.get(1..).unwrap_or_default();
-                    continue;
-                }
+        while let Some(part) = self.lines.next(&mut piece) {
+            self.part_of_line(part.bytes);
+            if part.ends_line {
+                self.line_ends();
             }
-            let Some(at) = memchr::memchr2(b'\n', b'\r', piece) else {
-                self.part_of_line(piece);
-                return;
-            };
-            let (line, rest) = piece.split_at_checked(at).unwrap_or((piece, &[]));
-            self.part_of_line(line);
-            self.line_ends();
-            self.after_cr = rest.first() == Some(&b'\r');
-            piece = rest.get(1..).unwrap_or_default();
         }
     }
 

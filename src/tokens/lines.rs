@@ -1,0 +1,77 @@
+//! The lines of a stream of server-sent events that passes in pieces; they end with LF, CR or CRLF.
+
+/// Splits a stream into its lines.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lines {
+    /// The line before ended with CR: an LF now belongs to it.
+    after_cr: bool,
+}
+
+/// A part of a line, without its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part<'a> {
+    /// The bytes; empty where a piece starts with the end of a line.
+    pub bytes: &'a [u8],
+    /// Whether the line ends after them.
+    pub ends_line: bool,
+}
+
+impl Lines {
+    /// Takes the next part of a line off a piece.
+    ///
+    /// The LF of a CRLF is taken with the next part, since it may be in the next piece.
+    pub fn next<'a>(&mut self, piece: &mut &'a [u8]) -> Option<Part<'a>> {
+        if self.after_cr
+            && let Some(rest) = piece.strip_prefix(b"\n")
+        {
+            self.after_cr = false;
+            *piece = rest;
+        }
+        if piece.is_empty() {
+            return None;
+        }
+        let end = memchr::memchr2(b'\n', b'\r', piece);
+        let (bytes, rest) = piece
+            .split_at_checked(end.unwrap_or(piece.len()))
+            .unwrap_or((piece, &[]));
+        self.after_cr = rest.first() == Some(&b'\r');
+        *piece = rest.get(1..).unwrap_or_default();
+        Some(Part {
+            bytes,
+            ends_line: end.is_some(),
+        })
+    }
+
+    /// Whether an LF that comes next belongs to the line before.
+    pub const fn is_after_cr(&self) -> bool {
+        self.after_cr
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(text: &[u8], size: usize) -> Vec<Vec<u8>> {
+        let mut lines = Lines::default();
+        let mut all = vec![Vec::new()];
+        for mut piece in text.chunks(size) {
+            while let Some(part) = lines.next(&mut piece) {
+                all.last_mut().unwrap().extend_from_slice(part.bytes);
+                if part.ends_line {
+                    all.push(Vec::new());
+                }
+            }
+        }
+        all
+    }
+
+    #[test]
+    fn each_end_of_line_ends_one_wherever_the_text_is_cut() {
+        let text = b"a\nbc\r\n\r\rde\n\r\nf\r";
+        let wanted = ["a", "bc", "", "", "de", "", "f", ""].map(|line| line.as_bytes().to_vec());
+        for size in 1..=text.len() {
+            assert_eq!(lines(text, size), wanted, "{size}");
+        }
+    }
+}
