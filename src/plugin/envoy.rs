@@ -45,14 +45,27 @@ pub(super) fn monotonic_ns() -> u64 {
     unsafe { wasi::clock_time_get(wasi::CLOCKID_MONOTONIC, 1) }.unwrap_or(0)
 }
 
-/// Off Envoy: one clock for all threads of the process, as on it.
+#[cfg(not(target_os = "wasi"))]
+thread_local! {
+    static SET_NS: std::cell::Cell<Option<u64>> = const { std::cell::Cell::new(None) };
+}
+
+/// Off Envoy only: sets this thread's monotonic clock; `None` has it run again.
+#[cfg(not(target_os = "wasi"))]
+pub fn set_monotonic_ns(ns: Option<u64>) {
+    SET_NS.set(ns);
+}
+
+/// Off Envoy: one clock for all threads of the process, as on it, unless a thread set its own.
 #[cfg(not(target_os = "wasi"))]
 pub(super) fn monotonic_ns() -> u64 {
     use std::sync::OnceLock;
     use std::time::Instant;
     static START: OnceLock<Instant> = OnceLock::new();
-    let elapsed = START.get_or_init(Instant::now).elapsed();
-    u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX)
+    SET_NS.get().unwrap_or_else(|| {
+        let elapsed = START.get_or_init(Instant::now).elapsed();
+        u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX)
+    })
 }
 
 thread_local! {

@@ -24,6 +24,8 @@ mod usage_path;
 mod waiting_line;
 mod worker;
 
+#[cfg(not(target_os = "wasi"))]
+pub use envoy::set_monotonic_ns;
 pub use root::Root;
 
 #[cfg(target_arch = "wasm32")]
