@@ -1,13 +1,5 @@
 //! The command line as an operator sees it: what is printed, what is written, and the exit code.
-#![allow(
-    missing_docs,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::unreachable,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects
-)]
+#![allow(missing_docs, clippy::restriction)]
 
 mod bad_lines;
 mod explain;

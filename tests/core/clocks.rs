@@ -1,8 +1,8 @@
 //! Clocks that step.
 
-use crate::fake_host::{FakeRequest, Worker, World, one_tier, retry_after_ms};
+use crate::harness::{Config, FakeRequest, Next, Worker, World, retry_after_ms};
 use proptest::prelude::*;
-use tiergate::limiter::Next;
+use serde_json::json;
 
 const HOUR_MS: u64 = 3_600_000;
 
@@ -16,14 +16,14 @@ proptest! {
         trace in prop::collection::vec((0..40_000_u64, prop_oneof![3 => Just(0), 1 => 1..2 * HOUR_MS]), 1..60),
     ) {
         let world = World::new();
-        let worker = Worker::new(&world, &one_tier(0, rpm, 0, 0, ""));
+        let worker = Worker::new(&world, Config::tier("t").rpm(rpm));
         let mut admitted = Vec::new();
         for (gap_ms, step_back_ms) in trace {
             world.pass_ms(gap_ms);
             world.set_wall_back_ms(step_back_ms);
             let now = world.now_us();
             let recent = |window_us: u64| admitted.iter().filter(|t| **t + window_us >= now).count() as u64;
-            match worker.check(&FakeRequest::of("acme", "t", 0)).next {
+            match worker.check(&FakeRequest::acme(0)).next {
                 Next::Forward(_) => {
                     prop_assert!(recent(60_000_000) < rpm, "a second quota");
                     admitted.push(now);
@@ -37,8 +37,8 @@ proptest! {
 #[test]
 fn a_wall_clock_that_steps_back_an_hour_changes_nothing_for_a_minute_window() {
     let world = World::new();
-    let worker = Worker::new(&world, &one_tier(0, 3, 0, 0, ""));
-    let request = FakeRequest::of("acme", "t", 0);
+    let worker = Worker::new(&world, Config::tier("t").rpm(3));
+    let request = FakeRequest::acme(0);
     for _ in 0..3 {
         worker.admit(&request);
     }
@@ -55,8 +55,8 @@ fn a_wall_clock_that_steps_back_an_hour_changes_nothing_for_a_minute_window() {
 #[test]
 fn even_a_monotonic_clock_that_steps_back_neither_blocks_nor_gives_a_second_quota() {
     let world = World::new();
-    let worker = Worker::new(&world, &one_tier(0, 3, 0, 0, ""));
-    let request = FakeRequest::of("acme", "t", 0);
+    let worker = Worker::new(&world, Config::tier("t").rpm(3));
+    let request = FakeRequest::acme(0);
     for _ in 0..3 {
         worker.admit(&request);
     }
@@ -77,9 +77,9 @@ fn before_midnight(world: &World, ms: u64) {
 #[test]
 fn a_day_of_tokens_ends_at_midnight_and_says_so() {
     let world = World::new();
-    let worker = Worker::new(&world, &one_tier(0, 0, 0, 10_000, ""));
+    let worker = Worker::new(&world, Config::tier("t").tpd(10_000));
     before_midnight(&world, 5_000);
-    let request = FakeRequest::of("acme", "t", 8_000);
+    let request = FakeRequest::acme(8_000);
     worker.admit(&request);
     let reply = worker.refuse(&request);
     assert_eq!(reply.code, "tpd");
@@ -93,9 +93,9 @@ fn a_day_of_tokens_ends_at_midnight_and_says_so() {
 #[test]
 fn a_step_back_over_midnight_gives_no_second_day() {
     let world = World::new();
-    let worker = Worker::new(&world, &one_tier(0, 0, 0, 10_000, ""));
+    let worker = Worker::new(&world, Config::tier("t").tpd(10_000));
     before_midnight(&world, 0);
-    let request = FakeRequest::of("acme", "t", 8_000);
+    let request = FakeRequest::acme(8_000);
     worker.admit(&request);
     world.set_wall_back_ms(HOUR_MS);
     worker.refuse(&request);
@@ -109,12 +109,12 @@ fn a_step_back_over_midnight_gives_no_second_day() {
 #[test]
 fn a_rolling_day_slides() {
     let world = World::new();
-    let rest = r#", "windows": {"day": {"rolling": "24h"}}"#;
-    let worker = Worker::new(&world, &one_tier(0, 0, 0, 10_000, rest));
-    let request = FakeRequest::of("acme", "t", 4_000);
-    worker.admit(&FakeRequest::of("acme", "t", 3_000));
+    let rest = json!({"windows": {"day": {"rolling": "24h"}}});
+    let worker = Worker::new(&world, Config::tier("t").tpd(10_000).with(rest));
+    let request = FakeRequest::acme(4_000);
+    worker.admit(&FakeRequest::acme(3_000));
     world.pass_ms(6 * HOUR_MS);
-    worker.admit(&FakeRequest::of("acme", "t", 3_000));
+    worker.admit(&FakeRequest::acme(3_000));
     let reply = worker.refuse(&request);
     assert_eq!(
         (reply.code, retry_after_ms(&reply)),
@@ -127,10 +127,10 @@ fn a_rolling_day_slides() {
 #[test]
 fn a_calendar_day_follows_its_utc_offset() {
     let world = World::new();
-    let rest = r#", "windows": {"day": {"calendar": "+08:00"}}"#;
-    let worker = Worker::new(&world, &one_tier(0, 0, 0, 2_000, rest));
+    let rest = json!({"windows": {"day": {"calendar": "+08:00"}}});
+    let worker = Worker::new(&world, Config::tier("t").tpd(2_000).with(rest));
     before_midnight(&world, 8 * HOUR_MS + 1);
-    worker.admit(&FakeRequest::of("acme", "t", 900));
+    worker.admit(&FakeRequest::acme(900));
     world.pass_ms(1);
-    worker.admit(&FakeRequest::of("acme", "t", 900));
+    worker.admit(&FakeRequest::acme(900));
 }

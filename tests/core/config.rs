@@ -1,5 +1,6 @@
 //! The config check: the path, what is wrong, what is allowed.
 
+use crate::harness::Config;
 use proptest::prelude::*;
 use tiergate::config::parse;
 
@@ -118,7 +119,7 @@ fn each_refusal_says_where_what_and_what_is_allowed() {
         (tiers(&tier("none", "1")), "tiers[0].name", "choose another"),
         (tiers(&tier("a b", "1")), "tiers[0].name", "A-Z a-z 0-9"),
         (
-            tiers(&tier("a", "1").replace("\"name\"", "\"wait\": \"61s\", \"name\"")),
+            Config::tier("a").wait("61s").to_string(),
             "tiers[0].wait",
             "1m",
         ),

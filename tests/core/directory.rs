@@ -1,28 +1,25 @@
 //! The account directory: tiers by recharge or by name, limits of an account's own, and writers
 //! that lose nothing.
 
-use crate::fake_host::{FakeRequest, Worker, World};
+use crate::harness::{Call, Config, FakeRequest, Next, Used, Worker, World};
 use proptest::prelude::*;
-use serde_json::Value;
-use tiergate::admin::call::Call;
-use tiergate::limiter::Next;
+use serde_json::{Value, json};
+use std::sync::Arc;
 
-const CONFIG: &str = r#"{"tier": ["directory"], "capacity": {"accounts": 64, "directory": 64},
-    "admin": {"path": "/-/tiergate", "insecure": true}}"#;
-
-fn administer(worker: &Worker, call: Call, body: &str) -> (u32, Value) {
-    let mut limiter = worker.limiter.borrow_mut();
-    let answer = limiter.administer(&worker.host, &call, body.as_bytes());
-    (answer.status, serde_json::from_slice(&answer.body).unwrap())
+fn config() -> Config {
+    Config::new().open_admin().with(json!({
+        "tier": ["directory"],
+        "capacity": {"accounts": 64, "directory": 64}
+    }))
 }
 
-fn put(worker: &Worker, id: &str, body: &str) -> (u32, Value) {
-    administer(worker, Call::Put(id.as_bytes().to_vec()), body)
+fn worker(world: &Arc<World>) -> Worker {
+    Worker::new(world, config())
 }
 
 fn recharge(worker: &Worker, id: &str, event: &str, amount: &str, kind: &str) -> (u32, Value) {
     let body = format!(r#"{{"id": "{event}", "amount": "{amount}", "kind": "{kind}"}}"#);
-    administer(worker, Call::Recharge(id.as_bytes().to_vec()), &body)
+    worker.call(&Call::Recharge(id.as_bytes().to_vec()), &body)
 }
 
 fn of(account: &str) -> FakeRequest {
@@ -40,7 +37,7 @@ fn rpm_of(worker: &Worker, account: &str) -> String {
 #[test]
 fn the_seed_table_gives_the_published_tiers_and_the_voucher_once() {
     let world = World::new();
-    let worker = Worker::new(&world, CONFIG);
+    let worker = worker(&world);
     for (amount, tier, rpm) in [
         ("0.99", None, "recharge_required"),
         ("1", Some("tier0"), "3"),
@@ -74,7 +71,7 @@ fn the_seed_table_gives_the_published_tiers_and_the_voucher_once() {
 #[test]
 fn an_event_that_comes_again_changes_nothing_and_is_answered_alike() {
     let world = World::new();
-    let worker = Worker::new(&world, CONFIG);
+    let worker = worker(&world);
     let first = recharge(&worker, "acme", "e1", "20", "cash").1;
     let again = recharge(&worker, "acme", "e1", "20", "cash").1;
     assert_eq!(
@@ -94,57 +91,48 @@ fn an_event_that_comes_again_changes_nothing_and_is_answered_alike() {
 #[test]
 fn an_account_can_be_put_into_a_tier_get_its_own_limits_and_be_switched_off() {
     let world = World::new();
-    let worker = Worker::new(&world, CONFIG);
+    let worker = worker(&world);
     assert_eq!(
         rpm_of(&worker, "acme"),
         "limiter_unavailable",
         "nothing was pushed yet"
     );
     assert_eq!(
-        put(
-            &worker,
-            "acme",
-            r#"{"tier": "tier3", "limits": {"rpm": 20000}}"#
-        )
-        .0,
+        worker
+            .put("acme", r#"{"tier": "tier3", "limits": {"rpm": 20000}}"#)
+            .0,
         200
     );
     worker.tick();
     assert_eq!(rpm_of(&worker, "acme"), "20000");
     assert_eq!(rpm_of(&worker, "nobody"), "tier_unknown");
-    put(&worker, "acme", r#"{"recharge": "20"}"#);
+    worker.put("acme", r#"{"recharge": "20"}"#);
     assert_eq!(
         rpm_of(&worker, "acme"),
         "500",
         "and its own limits are gone"
     );
-    put(&worker, "acme", r#"{"tier": "tier3", "disabled": true}"#);
+    worker.put("acme", r#"{"tier": "tier3", "disabled": true}"#);
     assert_eq!(rpm_of(&worker, "acme"), "account_disabled");
-    let (status, refused) = put(&worker, "acme", r#"{"tier": "gold"}"#);
+    let (status, refused) = worker.put("acme", r#"{"tier": "gold"}"#);
     let message = refused["error"]["message"].as_str().unwrap();
     assert_eq!(status, 400);
     assert!(
         message.contains("body at tier: ") && message.contains("tier5"),
         "{message}"
     );
-    assert_eq!(
-        administer(&worker, Call::Delete(b"acme".to_vec()), "").0,
-        200
-    );
-    assert_eq!(
-        administer(&worker, Call::Delete(b"acme".to_vec()), "").0,
-        404
-    );
+    assert_eq!(worker.call(&Call::Delete(b"acme".to_vec()), "").0, 200);
+    assert_eq!(worker.call(&Call::Delete(b"acme".to_vec()), "").0, 404);
     assert_eq!(rpm_of(&worker, "acme"), "tier_unknown");
 }
 
 #[test]
 fn what_is_known_of_an_account_is_shown_with_its_usage() {
     let world = World::new();
-    let worker = Worker::new(&world, CONFIG);
-    put(&worker, "acme", r#"{"recharge": "1"}"#);
-    let held = worker.admit(&of("acme")).admission;
-    let (_, view) = administer(&worker, Call::Get(b"acme".to_vec()), "");
+    let worker = worker(&world);
+    worker.put("acme", r#"{"recharge": "1"}"#);
+    let _admission = worker.admission(&of("acme"));
+    let (_, view) = worker.call(&Call::Get(b"acme".to_vec()), "");
     assert_eq!(
         (&view["recharge"], &view["tier"]),
         (&"1.00".into(), &"tier0".into())
@@ -162,19 +150,15 @@ fn what_is_known_of_an_account_is_shown_with_its_usage() {
     );
     assert_eq!(view["usage"]["tpm"]["used"], 2048);
     assert_eq!(view["usage"]["tpd"]["limit"], 1_500_000);
-    assert!(held.is_some());
-    let (status, _) = administer(&worker, Call::Reset(b"acme".to_vec()), "");
+    let (status, _) = worker.call(&Call::Reset(b"acme".to_vec()), "");
     assert_eq!(status, 200);
-    let (_, view) = administer(&worker, Call::Get(b"acme".to_vec()), "");
+    let (_, view) = worker.call(&Call::Get(b"acme".to_vec()), "");
     assert_eq!(
         (&view["usage"]["rpm"]["used"], &view["in_flight"]),
         (&0.into(), &1.into())
     );
-    assert_eq!(
-        administer(&worker, Call::Get(b"nobody".to_vec()), "").0,
-        404
-    );
-    let (_, status) = administer(&worker, Call::Status, "");
+    assert_eq!(worker.call(&Call::Get(b"nobody".to_vec()), "").0, 404);
+    let (_, status) = worker.call(&Call::Status, "");
     assert_eq!(
         (&status["ready"], &status["directory"]["records"]),
         (&true.into(), &1.into())
@@ -184,14 +168,10 @@ fn what_is_known_of_an_account_is_shown_with_its_usage() {
 #[test]
 fn not_ready_can_be_a_tier() {
     let world = World::new();
-    let config = CONFIG.replacen(
-        '{',
-        r#"{"not_ready": "tier1", "unknown_tier": "tier3", "#,
-        1,
-    );
-    let worker = Worker::new(&world, &config);
+    let more = json!({"not_ready": "tier1", "unknown_tier": "tier3"});
+    let worker = Worker::new(&world, config().with(more));
     assert_eq!(rpm_of(&worker, "acme"), "200");
-    put(&worker, "other", r#"{"tier": "tier2"}"#);
+    worker.put("other", r#"{"tier": "tier2"}"#);
     worker.tick();
     assert_eq!(
         rpm_of(&worker, "acme"),
@@ -203,12 +183,12 @@ fn not_ready_can_be_a_tier() {
 #[test]
 fn past_its_capacity_a_write_is_refused_and_nothing_old_is_lost() {
     let world = World::new();
-    let worker = Worker::new(&world, CONFIG);
+    let worker = worker(&world);
     let mut written = Vec::new();
     let mut refused = 0;
     for i in 0..1_000 {
         let id = format!("account-{i}");
-        match put(&worker, &id, r#"{"tier": "tier2"}"#).0 {
+        match worker.put(&id, r#"{"tier": "tier2"}"#).0 {
             200 => written.push(id),
             507 => refused += 1,
             other => panic!("{other}"),
@@ -228,13 +208,13 @@ fn past_its_capacity_a_write_is_refused_and_nothing_old_is_lost() {
 #[test]
 fn eight_writers_lose_nothing_and_the_same_events_again_change_nothing() {
     let world = World::new();
-    Worker::new(&world, CONFIG);
+    worker(&world);
     for round in 0..2 {
         std::thread::scope(|scope| {
             for writer in 0..8 {
                 let world = &world;
                 scope.spawn(move || {
-                    let worker = Worker::new(world, CONFIG);
+                    let worker = worker(world);
                     // Within what is remembered: 8 x 8 events.
                     for event in 0..8 {
                         let id = format!("{writer}-{event}");
@@ -244,8 +224,8 @@ fn eight_writers_lose_nothing_and_the_same_events_again_change_nothing() {
                 });
             }
         });
-        let worker = Worker::new(&world, CONFIG);
-        let (_, view) = administer(&worker, Call::Get(b"acme".to_vec()), "");
+        let worker = worker(&world);
+        let (_, view) = worker.call(&Call::Get(b"acme".to_vec()), "");
         assert_eq!(view["recharge"], "16.00");
     }
 }
@@ -254,8 +234,8 @@ proptest! {
     #[test]
     fn any_bytes_are_a_directory_page_or_empty(bytes in prop::collection::vec(any::<u8>(), 0..300), known in any::<bool>()) {
         let world = World::new();
-        let worker = Worker::new(&world, CONFIG);
-        put(&worker, "acme", r#"{"tier": "tier2"}"#);
+        let worker = worker(&world);
+        worker.put("acme", r#"{"tier": "tier2"}"#);
         let mut bytes = bytes;
         if known {
             bytes.splice(0..0, [1, b'D']);
@@ -264,7 +244,7 @@ proptest! {
             world.overwrite(key, &bytes);
         }
         worker.check(&of("acme"));
-        prop_assert_eq!(put(&worker, "acme", r#"{"tier": "tier2"}"#).0 == 200, true);
+        prop_assert_eq!(worker.put("acme", r#"{"tier": "tier2"}"#).0 == 200, true);
         prop_assert_eq!(rpm_of(&worker, "acme"), "500");
     }
 }
@@ -272,22 +252,16 @@ proptest! {
 #[test]
 fn what_a_request_reserved_before_a_reset_is_not_refunded_out_of_what_came_later() {
     let world = World::new();
-    let config = CONFIG.replacen('{', r#"{"tokens": {"completion": 10000, "prompt": 0}, "#, 1);
-    let worker = Worker::new(&world, &config);
-    put(
-        &worker,
-        "acme",
-        r#"{"tier": "tier1", "limits": {"tpd": 1000000}}"#,
-    );
-    let before = worker.admit(&of("acme")).admission.unwrap();
+    let more = json!({"tokens": {"completion": 10000, "prompt": 0}});
+    let worker = Worker::new(&world, config().with(more));
+    worker.put("acme", r#"{"tier": "tier1", "limits": {"tpd": 1000000}}"#);
+    let before = worker.admission(&of("acme"));
     world.pass_ms(10);
-    administer(&worker, Call::Reset(b"acme".to_vec()), "");
+    worker.call(&Call::Reset(b"acme".to_vec()), "");
     world.pass_ms(10);
     worker.admit(&of("acme"));
-    let mut limiter = worker.limiter.borrow_mut();
-    limiter.settle(&worker.host, before, tiergate::tokens::Used::Tokens(100));
-    drop(limiter);
-    let (_, view) = administer(&worker, Call::Get(b"acme".to_vec()), "");
+    worker.settle(before, Used::Tokens(100));
+    let (_, view) = worker.call(&Call::Get(b"acme".to_vec()), "");
     assert_eq!(view["usage"]["tpm"]["used"], 10_000);
     assert_eq!(view["usage"]["tpd"]["used"], 10_000);
 }

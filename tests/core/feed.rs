@@ -3,7 +3,7 @@
 mod broken;
 mod lease;
 
-use crate::fake_host::{FakeHost, Metrics, World};
+use crate::harness::{FakeHost, Metrics, World};
 use std::sync::Arc;
 use tiergate::directory::Directory;
 use tiergate::directory::entry::AccountEntry;

@@ -1,7 +1,7 @@
 //! Who asks, and in which tier.
 
-use crate::fake_host::{FakeRequest, Worker, World, one_tier};
-use tiergate::limiter::Next;
+use crate::harness::{Config, FakeRequest, Next, Worker, World};
+use serde_json::json;
 
 fn worker(json: &str) -> Worker {
     Worker::new(&World::new(), json)
@@ -191,8 +191,8 @@ fn unknown_tier_is_for_accounts_that_no_source_knows() {
 #[test]
 fn one_credential_is_one_account_however_its_scheme_is_spelt() {
     let world = World::new();
-    let rest = r#", "tier": [], "unknown_tier": "t""#;
-    let worker = Worker::new(&world, &one_tier(0, 1, 0, 0, rest));
+    let rest = json!({"tier": [], "unknown_tier": "t"});
+    let worker = Worker::new(&world, Config::tier("t").rpm(1).with(rest));
     worker.admit(&FakeRequest::with(&[("authorization", "Bearer key")]));
     for spelling in ["bearer key", "BEARER   key", "Bearer key "] {
         worker.refuse(&FakeRequest::with(&[("authorization", spelling)]));

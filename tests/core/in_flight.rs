@@ -1,22 +1,13 @@
 //! The gauge of requests in process: the truth, also when VMs go.
 
-use crate::fake_host::{FakeRequest, Metrics, Worker, World, one_tier};
+use crate::harness::{Admission, Config, FakeRequest, Metrics, Worker, World};
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::Arc;
 use tiergate::host::MetricSink as _;
-use tiergate::limiter::Admission;
-use tiergate::tokens::Used;
 
-fn held(worker: &Worker) -> Admission {
-    worker
-        .admit(&FakeRequest::of("acme", "t", 0))
-        .admission
-        .unwrap()
-}
-
-fn settle(worker: &Worker, held: Admission) {
-    let mut limiter = worker.limiter.borrow_mut();
-    limiter.settle(&worker.host, held, Used::Unknown);
+fn admission(worker: &Worker) -> Admission {
+    worker.admission(&FakeRequest::acme(0))
 }
 
 /// The process's gauge, moved by whichever worker ticks.
@@ -37,31 +28,44 @@ impl Gauge {
     }
 }
 
-const JSON: fn() -> String = || one_tier(50, 0, 0, 0, "");
+fn worker(world: &Arc<World>) -> Worker {
+    Worker::new(world, Config::tier("t").concurrency(50))
+}
+
+/// A VM dies with a request in process, and another takes it out of the gauge.
+fn dies_with_a_request(gauge: &mut Gauge, dies: Worker, lives: &Worker) {
+    let world = Arc::clone(&dies.host.world);
+    admission(&dies);
+    gauge.tick(&[&dies, lives]);
+    assert_eq!(gauge.value(), 1);
+    drop(dies);
+    world.pass_ms(4_501);
+    gauge.tick(&[lives]);
+    assert_eq!(gauge.value(), 0);
+}
 
 #[test]
 fn in_flight_goes_up_and_comes_back() {
     let world = World::new();
-    let worker = Worker::new(&world, &JSON());
-    let lease = held(&worker);
+    let worker = worker(&world);
+    let lease = admission(&worker);
     let gauge = |metrics: Metrics| metrics.get("in_flight", "tier.t");
     assert_eq!(gauge(worker.tick()), 1);
     assert_eq!(gauge(worker.tick()), 0, "nothing moved");
-    settle(&worker, lease);
+    worker.release(lease);
     assert_eq!(gauge(worker.tick()), -1);
 }
 
 #[test]
 fn what_a_dead_vm_had_in_process_is_taken_out_of_the_gauge_once() {
     let world = World::new();
-    let worker = || Worker::new(&world, &JSON());
-    let (dies, lives, also_lives) = (worker(), worker(), worker());
+    let (dies, lives, also_lives) = (worker(&world), worker(&world), worker(&world));
     let mut gauge = Gauge::default();
     for _ in 0..3 {
-        held(&dies);
+        admission(&dies);
     }
-    let kept = held(&lives);
-    held(&also_lives);
+    let kept = admission(&lives);
+    admission(&also_lives);
     gauge.tick(&[&dies, &lives, &also_lives]);
     assert_eq!(gauge.value(), 5);
     drop(dies);
@@ -71,9 +75,9 @@ fn what_a_dead_vm_had_in_process_is_taken_out_of_the_gauge_once() {
     }
     assert_eq!(gauge.value(), 2);
     // The next VM gets the dead one's slot, and counts from nothing.
-    let next = worker();
-    held(&next);
-    settle(&lives, kept);
+    let next = worker(&world);
+    admission(&next);
+    lives.release(kept);
     gauge.tick(&[&next, &lives, &also_lives]);
     assert_eq!(gauge.value(), 2);
 }
@@ -81,23 +85,17 @@ fn what_a_dead_vm_had_in_process_is_taken_out_of_the_gauge_once() {
 #[test]
 fn a_vm_that_never_had_a_request_takes_a_dead_one_out_too() {
     let world = World::new();
-    let (dies, main) = (Worker::new(&world, &JSON()), Worker::new(&world, &JSON()));
-    let mut gauge = Gauge::default();
-    held(&dies);
-    gauge.tick(&[&dies, &main]);
-    drop(dies);
-    world.pass_ms(4_501);
-    gauge.tick(&[&main]);
-    assert_eq!(gauge.value(), 0);
+    let (dies, main) = (worker(&world), worker(&world));
+    dies_with_a_request(&mut Gauge::default(), dies, &main);
 }
 
 #[test]
 fn a_vm_that_slept_is_in_the_gauge_again_when_it_wakes() {
     let world = World::new();
-    let (sleeps, lives) = (Worker::new(&world, &JSON()), Worker::new(&world, &JSON()));
+    let (sleeps, lives) = (worker(&world), worker(&world));
     let mut gauge = Gauge::default();
-    let lease = held(&sleeps);
-    held(&lives);
+    let lease = admission(&sleeps);
+    admission(&lives);
     gauge.tick(&[&sleeps, &lives]);
     for _ in 0..20 {
         world.pass_ms(500);
@@ -106,7 +104,7 @@ fn a_vm_that_slept_is_in_the_gauge_again_when_it_wakes() {
     assert_eq!(gauge.value(), 1, "taken for dead");
     gauge.tick(&[&sleeps, &lives]);
     assert_eq!(gauge.value(), 2);
-    settle(&sleeps, lease);
+    sleeps.release(lease);
     gauge.tick(&[&sleeps, &lives]);
     assert_eq!(gauge.value(), 1);
 }
@@ -115,24 +113,18 @@ fn a_vm_that_slept_is_in_the_gauge_again_when_it_wakes() {
 fn tiers_without_limits_are_in_the_gauge() {
     let world = World::new();
     let (dies, lives) = (
-        Worker::new(&world, &one_tier(0, 0, 0, 0, "")),
-        Worker::new(&world, &one_tier(0, 0, 0, 0, "")),
+        Worker::new(&world, Config::tier("t")),
+        Worker::new(&world, Config::tier("t")),
     );
     let mut gauge = Gauge::default();
-    held(&dies);
-    gauge.tick(&[&dies, &lives]);
-    assert_eq!(gauge.value(), 1);
-    drop(dies);
-    world.pass_ms(4_501);
-    gauge.tick(&[&lives]);
-    assert_eq!(gauge.value(), 0);
+    dies_with_a_request(&mut gauge, dies, &lives);
 }
 
 #[test]
-fn a_gauge_value_that_is_damaged_is_counted_and_written_anew() {
+fn a_corrupt_gauge_value_is_counted_and_written_anew() {
     let world = World::new();
-    let worker = Worker::new(&world, &JSON());
-    held(&worker);
+    let worker = worker(&world);
+    admission(&worker);
     worker.tick();
     world.overwrite("tiergate/f0", b"\x01Fnonsense");
     let metrics = worker.tick();
@@ -143,34 +135,28 @@ fn a_gauge_value_that_is_damaged_is_counted_and_written_anew() {
 #[test]
 fn a_slot_whose_vms_die_one_after_the_other_is_mended_each_time() {
     let world = World::new();
-    let lives = Worker::new(&world, &JSON());
+    let lives = worker(&world);
     let mut gauge = Gauge::default();
     for _ in 0..3 {
-        let dies = Worker::new(&world, &JSON());
-        held(&dies);
-        gauge.tick(&[&dies, &lives]);
-        assert_eq!(gauge.value(), 1);
-        drop(dies);
-        world.pass_ms(4_501);
-        gauge.tick(&[&lives]);
-        assert_eq!(gauge.value(), 0);
+        let dies = worker(&world);
+        dies_with_a_request(&mut gauge, dies, &lives);
     }
 }
 
 #[test]
 fn two_that_find_a_dead_vm_at_the_same_moment_take_it_out_once() {
     let world = World::new();
-    let dies = Worker::new(&world, &JSON());
-    let (finds, finds_too) = (Worker::new(&world, &JSON()), Worker::new(&world, &JSON()));
+    let dies = worker(&world);
+    let (finds, finds_too) = (worker(&world), worker(&world));
     let mut gauge = Gauge::default();
-    held(&dies);
+    admission(&dies);
     gauge.tick(&[&dies]);
     drop(dies);
     world.pass_ms(4_501);
     let moved = Rc::new(RefCell::new(Gauge::default()));
     let moved_by_it = Rc::clone(&moved);
     let intrude = move || moved_by_it.borrow_mut().tick(&[&finds_too]);
-    finds.host.before_set.borrow_mut().push(Box::new(intrude));
+    finds.host.intrude(intrude);
     gauge.tick(&[&finds]);
     gauge.tick(&[&finds]);
     assert_eq!(gauge.value() + moved.borrow().value(), 0);

@@ -1,72 +1,32 @@
 //! Limits lowered for load by an operator: when, by how much, and what a client is told.
 
-use crate::fake_host::{FakeRequest, Worker, World, line, one_tier, retry_after_ms};
+use crate::harness::{
+    Call, Config, FakeRequest, Next, OverloadEvent, Used, Worker, World, error, in_force, line,
+    put_load, retry_after_ms,
+};
 use proptest::prelude::*;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::sync::Arc;
-use tiergate::admin::call::Call;
-use tiergate::limiter::Next;
-use tiergate::overload::OverloadEvent;
-use tiergate::tokens::Used;
 
-const ADMIN: &str = r#", "admin": {"path": "/a", "insecure": true}, "usage_path": "/u""#;
-
-fn workers<const N: usize>(world: &Arc<World>, config: &str) -> [Worker; N] {
+fn workers<const N: usize>(world: &Arc<World>, config: &Config) -> [Worker; N] {
     std::array::from_fn(|_| Worker::new(world, config))
 }
 
-fn call(worker: &Worker, call: &Call, body: &str) -> (u32, Value) {
-    let mut limiter = worker.limiter.borrow_mut();
-    let answer = limiter.administer(&worker.host, call, body.as_bytes());
-    (answer.status, serde_json::from_slice(&answer.body).unwrap())
-}
-
-fn put(worker: &Worker, body: &str) -> Value {
-    let (status, view) = call(worker, &Call::PutManual, body);
-    assert_eq!(status, 200, "{view}");
-    view
-}
-
 fn acme() -> FakeRequest {
-    FakeRequest::of("acme", "t", 0)
+    FakeRequest::acme(0)
 }
 
 /// How many of so many requests are admitted, each over at once.
 fn admitted(worker: &Worker, requests: usize) -> usize {
-    let admits = || match worker.check(&acme()).next {
-        Next::Forward(pass) => {
-            let mut limiter = worker.limiter.borrow_mut();
-            limiter.settle(&worker.host, pass.admission.unwrap(), Used::Unknown);
-            true
-        }
-        _ => false,
-    };
-    (0..requests).filter(|_| admits()).count()
-}
-
-fn error(worker: &Worker, request: &FakeRequest) -> Value {
-    let reply = worker.refuse(request);
-    let body: Value = serde_json::from_slice(&reply.body).unwrap();
-    body["error"].clone()
-}
-
-/// What the client is told at `usage_path`.
-fn told(worker: &Worker) -> Value {
-    let result = worker
-        .limiter
-        .borrow_mut()
-        .report_usage(&worker.host, &acme());
-    match result.next {
-        Next::Reply(reply) if reply.status == 200 => serde_json::from_slice(&reply.body).unwrap(),
-        other => panic!("{other:?}"),
-    }
+    let serves = |_: &usize| worker.serves(&acme(), Used::Unknown);
+    (0..requests).filter(serves).count()
 }
 
 #[test]
 fn in_force_in_every_worker_on_its_next_tick_and_gone_after_its_time_without_one() {
     let world = World::new();
-    let [here, there] = workers(&world, &one_tier(0, 10, 0, 0, ADMIN));
-    put(&here, r#"{"scale": 0.5, "ttl": "30s"}"#);
+    let [here, there] = workers(&world, &Config::tier("t").rpm(10).open_admin());
+    put_load(&here, r#"{"scale": 0.5, "ttl": "30s"}"#);
     there.tick();
     assert_eq!(admitted(&here, 3) + admitted(&there, 10), 5);
     world.pass_ms(29_999);
@@ -78,13 +38,13 @@ fn in_force_in_every_worker_on_its_next_tick_and_gone_after_its_time_without_one
 #[test]
 fn what_only_lowered_limits_refuse_is_said_so_and_names_the_limit_that_was_bought() {
     let world = World::new();
-    let [worker] = workers(&world, &one_tier(0, 10, 0, 0, ADMIN));
-    put(&worker, r#"{"scale": 0.5, "ttl": "30s"}"#);
+    let [worker] = workers(&world, &Config::tier("t").rpm(10).open_admin());
+    put_load(&worker, r#"{"scale": 0.5, "ttl": "30s"}"#);
     assert_eq!(admitted(&worker, 10), 5);
     let reply = worker.refuse(&acme());
     assert_eq!(line(&reply, "x-ratelimit-limit-requests"), Some("10"));
     assert_eq!(line(&reply, "x-ratelimit-remaining-requests"), Some("0"));
-    let error = error(&worker, &acme());
+    let error = error(&worker.refuse(&acme()));
     assert_eq!(error["type"], "engine_overloaded_error");
     assert_eq!(error["code"], "rpm");
     let limit = json!({"name": "rpm", "limit": 10, "used": 5, "retry_after_ms": 30_000});
@@ -102,11 +62,11 @@ fn what_only_lowered_limits_refuse_is_said_so_and_names_the_limit_that_was_bough
 #[test]
 fn what_the_bought_limits_refuse_too_is_no_matter_of_load() {
     let world = World::new();
-    let [worker] = workers(&world, &one_tier(0, 10, 0, 0, ADMIN));
+    let [worker] = workers(&world, &Config::tier("t").rpm(10).open_admin());
     assert_eq!(admitted(&worker, 20), 10);
     world.pass_ms(50_000);
-    put(&worker, r#"{"scale": 0.5, "ttl": "1h"}"#);
-    let error = error(&worker, &acme());
+    put_load(&worker, r#"{"scale": 0.5, "ttl": "1h"}"#);
+    let error = error(&worker.refuse(&acme()));
     assert_eq!(error["type"], "rate_limit_reached_error");
     assert_eq!(error["limit"]["limit"], 10);
     assert_eq!(error["limit"]["used"], 10);
@@ -117,13 +77,13 @@ fn what_the_bought_limits_refuse_too_is_no_matter_of_load() {
 #[test]
 fn a_request_over_the_lowered_tpm_alone_is_not_told_that_its_tier_is_too_small() {
     let world = World::new();
-    let [worker] = workers(&world, &one_tier(0, 0, 100_000, 0, ADMIN));
-    put(&worker, r#"{"scale": 0.1, "ttl": "10s"}"#);
-    let large = FakeRequest::of("acme", "t", 50_000);
-    let error = error(&worker, &large);
+    let [worker] = workers(&world, &Config::tier("t").tpm(100_000).open_admin());
+    put_load(&worker, r#"{"scale": 0.1, "ttl": "10s"}"#);
+    let large = FakeRequest::acme(50_000);
+    let error = error(&worker.refuse(&large));
     assert_eq!(error["type"], "engine_overloaded_error");
     assert_eq!(error["limit"]["retry_after_ms"], 10_000);
-    let never = FakeRequest::of("acme", "t", 200_000);
+    let never = FakeRequest::acme(200_000);
     assert_eq!(worker.refuse(&never).code, "tokens_exceed_tier");
     world.pass_ms(10_000);
     worker.admit(&large);
@@ -132,18 +92,26 @@ fn a_request_over_the_lowered_tpm_alone_is_not_told_that_its_tier_is_too_small()
 #[test]
 fn all_four_limits_are_lowered_and_none_below_one() {
     let world = World::new();
-    let [worker] = workers(&world, &one_tier(8, 3, 100_000, 100_000, ADMIN));
-    put(&worker, r#"{"scale": 0.25}"#);
-    let told = told(&worker);
-    let in_force: Vec<_> = ["concurrency", "rpm", "tpm", "tpd"]
-        .iter()
-        .map(|name| told["limits"][name]["in_force"].as_u64().unwrap())
-        .collect();
-    assert_eq!(in_force, [2, 1, 25_000, 25_000]);
-    let [worker] = workers(&world, &one_tier(8, 3, 0, 0, ADMIN));
-    put(&worker, r#"{"scale": 0}"#);
-    let _held = worker.admit(&FakeRequest::of("other", "t", 0));
-    let error = error(&worker, &FakeRequest::of("other", "t", 0));
+    let [worker] = workers(
+        &world,
+        &Config::tier("t")
+            .concurrency(8)
+            .rpm(3)
+            .tpm(100_000)
+            .tpd(100_000)
+            .open_admin(),
+    );
+    put_load(&worker, r#"{"scale": 0.25}"#);
+    let limits = ["concurrency", "rpm", "tpm", "tpd"];
+    let lowered = limits.map(|limit| in_force(&worker, "t", limit));
+    assert_eq!(lowered, [2, 1, 25_000, 25_000]);
+    let [worker] = workers(
+        &world,
+        &Config::tier("t").concurrency(8).rpm(3).open_admin(),
+    );
+    put_load(&worker, r#"{"scale": 0}"#);
+    let _admission = worker.admit(&FakeRequest::of("other", "t", 0));
+    let error = error(&worker.refuse(&FakeRequest::of("other", "t", 0)));
     assert_eq!(error["type"], "engine_overloaded_error");
     assert_eq!(error["limit"]["used"], 1);
 }
@@ -151,16 +119,11 @@ fn all_four_limits_are_lowered_and_none_below_one() {
 #[test]
 fn tiers_by_name_stand_in_place_of_the_scale_of_all() {
     let world = World::new();
-    let tier = |name: &str, recharge: u32| {
-        json!({"name": name, "recharge": recharge, "limits":
-            {"concurrency": 100, "rpm": 100, "tpm": "unlimited", "tpd": "unlimited"}})
-    };
-    let config = json!({
-        "capacity": {"accounts": 64}, "admin": {"path": "/a", "insecure": true},
-        "tiers": [tier("low", 1), tier("mid", 2), tier("high", 3)]
-    });
-    let [worker] = workers(&world, &config.to_string());
-    let view = put(
+    let config = Config::tier("low").concurrency(100).rpm(100);
+    let config = config.and_tier("mid").concurrency(100).rpm(100);
+    let config = config.and_tier("high").concurrency(100).rpm(100);
+    let [worker] = workers(&world, &config.open_admin());
+    let view = put_load(
         &worker,
         r#"{"scale": 0.5, "tiers": {"low": 0.2, "high": 1}, "ttl": "10m"}"#,
     );
@@ -182,7 +145,7 @@ fn tiers_by_name_stand_in_place_of_the_scale_of_all() {
         [remaining("low"), remaining("mid"), remaining("high")],
         ["19", "48", "97"]
     );
-    let (status, answer) = call(&worker, &Call::PutManual, r#"{"tiers": {"tier9": 0.5}}"#);
+    let (status, answer) = worker.call(&Call::PutManual, r#"{"tiers": {"tier9": 0.5}}"#);
     assert_eq!(status, 400);
     let message = answer["error"]["message"].as_str().unwrap();
     assert!(message.starts_with("body at tiers.tier9: "), "{message}");
@@ -191,13 +154,13 @@ fn tiers_by_name_stand_in_place_of_the_scale_of_all() {
 #[test]
 fn of_two_operators_the_last_one_wins_and_each_change_is_told_once() {
     let world = World::new();
-    let [here, there] = workers(&world, &one_tier(0, 10, 0, 0, ADMIN));
-    let news = |worker: &Worker| worker.limiter.borrow_mut().drain_events();
-    put(&here, r#"{"scale": 0.5, "ttl": "30s"}"#);
+    let [here, there] = workers(&world, &Config::tier("t").rpm(10).open_admin());
+    let news = Worker::news;
+    put_load(&here, r#"{"scale": 0.5, "ttl": "30s"}"#);
     world.pass_ms(1_000);
-    put(&there, r#"{"scale": 0.9, "ttl": "20s"}"#);
+    put_load(&there, r#"{"scale": 0.9, "ttl": "20s"}"#);
     here.tick();
-    assert_eq!(call(&here, &Call::Overload, "").1["scale"], 0.9);
+    assert_eq!(here.call(&Call::Overload, "").1["scale"], 0.9);
     let first = news(&here);
     assert!(
         matches!(&first[..], [OverloadEvent::Set { before: None, .. }]),
@@ -225,11 +188,11 @@ fn of_two_operators_the_last_one_wins_and_each_change_is_told_once() {
         })
         .collect();
     assert!(matches!(&ended[..], [OverloadEvent::Ended(_)]), "{ended:?}");
-    put(&here, r#"{"scale": 0.9}"#);
-    assert_eq!(call(&there, &Call::DeleteManual, "").1["scale"], 1.0);
+    put_load(&here, r#"{"scale": 0.9}"#);
+    assert_eq!(there.call(&Call::DeleteManual, "").1["scale"], 1.0);
     assert!(matches!(&news(&there)[..], [OverloadEvent::Withdrawn(_)]));
     assert_eq!(
-        call(&there, &Call::DeleteManual, "").0,
+        there.call(&Call::DeleteManual, "").0,
         200,
         "again is nothing new"
     );
@@ -239,7 +202,14 @@ fn of_two_operators_the_last_one_wins_and_each_change_is_told_once() {
 #[test]
 fn a_request_pays_nothing_for_it() {
     let world = World::new();
-    let [worker] = workers(&world, &one_tier(5, 1_000, 1_000_000, 0, ADMIN));
+    let [worker] = workers(
+        &world,
+        &Config::tier("t")
+            .concurrency(5)
+            .rpm(1_000)
+            .tpm(1_000_000)
+            .open_admin(),
+    );
     let price = || {
         let (calls, clocks) = (worker.host.calls.get(), worker.host.clock_reads.get());
         admitted(&worker, 1);
@@ -250,18 +220,25 @@ fn a_request_pays_nothing_for_it() {
     };
     price();
     let before = price();
-    put(&worker, r#"{"scale": 0.5}"#);
+    put_load(&worker, r#"{"scale": 0.5}"#);
     assert_eq!(price(), before);
 }
 
 #[test]
 fn usage_is_told_without_a_write_and_with_the_numbers_of_the_headers() {
     let world = World::new();
-    let [worker] = workers(&world, &one_tier(3, 10, 100_000, 0, ADMIN));
-    put(&worker, r#"{"scale": 0.5}"#);
+    let [worker] = workers(
+        &world,
+        &Config::tier("t")
+            .concurrency(3)
+            .rpm(10)
+            .tpm(100_000)
+            .open_admin(),
+    );
+    put_load(&worker, r#"{"scale": 0.5}"#);
     let pass = worker.admit(&acme());
     let calls = worker.host.calls.get();
-    let usage = told(&worker);
+    let usage = worker.usage(&acme());
     assert_eq!(worker.host.calls.get() - calls, 1, "one read");
     assert_eq!(usage["tier"], "t");
     let headers = pass
@@ -294,15 +271,15 @@ fn usage_is_told_without_a_write_and_with_the_numbers_of_the_headers() {
 }
 
 #[test]
-fn damaged_bytes_are_no_load_and_are_counted() {
+fn corrupt_bytes_are_no_load_and_are_counted() {
     let world = World::new();
-    let [worker] = workers(&world, &one_tier(0, 10, 0, 0, ADMIN));
-    put(&worker, r#"{"scale": 0.5}"#);
+    let [worker] = workers(&world, &Config::tier("t").rpm(10).open_admin());
+    put_load(&worker, r#"{"scale": 0.5}"#);
     for bytes in [&b"\x01O\x07"[..], b"", b"\xff", &[1; 10_000]] {
         world.overwrite("tiergate/load", bytes);
         worker.tick();
     }
-    assert_eq!(call(&worker, &Call::Overload, "").1["scale"], 1.0);
+    assert_eq!(worker.call(&Call::Overload, "").1["scale"], 1.0);
     world.forget("tiergate/load");
     worker.tick();
     assert_eq!(admitted(&worker, 20), 10);
@@ -313,32 +290,32 @@ proptest! {
     #[test]
     fn any_bytes_are_a_load_or_none(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
         let world = World::new();
-        let [worker] = workers(&world, &one_tier(0, 10, 0, 0, ADMIN));
+        let [worker] = workers(&world, &Config::tier("t").rpm(10).open_admin());
         for start in [&b"\x01O"[..], b""] {
             world.overwrite("tiergate/load", &[start, &bytes].concat());
             worker.tick();
             worker.check(&acme());
-            let (status, _) = call(&worker, &Call::Overload, "");
+            let (status, _) = worker.call(&Call::Overload, "");
             prop_assert!(status == 200 || status == 503);
         }
     }
 
-    /// Whatever is in force: never over it, and whoever waits exactly as told is admitted.
+    /// Whatever is in force: never over it, and a wait exactly as told ends admitted.
     #[test]
     fn admitted_exactly_when_told_and_never_over_what_is_in_force(
         scale in 0..=1000_u32, ttl in 1..100_u64, pauses in prop::collection::vec(0..3_000_u64, 1..40)
     ) {
         let world = World::new();
-        let [worker] = workers(&world, &one_tier(0, 10, 0, 0, ADMIN));
+        let [worker] = workers(&world, &Config::tier("t").rpm(10).open_admin());
         for pause in &pauses {
             admitted(&worker, 1);
             world.pass_ms(*pause);
         }
         let scale = f64::from(scale) / 1000.0;
-        put(&worker, &format!(r#"{{"scale": {scale}, "ttl": "{ttl}s"}}"#));
+        put_load(&worker, &format!(r#"{{"scale": {scale}, "ttl": "{ttl}s"}}"#));
         let end = world.now_us() + ttl * 1_000_000;
         for _ in 0..20 {
-            let used = told(&worker)["limits"]["rpm"].clone();
+            let used = worker.usage(&acme())["limits"]["rpm"].clone();
             let lowered = world.now_us() < end && scale < 1.0;
             let in_force = used["in_force"].as_u64().unwrap_or(10);
             let wanted = (10.0 * scale).floor().max(1.0);

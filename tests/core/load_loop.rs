@@ -1,22 +1,22 @@
 //! Limits that follow the load by themselves: what the upstream answers goes in, over ticks, and
 //! what is in force comes out.
 
-use crate::fake_host::{FakeRequest, Worker, World, retry_after_ms};
-use serde_json::{Value, json};
+use crate::harness::{
+    Call, Config, FakeRequest, Next, Worker, World, answers, error, pressure, put_load,
+    retry_after_ms,
+};
+use serde_json::json;
 use std::sync::Arc;
-use tiergate::admin::call::Call;
-use tiergate::limiter::Next;
 
 const TIERS: usize = 10;
 
-fn config(load: &Value) -> String {
-    let tier = |i: usize| {
-        json!({"name": format!("tier{i}"), "recharge": i + 1, "limits":
-            {"concurrency": "unlimited", "rpm": 1_000, "tpm": "unlimited", "tpd": 1_000_000}})
-    };
-    let tiers: Vec<_> = (0..TIERS).map(tier).collect();
-    let admin = json!({"path": "/a", "insecure": true});
-    json!({"capacity": {"accounts": 64}, "tiers": tiers, "load": load, "admin": admin}).to_string()
+/// Ten tiers of the same limits, and no adaptive limits yet.
+fn config() -> Config {
+    let tier = |config: Config| config.rpm(1_000).tpd(1_000_000);
+    let first = tier(Config::tier("tier0").open_admin());
+    (1..TIERS).fold(first, |config, i| {
+        tier(config.and_tier(&format!("tier{i}")))
+    })
 }
 
 /// Two workers, and what is in force.
@@ -26,30 +26,28 @@ struct Loop {
 }
 
 impl Loop {
-    fn start(load: &Value) -> Self {
+    fn start(config: &Config) -> Self {
         let world = World::new();
-        let config = config(load);
-        let workers = std::array::from_fn(|_| Worker::new(&world, &config));
+        let workers = std::array::from_fn(|_| Worker::new(&world, config));
         Self { world, workers }
     }
 
     fn by_header() -> Self {
         let from = json!({"header": "x-cluster-load"});
-        Self::start(&json!({"from": from, "start": 0.8, "full": 1.0, "floor": 0.2}))
+        let load = json!({"from": from, "start": 0.8, "full": 1.0, "floor": 0.2});
+        Self::start(&config().with(json!({"load": load})))
     }
 
     fn by_overload() -> Self {
-        Self::start(&json!({"from": "overload", "floor": 0.2}))
+        Self::start(&config().adaptive())
     }
 
     /// Half a second, in which each worker sees such answers.
     fn tick(&self, answers: &[(&str, Option<&str>)]) {
         for worker in &self.workers {
-            let mut limiter = worker.limiter.borrow_mut();
             for (status, load) in answers {
-                limiter.observe(Some(status.as_bytes()), load.map(str::as_bytes));
+                worker.observe(status, *load);
             }
-            drop(limiter);
             worker.tick();
         }
         self.world.pass_ms(500);
@@ -58,9 +56,7 @@ impl Loop {
     /// A tick in which all answers are 503, and no time.
     fn press(&self) {
         for worker in &self.workers {
-            for _ in 0..100 {
-                worker.limiter.borrow_mut().observe(Some(b"503"), None);
-            }
+            answers(worker, "503", 100);
             worker.tick();
         }
     }
@@ -83,31 +79,24 @@ impl Loop {
         self.seconds(seconds, &[("200", Some(load))]);
     }
 
-    fn view(&self) -> Value {
-        let worker = &self.workers[0];
-        let mut limiter = worker.limiter.borrow_mut();
-        let answer = limiter.administer(&worker.host, &Call::Overload, b"");
-        serde_json::from_slice(&answer.body).unwrap()
-    }
-
     /// What is in force of each tier.
     fn scales(&self) -> Vec<f64> {
-        let view = self.view();
+        let (_, view) = self.workers[0].call(&Call::Overload, "");
         let scale = |i| view["in_force"][format!("tier{i}")].as_f64().unwrap();
         (0..TIERS).map(scale).collect()
     }
 
     fn pressure(&self) -> f64 {
-        self.view()["auto"]["pressure"].as_f64().unwrap()
+        pressure(&self.workers[0])
     }
 
     fn changes(&self) -> usize {
-        let news = |worker: &Worker| worker.limiter.borrow_mut().drain_events().len();
+        let news = |worker: &Worker| worker.news().len();
         self.workers.iter().map(news).sum()
     }
 }
 
-fn is_whole(scales: &[f64]) -> bool {
+fn all_as_bought(scales: &[f64]) -> bool {
     scales.iter().all(|scale| *scale >= 1.0)
 }
 
@@ -123,7 +112,7 @@ fn check_order(scales: &[f64]) {
 fn limits_fall_with_the_reported_load_lowest_tiers_first_and_come_back() {
     let system = Loop::by_header();
     system.reported(60, "0.79");
-    assert!(is_whole(&system.scales()));
+    assert!(all_as_bought(&system.scales()));
     system.reported(60, "0.9");
     let scales = system.scales();
     check_order(&scales);
@@ -136,7 +125,7 @@ fn limits_fall_with_the_reported_load_lowest_tiers_first_and_come_back() {
     system.reported(60, "1.3");
     assert_eq!(system.scales(), [0.2; TIERS], "all at the floor");
     system.reported(60, "0.3");
-    assert!(is_whole(&system.scales()));
+    assert!(all_as_bought(&system.scales()));
 }
 
 #[test]
@@ -163,12 +152,9 @@ fn what_is_no_load_changes_nothing_and_is_counted() {
     for wrong in ["nan", "-1", "1e9", "", "80%", "99"] {
         system.reported(10, wrong);
     }
-    assert!(is_whole(&system.scales()));
+    assert!(all_as_bought(&system.scales()));
     let worker = &system.workers[0];
-    worker
-        .limiter
-        .borrow_mut()
-        .observe(Some(b"200"), Some(b"nan"));
+    worker.observe("200", Some("nan"));
     assert_eq!(worker.tick().get("load_unreadable", ""), 1);
 }
 
@@ -180,14 +166,14 @@ fn when_no_load_is_reported_for_minutes_limits_return() {
     system.seconds(25, &[("200", None)]);
     assert!(system.scales()[0] < 0.3, "a pause is no news");
     system.seconds(60, &[("200", None)]);
-    assert!(is_whole(&system.scales()));
+    assert!(all_as_bought(&system.scales()));
 }
 
 #[test]
 fn overload_cuts_within_seconds_and_quiet_brings_all_back() {
     let system = Loop::by_overload();
     system.overloaded(30, 0);
-    assert!(is_whole(&system.scales()));
+    assert!(all_as_bought(&system.scales()));
     system.overloaded(3, 50);
     let first = system.pressure();
     assert!(first >= 0.5, "{first}");
@@ -202,7 +188,7 @@ fn overload_cuts_within_seconds_and_quiet_brings_all_back() {
         check_order(&system.scales());
         before = now;
     }
-    assert!(is_whole(&system.scales()), "{:?}", system.scales());
+    assert!(all_as_bought(&system.scales()), "{:?}", system.scales());
 }
 
 #[test]
@@ -212,13 +198,13 @@ fn a_few_failures_among_many_answers_or_few_answers_are_no_overload() {
         system.seconds(1, &[("503", None)]);
         system.seconds(9, &[]);
     }
-    assert!(is_whole(&system.scales()), "two in ten seconds");
+    assert!(all_as_bought(&system.scales()), "two in ten seconds");
     for _ in 0..60 {
         let mut answers = vec![("200", None); 200];
         answers[0] = ("503", None);
         system.tick(&answers);
     }
-    assert!(is_whole(&system.scales()), "half a percent");
+    assert!(all_as_bought(&system.scales()), "half a percent");
 }
 
 #[test]
@@ -226,12 +212,7 @@ fn a_day_is_not_lowered_by_the_loop() {
     let system = Loop::by_overload();
     system.overloaded(20, 50);
     let request = FakeRequest::of("acme", "tier9", 0);
-    let mut limiter = system.workers[0].limiter.borrow_mut();
-    let result = limiter.report_usage(&system.workers[0].host, &request);
-    let Next::Reply(reply) = result.next else {
-        panic!("not told")
-    };
-    let told: Value = serde_json::from_slice(&reply.body).unwrap();
+    let told = system.workers[0].usage(&request);
     assert_eq!(told["limits"]["tpd"]["remaining"], 1_000_000);
     assert_eq!(told["limits"]["rpm"]["in_force"], 200);
 }
@@ -240,12 +221,7 @@ fn a_day_is_not_lowered_by_the_loop() {
 fn by_hand_and_by_the_loop_the_lower_counts() {
     let system = Loop::by_overload();
     system.overloaded(20, 50);
-    let put = |body: &str| {
-        let worker = &system.workers[0];
-        let mut limiter = worker.limiter.borrow_mut();
-        let answer = limiter.administer(&worker.host, &Call::PutManual, body.as_bytes());
-        assert_eq!(answer.status, 200);
-    };
+    let put = |body: &str| put_load(&system.workers[0], body);
     put(r#"{"scale": 0.5, "ttl": "2s"}"#);
     assert_eq!(system.scales(), [0.2; TIERS]);
     put(r#"{"scale": 0.1, "ttl": "2s"}"#);
@@ -258,12 +234,10 @@ fn by_hand_and_by_the_loop_the_lower_counts() {
 fn when_nobody_runs_the_loop_any_more_its_pressure_ends() {
     let system = Loop::by_overload();
     system.overloaded(20, 50);
-    let bystander = Worker::new(&system.world, &config(&Value::Null));
+    let bystander = Worker::new(&system.world, config());
     let scale = |worker: &Worker| {
         worker.tick();
-        let mut limiter = worker.limiter.borrow_mut();
-        let answer = limiter.administer(&worker.host, &Call::Overload, b"");
-        let view: Value = serde_json::from_slice(&answer.body).unwrap();
+        let (_, view) = worker.call(&Call::Overload, "");
         view["in_force"]["tier0"].as_f64().unwrap()
     };
     assert!(
@@ -364,12 +338,8 @@ fn under_pressure_too_who_waits_as_told_is_admitted_and_no_sooner() {
 
 #[test]
 fn a_request_of_many_tokens_takes_its_time_under_pressure() {
-    let load = json!({"from": "overload"});
-    let mut config: Value = serde_json::from_str(&config(&load)).unwrap();
-    config["tiers"][9]["limits"]["tpm"] = json!(100_000);
-    let world = World::new();
-    let workers = std::array::from_fn(|_| Worker::new(&world, &config.to_string()));
-    let system = Loop { world, workers };
+    let load = json!({"load": {"from": "overload"}});
+    let system = Loop::start(&config().tpm(100_000).with(load));
     system.overloaded(20, 50);
     let worker = &system.workers[0];
     // 20,000 a minute are in force: 10,000 and the completion are 33 s of them.
@@ -389,6 +359,5 @@ fn a_request_of_many_tokens_takes_its_time_under_pressure() {
     }
     let never = FakeRequest::of("acme", "tier9", 50_000);
     let reply = worker.refuse(&never);
-    let body: Value = serde_json::from_slice(&reply.body).unwrap();
-    assert_eq!(body["error"]["type"], "engine_overloaded_error");
+    assert_eq!(error(&reply)["type"], "engine_overloaded_error");
 }

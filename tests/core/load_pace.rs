@@ -1,18 +1,14 @@
 //! Limits that the load lowers, kept as a pace; and whose rule it is that lowers them.
 
-use crate::fake_host::{FakeRequest, Worker, World, one_tier, retry_after_ms};
-use crate::load_edges::{LOOP, answers, call, meddle, ticks, told};
-use serde_json::Value;
-use tiergate::admin::call::Call;
-use tiergate::limiter::Next;
-use tiergate::tokens::Used;
+use crate::harness::{
+    Call, Config, FakeRequest, Next, Used, Worker, World, answers, corrupt_state, in_force,
+    pressure, retry_after_ms, ticks,
+};
+use serde_json::{Value, json};
+use std::sync::Arc;
 
 fn view(worker: &Worker) -> Value {
-    call(worker, &Call::Overload, "")
-}
-
-fn limit(worker: &Worker, name: &str) -> Value {
-    told(worker, "t")["limits"][name].clone()
+    worker.call(&Call::Overload, "").1
 }
 
 fn press(worker: &Worker) {
@@ -20,23 +16,30 @@ fn press(worker: &Worker) {
     worker.tick();
 }
 
-fn is_admitted(worker: &Worker, request: &FakeRequest, used: Used) -> bool {
-    match worker.check(request).next {
-        Next::Forward(pass) => {
-            let mut limiter = worker.limiter.borrow_mut();
-            limiter.settle(&worker.host, pass.admission.unwrap(), used);
-            true
-        }
-        _ => false,
-    }
+/// A worker whose upstream answered nothing but 503 for twenty seconds.
+fn pressed(world: &Arc<World>, config: Config) -> Worker {
+    let worker = Worker::new(world, config);
+    ticks(&worker, 40, "503", 100);
+    worker
+}
+
+/// One of two rules of a namespace, each with a floor of its own.
+fn of_floor(world: &Arc<World>, floor: f64) -> Worker {
+    let config = Config::tier("t").rpm(1_000).adaptive();
+    Worker::new(world, config.with(json!({"load": {"floor": floor}})))
+}
+
+/// What is in force after five minutes of nothing but 503.
+fn after_five_minutes_of_503(worker: &Worker) -> f64 {
+    ticks(worker, 600, "503", 100);
+    view(worker)["in_force"]["t"].as_f64().unwrap()
 }
 
 #[test]
 fn requests_of_varying_size_stay_within_the_lowered_tpm() {
     let world = World::new();
-    let worker = Worker::new(&world, &one_tier(0, 0, 500_000, 0, LOOP));
-    ticks(&worker, 40, "503", 100);
-    assert_eq!(limit(&worker, "tpm")["in_force"], 100_000);
+    let worker = pressed(&world, Config::tier("t").tpm(500_000).adaptive());
+    assert_eq!(in_force(&worker, "t", "tpm"), 100_000);
     let (mut tokens, mut x) = (0, 7_u64);
     for i in 0..600 {
         if i % 5 == 0 {
@@ -46,8 +49,8 @@ fn requests_of_varying_size_stay_within_the_lowered_tpm() {
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1_442_695_040_888_963_407);
         let prompt = 9_000 + (x >> 33) % 10_000;
-        let request = FakeRequest::of("acme", "t", prompt);
-        if is_admitted(&worker, &request, Used::Unknown) {
+        let request = FakeRequest::acme(prompt);
+        if worker.serves(&request, Used::Unknown) {
             tokens += prompt + 1_024;
         }
         world.pass_ms(100);
@@ -61,19 +64,14 @@ fn requests_of_varying_size_stay_within_the_lowered_tpm() {
 #[test]
 fn what_was_used_beyond_the_reserve_counts_in_the_pace() {
     let world = World::new();
-    let worker = Worker::new(&world, &one_tier(0, 0, 100_000, 0, LOOP));
-    ticks(&worker, 40, "503", 100);
-    assert_eq!(limit(&worker, "tpm")["in_force"], 20_000);
+    let worker = pressed(&world, Config::tier("t").tpm(100_000).adaptive());
+    assert_eq!(in_force(&worker, "t", "tpm"), 20_000);
     let mut tokens = 0;
     for i in 0..300 {
         if i % 3 == 0 {
             press(&worker);
         }
-        if is_admitted(
-            &worker,
-            &FakeRequest::of("acme", "t", 0),
-            Used::Tokens(10_000),
-        ) {
+        if worker.serves(&FakeRequest::acme(0), Used::Tokens(10_000)) {
             tokens += 10_000;
         }
         world.pass_ms(200);
@@ -84,22 +82,18 @@ fn what_was_used_beyond_the_reserve_counts_in_the_pace() {
 #[test]
 fn large_and_small_requests_together_stay_within_the_lowered_tpm() {
     let world = World::new();
-    let worker = Worker::new(&world, &one_tier(0, 0, 1_000_000, 0, LOOP));
-    ticks(&worker, 40, "503", 100);
+    let worker = pressed(&world, Config::tier("t").tpm(1_000_000).adaptive());
     // 200,000 are in force. The large one as often as it is let through, small ones in between.
-    let (large, small) = (
-        FakeRequest::of("acme", "t", 198_000),
-        FakeRequest::of("acme", "t", 976),
-    );
+    let (large, small) = (FakeRequest::acme(198_000), FakeRequest::acme(976));
     let mut tokens = 0;
     for i in 0..1_200 {
         if i % 5 == 0 {
             press(&worker);
         }
-        if is_admitted(&worker, &large, Used::Unknown) {
+        if worker.serves(&large, Used::Unknown) {
             tokens += 199_024;
         }
-        if tokens > 0 && is_admitted(&worker, &small, Used::Unknown) {
+        if tokens > 0 && worker.serves(&small, Used::Unknown) {
             tokens += 2_000;
         }
         world.pass_ms(100);
@@ -110,14 +104,14 @@ fn large_and_small_requests_together_stay_within_the_lowered_tpm() {
     );
 }
 
-fn easing(windows: &str) -> (u64, u64) {
+fn easing(minute: &str) -> (u64, u64) {
     let world = World::new();
-    let rest = LOOP.replace(r#""floor""#, r#""hold": "10m", "floor""#) + windows;
-    let worker = Worker::new(&world, &one_tier(0, 6_000, 0, 0, &rest));
-    ticks(&worker, 40, "503", 100);
+    let more = json!({"load": {"hold": "10m"}, "windows": {"minute": minute}});
+    let config = Config::tier("t").rpm(6_000).adaptive().with(more);
+    let worker = pressed(&world, config);
     let (mut admitted, mut most) = (0, 0);
     for step in 0..60_u32 {
-        meddle(&worker, |state, now| {
+        corrupt_state(&worker, |state, now| {
             state.controller.pressure = 900_000 - step * 5_000;
             (
                 state.controller.reported,
@@ -126,11 +120,11 @@ fn easing(windows: &str) -> (u64, u64) {
             ) = (now, now, 0);
         });
         worker.tick();
-        most = limit(&worker, "rpm")["in_force"].as_u64().unwrap();
+        most = in_force(&worker, "t", "rpm");
         for _ in 0..20 {
-            let request = FakeRequest::of("acme", "t", 0);
+            let request = FakeRequest::acme(0);
             admitted += (0..2_000)
-                .take_while(|_| is_admitted(&worker, &request, Used::Unknown))
+                .take_while(|_| worker.serves(&request, Used::Unknown))
                 .count() as u64;
             world.pass_ms(50);
         }
@@ -141,7 +135,7 @@ fn easing(windows: &str) -> (u64, u64) {
 /// Pressure eases by 0.005 a second, as it does near the edge.
 #[test]
 fn a_limit_that_moves_a_little_gives_no_new_tenth_each_time() {
-    let (admitted, most) = easing("");
+    let (admitted, most) = easing("60s");
     assert!(
         admitted <= most * 12 / 10,
         "{admitted} in a minute; at most {most} were in force"
@@ -150,62 +144,48 @@ fn a_limit_that_moves_a_little_gives_no_new_tenth_each_time() {
 
 #[test]
 fn a_limit_that_moves_a_little_gives_no_new_tenth_each_time_of_an_hour() {
-    let (admitted, most) = easing(r#", "windows": {"minute": "1h"}"#);
+    let (admitted, most) = easing("1h");
     assert!(
         admitted <= most * 2 / 10,
         "{admitted} in a minute; at most {most} an hour were in force"
     );
 }
 
-/// A canary with another rule comes and goes; the config that was there all the time is left.
+/// A canary with another rule comes and goes; the config from before it is left.
 #[test]
 fn when_the_newer_config_is_gone_the_older_one_runs_its_loop_again() {
     let world = World::new();
-    let one = Worker::new(&world, &one_tier(0, 1_000, 0, 0, LOOP));
+    let one = of_floor(&world, 0.2);
     ticks(&one, 10, "503", 100);
-    let two = Worker::new(
-        &world,
-        &one_tier(0, 1_000, 0, 0, &LOOP.replace("0.2", "0.5")),
-    );
+    let two = of_floor(&world, 0.5);
     ticks(&two, 10, "503", 100);
     drop(two);
-    ticks(&one, 600, "503", 100);
-    assert!(
-        view(&one)["in_force"]["t"].as_f64().unwrap() < 0.5,
-        "five minutes of nothing but 503: {}",
-        view(&one)
-    );
+    let in_force = after_five_minutes_of_503(&one);
+    assert!(in_force < 0.5, "{in_force}");
 }
 
 /// A VM of the config that was replaced traps and is started again while its streams drain.
 #[test]
 fn a_trap_in_the_old_config_does_not_end_the_loop_of_the_new_one() {
     let world = World::new();
-    let old = Worker::new(&world, &one_tier(0, 1_000, 0, 0, LOOP));
+    let old = of_floor(&world, 0.2);
     ticks(&old, 10, "503", 100);
-    let new = Worker::new(
-        &world,
-        &one_tier(0, 1_000, 0, 0, &LOOP.replace("0.2", "0.5")),
-    );
+    let new = of_floor(&world, 0.5);
     ticks(&new, 10, "503", 100);
     drop(old);
-    let again = Worker::new(&world, &one_tier(0, 1_000, 0, 0, LOOP));
+    let again = of_floor(&world, 0.2);
     ticks(&again, 4, "503", 100);
     drop(again);
-    ticks(&new, 600, "503", 100);
-    assert!(
-        view(&new)["in_force"]["t"].as_f64().unwrap() < 1.0,
-        "five minutes of nothing but 503: {}",
-        view(&new)
-    );
+    let in_force = after_five_minutes_of_503(&new);
+    assert!(in_force < 1.0, "{in_force}");
 }
 
 #[test]
 fn a_large_request_gets_its_turn_beside_small_ones() {
     let world = World::new();
-    let rest = LOOP.to_owned() + r#", "tokens": {"completion": 1}"#;
-    let worker = Worker::new(&world, &one_tier(0, 0, 1_000_000, 0, &rest));
-    ticks(&worker, 40, "503", 100);
+    let config = Config::tier("t").tpm(1_000_000).adaptive();
+    let config = config.with(json!({"tokens": {"completion": 1}}));
+    let worker = pressed(&world, config);
     let mut starved = 0;
     for n in 0..10 {
         let account = format!("a{n}");
@@ -217,7 +197,7 @@ fn a_large_request_gets_its_turn_beside_small_ones() {
             if i % 5 == 0 {
                 press(&worker);
             }
-            assert!(got || is_admitted(&worker, &small, Used::Unknown));
+            assert!(got || worker.serves(&small, Used::Unknown));
             if i == next && !got {
                 match worker.check(&large).next {
                     Next::Reply(reply) => next = i + retry_after_ms(&reply).div_ceil(1_000) * 10,
@@ -237,10 +217,9 @@ fn a_large_request_gets_its_turn_beside_small_ones() {
 #[test]
 fn near_the_edge_all_steps_are_small() {
     let world = World::new();
-    let worker = Worker::new(&world, &one_tier(0, 1_000, 0, 0, LOOP));
-    ticks(&worker, 40, "503", 100);
+    let worker = pressed(&world, Config::tier("t").rpm(1_000).adaptive());
     // As after one cut by half, from 0.02.
-    meddle(&worker, |state, _| {
+    corrupt_state(&worker, |state, _| {
         (
             state.controller.pressure,
             state.controller.edge,
@@ -252,7 +231,7 @@ fn near_the_edge_all_steps_are_small() {
     let mut before = 0.51;
     for _ in 0..120 {
         ticks(&worker, 1, "200", 100);
-        let now = view(&worker)["auto"]["pressure"].as_f64().unwrap();
+        let now = pressure(&worker);
         assert!(
             !(before > 0.02 && now <= 0.02 && before - now > 0.0051),
             "from {before} to {now}"
@@ -265,13 +244,13 @@ fn near_the_edge_all_steps_are_small() {
 #[test]
 fn one_503_among_thousands_of_answers_cuts_nothing() {
     let world = World::new();
-    let worker = Worker::new(&world, &one_tier(0, 1_000, 0, 0, LOOP));
+    let worker = Worker::new(&world, Config::tier("t").rpm(1_000).adaptive());
     ticks(&worker, 200, "200", 10);
     answers(&worker, "503", 1);
     let mut most = 0.0_f64;
     for _ in 0..10 {
         ticks(&worker, 1, "200", 10);
-        most = most.max(view(&worker)["auto"]["pressure"].as_f64().unwrap());
+        most = most.max(pressure(&worker));
     }
     assert!(most < 0.01, "{most}");
 }
@@ -280,7 +259,7 @@ fn one_503_among_thousands_of_answers_cuts_nothing() {
 #[test]
 fn clocks_a_few_ms_apart_lose_no_steps() {
     let world = World::new();
-    let config = one_tier(0, 1_000, 0, 0, LOOP);
+    let config = Config::tier("t").rpm(1_000).adaptive();
     let (a, b) = (Worker::new(&world, &config), Worker::new(&world, &config));
     for _ in 0..40 {
         for worker in [&a, &b] {
@@ -291,10 +270,8 @@ fn clocks_a_few_ms_apart_lose_no_steps() {
         b.tick();
         world.pass_ms(503);
     }
-    assert!(view(&a)["auto"]["pressure"].as_f64().unwrap() > 0.9);
-    let wrote = |_: ()| {
-        a.limiter.borrow_mut().drain_events().len() + b.limiter.borrow_mut().drain_events().len()
-    };
+    assert!(pressure(&a) > 0.9);
+    let wrote = |_: ()| a.news().len() + b.news().len();
     wrote(());
     for _ in 0..40 {
         for worker in [&a, &b] {

@@ -3,34 +3,30 @@
 //! [`Process`] knows the truth: which requests are in process on which VM, and which VM was in time
 //! with its heartbeats.
 
-use crate::fake_host::{FakeRequest, Metrics, Worker, World};
+use crate::harness::{Admission, Config, FakeRequest, Metrics, Next, Worker, World};
 use proptest::prelude::*;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 use tiergate::host::MetricSink as _;
-use tiergate::limiter::{Admission, Next};
-use tiergate::tokens::Used;
 
 const VMS: usize = 3;
 
 /// "one" is let in only when the account has no lease; its refusal says how many there are. A day
 /// is limited too, so that the wall clock is read.
-const TWO_TIERS: &str = r#"{"capacity": {"accounts": 64}, "tiers": [
-    {"name": "one", "recharge": 1, "limits": {"concurrency": 1, "rpm": "unlimited",
-        "tpm": "unlimited", "tpd": 9007199254740991}},
-    {"name": "many", "recharge": 2, "limits": {"concurrency": 1000, "rpm": "unlimited",
-        "tpm": "unlimited", "tpd": 9007199254740991}}]}"#;
+fn two_tiers() -> Config {
+    Config::tier("one")
+        .concurrency(1)
+        .tpd(9_007_199_254_740_991)
+        .and_tier("many")
+        .concurrency(1_000)
+        .tpd(9_007_199_254_740_991)
+}
 
 /// How old a heartbeat may be, as docs/concurrency.md states.
 const IN_TIME_MS: u64 = 4_000;
 /// From what age on a request brings its own heartbeat.
 const OVERDUE_MS: u64 = 2_000;
-
-fn settle(worker: &Worker, held: Admission) {
-    let mut limiter = worker.limiter.borrow_mut();
-    limiter.settle(&worker.host, held, Used::Unknown);
-}
 
 #[derive(Clone, Debug)]
 enum Event {
@@ -66,7 +62,7 @@ fn event() -> impl Strategy<Value = Event> {
 
 /// A lease that a request in process has, or had.
 struct Lease {
-    held: Admission,
+    admission: Admission,
     /// The VM's heartbeat failed for too long: others may have forgotten it.
     lost: bool,
 }
@@ -82,7 +78,7 @@ struct Vm {
 impl Vm {
     fn new(world: &Arc<World>) -> Self {
         Self {
-            worker: Rc::new(Worker::new(world, TWO_TIERS)),
+            worker: Rc::new(Worker::new(world, two_tiers())),
             awake: true,
             last_beat: None,
             leases: Vec::new(),
@@ -136,9 +132,11 @@ impl Process {
         let now = self.now();
         let vm = &mut self.vms[vm];
         vm.is_asked(now);
-        let pass = vm.worker.admit(&FakeRequest::of("acme", "many", 0));
-        let held = pass.admission.unwrap();
-        vm.leases.push(Lease { held, lost: false });
+        let admission = vm.worker.admission(&FakeRequest::of("acme", "many", 0));
+        vm.leases.push(Lease {
+            admission,
+            lost: false,
+        });
     }
 
     fn overtaken(&mut self, vm: usize, by: usize) {
@@ -149,15 +147,17 @@ impl Process {
         let taken = Rc::new(RefCell::new(None));
         let (rival, taken_by_it) = (Rc::clone(&self.vms[by].worker), Rc::clone(&taken));
         let intrude = move || {
-            let pass = rival.admit(&FakeRequest::of("acme", "many", 0));
-            *taken_by_it.borrow_mut() = pass.admission;
+            let admission = rival.admission(&FakeRequest::of("acme", "many", 0));
+            *taken_by_it.borrow_mut() = Some(admission);
         };
-        let hooks = &self.vms[vm].worker.host.before_set;
-        hooks.borrow_mut().push(Box::new(intrude));
+        self.vms[vm].worker.host.intrude(intrude);
         self.vms[by].is_asked(now);
         self.acquire(vm);
-        let held = taken.borrow_mut().take().unwrap();
-        self.vms[by].leases.push(Lease { held, lost: false });
+        let admission = taken.borrow_mut().take().unwrap();
+        self.vms[by].leases.push(Lease {
+            admission,
+            lost: false,
+        });
     }
 
     fn release(&mut self, pick: impl FnOnce(usize) -> usize) {
@@ -168,7 +168,7 @@ impl Process {
         let mut at = pick(all);
         for vm in &mut self.vms {
             if at < vm.leases.len() {
-                settle(&vm.worker, vm.leases.swap_remove(at).held);
+                vm.worker.release(vm.leases.swap_remove(at).admission);
                 return;
             }
             at -= vm.leases.len();
@@ -206,7 +206,7 @@ impl Process {
         vm.is_asked(now);
         match vm.worker.check(&FakeRequest::of("acme", "one", 0)).next {
             Next::Forward(pass) => {
-                settle(&vm.worker, pass.admission.unwrap());
+                vm.worker.release(pass.admission.unwrap());
                 0
             }
             Next::Queue(_) => unreachable!("no tier waits"),
@@ -225,7 +225,7 @@ impl Process {
         leases.filter(|lease| !lease.lost).count()
     }
 
-    fn in_flight(&self) -> usize {
+    fn in_process(&self) -> usize {
         self.vms.iter().map(|vm| vm.leases.len()).sum()
     }
 
@@ -259,7 +259,7 @@ proptest! {
             process.happens(event);
             let seen = process.count_by(looks);
             prop_assert!(seen >= process.in_time(), "missed after {}: {}", what, seen);
-            prop_assert!(seen <= process.in_flight() + process.stranded, "counted twice");
+            prop_assert!(seen <= process.in_process() + process.stranded, "counted twice");
         }
         process.vms.iter_mut().for_each(|vm| vm.awake = true);
         process.pass(5_000);
@@ -268,8 +268,8 @@ proptest! {
         }
         process.pass(500);
         let gauge = process.gauge.get("in_flight", "");
-        prop_assert_eq!(gauge, process.in_flight() as i64, "the gauge");
-        for _ in 0..process.in_flight() {
+        prop_assert_eq!(gauge, process.in_process() as i64, "the gauge");
+        for _ in 0..process.in_process() {
             process.release(|_| 0);
         }
         prop_assert_eq!(process.count_by(0), 0);

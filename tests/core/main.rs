@@ -1,16 +1,8 @@
 //! The core against a fake host: the promises of docs/design.md, for any trace and interleaving.
-#![allow(
-    missing_docs,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::unreachable,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects
-)]
+#![allow(missing_docs, clippy::restriction)]
 
-#[path = "../harness/fake_host.rs"]
-mod fake_host;
+#[path = "../harness/core.rs"]
+mod harness;
 #[path = "../fuzz/usage_holds.rs"]
 mod usage_holds;
 
@@ -27,6 +19,7 @@ mod load_edges;
 mod load_loop;
 mod load_pace;
 mod lost_vms;
+mod never_over;
 mod page;
 mod pages;
 mod queue;

@@ -1,21 +1,21 @@
 //! The page: what stands on it, and that nothing a client sends becomes markup.
 
-use crate::fake_host::{FakeRequest, Worker, World};
-use tiergate::admin::AdminResponse;
-use tiergate::admin::call::Call;
-use tiergate::tokens::Used;
+use crate::harness::{Call, Config, FakeRequest, Used, Worker, World};
+use serde_json::json;
 
-const CONFIG: &str = r#"{"capacity": {"accounts": 64, "directory": 64},
-    "tier": [{"header": "x-account-tier"}, "directory"],
-    "admin": {"path": "/-/tiergate", "insecure": true}}"#;
+fn config() -> Config {
+    Config::new().open_admin().with(json!({
+        "capacity": {"accounts": 64, "directory": 64},
+        "tier": [{"header": "x-account-tier"}, "directory"]
+    }))
+}
 
-fn call(worker: &Worker, call: Call, body: &str) -> AdminResponse {
-    let mut limiter = worker.limiter.borrow_mut();
-    limiter.administer(&worker.host, &call, body.as_bytes())
+fn worker(world: &std::sync::Arc<World>) -> Worker {
+    Worker::new(world, config())
 }
 
 fn page(worker: &Worker, account: Option<&[u8]>) -> String {
-    let answer = call(worker, Call::Page(account.map(<[u8]>::to_vec)), "");
+    let answer = worker.administer(&Call::Page(account.map(<[u8]>::to_vec)), "");
     assert_eq!(answer.status, 200);
     String::from_utf8(answer.body).unwrap()
 }
@@ -38,22 +38,16 @@ fn section(page: &str, id: &str) -> String {
 }
 
 fn put(worker: &Worker, id: &str, body: &str) {
-    let put = call(worker, Call::Put(id.as_bytes().to_vec()), body);
-    assert_eq!(put.status, 200);
+    assert_eq!(worker.put(id, body).0, 200);
 }
 
 #[test]
 fn it_shows_tiers_refusals_and_pages_as_tables() {
     let world = World::new();
-    let worker = Worker::new(&world, CONFIG);
+    let worker = worker(&world);
     assert!(page(&worker, None).contains("none has admitted a request yet"));
     for _ in 0..3 {
-        let held = worker
-            .admit(&FakeRequest::of("acme", "tier0", 0))
-            .admission
-            .unwrap();
-        let mut limiter = worker.limiter.borrow_mut();
-        limiter.settle(&worker.host, held, Used::Tokens(100));
+        assert!(worker.serves(&FakeRequest::of("acme", "tier0", 0), Used::Tokens(100)));
     }
     worker.refuse(&FakeRequest::of("acme", "tier0", 0));
     worker.tick();
@@ -80,12 +74,12 @@ fn it_shows_tiers_refusals_and_pages_as_tables() {
 #[test]
 fn a_look_up_shows_four_bars_whatever_is_known_of_the_account() {
     let world = World::new();
-    let worker = Worker::new(&world, CONFIG);
+    let worker = worker(&world);
     put(&worker, "acme", r#"{"recharge": "1"}"#);
     put(&worker, "free", r#"{"tier": "tier3"}"#);
     put(&worker, "poor", r#"{"recharge": "0.50"}"#);
-    let _held = worker.admit(&FakeRequest::with(&[("x-account-id", "acme")]));
-    let _held = worker.admit(&FakeRequest::of("stranger", "tier0", 0));
+    let _admission = worker.admit(&FakeRequest::with(&[("x-account-id", "acme")]));
+    let _admission = worker.admit(&FakeRequest::of("stranger", "tier0", 0));
     let of = |id: &[u8]| section(&page(&worker, Some(id)), "found");
     let acme = of(b"acme");
     for part in [
@@ -127,21 +121,20 @@ fn a_look_up_shows_four_bars_whatever_is_known_of_the_account() {
 #[test]
 fn a_look_up_knows_that_requests_may_bring_another_tier() {
     let world = World::new();
-    let worker = Worker::new(&world, CONFIG);
+    let worker = worker(&world);
     put(&worker, "poor", r#"{"recharge": "0.50"}"#);
     put(&worker, "big", r#"{"tier": "tier3"}"#);
-    let _held = worker.admit(&FakeRequest::of("poor", "tier1", 0));
+    let _admission = worker.admit(&FakeRequest::of("poor", "tier1", 0));
     let of = |id: &[u8]| section(&page(&worker, Some(id)), "found");
     let poor = of(b"poor");
     assert!(poor.contains("tier none"), "{poor}");
     assert!(poor.contains("in flight 1"), "{poor}");
-    let json = call(&worker, Call::Get(b"poor".to_vec()), "").body;
-    let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
+    let (_, json) = worker.call(&Call::Get(b"poor".to_vec()), "");
     assert_eq!(json["in_flight"], 1);
     assert!(json["usage"].is_null() && json["limits"].is_null());
     // tier3 by the directory, and refused in the tier that its requests name.
     assert!(!of(b"big").contains("last refused"));
-    let _held = worker.admit(&FakeRequest::of("big", "tier0", 0));
+    let _admission = worker.admit(&FakeRequest::of("big", "tier0", 0));
     worker.refuse(&FakeRequest::of("big", "tier0", 0));
     worker.tick();
     let big = of(b"big");
@@ -165,7 +158,7 @@ fn skeleton(page: &str) -> Vec<String> {
 /// The page after one request of each of these accounts was refused, looking the first of them up.
 fn page_of(ids: &[&[u8]]) -> String {
     let world = World::new();
-    let worker = Worker::new(&world, CONFIG);
+    let worker = worker(&world);
     for id in ids {
         let mut request = FakeRequest::of("", "gold", 0);
         request.headers[0].1 = id.to_vec();
@@ -217,8 +210,8 @@ fn the_policy_names_the_style_and_the_script_that_are_there() {
     use base64::Engine as _;
     use sha2::Digest as _;
     let world = World::new();
-    let worker = Worker::new(&world, CONFIG);
-    let answer = call(&worker, Call::Page(None), "");
+    let worker = worker(&world);
+    let answer = worker.administer(&Call::Page(None), "");
     let header = |name: &str| {
         let found = answer.headers.iter().find(|(n, _)| *n == name);
         found.map(|(_, value)| value.as_str()).unwrap()
@@ -242,8 +235,8 @@ fn the_policy_names_the_style_and_the_script_that_are_there() {
 #[test]
 fn without_its_slash_it_is_somewhere_else() {
     let world = World::new();
-    let worker = Worker::new(&world, CONFIG);
-    let answer = call(&worker, Call::PageWithoutSlash, "");
+    let worker = worker(&world);
+    let answer = worker.administer(&Call::PageWithoutSlash, "");
     assert_eq!(answer.status, 308);
     assert!(
         answer

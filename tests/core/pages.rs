@@ -1,12 +1,17 @@
 //! Pages: bounded memory whatever keys clients send.
 
-use crate::fake_host::{FakeRequest, Worker, World, one_tier};
+use crate::harness::{Config, FakeRequest, Worker, World};
+use serde_json::json;
 use tiergate::ledger::{memory_bound, pages_for};
+
+fn of_capacity(accounts: u64) -> Config {
+    Config::new().with(json!({"capacity": {"accounts": accounts}}))
+}
 
 #[test]
 fn twenty_thousand_accounts_through_a_capacity_of_4096_stay_in_bounds() {
     let world = World::new();
-    let worker = Worker::new(&world, r#"{"capacity": {"accounts": 4096}}"#);
+    let worker = Worker::new(&world, of_capacity(4096));
     let keys = world.keys().len();
     for i in 0..20_000 {
         worker.admit(&FakeRequest::of(&format!("account-{i}"), "tier5", 0));
@@ -29,7 +34,7 @@ fn twenty_thousand_accounts_through_a_capacity_of_4096_stay_in_bounds() {
 #[test]
 fn a_full_ledger_evicts_nobody() {
     let world = World::new();
-    let worker = Worker::new(&world, r#"{"capacity": {"accounts": 4096}}"#);
+    let worker = Worker::new(&world, of_capacity(4096));
     for i in 0..4_096 {
         worker.admit(&FakeRequest::of(&format!("account-{i}"), "tier5", 0));
     }
@@ -39,7 +44,7 @@ fn a_full_ledger_evicts_nobody() {
 #[test]
 fn accounts_that_are_done_leave_no_bytes() {
     let world = World::new();
-    let worker = Worker::new(&world, &one_tier(0, 5, 0, 0, ""));
+    let worker = Worker::new(&world, Config::tier("t").rpm(5));
     let empty = world.bytes();
     for i in 0..40 {
         worker.admit(&FakeRequest::of(&format!("account-{i}"), "t", 0));
@@ -59,20 +64,19 @@ fn accounts_that_are_done_leave_no_bytes() {
 #[test]
 fn the_busiest_account_of_all_fits_a_page() {
     let world = World::new();
-    let rest = r#", "windows": {"day": {"rolling": "24h"}}"#;
+    let rest = json!({"windows": {"day": {"rolling": "24h"}}});
     let worker = Worker::new(
         &world,
-        &one_tier(
-            3_000,
-            1_000_000,
-            9_007_199_254_740_991,
-            9_007_199_254_740_991,
-            rest,
-        ),
+        Config::tier("t")
+            .concurrency(3_000)
+            .rpm(1_000_000)
+            .tpm(9_007_199_254_740_991)
+            .tpd(9_007_199_254_740_991)
+            .with(rest),
     );
     for _ in 0..2_000 {
         world.pass_ms(100);
-        worker.admit(&FakeRequest::of("acme", "t", 1_000_000));
+        worker.admit(&FakeRequest::acme(1_000_000));
     }
     assert!(world.bytes() < 16_384 + 4_096, "{}", world.bytes());
 }
@@ -80,18 +84,16 @@ fn the_busiest_account_of_all_fits_a_page() {
 #[test]
 fn a_settlement_of_an_evicted_account_evicts_nobody() {
     let world = World::new();
-    let worker = Worker::new(&world, r#"{"capacity": {"accounts": 8}}"#);
+    let worker = Worker::new(&world, of_capacity(8));
     // All on the one page, which has room for 24.
-    let held: Vec<_> = (0..25)
+    let admissions: Vec<_> = (0..25)
         .map(|i| {
             world.pass_ms(1);
             let request = FakeRequest::of(&format!("account-{i}"), "tier5", 0);
-            worker.admit(&request).admission.unwrap()
+            worker.admission(&request)
         })
         .collect();
     assert_eq!(worker.tick().get("evicted_live", ""), 1);
-    let mut limiter = worker.limiter.borrow_mut();
-    limiter.settle(&worker.host, held[0], tiergate::tokens::Used::Unknown);
-    drop(limiter);
+    worker.release(admissions[0]);
     assert_eq!(worker.tick().get("evicted_live", ""), 0);
 }

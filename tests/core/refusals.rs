@@ -1,25 +1,27 @@
 //! What was refused lately: seen by all, bounded whatever clients send, and no load on the host.
 
-use crate::fake_host::{FakeHost, FakeRequest, Worker, World};
+use crate::harness::{Call, Config, FakeRequest, Worker, World};
 use proptest::prelude::*;
-use tiergate::admin::call::Call;
+use serde_json::json;
+use std::sync::Arc;
 use tiergate::admin::status::{RefusedView, Status};
-use tiergate::host::SharedData;
 use tiergate::refusals;
 
 const KEY: &str = "tiergate/refusals";
-const CONFIG: &str = r#"{"capacity": {"accounts": 64, "directory": 64},
-    "tiers": [{"name": "small", "recharge": 1, "limits":
-        {"concurrency": "unlimited", "rpm": 1, "tpm": "unlimited", "tpd": "unlimited"}},
-        {"name": "large", "recharge": 2, "limits":
-        {"concurrency": 1, "rpm": "unlimited", "tpm": "unlimited", "tpd": "unlimited"}}],
-    "admin": {"path": "/-/tiergate", "insecure": true}}"#;
+fn config() -> Config {
+    let config = Config::tier("small")
+        .rpm(1)
+        .and_tier("large")
+        .concurrency(1);
+    config
+        .open_admin()
+        .with(json!({"capacity": {"directory": 64}}))
+}
 
 fn status(worker: &Worker) -> Status {
-    let mut limiter = worker.limiter.borrow_mut();
-    let answer = limiter.administer(&worker.host, &Call::Status, b"");
-    assert_eq!(answer.status, 200);
-    serde_json::from_slice(&answer.body).unwrap()
+    let (status, body) = worker.call(&Call::Status, "");
+    assert_eq!(status, 200);
+    serde_json::from_value(body).unwrap()
 }
 
 /// The account's first request is admitted, and so many after it are refused.
@@ -41,14 +43,18 @@ fn row(tier: &str, code: &str, last_minute: u64, last_5_minutes: u64) -> Refused
     }
 }
 
-fn stored(world: &std::sync::Arc<World>) -> Vec<u8> {
-    FakeHost::new(world).get(KEY).unwrap().unwrap().value
+fn stored(world: &World) -> Vec<u8> {
+    world.stored(KEY).unwrap()
+}
+
+fn worker(world: &Arc<World>) -> Worker {
+    Worker::new(world, config())
 }
 
 #[test]
 fn what_two_workers_refuse_adds_up_and_each_shows_all_of_it() {
     let world = World::new();
-    let (one, two) = (Worker::new(&world, CONFIG), Worker::new(&world, CONFIG));
+    let (one, two) = (worker(&world), worker(&world));
     refuse(&one, "acme", "small", 3);
     refuse(&two, "other", "large", 2);
     two.refuse(&FakeRequest::of("acme", "small", 0));
@@ -85,13 +91,13 @@ fn what_two_workers_refuse_adds_up_and_each_shows_all_of_it() {
 #[test]
 fn in_shadow_mode_what_would_be_refused_is_shown() {
     let world = World::new();
-    let config = CONFIG.replacen('{', r#"{"mode": "shadow", "#, 1);
-    let worker = Worker::new(&world, &config);
+    let shadow = config().with(json!({"mode": "shadow"}));
+    let shadows = Worker::new(&world, shadow);
     for _ in 0..3 {
-        worker.admit(&FakeRequest::of("acme", "small", 0));
+        shadows.admit(&FakeRequest::of("acme", "small", 0));
     }
-    worker.admit(&FakeRequest::with(&[]));
-    worker.tick();
+    shadows.admit(&FakeRequest::with(&[]));
+    shadows.tick();
     let shadowed = |row| RefusedView {
         shadowed: true,
         ..row
@@ -100,9 +106,9 @@ fn in_shadow_mode_what_would_be_refused_is_shown() {
         shadowed(row("small", "rpm", 2, 2)),
         shadowed(row("none", "account_missing", 1, 1)),
     ];
-    assert_eq!(status(&worker).refusals.by_limit, wanted);
+    assert_eq!(status(&shadows).refusals.by_limit, wanted);
     // Another config of the namespace, which enforces, tells that nothing of it was refused.
-    let other = Worker::new(&world, CONFIG);
+    let other = worker(&world);
     refuse(&other, "other", "small", 1);
     other.tick();
     let refusals = status(&other).refusals;
@@ -121,7 +127,7 @@ fn in_shadow_mode_what_would_be_refused_is_shown() {
 #[test]
 fn an_account_stands_in_the_list_once_however_long_it_is_refused() {
     let world = World::new();
-    let worker = Worker::new(&world, CONFIG);
+    let worker = worker(&world);
     refuse(&worker, "acme", "small", 1);
     worker.tick();
     world.pass_ms(20_000);
@@ -141,7 +147,7 @@ fn an_account_stands_in_the_list_once_however_long_it_is_refused() {
 #[test]
 fn a_minute_later_it_is_not_of_the_last_minute_and_after_five_it_is_gone() {
     let world = World::new();
-    let worker = Worker::new(&world, CONFIG);
+    let worker = worker(&world);
     refuse(&worker, "acme", "small", 2);
     worker.tick();
     world.pass_ms(49_000);
@@ -163,14 +169,14 @@ fn a_minute_later_it_is_not_of_the_last_minute_and_after_five_it_is_gone() {
     assert!(refusals.by_limit.is_empty() && refusals.accounts.is_empty());
     // What is gone takes no room either.
     let mut board = refusals::decode(&stored(&world)).unwrap();
-    board.expire(tiergate::time::Mono::from_millis(world.now_us() / 1000));
+    board.expire(world.mono());
     assert_eq!(board, refusals::RefusalLog::default());
 }
 
 #[test]
 fn a_refusal_calls_no_host_for_it_and_a_worker_writes_at_most_once_a_second() {
     let world = World::new();
-    let worker = Worker::new(&world, CONFIG);
+    let worker = worker(&world);
     worker.tick();
     worker.host.calls.set(0);
     worker.tick();
@@ -196,7 +202,7 @@ fn a_refusal_calls_no_host_for_it_and_a_worker_writes_at_most_once_a_second() {
 #[test]
 fn what_the_host_did_not_take_is_written_later() {
     let world = World::new();
-    let worker = Worker::new(&world, CONFIG);
+    let worker = worker(&world);
     refuse(&worker, "acme", "small", 2);
     worker.host.failing.set(100);
     worker.tick();
@@ -213,7 +219,7 @@ fn what_the_host_did_not_take_is_written_later() {
 #[test]
 fn a_million_awkward_ids_are_counted_exactly_in_bounded_memory() {
     let world = World::new();
-    let worker = Worker::new(&world, CONFIG);
+    let worker = worker(&world);
     let mut most = 0;
     for i in 0..1_000_000_u32 {
         let mut request = FakeRequest::default();
@@ -244,9 +250,9 @@ fn a_million_awkward_ids_are_counted_exactly_in_bounded_memory() {
 }
 
 #[test]
-fn damaged_bytes_read_as_nothing_and_are_counted() {
+fn corrupt_bytes_read_as_nothing_and_are_counted() {
     let world = World::new();
-    let worker = Worker::new(&world, CONFIG);
+    let worker = worker(&world);
     refuse(&worker, "acme", "small", 1);
     worker.tick();
     world.overwrite(KEY, b"\x01R\x05nonsense");
@@ -268,16 +274,14 @@ fn damaged_bytes_read_as_nothing_and_are_counted() {
 #[test]
 fn the_status_says_mode_tiers_limits_and_memory() {
     let world = World::new();
-    let worker = Worker::new(&world, CONFIG);
-    let mut limiter = worker.limiter.borrow_mut();
-    let answer = limiter.administer(&worker.host, &Call::Status, b"");
-    let status: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+    let worker = worker(&world);
+    let (_, status) = worker.call(&Call::Status, "");
     assert_eq!(status["mode"], "enforce");
-    let limits = serde_json::json!({"concurrency": "unlimited", "rpm": 1, "tpm": "unlimited",
+    let limits = json!({"concurrency": "unlimited", "rpm": 1, "tpm": "unlimited",
         "tpd": "unlimited"});
     assert_eq!(
         status["tiers"][0],
-        serde_json::json!({"name": "small", "recharge": "1.00", "limits": limits,
+        json!({"name": "small", "recharge": "1.00", "limits": limits,
             "in_force": limits, "scale": 1.0})
     );
     assert_eq!(status["refusals"]["window_s"], 300);
@@ -288,7 +292,7 @@ fn the_status_says_mode_tiers_limits_and_memory() {
 
 proptest! {
     #[test]
-    fn any_bytes_are_a_board_or_damaged(bytes in prop::collection::vec(any::<u8>(), 0..400), known in any::<bool>()) {
+    fn any_bytes_are_a_board_or_corrupt(bytes in prop::collection::vec(any::<u8>(), 0..400), known in any::<bool>()) {
         let mut bytes = bytes;
         if known {
             bytes.splice(0..0, [1, b'R']);

@@ -1,14 +1,18 @@
 //! What a refused client reads: which limit, how full, when to come back.
 
-use crate::fake_host::{FakeRequest, Worker, World, line, one_tier, retry_after_ms};
+use crate::harness::{Config, FakeRequest, Worker, World, line, retry_after_ms};
+use serde_json::json;
 
 #[test]
 fn the_limit_with_the_longest_wait_is_named() {
     let world = World::new();
-    let rest = r#", "tokens": {"completion": 0}"#;
-    let worker = Worker::new(&world, &one_tier(1, 2, 100, 0, rest));
-    worker.admit(&FakeRequest::of("acme", "t", 100));
-    let reply = worker.refuse(&FakeRequest::of("acme", "t", 10));
+    let rest = json!({"tokens": {"completion": 0}});
+    let worker = Worker::new(
+        &world,
+        Config::tier("t").concurrency(1).rpm(2).tpm(100).with(rest),
+    );
+    worker.admit(&FakeRequest::acme(100));
+    let reply = worker.refuse(&FakeRequest::acme(10));
     assert_eq!(
         reply.code, "tpm",
         "longer than the second that concurrency waits"
@@ -25,10 +29,10 @@ fn the_limit_with_the_longest_wait_is_named() {
 #[test]
 fn concurrency_waits_as_configured() {
     let world = World::new();
-    let rest = r#", "concurrency_retry_after": "250ms""#;
-    let worker = Worker::new(&world, &one_tier(1, 0, 0, 0, rest));
-    worker.admit(&FakeRequest::of("acme", "t", 0));
-    let reply = worker.refuse(&FakeRequest::of("acme", "t", 0));
+    let rest = json!({"concurrency_retry_after": "250ms"});
+    let worker = Worker::new(&world, Config::tier("t").concurrency(1).with(rest));
+    worker.admit(&FakeRequest::acme(0));
+    let reply = worker.refuse(&FakeRequest::acme(0));
     assert_eq!(
         (reply.status, reply.code, retry_after_ms(&reply)),
         (429, "concurrency", 250)
@@ -45,15 +49,13 @@ fn concurrency_waits_as_configured() {
 #[test]
 fn no_styles_no_rate_limit_headers() {
     let world = World::new();
-    let worker = Worker::new(&world, &one_tier(0, 1, 0, 0, r#", "headers": []"#));
-    assert!(
-        worker
-            .admit(&FakeRequest::of("acme", "t", 0))
-            .headers
-            .is_empty()
+    let worker = Worker::new(
+        &world,
+        Config::tier("t").rpm(1).with(json!({"headers": []})),
     );
+    assert!(worker.admit(&FakeRequest::acme(0)).headers.is_empty());
     world.pass_ms(10);
-    let reply = worker.refuse(&FakeRequest::of("acme", "t", 0));
+    let reply = worker.refuse(&FakeRequest::acme(0));
     let names: Vec<_> = reply.headers.iter().map(|(name, _)| *name).collect();
     assert_eq!(names, ["content-type", "retry-after", "retry-after-ms"]);
 }

@@ -1,6 +1,6 @@
 //! Stored values: round trips, and any bytes at all.
 
-use crate::fake_host::{FakeRequest, Worker, World, one_tier};
+use crate::harness::{Config, FakeRequest, Worker, World};
 use proptest::prelude::*;
 use tiergate::ledger::bytes;
 use tiergate::ledger::page::{MAX_BYTES, Page, Update};
@@ -86,7 +86,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_are_a_record_or_damaged(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+    fn any_bytes_are_a_record_or_corrupt(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
         if let Ok(record) = bytes::decode(&bytes) {
             let mut again = Vec::new();
             bytes::encode(&record, &mut again);
@@ -151,10 +151,10 @@ proptest! {
 }
 
 #[test]
-fn damaged_pages_read_as_empty_and_are_counted() {
+fn corrupt_pages_read_as_empty_and_are_counted() {
     let world = World::new();
-    let worker = Worker::new(&world, &one_tier(0, 1, 0, 0, ""));
-    let request = FakeRequest::of("acme", "t", 0);
+    let worker = Worker::new(&world, Config::tier("t").rpm(1));
+    let request = FakeRequest::acme(0);
     worker.admit(&request);
     worker.refuse(&request);
     for key in world.keys().iter().filter(|k| k.contains("/p")) {
@@ -168,25 +168,22 @@ fn damaged_pages_read_as_empty_and_are_counted() {
 #[test]
 fn a_value_that_the_host_lost_is_made_again() {
     let world = World::new();
-    let worker = Worker::new(&world, &one_tier(1, 0, 0, 0, ""));
-    worker.admit(&FakeRequest::of("acme", "t", 0));
+    let worker = Worker::new(&world, Config::tier("t").concurrency(1));
+    worker.admit(&FakeRequest::acme(0));
     for key in world.keys() {
         world.forget(&key);
     }
     worker.tick();
-    worker.admit(&FakeRequest::of("acme", "t", 0));
-    worker.refuse(&FakeRequest::of("acme", "t", 0));
+    worker.admit(&FakeRequest::acme(0));
+    worker.refuse(&FakeRequest::acme(0));
     assert_eq!(worker.tick().get("lost_pages", ""), 1);
 }
 
 #[test]
 fn a_newer_layout_is_left_to_newer_code() {
     let world = World::new();
-    let worker = Worker::new(&world, &one_tier(1, 0, 0, 0, ""));
+    let worker = Worker::new(&world, Config::tier("t").concurrency(1));
     world.overwrite("tiergate/vms", b"\x02newer");
     worker.tick();
-    let host = crate::fake_host::FakeHost::new(&world);
-    use tiergate::host::SharedData;
-    let stored = host.get("tiergate/vms").unwrap().unwrap();
-    assert_eq!(stored.value, b"\x02newer");
+    assert_eq!(world.stored("tiergate/vms").unwrap(), b"\x02newer");
 }

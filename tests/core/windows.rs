@@ -1,11 +1,10 @@
 //! Requests per window: never over, never needlessly under, honest waiting.
 
-use crate::fake_host::{FakeRequest, Worker, World, one_tier, retry_after_ms};
+use crate::harness::{Config, FakeRequest, Next, Used, Worker, World, retry_after_ms};
 use proptest::prelude::*;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
-use tiergate::limiter::Next;
 
 const WINDOW_US: u64 = 60_000_000;
 
@@ -35,7 +34,7 @@ fn steps(most_workers: usize) -> impl Strategy<Value = (usize, Vec<Step>)> {
 type Admitted = Rc<RefCell<Vec<u64>>>;
 
 fn send(worker: &Worker, admitted: &Admitted) {
-    let result = worker.check(&FakeRequest::of("acme", "t", 0));
+    let result = worker.check(&FakeRequest::acme(0));
     if matches!(result.next, Next::Forward(_)) {
         admitted.borrow_mut().push(worker.host.last_read_us.get());
     }
@@ -44,7 +43,7 @@ fn send(worker: &Worker, admitted: &Admitted) {
 /// Runs a trace; each request of a worker may be overtaken by those of others before its write.
 fn run(rpm: u64, workers: usize, steps: &[Step]) -> (Arc<World>, Vec<Rc<Worker>>, Vec<u64>) {
     let world = World::new();
-    let json = one_tier(0, rpm, 0, 0, "");
+    let json = Config::tier("t").rpm(rpm);
     let workers: Vec<_> = (0..workers)
         .map(|_| Rc::new(Worker::new(&world, &json)))
         .collect();
@@ -58,11 +57,7 @@ fn run(rpm: u64, workers: usize, steps: &[Step]) -> (Arc<World>, Vec<Rc<Worker>>
                 world.pass_us(700);
                 send(&other, &admitted);
             };
-            workers[step.worker]
-                .host
-                .before_set
-                .borrow_mut()
-                .push(Box::new(intrude));
+            workers[step.worker].host.intrude(intrude);
         }
         send(&workers[step.worker], &admitted);
         workers[step.worker].host.before_set.borrow_mut().clear();
@@ -95,7 +90,7 @@ proptest! {
     #[test]
     fn admitted_exactly_when_told(rpm in 1..10_u64, (workers, trace) in steps(3)) {
         let (world, workers, _) = run(rpm, workers, &trace);
-        let request = FakeRequest::of("acme", "t", 0);
+        let request = FakeRequest::acme(0);
         let result = loop {
             match workers[0].check(&request).next {
                 Next::Forward(_) => {}
@@ -115,17 +110,17 @@ proptest! {
     fn capacity_is_back_within_a_sixtieth_of_a_window(rpm in 1..20_u64, (workers, trace) in steps(4)) {
         let (world, workers, times) = run(rpm, workers, &trace);
         let now = world.now_us();
-        let held = WINDOW_US + WINDOW_US / 60;
-        let recent = times.iter().filter(|t| *t + held > now).count() as u64;
+        let counted = WINDOW_US + WINDOW_US / 60;
+        let recent = times.iter().filter(|t| *t + counted > now).count() as u64;
         if recent < rpm {
-            workers[0].admit(&FakeRequest::of("acme", "t", 0));
+            workers[0].admit(&FakeRequest::acme(0));
         }
     }
 
     #[test]
     fn accounts_do_not_share_a_limit(ids in prop::collection::hash_set("[a-z]{1,8}", 2..60)) {
         let world = World::new();
-        let worker = Worker::new(&world, &one_tier(0, 1, 0, 0, ""));
+        let worker = Worker::new(&world, Config::tier("t").rpm(1));
         for id in &ids {
             worker.admit(&FakeRequest::of(id, "t", 0));
         }
@@ -139,12 +134,12 @@ proptest! {
 #[test]
 fn eight_racing_threads_admit_exactly_the_limit() {
     let world = World::new();
-    let json = one_tier(0, 500, 0, 0, "");
+    let json = Config::tier("t").rpm(500);
     Worker::new(&world, &json);
     let admitted: usize = std::thread::scope(|scope| {
         let race = || {
             let worker = Worker::new(&world, &json);
-            let request = FakeRequest::of("acme", "t", 0);
+            let request = FakeRequest::acme(0);
             let verdicts = (0..200).map(|_| worker.check(&request).next);
             verdicts
                 .filter(|action| matches!(action, Next::Forward(_)))
@@ -164,8 +159,8 @@ fn cost(worker: &Worker) -> (u32, u32) {
 #[test]
 fn a_refusal_reads_once_and_writes_nothing() {
     let world = World::new();
-    let worker = Worker::new(&world, &one_tier(0, 1, 0, 0, ""));
-    let request = FakeRequest::of("acme", "t", 0);
+    let worker = Worker::new(&world, Config::tier("t").rpm(1));
+    let request = FakeRequest::acme(0);
     worker.admit(&request);
     cost(&worker);
     worker.refuse(&request);
@@ -179,9 +174,8 @@ fn an_admission_and_a_settlement_read_once_and_write_once_each() {
     let request = FakeRequest::of("acme", "tier5", 0);
     worker.admit(&request);
     cost(&worker);
-    let held = worker.admit(&request).admission.unwrap();
+    let admission = worker.admission(&request);
     assert_eq!(cost(&worker), (2, 1), "admit");
-    let used = tiergate::tokens::Used::Tokens(3);
-    worker.limiter.borrow_mut().settle(&worker.host, held, used);
+    worker.settle(admission, Used::Tokens(3));
     assert_eq!(cost(&worker), (2, 1), "settle");
 }

@@ -1,19 +1,21 @@
 //! The admin API on a real Envoy: who may use it, what it takes, and that both workers see it.
 
-use crate::bootstrap::Setup;
-use crate::client::{Call, count};
-use crate::stack::{Stack, eventually};
+use crate::harness::Config;
+use crate::harness::bootstrap::Setup;
+use crate::harness::client::{Call, count};
+use crate::harness::stack::{Stack, eventually};
 use serde_json::{Value, json};
 
 /// The SHA-256 of "secret".
 const TOKEN: &str = "2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b";
 
-fn start(more: &str) -> Stack {
-    let config = format!(
-        r#"{{"tier": ["directory"], "capacity": {{"accounts": 64, "directory": 1024}},
-            "admin": {{"path": "/-/tiergate", "token_sha256": "{TOKEN}"}} {more}}}"#
-    );
-    Stack::with(&Setup::new(&config).bodies_while_headers_are_held())
+fn start(more: Value) -> Stack {
+    let config = Config::new().with(json!({
+        "tier": ["directory"],
+        "capacity": {"accounts": 64, "directory": 1024},
+        "admin": {"path": "/-/tiergate", "token_sha256": TOKEN}
+    }));
+    Stack::with(&Setup::new(config.with(more)).bodies_while_headers_are_held())
 }
 
 fn call(method: &str, path: &str, body: &str) -> Call {
@@ -50,7 +52,7 @@ fn of(account: &str) -> Call {
 
 #[test]
 fn recharges_lead_to_the_published_tiers_and_the_voucher_is_due_once() {
-    let stack = start("");
+    let stack = start(json!({}));
     for (amount, tier, limit) in [
         ("0.99", json!(null), "recharge_required"),
         ("1", json!("tier0"), "3"),
@@ -84,7 +86,7 @@ fn recharges_lead_to_the_published_tiers_and_the_voucher_is_due_once() {
 
 #[test]
 fn a_write_is_seen_by_both_workers() {
-    let stack = start("");
+    let stack = start(json!({}));
     admin(&stack, "PUT", "/accounts/acme", r#"{"tier": "tier2"}"#);
     // Each request comes on a connection of its own, to one worker or the other.
     for _ in 0..20 {
@@ -113,7 +115,7 @@ fn a_write_is_seen_by_both_workers() {
 
 #[test]
 fn eight_writers_times_a_thousand_recharges_lose_nothing() {
-    let stack = start("");
+    let stack = start(json!({}));
     let events: Vec<_> = (0..8_000)
         .map(|i| {
             let body = json!({"id": format!("e{i}"), "amount": "0.25", "kind": "cash"});
@@ -142,7 +144,7 @@ fn eight_writers_times_a_thousand_recharges_lose_nothing() {
 
 #[test]
 fn only_the_token_gets_in_and_a_password_only_reads() {
-    let stack = start("");
+    let stack = start(json!({}));
     let with = |method: &str, authorization: &str| {
         Call::new()
             .method(method, "/-/tiergate/accounts/acme")
@@ -177,7 +179,7 @@ fn only_the_token_gets_in_and_a_password_only_reads() {
 
 #[test]
 fn awkward_paths_bodies_and_ids_get_a_clear_answer_and_change_nothing() {
-    let stack = start("");
+    let stack = start(json!({}));
     for (method, path, body, status) in [
         ("POST", "/", "", 405),
         ("GET", "/page", "", 404),
@@ -226,13 +228,13 @@ fn awkward_paths_bodies_and_ids_get_a_clear_answer_and_change_nothing() {
 
 #[test]
 fn before_anything_was_pushed_not_ready_says_what_accounts_get() {
-    let stack = start("");
+    let stack = start(json!({}));
     let refused = stack.send(of("acme"));
     assert_eq!(
         (refused.status, &*refused.code()),
         (503, "limiter_unavailable")
     );
-    let stack = start(r#", "not_ready": "tier1""#);
+    let stack = start(json!({"not_ready": "tier1"}));
     assert_eq!(stack.send(of("acme")).rpm_or_code(), "200");
     admin(&stack, "PUT", "/accounts/other", r#"{"tier": "tier2"}"#);
     eventually("both workers know", || {
@@ -242,8 +244,8 @@ fn before_anything_was_pushed_not_ready_says_what_accounts_get() {
 
 #[test]
 fn without_the_bodies_of_held_requests_a_write_says_what_to_set() {
-    let config = r#"{"tier": ["directory"], "admin": {"path": "/-/tiergate", "insecure": true}}"#;
-    let stack = Stack::start(config);
+    let config = Config::new().open_admin();
+    let stack = Stack::start(config.with(json!({"tier": ["directory"]})));
     let reply = stack.send(call("PUT", "/accounts/acme", r#"{"tier": "tier2"}"#));
     assert_eq!((reply.status, &*reply.code()), (501, "body_unavailable"));
     assert!(

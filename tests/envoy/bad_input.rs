@@ -1,7 +1,7 @@
 //! Whatever clients send: a clear refusal, and a worker that lives on.
 
-use crate::client::Call;
-use crate::stack::Stack;
+use crate::harness::client::Call;
+use crate::harness::stack::Stack;
 
 fn lives_on(stack: &Stack) {
     for i in 0..8 {

@@ -1,7 +1,7 @@
 //! What a newcomer sees, with every default.
 
-use crate::client::{Call, count};
-use crate::stack::Stack;
+use crate::harness::client::{Call, count};
+use crate::harness::stack::Stack;
 use std::time::Duration;
 
 #[test]

@@ -1,9 +1,9 @@
 //! Each identity source by its example in envoy/identity: an account is admitted, and what a
 //! client can forge is refused or nothing.
 
-use crate::client::{Call, Reply};
-use crate::stack::{Stack, root};
-use crate::tls::{Ca, Identity};
+use crate::harness::client::{Call, Reply};
+use crate::harness::stack::{Stack, root};
+use crate::harness::tls::{Ca, Identity};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rcgen::{KeyPair, PKCS_ED25519, SigningKey as _};

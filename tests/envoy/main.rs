@@ -1,25 +1,12 @@
 //! What operators and clients see, on a real Envoy with two workers.
-#![allow(
-    missing_docs,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects
-)]
+#![allow(missing_docs, clippy::restriction)]
 
-#[path = "../harness/bootstrap.rs"]
-mod bootstrap;
-#[path = "../harness/client.rs"]
-mod client;
+#[path = "../harness/envoy.rs"]
+mod harness;
 // The bench prints more of it than is asserted here.
 #[allow(dead_code)]
 #[path = "../load/scenario/mod.rs"]
 mod scenario;
-#[path = "../harness/stack.rs"]
-mod stack;
-#[path = "../harness/tls.rs"]
-mod tls;
 
 mod admin;
 mod bad_input;

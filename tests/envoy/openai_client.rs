@@ -1,6 +1,6 @@
 //! The openai Python client in front of the filter: it works unchanged, and waits as it is told.
 
-use crate::stack::Stack;
+use crate::harness::stack::Stack;
 use serde_json::Value;
 use std::process::Command;
 

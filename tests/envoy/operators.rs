@@ -1,8 +1,10 @@
 //! What operators see and do: metrics, access log, example configs, reloads, capacity.
 
-use crate::bootstrap::Setup;
-use crate::client::{Call, count};
-use crate::stack::{Stack, eventually};
+use crate::harness::Config;
+use crate::harness::bootstrap::Setup;
+use crate::harness::client::{Call, count};
+use crate::harness::stack::{Stack, eventually};
+use serde_json::json;
 
 #[test]
 fn the_demo_config_starts_and_its_metrics_have_labels() {
@@ -68,24 +70,21 @@ fn the_access_log_says_what_became_of_each_request() {
     assert!(!stack.access_log().contains("acme"));
 }
 
-fn rpm(limit: u64) -> String {
-    format!(
-        r#"{{"tiers": [{{"name": "t", "recharge": 1, "limits": {{"concurrency": "unlimited",
-            "rpm": {limit}, "tpm": "unlimited", "tpd": "unlimited"}}}}]}}"#
-    )
+fn rpm(limit: u64) -> Config {
+    Config::tier("t").rpm(limit)
 }
 
 #[test]
 fn a_reload_under_load_keeps_the_counters() {
-    let stack = Stack::start(&rpm(300));
+    let stack = Stack::start(rpm(300));
     let flood = || {
         let stack = &stack;
         move || stack.flood(20, vec![Call::of("acme", "t"); 2_000])
     };
     let replies = std::thread::scope(|scope| {
         let flood = scope.spawn(flood());
-        stack.reconfigure(&Setup::new(&rpm(400)), true);
-        stack.reconfigure(&Setup::new(&rpm(500)), true);
+        stack.reconfigure(&Setup::new(rpm(400)), true);
+        stack.reconfigure(&Setup::new(rpm(500)), true);
         flood.join().unwrap()
     });
     assert_eq!(
@@ -103,9 +102,9 @@ fn a_reload_under_load_keeps_the_counters() {
 
 #[test]
 fn a_bad_config_is_rejected_with_its_reason_and_traffic_goes_on() {
-    let stack = Stack::start(&rpm(3));
+    let stack = Stack::start(rpm(3));
     stack.send(Call::of("acme", "t"));
-    stack.reconfigure(&Setup::new(&rpm(0)), false);
+    stack.reconfigure(&Setup::new(rpm(0)), false);
     eventually("the reason is logged", || {
         let log = stack.envoy_log();
         log.contains("config at tiers[0].limits.rpm: ") && log.contains("from 1 to")
@@ -122,7 +121,7 @@ fn a_bad_config_is_rejected_with_its_reason_and_traffic_goes_on() {
 
 #[test]
 fn twenty_thousand_accounts_stay_in_the_memory_of_four_thousand() {
-    let stack = Stack::start(r#"{"capacity": {"accounts": 4096}}"#);
+    let stack = Stack::start(Config::new().with(json!({"capacity": {"accounts": 4096}})));
     let calls =
         |from: usize| (from..from + 10_000).map(|i| Call::of(&format!("account-{i:08}"), "tier5"));
     stack.flood(20, calls(0).collect());

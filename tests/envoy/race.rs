@@ -1,13 +1,12 @@
 //! Many clients of one account on two workers: exactly the limit, no more and no fewer.
 
-use crate::client::{Call, count};
-use crate::stack::Stack;
+use crate::harness::Config;
+use crate::harness::client::{Call, count};
+use crate::harness::stack::Stack;
 
 #[test]
 fn two_hundred_clients_get_exactly_the_limit() {
-    let config = r#"{"tiers": [{"name": "t", "recharge": 1, "limits":
-        {"concurrency": "unlimited", "rpm": 777, "tpm": "unlimited", "tpd": "unlimited"}}]}"#;
-    let stack = Stack::start(config);
+    let stack = Stack::start(Config::tier("t").rpm(777));
     let replies = stack.flood(200, vec![Call::of("acme", "t"); 2_000]);
     assert_eq!((count(&replies, 200), count(&replies, 429)), (777, 1_223));
     for worker in ["worker_0", "worker_1"] {

@@ -1,20 +1,22 @@
-//! Requests that are held until their body is read: what they ask for is what is reserved.
+//! Requests that are paused until their body is read: what they ask for is what is reserved.
 
-use crate::bootstrap::Setup;
-use crate::client::Call;
-use crate::stack::{Stack, eventually};
-use std::io::{Read as _, Write as _};
+use crate::harness::bootstrap::Setup;
+use crate::harness::client::Call;
+use crate::harness::stack::{Stack, eventually};
+use crate::harness::{Config, Raw};
+use serde_json::{Value, json};
 
-fn config(more: &str) -> String {
-    format!(
-        r#"{{"tokens": {{"read_body": true, "body_limit": 100000, "prompt": 10, "completion": 1000 {more}}},
-            "tiers": [{{"name": "t", "recharge": 1, "limits": {{"concurrency": "unlimited",
-            "rpm": "unlimited", "tpm": 1000000, "tpd": "unlimited"}}}}]}}"#
-    )
+fn config(more: Value) -> Config {
+    let tokens =
+        json!({"read_body": true, "body_limit": 100_000, "prompt": 10, "completion": 1_000});
+    let config = Config::tier("t").tpm(1_000_000);
+    config
+        .with(json!({"tokens": tokens}))
+        .with(json!({"tokens": more}))
 }
 
-fn holding(more: &str) -> Stack {
-    Stack::with(&Setup::new(&config(more)).bodies_while_headers_are_held())
+fn pausing(more: Value) -> Stack {
+    Stack::with(&Setup::new(config(more)).bodies_while_headers_are_held())
 }
 
 /// What was reserved for the first request of an account.
@@ -33,7 +35,7 @@ fn chat(account: &str, more: &str) -> Call {
 
 #[test]
 fn the_completion_that_a_request_asks_for_is_reserved() {
-    let stack = holding("");
+    let stack = pausing(json!({}));
     let prompt = |more: &str| (31 + more.len() as u64) / 4;
     for (account, more, completion) in [
         ("plain", "", 1000),
@@ -54,7 +56,7 @@ fn the_completion_that_a_request_asks_for_is_reserved() {
 
 #[test]
 fn every_kind_of_body_reaches_the_upstream_as_it_was_sent() {
-    let stack = holding(r#", "include_usage": true"#);
+    let stack = pausing(json!({"include_usage": true}));
     let large = vec![b'x'; 900_000];
     let at_the_limit = vec![b'y'; 100_000];
     let bodies: [(&str, &[u8]); 7] = [
@@ -88,19 +90,17 @@ fn every_kind_of_body_reaches_the_upstream_as_it_was_sent() {
 
 /// Sends raw bytes in parts, and reads until the server closes the connection.
 fn raw(stack: &Stack, parts: &[&str]) -> String {
-    let mut socket = std::net::TcpStream::connect(stack.proxy).unwrap();
+    let mut raw = Raw::open(stack.proxy, "");
     for part in parts {
-        socket.write_all(part.as_bytes()).unwrap();
+        raw.send(part);
         std::thread::sleep(std::time::Duration::from_millis(50));
     }
-    let mut reply = String::new();
-    socket.read_to_string(&mut reply).unwrap();
-    reply
+    raw.read_to_end()
 }
 
 #[test]
 fn chunked_bodies_and_clients_that_wait_for_100_continue_are_understood() {
-    let stack = holding("");
+    let stack = pausing(json!({}));
     let head = "POST / HTTP/1.1\r\nhost: x\r\nconnection: close\r\nx-account-tier: t\r\n";
     let reply = raw(
         &stack,
@@ -132,7 +132,7 @@ fn chunked_bodies_and_clients_that_wait_for_100_continue_are_understood() {
 
 #[test]
 fn without_the_hosts_help_requests_still_work_and_are_judged_by_their_bodies() {
-    let stack = Stack::start(&config(r#", "include_usage": true"#));
+    let stack = Stack::start(config(json!({"include_usage": true})));
     // The first ones on each worker find out that Envoy keeps bodies back.
     eventually("both workers know", || {
         stack.send_all((0..4).map(|_| chat("first", r#","max_tokens":50"#)));
@@ -166,12 +166,12 @@ fn without_the_hosts_help_requests_still_work_and_are_judged_by_their_bodies() {
             .unwrap()
             .contains("completion_tokens")
     );
-    assert_eq!(stack.seen()["x-account-id"], serde_json::json!(null));
+    assert_eq!(stack.seen()["x-account-id"], json!(null));
 }
 
 #[test]
 fn a_stream_is_made_to_say_its_usage_and_the_client_does_not_see_it() {
-    let stack = holding(r#", "include_usage": true"#);
+    let stack = pausing(json!({"include_usage": true}));
     let body = r#"{ "messages":[],  "stream":true }"#;
     let asks = r#"{ "messages":[],  "stream":true,"stream_options":{"include_usage":true} }"#;
     for (account, frames) in [("whole", "1000000"), ("cut", "random:40")] {
@@ -216,13 +216,13 @@ fn fifty_at_once_never_pass_the_limit_where_counting_afterwards_does() {
                 .header("x-demo-latency-ms", "500")
         };
         let replies = stack.send_all((0..50).map(|_| call()));
-        20_000 * crate::client::count(&replies, 200)
+        20_000 * crate::harness::client::count(&replies, 200)
     };
-    let limit = |config: String| config.replace("1000000", "500000");
-    let reserving = Setup::new(&limit(config(""))).bodies_while_headers_are_held();
+    let reserving = Setup::new(config(json!({})).tpm(500_000)).bodies_while_headers_are_held();
     assert_eq!(burst(&Stack::with(&reserving)), 500_000);
-    let afterwards = r#"{"tokens": {"prompt": 0, "completion": 0, "bytes_per_token": 1000000}, "tiers": [{"name": "t",
-        "recharge": 1, "limits": {"concurrency": "unlimited", "rpm": "unlimited", "tpm": 500000, "tpd": "unlimited"}}]}"#;
+    let tokens = json!({"prompt": 0, "completion": 0, "bytes_per_token": 1_000_000});
+    let afterwards = Config::tier("t").tpm(500_000);
+    let afterwards = afterwards.with(json!({"tokens": tokens}));
     assert_eq!(
         burst(&Stack::start(afterwards)),
         1_000_000,

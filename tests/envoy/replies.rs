@@ -1,7 +1,8 @@
 //! What a refused client reads, and the headers of those that are admitted.
 
-use crate::client::Call;
-use crate::stack::Stack;
+use crate::harness::Config;
+use crate::harness::client::Call;
+use crate::harness::stack::Stack;
 use serde_json::json;
 
 #[test]
@@ -67,9 +68,7 @@ fn a_request_larger_than_its_tier_is_told_that_waiting_is_no_use() {
 
 #[test]
 fn grpc_clients_get_a_trailers_only_reply() {
-    let config = r#"{"tiers": [{"name": "t", "recharge": 1, "limits":
-        {"concurrency": 1, "rpm": 1, "tpm": "unlimited", "tpd": "unlimited"}}]}"#;
-    let stack = Stack::start(config);
+    let stack = Stack::start(Config::tier("t").concurrency(1).rpm(1));
     let grpc = |call: Call| call.header("content-type", "application/grpc").http2();
     stack.send(grpc(Call::of("acme", "t")));
     let reply = stack.send(grpc(Call::of("acme", "t")));
@@ -96,7 +95,7 @@ fn shadow_mode_refuses_nobody() {
         assert_eq!(stack.send(Call::of("acme", "tier0")).status, 200);
     }
     assert_eq!(stack.send(Call::new()).status, 200);
-    crate::stack::eventually("shadowed are counted", || {
+    crate::harness::stack::eventually("shadowed are counted", || {
         stack.stat(&["tiergate_requests", "outcome.shadowed"]) == 4
     });
     assert_eq!(stack.stat(&["tiergate_limited", "limit.rpm"]), 3);

@@ -1,16 +1,15 @@
 //! Plain responses of each API, cached tokens, and usage in a header or a trailer.
 
-use crate::bootstrap::Setup;
-use crate::client::Call;
-use crate::stack::Stack;
+use crate::harness::Config;
+use crate::harness::bootstrap::Setup;
+use crate::harness::client::Call;
+use crate::harness::stack::Stack;
 use crate::tokens::{tpm, used};
+use serde_json::{Value, json};
 
 /// The config of [`tpm`] with more in its `tokens`.
-fn with_tokens(more: &str) -> String {
-    tpm(1_000_000).replace(
-        r#""completion": 100"#,
-        &format!(r#""completion": 100, {more}"#),
-    )
+fn with_tokens(more: Value) -> Config {
+    tpm(1_000_000).with(json!({"tokens": more}))
 }
 
 fn says(account: &str, body: &str) -> Call {
@@ -19,7 +18,7 @@ fn says(account: &str, body: &str) -> Call {
 
 #[test]
 fn each_api_is_understood_by_what_it_says() {
-    let stack = Stack::start(&tpm(1_000_000));
+    let stack = Stack::start(tpm(1_000_000));
     for (account, body) in [
         (
             "chat",
@@ -53,7 +52,7 @@ fn cached_tokens_are_free_where_the_operator_says_so() {
     let anthropic =
         r#"{"usage":{"input_tokens":100,"cache_read_input_tokens":600,"output_tokens":77}}"#;
     for (cached, tokens) in [("count", 777), ("free", 177)] {
-        let stack = Stack::start(&with_tokens(&format!(r#""cached": "{cached}""#)));
+        let stack = Stack::start(with_tokens(json!({"cached": cached})));
         stack.send(says("open-ai", open_ai));
         stack.send(says("anthropic", anthropic));
         assert_eq!(used(&stack, "open-ai"), tokens);
@@ -63,7 +62,7 @@ fn cached_tokens_are_free_where_the_operator_says_so() {
 
 #[test]
 fn a_response_header_or_trailer_can_say_the_tokens() {
-    let config = with_tokens(r#""header": "X-Used-Tokens""#);
+    let config = with_tokens(json!({"header": "X-Used-Tokens"}));
     let stack = Stack::with(&Setup::new(&config).http2_upstream());
     let body = r#"{"usage":{"total_tokens":5}}"#;
     let header = |account: &str, line: &str| says(account, body).header("x-demo-header", line);
@@ -79,10 +78,10 @@ fn a_response_header_or_trailer_can_say_the_tokens() {
 #[test]
 fn upstreams_are_not_asked_for_encoded_bodies_unless_the_operator_wants_them() {
     let call = || Call::of("acme", "t").header("accept-encoding", "gzip, br");
-    let stack = Stack::start(&tpm(1_000_000));
+    let stack = Stack::start(tpm(1_000_000));
     stack.send(call());
     assert_eq!(stack.seen()["accept-encoding"], serde_json::json!(null));
-    let stack = Stack::start(&with_tokens(r#""identity": false"#));
+    let stack = Stack::start(with_tokens(json!({"identity": false})));
     stack.send(call());
     assert_eq!(
         stack.seen()["accept-encoding"],
@@ -97,7 +96,7 @@ fn upstreams_are_not_asked_for_encoded_bodies_unless_the_operator_wants_them() {
 
 #[test]
 fn a_response_without_a_body_used_nothing() {
-    let stack = Stack::start(&tpm(1_000_000));
+    let stack = Stack::start(tpm(1_000_000));
     stack.send(Call::of("head", "t").head("/v1/models"));
     stack.send(says("no-content", "").header("x-demo-status", "204"));
     assert_eq!((used(&stack, "head"), used(&stack, "no-content")), (0, 0));

@@ -1,8 +1,8 @@
 //! Where account and tier come from.
 
-use crate::bootstrap::{Setup, wasm_filter};
-use crate::client::Call;
-use crate::stack::Stack;
+use crate::harness::bootstrap::{Setup, wasm_filter};
+use crate::harness::client::Call;
+use crate::harness::stack::Stack;
 use serde_json::json;
 
 fn tier_of(stack: &Stack, call: Call) -> String {

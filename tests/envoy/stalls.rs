@@ -1,13 +1,13 @@
 //! An Envoy that stands still for longer than a heartbeat may be old.
 
-use crate::client::{Call, count};
-use crate::ends::{TIERS, in_process, never_answered, nothing_is_held};
-use crate::stack::{Stack, eventually};
+use crate::ends::{in_process, never_answered, no_lease_is_left, tiers};
+use crate::harness::client::{Call, count};
+use crate::harness::stack::{Stack, eventually};
 use std::time::Duration;
 
 #[test]
 fn after_a_standstill_leases_may_be_forgotten_but_none_is_given_back_twice_or_stuck() {
-    let stack = Stack::start(TIERS);
+    let stack = Stack::start(tiers());
     let in_flight = || stack.stat(&["tiergate_in_flight"]);
     let call = || Call::of("acme", "many");
     // These are answered while Envoy does not look.
@@ -25,7 +25,7 @@ fn after_a_standstill_leases_may_be_forgotten_but_none_is_given_back_twice_or_st
     for pending in open {
         stack.hang_up(pending);
     }
-    nothing_is_held(&stack);
+    no_lease_is_left(&stack);
     let last = stack.begin(never_answered(Call::of("acme", "one")));
     in_process(&stack);
     assert_eq!(
@@ -34,5 +34,5 @@ fn after_a_standstill_leases_may_be_forgotten_but_none_is_given_back_twice_or_st
         "the count had not gone below zero"
     );
     stack.hang_up(last);
-    nothing_is_held(&stack);
+    no_lease_is_left(&stack);
 }

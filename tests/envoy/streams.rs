@@ -1,9 +1,8 @@
 //! Streams of events: they pass byte for byte, and what they used is counted.
 
-use crate::client::Call;
-use crate::stack::{Stack, eventually};
+use crate::harness::client::Call;
+use crate::harness::stack::{Stack, eventually};
 use crate::tokens::{tpm, used};
-use std::time::Duration;
 
 const OPEN_AI: &str = concat!(
     ": a comment\n\n",
@@ -47,7 +46,7 @@ fn sends(account: &str, stream: &str, frames: &str) -> Call {
 
 #[test]
 fn every_shape_passes_byte_for_byte_in_any_frames_and_is_counted() {
-    let stack = Stack::start(&tpm(1_000_000));
+    let stack = Stack::start(tpm(1_000_000));
     let shapes = [OPEN_AI, WITHOUT_DONE, KIMI, ANTHROPIC, RESPONSES, IN_LINES];
     for (i, shape) in shapes.into_iter().enumerate() {
         for line_end in ["\n", "\r\n"] {
@@ -65,7 +64,7 @@ fn every_shape_passes_byte_for_byte_in_any_frames_and_is_counted() {
 
 #[test]
 fn an_event_of_megabytes_passes_and_its_usage_is_found() {
-    let stack = Stack::start(&tpm(1_000_000));
+    let stack = Stack::start(tpm(1_000_000));
     let stream = format!(
         "data: {{\"response\":{{\"output\":\"{}\",\"usage\":{{\"input_tokens\":700,\"output_tokens\":77}}}}}}\n\n",
         "x".repeat(5_000_000)
@@ -77,29 +76,23 @@ fn an_event_of_megabytes_passes_and_its_usage_is_found() {
 
 #[test]
 fn a_stream_comes_through_as_it_is_made() {
-    let stack = Stack::start(&tpm(1_000_000));
-    let call = Call::of("acme", "t")
-        .header("x-demo-completion-tokens", "20")
-        .header("x-demo-chunk-ms", "100")
-        .body(r#"{"messages":[],"stream":true}"#);
-    let start = std::time::Instant::now();
-    let mut reading = stack.read_slowly(call);
+    let stack = Stack::start(tpm(1_000_000));
+    // The second event would be a minute later, so nothing but the first can bring the frame.
+    let mut reading = stack.read_slowly(Call::of("acme", "t").streamed(20, 60_000));
     let first = reading.next_frame().unwrap();
     assert!(first.starts_with(b"data: "));
-    assert!(start.elapsed() < Duration::from_millis(1_500), "held back");
+    eventually("the response goes on", || {
+        stack.stat(&["tiergate_in_flight"]) == 1
+    });
 }
 
 #[test]
 fn a_stream_without_usage_is_charged_with_its_reserve_or_its_events() {
-    let stack = Stack::start(&tpm(1_000_000));
+    let stack = Stack::start(tpm(1_000_000));
     // 100 are reserved; each event is at least one token, and the last one ends the answer.
     for (words, tokens) in [(10, 100), (300, 301)] {
         let account = format!("words-{words}");
-        let call = Call::of(&account, "t")
-            .header("x-demo-completion-tokens", words.to_string())
-            .header("x-demo-chunk-ms", "0")
-            .body(r#"{"messages":[],"stream":true}"#);
-        stack.send(call);
+        stack.send(Call::of(&account, "t").streamed(words, 0));
         assert_eq!(used(&stack, &account), tokens);
     }
     eventually("they are counted", || {
@@ -109,23 +102,17 @@ fn a_stream_without_usage_is_charged_with_its_reserve_or_its_events() {
 
 #[test]
 fn a_stream_that_the_upstream_breaks_off_is_charged_with_what_came() {
-    let stack = Stack::start(&tpm(1_000_000));
-    let call = Call::of("acme", "t")
-        .header("x-demo-chunk-ms", "20")
-        .header("x-demo-reset-after-chunks", "5")
-        .body(r#"{"messages":[],"stream":true}"#);
-    assert!(stack.try_send(call).is_err());
+    let stack = Stack::start(tpm(1_000_000));
+    let call = Call::of("acme", "t").streamed(16, 20);
+    let breaks = call.header("x-demo-reset-after-chunks", "5");
+    assert!(stack.try_send(breaks).is_err());
     assert_eq!(used(&stack, "acme"), 5);
 }
 
 #[test]
 fn a_client_that_hangs_up_is_charged_with_what_was_streamed() {
-    let stack = Stack::start(&tpm(1_000_000));
-    let call = Call::of("acme", "t")
-        .header("x-demo-completion-tokens", "1000")
-        .header("x-demo-chunk-ms", "10")
-        .body(r#"{"messages":[],"stream":true}"#);
-    let mut reading = stack.read_slowly(call);
+    let stack = Stack::start(tpm(1_000_000));
+    let mut reading = stack.read_slowly(Call::of("acme", "t").streamed(1_000, 10));
     for _ in 0..5 {
         reading.next_frame().unwrap();
     }

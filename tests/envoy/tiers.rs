@@ -1,7 +1,7 @@
 //! The published table: each tier's four limits, on the wire.
 
-use crate::client::{Call, count};
-use crate::stack::Stack;
+use crate::harness::client::{Call, count};
+use crate::harness::stack::Stack;
 
 /// The row of the published table for a tier; 0: unlimited.
 struct Row {
@@ -60,7 +60,7 @@ fn tpd(row: &Row) {
     // One request may take all of a minute, so the day takes some windows.
     for i in 0..whole.div_ceil(row.tpm) {
         let tokens = (whole - i * row.tpm).min(row.tpm);
-        crate::stack::eventually("a window with room", || {
+        crate::harness::stack::eventually("a window with room", || {
             stack.send(using("daily", row.tier, tokens)).status == 200
         });
         std::thread::sleep(std::time::Duration::from_millis(62));
@@ -83,7 +83,7 @@ fn holds(row: &Row) {
 }
 
 #[test]
-fn tier0() {
+fn tier0_has_its_published_limits() {
     holds(&Row {
         tier: "tier0",
         concurrency: 1,
@@ -94,7 +94,7 @@ fn tier0() {
 }
 
 #[test]
-fn tier1() {
+fn tier1_has_its_published_limits() {
     holds(&Row {
         tier: "tier1",
         concurrency: 50,
@@ -105,7 +105,7 @@ fn tier1() {
 }
 
 #[test]
-fn tier2() {
+fn tier2_has_its_published_limits() {
     holds(&Row {
         tier: "tier2",
         concurrency: 100,
@@ -116,7 +116,7 @@ fn tier2() {
 }
 
 #[test]
-fn tier3() {
+fn tier3_has_its_published_limits() {
     holds(&Row {
         tier: "tier3",
         concurrency: 200,
@@ -127,7 +127,7 @@ fn tier3() {
 }
 
 #[test]
-fn tier4() {
+fn tier4_has_its_published_limits() {
     holds(&Row {
         tier: "tier4",
         concurrency: 400,
@@ -138,7 +138,7 @@ fn tier4() {
 }
 
 #[test]
-fn tier5() {
+fn tier5_has_its_published_limits() {
     holds(&Row {
         tier: "tier5",
         concurrency: 1_000,

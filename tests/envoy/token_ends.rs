@@ -1,14 +1,14 @@
 //! Ends that are not ends: what is counted when a request does not simply come to its response.
 
-use crate::bootstrap::Setup;
-use crate::client::Call;
-use crate::stack::Stack;
+use crate::harness::bootstrap::Setup;
+use crate::harness::client::Call;
+use crate::harness::stack::Stack;
+use crate::harness::{Config, Raw};
 use crate::tokens::{tpm, used};
 use serde_json::json;
-use std::io::{Read as _, Write as _};
 
 fn tpm_setup() -> Setup {
-    Setup::new(&tpm(1_000_000))
+    Setup::new(tpm(1_000_000))
 }
 
 #[test]
@@ -26,10 +26,7 @@ fn a_stream_that_is_cut_by_a_timeout_is_charged_with_what_came() {
     let mut setup = tpm_setup();
     setup.route["route"]["timeout"] = json!("0.5s");
     let stack = Stack::with(&setup);
-    let call = Call::of("acme", "t")
-        .header("x-demo-completion-tokens", "1000")
-        .header("x-demo-chunk-ms", "20")
-        .body(r#"{"messages":[],"stream":true}"#);
+    let call = Call::of("acme", "t").streamed(1_000, 20);
     assert!(stack.try_send(call).is_err());
     let used = used(&stack, "acme");
     assert!((3..60).contains(&used), "{used}");
@@ -37,8 +34,8 @@ fn a_stream_that_is_cut_by_a_timeout_is_charged_with_what_came() {
 
 #[test]
 fn retries_inside_envoy_are_one_request() {
-    let config = r#"{"tokens": {"completion": 100}, "tiers": [{"name": "t", "recharge": 1, "limits":
-        {"concurrency": 1, "rpm": 10, "tpm": 1000000, "tpd": "unlimited"}}]}"#;
+    let config = Config::tier("t").concurrency(1).rpm(10).tpm(1_000_000);
+    let config = config.with(json!({"tokens": {"completion": 100}}));
     let mut setup = Setup::new(config);
     setup.route["route"]["retry_policy"] = json!({
         "retry_on": "5xx", "num_retries": 3,
@@ -72,7 +69,7 @@ fn a_reply_of_a_later_filter_used_nothing() {
 
 #[test]
 fn a_response_larger_than_any_buffer_passes_and_is_counted() {
-    let stack = Stack::start(&tpm(1_000_000));
+    let stack = Stack::start(tpm(1_000_000));
     let body = format!(
         r#"{{"text":"{}","usage":{{"total_tokens":777}}}}"#,
         "x".repeat(30_000_000)
@@ -91,13 +88,10 @@ fn every_version_of_http_is_counted() {
     let usage = r#"{"usage":{"total_tokens":777}}"#;
     let http2 = Call::of("two", "t").header("x-demo-body", usage).http2();
     assert_eq!(stack.send(http2).status, 200);
-    let mut socket = std::net::TcpStream::connect(stack.proxy).unwrap();
     let request = format!(
         "GET / HTTP/1.0\r\nhost: x\r\nx-account-id: zero\r\nx-account-tier: t\r\nx-demo-body: {usage}\r\n\r\n"
     );
-    socket.write_all(request.as_bytes()).unwrap();
-    let mut reply = String::new();
-    socket.read_to_string(&mut reply).unwrap();
+    let reply = Raw::open(stack.proxy, &request).read_to_end();
     assert!(reply.contains(usage), "{reply}");
     assert_eq!((used(&stack, "two"), used(&stack, "zero")), (777, 777));
 }

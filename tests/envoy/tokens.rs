@@ -1,14 +1,15 @@
 //! Tokens of plain responses: reserved before a request runs, settled by what its response says.
 
-use crate::client::Call;
-use crate::stack::{Stack, eventually};
+use crate::harness::Config;
+use crate::harness::client::Call;
+use crate::harness::stack::{Stack, eventually};
+use serde_json::json;
 
 /// A config with one tier, of that many tokens per minute, that reserves 100 for a request.
-pub fn tpm(limit: u64) -> String {
-    format!(
-        r#"{{"tokens": {{"bytes_per_token": 1000000, "completion": 100}}, "tiers": [{{"name": "t",
-            "recharge": 1, "limits": {{"concurrency": 1, "rpm": "unlimited", "tpm": {limit}, "tpd": "unlimited"}}}}]}}"#
-    )
+pub fn tpm(limit: u64) -> Config {
+    let tokens = json!({"bytes_per_token": 1_000_000, "completion": 100});
+    let config = Config::tier("t").concurrency(1).tpm(limit);
+    config.with(json!({"tokens": tokens}))
 }
 
 /// What a next request of the account sees used, its own reserve of 100 not counted.
@@ -23,14 +24,14 @@ pub fn used(stack: &Stack, account: &str) -> u64 {
 }
 
 fn settled(answer: impl Fn(Call) -> Call) -> u64 {
-    let stack = Stack::start(&tpm(1_000_000));
+    let stack = Stack::start(tpm(1_000_000));
     stack.send(answer(Call::of("acme", "t")));
     used(&stack, "acme")
 }
 
 #[test]
 fn usage_replaces_the_reserve() {
-    let stack = Stack::start(&tpm(1_000_000));
+    let stack = Stack::start(tpm(1_000_000));
     let rows = [
         (
             r#"{"usage":{"prompt_tokens":7,"completion_tokens":5,"total_tokens":99}}"#,
@@ -77,7 +78,7 @@ fn a_refused_or_failed_request_used_nothing() {
 
 #[test]
 fn a_response_without_usage_is_counted_as_estimated() {
-    let stack = Stack::start(&tpm(1_000_000));
+    let stack = Stack::start(tpm(1_000_000));
     stack.send(Call::of("acme", "t").header("x-demo-body", "{}"));
     eventually("it is counted", || {
         stack.stat(&["tiergate_tokens", "kind.estimated"]) == 100
@@ -86,7 +87,7 @@ fn a_response_without_usage_is_counted_as_estimated() {
 
 #[test]
 fn an_upstream_that_breaks_off_gives_the_lease_back() {
-    let stack = Stack::start(&tpm(1_000_000));
+    let stack = Stack::start(tpm(1_000_000));
     let breaks = Call::of("acme", "t")
         .header("x-demo-completion-tokens", "500")
         .header("x-demo-chunk-bytes", "100")
@@ -101,7 +102,7 @@ fn an_upstream_that_breaks_off_gives_the_lease_back() {
 
 #[test]
 fn a_client_that_hangs_up_gives_the_lease_back() {
-    let stack = Stack::start(&tpm(1_000_000));
+    let stack = Stack::start(tpm(1_000_000));
     let slow = stack.begin(Call::of("acme", "t").header("x-demo-latency-ms", "10000"));
     eventually("it is in process", || {
         stack.stat(&["tiergate_in_flight"]) == 1

@@ -1,8 +1,8 @@
 //! `tiergate top` against a real filter.
 
-use crate::bootstrap::Setup;
-use crate::client::{Call, count};
-use crate::stack::{Stack, eventually};
+use crate::harness::bootstrap::Setup;
+use crate::harness::client::{Call, count};
+use crate::harness::stack::{Stack, eventually};
 use serde_json::Value;
 use std::process::Command;
 

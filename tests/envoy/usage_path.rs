@@ -1,22 +1,21 @@
 //! What a client is told at `usage_path`, on a real Envoy.
 
-use crate::bootstrap::Setup;
-use crate::client::Call;
-use crate::stack::{Stack, eventually};
+use crate::harness::Config;
+use crate::harness::bootstrap::Setup;
+use crate::harness::client::Call;
+use crate::harness::stack::{Stack, eventually};
 use serde_json::{Value, json};
 use std::time::Duration;
 
 const PATH: &str = "/v1/rate_limits";
 
-fn start(limits: &Value, minute: &str) -> Stack {
-    let config = json!({
-        "tiers": [{"name": "t", "recharge": 1, "limits": limits}],
+fn start(config: Config, minute: &str) -> Stack {
+    let config = config.open_admin().with(json!({
         "windows": {"minute": minute},
         "usage_path": PATH,
-        "capacity": {"accounts": 64, "directory": 64},
-        "admin": {"path": "/-/tiergate", "insecure": true}
-    });
-    Stack::with(&Setup::new(&config.to_string()).bodies_while_headers_are_held())
+        "capacity": {"directory": 64}
+    }));
+    Stack::with(&Setup::new(config).bodies_while_headers_are_held())
 }
 
 fn usage() -> Call {
@@ -25,8 +24,8 @@ fn usage() -> Call {
 
 #[test]
 fn a_client_is_told_its_usage_for_free_and_nobody_else() {
-    let limits = json!({"concurrency": 5, "rpm": 3, "tpm": 100_000, "tpd": "unlimited"});
-    let stack = start(&limits, "60s");
+    let tier = Config::tier("t").concurrency(5).rpm(3).tpm(100_000);
+    let stack = start(tier, "60s");
     let admitted = stack.send(Call::of("acme", "t"));
     let told = stack.send(Call::of("acme", "t").get(&format!("{PATH}?x=1")));
     assert_eq!(told.status, 200);
@@ -65,8 +64,8 @@ fn a_client_is_told_its_usage_for_free_and_nobody_else() {
 /// One client that asks first, with limits that are lowered meanwhile and then are not.
 #[test]
 fn who_asks_before_each_request_never_sees_a_429_that_was_not_foretold() {
-    let limits = json!({"concurrency": 2, "rpm": 6, "tpm": 10_000, "tpd": "unlimited"});
-    let stack = start(&limits, "400ms");
+    let tier = Config::tier("t").concurrency(2).rpm(6).tpm(10_000);
+    let stack = start(tier, "400ms");
     let (mut admitted, mut foretold) = (0, 0);
     for i in 0..150 {
         if i == 50 {
@@ -91,12 +90,12 @@ fn who_asks_before_each_request_never_sees_a_429_that_was_not_foretold() {
     assert!(admitted > 10 && foretold > 10, "{admitted} and {foretold}");
 }
 
-/// In shadow mode, who is not identified there goes on to the upstream.
+/// In shadow mode, a request without an identity goes on to the upstream from there too.
 #[test]
 fn identity_headers_are_taken_off_at_usage_path_too() {
     let config = json!({"mode": "shadow", "usage_path": PATH,
         "capacity": {"accounts": 64, "directory": 64}});
-    let stack = Stack::with(&Setup::new(&config.to_string()));
+    let stack = Stack::with(&Setup::new(&config));
     let call = |path: &str| {
         let call = Call::new().header("x-account-tier", "tier0");
         call.header("x-mark", path).get(path)

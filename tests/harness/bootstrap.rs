@@ -2,6 +2,7 @@
 //! while traffic runs, and one upstream.
 
 use serde_json::{Value, json};
+use std::fmt::Display;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -23,7 +24,7 @@ pub struct Setup {
 
 impl Setup {
     /// Two workers with tiergate alone, under that plugin config.
-    pub fn new(config: &str) -> Self {
+    pub fn new(config: impl Display) -> Self {
         Self {
             workers: 2,
             filters: vec![wasm_filter("tiergate", "tiergate.wasm", config)],
@@ -34,7 +35,7 @@ impl Setup {
         }
     }
 
-    /// Envoy hands bodies over while headers are held.
+    /// Envoy hands bodies over while a request is paused at its headers.
     pub fn bodies_while_headers_are_held(mut self) -> Self {
         for filter in &mut self.filters {
             filter["typed_config"]["config"]["allow_on_headers_stop_iteration"] = json!(true);
@@ -75,7 +76,7 @@ pub fn module(name: &str) -> PathBuf {
 }
 
 /// A wasm filter that runs a module of `dist/`, sharing data with every other of these.
-pub fn wasm_filter(name: &str, file: &str, config: &str) -> Value {
+pub fn wasm_filter(name: &str, file: &str, config: impl Display) -> Value {
     json!({
         "name": name,
         "typed_config": {
@@ -91,7 +92,7 @@ pub fn wasm_filter(name: &str, file: &str, config: &str) -> Value {
                 },
                 "configuration": {
                     "@type": "type.googleapis.com/google.protobuf.StringValue",
-                    "value": config
+                    "value": config.to_string()
                 }
             }
         }

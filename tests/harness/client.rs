@@ -54,6 +54,13 @@ impl Call {
         self
     }
 
+    /// A streamed completion of so many words, one each so many milliseconds.
+    pub fn streamed(self, words: u32, every_ms: u32) -> Self {
+        self.header("x-demo-completion-tokens", words.to_string())
+            .header("x-demo-chunk-ms", every_ms.to_string())
+            .body(r#"{"messages":[],"stream":true}"#)
+    }
+
     pub fn method(mut self, method: &str, path: &str) -> Self {
         self.method = method.parse().unwrap();
         path.clone_into(&mut self.path);

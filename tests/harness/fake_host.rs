@@ -7,10 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use tiergate::config;
 use tiergate::host::{Clock, Header, HostError, MetricSink, Request, SetError, SharedData, Stored};
-use tiergate::limiter::{CheckResult, Forwarded, Limiter, Next};
-use tiergate::reply::Reply;
 use tiergate::time::{Mono, Wall};
 
 /// Shared data, and the one counter that its compare-and-set numbers come from.
@@ -42,6 +39,11 @@ impl World {
 
     pub fn wall_us(&self) -> u64 {
         self.wall_us.load(Ordering::Relaxed)
+    }
+
+    /// The monotonic clock as workers read it.
+    pub fn mono(&self) -> Mono {
+        Mono::from_millis(self.now_us() / 1000)
     }
 
     pub fn pass_us(&self, us: u64) {
@@ -77,7 +79,7 @@ impl World {
         data.0.values().map(|(value, _)| value.len()).sum()
     }
 
-    /// Writes over a value, as other code or a damaged process would.
+    /// Writes over a value, as other code or a corrupt process would.
     pub fn overwrite(&self, key: &str, value: &[u8]) {
         let mut data = self.data.lock().unwrap();
         data.1 += 1;
@@ -87,6 +89,12 @@ impl World {
 
     pub fn forget(&self, key: &str) {
         self.data.lock().unwrap().0.remove(key);
+    }
+
+    /// The value that is stored under a key.
+    pub fn stored(&self, key: &str) -> Option<Vec<u8>> {
+        let data = self.data.lock().unwrap();
+        data.0.get(key).map(|(value, _)| value.clone())
     }
 }
 
@@ -129,6 +137,13 @@ impl FakeHost {
     }
 }
 
+impl FakeHost {
+    /// Runs `f` between a read and a write of this worker, once.
+    pub fn intrude(&self, f: impl FnOnce() + 'static) {
+        self.before_set.borrow_mut().push(Box::new(f));
+    }
+}
+
 impl SharedData for FakeHost {
     fn get(&self, key: &str) -> Result<Option<Stored>, HostError> {
         self.call()?;
@@ -146,8 +161,8 @@ impl SharedData for FakeHost {
             intruder();
         }
         let mut data = self.world.data.lock().unwrap();
-        if let (Some(cas), Some((_, held))) = (cas, data.0.get(key))
-            && cas.get() != *held
+        if let (Some(cas), Some((_, stored))) = (cas, data.0.get(key))
+            && cas.get() != *stored
         {
             return Err(SetError::Conflict);
         }
@@ -161,9 +176,8 @@ impl SharedData for FakeHost {
 impl Clock for FakeHost {
     fn mono(&self) -> Mono {
         self.clock_reads.set(self.clock_reads.get() + 1);
-        let us = self.world.now_us();
-        self.last_read_us.set(us);
-        Mono::from_millis(us / 1000)
+        self.last_read_us.set(self.world.now_us());
+        self.world.mono()
     }
 
     fn wall(&self) -> Wall {
@@ -186,6 +200,11 @@ impl FakeRequest {
             headers: headers.iter().map(line).collect(),
             properties: Vec::new(),
         }
+    }
+
+    /// A request of the account "acme" in the tier "t", whose body reserves so many tokens more.
+    pub fn acme(prompt_tokens: u64) -> Self {
+        Self::of("acme", "t", prompt_tokens)
     }
 
     /// A request of that account in that tier, whose body reserves so many tokens more.
@@ -244,80 +263,4 @@ impl Metrics {
             .filter(|(n, _)| n.starts_with(&start) && n.ends_with(end));
         found.map(|(_, value)| value).sum()
     }
-}
-
-/// One worker: its host and its gate.
-pub struct Worker {
-    pub host: FakeHost,
-    pub limiter: RefCell<Limiter>,
-}
-
-impl Worker {
-    pub fn new(world: &Arc<World>, json: &str) -> Self {
-        let host = FakeHost::new(world);
-        let config = config::parse(json.as_bytes()).unwrap();
-        let limiter = Limiter::open(&host, config, || [7; 16]).unwrap();
-        Self {
-            host,
-            limiter: RefCell::new(limiter),
-        }
-    }
-
-    pub fn check(&self, request: &FakeRequest) -> CheckResult {
-        self.limiter
-            .borrow_mut()
-            .check(&self.host, request, None, 1)
-    }
-
-    /// What a request that must be let through carries.
-    pub fn admit(&self, request: &FakeRequest) -> Forwarded {
-        let result = self.check(request);
-        match result.next {
-            Next::Forward(pass) => pass,
-            other => panic!("not let through: {other:?}"),
-        }
-    }
-
-    /// The reply to a request that must be refused.
-    pub fn refuse(&self, request: &FakeRequest) -> Reply {
-        let result = self.check(request);
-        match result.next {
-            Next::Reply(reply) => reply,
-            other => panic!("not refused: {other:?}"),
-        }
-    }
-
-    pub fn tick(&self) -> Metrics {
-        let mut metrics = Metrics::default();
-        self.limiter.borrow_mut().tick(&self.host, &mut metrics);
-        metrics
-    }
-}
-
-/// A header of a reply.
-pub fn line<'a>(reply: &'a Reply, name: &str) -> Option<&'a str> {
-    let found = reply.headers.iter().find(|(n, _)| *n == name);
-    found.map(|(_, value)| value.as_str())
-}
-
-/// `retry-after-ms` of a reply.
-pub fn retry_after_ms(reply: &Reply) -> u64 {
-    line(reply, "retry-after-ms").unwrap().parse().unwrap()
-}
-
-/// A config with one tier, named "t", of these limits (0: unlimited) and these other fields.
-pub fn one_tier(concurrency: u64, rpm: u64, tpm: u64, tpd: u64, rest: &str) -> String {
-    let limit = |n: u64| match n {
-        0 => "\"unlimited\"".to_owned(),
-        n => n.to_string(),
-    };
-    format!(
-        r#"{{"capacity": {{"accounts": 64}},
-            "tiers": [{{"name": "t", "recharge": 1, "limits": {{"concurrency": {}, "rpm": {},
-            "tpm": {}, "tpd": {}}}}}] {rest}}}"#,
-        limit(concurrency),
-        limit(rpm),
-        limit(tpm),
-        limit(tpd)
-    )
 }

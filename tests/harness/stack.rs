@@ -2,21 +2,32 @@
 //!
 //! Its log is printed when the test fails. Everything stops with the [`Stack`].
 
-use crate::bootstrap::{self, Setup};
-use crate::client::{self, Call, Connection, Reply};
+use super::bootstrap::{self, Setup};
+use super::client::{self, Call, Connection, Reply};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
+use std::fmt::Display;
 use std::fs;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::path::PathBuf;
+use std::process::Child;
 use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 
-/// How long anything may take that should take no time.
-const PATIENCE: Duration = Duration::from_secs(20);
+#[path = "process.rs"]
+mod process;
+
+pub use process::{fresh_dir, root};
+use process::{start_envoy, start_upstream, write};
+
+/// How long anything may take that should take no time. `TIERGATE_TEST_SLOWNESS` multiplies it,
+/// for slow machines.
+pub fn patience() -> Duration {
+    let slowness = std::env::var("TIERGATE_TEST_SLOWNESS");
+    let slowness = slowness.map_or(1.0, |text| text.parse().expect("a number"));
+    Duration::from_secs(20).mul_f64(slowness)
+}
 
 /// Envoy, upstream and client of one test.
 pub struct Stack {
@@ -49,7 +60,7 @@ impl Reading<'_> {
 
 impl Stack {
     /// A stack with that plugin config and two workers.
-    pub fn start(config: &str) -> Self {
+    pub fn start(config: impl Display) -> Self {
         Self::with(&Setup::new(config))
     }
 
@@ -146,7 +157,7 @@ impl Stack {
             if let Some(status) = self.envoy.try_wait().unwrap() {
                 panic!("Envoy ended with {status}");
             }
-            assert!(start.elapsed() < PATIENCE, "waited too long for {what}");
+            assert!(start.elapsed() < patience(), "waited too long for {what}");
             std::thread::sleep(Duration::from_millis(10));
         }
     }
@@ -331,89 +342,7 @@ impl Drop for Stack {
 pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     let start = Instant::now();
     while !is_so() {
-        assert!(start.elapsed() < PATIENCE, "waited too long: {what}");
+        assert!(start.elapsed() < patience(), "waited too long: {what}");
         std::thread::sleep(Duration::from_millis(20));
     }
-}
-
-/// The top of the repository.
-pub fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-/// A new directory for one test.
-pub fn fresh_dir() -> PathBuf {
-    static COUNT: AtomicU32 = AtomicU32::new(0);
-    let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    let dir =
-        Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{}-{count}", std::process::id()));
-    fs::create_dir_all(&dir).unwrap();
-    dir
-}
-
-fn write(path: &Path, json: &serde_json::Value) {
-    fs::write(path, serde_json::to_vec_pretty(json).unwrap()).unwrap();
-}
-
-/// Starts a child that ends with the test, even when the test is killed.
-fn spawn(command: &mut Command) -> Child {
-    #[cfg(target_os = "linux")]
-    {
-        use std::os::unix::process::CommandExt as _;
-        // SAFETY: prctl is async-signal-safe and touches no memory.
-        unsafe {
-            command.pre_exec(|| {
-                libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
-                Ok(())
-            });
-        }
-    }
-    command
-        .spawn()
-        .unwrap_or_else(|e| panic!("{command:?}: {e}"))
-}
-
-fn start_upstream(dir: &Path) -> (Child, SocketAddr) {
-    let deps = std::env::current_exe().unwrap();
-    let debug = deps.parent().and_then(Path::parent).unwrap();
-    let output = fs::File::create(dir.join("upstream.log")).unwrap();
-    let child = spawn(
-        Command::new(debug.join("examples/demo-upstream"))
-            .arg("0")
-            .stdout(output.try_clone().unwrap())
-            .stderr(output),
-    );
-    let mut address = None;
-    eventually("the upstream", || {
-        let text = fs::read_to_string(dir.join("upstream.log")).unwrap();
-        address = text.trim().rsplit(' ').next().and_then(|a| a.parse().ok());
-        address.is_some()
-    });
-    (child, address.unwrap())
-}
-
-fn start_envoy(dir: &Path, config: &Path, workers: usize) -> Child {
-    let envoy = std::env::var_os("TIERGATE_ENVOY");
-    let envoy = envoy.map_or_else(|| root().join(".tools/bin/envoy"), PathBuf::from);
-    assert!(
-        envoy.exists(),
-        "{} is missing: run `make envoy`",
-        envoy.display()
-    );
-    spawn(
-        Command::new(envoy)
-            .arg("--config-path")
-            .arg(config)
-            .args(["--concurrency", &workers.to_string()])
-            .args(["--use-dynamic-base-id", "--log-level", "info"])
-            .args(["--file-flush-interval-msec", "50"])
-            .arg("--admin-address-path")
-            .arg(dir.join("admin"))
-            .arg("--log-path")
-            .arg(dir.join("envoy.log"))
-            // The example configs name dist/ relative to the repository.
-            .current_dir(root())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null()),
-    )
 }

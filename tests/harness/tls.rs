@@ -1,6 +1,6 @@
 //! Certificates of one test, and a client that shows one.
 
-use crate::stack;
+use super::stack;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, SanType};
 use std::fs;
 use std::io;

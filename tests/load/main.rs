@@ -4,27 +4,12 @@
 //! Prints each second of both runs side by side and a summary, and draws a plot where `LOAD_PLOT`
 //! says. `LOAD_CONFIG` is the config's `load` in the second run; with `none`,
 //! there is no second run.
-#![allow(
-    missing_docs,
-    dead_code,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    clippy::cast_precision_loss,
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss
-)]
+#![allow(missing_docs, dead_code, clippy::restriction)]
 
-#[path = "../harness/bootstrap.rs"]
-mod bootstrap;
-#[path = "../harness/client.rs"]
-mod client;
+#[path = "../harness/envoy.rs"]
+mod harness;
 mod plot;
 mod scenario;
-#[path = "../harness/stack.rs"]
-mod stack;
 mod table;
 
 use scenario::{Record, Scenario};

@@ -1,19 +1,14 @@
 //! The proxy-wasm shell, driven natively through the ABI: what it asks of the host, how often, and
 //! that it lives on whatever the host answers.
-#![allow(
-    missing_docs,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects
-)]
+#![allow(missing_docs, clippy::restriction)]
 
-#[path = "../harness/abi_host.rs"]
-mod abi_host;
+#[path = "../harness/shell.rs"]
+mod harness;
 
-use abi_host::*;
+use harness::abi_host::*;
+use harness::{Clock, Config};
 use proptest::prelude::*;
+use serde_json::json;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -25,23 +20,29 @@ fn new_context(parent: u32) -> u32 {
     id
 }
 
-/// A configured root context in the VM of this thread.
-struct Root(u32);
+/// A configured root context in the VM of this thread, whose clock the test sets.
+struct Root {
+    id: u32,
+    clock: Clock,
+}
 
 impl Root {
-    fn start(config: &str) -> Self {
+    fn start(config: &Config) -> Self {
+        let config = config.to_string();
         proxy_wasm::set_root_context(|_| Box::new(tiergate::plugin::Root::default()));
         host(|host| {
             *host = Host::default();
             host.config = config.as_bytes().to_vec();
         });
-        let root = Self(new_context(0));
-        assert!(proxy_on_configure(root.0, config.len()));
+        let clock = Clock::start();
+        let id = new_context(0);
+        let root = Self { id, clock };
+        assert!(proxy_on_configure(root.id, config.len()));
         root
     }
 
     fn new_stream(&self) -> u32 {
-        new_context(self.0)
+        new_context(self.id)
     }
 
     /// A request of that tier comes in; its stream, and whether it is let through.
@@ -65,8 +66,8 @@ impl Root {
 
 impl Drop for Root {
     fn drop(&mut self) {
-        proxy_on_done(self.0);
-        proxy_on_delete(self.0);
+        proxy_on_done(self.id);
+        proxy_on_delete(self.id);
     }
 }
 
@@ -94,12 +95,18 @@ fn chat(tier: &str) {
     });
 }
 
-const NO_HEADERS: &str = r#"{"headers": [], "capacity": {"accounts": 64}}"#;
+fn small() -> Config {
+    Config::new().with(json!({"capacity": {"accounts": 64}}))
+}
+
+fn no_headers() -> Config {
+    small().with(json!({"headers": []}))
+}
 
 /// The price in host calls must not creep. Clocks are not seen here but in the core's tests.
 #[test]
 fn the_host_calls_of_an_admitted_request() {
-    let root = Root::start(NO_HEADERS);
+    let root = Root::start(&no_headers());
     root.admitted("tier1");
     let wanted = BTreeMap::from([
         ("get_header_map_pairs", 2),
@@ -114,17 +121,16 @@ fn the_host_calls_of_an_admitted_request() {
 
 #[test]
 fn load_costs_a_request_no_host_call_but_to_hide_the_header() {
-    let without = Root::start(NO_HEADERS).admitted("tier1");
-    let load = r#"{"headers": [], "capacity": {"accounts": 64}, "load": {"from": FROM}}"#;
-    let by_overload = load.replace("FROM", r#""overload""#);
-    assert_eq!(Root::start(&by_overload).admitted("tier1"), without);
-    let by_header = load.replace("FROM", r#"{"header": "server"}"#);
-    assert_eq!(Root::start(&by_header).admitted("tier1"), without);
+    let without = Root::start(&no_headers()).admitted("tier1");
+    for from in [json!("overload"), json!({"header": "server"})] {
+        let config = no_headers().with(json!({"load": {"from": from}}));
+        assert_eq!(Root::start(&config).admitted("tier1"), without);
+    }
 }
 
 #[test]
 fn a_calendar_day_costs_two_readings_of_the_clock_and_openai_six_headers() {
-    let root = Root::start(r#"{"capacity": {"accounts": 64}}"#);
+    let root = Root::start(&small());
     root.admitted("tier0");
     let calls = root.admitted("tier0");
     assert_eq!(calls["get_current_time_nanoseconds"], 2);
@@ -133,7 +139,7 @@ fn a_calendar_day_costs_two_readings_of_the_clock_and_openai_six_headers() {
 
 #[test]
 fn the_host_calls_of_a_refused_request() {
-    let root = Root::start(NO_HEADERS);
+    let root = Root::start(&no_headers());
     for _ in 0..3 {
         root.admitted("tier0");
     }
@@ -154,9 +160,9 @@ fn the_host_calls_of_a_refused_request() {
     assert_eq!(host(|host| host.reply.take()).unwrap().0, 429);
 }
 
-const TWO_AT_A_TIME: &str = r#"{"capacity": {"accounts": 64}, "tiers": [{"name": "t",
-    "recharge": 1, "limits": {"concurrency": 2, "rpm": "unlimited", "tpm": "unlimited",
-    "tpd": "unlimited"}}]}"#;
+fn two_at_a_time() -> Config {
+    Config::tier("t").concurrency(2)
+}
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(100))]
@@ -166,11 +172,11 @@ proptest! {
     fn a_lease_is_given_back_once_under_any_order_of_ends(
         traces in prop::collection::vec((prop::collection::vec(0..5_u8, 0..6), any::<bool>()), 1..20),
     ) {
-        let root = Root::start(TWO_AT_A_TIME);
+        let root = Root::start(&two_at_a_time());
         for (events, done) in traces {
             let (id, passes) = root.arrives("t");
             prop_assert!(passes, "both leases are free");
-            // A second stream holds the other lease: a double release would free it.
+            // A second stream has the other lease: a double release would free it.
             let (other, passes) = root.arrives("t");
             prop_assert!(passes);
             for event in events {
@@ -204,7 +210,7 @@ proptest! {
         length in prop::collection::vec(any::<u8>(), 0..20),
         body in prop::collection::vec(any::<u8>(), 0..400),
     ) {
-        let root = Root::start(NO_HEADERS);
+        let root = Root::start(&no_headers());
         chat("t");
         host(|host| {
             host.request[1].1 = account;
@@ -222,7 +228,7 @@ proptest! {
 
 #[test]
 fn a_host_that_fails_at_every_call_does_not_stop_the_vm() {
-    let root = Root::start(TWO_AT_A_TIME);
+    let root = Root::start(&two_at_a_time());
     for failing_from in 0..4 {
         chat("t");
         let id = root.new_stream();
@@ -237,7 +243,7 @@ fn a_host_that_fails_at_every_call_does_not_stop_the_vm() {
             step();
         }
         host(|host| host.failing = false);
-        proxy_on_tick(root.0);
+        proxy_on_tick(root.id);
     }
     let outcome = |outcome: &str| {
         let name = format!("tiergate_requests.namespace.tiergate.tier.t.outcome.{outcome}");
@@ -252,11 +258,15 @@ fn a_host_that_fails_at_every_call_does_not_stop_the_vm() {
         assert!(root.arrives("t").1, "no lease was lost");
     }
     host(|host| host.failing = true);
-    proxy_on_tick(root.0);
+    proxy_on_tick(root.id);
 }
 
-const FED: &str = r#"{"capacity": {"accounts": 64, "directory": 64}, "directory": {"cluster": "c",
-    "authority": "billing", "path": "/accounts", "interval": "1h"}}"#;
+fn fed() -> Config {
+    small().with(json!({
+        "capacity": {"directory": 64},
+        "directory": {"cluster": "c", "authority": "billing", "path": "/accounts", "interval": "1h"}
+    }))
+}
 
 fn loads(outcome: &str) -> i64 {
     let name = format!("tiergate_feed_loads.namespace.tiergate.outcome.{outcome}");
@@ -265,13 +275,13 @@ fn loads(outcome: &str) -> i64 {
 
 #[test]
 fn a_feed_is_asked_for_on_a_tick_and_loaded_from_the_answer() {
-    let root = Root::start(FED);
+    let root = Root::start(&fed());
     assert_eq!(
         host(|host| host.http_calls.len()),
         0,
         "not while it is configured"
     );
-    proxy_on_tick(root.0);
+    proxy_on_tick(root.id);
     let asked = host(|host| host.http_calls[0].clone());
     for part in ["GET", "billing", "/accounts"] {
         assert!(
@@ -285,26 +295,26 @@ fn a_feed_is_asked_for_on_a_tick_and_loaded_from_the_answer() {
         host.response = vec![(":status".to_owned(), b"200".to_vec())];
         host.body = body;
     });
-    proxy_on_http_call_response(root.0, 1, 1, size, 0);
+    proxy_on_http_call_response(root.id, 1, 1, size, 0);
     for _ in 0..4 {
-        proxy_on_tick(root.0);
+        proxy_on_tick(root.id);
     }
-    proxy_on_done(root.0);
+    proxy_on_done(root.id);
     assert_eq!((loads("loaded"), loads("failed")), (1, 0));
 }
 
 #[test]
 fn a_host_that_forbids_http_calls_does_not_stop_the_vm() {
-    let root = Root::start(FED);
+    let root = Root::start(&fed());
     // 12: unimplemented, as Envoy's capability_restriction_config has it.
     for status in [12, 2, 10] {
         host(|host| host.http_status = status);
         for _ in 0..3 {
-            proxy_on_tick(root.0);
+            proxy_on_tick(root.id);
         }
-        std::thread::sleep(std::time::Duration::from_millis(2_100));
+        root.clock.pass_ms(2_100);
     }
-    proxy_on_done(root.0);
+    proxy_on_done(root.id);
     assert!(loads("failed") >= 2);
 }
 
@@ -319,16 +329,16 @@ fn a_call_without_an_answer_and_one_with_nonsense_are_failures() {
 
 /// Loads that came to something, and to nothing, after that answer.
 fn answered_with(status: Option<&str>, body: &str) -> (i64, i64) {
-    let root = Root::start(FED);
-    proxy_on_tick(root.0);
+    let root = Root::start(&fed());
+    proxy_on_tick(root.id);
     let line = status.map(|status| (":status".to_owned(), status.as_bytes().to_vec()));
     host(|host| {
         host.response = line.into_iter().collect();
         host.body = body.as_bytes().to_vec();
     });
-    proxy_on_http_call_response(root.0, 1, 0, body.len(), 0);
-    proxy_on_tick(root.0);
-    proxy_on_done(root.0);
+    proxy_on_http_call_response(root.id, 1, 0, body.len(), 0);
+    proxy_on_tick(root.id);
+    proxy_on_done(root.id);
     (loads("loaded"), loads("failed"))
 }
 

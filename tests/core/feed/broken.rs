@@ -1,7 +1,7 @@
 //! Feeds that are broken, cut or past a bound, and what is left of a load when things fail.
 
 use super::{CAPACITY, Vm, accounts, failure, page, status};
-use crate::fake_host::World;
+use crate::harness::World;
 use proptest::prelude::*;
 use tiergate::directory::Directory;
 use tiergate::directory::feed::page::{Item, PAGE_BYTES, Reader};

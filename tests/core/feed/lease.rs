@@ -1,7 +1,7 @@
 //! Which VM loads, and when.
 
 use super::{Vm, accounts, failure, status};
-use crate::fake_host::World;
+use crate::harness::World;
 use tiergate::directory::feed::leader::feed_state;
 use tiergate::directory::feed::{FeedError, FetchResult, ImportOutcome, Step};
 
@@ -166,7 +166,7 @@ fn the_age_is_a_gauge_that_all_move_together() {
 }
 
 #[test]
-fn a_lease_that_is_damaged_is_written_anew_and_one_of_a_newer_layout_left_alone() {
+fn a_corrupt_lease_is_written_anew_and_one_of_a_newer_layout_left_alone() {
     let world = World::new();
     let mut vm = Vm::new(&world, 1);
     world.overwrite("tiergate/feed", b"\x01Lnonsense");

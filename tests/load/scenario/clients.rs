@@ -2,8 +2,8 @@
 //! no more and no less.
 
 use super::{ASKED, LATENCY, RPM, Record, STAGGERED, TIERS, WINDOW};
-use crate::client::{Call, Connection, Reply, connection};
-use crate::stack::Stack;
+use crate::harness::client::{Call, Connection, Reply, connection};
+use crate::harness::stack::Stack;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -9,10 +9,11 @@ mod summary;
 pub use record::{BUCKET, Counts, Record};
 pub use summary::Summary;
 
-use crate::bootstrap::Setup;
-use crate::client::Call;
-use crate::stack::Stack;
-use serde_json::json;
+use crate::harness::Config;
+use crate::harness::bootstrap::Setup;
+use crate::harness::client::Call;
+use crate::harness::stack::Stack;
+use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -45,19 +46,15 @@ pub struct Scenario {
 
 impl Scenario {
     fn setup(&self) -> Setup {
-        let tiers: Vec<_> = RPM
-            .iter()
-            .enumerate()
-            .map(|(i, rpm)| {
-                json!({"name": format!("tier{i}"), "recharge": i + 1, "limits": {"rpm": rpm,
-                    "concurrency": "unlimited", "tpm": "unlimited", "tpd": "unlimited"}})
-            })
-            .collect();
-        let mut config = json!({"tiers": tiers});
-        if let Some(load) = &self.load {
-            config["load"] = serde_json::from_str(load).expect("`load` is JSON");
+        let mut config = Config::new();
+        for (i, rpm) in RPM.into_iter().enumerate() {
+            config = config.and_tier(&format!("tier{i}")).rpm(rpm);
         }
-        let mut setup = Setup::new(&config.to_string());
+        if let Some(load) = &self.load {
+            let load: Value = serde_json::from_str(load).expect("`load` is JSON");
+            config = config.with(json!({"load": load}));
+        }
+        let mut setup = Setup::new(&config);
         setup.access_log = false;
         setup
     }

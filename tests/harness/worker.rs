@@ -1,0 +1,164 @@
+//! One worker of the fake host. Tests reach the core through it.
+
+use super::fake_host::{FakeHost, FakeRequest, Metrics, World};
+use serde_json::Value;
+use std::cell::RefCell;
+use std::fmt::Display;
+use std::sync::Arc;
+use tiergate::admin::AdminResponse;
+use tiergate::config;
+use tiergate::limiter::{CheckResult, Forwarded, Limiter};
+use tiergate::reply::Reply;
+
+pub use tiergate::admin::call::Call;
+pub use tiergate::limiter::{Admission, Next, Ticket};
+pub use tiergate::overload::OverloadEvent;
+pub use tiergate::tokens::Used;
+
+/// One worker: its host and its limiter.
+pub struct Worker {
+    pub host: FakeHost,
+    limiter: RefCell<Limiter>,
+}
+
+impl Worker {
+    pub fn new(world: &Arc<World>, config: impl Display) -> Self {
+        let host = FakeHost::new(world);
+        let config = config::parse(config.to_string().as_bytes()).unwrap();
+        let limiter = Limiter::open(&host, config, || [7; 16]).unwrap();
+        Self {
+            host,
+            limiter: RefCell::new(limiter),
+        }
+    }
+
+    pub fn check(&self, request: &FakeRequest) -> CheckResult {
+        self.check_stream(request, 1)
+    }
+
+    /// The same, of the stream of that id.
+    pub fn check_stream(&self, request: &FakeRequest, id: u32) -> CheckResult {
+        let mut limiter = self.limiter.borrow_mut();
+        limiter.check(&self.host, request, None, id)
+    }
+
+    /// Judges a queued request again.
+    pub fn retry(&self, ticket: &Ticket) -> Next {
+        let mut limiter = self.limiter.borrow_mut();
+        limiter.retry(&self.host, ticket.clone()).next
+    }
+
+    /// Whether a queued request must be judged again now.
+    pub fn is_due(&self, ticket: &Ticket) -> bool {
+        let now = self.host.world.mono();
+        self.limiter.borrow().is_due(ticket, now)
+    }
+
+    /// A queued request ends before it gets a lease.
+    pub fn leave(&self, ticket: &Ticket) {
+        self.limiter.borrow_mut().leave(ticket);
+    }
+
+    /// What a request that must be let through carries.
+    pub fn admit(&self, request: &FakeRequest) -> Forwarded {
+        match self.check(request).next {
+            Next::Forward(pass) => pass,
+            other => panic!("not let through: {other:?}"),
+        }
+    }
+
+    /// The admission of a request that must be let through.
+    pub fn admission(&self, request: &FakeRequest) -> Admission {
+        self.admit(request).admission.unwrap()
+    }
+
+    /// The reply to a request that must be refused.
+    pub fn refuse(&self, request: &FakeRequest) -> Reply {
+        match self.check(request).next {
+            Next::Reply(reply) => reply,
+            other => panic!("not refused: {other:?}"),
+        }
+    }
+
+    /// Whether a request is let through; if so, it used that and ends at once.
+    pub fn serves(&self, request: &FakeRequest, used: Used) -> bool {
+        let Next::Forward(pass) = self.check(request).next else {
+            return false;
+        };
+        self.settle(pass.admission.unwrap(), used);
+        true
+    }
+
+    /// The request ends, and used that.
+    pub fn settle(&self, admission: Admission, used: Used) {
+        let mut limiter = self.limiter.borrow_mut();
+        limiter.settle(&self.host, admission, used);
+    }
+
+    /// The request ends, and its response said nothing of usage.
+    pub fn release(&self, admission: Admission) {
+        self.settle(admission, Used::Unknown);
+    }
+
+    /// What the admin API answers.
+    pub fn administer(&self, call: &Call, body: &str) -> AdminResponse {
+        let mut limiter = self.limiter.borrow_mut();
+        limiter.administer(&self.host, call, body.as_bytes())
+    }
+
+    /// Status and JSON of what the admin API answers.
+    pub fn call(&self, call: &Call, body: &str) -> (u32, Value) {
+        let answer = self.administer(call, body);
+        (answer.status, serde_json::from_slice(&answer.body).unwrap())
+    }
+
+    /// Writes an account into the directory.
+    pub fn put(&self, account: &str, body: &str) -> (u32, Value) {
+        self.call(&Call::Put(account.as_bytes().to_vec()), body)
+    }
+
+    /// What a client reads at `usage_path`.
+    pub fn usage(&self, request: &FakeRequest) -> Value {
+        let mut limiter = self.limiter.borrow_mut();
+        match limiter.report_usage(&self.host, request).next {
+            Next::Reply(reply) if reply.status == 200 => {
+                serde_json::from_slice(&reply.body).unwrap()
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// The upstream answered with that status, and may have reported its load.
+    pub fn observe(&self, status: &str, load: Option<&str>) {
+        let mut limiter = self.limiter.borrow_mut();
+        limiter.observe(Some(status.as_bytes()), load.map(str::as_bytes));
+    }
+
+    /// What there is to log of lowered limits.
+    pub fn news(&self) -> Vec<OverloadEvent> {
+        self.limiter.borrow_mut().drain_events()
+    }
+
+    pub fn tick(&self) -> Metrics {
+        let mut metrics = Metrics::default();
+        self.limiter.borrow_mut().tick(&self.host, &mut metrics);
+        metrics
+    }
+}
+
+/// A header of a reply.
+pub fn line<'a>(reply: &'a Reply, name: &str) -> Option<&'a str> {
+    let found = reply.headers.iter().find(|(n, _)| *n == name);
+    found.map(|(_, value)| value.as_str())
+}
+
+/// `retry-after-ms` of a reply.
+pub fn retry_after_ms(reply: &Reply) -> u64 {
+    line(reply, "retry-after-ms").unwrap().parse().unwrap()
+}
+
+/// `error` of a reply's body.
+pub fn error(reply: &Reply) -> Value {
+    let body: Value = serde_json::from_slice(&reply.body).unwrap();
+    body["error"].clone()
+}
