@@ -1,15 +1,26 @@
 //! The admin API: what is asked, by whom, the JSON that goes in and out, and the page. Nothing here knows the
 //! host; [`crate::limiter`] does what is asked.
 
+mod accounts;
 pub mod auth;
-pub mod call;
+mod body;
+mod look_up;
 pub mod overload;
 pub mod page;
-pub mod schema;
+pub mod route;
 pub mod status;
 
+use crate::config::Config;
+use crate::directory::WriteError;
+use crate::host::{Host, HostError};
 use crate::json::Invalid;
+use crate::ledger::Fault;
+use crate::limiter::Limiter;
+use crate::shared::ValueError;
+use route::Call;
 use serde::Serialize;
+
+pub use accounts::AccountView;
 
 /// What an admin call is answered with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +45,41 @@ impl AdminResponse {
             // Strings, numbers and maps of them always serialise.
             body: serde_json::to_vec(body).unwrap_or_default(),
         }
+    }
+}
+
+/// The admin API on one worker's limiter.
+pub struct Api<'a> {
+    limiter: &'a mut Limiter,
+    host: &'a dyn Host,
+}
+
+impl<'a> Api<'a> {
+    /// The API on that limiter.
+    pub fn new(limiter: &'a mut Limiter, host: &'a dyn Host) -> Self {
+        Self { limiter, host }
+    }
+
+    /// Carries a call out.
+    pub fn call(&mut self, call: &Call, body: &[u8]) -> AdminResponse {
+        let done = match call {
+            Call::Get(id) => self.get(id),
+            Call::Put(id) => self.put(id, body),
+            Call::Delete(id) => self.delete(id),
+            Call::Recharge(id) => self.recharge(id, body),
+            Call::Reset(id) => self.reset(id),
+            Call::Status => self.status().map(|status| AdminResponse::ok(&status)),
+            Call::Overload => self.get_overload(),
+            Call::PutManual => self.put_manual(body),
+            Call::DeleteManual => self.delete_manual(),
+            Call::Page(account) => self.page(account.as_deref()),
+            Call::PageWithoutSlash => Ok(page::with_slash(self.config())),
+        };
+        done.unwrap_or_else(|problem| problem.response())
+    }
+
+    fn config(&self) -> &Config {
+        self.limiter.config()
     }
 }
 
@@ -75,7 +121,7 @@ pub enum Problem {
     Full,
     /// Shared data can't be used.
     #[error("shared data can't be used: {0}")]
-    Fault(crate::ledger::Fault),
+    Fault(Fault),
 }
 
 impl Problem {
@@ -112,5 +158,32 @@ impl Problem {
             status,
             ..AdminResponse::ok(&error)
         }
+    }
+}
+
+impl From<WriteError> for Problem {
+    fn from(error: WriteError) -> Self {
+        match error {
+            WriteError::Full => Self::Full,
+            WriteError::Fault(fault) => fault.into(),
+        }
+    }
+}
+
+impl From<Fault> for Problem {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+impl From<HostError> for Problem {
+    fn from(error: HostError) -> Self {
+        Self::Fault(error.into())
+    }
+}
+
+impl From<ValueError> for Problem {
+    fn from(error: ValueError) -> Self {
+        Self::Fault(error.into())
     }
 }

@@ -1,10 +1,11 @@
 //! The JSON of `{p}/load`: what an operator sets, and what is in force.
 
 use super::Problem;
-use super::schema::parse;
+use super::body::parse;
+use super::{AdminResponse, Api};
 use crate::json::Named;
 use crate::limits::Scale;
-use crate::overload::{LONGEST, TierScales};
+use crate::overload::{LONGEST, ManualScale, TierScales};
 use crate::time::Span;
 use serde::de::{self, Deserializer, Visitor};
 use serde::{Deserialize, Serialize};
@@ -122,6 +123,76 @@ pub struct AdaptiveView {
     pub load: f64,
     /// How much the tiers are pressed: 0 to 1.
     pub pressure: f64,
+}
+
+impl Api<'_> {
+    /// The effective scales, and who lowered them.
+    pub(super) fn overload_status(&self) -> OverloadStatus {
+        let (state, policy) = self.limiter.overload().state();
+        let now = self.host.mono();
+        let manual = state.manual.as_ref().filter(|s| now < s.ends);
+        let named = manual.map(|setting| &setting.tiers);
+        let named = named.into_iter().flatten();
+        let is_fresh = state.controller.is_fresh(now);
+        let ours = policy.map(|policy| policy.origin.kind());
+        let from = state.controller.from.filter(|_| is_fresh).or(ours);
+        let part = |millionths| f64::from(millionths) / 1e6;
+        let adaptive = from.map(|from| AdaptiveView {
+            from: from.as_str().to_owned(),
+            load: if is_fresh {
+                part(state.controller.load)
+            } else {
+                0.0
+            },
+            pressure: if is_fresh {
+                part(state.controller.pressure)
+            } else {
+                0.0
+            },
+        });
+        let in_force = self.config().tiers.iter().map(|tier| {
+            let scale = state.lowering(&tier.name, policy).scale(now);
+            (tier.name.clone(), scale.as_f64())
+        });
+        OverloadStatus {
+            scale: manual.map_or(1.0, |setting| setting.scale.as_f64()),
+            tiers: named
+                .map(|(n, scale)| (n.clone(), scale.as_f64()))
+                .collect(),
+            ttl_ms: manual.map(|setting| setting.ends.since(now).as_millis()),
+            set_ms_ago: manual.map(|setting| now.since(setting.set).as_millis()),
+            auto: adaptive,
+            in_force: in_force.collect::<BTreeMap<_, _>>(),
+        }
+    }
+
+    pub(super) fn get_overload(&mut self) -> Result<AdminResponse, Problem> {
+        self.limiter.overload_mut().refresh(self.host)?;
+        Ok(AdminResponse::ok(&self.overload_status()))
+    }
+
+    pub(super) fn put_manual(&mut self, body: &[u8]) -> Result<AdminResponse, Problem> {
+        let put = put(body)?;
+        for (name, _) in &put.tiers {
+            self.known_tier(name, &format!("tiers.{name}"))?;
+        }
+        self.limiter.overload_mut().set_manual(self.host, |now| {
+            Some(ManualScale {
+                scale: put.scale,
+                tiers: put.tiers.clone(),
+                set: now,
+                ends: now.after(put.ttl),
+            })
+        })?;
+        Ok(AdminResponse::ok(&self.overload_status()))
+    }
+
+    pub(super) fn delete_manual(&mut self) -> Result<AdminResponse, Problem> {
+        self.limiter
+            .overload_mut()
+            .set_manual(self.host, |_| None)?;
+        Ok(AdminResponse::ok(&self.overload_status()))
+    }
 }
 
 #[cfg(test)]

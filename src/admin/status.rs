@@ -1,9 +1,23 @@
-//! How the filter is: the JSON of `GET {p}/status`, which the page shows too. The command line reads
-//! what the filter writes, so all of it goes both ways.
+//! The state of the filter: the JSON of `GET {p}/status`, which the page shows too. The command
+//! line reads the same types, so a field that older filters lack has a default.
 
 use super::overload::OverloadStatus;
+use super::{Api, Problem};
+use crate::config::Mode;
+use crate::directory;
+use crate::directory::feed::leader::feed_state;
+use crate::identity::TierSource;
+use crate::ledger;
+use crate::ledger::page::LAYOUT;
 use crate::limits::Limits;
+use crate::refusals::{self, Recent, RefusalLog, Total};
+use crate::shared::Fill;
+use crate::tiers::money::SignedCents;
+use crate::tiers::{Tier, TierId};
+use crate::time::{Mono, Span};
+use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// How the filter is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -19,9 +33,9 @@ pub struct Status {
     /// VMs that have admitted a request and prove that they live.
     pub live_vms: usize,
     /// How full the ledger is.
-    pub ledger: FillView,
+    pub ledger: Fill,
     /// How full the directory is.
-    pub directory: FillView,
+    pub directory: Fill,
     /// Whether the directory holds all accounts; null where no tier source is the directory.
     pub ready: Option<bool>,
     /// How the directory's feed is; null without one, or while that can't be read.
@@ -34,39 +48,6 @@ pub struct Status {
     pub memory: MemoryView,
     /// What was refused lately.
     pub refusals: RefusalsView,
-}
-
-/// Whether decisions are enforced.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Mode {
-    /// What is over a limit is refused.
-    Enforce,
-    /// Everything is let through, and refusals are those that would have been.
-    Shadow,
-}
-
-/// How full pages are, by a look at the first of them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FillView {
-    /// Pages in all.
-    pub pages: u32,
-    /// Pages that were looked at.
-    pub looked_at: u32,
-    /// Records on those.
-    pub records: u64,
-    /// Records on the fullest of those.
-    pub fullest: u64,
-    /// Bytes of those.
-    pub bytes: u64,
-}
-
-impl FillView {
-    /// The bytes of all pages, if the rest is as full as those that were looked at.
-    pub fn estimate(&self) -> u64 {
-        let sum = self.bytes.saturating_mul(u64::from(self.pages));
-        sum.checked_div(u64::from(self.looked_at)).unwrap_or(0)
-    }
 }
 
 /// How the directory's feed is.
@@ -155,4 +136,123 @@ pub struct RefusedAccountView {
     pub count: u64,
     /// Since the last of them, in seconds.
     pub seconds_ago: u64,
+}
+
+impl Api<'_> {
+    /// How the filter is.
+    pub(super) fn status(&self) -> Result<Status, Problem> {
+        let directory = self.in_use_directory()?;
+        let ledger = self.limiter.ledger().fill(self.host)?;
+        let entries = directory.fill(self.host)?;
+        let ready = match self.config().tier.contains(&TierSource::Directory) {
+            true => Some(directory.is_ready(self.host)?),
+            false => None,
+        };
+        let load = self.overload_status();
+        let (mut log, now) = self.limiter.refusals().read(self.host)?;
+        log.expire(now);
+        Ok(Status {
+            namespace: self.config().namespace.clone(),
+            mode: self.config().mode,
+            config: self.config().digest.clone(),
+            layout: LAYOUT,
+            live_vms: self.limiter.vm_table().alive(),
+            ledger,
+            directory: entries,
+            ready,
+            feed: self.feed_status(),
+            tiers: self.tier_views(&load, now),
+            load,
+            memory: MemoryView {
+                bytes: ledger.estimate().saturating_add(entries.estimate()),
+                bound: ledger::memory_bound(self.config().accounts)
+                    .saturating_add(directory::memory_bound(self.config().directory_accounts))
+                    .saturating_add(refusals::MOST_BYTES),
+            },
+            refusals: self.refusals_view(&log, now),
+        })
+    }
+
+    fn tier_views(&self, load: &OverloadStatus, now: Mono) -> Vec<TierView> {
+        let numbered = self.config().tiers.entries();
+        let view = |(id, tier): (TierId, &Tier)| TierView {
+            name: tier.name.clone(),
+            recharge: SignedCents::from(tier.recharge).decimal(),
+            limits: tier.limits,
+            in_force: self.limiter.overload().effective(id, &tier.limits, now),
+            scale: load.in_force.get(&tier.name).copied().unwrap_or(1.0),
+        };
+        numbered.map(view).collect()
+    }
+
+    /// How the feed is; null without one, or while that can't be read.
+    fn feed_status(&self) -> Option<FeedView> {
+        self.config().feed.as_ref()?;
+        let was_whole = self.limiter.directory()?.is_ready(self.host).ok()?;
+        let (feed, now) = feed_state(&self.config().namespace).read(self.host).ok()?;
+        Some(FeedView {
+            loading: feed.has_leader(now),
+            age_ms: was_whole.then(|| now.since(feed.synced_at).as_millis()),
+            due_in_ms: feed.due.since(now).as_millis(),
+            failures: feed.failures,
+            etag: String::from_utf8_lossy(&feed.etag).into_owned(),
+        })
+    }
+
+    fn refusals_view(&self, log: &RefusalLog, now: Mono) -> RefusalsView {
+        let mut by_limit: Vec<_> = log.totals(now).map(refused_view).collect();
+        // Tiers of other configs of this namespace come last; a sort that is stable keeps the codes.
+        let order = |row: &RefusedView| {
+            let place = self.config().tiers.by_name(row.tier.as_bytes());
+            place.map_or(usize::MAX, TierId::index)
+        };
+        by_limit.sort_by_key(order);
+        RefusalsView {
+            window_s: refusals::WINDOW_S,
+            by_limit,
+            accounts: refused_accounts(log, now),
+        }
+    }
+}
+
+fn refused_view(total: Total<'_>) -> RefusedView {
+    RefusedView {
+        tier: total.reason.tier.clone(),
+        code: total.reason.code.clone(),
+        overloaded: total.reason.overloaded,
+        shadowed: total.reason.shadowed,
+        last_minute: total.last_minute,
+        last_5_minutes: total.in_all,
+    }
+}
+
+/// One of each account, tier and code, newest first: the board has one for each bucket.
+fn refused_accounts(log: &RefusalLog, now: Mono) -> Vec<RefusedAccountView> {
+    let mut views: Vec<RefusedAccountView> = Vec::new();
+    let mut places = BTreeMap::new();
+    for (recent, ago) in log.newest(now) {
+        let place = *places
+            .entry((&recent.account, &recent.reason))
+            .or_insert(views.len());
+        match views.get_mut(place) {
+            Some(view) => view.count = view.count.saturating_add(recent.count),
+            None => views.push(refused_account_view((recent, ago))),
+        }
+    }
+    views
+}
+
+fn refused_account_view((recent, ago): (&Recent, Span)) -> RefusedAccountView {
+    let account = recent.account.as_ref();
+    let whole = account.filter(|id| !id.is_cut);
+    RefusedAccountView {
+        account: account.map(refusals::Id::visible),
+        id: whole.map(|id| percent_encode(&id.bytes, NON_ALPHANUMERIC).to_string()),
+        tier: recent.reason.tier.clone(),
+        code: recent.reason.code.clone(),
+        overloaded: recent.reason.overloaded,
+        shadowed: recent.reason.shadowed,
+        count: recent.count,
+        seconds_ago: ago.as_secs_ceil(),
+    }
 }

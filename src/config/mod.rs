@@ -74,7 +74,7 @@ impl Config {
 }
 
 /// Whether decisions are enforced.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
     /// What is over a limit is answered with a 429.

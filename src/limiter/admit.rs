@@ -216,7 +216,11 @@ impl Limiter {
         holder: Holder,
     ) -> Result<Option<Decision>, Fault> {
         let limits = &ticket.limits;
-        let terms = terms(&self.config, limits, self.lowered(ticket.tier, limits));
+        let terms = terms(
+            &self.config,
+            limits,
+            self.overload.lowered(ticket.tier, limits),
+        );
         let ask = Ask {
             requests: 1,
             tokens,

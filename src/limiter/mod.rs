@@ -4,15 +4,12 @@
 //! the shell keeps what each stream carries, its [`Forwarded`] or its [`Ticket`], and hands it back
 //! exactly once.
 
-mod admin;
 mod admit;
-mod look_up;
-mod operator;
-mod overload;
 mod queue;
 mod settle;
-mod status;
 mod usage;
+
+pub use usage::Inspected;
 
 pub use queue::{MOST_WAITING, Ticket};
 
@@ -21,12 +18,14 @@ use crate::host::{Host, MetricSink};
 use crate::tiers::TierId;
 
 use crate::directory::Directory;
+use crate::directory::feed::leader::feed_state;
 use crate::ledger;
 use crate::ledger::OpenError;
 use crate::ledger::in_flight::Moves;
-use crate::ledger::{AccountKey, Fault, InFlight, Ledger, VmSlot};
+use crate::ledger::{AccountKey, Fault, InFlight, Ledger, Slots, VmSlot};
 use crate::limits::{Limits, Lowered, Reservation, Terms};
 use crate::metrics::Counts;
+use crate::overload::OverloadView;
 use crate::refusals::batch::RefusalBatch;
 use crate::refusals::{Refusals, refusals};
 use crate::reply::Reply;
@@ -88,7 +87,7 @@ pub struct Limiter {
     /// Requests that are held until a lease frees.
     queue: Queue,
     /// What is in force of the limits, for the load.
-    overload: overload::OverloadView,
+    overload: OverloadView,
     /// What was refused and is not written down yet.
     refused: RefusalBatch,
     refusals: Refusals,
@@ -124,7 +123,12 @@ impl Limiter {
             Some(directory) => directory.is_ready(host)?,
             None => false,
         };
-        let overload = overload::OverloadView::open(host, &config)?;
+        let overload = OverloadView::open(
+            host,
+            &config.namespace,
+            &config.tiers,
+            config.overload.as_ref(),
+        )?;
         let refusals = refusals(&config.namespace);
         refusals.create(host)?;
         Ok(Self {
@@ -147,6 +151,50 @@ impl Limiter {
     /// The account directory, where the config uses it.
     pub fn directory(&self) -> Option<&Directory> {
         self.directory.as_ref()
+    }
+
+    /// The ledger.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// The slot table as this VM last saw it.
+    pub fn vm_table(&self) -> &Slots {
+        self.vm.table()
+    }
+
+    /// The overload control as this worker knows it.
+    pub fn overload(&self) -> &OverloadView {
+        &self.overload
+    }
+
+    /// The overload control, to observe or to change.
+    pub fn overload_mut(&mut self) -> &mut OverloadView {
+        &mut self.overload
+    }
+
+    /// The stored log of refusals.
+    pub fn refusals(&self) -> &Refusals {
+        &self.refusals
+    }
+
+    /// Marks the directory as ready, unless it is or a feed decides that.
+    ///
+    /// # Errors
+    /// [`Fault`] when shared data can't be used.
+    pub fn directory_was_written(&mut self, host: &dyn Host) -> Result<(), Fault> {
+        let Some(directory) = self.directory.as_ref().filter(|_| !self.directory_ready) else {
+            return Ok(());
+        };
+        // With a feed, of any config, only a complete import makes it ready.
+        if host
+            .get(feed_state(&self.config.namespace).key())?
+            .is_none()
+        {
+            directory.set_ready(host)?;
+            self.directory_ready = true;
+        }
+        Ok(())
     }
 
     /// The config in force.
@@ -175,7 +223,9 @@ impl Limiter {
         }
         self.settle_pending(host);
         self.refresh_ready(host);
-        self.tick_overload(host, sink);
+        if let Err(error) = self.overload.tick(host, sink) {
+            self.fault = Some(error.into());
+        }
         let tiers = &self.config.tiers;
         let written = self.refused.write_down(host, &self.refusals, tiers);
         if let Err(error) = written {

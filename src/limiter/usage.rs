@@ -14,7 +14,8 @@ use crate::reply::{Refusal, Reply};
 use crate::tiers::TierId;
 
 /// What an account has, and has used.
-pub(super) struct Inspected {
+#[derive(Debug)]
+pub struct Inspected {
     /// Its limits as they are in force.
     pub in_force: Limits,
     /// What is used of them.
@@ -22,8 +23,11 @@ pub(super) struct Inspected {
 }
 
 impl Limiter {
-    /// Looks at the record of an account with these limits, lowered or not.
-    pub(super) fn inspect(
+    /// Reads the usage of an account with these base limits, lowered or not; nothing is written.
+    ///
+    /// # Errors
+    /// [`Fault`] when the ledger can't be read.
+    pub fn inspect(
         &self,
         host: &dyn Host,
         key: AccountKey,
@@ -63,7 +67,7 @@ impl Limiter {
         };
         let base = found.limits.over(&tier.limits);
         let key = self.ledger.key(&account.id);
-        let lowered = self.lowered(found.tier, &base);
+        let lowered = self.overload.lowered(found.tier, &base);
         let inspected = self.inspect(host, key, &base, lowered);
         let body = match inspected {
             Ok(inspected) => serde_json::to_vec(&ClientView {

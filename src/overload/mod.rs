@@ -11,12 +11,14 @@ mod controller;
 mod event;
 mod policy;
 mod signal;
+mod view;
 
 pub use bytes::{StoredOverload, overload};
 pub use controller::{Controller, Observed};
 pub use event::OverloadEvent;
 pub use policy::{Candidate, Kind, Origin, Policy};
 pub use signal::{LARGEST, load_of, millionths};
+pub use view::OverloadView;
 
 use crate::limits::{Lowering, Scale};
 use crate::time::{Mono, Span};

@@ -2,8 +2,8 @@
 
 use super::envoy::StreamRequest;
 use super::hostcalls::{self, LocalReply};
-use crate::admin::call;
-use crate::admin::call::Call;
+use crate::admin::route;
+use crate::admin::route::Call;
 use crate::admin::{AdminResponse, Problem, auth};
 use crate::config::Admin;
 use crate::host::{Header, Request};
@@ -16,7 +16,7 @@ pub fn asked(admin: &Admin, request: &StreamRequest, end: bool) -> Option<Result
     let Header::Once(path) = request.header(":path") else {
         return None;
     };
-    let own = call::own_path(&admin.path, path)?;
+    let own = route::own_path(&admin.path, path)?;
     let Header::Once(method) = request.header(":method") else {
         return Some(Err(Problem::NoSuchPath));
     };
@@ -27,7 +27,7 @@ pub fn asked(admin: &Admin, request: &StreamRequest, end: bool) -> Option<Result
     let (token, reads) = (admin.token.as_ref(), method == b"GET");
     let has_origin = request.header("origin") != Header::Absent;
     let asked = auth::check(token, authorization, reads, has_origin)
-        .and_then(|()| call::read(method, own))
+        .and_then(|()| route::read(method, own))
         .map(|call| call.with_query(path));
     Some(match asked {
         Ok(call) if call.has_body() && end => Err(Problem::body("$", "is missing")),

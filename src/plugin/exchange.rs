@@ -13,8 +13,8 @@ use super::paused::{self, PausedRequest};
 use super::response::ResponseReader;
 use super::usage_path;
 use super::worker::Worker;
-use crate::admin::Problem;
-use crate::admin::call::Call;
+use crate::admin::route::Call;
+use crate::admin::{Api, Problem};
 use crate::config::Config;
 use crate::host::{Header, Request};
 use crate::limiter::{Admission, CheckResult, Next, Ticket};
@@ -154,7 +154,7 @@ impl Exchange {
     fn answer_call(&self, call: &Call, body: &[u8]) {
         let response = self
             .worker
-            .with_limiter(|limiter| limiter.administer(&Envoy, call, body));
+            .with_limiter(|limiter| Api::new(limiter, &Envoy).call(call, body));
         if let Some(response) = response {
             admin::send(&response);
         }

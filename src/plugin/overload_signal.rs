@@ -26,6 +26,6 @@ pub fn note(worker: &Worker, headers: &HeaderMap, counts: bool) {
     };
     if counts {
         let status = headers.values(":status").next();
-        worker.with_limiter(|limiter| limiter.observe(status, load));
+        worker.with_limiter(|limiter| limiter.overload_mut().observe(status, load));
     }
 }

@@ -63,7 +63,10 @@ impl Root {
     }
 
     fn log_events(&self) {
-        for event in self.with_limiter(Limiter::drain_events).unwrap_or_default() {
+        for event in self
+            .with_limiter(|limiter| limiter.overload_mut().drain_events())
+            .unwrap_or_default()
+        {
             log::warn!("tiergate: {event}");
         }
     }

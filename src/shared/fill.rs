@@ -1,12 +1,13 @@
 //! How full pages are, by a look at some of them: a look at all would hold the worker up.
 
 use crate::host::{Host, HostError};
+use serde::{Deserialize, Serialize};
 
 /// Pages that are looked at.
 const LOOKED_AT: u32 = 512;
 
 /// How full pages are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fill {
     /// Pages in all.
     pub pages: u32,
@@ -21,6 +22,12 @@ pub struct Fill {
 }
 
 impl Fill {
+    /// The bytes of all pages, if the rest is as full as those that were looked at.
+    pub fn estimate(&self) -> u64 {
+        let sum = self.bytes.saturating_mul(u64::from(self.pages));
+        sum.checked_div(u64::from(self.looked_at)).unwrap_or(0)
+    }
+
     /// Looks at the first of `pages`, which `name` names and whose records `count` counts.
     pub fn of(
         host: &dyn Host,

@@ -102,6 +102,14 @@ impl SignedCents {
         Self(self.0.saturating_add(more.0))
     }
 
+    /// The amount in dollars with two decimals: "20.00".
+    pub fn decimal(self) -> String {
+        let sign = if self.0 < 0 { "-" } else { "" };
+        let cents = self.0.unsigned_abs();
+        let (dollars, cents) = (cents.div_euclid(100), cents.rem_euclid(100));
+        format!("{sign}{dollars}.{cents:02}")
+    }
+
     /// This amount, or nothing when it is below zero.
     pub fn at_least_nothing(self) -> Cents {
         Cents::new(u64::try_from(self.0).unwrap_or(0))

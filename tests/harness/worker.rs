@@ -5,12 +5,12 @@ use serde_json::Value;
 use std::cell::RefCell;
 use std::fmt::Display;
 use std::sync::Arc;
-use tiergate::admin::AdminResponse;
+use tiergate::admin::{AdminResponse, Api};
 use tiergate::config;
 use tiergate::limiter::{CheckResult, Forwarded, Limiter};
 use tiergate::reply::Reply;
 
-pub use tiergate::admin::call::Call;
+pub use tiergate::admin::route::Call;
 pub use tiergate::limiter::{Admission, Next, Ticket};
 pub use tiergate::overload::OverloadEvent;
 pub use tiergate::tokens::Used;
@@ -103,7 +103,7 @@ impl Worker {
     /// What the admin API answers.
     pub fn administer(&self, call: &Call, body: &str) -> AdminResponse {
         let mut limiter = self.limiter.borrow_mut();
-        limiter.administer(&self.host, call, body.as_bytes())
+        Api::new(&mut limiter, &self.host).call(call, body.as_bytes())
     }
 
     /// Status and JSON of what the admin API answers.
@@ -131,12 +131,14 @@ impl Worker {
     /// The upstream answered with that status, and may have reported its load.
     pub fn observe(&self, status: &str, load: Option<&str>) {
         let mut limiter = self.limiter.borrow_mut();
-        limiter.observe(Some(status.as_bytes()), load.map(str::as_bytes));
+        limiter
+            .overload_mut()
+            .observe(Some(status.as_bytes()), load.map(str::as_bytes));
     }
 
     /// What there is to log of lowered limits.
     pub fn news(&self) -> Vec<OverloadEvent> {
-        self.limiter.borrow_mut().drain_events()
+        self.limiter.borrow_mut().overload_mut().drain_events()
     }
 
     pub fn tick(&self) -> Metrics {

@@ -1,7 +1,7 @@
 //! The look-up of one account: what it is, and a bar for each of its four limits.
 
 use super::text::{limit, number, per_mille, time};
-use crate::admin::schema::AccountView;
+use crate::admin::AccountView;
 use crate::http::visible::visible;
 use crate::reply::usage::{UsageView, UseView};
 use maud::{Markup, html};

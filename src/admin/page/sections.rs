@@ -2,8 +2,9 @@
 
 use super::look_up::bar;
 use super::text::{bytes, limit, number, per_mille, time};
-use crate::admin::status::{FeedView, FillView, RefusedView, Status};
+use crate::admin::status::{FeedView, RefusedView, Status};
 use crate::limits::{Limit, Limits};
+use crate::shared::Fill;
 use maud::{Markup, html};
 use std::collections::BTreeSet;
 
@@ -188,7 +189,7 @@ pub fn pages(status: &Status) -> Markup {
     }
 }
 
-fn fill(name: &str, fill: &FillView) -> Markup {
+fn fill(name: &str, fill: &Fill) -> Markup {
     html! {
         tr {
             th scope="row" { (name) }

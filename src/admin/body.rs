@@ -1,15 +1,13 @@
-//! The JSON of the admin API: bodies that go in, checked in full, and what comes out.
+//! The bodies of account writes, checked in full.
 
 use super::Problem;
 use crate::directory::entry::{Overrides, TierBasis};
 use crate::json;
 use crate::json::Object;
-use crate::limits::Limits;
-use crate::reply::usage::UsageView;
 use crate::tiers::Cents;
 use crate::tiers::money::SignedCents;
 use crate::tiers::recharge::Kind;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 /// The longest id of a recharge, in bytes.
 const LONGEST_EVENT_ID: usize = 1024;
@@ -102,59 +100,6 @@ pub fn recharge(body: &[u8]) -> Result<Recharge, Problem> {
     })
 }
 
-/// What is known of an account.
-#[derive(Debug, Serialize)]
-pub struct AccountView {
-    /// Its id, as text.
-    pub id: String,
-    /// Cumulative recharge.
-    pub recharge: Option<String>,
-    /// Vouchers in all.
-    pub vouchers: Option<String>,
-    /// The tier's name.
-    pub tier: Option<String>,
-    /// `recharge` or `tier`: what the tier follows from.
-    pub tier_from: Option<&'static str>,
-    /// `feed` or `admin`.
-    pub written_by: &'static str,
-    /// Whether it is switched off.
-    pub disabled: bool,
-    /// Effective limits; null where no tier is known.
-    pub limits: Option<Limits>,
-    /// Live usage of all four.
-    pub usage: Option<UsageView>,
-    /// Requests in process.
-    pub in_flight: u64,
-}
-
-/// What a write came to.
-#[derive(Debug, Serialize)]
-pub struct Written {
-    /// The account's id, as text.
-    pub id: String,
-    /// Cumulative recharge.
-    pub recharge: Option<String>,
-    /// The tier's name.
-    pub tier: Option<String>,
-    /// Whether a voucher is due by it.
-    pub voucher_due: bool,
-    /// Whether it changed anything: not a recharge that was seen before.
-    pub new: bool,
-}
-
-/// An amount as the API writes it: "20.00".
-pub fn dollars(cents: SignedCents) -> String {
-    let (sign, cents) = match cents.get() {
-        n if n < 0 => ("-", n.unsigned_abs()),
-        n => ("", n.unsigned_abs()),
-    };
-    format!(
-        "{sign}{}.{:02}",
-        cents.div_euclid(100),
-        cents.rem_euclid(100)
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -211,6 +156,6 @@ mod tests {
             );
         }
         let refund = recharge(br#"{"id": "e", "amount": -4.99, "kind": "cash"}"#).unwrap();
-        assert_eq!(dollars(refund.amount), "-4.99");
+        assert_eq!(refund.amount.decimal(), "-4.99");
     }
 }

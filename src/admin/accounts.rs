@@ -1,0 +1,224 @@
+//! The calls on one account: its entry in the directory, its record in the ledger.
+
+use super::body;
+use super::{AdminResponse, Api, Problem};
+use crate::directory::Directory;
+use crate::directory::entry::{AccountEntry, ResolvedTier, TierBasis};
+use crate::ledger::Change;
+use crate::limits::{Limit, Limits};
+use crate::reply::usage::UsageView;
+use crate::tiers::Tier;
+use crate::tiers::recharge::{Event, History};
+use serde::Serialize;
+
+/// The limits of an account without a tier.
+pub(super) const NO_LIMITS: Limits = Limits {
+    concurrency: Limit::Unlimited,
+    rpm: Limit::Unlimited,
+    tpm: Limit::Unlimited,
+    tpd: Limit::Unlimited,
+};
+
+/// What is known of an account.
+#[derive(Debug, Serialize)]
+pub struct AccountView {
+    /// Its id, as text.
+    pub id: String,
+    /// Cumulative recharge.
+    pub recharge: Option<String>,
+    /// Vouchers in all.
+    pub vouchers: Option<String>,
+    /// The tier's name.
+    pub tier: Option<String>,
+    /// `recharge` or `tier`: what the tier follows from.
+    pub tier_from: Option<&'static str>,
+    /// `feed` or `admin`.
+    pub written_by: &'static str,
+    /// Whether it is switched off.
+    pub disabled: bool,
+    /// Effective limits; null where no tier is known.
+    pub limits: Option<Limits>,
+    /// Live usage of all four.
+    pub usage: Option<UsageView>,
+    /// Requests in process.
+    pub in_flight: u64,
+}
+
+/// What a write came to.
+#[derive(Debug, Serialize)]
+pub struct Written {
+    /// The account's id, as text.
+    pub id: String,
+    /// Cumulative recharge.
+    pub recharge: Option<String>,
+    /// The tier's name.
+    pub tier: Option<String>,
+    /// Whether a voucher is due by it.
+    pub voucher_due: bool,
+    /// Whether it changed anything: not a recharge that was seen before.
+    pub new: bool,
+}
+
+impl Api<'_> {
+    pub(super) fn in_use_directory(&self) -> Result<&Directory, Problem> {
+        self.limiter.directory().ok_or(Problem::NoSuchPath)
+    }
+
+    /// The tier that an entry comes to, if it does.
+    fn tier_of(&self, entry: &AccountEntry) -> Option<&Tier> {
+        match entry.resolve_tier(&self.config().tiers) {
+            ResolvedTier::Tier(place) => self.config().tiers.get(place),
+            ResolvedTier::RechargeRequired(_)
+            | ResolvedTier::Unknown(_)
+            | ResolvedTier::Nothing => None,
+        }
+    }
+
+    pub(super) fn get(&self, id: &[u8]) -> Result<AdminResponse, Problem> {
+        let view = self.known(id)?.ok_or(Problem::UnknownAccount)?;
+        Ok(AdminResponse::ok(&view))
+    }
+
+    /// What is known of an account; `None` when the directory has no such account.
+    pub(super) fn known(&self, id: &[u8]) -> Result<Option<AccountView>, Problem> {
+        let key = self.limiter.ledger().key(id);
+        let Some(entry) = self.in_use_directory()?.find(self.host, key)? else {
+            return Ok(None);
+        };
+        let tier = self.tier_of(&entry);
+        let place = tier.and_then(|tier| self.config().tiers.by_name(tier.name.as_bytes()));
+        let base = tier.map(|tier| entry.limits.over(&tier.limits));
+        let lowered = place.zip(base);
+        let lowered = lowered.and_then(|(id, base)| self.limiter.overload().lowered(id, &base));
+        // Its requests may have brought a tier along, so without one here it can be in process too.
+        let inspected =
+            self.limiter
+                .inspect(self.host, key, &base.unwrap_or(NO_LIMITS), lowered)?;
+        let history = entry.history.as_ref();
+        Ok(Some(AccountView {
+            id: text(id),
+            recharge: history.map(|h| h.cash.decimal()),
+            vouchers: history.map(|h| h.vouchers.decimal()),
+            tier: tier.map(|t| t.name.clone()),
+            tier_from: match (&entry.tier, history) {
+                (Some(_), _) => Some("tier"),
+                (None, Some(_)) => Some("recharge"),
+                (None, None) => None,
+            },
+            written_by: if entry.by_feed { "feed" } else { "admin" },
+            disabled: entry.disabled,
+            in_flight: inspected.usage.concurrency.used,
+            limits: base.map(|_| inspected.in_force),
+            usage: base.map(|_| inspected.usage),
+        }))
+    }
+
+    pub(super) fn put(&mut self, id: &[u8], body: &[u8]) -> Result<AdminResponse, Problem> {
+        let put = body::put(body)?;
+        if let TierBasis::Tier(name) = &put.basis {
+            self.known_tier(name, "tier")?;
+        }
+        let rule = self.config().voucher;
+        self.write(id, |entry| {
+            let mut due = false;
+            match &put.basis {
+                TierBasis::Recharge(total) => {
+                    let history = entry.history.get_or_insert_default();
+                    due = history.set(*total, rule.as_ref());
+                    entry.tier = None;
+                }
+                TierBasis::Tier(name) => entry.tier = Some(name.to_string()),
+            }
+            entry.limits = put.limits;
+            entry.disabled = put.disabled;
+            (due, true)
+        })
+    }
+
+    /// Refuses the name of a tier that there is not, at that JSON path.
+    pub(super) fn known_tier(&self, name: &str, path: &str) -> Result<(), Problem> {
+        let tiers = &self.config().tiers;
+        if tiers.by_name(name.as_bytes()).is_some() {
+            return Ok(());
+        }
+        let names: Vec<_> = tiers.iter().map(|t| t.name.as_str()).collect();
+        let problem = format!("{name:?} is no tier: {} are", names.join(", "));
+        Err(Problem::body(path, problem))
+    }
+
+    pub(super) fn recharge(&mut self, id: &[u8], body: &[u8]) -> Result<AdminResponse, Problem> {
+        let recharge = body::recharge(body)?;
+        let rule = self.config().voucher;
+        let event = Event {
+            id: self.limiter.ledger().hash(recharge.id.as_bytes()),
+            kind: recharge.kind,
+            amount: recharge.amount,
+        };
+        self.write(id, |entry| {
+            let history = entry.history.get_or_insert_default();
+            let applied = history.apply(&event, rule.as_ref());
+            (applied.voucher_due, applied.is_new)
+        })
+    }
+
+    /// Changes an entry; `change` says whether a voucher is due by it, and whether it is new.
+    fn write(
+        &mut self,
+        id: &[u8],
+        change: impl Fn(&mut AccountEntry) -> (bool, bool),
+    ) -> Result<AdminResponse, Problem> {
+        let key = self.limiter.ledger().key(id);
+        let directory = self.in_use_directory()?;
+        let (entry, (voucher_due, new)) = directory.change(self.host, key, |entry| {
+            let mut entry = entry.unwrap_or_default();
+            let done = change(&mut entry);
+            if done.1 {
+                entry.by_feed = false;
+            }
+            (Some(entry.clone()), (entry, done))
+        })?;
+        self.limiter.directory_was_written(self.host)?;
+        let tier = self.tier_of(&entry).map(|tier| tier.name.clone());
+        let cash = |history: &History| history.cash.decimal();
+        Ok(AdminResponse::ok(&Written {
+            id: text(id),
+            recharge: entry.history.as_ref().map(cash),
+            tier,
+            voucher_due,
+            new,
+        }))
+    }
+
+    pub(super) fn delete(&mut self, id: &[u8]) -> Result<AdminResponse, Problem> {
+        let key = self.limiter.ledger().key(id);
+        let was_there = self
+            .in_use_directory()?
+            .change(self.host, key, |entry| (None, entry.is_some()))?;
+        match was_there {
+            true => Ok(AdminResponse::ok(
+                &serde_json::json!({"id": text(id), "deleted": true}),
+            )),
+            false => Err(Problem::UnknownAccount),
+        }
+    }
+
+    pub(super) fn reset(&mut self, id: &[u8]) -> Result<AdminResponse, Problem> {
+        let key = self.limiter.ledger().key(id);
+        let windows = (&self.config().windows, false);
+        let table = self.limiter.vm_table();
+        self.limiter
+            .ledger()
+            .change(self.host, key, windows, table, |record, _| {
+                record.clear_usage();
+                Change::Write(())
+            })?;
+        Ok(AdminResponse::ok(
+            &serde_json::json!({"id": text(id), "reset": true}),
+        ))
+    }
+}
+
+/// An id as text; what is not is replaced.
+fn text(id: &[u8]) -> String {
+    String::from_utf8_lossy(id).into_owned()
+}

@@ -1,0 +1,219 @@
+//! One worker's view of the overload control. Ticks write down what it observed of the upstream and
+//! learn the effective limits; a request finds those in memory.
+
+use super::{
+    Candidate, ManualScale, Observed, Origin, OverloadEvent, Policy, State, StoredOverload,
+    load_of, overload,
+};
+use crate::host::{Host, HostError, MetricSink};
+use crate::limits::{Limits, Lowered, Lowering};
+use crate::shared::ValueError;
+use crate::tiers::{TierId, TierTable};
+use crate::time::Mono;
+
+/// Statuses by which an upstream says that it is overloaded.
+const OVERLOADED: [&[u8]; 3] = [b"503", b"529", b"429"];
+
+/// One worker's view of the overload control.
+#[derive(Debug)]
+pub struct OverloadView {
+    namespace: String,
+    tiers: TierTable,
+    stored: StoredOverload,
+    /// This config's policy, if it has one.
+    candidate: Option<Candidate>,
+    /// The state as it was last read.
+    state: State,
+    /// The lowering of each tier.
+    lowerings: Vec<Lowering>,
+    /// Observations since the last tick.
+    observed: Observed,
+    /// Changes that this worker made, until they are logged.
+    events: Vec<OverloadEvent>,
+    /// The value that each tier's gauge has, in thousandths.
+    reported: Vec<Option<u32>>,
+}
+
+impl OverloadView {
+    /// Opens the view; creates the shared state if this is the first time, alone.
+    ///
+    /// # Errors
+    /// The host's status.
+    pub fn open(
+        host: &dyn Host,
+        namespace: &str,
+        tiers: &TierTable,
+        policy: Option<&Policy>,
+    ) -> Result<Self, HostError> {
+        let stored = overload(namespace);
+        stored.create(host)?;
+        let count = tiers.iter().count();
+        let mut view = Self {
+            namespace: namespace.to_owned(),
+            tiers: tiers.clone(),
+            stored,
+            candidate: policy.map(|policy| Candidate::new(policy.clone(), host.mono())),
+            state: State::default(),
+            lowerings: vec![Lowering::NONE; count],
+            observed: Observed::default(),
+            events: Vec::new(),
+            reported: vec![None; count],
+        };
+        // A state that can't be read now is read on the next tick.
+        if let Ok((state, now)) = view.stored.read(host) {
+            view.learn(state, now);
+        }
+        Ok(view)
+    }
+
+    fn policy(&self) -> Option<&Policy> {
+        self.candidate.as_ref().map(|candidate| &candidate.policy)
+    }
+
+    /// Writes the observations down, learns the effective limits, and flushes the gauges.
+    ///
+    /// # Errors
+    /// [`ValueError`] when the shared state can't be used; the observations wait for the next tick.
+    pub fn tick(&mut self, host: &dyn Host, sink: &mut dyn MetricSink) -> Result<(), ValueError> {
+        let unreadable = std::mem::take(&mut self.observed.unreadable);
+        let done = self.exchange(host);
+        self.flush(host.mono(), unreadable, sink);
+        done
+    }
+
+    fn exchange(&mut self, host: &dyn Host) -> Result<(), ValueError> {
+        let observed = std::mem::take(&mut self.observed);
+        let done = self.stored.change(host, |state, now| {
+            state.correct(now);
+            let manual = &mut state.manual;
+            let ended = manual.take_if(|setting| setting.ends <= now);
+            let candidate = self.candidate.as_ref();
+            let moved =
+                candidate.and_then(|candidate| state.controller.advance(&observed, candidate, now));
+            (ended.map(OverloadEvent::Ended), moved, now)
+        });
+        let (state, (ended, moved, now)) = done.inspect_err(|_| self.observed.add(&observed))?;
+        self.events.extend(ended);
+        self.events.extend(moved);
+        self.learn(state, now);
+        Ok(())
+    }
+
+    fn learn(&mut self, mut state: State, now: Mono) {
+        state.correct(now);
+        let policy = self.policy();
+        let tiers = self.tiers.iter();
+        self.lowerings = tiers
+            .map(|tier| state.lowering(&tier.name, policy))
+            .collect();
+        self.state = state;
+    }
+
+    fn flush(&mut self, now: Mono, unreadable: u64, sink: &mut dyn MetricSink) {
+        let namespace = &self.namespace;
+        let tiers = self.tiers.iter().zip(&self.lowerings);
+        for ((tier, lowering), reported) in tiers.zip(&mut self.reported) {
+            let thousandths = lowering.scale(now).millionths().div_euclid(1_000);
+            if *reported != Some(thousandths) {
+                *reported = Some(thousandths);
+                let name = &tier.name;
+                let name = format!("tiergate_limit_scale.namespace.{namespace}.tier.{name}");
+                sink.set(&name, thousandths.into());
+            }
+        }
+        if unreadable > 0 {
+            let name = format!("tiergate_load_unreadable.namespace.{namespace}");
+            sink.count(&name, unreadable);
+        }
+    }
+
+    /// Corrupt values that were written anew since the last call.
+    pub fn take_corrupt(&self) -> u64 {
+        self.stored.take_corrupt()
+    }
+
+    /// The lowered limits of an account of that tier; `None` while its base limits stand.
+    pub fn lowered(&self, tier: TierId, base: &Limits) -> Option<Lowered> {
+        self.lowerings.get(tier.index())?.of(base)
+    }
+
+    /// The effective limits of that tier at `now`.
+    pub fn effective(&self, tier: TierId, base: &Limits, now: Mono) -> Limits {
+        let lowered = self.lowered(tier, base);
+        lowered.map_or(*base, |lowered| lowered.at(now).over(base))
+    }
+
+    /// The state as this worker knows it, and this config's policy.
+    pub fn state(&self) -> (&State, Option<&Policy>) {
+        (&self.state, self.policy())
+    }
+
+    /// Takes note of the upstream's answer to a request that was let through. `load` is the header
+    /// in which the upstream reports its load, where the policy names one.
+    pub fn observe(&mut self, status: Option<&[u8]>, load: Option<&[u8]>) {
+        let Some(candidate) = &self.candidate else {
+            return;
+        };
+        let observed = &mut self.observed;
+        let add = |n: &mut u64, more: u64| *n = n.saturating_add(more);
+        match (&candidate.policy.origin, load.map(load_of)) {
+            (Origin::Overload, _) => {
+                add(&mut observed.answers, 1);
+                let overloaded = status.is_some_and(|s| OVERLOADED.contains(&s));
+                add(&mut observed.overloaded, overloaded.into());
+            }
+            (Origin::Header(_), None) => {}
+            (Origin::Header(_), Some(None)) => add(&mut observed.unreadable, 1),
+            (Origin::Header(_), Some(Some(load))) => {
+                add(&mut observed.reports, 1);
+                add(&mut observed.sum, load.into());
+            }
+        }
+    }
+
+    /// Changes that this worker made to the effective limits, each to be logged once.
+    pub fn drain_events(&mut self) -> Vec<OverloadEvent> {
+        std::mem::take(&mut self.events)
+    }
+
+    /// Reads the shared state now.
+    ///
+    /// # Errors
+    /// [`ValueError`] when it can't be read.
+    pub fn refresh(&mut self, host: &dyn Host) -> Result<(), ValueError> {
+        let (state, now) = self.stored.read(host)?;
+        self.learn(state, now);
+        Ok(())
+    }
+
+    /// Sets the manual scale, or withdraws it.
+    ///
+    /// # Errors
+    /// [`ValueError`] when it was not stored.
+    pub fn set_manual(
+        &mut self,
+        host: &dyn Host,
+        setting: impl Fn(Mono) -> Option<ManualScale>,
+    ) -> Result<(), ValueError> {
+        let (state, (events, now)) = self.stored.change(host, |state, now| {
+            state.correct(now);
+            let before = std::mem::replace(&mut state.manual, setting(now));
+            let (before, ended) = match before {
+                Some(setting) if setting.ends <= now => (None, Some(setting)),
+                before => (before, None),
+            };
+            let event = match &state.manual {
+                Some(setting) => Some(OverloadEvent::Set {
+                    now: setting.clone(),
+                    before,
+                }),
+                None => before.map(OverloadEvent::Withdrawn),
+            };
+            let ended = ended.map(OverloadEvent::Ended);
+            (ended.into_iter().chain(event).collect::<Vec<_>>(), now)
+        })?;
+        self.events.extend(events);
+        self.learn(state, now);
+        Ok(())
+    }
+}
