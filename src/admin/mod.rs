@@ -16,7 +16,7 @@ use crate::host::{Host, HostError};
 use crate::json::Invalid;
 use crate::ledger::Fault;
 use crate::limiter::Limiter;
-use crate::shared::ValueError;
+use crate::shared::StoreError;
 use route::Call;
 use serde::Serialize;
 
@@ -165,7 +165,7 @@ impl From<WriteError> for Problem {
     fn from(error: WriteError) -> Self {
         match error {
             WriteError::Full => Self::Full,
-            WriteError::Fault(fault) => fault.into(),
+            WriteError::Store(error) => error.into(),
         }
     }
 }
@@ -182,8 +182,8 @@ impl From<HostError> for Problem {
     }
 }
 
-impl From<ValueError> for Problem {
-    fn from(error: ValueError) -> Self {
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
         Self::Fault(error.into())
     }
 }

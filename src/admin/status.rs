@@ -155,7 +155,7 @@ impl Api<'_> {
             namespace: self.config().namespace.clone(),
             mode: self.config().mode,
             config: self.config().digest.clone(),
-            layout: LAYOUT,
+            layout: LAYOUT.version,
             live_vms: self.limiter.vm_table().alive(),
             ledger,
             directory: entries,

@@ -17,10 +17,9 @@ pub mod entry;
 pub mod feed;
 
 use crate::directory::entry::AccountEntry;
-use crate::host::{Host, HostError, SetError};
-use crate::ledger::page::LAYOUT;
-use crate::ledger::{AccountKey, Fault, OpenError};
-use crate::shared::fill::Fill;
+use crate::host::{Host, HostError};
+use crate::ledger::{AccountKey, OpenError};
+use crate::shared::{Change, Fill, Layout, StoreError, Target, update};
 use std::cell::Cell;
 
 /// Entries that a page is laid out for.
@@ -30,8 +29,16 @@ const MAX_ENTRIES: usize = 32;
 /// Tries to write a page before the directory counts as unusable.
 const TRIES: u32 = 100;
 
-const META: [u8; 2] = [LAYOUT, b'M'];
-const PAGE: [u8; 2] = [LAYOUT, b'D'];
+const META: Layout = Layout {
+    name: "the directory's head",
+    version: 1,
+    kind: b'M',
+};
+const PAGE: Layout = Layout {
+    name: "a page of the directory",
+    version: 1,
+    kind: b'D',
+};
 const KEY: usize = 16;
 
 /// Why an entry was not written.
@@ -42,7 +49,7 @@ pub enum WriteError {
     Full,
     /// Shared data can't be used.
     #[error(transparent)]
-    Fault(#[from] Fault),
+    Store(#[from] StoreError),
 }
 
 /// What the directory noticed since it was last asked.
@@ -76,6 +83,9 @@ impl Directory {
             health: Cell::default(),
         };
         let stored = host.get(&directory.meta_name())?;
+        if let Some(stored) = &stored {
+            META.check(&stored.value)?;
+        }
         let existing = stored.as_ref().and_then(|s| meta(&s.value));
         match existing {
             Some((existing, _)) if existing != directory.pages => Err(OpenError::Resized {
@@ -87,7 +97,7 @@ impl Directory {
                 for page in 0..directory.pages {
                     let name = directory.page_name(page);
                     if host.get(&name)?.is_none() {
-                        host.set(&name, &PAGE, None)?;
+                        host.set(&name, &PAGE.prefix(), None)?;
                     }
                 }
                 let cas = stored.map(|s| s.cas);
@@ -108,38 +118,45 @@ impl Directory {
             .is_some_and(|(_, ready)| ready))
     }
 
-    /// Says that it holds what is to be known.
+    /// Marks the directory as holding all accounts.
     ///
     /// # Errors
-    /// [`Fault`] when shared data can't be written.
-    pub fn set_ready(&self, host: &dyn Host) -> Result<(), Fault> {
-        match host.set(&self.meta_name(), &self.meta(true), None) {
-            Ok(()) => Ok(()),
-            Err(SetError::Conflict) => Err(Fault::Contended),
-            Err(SetError::Host(error)) => Err(error.into()),
-        }
+    /// [`StoreError`] when shared data can't be written.
+    pub fn set_ready(&self, host: &dyn Host) -> Result<(), StoreError> {
+        let name = self.meta_name();
+        let target = Target {
+            key: &name,
+            layout: META,
+            tries: TRIES,
+        };
+        update(host, &target, |_| {
+            Ok::<_, StoreError>(Change::Write(self.meta(true), ()))
+        })?;
+        Ok(())
     }
 
     /// The entry of an account.
     ///
     /// # Errors
-    /// The host's status when it can't read.
+    /// [`StoreError`] when it can't be read.
     pub fn find(
         &self,
         host: &dyn Host,
         key: AccountKey,
-    ) -> Result<Option<AccountEntry>, HostError> {
+    ) -> Result<Option<AccountEntry>, StoreError> {
         let name = self.page_name(key.page(self.pages));
-        let Some(stored) = host.get(&name)? else {
+        let failed = |error| StoreError::Host(PAGE.name, error);
+        let Some(stored) = host.get(&name).map_err(failed)? else {
             return Ok(None);
         };
+        PAGE.check(&stored.value)?;
         let entries = self.entries(&stored.value);
         Ok(self.entry(&entries, key))
     }
 
-    /// Runs `update` on an account's entry and stores what it makes of it; `None` takes it out.
+    /// Runs `f` on an account's entry and stores the entry that it returns; `None` takes it out.
     ///
-    /// `update` runs again each time another was faster.
+    /// `f` runs again each time another writer was faster.
     ///
     /// # Errors
     /// [`WriteError`] when there is no room, or shared data can't be used.
@@ -147,14 +164,17 @@ impl Directory {
         &self,
         host: &dyn Host,
         key: AccountKey,
-        mut update: impl FnMut(Option<AccountEntry>) -> (Option<AccountEntry>, T),
+        mut f: impl FnMut(Option<AccountEntry>) -> (Option<AccountEntry>, T),
     ) -> Result<T, WriteError> {
         let name = self.page_name(key.page(self.pages));
-        for _ in 0..TRIES {
-            let stored = host.get(&name).map_err(Fault::from)?;
-            let (bytes, cas) = stored.map_or((Vec::new(), None), |s| (s.value, Some(s.cas)));
-            let mut entries = self.entries(&bytes);
-            let (changed, result) = update(self.entry(&entries, key));
+        let target = Target {
+            key: &name,
+            layout: PAGE,
+            tries: TRIES,
+        };
+        let changed = update(host, &target, |bytes| {
+            let mut entries = self.entries(bytes.unwrap_or_default());
+            let (changed, result) = f(self.entry(&entries, key));
             entries.retain(|(k, _)| *k != key.bytes());
             let body = changed.as_ref().map(bytes::encode);
             if let Some(body) = &body {
@@ -164,13 +184,9 @@ impl Directory {
                 }
                 entries.push((key.bytes(), body));
             }
-            match host.set(&name, &write(&entries), cas) {
-                Ok(()) => return Ok(result),
-                Err(SetError::Conflict) => {}
-                Err(SetError::Host(error)) => return Err(Fault::from(error).into()),
-            }
-        }
-        Err(Fault::Contended.into())
+            Ok(Change::Write(write(&entries), result))
+        })?;
+        Ok(changed.result)
     }
 
     /// How full the pages are, by a look at the first of them.
@@ -198,7 +214,7 @@ impl Directory {
         if bytes.is_empty() {
             return Vec::new();
         }
-        let parsed = bytes.strip_prefix(&PAGE).and_then(parse);
+        let parsed = PAGE.body(bytes).and_then(parse);
         if parsed.is_none() {
             self.note(|h| h.corrupt = h.corrupt.saturating_add(1));
         }
@@ -223,7 +239,7 @@ impl Directory {
     }
 
     fn meta(&self, ready: bool) -> Vec<u8> {
-        let mut out = META.to_vec();
+        let mut out = META.prefix().to_vec();
         out.extend_from_slice(&self.pages.to_le_bytes());
         out.push(u8::from(ready));
         out
@@ -232,7 +248,7 @@ impl Directory {
 
 /// Pages, and whether the directory is ready.
 fn meta(bytes: &[u8]) -> Option<(u32, bool)> {
-    let rest = bytes.strip_prefix(&META)?;
+    let rest = META.body(bytes)?;
     let (pages, rest) = rest.split_first_chunk::<4>()?;
     Some((u32::from_le_bytes(*pages), rest == [1]))
 }
@@ -251,7 +267,7 @@ fn parse(mut rest: &[u8]) -> Option<Vec<Stored<'_>>> {
 }
 
 fn write(entries: &[Stored<'_>]) -> Vec<u8> {
-    let mut out = PAGE.to_vec();
+    let mut out = PAGE.prefix().to_vec();
     for (key, body) in entries {
         // No entry is that long: a tier's name and 64 events take some 700 bytes.
         let Ok(length) = u16::try_from(body.len()) else {
@@ -267,7 +283,9 @@ fn write(entries: &[Stored<'_>]) -> Vec<u8> {
 /// The largest a directory's values can get, in bytes.
 pub fn memory_bound(accounts: u32) -> u64 {
     let entry = KEY.saturating_add(2).saturating_add(bytes::MOST_BYTES);
-    let page = entry.saturating_mul(MAX_ENTRIES).saturating_add(PAGE.len());
+    let page = entry
+        .saturating_mul(MAX_ENTRIES)
+        .saturating_add(PAGE.prefix().len());
     let pages = u64::from(accounts.div_ceil(ENTRIES_PER_PAGE));
     pages.saturating_mul(u64::try_from(page).unwrap_or(u64::MAX))
 }

@@ -5,9 +5,10 @@
 pub mod config;
 
 use crate::directory::entry::{AccountEntry, Overrides, ResolvedTier};
-use crate::host::{Header, HostError, Request};
+use crate::host::{Header, Request};
 use crate::http::query;
 use crate::http::sha256::sha256_hex;
+use crate::shared::StoreError;
 use crate::tiers::money::Cents;
 use crate::tiers::table::{TierId, TierTable};
 
@@ -109,7 +110,7 @@ pub enum IdentityError {
     /// The directory does not hold all accounts yet.
     DirectoryUnready,
     /// The directory could not be read.
-    DirectoryFault(HostError),
+    DirectoryFault(StoreError),
 }
 
 /// The account of a request.

@@ -14,14 +14,18 @@
 //! its own value on its ticks; the value of a slot whose VM is gone is emptied by whoever first
 //! sees that, or replaced by the next VM that claims the slot. Nothing of this is on a request's way.
 
-use crate::host::{Host, HostError, SetError};
-use crate::ledger::page::LAYOUT;
+use crate::host::Host;
 use crate::ledger::slots::Slots;
 use crate::limits::Holder;
 use crate::shared::varint;
+use crate::shared::{Change, Layout, StoreError, Target, update};
 use std::collections::BTreeMap;
 
-const PREFIX: [u8; 2] = [LAYOUT, b'F'];
+const LAYOUT: Layout = Layout {
+    name: "a gauge's part",
+    version: 1,
+    kind: b'F',
+};
 
 /// Requests in process by the name of their tier.
 pub type PerTier = BTreeMap<String, u64>;
@@ -60,7 +64,7 @@ impl InFlight {
         counts: &PerTier,
         table: &Slots,
         moves: &mut Moves,
-    ) -> Result<(), HostError> {
+    ) -> Result<(), StoreError> {
         if let Some(holder) = holder {
             self.replace(host, holder.slot, counts, moves)?;
         }
@@ -85,39 +89,50 @@ impl InFlight {
         slot: u16,
         counts: &PerTier,
         moves: &mut Moves,
-    ) -> Result<bool, HostError> {
+    ) -> Result<bool, StoreError> {
         let key = format!("{}/f{slot:x}", self.prefix);
-        let stored = host.get(&key)?;
-        let (before, corrupt) = match &stored {
-            None => (PerTier::new(), false),
-            Some(stored) => {
-                decode(&stored.value).map_or((PerTier::new(), true), |before| (before, false))
-            }
+        let target = Target {
+            key: &key,
+            layout: LAYOUT,
+            tries: 1,
         };
-        if before == *counts && !corrupt {
-            return Ok(true);
-        }
-        match host.set(&key, &encode(counts), stored.map(|s| s.cas)) {
-            Ok(()) => {}
-            Err(SetError::Conflict) => return Ok(false),
-            Err(SetError::Host(error)) => return Err(error),
-        }
-        self.corrupt = self.corrupt.saturating_add(u64::from(corrupt));
-        let signed = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
-        let gained = counts.iter().map(|(name, n)| (name, signed(*n)));
-        let lost = before
-            .iter()
-            .map(|(name, n)| (name, signed(*n).saturating_neg()));
-        for (name, delta) in gained.chain(lost) {
-            let sum = moves.entry(name.clone()).or_default();
-            *sum = sum.saturating_add(delta);
+        let changed = update(host, &target, |bytes| {
+            let before = bytes.map(decode);
+            let corrupt = before == Some(None);
+            let before = before.flatten().unwrap_or_default();
+            Ok(match before == *counts && !corrupt {
+                true => Change::Keep((before, corrupt)),
+                false => Change::Write(encode(counts), (before, corrupt)),
+            })
+        });
+        let changed = match changed {
+            Err(StoreError::Contended(..)) => return Ok(false),
+            changed => changed?,
+        };
+        if changed.written {
+            let (before, corrupt) = changed.result;
+            self.corrupt = self.corrupt.saturating_add(u64::from(corrupt));
+            move_gauge(&before, counts, moves);
         }
         Ok(true)
     }
 }
 
+/// Adds to `moves` what the gauge must move by for `before` to become `after`.
+fn move_gauge(before: &PerTier, after: &PerTier, moves: &mut Moves) {
+    let signed = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+    let gained = after.iter().map(|(name, n)| (name, signed(*n)));
+    let lost = before
+        .iter()
+        .map(|(name, n)| (name, signed(*n).saturating_neg()));
+    for (name, delta) in gained.chain(lost) {
+        let sum = moves.entry(name.clone()).or_default();
+        *sum = sum.saturating_add(delta);
+    }
+}
+
 fn encode(counts: &PerTier) -> Vec<u8> {
-    let mut out = PREFIX.to_vec();
+    let mut out = LAYOUT.prefix().to_vec();
     for (name, n) in counts {
         varint::put_len(&mut out, name.len());
         out.extend_from_slice(name.as_bytes());
@@ -128,7 +143,7 @@ fn encode(counts: &PerTier) -> Vec<u8> {
 
 /// `None` for bytes that [`encode`] does not write.
 fn decode(bytes: &[u8]) -> Option<PerTier> {
-    let mut input = bytes.strip_prefix(&PREFIX)?;
+    let mut input = LAYOUT.body(bytes)?;
     let mut counts = PerTier::new();
     while !input.is_empty() {
         let length = varint::take_count(&mut input).ok()?;

@@ -1,20 +1,20 @@
 //! The ledger: finds an account's page, runs a rule on its record, and writes it back with a
 //! compare-and-set. Every admission is one read and one write; a refusal is one read.
 
-use crate::shared::fill::Fill;
+use crate::shared::Fill;
 pub mod bytes;
 pub mod in_flight;
 pub mod page;
 pub mod slots;
 
 use crate::host::{Host, HostError, SetError};
-use crate::ledger::page::{Page, Update};
 use crate::limits::lease::Liveness;
 use crate::limits::record::{Record, Windows};
+use crate::shared::{self, StoreError, Target};
 use crate::time::Now;
 pub use in_flight::InFlight;
+use page::{Losses, Page, Update};
 use siphasher::sip128::{Hasher128, SipHasher24};
-use slots::Unreadable;
 pub use slots::{SlotError, Slots, VmSlot};
 use std::cell::Cell;
 use std::hash::Hasher;
@@ -47,15 +47,12 @@ impl AccountKey {
 /// Why the ledger could not be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
-    /// The page was changed by others each time.
-    #[error("the account's page was changed by other workers {TRIES} times in a row")]
-    Contended,
     /// No lease can be held.
     #[error("no VM slot: {0}")]
-    Slot(#[from] crate::ledger::slots::SlotError),
-    /// A value beside the ledger could not be used.
+    Slot(#[from] SlotError),
+    /// A stored value can't be used.
     #[error(transparent)]
-    Value(#[from] crate::shared::cell::ValueError),
+    Store(#[from] StoreError),
     /// The host failed.
     #[error(transparent)]
     Host(#[from] HostError),
@@ -75,9 +72,9 @@ pub enum OpenError {
         /// Pages that the config asks for.
         asked: u32,
     },
-    /// Newer code keeps a ledger there.
-    #[error("the ledger in shared data is of a newer layout; load the newer module")]
-    Newer,
+    /// A stored value can't be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// The host failed.
     #[error("shared data can't be used: {0}")]
     Host(#[from] HostError),
@@ -95,10 +92,10 @@ impl From<SetError> for OpenError {
     }
 }
 
-/// What a rule wants done with the record.
+/// The outcome of an update of a record.
 #[derive(Debug)]
 pub enum Change<T> {
-    /// Write it back.
+    /// Write the record back.
     Write(T),
     /// Leave what is stored as it is.
     Keep(T),
@@ -119,6 +116,14 @@ pub struct Health {
     pub lost_pages: u64,
     /// Writes to the directory that had no room.
     pub directory_full: u64,
+}
+
+/// What one write to a page noticed.
+#[derive(Clone, Copy, Debug, Default)]
+struct Noticed {
+    corrupt: bool,
+    stale: u64,
+    losses: Losses,
 }
 
 /// The ledger of one namespace.
@@ -157,18 +162,18 @@ impl Ledger {
         let key = slots_key(namespace);
         let stored = host.get(&key)?;
         let cas = stored.as_ref().map(|s| s.cas);
-        let existing = stored.map(|s| Slots::decode(&s.value, host.mono()));
-        let (table, corrupt) = match existing {
-            Some(Ok(table)) if table.pages == asked => (table, 0),
-            Some(Ok(table)) => {
+        let existing = match &stored {
+            Some(stored) => Slots::decode(&stored.value, host.mono())?,
+            None => None,
+        };
+        let corrupt = u64::from(stored.is_some() && existing.is_none());
+        let table = match existing {
+            Some(table) if table.pages == asked => table,
+            Some(table) => {
                 let existing = table.pages;
                 return Err(OpenError::Resized { existing, asked });
             }
-            Some(Err(Unreadable::Newer)) => return Err(OpenError::Newer),
-            Some(Err(Unreadable::Corrupt)) => {
-                (create(host, namespace, asked, new_secret(), cas)?, 1)
-            }
-            None => (create(host, namespace, asked, new_secret(), cas)?, 0),
+            None => create(host, namespace, asked, new_secret(), cas)?,
         };
         let health = Health {
             corrupt,
@@ -239,18 +244,27 @@ impl Ledger {
     ) -> Result<T, Fault> {
         let (windows, calendar) = terms;
         let name = self.page_name(key);
-        for _ in 0..TRIES {
-            let (bytes, cas) = self.read(host, &name)?;
+        let target = Target {
+            key: &name,
+            layout: page::LAYOUT,
+            tries: TRIES,
+        };
+        let changed = shared::update(host, &target, |bytes| {
+            if bytes.is_none() {
+                self.note(|h| h.lost_pages = h.lost_pages.saturating_add(1));
+            }
             let now = Now {
                 mono: host.mono(),
                 wall: calendar.then(|| host.wall()),
             };
-            let mut page = Page::parse(&bytes);
+            let mut page = Page::parse(bytes.unwrap_or_default());
             let mut record = page.find(&key.0);
             let stale = record.leases.forget_stale(liveness);
             let ahead = record.newest() > now.mono;
             let result = match update(&mut record, now) {
-                Change::Keep(result) if !ahead => return Ok(result),
+                Change::Keep(result) if !ahead => {
+                    return Ok(shared::Change::Keep((result, Noticed::default())));
+                }
                 Change::Keep(result) | Change::Write(result) => result,
             };
             let update = Update {
@@ -260,35 +274,28 @@ impl Ledger {
                 expires_at: record.expires_at(now, windows),
             };
             let (value, losses) = page.with(&update, liveness);
-            match host.set(&name, &value, cas) {
-                Ok(()) => {
-                    self.note(|h| {
-                        h.corrupt = h.corrupt.saturating_add(u64::from(page.corrupt));
-                        h.evicted = h.evicted.saturating_add(losses.evicted);
-                        h.stale_leases = h
-                            .stale_leases
-                            .saturating_add(losses.stale_leases)
-                            .saturating_add(stale);
-                    });
-                    return Ok(result);
-                }
-                Err(SetError::Conflict) => {
-                    self.note(|h| h.cas_retries = h.cas_retries.saturating_add(1));
-                }
-                Err(SetError::Host(error)) => return Err(error.into()),
+            let noticed = Noticed {
+                corrupt: page.corrupt,
+                stale,
+                losses,
+            };
+            Ok::<_, StoreError>(shared::Change::Write(value, (result, noticed)))
+        });
+        let changed = changed.inspect_err(|error| {
+            if let StoreError::Contended(_, tries) = error {
+                self.note(|h| h.cas_retries = h.cas_retries.saturating_add(u64::from(*tries)));
             }
-        }
-        Err(Fault::Contended)
-    }
-
-    fn read(&self, host: &dyn Host, name: &str) -> Result<(Vec<u8>, Option<NonZeroU32>), Fault> {
-        Ok(match host.get(name)? {
-            Some(stored) => (stored.value, Some(stored.cas)),
-            None => {
-                self.note(|h| h.lost_pages = h.lost_pages.saturating_add(1));
-                (Vec::new(), None)
-            }
-        })
+        })?;
+        let (result, noticed) = changed.result;
+        self.note(|h| {
+            let add = |n: &mut u64, more: u64| *n = n.saturating_add(more);
+            add(&mut h.cas_retries, changed.retries.into());
+            add(&mut h.corrupt, noticed.corrupt.into());
+            add(&mut h.evicted, noticed.losses.evicted);
+            add(&mut h.stale_leases, noticed.losses.stale_leases);
+            add(&mut h.stale_leases, noticed.stale);
+        });
+        Ok(result)
     }
 
     fn note(&self, change: impl FnOnce(&mut Health)) {
@@ -327,7 +334,7 @@ fn create(
     }
     let table = Slots::new(secret, pages);
     host.set(&slots_key(namespace), &table.encode(), cas)?;
-    Slots::decode(&table.encode(), host.mono()).map_err(|_| OpenError::Conflict)
+    Slots::decode(&table.encode(), host.mono())?.ok_or(OpenError::Conflict)
 }
 
 /// The largest a ledger's values can get, in bytes: pages of full size and the slot table. Beside

@@ -17,17 +17,22 @@
 use super::bytes;
 use crate::limits::lease::Liveness;
 use crate::limits::record::Record;
+use crate::shared::Layout;
 use crate::shared::varint::Corrupt;
 use crate::time::Mono;
 
-/// The version of the layout of every stored value.
-pub const LAYOUT: u8 = 1;
+/// The layout of a page.
+pub const LAYOUT: Layout = Layout {
+    name: "a page of the ledger",
+    version: 1,
+    kind: b'P',
+};
 /// Records on one page at most: three times what a full ledger has on average.
 pub const MAX_RECORDS: usize = 24;
 /// Bytes of one page at most.
 pub const MAX_BYTES: usize = 16_384;
 /// A page without records.
-pub const EMPTY: [u8; 2] = [LAYOUT, b'P'];
+pub const EMPTY: [u8; 2] = LAYOUT.prefix();
 
 const KEY: usize = 16;
 
@@ -76,7 +81,7 @@ impl<'a> Page<'a> {
         if bytes.is_empty() {
             return Self::default();
         }
-        let parsed = bytes.strip_prefix(&EMPTY).and_then(parse_records);
+        let parsed = LAYOUT.body(bytes).and_then(parse_records);
         Self {
             corrupt: parsed.is_none(),
             records: parsed.unwrap_or_default(),

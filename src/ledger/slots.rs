@@ -12,11 +12,10 @@
 //! is judged at the moment when the table was read, so a worker whose own loop stalled does not
 //! take the others for dead.
 
-use crate::host::{Host, HostError, SetError};
-use crate::ledger::page::LAYOUT;
+use crate::host::Host;
 use crate::limits::lease::{Holder, Liveness};
+use crate::shared::{Change, Layout, StoreError, Target, update};
 use crate::time::{Mono, Span};
-use std::num::NonZeroU32;
 
 /// How many VMs can hold leases at the same time.
 pub const SLOTS: usize = 256;
@@ -27,7 +26,12 @@ const OVERDUE: Span = Span::from_secs(2);
 /// Tries to write the table.
 const TRIES: u32 = 50;
 
-const PREFIX: [u8; 2] = [LAYOUT, b'S'];
+/// The layout of the slot table.
+const LAYOUT: Layout = Layout {
+    name: "the slot table",
+    version: 1,
+    kind: b'S',
+};
 const BYTES: usize = 22 + 12 * SLOTS;
 
 /// One slot of the table.
@@ -54,15 +58,6 @@ pub struct Slots {
     read_at: Mono,
 }
 
-/// A stored value that is not this layout's table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unreadable {
-    /// Corrupt, or of an older layout: may be written over.
-    Corrupt,
-    /// Of a newer layout: newer code has taken over.
-    Newer,
-}
-
 impl Slots {
     /// A table that nobody is in yet.
     pub fn new(secret: [u8; 16], pages: u32) -> Self {
@@ -77,7 +72,7 @@ impl Slots {
     /// The bytes that are stored.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(BYTES);
-        out.extend_from_slice(&PREFIX);
+        out.extend_from_slice(&LAYOUT.prefix());
         out.extend_from_slice(&self.secret);
         out.extend_from_slice(&self.pages.to_le_bytes());
         for slot in &self.slots {
@@ -87,22 +82,20 @@ impl Slots {
         out
     }
 
-    /// Reads a table that was got at `read_at`.
+    /// Reads a table that was read at `read_at`; `None` when it is corrupt.
     ///
     /// # Errors
-    /// [`Unreadable`] when it is not one of this layout.
-    pub fn decode(bytes: &[u8], read_at: Mono) -> Result<Self, Unreadable> {
-        if bytes.first().is_some_and(|version| *version > LAYOUT) {
-            return Err(Unreadable::Newer);
-        }
-        Self::parse(bytes, read_at).ok_or(Unreadable::Corrupt)
+    /// [`StoreError::Newer`].
+    pub fn decode(bytes: &[u8], read_at: Mono) -> Result<Option<Self>, StoreError> {
+        LAYOUT.check(bytes)?;
+        Ok(Self::parse(bytes, read_at))
     }
 
     fn parse(bytes: &[u8], read_at: Mono) -> Option<Self> {
         if bytes.len() != BYTES {
             return None;
         }
-        let rest = bytes.strip_prefix(&PREFIX)?;
+        let rest = LAYOUT.body(bytes)?;
         let (secret, rest) = rest.split_first_chunk::<16>()?;
         let (pages, rest) = rest.split_first_chunk::<4>()?;
         let pages = u32::from_le_bytes(*pages);
@@ -196,18 +189,12 @@ pub enum SlotError {
     /// Every slot is held by a living VM.
     #[error("all {SLOTS} VM slots are taken")]
     Full,
-    /// Other VMs were faster each time.
-    #[error("the slot table was changed by others {TRIES} times in a row")]
-    Contended,
     /// The heartbeat was too old again as soon as it was given.
     #[error("this VM is too slow to prove that it lives")]
     Overdue,
-    /// Newer code wrote the table.
-    #[error("the slot table is of a newer layout than {LAYOUT}")]
-    Newer,
-    /// The host failed.
+    /// The slot table can't be used.
     #[error(transparent)]
-    Host(#[from] HostError),
+    Store(#[from] StoreError),
 }
 
 impl VmSlot {
@@ -243,8 +230,9 @@ impl VmSlot {
         if self.holder.is_some() {
             return self.beat(host).map(|_| ());
         }
-        if let Some((table, _)) = self.read(host)? {
-            self.table = table;
+        let failed = |error| StoreError::Host(LAYOUT.name, error);
+        if let Some(stored) = host.get(&self.key).map_err(failed)? {
+            self.table = self.read(host, Some(&stored.value))?;
         }
         Ok(())
     }
@@ -254,23 +242,20 @@ impl VmSlot {
     /// # Errors
     /// [`SlotError`] when no slot can be had.
     pub fn beat(&mut self, host: &dyn Host) -> Result<Holder, SlotError> {
-        for _ in 0..TRIES {
-            let (mut table, cas) = match self.read(host)? {
-                Some((table, cas)) => (table, cas),
-                None => (self.initial(host.mono()), None),
-            };
+        let target = Target {
+            key: &self.key,
+            layout: LAYOUT,
+            tries: TRIES,
+        };
+        let changed = update(host, &target, |bytes| {
+            let mut table = self.read(host, bytes)?;
             let holder = table.beat(self.holder).ok_or(SlotError::Full)?;
-            match host.set(&self.key, &table.encode(), cas) {
-                Ok(()) => {
-                    self.table = table;
-                    self.holder = Some(holder);
-                    return Ok(holder);
-                }
-                Err(SetError::Conflict) => {}
-                Err(SetError::Host(error)) => return Err(error.into()),
-            }
-        }
-        Err(SlotError::Contended)
+            Ok::<_, SlotError>(Change::Write(table.encode(), (table, holder)))
+        })?;
+        let (table, holder) = changed.result;
+        self.table = table;
+        self.holder = Some(holder);
+        Ok(holder)
     }
 
     /// A table for a host that lost the stored one: same secret, so that accounts stay in place.
@@ -280,14 +265,10 @@ impl VmSlot {
         table
     }
 
-    fn read(&self, host: &dyn Host) -> Result<Option<(Slots, Option<NonZeroU32>)>, SlotError> {
-        let Some(stored) = host.get(&self.key)? else {
-            return Ok(None);
-        };
-        match Slots::decode(&stored.value, host.mono()) {
-            Ok(table) => Ok(Some((table, Some(stored.cas)))),
-            Err(Unreadable::Newer) => Err(SlotError::Newer),
-            Err(Unreadable::Corrupt) => Ok(Some((self.initial(host.mono()), Some(stored.cas)))),
-        }
+    /// The table in those bytes; without one, or with a corrupt one, the last that was seen.
+    fn read(&self, host: &dyn Host, bytes: Option<&[u8]>) -> Result<Slots, StoreError> {
+        let now = host.mono();
+        let table = Slots::decode(bytes.unwrap_or_default(), now)?;
+        Ok(table.unwrap_or_else(|| self.initial(now)))
     }
 }

@@ -11,29 +11,33 @@
 //! Numbers are varints as in [`crate::ledger::bytes`]; times are monotonic milliseconds, scales and loads
 //! millionths. Only ticks and admin calls read and write it.
 
-use crate::ledger::page::LAYOUT;
 use crate::limits::Scale;
 use crate::overload::{
     Controller, Kind, LARGEST, ManualScale, Observed, State, TierScales, millionths,
 };
-use crate::shared::cell::{Content, Value};
+use crate::shared::Layout;
+use crate::shared::cell::{Content, SharedCell};
 use crate::shared::varint::{self, Corrupt};
 use crate::time::Mono;
 
-const PREFIX: [u8; 2] = [LAYOUT, b'O'];
+const LAYOUT: Layout = Layout {
+    name: "the overload state",
+    version: 1,
+    kind: b'O',
+};
 /// A pressure on all tiers, in millionths.
 const ALL: u32 = 1_000_000;
 
 /// The value of one namespace.
-pub type StoredOverload = Value<State>;
+pub type StoredOverload = SharedCell<State>;
 
 /// The load of `namespace`.
 pub fn overload(namespace: &str) -> StoredOverload {
-    Value::new(format!("{namespace}/load"))
+    SharedCell::new(format!("{namespace}/load"))
 }
 
 impl Content for State {
-    const NAME: &'static str = "the load";
+    const LAYOUT: Layout = LAYOUT;
 
     fn initial(_: Mono) -> Self {
         Self::default()
@@ -49,7 +53,7 @@ impl Content for State {
 }
 
 fn encode(state: &State) -> Vec<u8> {
-    let mut out = PREFIX.to_vec();
+    let mut out = LAYOUT.prefix().to_vec();
     match &state.manual {
         None => varint::put(&mut out, 0),
         Some(setting) => {
@@ -103,7 +107,7 @@ fn put_tiers(out: &mut Vec<u8>, tiers: &TierScales) {
 
 /// [`Corrupt`] for bytes that [`encode`] does not write.
 fn decode(bytes: &[u8]) -> Result<State, Corrupt> {
-    let mut rest = bytes.strip_prefix(&PREFIX).ok_or(Corrupt)?;
+    let mut rest = LAYOUT.body(bytes).ok_or(Corrupt)?;
     let input = &mut rest;
     let manual = match varint::take(input)? {
         0 => None,

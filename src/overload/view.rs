@@ -7,7 +7,7 @@ use super::{
 };
 use crate::host::{Host, HostError, MetricSink};
 use crate::limits::{Limits, Lowered, Lowering};
-use crate::shared::ValueError;
+use crate::shared::StoreError;
 use crate::tiers::{TierId, TierTable};
 use crate::time::Mono;
 
@@ -73,15 +73,15 @@ impl OverloadView {
     /// Writes the observations down, learns the effective limits, and flushes the gauges.
     ///
     /// # Errors
-    /// [`ValueError`] when the shared state can't be used; the observations wait for the next tick.
-    pub fn tick(&mut self, host: &dyn Host, sink: &mut dyn MetricSink) -> Result<(), ValueError> {
+    /// [`StoreError`] when the shared state can't be used; the observations wait for the next tick.
+    pub fn tick(&mut self, host: &dyn Host, sink: &mut dyn MetricSink) -> Result<(), StoreError> {
         let unreadable = std::mem::take(&mut self.observed.unreadable);
         let done = self.exchange(host);
         self.flush(host.mono(), unreadable, sink);
         done
     }
 
-    fn exchange(&mut self, host: &dyn Host) -> Result<(), ValueError> {
+    fn exchange(&mut self, host: &dyn Host) -> Result<(), StoreError> {
         let observed = std::mem::take(&mut self.observed);
         let done = self.stored.change(host, |state, now| {
             state.correct(now);
@@ -179,8 +179,8 @@ impl OverloadView {
     /// Reads the shared state now.
     ///
     /// # Errors
-    /// [`ValueError`] when it can't be read.
-    pub fn refresh(&mut self, host: &dyn Host) -> Result<(), ValueError> {
+    /// [`StoreError`] when it can't be read.
+    pub fn refresh(&mut self, host: &dyn Host) -> Result<(), StoreError> {
         let (state, now) = self.stored.read(host)?;
         self.learn(state, now);
         Ok(())
@@ -189,12 +189,12 @@ impl OverloadView {
     /// Sets the manual scale, or withdraws it.
     ///
     /// # Errors
-    /// [`ValueError`] when it was not stored.
+    /// [`StoreError`] when it was not stored.
     pub fn set_manual(
         &mut self,
         host: &dyn Host,
         setting: impl Fn(Mono) -> Option<ManualScale>,
-    ) -> Result<(), ValueError> {
+    ) -> Result<(), StoreError> {
         let (state, (events, now)) = self.stored.change(host, |state, now| {
             state.correct(now);
             let before = std::mem::replace(&mut state.manual, setting(now));

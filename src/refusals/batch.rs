@@ -5,7 +5,7 @@ use crate::config::Mode;
 use crate::host::Host;
 use crate::identity::Account;
 use crate::refusals::{Batch, Id, Reason, Refusals};
-use crate::shared::ValueError;
+use crate::shared::StoreError;
 use crate::tiers::table::NO_TIER;
 use crate::tiers::{TierId, TierTable};
 use crate::time::{Mono, Span};
@@ -53,13 +53,13 @@ impl RefusalBatch {
     /// Writes them down, unless there are none or the last time was just now.
     ///
     /// # Errors
-    /// [`ValueError`] when that failed; they are kept for the next time.
+    /// [`StoreError`] when that failed; they are kept for the next time.
     pub fn write_down(
         &mut self,
         host: &dyn Host,
         refusals: &Refusals,
         tiers: &TierTable,
-    ) -> Result<(), ValueError> {
+    ) -> Result<(), StoreError> {
         if self.totals.is_empty() {
             return Ok(());
         }
@@ -77,13 +77,13 @@ impl RefusalBatch {
     /// Writes them down, unless there are none: there is no next time.
     ///
     /// # Errors
-    /// [`ValueError`] when that failed.
+    /// [`StoreError`] when that failed.
     pub fn write_now(
         &mut self,
         host: &dyn Host,
         refusals: &Refusals,
         tiers: &TierTable,
-    ) -> Result<(), ValueError> {
+    ) -> Result<(), StoreError> {
         if self.totals.is_empty() {
             return Ok(());
         }

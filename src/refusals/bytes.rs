@@ -12,11 +12,10 @@
 //! of tier and code in the rows. An account is 0 for none, or 1 for all of an id or 2 for its
 //! beginning, with a length and bytes.
 
-use crate::ledger::page::LAYOUT;
+use super::LAYOUT;
 use crate::refusals::log::{BUCKETS, ID_BYTES, Id, MOST_ROWS, RING, Reason, Recent, RefusalLog};
 use crate::shared::varint::{Corrupt, put, put_len, take, take_count};
 
-const PREFIX: [u8; 2] = [LAYOUT, b'R'];
 /// The longest name of a tier or a code, in bytes.
 const NAME_BYTES: usize = 64;
 
@@ -29,7 +28,7 @@ pub const MOST_BYTES: u64 = {
 
 /// The bytes of a log.
 pub fn encode(log: &RefusalLog) -> Vec<u8> {
-    let mut out = PREFIX.to_vec();
+    let mut out = LAYOUT.prefix().to_vec();
     put_len(&mut out, log.rows.len());
     for (reason, row) in &log.rows {
         put_bytes(&mut out, reason.tier.as_bytes());
@@ -69,7 +68,7 @@ pub fn encode(log: &RefusalLog) -> Vec<u8> {
 /// # Errors
 /// [`Corrupt`] for bytes that [`encode`] does not write.
 pub fn decode(bytes: &[u8]) -> Result<RefusalLog, Corrupt> {
-    let mut rest = bytes.strip_prefix(&PREFIX).ok_or(Corrupt)?;
+    let mut rest = LAYOUT.body(bytes).ok_or(Corrupt)?;
     let input = &mut rest;
     let mut log = RefusalLog::default();
     let mut rows = Vec::new();

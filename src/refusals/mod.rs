@@ -11,19 +11,26 @@ mod log;
 pub use bytes::{MOST_BYTES, decode, encode};
 pub use log::{Batch, ID_BYTES, Id, RING, Reason, Recent, RefusalLog, Total, WINDOW_S};
 
-use crate::shared::cell::{Content, Value};
+use crate::shared::Layout;
+use crate::shared::cell::{Content, SharedCell};
 use crate::time::Mono;
 
+const LAYOUT: Layout = Layout {
+    name: "the log of refusals",
+    version: 1,
+    kind: b'R',
+};
+
 /// The value of one namespace.
-pub type Refusals = Value<RefusalLog>;
+pub type Refusals = SharedCell<RefusalLog>;
 
 /// The refusals of `namespace`.
 pub fn refusals(namespace: &str) -> Refusals {
-    Value::new(format!("{namespace}/refusals"))
+    SharedCell::new(format!("{namespace}/refusals"))
 }
 
 impl Content for RefusalLog {
-    const NAME: &'static str = "the list of refusals";
+    const LAYOUT: Layout = LAYOUT;
 
     fn initial(_: Mono) -> Self {
         Self::default()

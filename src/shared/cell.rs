@@ -1,8 +1,8 @@
-//! One value of shared data that all VMs of a namespace read and write: created once, changed with a
-//! compare-and-set, and read as nothing when it is corrupt.
+//! One value of shared data that all VMs of a namespace read and write: created once, changed with
+//! a compare-and-set, and read as its initial content when it is corrupt.
 
+use super::{Change, Layout, StoreError, Target, update};
 use crate::host::{Host, HostError, SetError};
-use crate::ledger::page::LAYOUT;
 use crate::time::Mono;
 use std::cell::Cell;
 use std::marker::PhantomData;
@@ -10,44 +10,30 @@ use std::marker::PhantomData;
 /// Tries to write a value; each VM writes one about once a second.
 const TRIES: u32 = 50;
 
-/// What a value holds.
+/// The content of a value.
 pub trait Content: Clone + PartialEq {
-    /// What the value is called in errors.
-    const NAME: &'static str;
+    /// Its layout.
+    const LAYOUT: Layout;
 
-    /// What stands where nothing was written yet.
+    /// The content before the first write.
     fn initial(now: Mono) -> Self;
 
-    /// The bytes that are stored; they begin with the layout version.
+    /// The stored bytes, which begin with the layout's prefix.
     fn encode(&self) -> Vec<u8>;
 
     /// Reads the bytes; `None` for bytes that [`Content::encode`] does not write.
     fn decode(bytes: &[u8]) -> Option<Self>;
 }
 
-/// Why a value could not be used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ValueError {
-    /// Newer code wrote it.
-    #[error("{0} in shared data is of a newer layout than {LAYOUT}: load the newer module")]
-    Newer(&'static str),
-    /// Others were faster each time.
-    #[error("{0} in shared data was changed by others {TRIES} times in a row")]
-    Contended(&'static str),
-    /// The host failed.
-    #[error("{0} in shared data: {1}")]
-    Host(&'static str, HostError),
-}
-
 /// The value of one namespace.
 #[derive(Debug)]
-pub struct Value<T> {
+pub struct SharedCell<T> {
     key: String,
     corrupt: Cell<u64>,
     content: PhantomData<T>,
 }
 
-impl<T: Content> Value<T> {
+impl<T: Content> SharedCell<T> {
     /// The value at that key.
     pub fn new(key: String) -> Self {
         Self {
@@ -62,7 +48,7 @@ impl<T: Content> Value<T> {
         &self.key
     }
 
-    /// Creates the value if it is not there; alone, since the host can't insert if absent.
+    /// Creates the value if it is absent; alone, since the host can't insert if absent.
     ///
     /// # Errors
     /// The host's status.
@@ -76,59 +62,54 @@ impl<T: Content> Value<T> {
         }
     }
 
-    /// Runs `update` on the content, and stores it when that changed it; the content as it is then,
-    /// and what `update` says of it.
+    /// Runs `f` on the content, and stores it if that changed it. Returns the content as it is
+    /// then, and the result of `f`.
     ///
-    /// The moment that `update` is given was read after the value. `update` runs again each time
-    /// another was faster.
+    /// The moment that `f` gets was read after the value. `f` runs again each time another writer
+    /// was faster.
     ///
     /// # Errors
-    /// [`ValueError`] when nothing was stored.
+    /// [`StoreError`] when nothing was stored.
     pub fn change<R>(
         &self,
         host: &dyn Host,
-        mut update: impl FnMut(&mut T, Mono) -> R,
-    ) -> Result<(T, R), ValueError> {
-        let failed = |error| ValueError::Host(T::NAME, error);
-        for _ in 0..TRIES {
-            let stored = host.get(&self.key).map_err(failed)?;
+        mut f: impl FnMut(&mut T, Mono) -> R,
+    ) -> Result<(T, R), StoreError> {
+        let target = Target {
+            key: &self.key,
+            layout: T::LAYOUT,
+            tries: TRIES,
+        };
+        let changed = update(host, &target, |bytes| {
             let now = host.mono();
-            let (bytes, cas) = stored.map_or_else(Default::default, |s| (s.value, Some(s.cas)));
-            if bytes.first().is_some_and(|version| *version > LAYOUT) {
-                return Err(ValueError::Newer(T::NAME));
-            }
-            let before = T::decode(&bytes);
+            let bytes = bytes.unwrap_or_default();
+            let before = T::decode(bytes);
             let corrupt = before.is_none() && !bytes.is_empty();
             let mut content = before.clone().unwrap_or_else(|| T::initial(now));
-            let result = update(&mut content, now);
-            if before.as_ref() == Some(&content) {
-                return Ok((content, result));
-            }
-            match host.set(&self.key, &content.encode(), cas) {
-                Ok(()) => {
-                    let count = self.corrupt.get().saturating_add(u64::from(corrupt));
-                    self.corrupt.set(count);
-                    return Ok((content, result));
-                }
-                Err(SetError::Conflict) => {}
-                Err(SetError::Host(error)) => return Err(failed(error)),
-            }
+            let result = f(&mut content, now);
+            Ok::<_, StoreError>(match before.as_ref() == Some(&content) {
+                true => Change::Keep((content, result, corrupt)),
+                false => Change::Write(content.encode(), (content, result, corrupt)),
+            })
+        })?;
+        let (content, result, corrupt) = changed.result;
+        if changed.written {
+            let count = self.corrupt.get().saturating_add(u64::from(corrupt));
+            self.corrupt.set(count);
         }
-        Err(ValueError::Contended(T::NAME))
+        Ok((content, result))
     }
 
-    /// The content and the moment when it was read; nothing is written, so damage stays.
+    /// The content, and the moment when it was read. Nothing is written, so corrupt bytes stay.
     ///
     /// # Errors
-    /// [`ValueError`] when it can't be read.
-    pub fn read(&self, host: &dyn Host) -> Result<(T, Mono), ValueError> {
-        let failed = |error| ValueError::Host(T::NAME, error);
+    /// [`StoreError`] when it can't be read.
+    pub fn read(&self, host: &dyn Host) -> Result<(T, Mono), StoreError> {
+        let failed = |error| StoreError::Host(T::LAYOUT.name, error);
         let bytes = host.get(&self.key).map_err(failed)?.map(|s| s.value);
         let now = host.mono();
         let bytes = bytes.unwrap_or_default();
-        if bytes.first().is_some_and(|version| *version > LAYOUT) {
-            return Err(ValueError::Newer(T::NAME));
-        }
+        T::LAYOUT.check(&bytes)?;
         Ok((T::decode(&bytes).unwrap_or_else(|| T::initial(now)), now))
     }
 

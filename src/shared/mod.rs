@@ -2,7 +2,10 @@
 
 pub mod cell;
 pub mod fill;
+mod layout;
+mod update;
 pub mod varint;
 
-pub use cell::ValueError;
 pub use fill::Fill;
+pub use layout::Layout;
+pub use update::{Change, Changed, StoreError, Target, update};

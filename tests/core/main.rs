@@ -20,6 +20,7 @@ mod load_loop;
 mod load_pace;
 mod lost_vms;
 mod never_over;
+mod newer_layouts;
 mod page;
 mod pages;
 mod queue;

@@ -146,7 +146,7 @@ proptest! {
     #[test]
     fn a_slot_table_is_read_as_it_was_written(secret in any::<[u8; 16]>(), pages in 1..1_000_u32) {
         let table = Slots::new(secret, pages);
-        prop_assert_eq!(Slots::decode(&table.encode(), Mono::default()), Ok(table));
+        prop_assert_eq!(Slots::decode(&table.encode(), Mono::default()), Ok(Some(table)));
     }
 }
 
@@ -158,7 +158,7 @@ fn corrupt_pages_read_as_empty_and_are_counted() {
     worker.admit(&request);
     worker.refuse(&request);
     for key in world.keys().iter().filter(|k| k.contains("/p")) {
-        world.overwrite(key, b"\x09another layout");
+        world.overwrite(key, b"\x01another kind");
     }
     worker.admit(&request);
     worker.refuse(&request);

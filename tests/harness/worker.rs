@@ -7,6 +7,7 @@ use std::fmt::Display;
 use std::sync::Arc;
 use tiergate::admin::{AdminResponse, Api};
 use tiergate::config;
+use tiergate::ledger::OpenError;
 use tiergate::limiter::{CheckResult, Forwarded, Limiter};
 use tiergate::reply::Reply;
 
@@ -23,13 +24,15 @@ pub struct Worker {
 
 impl Worker {
     pub fn new(world: &Arc<World>, config: impl Display) -> Self {
+        Self::open(world, config).unwrap()
+    }
+
+    /// A worker, unless shared data does not fit its config.
+    pub fn open(world: &Arc<World>, config: impl Display) -> Result<Self, OpenError> {
         let host = FakeHost::new(world);
         let config = config::parse(config.to_string().as_bytes()).unwrap();
-        let limiter = Limiter::open(&host, config, || [7; 16]).unwrap();
-        Self {
-            host,
-            limiter: RefCell::new(limiter),
-        }
+        let limiter = RefCell::new(Limiter::open(&host, config, || [7; 16])?);
+        Ok(Self { host, limiter })
     }
 
     pub fn check(&self, request: &FakeRequest) -> CheckResult {

@@ -241,7 +241,7 @@ impl Import {
             (Ok(()), Some(_)) => &mut self.counts.written,
             (Ok(()), None) => &mut self.counts.removed,
             (Err(WriteError::Full), _) => &mut self.counts.refused,
-            (Err(WriteError::Fault(fault)), _) => return Err(fault.into()),
+            (Err(WriteError::Store(error)), _) => return Err(error.into()),
         };
         *count = count.saturating_add(1);
         Ok(None)

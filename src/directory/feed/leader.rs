@@ -18,13 +18,17 @@
 //! A VM takes the lease for one load and gives it back. While it loads it renews the lease on its
 //! ticks; when it dies, the lease ends and the next VM to tick begins anew.
 
-use crate::ledger::page::LAYOUT;
-use crate::shared::cell::{Content, Value};
+use crate::shared::Layout;
+use crate::shared::cell::{Content, SharedCell};
 use crate::time::{Mono, Span};
 
 /// How long a lease holds without being renewed.
 pub const TERM: Span = Span::from_secs(5);
-const PREFIX: [u8; 2] = [LAYOUT, b'L'];
+const LAYOUT: Layout = Layout {
+    name: "the feed's state",
+    version: 1,
+    kind: b'L',
+};
 
 /// What all VMs know of the feed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -50,11 +54,11 @@ pub struct FeedState {
 }
 
 /// The value of one namespace.
-pub type SharedFeedState = Value<FeedState>;
+pub type SharedFeedState = SharedCell<FeedState>;
 
 /// The lease of `namespace`.
 pub fn feed_state(namespace: &str) -> SharedFeedState {
-    Value::new(format!("{namespace}/feed"))
+    SharedCell::new(format!("{namespace}/feed"))
 }
 
 impl FeedState {
@@ -65,7 +69,7 @@ impl FeedState {
 }
 
 impl Content for FeedState {
-    const NAME: &'static str = "the feed's lease";
+    const LAYOUT: Layout = LAYOUT;
 
     fn initial(now: Mono) -> Self {
         Self {
@@ -75,7 +79,7 @@ impl Content for FeedState {
     }
 
     fn encode(&self) -> Vec<u8> {
-        let mut out = PREFIX.to_vec();
+        let mut out = LAYOUT.prefix().to_vec();
         for number in [
             self.leader,
             self.until.as_millis(),
@@ -93,7 +97,7 @@ impl Content for FeedState {
     }
 
     fn decode(bytes: &[u8]) -> Option<Self> {
-        let mut rest = bytes.strip_prefix(&PREFIX)?;
+        let mut rest = LAYOUT.body(bytes)?;
         let mut number = || {
             let (number, after) = rest.split_first_chunk::<8>()?;
             rest = after;

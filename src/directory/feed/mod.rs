@@ -12,8 +12,8 @@ pub mod schedule;
 use crate::directory::Directory;
 use crate::host::Host;
 use crate::json::Invalid;
-use crate::ledger::{AccountKey, Fault};
-use crate::shared::ValueError;
+use crate::ledger::AccountKey;
+use crate::shared::StoreError;
 
 pub use schedule::Sync;
 
@@ -125,12 +125,9 @@ pub enum FeedError {
     /// Another VM took over.
     #[error("another VM took over")]
     LostLeadership,
-    /// Who loads could not be settled.
+    /// Shared data can't be used.
     #[error(transparent)]
-    State(#[from] ValueError),
-    /// The directory could not be written.
-    #[error(transparent)]
-    Directory(#[from] Fault),
+    Store(#[from] StoreError),
 }
 
 /// What became of a load, for the log.

@@ -7,7 +7,7 @@ use crate::directory::feed::{
     FeedError, FetchResult, ImportContext, ImportCounts, ImportOutcome, Step,
 };
 use crate::host::{Host, HostError, MetricSink};
-use crate::shared::ValueError;
+use crate::shared::StoreError;
 use crate::time::{Mono, Span};
 use siphasher::sip::SipHasher24;
 use std::hash::Hasher as _;
@@ -271,7 +271,7 @@ impl Sync {
         &self,
         host: &dyn Host,
         change: impl Fn(&mut FeedState, Mono),
-    ) -> Result<bool, ValueError> {
+    ) -> Result<bool, StoreError> {
         let (_, was_ours) = self.shared.change(host, |state, now| {
             let is_ours = state.leader == self.nonce;
             if is_ours {
