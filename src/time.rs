@@ -34,7 +34,19 @@ impl Span {
 }
 
 /// A moment on the process's monotonic clock, in milliseconds from an unstated start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    serde::Serialize,
+    serde::Deserialize,
+)]
 pub struct Mono(u64);
 
 impl Mono {

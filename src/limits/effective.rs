@@ -6,7 +6,9 @@ use std::num::NonZeroU64;
 
 /// The part of a limit that is in force, in whole millionths, so that a decimal of up to six places
 /// is exact: 0 to 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
 pub struct Scale(u32);
 
 impl Scale {
