@@ -8,8 +8,12 @@
 mod bytes;
 pub mod config;
 mod controller;
+#[cfg(test)]
+mod differential;
 mod event;
 mod policy;
+#[cfg(test)]
+mod reference;
 mod signal;
 mod view;
 
