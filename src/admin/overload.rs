@@ -133,19 +133,18 @@ impl Api<'_> {
         let manual = state.manual.as_ref().filter(|s| now < s.ends);
         let named = manual.map(|setting| &setting.tiers);
         let named = named.into_iter().flatten();
-        let is_fresh = state.controller.is_fresh(now);
+        let is_fresh = state.adaptive.is_fresh(now);
         let ours = policy.map(|policy| policy.origin.kind());
-        let from = state.controller.from.filter(|_| is_fresh).or(ours);
-        let part = |millionths| f64::from(millionths) / 1e6;
+        let from = state.adaptive.ownership.kind.filter(|_| is_fresh).or(ours);
         let adaptive = from.map(|from| AdaptiveView {
             from: from.as_str().to_owned(),
             load: if is_fresh {
-                part(state.controller.load)
+                state.adaptive.controller.load.as_f64()
             } else {
                 0.0
             },
             pressure: if is_fresh {
-                part(state.controller.pressure)
+                state.adaptive.controller.pressure.as_f64()
             } else {
                 0.0
             },

@@ -2,10 +2,11 @@
 //!
 //! ```text
 //! key    {namespace}/load
-//! bytes  layout version (page::LAYOUT), 'O', setting, controller
+//! bytes  layout version (page::LAYOUT), 'O', setting, adaptive
 //! setting = 0 | 1 scale set ends tiers
-//! controller    = from (0: none, 1: header, 2: overload) rule configured answers overloaded reports sum
-//!           stepped load reported late_answers late_overloaded pressure rose kept cut edge eased tiers
+//! adaptive = kind (0: none, 1: header, 2: overload) policy_hash configured answers overloaded
+//!           reports sum last_step load last_observed recent_answers recent_overloaded pressure
+//!           last_increase hold_since just_cut knee recovery_steps tiers
 //! tiers   = count, [length of the name, name, scale] ...
 //! ```
 //! Numbers are varints as in [`crate::ledger::bytes`]; times are monotonic milliseconds, scales and loads
@@ -13,7 +14,7 @@
 
 use crate::limits::Scale;
 use crate::overload::{
-    Controller, Kind, LARGEST, ManualScale, Observed, State, TierScales, millionths,
+    Adaptive, Controller, Kind, ManualScale, Observed, Ownership, Part, Recent, State, TierScales,
 };
 use crate::shared::Layout;
 use crate::shared::cell::{Content, SharedCell};
@@ -25,8 +26,6 @@ const LAYOUT: Layout = Layout {
     version: 1,
     kind: b'O',
 };
-/// A pressure on all tiers, in millionths.
-const ALL: u32 = 1_000_000;
 
 /// The value of one namespace.
 pub type StoredOverload = SharedCell<State>;
@@ -64,35 +63,36 @@ fn encode(state: &State) -> Vec<u8> {
             put_tiers(&mut out, &setting.tiers);
         }
     }
-    let controller = &state.controller;
-    let from = match controller.from {
+    let (adaptive, controller) = (&state.adaptive, &state.adaptive.controller);
+    let (ownership, observed) = (&adaptive.ownership, &adaptive.observed);
+    let kind = match ownership.kind {
         None => 0,
         Some(Kind::Header) => 1,
         Some(Kind::Overload) => 2,
     };
     for number in [
-        from,
-        controller.policy,
-        controller.configured.as_millis(),
-        controller.observed.answers,
-        controller.observed.overloaded,
-        controller.observed.reports,
-        controller.observed.sum,
-        controller.stepped.as_millis(),
+        kind,
+        ownership.policy_hash,
+        ownership.configured.as_millis(),
+        observed.answers,
+        observed.overloaded,
+        observed.reports,
+        observed.sum,
+        ownership.last_step.as_millis(),
         controller.load.into(),
-        controller.reported.as_millis(),
-        controller.late.0,
-        controller.late.1,
+        controller.last_observed.as_millis(),
+        controller.recent.answers,
+        controller.recent.overloaded,
         controller.pressure.into(),
-        controller.rose.as_millis(),
-        controller.kept.as_millis(),
-        controller.cut.into(),
-        controller.edge.into(),
-        controller.eased.into(),
+        controller.last_increase.as_millis(),
+        controller.hold_since.as_millis(),
+        controller.just_cut.into(),
+        controller.knee.into(),
+        controller.recovery_steps.into(),
     ] {
         varint::put(&mut out, number);
     }
-    put_tiers(&mut out, &controller.tiers);
+    put_tiers(&mut out, &adaptive.tiers);
     out
 }
 
@@ -119,13 +119,13 @@ fn decode(bytes: &[u8]) -> Result<State, Corrupt> {
         }),
         _ => return Err(Corrupt),
     };
-    let from = match varint::take(input)? {
+    let kind = match varint::take(input)? {
         0 => None,
         1 => Some(Kind::Header),
         2 => Some(Kind::Overload),
         _ => return Err(Corrupt),
     };
-    let (policy, configured) = (varint::take(input)?, take_mono(input)?);
+    let (policy_hash, configured) = (varint::take(input)?, take_mono(input)?);
     let observed = Observed {
         answers: varint::take(input)?,
         overloaded: varint::take(input)?,
@@ -133,31 +133,44 @@ fn decode(bytes: &[u8]) -> Result<State, Corrupt> {
         sum: varint::take(input)?,
         unreadable: 0,
     };
-    let controller = Controller {
-        from,
-        policy,
+    let ownership = Ownership {
+        kind,
+        policy_hash,
         configured,
+        last_step: take_mono(input)?,
+    };
+    let controller = Controller {
+        load: take_part(input)?,
+        last_observed: take_mono(input)?,
+        recent: Recent {
+            answers: varint::take(input)?,
+            overloaded: varint::take(input)?,
+        },
+        pressure: take_part(input)?.min(Part::ONE),
+        last_increase: take_mono(input)?,
+        hold_since: take_mono(input)?,
+        just_cut: varint::take(input)? != 0,
+        knee: take_part(input)?.min(Part::ONE),
+        recovery_steps: varint::take_as(input)?,
+    };
+    let adaptive = Adaptive {
+        ownership,
         observed,
-        stepped: take_mono(input)?,
-        load: varint::take_as::<u32>(input)?.min(millionths(LARGEST)),
-        reported: take_mono(input)?,
-        late: (varint::take(input)?, varint::take(input)?),
-        pressure: varint::take_as::<u32>(input)?.min(ALL),
-        rose: take_mono(input)?,
-        kept: take_mono(input)?,
-        cut: varint::take(input)? != 0,
-        edge: varint::take_as::<u32>(input)?.min(ALL),
-        eased: varint::take_as(input)?,
+        controller,
         tiers: take_tiers(input)?,
     };
     match input {
-        [] => Ok(State { manual, controller }),
+        [] => Ok(State { manual, adaptive }),
         _ => Err(Corrupt),
     }
 }
 
 fn take_mono(input: &mut &[u8]) -> Result<Mono, Corrupt> {
     varint::take(input).map(Mono::from_millis)
+}
+
+fn take_part(input: &mut &[u8]) -> Result<Part, Corrupt> {
+    varint::take_as(input).map(Part::from_millionths)
 }
 
 fn take_scale(input: &mut &[u8]) -> Result<Scale, Corrupt> {
@@ -191,10 +204,13 @@ mod tests {
                 set: Mono::from_millis(1_000_000),
                 ends: Mono::from_millis(1_600_000),
             }),
-            controller: Controller {
-                from: Some(Kind::Overload),
-                policy: u64::MAX,
-                configured: Mono::from_millis(20),
+            adaptive: Adaptive {
+                ownership: Ownership {
+                    kind: Some(Kind::Overload),
+                    policy_hash: u64::MAX,
+                    configured: Mono::from_millis(20),
+                    last_step: Mono::from_millis(5),
+                },
                 observed: Observed {
                     answers: 1,
                     overloaded: 2,
@@ -202,16 +218,20 @@ mod tests {
                     sum: 4,
                     unreadable: 0,
                 },
-                stepped: Mono::from_millis(5),
-                load: 6,
-                reported: Mono::from_millis(7),
-                late: (8, 9),
-                pressure: 10,
-                rose: Mono::from_millis(21),
-                kept: Mono::from_millis(11),
-                cut: true,
-                edge: 12,
-                eased: 13,
+                controller: Controller {
+                    load: Part::from_millionths(6),
+                    last_observed: Mono::from_millis(7),
+                    recent: Recent {
+                        answers: 8,
+                        overloaded: 9,
+                    },
+                    pressure: Part::from_millionths(10),
+                    last_increase: Mono::from_millis(21),
+                    hold_since: Mono::from_millis(11),
+                    just_cut: true,
+                    knee: Part::from_millionths(12),
+                    recovery_steps: 13,
+                },
                 tiers: vec![("tier1".to_owned(), scale(14))],
             },
         };

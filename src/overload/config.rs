@@ -1,6 +1,6 @@
 //! The part `load` of the config: the policy by which limits follow the upstream's load.
 
-use super::{LARGEST, Origin, Policy, millionths};
+use super::{Origin, Part, Policy};
 use crate::http::names::header_name;
 use crate::json::values::{Count, Duration};
 use crate::json::{Invalid, Named, Object, in_range};
@@ -47,11 +47,11 @@ impl Policy {
         let (origin, start, full, most) = match written.from {
             OriginConfig::Header(name) => {
                 let name = header_name("load.from.header", &name)?;
-                (Origin::Header(name), 0.8, 1.0, LARGEST)
+                (Origin::Header(name), 0.8, 1.0, Part::LARGEST.as_f64())
             }
             OriginConfig::Overload => (Origin::Overload, 0.01, 0.5, 1.0),
         };
-        let load = |path, value| in_range(path, value, 0.0..=most).map(millionths);
+        let load = |path, value| in_range(path, value, 0.0..=most).map(Part::from_f64);
         let start = load("load.start", written.start.unwrap_or(start))?;
         let full = load("load.full", written.full.unwrap_or(full))?;
         if start >= full {

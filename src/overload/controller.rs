@@ -1,338 +1,277 @@
-//! The loop: from what the upstream answers to a pressure on the tiers.
+//! The controller: a pure step from observations to a pressure.
 //!
-//! By a header, the pressure follows the smoothed load: none up to `start`, all of it from `full` on.
-//! By overload there is no load to read, only that there was too much: what is let through is cut
-//! by a part (multiplicative decrease) and given back in small steps that grow while all is well
-//! (additive increase; Chiu and Jain, "Analysis of the increase and decrease algorithms for
-//! congestion avoidance", 1989). In both, limits fall at once, and come back late and slowly.
+//! A *reported load* is followed in proportion. The target is 0 up to the policy's `start`, and 1
+//! from `full` on (`step_proportional`).
+//!
+//! *Overloaded answers* say that there was too much, and not how much. Admission is cut by a part
+//! (multiplicative decrease), and restored in steps that grow while all is well (additive increase).
+//! See Chiu and Jain, "Analysis of the increase and decrease algorithms for congestion avoidance in
+//! computer networks", 1989 (`step_aimd`).
+//!
+//! A step reads no clock, allocates nothing, and has no way to fail.
 
-use super::policy::{Candidate, Kind, Origin, Policy};
-use super::signal::millionths;
-use super::{OverloadEvent, TierScales, find};
-use crate::limits::{AdaptiveLowering, Scale};
+use super::part::{Part, float};
+use super::policy::{Origin, Policy};
+use super::signal::Observed;
 use crate::time::{Mono, Span};
 
-/// For how long a pressure stands that nobody renews.
-const STALE: Span = Span::from_secs(10);
-/// For how long a load is believed without another report, or another answer.
-const BELIEVED: Span = Span::from_secs(30);
-/// Answers without which a share says nothing.
-const LEAST_ANSWERS: f64 = 10.0;
+/// The time for which a signal is trusted after the last report or answer.
+pub(super) const SIGNAL_TTL: Span = Span::from_secs(30);
+/// Fewer recent answers make no share.
+const MIN_ANSWERS: u64 = 10;
 /// Fewer overloaded answers may be chance.
-const LEAST_OVERLOADED: f64 = 3.0;
-/// By what part a share just over `start` cuts what is let through, and one of `full` or more.
-const CUTS: (f64, f64) = (0.1, 0.5);
-/// What is let through is not cut further under this part: it is nothing.
-const LEAST_LET_THROUGH: f64 = 0.02;
-/// By how much the pressure falls in the first step of a recovery, by twice as much in the second,
-/// and so on.
-const EASE: f64 = 0.005;
-/// This far around where there was last too much, all steps of a recovery are like the first.
-const NEAR: f64 = 0.03;
-/// How far the target must be from the pressure to move it: up, and down.
-const BANDS: (f64, f64) = (0.02, 0.05);
+const MIN_OVERLOADED: u64 = 3;
+/// The part by which admission is cut: at a share just over `start`, and from `full` on.
+const DECREASE: (f64, f64) = (0.1, 0.5);
+/// A smaller admission counts as zero.
+const MIN_ADMISSION: f64 = 0.02;
+/// The first step of a recovery lowers the pressure by this much, the second by twice as much, and
+/// so on.
+pub(super) const INCREASE_STEP: f64 = 0.005;
+/// All steps within this distance of the knee are as small as the first.
+const KNEE_RADIUS: f64 = 0.03;
+/// A target this close above, or below, leaves the pressure as it is.
+pub(super) const DEAD_BAND: (f64, f64) = (0.02, 0.05);
+/// Units of a [`Recent`] count in one answer.
+const PER_ANSWER: u64 = 1_000;
 
-/// What one worker saw of the upstream since it last told.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Observed {
-    /// Answers.
-    pub answers: u64,
-    /// Answers that said that the upstream is overloaded.
-    pub overloaded: u64,
-    /// Loads that were reported.
-    pub reports: u64,
-    /// The sum of those, in millionths.
-    pub sum: u64,
-    /// Reports that could not be read.
-    pub unreadable: u64,
-}
-
-impl Observed {
-    /// Adds what another saw.
-    pub fn add(&mut self, more: &Self) {
-        for (n, more) in [
-            (&mut self.answers, more.answers),
-            (&mut self.overloaded, more.overloaded),
-            (&mut self.reports, more.reports),
-            (&mut self.sum, more.sum),
-            (&mut self.unreadable, more.unreadable),
-        ] {
-            *n = n.saturating_add(more);
-        }
-    }
-}
-
-/// Where the loop stands. Parts are in millionths.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// The state that a step reads and writes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Controller {
-    /// What the policy in force reads the load from.
-    pub from: Option<Kind>,
-    /// That policy's hash.
-    pub policy: u64,
-    /// When the newest config with that policy came.
-    pub configured: Mono,
-    /// What all workers saw since the last step.
-    pub observed: Observed,
-    /// The last step.
-    pub stepped: Mono,
     /// The smoothed load, or the share of overloaded answers.
-    pub load: u32,
-    /// When a load was last reported, or an answer observed.
-    pub reported: Mono,
-    /// Answers of late, and overloaded ones, in thousandths; each step forgets a quarter.
-    pub late: (u64, u64),
-    /// How much the tiers are pressed: none to all.
-    pub pressure: u32,
-    /// When it last rose.
-    pub rose: Mono,
-    /// When there was last reason for it.
-    pub kept: Mono,
-    /// Whether the last step was a cut, so that the answers of the next are not its fruit yet.
-    pub cut: bool,
-    /// Where the pressure was when there was last too much; 0: nowhere yet.
-    pub edge: u32,
-    /// Steps that it has fallen in a row, each larger than the one before.
-    pub eased: u32,
-    /// What the policy makes of the pressure.
-    pub tiers: TierScales,
+    pub load: Part,
+    /// Time of the last reported load, or of the last answer.
+    pub last_observed: Mono,
+    /// Recent answers; used by overload only.
+    pub recent: Recent,
+    /// The pressure on all tiers: from 0, where no limit is lowered, to 1.
+    pub pressure: Part,
+    /// Time of the last increase of the pressure.
+    pub last_increase: Mono,
+    /// Time of the last reason to keep the pressure. A recovery waits for the policy's `hold` after it.
+    pub hold_since: Mono,
+    /// True when the last step was a cut. The next step's answers still reflect the rate before it.
+    pub just_cut: bool,
+    /// The pressure before the last cut, which was too low; 0 while unknown.
+    pub knee: Part,
+    /// Number of steps in the current recovery; each is larger than the one before.
+    pub recovery_steps: u32,
+}
+
+/// The input of one step.
+#[derive(Clone, Copy, Debug)]
+pub struct Sample {
+    /// Observations of all workers since the last step.
+    pub observed: Observed,
+    /// Time of the last step.
+    pub last_step: Mono,
+    /// Time of this step.
+    pub now: Mono,
 }
 
 impl Controller {
-    /// By how much a tier is lowered; by `policy`, where this config has one, and as the policy in force
-    /// has it otherwise.
-    pub fn of(&self, tier: &str, policy: Option<&Policy>) -> AdaptiveLowering {
-        let scale = match policy {
-            Some(policy) => policy.scale(tier, self.pressure),
-            None => find(&self.tiers, tier).unwrap_or(Scale::ONE),
-        };
-        AdaptiveLowering {
-            scale,
-            since: self.rose,
-            expires_at: self.stepped.after(STALE),
+    /// Takes one step.
+    #[must_use]
+    pub fn step(&self, sample: &Sample, policy: &Policy) -> Self {
+        match policy.origin {
+            Origin::Header(_) => self.step_proportional(sample, policy),
+            Origin::Overload => self.step_aimd(sample, policy),
         }
     }
 
-    /// Whether somebody renewed it of late.
-    pub fn is_fresh(&self, now: Mono) -> bool {
-        now < self.stepped.after(STALE)
-    }
-
-    /// Moves times that are ahead of the clock to it: it stepped back, or the bytes were not ours.
+    /// Moves bounded fields into their bounds, and times that are ahead of the clock to `now`.
     pub fn correct(&mut self, now: Mono) {
+        self.pressure = self.pressure.min(Part::ONE);
+        self.knee = self.knee.min(Part::ONE);
         for time in [
-            &mut self.stepped,
-            &mut self.reported,
-            &mut self.rose,
-            &mut self.kept,
-            &mut self.configured,
+            &mut self.last_observed,
+            &mut self.last_increase,
+            &mut self.hold_since,
         ] {
             *time = (*time).min(now);
         }
     }
 
-    /// Adds what a worker saw, and takes a step when one is due; what it changed.
-    ///
-    /// Of several configs with a policy, the newest one's is in force: the others only add what they
-    /// saw, where it reads the same.
-    pub fn advance(
-        &mut self,
-        observed: &Observed,
-        candidate: &Candidate,
-        now: Mono,
-    ) -> Option<OverloadEvent> {
-        let idle = self.pressure == 0 && self.load == 0 && *observed == Observed::default();
-        if idle && self.observed == Observed::default() {
-            return None;
-        }
-        let kind = candidate.policy.origin.kind();
-        let theirs = (self.configured, self.policy);
-        // Whoever has it, and takes no steps any more, is gone.
-        let is_ours = self.policy == candidate.hash
-            || theirs <= (candidate.configured, candidate.hash)
-            || !self.is_fresh(now);
-        if self.from == Some(kind) || is_ours {
-            self.observed.add(observed);
-        }
-        if !is_ours {
-            return None;
-        }
-        let lost = self.take_over(observed, candidate, now);
-        if lost.is_some() || now < self.stepped.after(candidate.policy.interval) {
-            return lost;
-        }
-        let before = self.pressure;
-        match candidate.policy.origin {
-            Origin::Header(_) => self.follow(&candidate.policy, now),
-            Origin::Overload => self.react(&candidate.policy, now),
-        }
-        self.observed = Observed::default();
-        self.stepped = now;
-        let tiers = match self.pressure {
-            0 => TierScales::new(),
-            pressure => candidate.policy.scales(pressure),
-        };
-        let moved = tiers != self.tiers;
-        self.tiers = tiers;
-        moved.then(|| self.moved(self.pressure > before))
-    }
-
-    /// Makes it ours, and begins anew where it is somebody else's load, or one that nobody renewed;
-    /// what is given up by that.
-    fn take_over(
-        &mut self,
-        observed: &Observed,
-        candidate: &Candidate,
-        now: Mono,
-    ) -> Option<OverloadEvent> {
-        let kind = Some(candidate.policy.origin.kind());
-        let mut lost = None;
-        if self.from != kind || !self.is_fresh(now) {
-            let pressed = !self.tiers.is_empty();
-            *self = Self {
-                from: kind,
-                observed: *observed,
-                stepped: now,
-                ..Self::default()
-            };
-            lost = pressed.then(|| self.moved(false));
-        }
-        self.configured = match self.policy == candidate.hash {
-            true => self.configured.max(candidate.configured),
-            false => candidate.configured,
-        };
-        self.policy = candidate.hash;
-        lost
-    }
-
-    fn moved(&self, down: bool) -> OverloadEvent {
-        OverloadEvent::Moved {
-            load: self.load,
-            down,
-            tiers: self.tiers.clone(),
-        }
-    }
-
     /// A step by reported loads.
-    fn follow(&mut self, policy: &Policy, now: Mono) {
-        let observed = self.observed;
-        if let Some(mean) = observed.sum.checked_div(observed.reports) {
-            let since = match now.since(self.reported) {
-                known if known < BELIEVED => known,
-                _ => now.since(self.stepped),
-            };
-            let time = float(since.as_millis());
-            let weight = time / (time + float(policy.smooth.as_millis()));
-            let load = part(self.load);
-            self.load = millionths(load + (float(mean) / 1e6 - load) * weight);
-            self.reported = now;
-        } else if now.since(self.reported) >= BELIEVED {
-            self.load = 0;
-        }
-        let (load, pressure) = (part(self.load), part(self.pressure));
-        let target = strength(load, policy);
-        let (up, down) = BANDS;
-        if target > pressure + up || (target >= 1.0 && pressure < 1.0) {
-            self.rise(target, now);
-        } else if target + down < pressure || target <= 0.0 {
-            self.ease(target, policy, now);
+    fn step_proportional(&self, sample: &Sample, policy: &Policy) -> Self {
+        let next = self.smooth(sample, policy.smooth);
+        let pressure = next.pressure.as_f64();
+        let target = policy.strength(next.load.as_f64());
+        let (above, below) = DEAD_BAND;
+        if target > pressure + above || (target >= 1.0 && pressure < 1.0) {
+            next.raise(target, sample.now)
+        } else if target + below < pressure || target <= 0.0 {
+            next.recover(target, policy, sample.now)
         } else {
-            self.keep(now);
+            next.hold(sample.now)
         }
     }
 
     /// A step by the share of overloaded answers.
-    fn react(&mut self, policy: &Policy, now: Mono) {
-        let less = |n: u64| n.saturating_mul(3).div_euclid(4);
-        let more = |n: u64, more: u64| less(n).saturating_add(more.saturating_mul(1_000));
-        let (answers, overloaded) = self.late;
-        self.late = (
-            more(answers, self.observed.answers),
-            more(overloaded, self.observed.overloaded),
-        );
-        if self.observed.answers > 0 {
-            self.reported = now;
-        }
-        let (answers, overloaded) = (float(self.late.0), float(self.late.1));
-        let share = overloaded / answers.max(1.0);
-        self.load = millionths(share);
-        // What was let through before the last cut is still being answered.
-        if std::mem::take(&mut self.cut) {
-            self.late = (0, 0);
-            return;
-        }
-        let start = part(policy.start);
-        if now.since(self.reported) >= BELIEVED {
-            // Nobody knows any more: not even where there was too much.
-            (self.kept, self.edge) = (Mono::default(), 0);
-            self.ease(0.0, policy, now);
-        } else if share > start
-            && answers >= LEAST_ANSWERS * 1e3
-            && overloaded >= LEAST_OVERLOADED * 1e3
-        {
-            let (least, most) = CUTS;
-            let cut = least + (most - least) * strength(share, policy);
-            let through = (1.0 - part(self.pressure)) * (1.0 - cut);
-            let through = if through < LEAST_LET_THROUGH {
-                0.0
-            } else {
-                through
+    fn step_aimd(&self, sample: &Sample, policy: &Policy) -> Self {
+        let next = self.count(sample);
+        if next.just_cut {
+            return Self {
+                just_cut: false,
+                recent: Recent::default(),
+                ..next
             };
-            self.edge = self.pressure;
-            self.rise(1.0 - through, now);
-            self.late = (0, 0);
-            self.cut = true;
+        }
+        let now = sample.now;
+        let (share, start) = (next.recent.share(), policy.start.as_f64());
+        if now.since(next.last_observed) >= SIGNAL_TTL {
+            next.forget_knee().recover(0.0, policy, now)
+        } else if share > start && next.recent.is_significant() {
+            next.cut(policy.strength(share), now)
         } else if share <= start / 2.0 {
-            self.ease(0.0, policy, now);
+            next.recover(0.0, policy, now)
         } else {
-            self.keep(now);
+            next.hold(now)
         }
     }
 
-    fn rise(&mut self, pressure: f64, now: Mono) {
-        let before = std::mem::replace(&mut self.pressure, millionths(pressure.min(1.0)));
-        if self.pressure > before {
-            self.rose = now;
+    /// Merges reported loads into the smoothed one, as an exponentially weighted mean.
+    fn smooth(&self, sample: &Sample, smooth: Span) -> Self {
+        let silence = sample.now.since(self.last_observed);
+        let Some(mean) = sample.observed.mean_load() else {
+            let is_known = silence < SIGNAL_TTL;
+            let load = if is_known { self.load } else { Part::ZERO };
+            return Self { load, ..*self };
+        };
+        let span = match silence < SIGNAL_TTL {
+            true => silence,
+            false => sample.now.since(sample.last_step),
+        };
+        let time = float(span.as_millis());
+        let weight = time / (time + float(smooth.as_millis()));
+        let load = self.load.as_f64();
+        Self {
+            load: Part::from_f64(load + (mean - load) * weight),
+            last_observed: sample.now,
+            ..*self
         }
-        self.keep(now);
     }
 
-    fn keep(&mut self, now: Mono) {
-        self.kept = now;
-        self.eased = 0;
+    /// Merges answers into the recent ones.
+    fn count(&self, sample: &Sample) -> Self {
+        let recent = self.recent.merge(&sample.observed);
+        let last_observed = match sample.observed.answers {
+            0 => self.last_observed,
+            _ => sample.now,
+        };
+        Self {
+            recent,
+            last_observed,
+            load: Part::from_f64(recent.share()),
+            ..*self
+        }
     }
 
-    fn ease(&mut self, target: f64, policy: &Policy, now: Mono) {
-        if self.pressure > 0 && now.since(self.kept) >= policy.hold {
-            let (pressure, edge) = (part(self.pressure), part(self.edge));
-            let (above, below) = (edge + NEAR, edge - NEAR);
-            let is_near = self.edge > 0 && pressure <= above + 1e-9 && pressure > below;
-            self.eased = match is_near {
-                true => 1,
-                false => self.eased.saturating_add(1),
-            };
-            let mut eased = pressure - EASE * f64::from(self.eased);
-            if self.edge > 0 && !is_near && pressure > above {
-                eased = eased.max(above);
-            }
-            self.pressure = millionths(eased.max(target));
+    /// Cuts admission, by the more the higher the `strength` of the overload, and notes the knee.
+    fn cut(&self, strength: f64, now: Mono) -> Self {
+        let (least, most) = DECREASE;
+        let decrease = least + (most - least) * strength;
+        let admission = (1.0 - self.pressure.as_f64()) * (1.0 - decrease);
+        let admission = match admission < MIN_ADMISSION {
+            true => 0.0,
+            false => admission,
+        };
+        let cut = Self {
+            knee: self.pressure,
+            just_cut: true,
+            recent: Recent::default(),
+            ..*self
+        };
+        cut.raise(1.0 - admission, now)
+    }
+
+    fn raise(&self, target: f64, now: Mono) -> Self {
+        let pressure = Part::from_f64(target.min(1.0));
+        let last_increase = match pressure > self.pressure {
+            true => now,
+            false => self.last_increase,
+        };
+        let raised = Self {
+            pressure,
+            last_increase,
+            ..*self
+        };
+        raised.hold(now)
+    }
+
+    /// Keeps the pressure, and ends a recovery.
+    fn hold(&self, now: Mono) -> Self {
+        Self {
+            hold_since: now,
+            recovery_steps: 0,
+            ..*self
+        }
+    }
+
+    /// Forgets where there was too much, and lets a recovery begin at once.
+    fn forget_knee(&self) -> Self {
+        Self {
+            hold_since: Mono::default(),
+            knee: Part::ZERO,
+            ..*self
+        }
+    }
+
+    /// Lowers the pressure by one step of a recovery, not below `target`, once `hold` is over.
+    fn recover(&self, target: f64, policy: &Policy, now: Mono) -> Self {
+        if self.pressure == Part::ZERO || now.since(self.hold_since) < policy.hold {
+            return *self;
+        }
+        let (pressure, knee) = (self.pressure.as_f64(), self.knee.as_f64());
+        let (above, below) = (knee + KNEE_RADIUS, knee - KNEE_RADIUS);
+        let has_knee = self.knee > Part::ZERO;
+        let is_near = has_knee && pressure <= above + 1e-9 && pressure > below;
+        let recovery_steps = match is_near {
+            true => 1,
+            false => self.recovery_steps.saturating_add(1),
+        };
+        let mut lower = pressure - INCREASE_STEP * f64::from(recovery_steps);
+        if has_knee && !is_near && pressure > above {
+            // A large step must not jump over the knee.
+            lower = lower.max(above);
+        }
+        Self {
+            pressure: Part::from_f64(lower.max(target)),
+            recovery_steps,
+            ..*self
         }
     }
 }
 
-/// How far `load` is from `start` to `full`: 0 to 1.
-fn strength(load: f64, policy: &Policy) -> f64 {
-    let (start, full) = (part(policy.start), part(policy.full));
-    ((load - start) / (full - start)).clamp(0.0, 1.0)
+/// Recent answers, in thousandths of an answer. Each step forgets a quarter of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Recent {
+    /// All answers.
+    pub answers: u64,
+    /// Overloaded answers.
+    pub overloaded: u64,
 }
 
-fn part(millionths: u32) -> f64 {
-    f64::from(millionths) / 1e6
-}
+impl Recent {
+    fn merge(self, observed: &Observed) -> Self {
+        let merge = |old: u64, new: u64| {
+            let kept = old.saturating_mul(3).div_euclid(4);
+            kept.saturating_add(new.saturating_mul(PER_ANSWER))
+        };
+        Self {
+            answers: merge(self.answers, observed.answers),
+            overloaded: merge(self.overloaded, observed.overloaded),
+        }
+    }
 
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "counts of seconds, far under 2^53"
-)]
-fn float(n: u64) -> f64 {
-    n as f64
+    /// Share of overloaded answers.
+    fn share(self) -> f64 {
+        float(self.overloaded) / float(self.answers).max(1.0)
+    }
+
+    /// True when there are enough answers for a cut.
+    const fn is_significant(self) -> bool {
+        self.answers >= MIN_ANSWERS.saturating_mul(PER_ANSWER)
+            && self.overloaded >= MIN_OVERLOADED.saturating_mul(PER_ANSWER)
+    }
 }

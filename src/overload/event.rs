@@ -1,28 +1,28 @@
-//! What changed, for the log: each change is told once, by whoever made it.
+//! Changes of the limits in force, for the log. The worker that makes a change logs it, once.
 
-use super::{ManualScale, TierScales};
+use super::{ManualScale, Part, TierScales};
 use crate::limits::Scale;
 use std::fmt;
 
 /// A change of the limits in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OverloadEvent {
-    /// An operator set them.
+    /// An operator set a scale.
     Set {
-        /// What is in force now.
+        /// The new setting.
         now: ManualScale,
-        /// What it replaces, if that had not ended.
+        /// The setting that it replaces, unless that had ended.
         before: Option<ManualScale>,
     },
-    /// An operator took back what was set.
+    /// An operator withdrew a setting.
     Withdrawn(ManualScale),
-    /// The time of what was set is over.
+    /// A setting expired.
     Ended(ManualScale),
-    /// The load moved them.
+    /// The controller moved the scales.
     Moved {
-        /// The load or the share of overloaded answers, in millionths.
-        load: u32,
-        /// Whether they are lower than before.
+        /// The load, or the share of overloaded answers.
+        load: Part,
+        /// True when they are lower than before.
         down: bool,
         /// The scale of each tier.
         tiers: TierScales,
@@ -47,7 +47,7 @@ impl fmt::Display for OverloadEvent {
             }
             Self::Ended(setting) => write!(f, "limits set by hand ended: {}", Describe(setting)),
             Self::Moved { load, down, tiers } => {
-                let load = f64::from(*load) / 1e6;
+                let load = load.as_f64();
                 let which = if *down {
                     "lowered"
                 } else {
@@ -69,7 +69,7 @@ impl fmt::Display for OverloadEvent {
     }
 }
 
-/// A setting in words.
+/// Text of a setting.
 struct Describe<'a>(&'a ManualScale);
 
 impl fmt::Display for Describe<'_> {

@@ -5,23 +5,27 @@
 //! lower counts. Nothing here knows where they are kept ([`crate::store`]) or who reads them on
 //! which tick ([`crate::limiter`]); no request pays for them.
 
+mod adaptive;
 mod bytes;
 pub mod config;
 mod controller;
 #[cfg(test)]
 mod differential;
 mod event;
+mod part;
 mod policy;
 #[cfg(test)]
 mod reference;
 mod signal;
 mod view;
 
+pub use adaptive::{Adaptive, Ownership};
 pub use bytes::{StoredOverload, overload};
-pub use controller::{Controller, Observed};
+pub use controller::{Controller, Recent, Sample};
 pub use event::OverloadEvent;
+pub use part::Part;
 pub use policy::{Candidate, Kind, Origin, Policy};
-pub use signal::{LARGEST, load_of, millionths};
+pub use signal::{Observed, load_of};
 pub use view::OverloadView;
 
 use crate::limits::{Lowering, Scale};
@@ -31,7 +35,7 @@ use crate::time::{Mono, Span};
 pub type TierScales = Vec<(String, Scale)>;
 
 /// What an operator set.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct ManualScale {
     /// The scale of all tiers that are not named.
     pub scale: Scale,
@@ -51,12 +55,12 @@ impl ManualScale {
 }
 
 /// The load of one namespace.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct State {
     /// What an operator set, until it ends.
     pub manual: Option<ManualScale>,
     /// What follows the upstream.
-    pub controller: Controller,
+    pub adaptive: Adaptive,
 }
 
 /// The longest time for which an operator can set anything.
@@ -65,7 +69,7 @@ pub const LONGEST: Span = Span::from_secs(86_400);
 impl State {
     /// Moves times that are ahead of the clock to it, so that nothing lasts longer than it should.
     pub fn correct(&mut self, now: Mono) {
-        self.controller.correct(now);
+        self.adaptive.correct(now);
         if let Some(setting) = &mut self.manual {
             let ttl = setting.ends.since(setting.set).min(LONGEST);
             setting.set = setting.set.min(now);
@@ -78,7 +82,7 @@ impl State {
         let manual = self.manual.as_ref();
         Lowering {
             manual: manual.map(|setting| (setting.of(tier), setting.ends)),
-            adaptive: self.controller.of(tier, policy),
+            adaptive: self.adaptive.lowering(tier, policy),
         }
     }
 }

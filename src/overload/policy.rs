@@ -1,26 +1,27 @@
-//! By which policy limits follow the load, as operators configure it.
+//! The policy by which limits follow the load, as operators configure it.
 
 use super::TierScales;
+use super::part::Part;
 use crate::limits::Scale;
 use crate::time::{Mono, Span};
 use siphasher::sip::SipHasher24;
 use std::hash::{Hash as _, Hasher as _};
 
-/// What the load is read from.
+/// Source of the signal.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Origin {
-    /// The response header of that lower-case name, in which the upstream says it.
+    /// The response header, by its lower-case name, in which the upstream reports its load.
     Header(String),
-    /// The share of answers that say that the upstream is overloaded: 503, 529 and 429.
+    /// The share of overloaded answers: status 503, 529 or 429.
     Overload,
 }
 
-/// The two kinds of origin, for those who only look on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Kind of a signal, without the name of its header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Kind {
-    /// A load that is reported.
+    /// A reported load.
     Header,
-    /// Overload.
+    /// The share of overloaded answers.
     Overload,
 }
 
@@ -35,7 +36,7 @@ impl Kind {
 }
 
 impl Origin {
-    /// Which kind it is.
+    /// Kind of this origin.
     pub const fn kind(&self) -> Kind {
         match self {
             Self::Header(_) => Kind::Header,
@@ -44,36 +45,36 @@ impl Origin {
     }
 }
 
-/// One policy.
+/// A checked policy.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Policy {
-    /// What the load is read from.
+    /// Source of the signal.
     pub origin: Origin,
-    /// The load over which limits are lowered, in millionths.
-    pub start: u32,
-    /// The load at which all of them are at the floor, or, by the share of overloaded answers, are
-    /// cut by half at a time; in millionths, and over `start`.
-    pub full: u32,
-    /// The scale that no tier falls below.
+    /// Limits are lowered over this load, or over this share of overloaded answers.
+    pub start: Part,
+    /// All tiers are at the floor from this load on. By overloaded answers, admission is halved from
+    /// this share on. It is larger than `start`.
+    pub full: Part,
+    /// Lowest scale of a tier.
     pub floor: Scale,
-    /// The tiers, lowest first, and how much of the pressure each takes up; 0: it is not lowered.
+    /// The tiers, lowest first, and the weight of each; a tier of weight 0 is never lowered.
     pub weights: Vec<(String, u32)>,
-    /// From one step to the next.
+    /// Time from one step to the next.
     pub interval: Span,
-    /// Over which time reported loads are smoothed.
+    /// Time over which reported loads are smoothed.
     pub smooth: Span,
-    /// How long limits stay as low as they are before they begin to come back.
+    /// Time for which limits stay as low as they are before a recovery begins.
     pub hold: Span,
 }
 
-/// The policy of one config, and when that came.
+/// The policy of one config, which may be put in force.
 #[derive(Clone, Debug)]
 pub struct Candidate {
     /// The policy.
     pub policy: Policy,
-    /// A hash of it, the same in every VM.
+    /// Hash of the policy, the same in every VM.
     pub hash: u64,
-    /// When the config came.
+    /// Time at which the config came.
     pub configured: Mono,
 }
 
@@ -91,32 +92,37 @@ impl Candidate {
 }
 
 impl Policy {
-    /// The scale of one tier under that pressure.
-    pub fn scale(&self, tier: &str, pressure: u32) -> Scale {
+    /// Position of `load` between `start` and `full`, from 0 to 1.
+    pub(super) fn strength(&self, load: f64) -> f64 {
+        let (start, full) = (self.start.as_f64(), self.full.as_f64());
+        ((load - start) / (full - start)).clamp(0.0, 1.0)
+    }
+
+    /// The scale of one tier at `pressure`.
+    pub fn scale(&self, tier: &str, pressure: Part) -> Scale {
         let mut scales = self.walk(pressure);
         let found = scales.find(|(name, _)| *name == tier);
         found.map_or(Scale::ONE, |(_, scale)| scale)
     }
 
-    /// The scale of each tier under that pressure, in millionths of all that they can take.
+    /// The scale of each tier at `pressure`, where 1 lowers all tiers to the floor.
     ///
-    /// The pressure takes the tiers in their order: each falls to the floor before the next one
-    /// gives way at all.
-    pub fn scales(&self, pressure: u32) -> TierScales {
+    /// Lowest tiers first: each tier falls to the floor before the next one is lowered at all.
+    pub fn scales(&self, pressure: Part) -> TierScales {
         let scales = self.walk(pressure);
         scales
             .map(|(name, scale)| (name.to_owned(), scale))
             .collect()
     }
 
-    fn walk(&self, pressure: u32) -> impl Iterator<Item = (&str, Scale)> {
+    fn walk(&self, pressure: Part) -> impl Iterator<Item = (&str, Scale)> {
         let of = |weight: u32| u64::from(weight).saturating_mul(1_000_000);
         let all: u64 = self
             .weights
             .iter()
             .map(|(_, weight)| u64::from(*weight))
             .sum();
-        // In units in which a weight is whole: millionths of one weight.
+        // In millionths of a weight of 1, so that nothing is rounded here.
         let mut left = u64::from(pressure).saturating_mul(all);
         let range = u64::from(
             Scale::ONE
@@ -145,8 +151,8 @@ mod tests {
         let named = (0..).zip(weights).map(|(i, w)| (format!("tier{i}"), *w));
         Policy {
             origin: Origin::Overload,
-            start: 10_000,
-            full: 500_000,
+            start: Part::from_millionths(10_000),
+            full: Part::from_millionths(500_000),
             floor: Scale::from_millionths(200_000),
             weights: named.collect(),
             interval: Span::from_secs(1),
@@ -156,7 +162,7 @@ mod tests {
     }
 
     fn scales(weights: &[u32], pressure: u32) -> Vec<u32> {
-        let scales = policy(weights).scales(pressure);
+        let scales = policy(weights).scales(Part::from_millionths(pressure));
         scales.iter().map(|(_, s)| s.millionths()).collect()
     }
 

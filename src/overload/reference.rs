@@ -2,8 +2,8 @@
 //! in [`super::differential`].
 
 use super::Observed;
+use super::Part;
 use super::policy::{Candidate, Kind, Origin, Policy};
-use super::signal::millionths;
 use super::{OverloadEvent, TierScales, find};
 use crate::limits::{AdaptiveLowering, Scale};
 use crate::time::{Mono, Span};
@@ -68,7 +68,7 @@ impl Controller {
     /// has it otherwise.
     pub fn of(&self, tier: &str, policy: Option<&Policy>) -> AdaptiveLowering {
         let scale = match policy {
-            Some(policy) => policy.scale(tier, self.pressure),
+            Some(policy) => policy.scale(tier, Part::from_millionths(self.pressure)),
             None => find(&self.tiers, tier).unwrap_or(Scale::ONE),
         };
         AdaptiveLowering {
@@ -135,7 +135,7 @@ impl Controller {
         self.stepped = now;
         let tiers = match self.pressure {
             0 => TierScales::new(),
-            pressure => candidate.policy.scales(pressure),
+            pressure => candidate.policy.scales(Part::from_millionths(pressure)),
         };
         let moved = tiers != self.tiers;
         self.tiers = tiers;
@@ -172,7 +172,7 @@ impl Controller {
 
     fn moved(&self, down: bool) -> OverloadEvent {
         OverloadEvent::Moved {
-            load: self.load,
+            load: Part::from_millionths(self.load),
             down,
             tiers: self.tiers.clone(),
         }
@@ -226,7 +226,7 @@ impl Controller {
             self.late = (0, 0);
             return;
         }
-        let start = part(policy.start);
+        let start = part(policy.start.millionths());
         if now.since(self.reported) >= BELIEVED {
             // Nobody knows any more: not even where there was too much.
             (self.kept, self.edge) = (Mono::default(), 0);
@@ -287,7 +287,10 @@ impl Controller {
 
 /// How far `load` is from `start` to `full`: 0 to 1.
 fn strength(load: f64, policy: &Policy) -> f64 {
-    let (start, full) = (part(policy.start), part(policy.full));
+    let (start, full) = (
+        part(policy.start.millionths()),
+        part(policy.full.millionths()),
+    );
     ((load - start) / (full - start)).clamp(0.0, 1.0)
 }
 
@@ -301,4 +304,13 @@ fn part(millionths: u32) -> f64 {
 )]
 fn float(n: u64) -> f64 {
     n as f64
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "clamped"
+)]
+fn millionths(part: f64) -> u32 {
+    (part.clamp(0.0, 10.0) * 1e6).round() as u32
 }

@@ -1,31 +1,55 @@
-//! The load as an upstream writes it into a response header.
+//! Signals of overload: the load that an upstream reports, and its overloaded answers.
 
-/// The largest load that is believed: ten times what the upstream takes.
-pub const LARGEST: f64 = 10.0;
+use super::part::{Part, fraction};
 
-/// Reads a load: a plain decimal number from 0 to [`LARGEST`], where 1 is all that the upstream
-/// takes, in millionths.
+/// Observations of the upstream: of one worker since its last tick, or of all since the last step.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Observed {
+    /// Number of answers.
+    pub answers: u64,
+    /// Number of answers that reported overload.
+    pub overloaded: u64,
+    /// Number of reported loads.
+    pub reports: u64,
+    /// Sum of the reported loads, in millionths.
+    pub sum: u64,
+    /// Number of reports that could not be read. Workers count it in a metric and never share it.
+    #[serde(skip)]
+    pub unreadable: u64,
+}
+
+impl Observed {
+    /// Adds the observations of another worker.
+    pub fn add(&mut self, more: &Self) {
+        for (n, more) in [
+            (&mut self.answers, more.answers),
+            (&mut self.overloaded, more.overloaded),
+            (&mut self.reports, more.reports),
+            (&mut self.sum, more.sum),
+            (&mut self.unreadable, more.unreadable),
+        ] {
+            *n = n.saturating_add(more);
+        }
+    }
+
+    /// Mean of the reported loads; `None` without a report.
+    pub(super) fn mean_load(&self) -> Option<f64> {
+        self.sum.checked_div(self.reports).map(fraction)
+    }
+}
+
+/// Reads a reported load: a plain decimal number from 0 to 10, where 1 is the upstream's capacity.
 ///
-/// `None` for what is none: a sign, an exponent, `nan`, a percentage, more than 16 characters.
-pub fn load_of(value: &[u8]) -> Option<u32> {
+/// `None` for any other value: a sign, an exponent, `nan`, a percentage, more than 16 characters.
+pub fn load_of(value: &[u8]) -> Option<Part> {
     let value = value.trim_ascii();
     let plain = value.iter().all(|b| b.is_ascii_digit() || *b == b'.');
     if !plain || value.len() > 16 {
         return None;
     }
     let load: f64 = str::from_utf8(value).ok()?.parse().ok()?;
-    let fits = (0.0..=LARGEST).contains(&load);
-    fits.then(|| millionths(load))
-}
-
-/// A load or a part in whole millionths; from 0 to [`LARGEST`].
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "clamped"
-)]
-pub fn millionths(part: f64) -> u32 {
-    (part.clamp(0.0, LARGEST) * 1e6).round() as u32
+    let fits = (0.0..=Part::LARGEST.as_f64()).contains(&load);
+    fits.then(|| Part::from_f64(load))
 }
 
 #[cfg(test)]
@@ -41,7 +65,11 @@ mod tests {
             (".5", 500_000),
             ("10", 10_000_000),
         ] {
-            assert_eq!(load_of(text.as_bytes()), Some(millionths), "{text}");
+            assert_eq!(
+                load_of(text.as_bytes()),
+                Some(Part::from_millionths(millionths)),
+                "{text}"
+            );
         }
         for text in [
             "",

@@ -89,7 +89,7 @@ impl OverloadView {
             let ended = manual.take_if(|setting| setting.ends <= now);
             let candidate = self.candidate.as_ref();
             let moved =
-                candidate.and_then(|candidate| state.controller.advance(&observed, candidate, now));
+                candidate.and_then(|candidate| state.adaptive.advance(&observed, candidate, now));
             (ended.map(OverloadEvent::Ended), moved, now)
         });
         let (state, (ended, moved, now)) = done.inspect_err(|_| self.observed.add(&observed))?;

@@ -213,7 +213,7 @@ fn a_stored_step_far_ahead_does_not_press_for_ever() {
     let world = World::new();
     let worker = pressed(&world);
     corrupt_state(&worker, |state, now| {
-        state.controller.stepped = Mono::from_millis(now.as_millis() * 1_000)
+        state.adaptive.ownership.last_step = Mono::from_millis(now.as_millis() * 1_000)
     });
     comes_back(&worker);
 }
@@ -224,7 +224,7 @@ fn a_stored_rise_far_ahead_does_not_hold_for_ever() {
     let worker = pressed(&world);
     ticks(&worker, 5, "200", 100);
     corrupt_state(&worker, |state, now| {
-        state.controller.kept = Mono::from_millis(now.as_millis() * 1_000)
+        state.adaptive.controller.hold_since = Mono::from_millis(now.as_millis() * 1_000)
     });
     comes_back(&worker);
 }

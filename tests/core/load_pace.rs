@@ -6,6 +6,7 @@ use crate::harness::{
 };
 use serde_json::{Value, json};
 use std::sync::Arc;
+use tiergate::overload::Part;
 
 fn view(worker: &Worker) -> Value {
     worker.call(&Call::Overload, "").1
@@ -112,12 +113,11 @@ fn easing(minute: &str) -> (u64, u64) {
     let (mut admitted, mut most) = (0, 0);
     for step in 0..60_u32 {
         corrupt_state(&worker, |state, now| {
-            state.controller.pressure = 900_000 - step * 5_000;
-            (
-                state.controller.reported,
-                state.controller.kept,
-                state.controller.eased,
-            ) = (now, now, 0);
+            let controller = &mut state.adaptive.controller;
+            controller.pressure = Part::from_millionths(900_000 - step * 5_000);
+            controller.last_observed = now;
+            controller.hold_since = now;
+            controller.recovery_steps = 0;
         });
         worker.tick();
         most = in_force(&worker, "t", "rpm");
@@ -220,13 +220,13 @@ fn near_the_edge_all_steps_are_small() {
     let worker = pressed(&world, Config::tier("t").rpm(1_000).adaptive());
     // As after one cut by half, from 0.02.
     corrupt_state(&worker, |state, _| {
-        (
-            state.controller.pressure,
-            state.controller.edge,
-            state.controller.eased,
-            state.controller.cut,
-        ) = (510_000, 20_000, 0, false);
-        (state.controller.late, state.controller.observed) = ((0, 0), Default::default());
+        let controller = &mut state.adaptive.controller;
+        controller.pressure = Part::from_millionths(510_000);
+        controller.knee = Part::from_millionths(20_000);
+        controller.recovery_steps = 0;
+        controller.just_cut = false;
+        controller.recent = Default::default();
+        state.adaptive.observed = Default::default();
     });
     let mut before = 0.51;
     for _ in 0..120 {

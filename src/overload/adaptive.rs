@@ -1,0 +1,181 @@
+//! The adaptive lowering of one namespace: its owner, the observations of all workers, the
+//! controller, and the scales that follow from the pressure.
+
+use super::controller::{Controller, Sample};
+use super::part::Part;
+use super::policy::{Candidate, Kind, Policy};
+use super::signal::Observed;
+use super::{OverloadEvent, TierScales, find};
+use crate::limits::{AdaptiveLowering, Scale};
+use crate::time::{Mono, Span};
+
+/// The time for which a pressure holds without another step.
+const STALE: Span = Span::from_secs(10);
+
+/// The policy in force, and its last step.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Ownership {
+    /// The signal that the policy reads; `None` before the first policy.
+    pub kind: Option<Kind>,
+    /// Hash of the policy.
+    pub policy_hash: u64,
+    /// Time at which the newest config with that policy came.
+    pub configured: Mono,
+    /// Time of the last step.
+    pub last_step: Mono,
+}
+
+impl Ownership {
+    /// True while the owner takes steps.
+    fn is_fresh(&self, now: Mono) -> bool {
+        now < self.last_step.after(STALE)
+    }
+
+    /// True when the policy of `candidate` is in force, or supersedes the one that is.
+    ///
+    /// The newest config wins. An older one takes over when the owner stops taking steps.
+    fn yields_to(&self, candidate: &Candidate, now: Mono) -> bool {
+        let newest = (self.configured, self.policy_hash);
+        self.policy_hash == candidate.hash
+            || newest <= (candidate.configured, candidate.hash)
+            || !self.is_fresh(now)
+    }
+
+    /// True when the next step is due.
+    fn is_due(&self, interval: Span, now: Mono) -> bool {
+        now >= self.last_step.after(interval)
+    }
+}
+
+/// The adaptive lowering, as shared data keeps it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Adaptive {
+    /// The policy in force.
+    pub ownership: Ownership,
+    /// Observations of all workers since the last step.
+    pub observed: Observed,
+    /// The controller after the last step.
+    pub controller: Controller,
+    /// The scales of the policy in force at the controller's pressure; empty at no pressure.
+    pub tiers: TierScales,
+}
+
+impl Adaptive {
+    /// The lowering of a tier: by this config's `policy`, or else by the policy in force.
+    pub fn lowering(&self, tier: &str, policy: Option<&Policy>) -> AdaptiveLowering {
+        let scale = match policy {
+            Some(policy) => policy.scale(tier, self.controller.pressure),
+            None => find(&self.tiers, tier).unwrap_or(Scale::ONE),
+        };
+        AdaptiveLowering {
+            scale,
+            since: self.controller.last_increase,
+            expires_at: self.ownership.last_step.after(STALE),
+        }
+    }
+
+    /// True while the owner takes steps; the pressure has expired otherwise.
+    pub fn is_fresh(&self, now: Mono) -> bool {
+        self.ownership.is_fresh(now)
+    }
+
+    /// Moves fields into their bounds, and times that are ahead of the clock to `now`: the clock
+    /// stepped back, or the bytes were corrupt.
+    pub fn correct(&mut self, now: Mono) {
+        self.controller.correct(now);
+        for time in [
+            &mut self.ownership.configured,
+            &mut self.ownership.last_step,
+        ] {
+            *time = (*time).min(now);
+        }
+    }
+
+    /// Adds the observations of one worker, and takes a step when one is due. Returns the change.
+    ///
+    /// Of several policies, the one of the newest config is in force. Workers with another policy
+    /// contribute observations of the same kind, and take no steps.
+    pub fn advance(
+        &mut self,
+        observed: &Observed,
+        candidate: &Candidate,
+        now: Mono,
+    ) -> Option<OverloadEvent> {
+        if self.is_idle(observed) {
+            return None;
+        }
+        let is_owner = self.ownership.yields_to(candidate, now);
+        let lost = is_owner.then(|| self.adopt(candidate, now)).flatten();
+        self.observe(observed, candidate.policy.origin.kind());
+        let is_due = self.ownership.is_due(candidate.policy.interval, now);
+        if !is_owner || lost.is_some() || !is_due {
+            return lost;
+        }
+        self.step(&candidate.policy, now)
+    }
+
+    /// True when there is no pressure, no load and no observation, so that a step would do nothing.
+    fn is_idle(&self, observed: &Observed) -> bool {
+        let none = Observed::default();
+        self.controller.pressure == Part::ZERO
+            && self.controller.load == Part::ZERO
+            && self.observed == none
+            && *observed == none
+    }
+
+    /// Puts the policy of `candidate` in force.
+    ///
+    /// Restarts the controller after another kind of signal, or after a stale owner. Returns the
+    /// change when that ends a lowering.
+    fn adopt(&mut self, candidate: &Candidate, now: Mono) -> Option<OverloadEvent> {
+        let kind = Some(candidate.policy.origin.kind());
+        let mut lost = None;
+        if self.ownership.kind != kind || !self.is_fresh(now) {
+            let was_lowered = !self.tiers.is_empty();
+            *self = Self::default();
+            self.ownership.kind = kind;
+            self.ownership.last_step = now;
+            lost = was_lowered.then(|| self.moved(false));
+        }
+        let owner = &mut self.ownership;
+        owner.configured = match owner.policy_hash == candidate.hash {
+            true => owner.configured.max(candidate.configured),
+            false => candidate.configured,
+        };
+        owner.policy_hash = candidate.hash;
+        lost
+    }
+
+    /// Adds observations of the kind that the policy in force reads.
+    fn observe(&mut self, observed: &Observed, kind: Kind) {
+        if self.ownership.kind == Some(kind) {
+            self.observed.add(observed);
+        }
+    }
+
+    /// Takes a step. Returns the change of the scales, if any.
+    fn step(&mut self, policy: &Policy, now: Mono) -> Option<OverloadEvent> {
+        let sample = Sample {
+            observed: std::mem::take(&mut self.observed),
+            last_step: std::mem::replace(&mut self.ownership.last_step, now),
+            now,
+        };
+        let before = self.controller.pressure;
+        self.controller = self.controller.step(&sample, policy);
+        let tiers = match self.controller.pressure {
+            Part::ZERO => TierScales::new(),
+            pressure => policy.scales(pressure),
+        };
+        let has_moved = tiers != self.tiers;
+        self.tiers = tiers;
+        has_moved.then(|| self.moved(self.controller.pressure > before))
+    }
+
+    fn moved(&self, down: bool) -> OverloadEvent {
+        OverloadEvent::Moved {
+            load: self.controller.load,
+            down,
+            tiers: self.tiers.clone(),
+        }
+    }
+}
