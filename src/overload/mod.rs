@@ -15,6 +15,8 @@ mod event;
 mod part;
 mod policy;
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod reference;
 mod signal;
 mod view;
