@@ -1,23 +1,15 @@
-//! What the gauge of requests in process holds for each VM slot, so that the part of a VM that is
-//! gone can be taken out of it by one that lives.
+//! The part of the in-flight gauge that each VM slot holds (key `{namespace}/g{slot}`, slot in
+//! hex), so that a living VM can take the part of a lost VM out.
 //!
-//! ```text
-//! key     {namespace}/f{slot}, slot in hex
-//! offset  width  field
-//! 0       1      layout version (page::LAYOUT)
-//! 1       1      'F'
-//! 2       ...    for each tier with requests in process:
-//!                length of the name (varint), name, requests (varint)
-//! ```
-//! A gauge can only be moved. So the gauge is kept the sum of these values: whoever changes one
-//! with a compare-and-set moves the gauge by the difference, and nobody else moves it. A VM writes
-//! its own value on its ticks; the value of a slot whose VM is gone is emptied by whoever first
-//! sees that, or replaced by the next VM that claims the slot. Nothing of this is on a request's way.
+//! A gauge can only be moved. It is kept the sum of these values: the writer of a value moves the
+//! gauge by the difference, and nothing else moves it. A VM writes its own value on its ticks. The
+//! value of a stale slot is emptied by the first VM that sees it, or replaced by the next VM in that
+//! slot. No request touches these values.
 
 use crate::host::Host;
 use crate::ledger::slots::Slots;
 use crate::limits::Holder;
-use crate::shared::varint;
+use crate::shared::cell;
 use crate::shared::{Change, Layout, StoreError, Target, update};
 use std::collections::BTreeMap;
 
@@ -90,19 +82,19 @@ impl InFlight {
         counts: &PerTier,
         moves: &mut Moves,
     ) -> Result<bool, StoreError> {
-        let key = format!("{}/f{slot:x}", self.prefix);
+        let key = format!("{}/g{slot:x}", self.prefix);
         let target = Target {
             key: &key,
             layout: LAYOUT,
             tries: 1,
         };
         let changed = update(host, &target, |bytes| {
-            let before = bytes.map(decode);
+            let before = bytes.map(|bytes| cell::decode::<PerTier>(LAYOUT, bytes));
             let corrupt = before == Some(None);
             let before = before.flatten().unwrap_or_default();
             Ok(match before == *counts && !corrupt {
                 true => Change::Keep((before, corrupt)),
-                false => Change::Write(encode(counts), (before, corrupt)),
+                false => Change::Write(cell::encode(LAYOUT, counts), (before, corrupt)),
             })
         });
         let changed = match changed {
@@ -128,54 +120,5 @@ fn move_gauge(before: &PerTier, after: &PerTier, moves: &mut Moves) {
     for (name, delta) in gained.chain(lost) {
         let sum = moves.entry(name.clone()).or_default();
         *sum = sum.saturating_add(delta);
-    }
-}
-
-fn encode(counts: &PerTier) -> Vec<u8> {
-    let mut out = LAYOUT.prefix().to_vec();
-    for (name, n) in counts {
-        varint::put_len(&mut out, name.len());
-        out.extend_from_slice(name.as_bytes());
-        varint::put(&mut out, *n);
-    }
-    out
-}
-
-/// `None` for bytes that [`encode`] does not write.
-fn decode(bytes: &[u8]) -> Option<PerTier> {
-    let mut input = LAYOUT.body(bytes)?;
-    let mut counts = PerTier::new();
-    while !input.is_empty() {
-        let length = varint::take_count(&mut input).ok()?;
-        let (name, rest) = input.split_at_checked(length)?;
-        input = rest;
-        let name = std::str::from_utf8(name).ok()?.to_owned();
-        counts.insert(name, varint::take(&mut input).ok()?);
-    }
-    Some(counts)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn counts_are_read_as_they_were_written() {
-        for counts in [
-            PerTier::new(),
-            PerTier::from([("t".to_owned(), 1), ("tier-5".to_owned(), u64::MAX)]),
-        ] {
-            assert_eq!(decode(&encode(&counts)), Some(counts));
-        }
-    }
-
-    #[test]
-    fn cut_bytes_are_damaged_or_shorter() {
-        let counts = PerTier::from([("tier0".to_owned(), 300), ("tier1".to_owned(), 1)]);
-        let whole = encode(&counts);
-        for end in 0..whole.len() {
-            let cut = decode(&whole[..end]);
-            assert!(cut.is_none_or(|cut| cut.len() < counts.len()), "{end}");
-        }
     }
 }

@@ -6,7 +6,6 @@
 //! which tick ([`crate::limiter`]); no request pays for them.
 
 mod adaptive;
-mod bytes;
 pub mod config;
 mod controller;
 #[cfg(test)]
@@ -19,15 +18,16 @@ mod properties;
 #[cfg(test)]
 mod reference;
 mod signal;
+mod stored;
 mod view;
 
 pub use adaptive::{Adaptive, Ownership};
-pub use bytes::{StoredOverload, overload};
 pub use controller::{Controller, Recent, Sample};
 pub use event::OverloadEvent;
 pub use part::Part;
 pub use policy::{Candidate, Kind, Origin, Policy};
 pub use signal::{Observed, load_of};
+pub use stored::{StoredOverload, overload};
 pub use view::OverloadView;
 
 use crate::limits::{Lowering, Scale};

@@ -3,6 +3,7 @@
 
 use crate::http::visible;
 use crate::time::{Mono, Span};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// For how long refusals are kept, in seconds.
@@ -10,7 +11,7 @@ pub const WINDOW_S: u64 = 300;
 /// The length of a bucket, in seconds.
 const BUCKET_S: u64 = 10;
 /// Buckets that are kept, the one that fills among them.
-pub(super) const BUCKETS: u64 = WINDOW_S.div_euclid(BUCKET_S);
+const BUCKETS: u64 = WINDOW_S.div_euclid(BUCKET_S);
 /// Buckets of the last minute.
 const MINUTE: u64 = 6;
 /// Accounts in the ring, at most.
@@ -19,10 +20,20 @@ pub const RING: usize = 256;
 pub const ID_BYTES: usize = 64;
 /// Rows of totals, at most: 64 tiers come to some 600, and only several configs within the window
 /// or modes to more. What is refused past that is not counted.
-pub(super) const MOST_ROWS: usize = 1024;
+const MOST_ROWS: usize = 1024;
+
+/// The longest name of a tier or a code, in bytes.
+const NAME_BYTES: usize = 64;
+/// The most bytes of the stored log: a number takes at most 10, a flag 1.
+pub const MOST_BYTES: u64 = {
+    let reason = 2 * (10 + NAME_BYTES as u64) + 2;
+    let row = reason + 10 + BUCKETS * 20;
+    let recent = 1 + 10 + ID_BYTES as u64 + 1 + reason + 20;
+    2 + 20 + MOST_ROWS as u64 * row + RING as u64 * recent
+};
 
 /// What was refused: in which tier, by what, and whether only because of load.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Reason {
     /// The tier's name; "none" where it is not known.
     pub tier: String,
@@ -35,7 +46,7 @@ pub struct Reason {
 }
 
 /// An account's id as far as it is kept.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Id {
     /// Its first bytes, at most [`ID_BYTES`].
     pub bytes: Vec<u8>,
@@ -64,7 +75,7 @@ impl Id {
 }
 
 /// Refusals of one account for one reason within one bucket.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Recent {
     /// Who; `None` where the request named nobody.
     pub account: Option<Id>,
@@ -86,12 +97,12 @@ pub struct Batch {
 }
 
 /// The refusals of the last minutes.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefusalLog {
     /// Numbered buckets with how many, ascending.
-    pub(super) rows: BTreeMap<Reason, Vec<(u64, u64)>>,
+    rows: BTreeMap<Reason, Vec<(u64, u64)>>,
     /// Oldest first.
-    pub(super) ring: Vec<Recent>,
+    ring: Vec<Recent>,
 }
 
 /// How many of one kind were refused.
@@ -119,6 +130,25 @@ fn is_recent(number: u64, now: u64, buckets: u64) -> bool {
 }
 
 impl RefusalLog {
+    /// Tells whether the log keeps the bounds of what this code writes.
+    pub fn is_bounded(&self) -> bool {
+        let buckets = usize::try_from(BUCKETS).unwrap_or(usize::MAX);
+        let is_short =
+            |reason: &Reason| reason.tier.len() <= NAME_BYTES && reason.code.len() <= NAME_BYTES;
+        let ascends = |row: &[(u64, u64)]| row.is_sorted_by(|a, b| a.0 < b.0);
+        let is_row = |(reason, row): (&Reason, &Vec<(u64, u64)>)| {
+            is_short(reason) && row.len() <= buckets && ascends(row)
+        };
+        let is_recent = |recent: &Recent| {
+            let id = recent.account.as_ref();
+            is_short(&recent.reason) && id.is_none_or(|id| id.bytes.len() <= ID_BYTES)
+        };
+        self.rows.len() <= MOST_ROWS
+            && self.ring.len() <= RING
+            && self.rows.iter().all(is_row)
+            && self.ring.iter().all(is_recent)
+    }
+
     /// Adds what a VM gathered until now.
     pub fn add(&mut self, batch: &Batch, now: Mono) {
         self.expire(now);

@@ -1,46 +1,38 @@
-//! The refusals of the last minutes, as one value of shared data that all VMs add to
-//! (key `{namespace}/refusals`; `bytes.rs` draws it).
+//! The refusals of the last minutes, as one value of shared data that all VMs add to (key
+//! `{namespace}/refusal-log`).
 //!
-//! What is refused is gathered in each VM and added on its ticks, at most once a second, so nothing
-//! of this is on a request's way. When shared data is lost, so is the list; nothing hangs on it.
+//! Each VM gathers what it refused and adds it on its ticks, at most once a second, so no request
+//! pays for it. When shared data is lost, so is the log; nothing depends on it.
 
 pub mod batch;
-mod bytes;
 mod log;
 
-pub use bytes::{MOST_BYTES, decode, encode};
-pub use log::{Batch, ID_BYTES, Id, RING, Reason, Recent, RefusalLog, Total, WINDOW_S};
+pub use log::{Batch, ID_BYTES, Id, MOST_BYTES, RING, Reason, Recent, RefusalLog, Total, WINDOW_S};
 
 use crate::shared::Layout;
 use crate::shared::cell::{Content, SharedCell};
 use crate::time::Mono;
 
-const LAYOUT: Layout = Layout {
-    name: "the log of refusals",
-    version: 1,
-    kind: b'R',
-};
-
-/// The value of one namespace.
+/// The stored log of one namespace.
 pub type Refusals = SharedCell<RefusalLog>;
 
-/// The refusals of `namespace`.
+/// The stored log of `namespace`.
 pub fn refusals(namespace: &str) -> Refusals {
-    SharedCell::new(format!("{namespace}/refusals"))
+    SharedCell::new(format!("{namespace}/refusal-log"))
 }
 
 impl Content for RefusalLog {
-    const LAYOUT: Layout = LAYOUT;
+    const LAYOUT: Layout = Layout {
+        name: "the log of refusals",
+        version: 1,
+        kind: b'R',
+    };
 
     fn initial(_: Mono) -> Self {
         Self::default()
     }
 
-    fn encode(&self) -> Vec<u8> {
-        encode(self)
-    }
-
-    fn decode(bytes: &[u8]) -> Option<Self> {
-        decode(bytes).ok()
+    fn is_valid(&self) -> bool {
+        self.is_bounded()
     }
 }

@@ -1,9 +1,14 @@
 //! One value of shared data that all VMs of a namespace read and write: created once, changed with
 //! a compare-and-set, and read as its initial content when it is corrupt.
+//!
+//! Behind the layout's prefix stands the content in postcard's wire format (postcard.jamesmunns.com,
+//! "wire format"), which reads any bytes without a panic. No request touches such a value.
 
 use super::{Change, Layout, StoreError, Target, update};
 use crate::host::{Host, HostError, SetError};
 use crate::time::Mono;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use std::cell::Cell;
 use std::marker::PhantomData;
 
@@ -11,18 +16,29 @@ use std::marker::PhantomData;
 const TRIES: u32 = 50;
 
 /// The content of a value.
-pub trait Content: Clone + PartialEq {
+pub trait Content: Clone + PartialEq + Serialize + DeserializeOwned {
     /// Its layout.
     const LAYOUT: Layout;
 
     /// The content before the first write.
     fn initial(now: Mono) -> Self;
 
-    /// The stored bytes, which begin with the layout's prefix.
-    fn encode(&self) -> Vec<u8>;
+    /// Tells whether content that was read keeps the bounds of what this code writes.
+    fn is_valid(&self) -> bool {
+        true
+    }
+}
 
-    /// Reads the bytes; `None` for bytes that [`Content::encode`] does not write.
-    fn decode(bytes: &[u8]) -> Option<Self>;
+/// The stored bytes of a content: the layout's prefix, then postcard.
+pub fn encode<T: Serialize>(layout: Layout, content: &T) -> Vec<u8> {
+    // Serialising into a Vec fails for maps and sequences of unknown length alone.
+    postcard::to_extend(content, layout.prefix().to_vec()).unwrap_or_default()
+}
+
+/// Reads a content that takes up all of `bytes`; `None` for bytes that [`encode`] does not write.
+pub fn decode<T: DeserializeOwned>(layout: Layout, bytes: &[u8]) -> Option<T> {
+    let (content, rest) = postcard::take_from_bytes(layout.body(bytes)?).ok()?;
+    rest.is_empty().then_some(content)
 }
 
 /// The value of one namespace.
@@ -56,7 +72,11 @@ impl<T: Content> SharedCell<T> {
         if host.get(&self.key)?.is_some() {
             return Ok(());
         }
-        match host.set(&self.key, &T::initial(host.mono()).encode(), None) {
+        match host.set(
+            &self.key,
+            &encode(T::LAYOUT, &T::initial(host.mono())),
+            None,
+        ) {
             Ok(()) | Err(SetError::Conflict) => Ok(()),
             Err(SetError::Host(error)) => Err(error),
         }
@@ -83,13 +103,13 @@ impl<T: Content> SharedCell<T> {
         let changed = update(host, &target, |bytes| {
             let now = host.mono();
             let bytes = bytes.unwrap_or_default();
-            let before = T::decode(bytes);
+            let before = Self::valid(bytes);
             let corrupt = before.is_none() && !bytes.is_empty();
             let mut content = before.clone().unwrap_or_else(|| T::initial(now));
             let result = f(&mut content, now);
             Ok::<_, StoreError>(match before.as_ref() == Some(&content) {
                 true => Change::Keep((content, result, corrupt)),
-                false => Change::Write(content.encode(), (content, result, corrupt)),
+                false => Change::Write(encode(T::LAYOUT, &content), (content, result, corrupt)),
             })
         })?;
         let (content, result, corrupt) = changed.result;
@@ -110,11 +130,41 @@ impl<T: Content> SharedCell<T> {
         let now = host.mono();
         let bytes = bytes.unwrap_or_default();
         T::LAYOUT.check(&bytes)?;
-        Ok((T::decode(&bytes).unwrap_or_else(|| T::initial(now)), now))
+        Ok((Self::valid(&bytes).unwrap_or_else(|| T::initial(now)), now))
+    }
+
+    fn valid(bytes: &[u8]) -> Option<T> {
+        decode(T::LAYOUT, bytes).filter(T::is_valid)
     }
 
     /// Corrupt values that were written anew since the last call.
     pub fn take_corrupt(&self) -> u64 {
         self.corrupt.take()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    const LAYOUT: Layout = Layout {
+        name: "a test's value",
+        version: 3,
+        kind: b'T',
+    };
+
+    #[test]
+    fn a_content_is_read_as_it_was_written_and_no_part_of_it_is_one() {
+        let content = BTreeMap::from([("tier0".to_owned(), 300_u64), (String::new(), u64::MAX)]);
+        let bytes = encode(LAYOUT, &content);
+        assert_eq!(bytes.get(..2), Some(&b"\x03T"[..]));
+        assert_eq!(decode(LAYOUT, &bytes), Some(content));
+        for end in 0..bytes.len() {
+            let cut = bytes.get(..end).unwrap();
+            assert_eq!(decode::<BTreeMap<String, u64>>(LAYOUT, cut), None, "{end}");
+        }
+        let longer = [&bytes[..], b"x"].concat();
+        assert_eq!(decode::<BTreeMap<String, u64>>(LAYOUT, &longer), None);
     }
 }

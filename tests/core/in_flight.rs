@@ -126,7 +126,7 @@ fn a_corrupt_gauge_value_is_counted_and_written_anew() {
     let worker = worker(&world);
     admission(&worker);
     worker.tick();
-    world.overwrite("tiergate/f0", b"\x01Fnonsense");
+    world.overwrite("tiergate/g0", b"\x01Fnonsense");
     let metrics = worker.tick();
     assert_eq!(metrics.get("damaged_values", ""), 1);
     assert_eq!(worker.tick().get("damaged_values", ""), 0);

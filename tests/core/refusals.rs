@@ -6,8 +6,14 @@ use serde_json::json;
 use std::sync::Arc;
 use tiergate::admin::status::{RefusedView, Status};
 use tiergate::refusals;
+use tiergate::refusals::RefusalLog;
+use tiergate::shared::cell::{self, Content as _};
 
-const KEY: &str = "tiergate/refusals";
+fn decode(bytes: &[u8]) -> Option<RefusalLog> {
+    cell::decode(RefusalLog::LAYOUT, bytes)
+}
+
+const KEY: &str = "tiergate/refusal-log";
 fn config() -> Config {
     let config = Config::tier("small")
         .rpm(1)
@@ -168,9 +174,9 @@ fn a_minute_later_it_is_not_of_the_last_minute_and_after_five_it_is_gone() {
     let refusals = status(&worker).refusals;
     assert!(refusals.by_limit.is_empty() && refusals.accounts.is_empty());
     // What is gone takes no room either.
-    let mut board = refusals::decode(&stored(&world)).unwrap();
+    let mut board = decode(&stored(&world)).unwrap();
     board.expire(world.mono());
-    assert_eq!(board, refusals::RefusalLog::default());
+    assert_eq!(board, RefusalLog::default());
 }
 
 #[test]
@@ -292,14 +298,15 @@ fn the_status_says_mode_tiers_limits_and_memory() {
 
 proptest! {
     #[test]
-    fn any_bytes_are_a_board_or_corrupt(bytes in prop::collection::vec(any::<u8>(), 0..400), known in any::<bool>()) {
+    fn any_bytes_are_a_log_or_corrupt(bytes in prop::collection::vec(any::<u8>(), 0..400), known in any::<bool>()) {
         let mut bytes = bytes;
         if known {
             bytes.splice(0..0, [1, b'R']);
         }
-        if let Ok(mut board) = refusals::decode(&bytes) {
-            prop_assert!(refusals::encode(&board).len() as u64 <= refusals::MOST_BYTES);
-            prop_assert_eq!(refusals::decode(&refusals::encode(&board)), Ok(board.clone()));
+        if let Some(mut board) = decode(&bytes) && board.is_bounded() {
+            let again = cell::encode(RefusalLog::LAYOUT, &board);
+            prop_assert!(again.len() as u64 <= refusals::MOST_BYTES);
+            prop_assert_eq!(decode(&again), Some(board.clone()));
             board.expire(tiergate::time::Mono::from_millis(5_000));
         }
     }

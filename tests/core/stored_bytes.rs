@@ -187,3 +187,55 @@ fn a_newer_layout_is_left_to_newer_code() {
     worker.tick();
     assert_eq!(world.stored("tiergate/vms").unwrap(), b"\x02newer");
 }
+
+/// The bytes of each value that no request touches. When one of these changes, the value needs a
+/// new version and a new key: code that drains reads what stands at the old one.
+#[test]
+fn the_bytes_of_stored_state_are_pinned() {
+    use tiergate::directory::feed::leader::FeedState;
+    use tiergate::overload::{ManualScale, State};
+    use tiergate::refusals::{Batch, Id, Reason, RefusalLog};
+    use tiergate::shared::cell::{self, Content};
+
+    fn hex<T: Content + std::fmt::Debug>(content: &T) -> String {
+        let bytes = cell::encode(T::LAYOUT, content);
+        assert_eq!(cell::decode(T::LAYOUT, &bytes).as_ref(), Some(content));
+        bytes.iter().map(|b| format!("{b:02x}")).collect()
+    }
+
+    let scale = tiergate::limits::Scale::from_millionths;
+    let state = State {
+        manual: Some(ManualScale {
+            scale: scale(500_000),
+            tiers: vec![("tier0".to_owned(), scale(200_000))],
+            set: Mono::from_millis(1_000),
+            ends: Mono::from_millis(601_000),
+        }),
+        ..State::default()
+    };
+    let feed = FeedState {
+        leader: 7,
+        etag: b"\"9\"".to_vec(),
+        ..FeedState::default()
+    };
+    let reason = Reason {
+        tier: "tier0".to_owned(),
+        code: "rpm".to_owned(),
+        overloaded: true,
+        shadowed: false,
+    };
+    let mut log = RefusalLog::default();
+    let batch = Batch {
+        totals: vec![(reason.clone(), 3)],
+        accounts: vec![(Some(Id::of(b"acme")), reason, 3)],
+    };
+    log.add(&batch, Mono::from_millis(12_345));
+    assert_eq!(
+        [hex(&state), hex(&feed), hex(&log)],
+        [
+            "014f01a0c21e01057469657230c09a0ce807a8d72400000000000000000000000000000000000000",
+            "014c0700000000000003223922",
+            "0152010574696572300372706d010001010301010461636d65000574696572300372706d01000c03",
+        ]
+    );
+}

@@ -58,6 +58,8 @@ pub struct Sync {
     until: Mono,
     counts: Counts,
     outcome: Option<ImportOutcome>,
+    /// The value that this VM last gave the age gauge, in seconds.
+    reported_age: Option<u64>,
 }
 
 impl Sync {
@@ -90,6 +92,7 @@ impl Sync {
             until: Mono::default(),
             counts: Counts::default(),
             outcome: None,
+            reported_age: None,
         })
     }
 
@@ -298,7 +301,7 @@ impl Sync {
         sum.refused = sum.refused.saturating_add(counts.refused);
     }
 
-    /// Hands counts over, and moves the gauge of the directory's age to where it should be.
+    /// Flushes the counts and the directory's age.
     pub fn flush(&mut self, host: &dyn Host, sink: &mut dyn MetricSink) {
         let counts = std::mem::take(&mut self.counts);
         let at = format!("namespace.{}", self.namespace);
@@ -324,17 +327,11 @@ impl Sync {
                 sink.count(&format!("tiergate_{name}.{at}.outcome.{outcome}"), n);
             }
         }
-        // Whoever writes down the age moves the gauge by the difference, as for requests in process.
-        let moved = self.shared.change(host, |state, now| {
+        if let Ok((state, now)) = self.shared.read(host) {
             let age = now.since(state.synced_at).as_millis().div_euclid(1000);
-            let signed = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
-            let reported_age = std::mem::replace(&mut state.reported_age, age);
-            signed(age).saturating_sub(signed(reported_age))
-        });
-        if let Ok((_, by)) = moved
-            && by != 0
-        {
-            sink.gauge(&format!("tiergate_directory_age_seconds.{at}"), by);
+            if self.reported_age.replace(age) != Some(age) {
+                sink.set(&format!("tiergate_directory_age_seconds.{at}"), age);
+            }
         }
         let corrupt = self.shared.take_corrupt();
         if corrupt > 0 {

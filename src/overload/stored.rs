@@ -1,0 +1,27 @@
+//! The overload state of a namespace in shared data (key `{namespace}/overload`). Only ticks and
+//! admin calls read and write it.
+
+use super::State;
+use crate::shared::Layout;
+use crate::shared::cell::{Content, SharedCell};
+use crate::time::Mono;
+
+/// The stored state of one namespace.
+pub type StoredOverload = SharedCell<State>;
+
+/// The stored state of `namespace`.
+pub fn overload(namespace: &str) -> StoredOverload {
+    SharedCell::new(format!("{namespace}/overload"))
+}
+
+impl Content for State {
+    const LAYOUT: Layout = Layout {
+        name: "the overload state",
+        version: 1,
+        kind: b'O',
+    };
+
+    fn initial(_: Mono) -> Self {
+        Self::default()
+    }
+}
