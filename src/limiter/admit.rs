@@ -123,7 +123,7 @@ impl Limiter {
             Ok(Decision::Limited(limited)) => {
                 let (name, overloaded) = (limited.name.as_str(), limited.overloaded);
                 self.refused.note(
-                    self.config.mode,
+                    self.config.mode == Mode::Shadow,
                     Some(&account),
                     Some(tier),
                     name,
@@ -286,8 +286,13 @@ impl Limiter {
         tier: Option<TierId>,
         refusal: Refusal,
     ) -> CheckResult {
-        self.refused
-            .note(self.config.mode, account, tier, refusal.code(), false);
+        self.refused.note(
+            self.config.mode == Mode::Shadow,
+            account,
+            tier,
+            refusal.code(),
+            false,
+        );
         let reason = Some(("code", refusal.code()));
         if self.config.mode == Mode::Shadow {
             return self.shadowed(tier, reason, Vec::new());
@@ -331,7 +336,7 @@ impl Limiter {
         if self.config.on_fault == OnFault::Deny {
             let code = Refusal::Unavailable.code();
             self.refused
-                .note(self.config.mode, account, tier, code, false);
+                .note(self.config.mode == Mode::Shadow, account, tier, code, false);
         }
         let deny = self.config.on_fault == OnFault::Deny && self.config.mode == Mode::Enforce;
         CheckResult {

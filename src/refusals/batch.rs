@@ -1,7 +1,6 @@
 //! What one VM has refused since it last wrote that down: gathered without a call of the host, and
 //! bounded whatever clients send.
 
-use crate::config::Mode;
 use crate::host::Host;
 use crate::identity::Account;
 use crate::refusals::{Batch, Id, Reason, Refusals};
@@ -29,17 +28,19 @@ pub struct RefusalBatch {
 }
 
 impl RefusalBatch {
-    /// One more refusal of that `error.code`; `overloaded`: over a limit that is lowered for load,
-    /// and under it otherwise; in shadow mode it is only what would have been refused.
+    /// Counts one more refusal of that `error.code`.
+    ///
+    /// `overloaded`: over a lowered limit, and under the base limit. `shadowed`: let through by a
+    /// config in shadow mode.
     pub fn note(
         &mut self,
-        mode: Mode,
+        shadowed: bool,
         account: Option<&Account>,
         tier: Option<TierId>,
         code: &'static str,
         overloaded: bool,
     ) {
-        let key = (tier, code, overloaded, mode == Mode::Shadow);
+        let key = (tier, code, overloaded, shadowed);
         add_one(self.totals.entry(key).or_default());
         let has_room = self.accounts.len() < MOST_ACCOUNTS;
         let by_account = (key, account.map(|account| Id::of(&account.id)));
