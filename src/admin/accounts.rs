@@ -5,19 +5,12 @@ use super::{AdminResponse, Api, Problem};
 use crate::directory::Directory;
 use crate::directory::entry::{AccountEntry, ResolvedTier, TierBasis};
 use crate::ledger::Change;
-use crate::limits::{Limit, Limits};
+use crate::limits::{Limits, Terms};
 use crate::reply::usage::UsageView;
 use crate::tiers::Tier;
 use crate::tiers::recharge::{Event, History};
+use crate::time::Span;
 use serde::Serialize;
-
-/// The limits of an account without a tier.
-pub(super) const NO_LIMITS: Limits = Limits {
-    concurrency: Limit::Unlimited,
-    rpm: Limit::Unlimited,
-    tpm: Limit::Unlimited,
-    tpd: Limit::Unlimited,
-};
 
 /// What is known of an account.
 #[derive(Debug, Serialize)]
@@ -93,7 +86,7 @@ impl Api<'_> {
         // Its requests may have brought a tier along, so without one here it can be in process too.
         let inspected =
             self.limiter
-                .inspect(self.host, key, &base.unwrap_or(NO_LIMITS), lowered)?;
+                .inspect(self.host, key, &base.unwrap_or(Limits::UNLIMITED), lowered)?;
         let history = entry.history.as_ref();
         Ok(Some(AccountView {
             id: text(id),
@@ -204,11 +197,16 @@ impl Api<'_> {
 
     pub(super) fn reset(&mut self, id: &[u8]) -> Result<AdminResponse, Problem> {
         let key = self.limiter.ledger().key(id);
-        let windows = (&self.config().windows, false);
+        let terms = Terms {
+            limits: &Limits::UNLIMITED,
+            lowered: None,
+            windows: &self.config().windows,
+            concurrency_wait: Span::ZERO,
+        };
         let table = self.limiter.vm_table();
         self.limiter
             .ledger()
-            .change(self.host, key, windows, table, |record, _| {
+            .change(self.host, key, &terms, table, |record, _| {
                 record.clear_usage();
                 Change::Write(())
             })?;

@@ -1,9 +1,10 @@
 //! The bodies of account writes, checked in full.
 
 use super::Problem;
-use crate::directory::entry::{Overrides, TierBasis};
+use crate::directory::entry::TierBasis;
 use crate::json;
 use crate::json::Object;
+use crate::limits::Overrides;
 use crate::tiers::Cents;
 use crate::tiers::money::SignedCents;
 use crate::tiers::recharge::Kind;

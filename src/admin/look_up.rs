@@ -1,10 +1,10 @@
 //! The page's look-up of one account.
 
-use super::accounts::NO_LIMITS;
 use super::page::{self, LookUp, LookUpResult};
 use super::route::LONGEST_ID;
 use super::status::{RefusedAccountView, Status};
 use super::{AdminResponse, Api, Problem};
+use crate::limits::Limits;
 use crate::reply::usage::UsageView;
 use crate::tiers::{Tier, TierId};
 use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
@@ -55,7 +55,7 @@ impl Api<'_> {
 
     /// What is counted for an account, by the limits of that tier or by none.
     fn counted(&self, id: &[u8], tier: Option<(TierId, &Tier)>) -> Result<UsageView, Problem> {
-        let limits = tier.map_or(NO_LIMITS, |(_, tier)| tier.limits);
+        let limits = tier.map_or(Limits::UNLIMITED, |(_, tier)| tier.limits);
         let key = self.limiter.ledger().key(id);
         let lowered =
             tier.and_then(|(place, tier)| self.limiter.overload().lowered(place, &tier.limits));

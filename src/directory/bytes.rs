@@ -9,8 +9,9 @@
 //! ```
 //! Numbers are varints as in [`crate::ledger::bytes`], hashes little endian.
 
-use crate::directory::entry::{AccountEntry, Overrides};
+use crate::directory::entry::AccountEntry;
 use crate::limits::Limit;
+use crate::limits::Overrides;
 use crate::shared::varint::{put, put_len, take, take_count};
 use crate::tiers::money::SignedCents;
 use crate::tiers::recharge::{History, REMEMBERED};
@@ -39,8 +40,8 @@ pub fn encode(entry: &AccountEntry) -> Vec<u8> {
     put_len(&mut out, tier.len());
     out.extend_from_slice(tier.as_bytes());
     let limits = &entry.limits;
-    for limit in [limits.concurrency, limits.rpm, limits.tpm, limits.tpd] {
-        put(&mut out, limit_number(limit));
+    for (_, limit) in limits.iter() {
+        put(&mut out, limit_number(*limit));
     }
     if let Some(history) = &entry.history {
         put(&mut out, zigzag(history.cash.get()));
@@ -64,13 +65,7 @@ pub fn decode(bytes: &[u8]) -> Option<AccountEntry> {
     let (tier, after) = input.split_at_checked(length)?;
     *input = after;
     let tier = std::str::from_utf8(tier).ok()?;
-    let mut limit = || Some(number_limit(take(input).ok()?));
-    let limits = Overrides {
-        concurrency: limit()?,
-        rpm: limit()?,
-        tpm: limit()?,
-        tpd: limit()?,
-    };
+    let limits = Overrides::try_from_fn(|_| Some(number_limit(take(input).ok()?)))?;
     let history = match flags & HISTORY {
         0 => None,
         _ => Some(take_history(input, flags & VOUCHER != 0)?),

@@ -1,11 +1,10 @@
 //! What the directory knows of one account: its recharge or its tier, limits of its own, and
 //! whether it is switched off.
 
-use crate::limits::{Limit, Limits};
+use crate::limits::Overrides;
 use crate::tiers::money::Cents;
 use crate::tiers::recharge::History;
 use crate::tiers::table::{TierId, TierTable};
-use serde::Deserialize;
 
 /// What is known of one account.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,32 +28,6 @@ pub enum TierBasis {
     Recharge(Cents),
     /// The tier's name.
     Tier(Box<str>),
-}
-
-/// Limits of an account's own; `None` where its tier's stands.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Overrides {
-    /// Requests in process at the same time.
-    pub concurrency: Option<Limit>,
-    /// Requests in one minute.
-    pub rpm: Option<Limit>,
-    /// Tokens in one minute.
-    pub tpm: Option<Limit>,
-    /// Tokens in one day.
-    pub tpd: Option<Limit>,
-}
-
-impl Overrides {
-    /// The tier's limits, with these in place of them.
-    pub fn over(&self, tier: &Limits) -> Limits {
-        Limits {
-            concurrency: self.concurrency.unwrap_or(tier.concurrency),
-            rpm: self.rpm.unwrap_or(tier.rpm),
-            tpm: self.tpm.unwrap_or(tier.tpm),
-            tpd: self.tpd.unwrap_or(tier.tpd),
-        }
-    }
 }
 
 /// The tier that an entry comes to.

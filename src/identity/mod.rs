@@ -4,10 +4,11 @@
 
 pub mod config;
 
-use crate::directory::entry::{AccountEntry, Overrides, ResolvedTier};
+use crate::directory::entry::{AccountEntry, ResolvedTier};
 use crate::host::{Header, Request};
 use crate::http::query;
 use crate::http::sha256::sha256_hex;
+use crate::limits::Overrides;
 use crate::shared::StoreError;
 use crate::tiers::money::Cents;
 use crate::tiers::table::{TierId, TierTable};

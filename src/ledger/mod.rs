@@ -8,8 +8,9 @@ pub mod page;
 pub mod slots;
 
 use crate::host::{Host, HostError, SetError};
+use crate::limits::Terms;
 use crate::limits::lease::Liveness;
-use crate::limits::record::{Record, Windows};
+use crate::limits::record::Record;
 use crate::shared::{self, StoreError, Target};
 use crate::time::Now;
 pub use in_flight::InFlight;
@@ -228,7 +229,7 @@ impl Ledger {
     /// Runs `update` on the account's record and stores what it makes of it.
     ///
     /// The clocks are read after the record, so no record is from the future of its reader. The
-    /// wall clock is read only with `calendar`. `update` runs again each time another was faster.
+    /// wall clock is read only where the terms need it. `update` runs again each time another was faster.
     /// A record that is ahead of the clock nevertheless is written back even when `update` would
     /// keep it: the rule has moved it to the clock, and must not do so again at each request.
     ///
@@ -238,11 +239,10 @@ impl Ledger {
         &self,
         host: &dyn Host,
         key: AccountKey,
-        terms: (&Windows, bool),
+        terms: &Terms<'_>,
         liveness: &dyn Liveness,
         mut update: impl FnMut(&mut Record, Now) -> Change<T>,
     ) -> Result<T, Fault> {
-        let (windows, calendar) = terms;
         let name = self.page_name(key);
         let target = Target {
             key: &name,
@@ -255,7 +255,7 @@ impl Ledger {
             }
             let now = Now {
                 mono: host.mono(),
-                wall: calendar.then(|| host.wall()),
+                wall: terms.needs_wall_clock().then(|| host.wall()),
             };
             let mut page = Page::parse(bytes.unwrap_or_default());
             let mut record = page.find(&key.0);
@@ -271,7 +271,7 @@ impl Ledger {
                 key: key.0,
                 record: &record,
                 now: now.mono,
-                expires_at: record.expires_at(now, windows),
+                expires_at: record.expires_at(now, terms.windows),
             };
             let (value, losses) = page.with(&update, liveness);
             let noticed = Noticed {

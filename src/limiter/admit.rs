@@ -10,7 +10,7 @@ use crate::identity::{Account, Found, IdentityError, Lookup};
 use crate::ledger::Change;
 use crate::ledger::{Fault, SlotError};
 use crate::limits::{
-    Ask, Decision, Holder, Limit, LimitName, Limited, Reservation, Snapshot, admit,
+    Ask, Decision, Holder, LimitKind, Limited, Limits, Reservation, Snapshot, admit,
 };
 use crate::metrics::{Outcome, TokenKind};
 use crate::reply::Refusal;
@@ -88,7 +88,7 @@ impl Limiter {
         let tokens = ticket.reserve.tokens();
         let decision = self.admit(host, &ticket, tokens);
         if let (Some(wait), Ok(Decision::Limited(limited))) = (wait, &decision)
-            && limited.last == LimitName::Concurrency
+            && limited.last == LimitKind::Concurrency
         {
             return hold(host, ticket, wait);
         }
@@ -121,7 +121,7 @@ impl Limiter {
                 self.admitted(admission, &snapshot)
             }
             Ok(Decision::Limited(limited)) => {
-                let (name, overloaded) = (limited.name.as_str(), limited.overloaded);
+                let (name, overloaded) = (limited.kind.as_str(), limited.overloaded);
                 self.refused.note(
                     self.config.mode == Mode::Shadow,
                     Some(&account),
@@ -136,12 +136,12 @@ impl Limiter {
                 };
                 self.limited(tier, &limited, &refusal)
             }
-            Ok(Decision::TooLarge { name, limit }) => {
+            Ok(Decision::TooLarge { kind, limit }) => {
                 let refusal = Refusal::TooLarge {
                     account: account.clone(),
                     tier: base.name.clone(),
                     tokens: ticket.reserve.tokens(),
-                    name,
+                    kind,
                     limit,
                 };
                 self.refuse(Some(&account), Some(tier), refusal)
@@ -188,7 +188,7 @@ impl Limiter {
     }
 
     fn admit(&mut self, host: &dyn Host, ticket: &Ticket, tokens: u64) -> Result<Decision, Fault> {
-        if ticket.limits.all_unlimited() {
+        if ticket.limits == Limits::UNLIMITED {
             let reservation = Reservation::unrecorded(tokens);
             return Ok(Decision::Admitted(reservation, Snapshot::default()));
         }
@@ -226,10 +226,9 @@ impl Limiter {
             tokens,
             holder,
         };
-        let windows = (terms.windows, limits.tpd != Limit::Unlimited);
         let vm = &self.vm;
         self.ledger
-            .change(host, ticket.key, windows, vm.table(), |record, now| {
+            .change(host, ticket.key, &terms, vm.table(), |record, now| {
                 if vm.is_overdue(now.mono) {
                     return Change::Keep(None);
                 }
@@ -256,8 +255,8 @@ impl Limiter {
     }
 
     fn limited(&mut self, tier: TierId, limited: &Limited, refusal: &Refusal) -> CheckResult {
-        self.counts.limited(tier, limited.name, limited.overloaded);
-        let reason = Some(("limit", limited.name.as_str()));
+        self.counts.limited(tier, limited.kind, limited.overloaded);
+        let reason = Some(("limit", limited.kind.as_str()));
         let log = |limiter: &Self, outcome| {
             let mut log = limiter.log(Some(tier), outcome, reason);
             if limited.overloaded {

@@ -4,7 +4,7 @@ use super::{Admission, Limiter, terms};
 use crate::host::Host;
 use crate::ledger::Change;
 use crate::ledger::Fault;
-use crate::limits::{Limit, settle};
+use crate::limits::{Limits, settle};
 use crate::metrics::TokenKind;
 use crate::tokens::Used;
 use crate::tokens::config::Settle;
@@ -52,14 +52,13 @@ impl Limiter {
         let nothing_changes = used == reservation.reserved
             && reservation.holder.is_none()
             && reservation.day.is_none();
-        if admission.limits.all_unlimited() || nothing_changes {
+        if admission.limits == Limits::UNLIMITED || nothing_changes {
             return Ok(());
         }
         let terms = terms(&self.config, &admission.limits, None);
-        let windows = (terms.windows, admission.limits.tpd != Limit::Unlimited);
         let table = self.vm.table();
         self.ledger
-            .change(host, admission.key, windows, table, |record, now| {
+            .change(host, admission.key, &terms, table, |record, now| {
                 settle(record, &admission.reservation, used, &terms, now);
                 Change::Write(())
             })

@@ -7,9 +7,9 @@ use crate::identity;
 use crate::identity::{Account, IdentityError};
 use crate::ledger::Change;
 use crate::ledger::{AccountKey, Fault};
-use crate::limits::admit::in_use;
-use crate::limits::{Limit, Limits, Lowered};
-use crate::reply::usage::{ClientView, UsageView};
+use crate::limits::snapshot::levels;
+use crate::limits::{Limits, Lowered};
+use crate::reply::usage::{ClientView, UsageView, usage_view};
 use crate::reply::{Refusal, Reply};
 use crate::tiers::TierId;
 
@@ -35,18 +35,16 @@ impl Limiter {
         lowered: Option<Lowered>,
     ) -> Result<Inspected, Fault> {
         let terms = terms(&self.config, base, lowered);
-        let windows = (terms.windows, base.tpd != Limit::Unlimited);
         let table = self.vm.table();
-        self.ledger
-            .change(host, key, windows, table, |record, now| {
-                let used = in_use(record, &terms, now);
-                let lowered = lowered.map(|lowered| lowered.at(now.mono));
-                let in_force = lowered.map_or(*base, |lowered| lowered.over(base));
-                Change::Keep(Inspected {
-                    in_force,
-                    usage: UsageView::new(base, &in_force, &used),
-                })
+        self.ledger.change(host, key, &terms, table, |record, now| {
+            let levels = levels(record, &terms, now);
+            let lowered = lowered.map(|lowered| lowered.at(now.mono));
+            let in_force = lowered.map_or(*base, |lowered| lowered.over(base));
+            Change::Keep(Inspected {
+                in_force,
+                usage: usage_view(base, &in_force, &levels),
             })
+        })
     }
 
     /// Tells a client its own usage; nothing is counted by it.

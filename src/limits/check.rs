@@ -1,173 +1,174 @@
-//! What refuses a request: the limits that were base, and what is in force of them for the load.
+//! The limit that refuses a request: of the base limits, and of those that are lowered now.
 
-use crate::limits::kinds::{LimitName, Limits};
-use crate::limits::leaky_bucket::LeakyBucket;
-use crate::limits::record::Record;
-use crate::limits::terms::{Ask, Terms};
-use crate::limits::window::Column;
+use super::kinds::{LimitKind, Limits};
+use super::leaky_bucket::LeakyBucket;
+use super::record::{Meter, Record};
+use super::terms::{Ask, Terms};
 use crate::time::{Mono, Now, Span};
 
 /// The wait for what never fits.
 const NEVER: Span = Span::from_millis(u64::MAX);
 
-/// A limit that refuses.
+/// A limit that the request exceeds.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Exceeded {
-    pub name: LimitName,
-    /// How much of it is used.
+    pub kind: LimitKind,
+    /// Its use.
     pub used: u64,
-    /// From when on it lets the request through.
+    /// The time until it lets the request through.
     pub wait: Span,
 }
 
-/// How a limit is kept.
-#[derive(Clone, Copy, Debug)]
-enum Kept {
-    /// Over its whole window.
-    Whole,
-    /// As a pace, since that moment.
-    Paced(Mono),
-}
-
-/// One of the ways in which an account's limits are kept.
-#[derive(Clone, Copy, Debug)]
-struct Rule<'a> {
-    limits: &'a Limits,
-    kept: Kept,
-}
-
-/// Who refuses, if anybody does.
+/// The limit that binds, and the wait that the client is told.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Binding {
-    /// The limit with the longest wait; a bought one, if one of those refuses.
+    /// The exceeded limit with the longest wait; a base limit, if one is exceeded.
     pub exceeded: Exceeded,
-    /// From when on all let it through.
+    /// The time until all limits let the request through.
     pub wait: Span,
-    /// The limit that refuses for so long.
-    pub last: LimitName,
-    /// Whether only what is lowered refuses.
+    /// The limit with that wait.
+    pub last: LimitKind,
+    /// True when only lowered limits refuse.
     pub overloaded: bool,
 }
 
-/// What refuses a request; `None` when nothing does.
-pub(super) fn check(record: &Record, ask: &Ask, terms: &Terms<'_>, now: Now) -> Option<Binding> {
-    let longest = |limits, kept| longest(record, ask, terms, Rule { limits, kept }, now);
-    let base = longest(terms.limits, Kept::Whole);
-    let lowered = terms.lowered.unwrap_or_default();
-    let manual = lowered.manual.as_ref().and_then(|(limits, ends)| {
-        let exceeded = longest(limits, Kept::Whole)?;
-        let wait = exceeded.wait.min(ends.since(now.mono));
-        Some(Exceeded { wait, ..exceeded })
-    });
-    let adaptive = lowered.adaptive.as_ref();
-    let adaptive =
-        adaptive.and_then(|adaptive| longest(&adaptive.limits, Kept::Paced(adaptive.since)));
-    let all = [base, manual, adaptive].into_iter().flatten();
-    let longest = all.max_by_key(|exceeded| exceeded.wait)?;
-    Some(Binding {
-        exceeded: base.unwrap_or(longest),
-        wait: longest.wait,
-        last: longest.name,
-        overloaded: base.is_none(),
-    })
+/// The measure by which a set of limits is kept.
+#[derive(Clone, Copy, Debug)]
+enum Measure {
+    /// The whole window.
+    Windowed,
+    /// A leaky bucket, since the last reduction.
+    Leaking(Mono),
 }
 
-/// What is left of a limit now, of all that is in force; `None` where it is unlimited.
-pub(super) fn left(record: &Record, terms: &Terms<'_>, now: Now, name: LimitName) -> Option<u64> {
-    let over = |limits: &Limits| {
-        Some(
-            limits
-                .get(name)
-                .finite()?
-                .saturating_sub(used(record, name)),
-        )
-    };
-    let base = over(terms.limits)?;
-    let lowered = terms.lowered.unwrap_or_default();
-    let manual = lowered.manual.as_ref().and_then(|(limits, _)| over(limits));
-    let adaptive = lowered.adaptive.as_ref().and_then(|adaptive| {
-        let limit = adaptive.limits.get(name).finite()?;
-        let column = match name {
-            LimitName::Concurrency | LimitName::Tpd => return over(&adaptive.limits),
-            LimitName::Rpm => Column::Requests,
-            LimitName::Tpm => Column::Tokens,
-        };
-        let bucket = bucket(limit, terms, adaptive.since);
-        Some(bucket.left(&record.minute, now.mono, column))
-    });
-    [manual, adaptive].into_iter().flatten().chain([base]).min()
+/// Limits that hold together.
+#[derive(Clone, Copy, Debug)]
+struct LimitSet<'a> {
+    limits: &'a Limits,
+    measure: Measure,
+    /// The time after which they no longer hold; `None` for base limits.
+    ends_in: Option<Span>,
 }
 
-/// What is used of a limit.
-pub(super) fn used(record: &Record, name: LimitName) -> u64 {
-    match name {
-        LimitName::Concurrency => record.leases.count(),
-        LimitName::Rpm => record.minute.used(Column::Requests),
-        LimitName::Tpm => record.minute.used(Column::Tokens),
-        LimitName::Tpd => record.day.used(),
-    }
+/// One check of a request against a record.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Check<'a> {
+    pub record: &'a Record,
+    pub terms: &'a Terms<'a>,
+    pub now: Now,
 }
 
-fn bucket(limit: u64, terms: &Terms<'_>, since: Mono) -> LeakyBucket {
-    LeakyBucket {
-        limit,
-        window: terms.windows.minute,
-        since,
-    }
-}
-
-fn longest(
-    record: &Record,
-    ask: &Ask,
-    terms: &Terms<'_>,
-    rule: Rule<'_>,
-    now: Now,
-) -> Option<Exceeded> {
-    let exceeded = LimitName::ALL.into_iter().filter_map(|name| {
-        let wait = wait(record, ask, terms, rule, now, name)?;
-        (wait > Span::ZERO).then(|| Exceeded {
-            name,
-            used: used(record, name),
-            wait,
+impl Check<'_> {
+    /// The limit that refuses `ask`; `None` when it is admitted.
+    pub fn binding(&self, ask: &Ask) -> Option<Binding> {
+        let [base, manual, adaptive] = self.sets();
+        let exceeded = |set: Option<LimitSet<'_>>| self.exceeded(ask, &set?);
+        let base = exceeded(base);
+        let all = [base, exceeded(manual), exceeded(adaptive)];
+        let longest = all.into_iter().flatten().max_by_key(|e| e.wait)?;
+        Some(Binding {
+            exceeded: base.unwrap_or(longest),
+            wait: longest.wait,
+            last: longest.kind,
+            overloaded: base.is_none(),
         })
-    });
-    exceeded.max_by_key(|exceeded| exceeded.wait)
-}
+    }
 
-/// How long a limit refuses; `None` where it is unlimited.
-///
-/// What is more than a lowered limit has in all waits for the end of that, where it is known, and
-/// asks again a minute later where it is not; what is more than was bought has been exceeded for
-/// good before.
-fn wait(
-    record: &Record,
-    ask: &Ask,
-    terms: &Terms<'_>,
-    Rule { limits, kept }: Rule<'_>,
-    now: Now,
-    name: LimitName,
-) -> Option<Span> {
-    let limit = limits.get(name).finite()?;
-    let (log, minute) = (&record.minute, terms.windows.minute);
-    let never = match kept {
-        Kept::Whole => NEVER,
-        Kept::Paced(_) => minute,
-    };
-    let column = |column, need| {
-        let wait = match kept {
-            Kept::Whole => log.wait(now.mono, minute, column, need, limit),
-            Kept::Paced(since) => bucket(limit, terms, since).wait(log, now.mono, column, need),
+    /// The rest of a limit now, over all sets that hold; `None` where the base is unlimited.
+    pub fn remaining(&self, kind: LimitKind) -> Option<u64> {
+        self.terms.limits[kind].finite()?;
+        let sets = self.sets().into_iter().flatten();
+        sets.filter_map(|set| self.rest(&set, kind)).min()
+    }
+
+    /// The sets that hold now: base, manual, adaptive.
+    fn sets(&self) -> [Option<LimitSet<'_>>; 3] {
+        let base = LimitSet {
+            limits: self.terms.limits,
+            measure: Measure::Windowed,
+            ends_in: None,
         };
-        wait.unwrap_or(never)
-    };
-    Some(match name {
-        LimitName::Concurrency if record.leases.count() >= limit => terms.concurrency_wait,
-        LimitName::Concurrency => Span::ZERO,
-        LimitName::Rpm => column(Column::Requests, ask.requests),
-        LimitName::Tpm => column(Column::Tokens, ask.tokens),
-        LimitName::Tpd => {
-            let wait = record.day.wait(now, terms.windows.day, ask.tokens, limit);
-            wait.unwrap_or(never)
+        let lowered = self.terms.lowered.as_ref();
+        let manual = lowered.and_then(|lowered| lowered.manual.as_ref());
+        let adaptive = lowered.and_then(|lowered| lowered.adaptive.as_ref());
+        let manual = manual.map(|manual| LimitSet {
+            limits: &manual.value,
+            measure: Measure::Windowed,
+            ends_in: Some(manual.expires_at.since(self.now.mono)),
+        });
+        let adaptive = adaptive.map(|adaptive| LimitSet {
+            limits: &adaptive.limits,
+            measure: Measure::Leaking(adaptive.since),
+            ends_in: None,
+        });
+        [Some(base), manual, adaptive]
+    }
+
+    fn exceeded(&self, ask: &Ask, set: &LimitSet<'_>) -> Option<Exceeded> {
+        let exceeded = LimitKind::ALL.into_iter().filter_map(|kind| {
+            let wait = self.wait(ask, set, kind)?;
+            (wait > Span::ZERO).then(|| Exceeded {
+                kind,
+                used: self.record.used(kind),
+                wait,
+            })
+        });
+        let longest = exceeded.max_by_key(|exceeded| exceeded.wait)?;
+        let ends_in = set.ends_in.unwrap_or(NEVER);
+        Some(Exceeded {
+            wait: longest.wait.min(ends_in),
+            ..longest
+        })
+    }
+
+    /// The time for which a limit refuses; `None` where it is unlimited.
+    ///
+    /// A request larger than a *lowered* limit waits until the lowering expires. Where that time is
+    /// unknown, as with adaptive limits, it retries after one window. Requests larger than a base
+    /// limit were refused for good before.
+    fn wait(&self, ask: &Ask, set: &LimitSet<'_>, kind: LimitKind) -> Option<Span> {
+        let limit = set.limits[kind].finite()?;
+        let (record, windows) = (self.record, self.terms.windows);
+        let wait = match (Meter::of(kind), set.measure) {
+            (Meter::Leases, _) if record.leases.count() >= limit => {
+                Some(self.terms.concurrency_wait)
+            }
+            (Meter::Leases, _) => Some(Span::ZERO),
+            (Meter::Minute(column), Measure::Windowed) => {
+                let (log, need) = (&record.minute, ask.need(kind));
+                log.wait(self.now.mono, windows.minute, column, need, limit)
+            }
+            (Meter::Minute(column), Measure::Leaking(since)) => {
+                let bucket = self.bucket(limit, since);
+                bucket.wait(&record.minute, self.now.mono, column, ask.need(kind))
+            }
+            (Meter::Day, _) => record
+                .day
+                .wait(self.now, windows.day, ask.need(kind), limit),
+        };
+        let never = match set.measure {
+            Measure::Windowed => NEVER,
+            Measure::Leaking(_) => windows.minute,
+        };
+        Some(wait.unwrap_or(never))
+    }
+
+    fn rest(&self, set: &LimitSet<'_>, kind: LimitKind) -> Option<u64> {
+        let limit = set.limits[kind].finite()?;
+        Some(match (Meter::of(kind), set.measure) {
+            (Meter::Minute(column), Measure::Leaking(since)) => {
+                let bucket = self.bucket(limit, since);
+                bucket.left(&self.record.minute, self.now.mono, column)
+            }
+            _ => limit.saturating_sub(self.record.used(kind)),
+        })
+    }
+
+    fn bucket(&self, limit: u64, since: Mono) -> LeakyBucket {
+        LeakyBucket {
+            limit,
+            window: self.terms.windows.minute,
+            since,
         }
-    })
+    }
 }

@@ -1,5 +1,6 @@
 //! Tokens of a day: a calendar day with a UTC offset, or the sliding log over a longer window.
 
+use super::terms::Reservation;
 use crate::limits::window::{Column, Log};
 use crate::time::{Mono, Now, Span, Wall};
 
@@ -118,19 +119,17 @@ impl DayUse {
         }
     }
 
-    /// Replaces `reserved` tokens, added at `at` on day `label`, by `used`.
+    /// Replaces the reserved tokens by `used`.
     ///
     /// A calendar day that has ended in between keeps its reserve, and the day of settlement is
     /// charged with all that was used.
-    pub fn settle(
-        &mut self,
-        now: Now,
-        rule: DayRule,
-        at: Mono,
-        label: Option<u32>,
-        reserved: u64,
-        used: u64,
-    ) {
+    pub fn settle(&mut self, now: Now, rule: DayRule, reservation: &Reservation, used: u64) {
+        let Reservation {
+            at,
+            day: label,
+            reserved,
+            ..
+        } = *reservation;
         let same_day = !matches!(rule, DayRule::Calendar { .. }) || self.label() == label;
         if !same_day {
             self.add(now, rule, used);
@@ -245,7 +244,13 @@ mod tests {
         day.add(eve, UTC, 100);
         let label = day.label();
         day.advance(morning, UTC);
-        day.settle(morning, UTC, eve.mono, label, 100, 30);
+        let reservation = Reservation {
+            at: eve.mono,
+            day: label,
+            reserved: 100,
+            holder: None,
+        };
+        day.settle(morning, UTC, &reservation, 30);
         assert_eq!(day.used(), 30);
     }
 }

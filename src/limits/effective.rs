@@ -1,11 +1,10 @@
-//! Limits lowered for load: by which part, and until when.
+//! Effective limits: base limits, lowered manually or by the overload loop.
 
-use crate::limits::kinds::{Limit, Limits};
+use super::kinds::{Limit, LimitKind, Limits};
 use crate::time::Mono;
 use std::num::NonZeroU64;
 
-/// The part of a limit that is in force, in whole millionths, so that a decimal of up to six places
-/// is exact: 0 to 1.
+/// A factor from 0 to 1 in whole millionths, so that a decimal of up to six places is exact.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
 )]
@@ -41,7 +40,7 @@ impl Scale {
         f64::from(self.0) / 1e6
     }
 
-    /// What is in force of a limit: max(1, floor(limit × scale)); unlimited stays so.
+    /// The scaled limit: max(1, floor(limit × scale)); unlimited stays so.
     pub fn of(self, limit: Limit) -> Limit {
         let Limit::Finite(n) = limit else {
             return limit;
@@ -52,29 +51,37 @@ impl Scale {
     }
 }
 
-/// By how much the limits of a tier are lowered.
+/// A value that holds until a moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Until<T> {
+    /// The value.
+    pub value: T,
+    /// The moment from which on it no longer holds.
+    pub expires_at: Mono,
+}
+
+/// The lowering of a tier's limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lowering {
-    /// By an operator, all four limits: to what, and until when.
-    pub manual: Option<(Scale, Mono)>,
-    /// By the load: concurrency, RPM and TPM, since what is used of a day says nothing of the load
-    /// now.
+    /// The manual scale of all kinds.
+    pub manual: Option<Until<Scale>>,
+    /// The adaptive scale of the kinds that the overload loop lowers.
     pub adaptive: AdaptiveLowering,
 }
 
-/// By how much the load lowers limits.
+/// The lowering by the overload loop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AdaptiveLowering {
-    /// To what.
+    /// The scale.
     pub scale: Scale,
-    /// Since when they are as low as that, or were lower.
+    /// Time of the last reduction.
     pub since: Mono,
-    /// Until when, if nobody renews it.
+    /// The moment from which on it no longer holds, unless it is renewed.
     pub expires_at: Mono,
 }
 
 impl Lowering {
-    /// Nothing is lowered.
+    /// No lowering.
     pub const NONE: Self = Self {
         manual: None,
         adaptive: AdaptiveLowering {
@@ -84,95 +91,73 @@ impl Lowering {
         },
     };
 
-    /// The scale of concurrency, RPM and TPM at `now`.
+    /// The effective scale, at `now`, of the kinds that the overload loop lowers.
     pub fn scale(&self, now: Mono) -> Scale {
-        let manual = self.manual.filter(|(_, ends)| now < *ends);
+        let manual = self.manual.filter(|manual| now < manual.expires_at);
         let adaptive = Some(self.adaptive).filter(|adaptive| now < adaptive.expires_at);
-        let adaptive = adaptive.map_or(Scale::ONE, |adaptive| adaptive.scale);
-        manual.map_or(adaptive, |(scale, _)| scale.min(adaptive))
+        let manual = manual.map_or(Scale::ONE, |manual| manual.value);
+        manual.min(adaptive.map_or(Scale::ONE, |adaptive| adaptive.scale))
     }
 
-    /// What is in force of these limits; `None` when nothing of them is lowered.
-    pub fn of(&self, limits: &Limits) -> Option<Lowered> {
-        let manual = self.manual.map(|(scale, ends)| {
-            let lowered = Limits {
-                tpd: scale.of(limits.tpd),
-                ..rates(scale, limits)
-            };
-            (lowered, ends)
+    /// The lowered limits; `None` when all stay at their base.
+    pub fn of(&self, base: &Limits) -> Option<Lowered> {
+        let manual = self.manual.map(|Until { value, expires_at }| Until {
+            value: Limits::from_fn(|kind| value.of(base[kind])),
+            expires_at,
         });
+        let scale = |kind: LimitKind| match kind.is_adaptive() {
+            true => self.adaptive.scale,
+            false => Scale::ONE,
+        };
+        let adaptive = AdaptiveLimits {
+            limits: Limits::from_fn(|kind| scale(kind).of(base[kind])),
+            since: self.adaptive.since,
+            expires_at: self.adaptive.expires_at,
+        };
         let lowered = Lowered {
-            manual: manual.filter(|(lowered, _)| lowered != limits),
-            adaptive: Some(rates(self.adaptive.scale, limits))
-                .filter(|lowered| lowered != limits)
-                .map(|limits| AdaptiveLimits {
-                    limits,
-                    since: self.adaptive.since,
-                    expires_at: self.adaptive.expires_at,
-                }),
+            manual: manual.filter(|manual| manual.value != *base),
+            adaptive: Some(adaptive).filter(|adaptive| adaptive.limits != *base),
         };
         (lowered != Lowered::default()).then_some(lowered)
     }
 }
 
-fn rates(scale: Scale, limits: &Limits) -> Limits {
-    Limits {
-        concurrency: scale.of(limits.concurrency),
-        rpm: scale.of(limits.rpm),
-        tpm: scale.of(limits.tpm),
-        tpd: limits.tpd,
-    }
-}
-
-/// Limits lowered for load; none of them is over the one that was base.
+/// Lowered limits; none of them is over its base.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Lowered {
-    /// By an operator, each over its whole window, until that moment.
-    pub manual: Option<(Limits, Mono)>,
-    /// By the load.
+    /// Manual limits, kept over whole windows.
+    pub manual: Option<Until<Limits>>,
+    /// Adaptive limits.
     pub adaptive: Option<AdaptiveLimits>,
 }
 
-/// Limits lowered by the load, RPM and TPM as a pace.
+/// Limits that the overload loop lowered. Minute windows are kept as leaky buckets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AdaptiveLimits {
     /// The limits.
     pub limits: Limits,
-    /// When they were last lowered.
+    /// Time of the last reduction.
     pub since: Mono,
-    /// Until when they stand, if nobody renews them.
+    /// The moment from which on they no longer hold, unless they are renewed.
     pub expires_at: Mono,
 }
 
 impl Lowered {
-    /// What of it is in force at `now`.
+    /// The part that holds at `now`.
     #[must_use]
     pub fn at(self, now: Mono) -> Self {
         Self {
-            manual: self.manual.filter(|(_, ends)| now < *ends),
+            manual: self.manual.filter(|manual| now < manual.expires_at),
             adaptive: self.adaptive.filter(|adaptive| now < adaptive.expires_at),
         }
     }
 
-    /// What is in force of these limits: of both the lower.
+    /// The effective limits: the strictest of all.
     #[must_use]
     pub fn over(&self, base: &Limits) -> Limits {
-        let manual = self.manual.map_or(*base, |(limits, _)| limits);
+        let manual = self.manual.map_or(*base, |manual| manual.value);
         let adaptive = self.adaptive.map_or(*base, |adaptive| adaptive.limits);
-        Limits {
-            concurrency: lower(manual.concurrency, adaptive.concurrency),
-            rpm: lower(manual.rpm, adaptive.rpm),
-            tpm: lower(manual.tpm, adaptive.tpm),
-            tpd: lower(manual.tpd, adaptive.tpd),
-        }
-    }
-}
-
-/// The lower of two limits.
-fn lower(a: Limit, b: Limit) -> Limit {
-    match (a, b) {
-        (Limit::Finite(a), Limit::Finite(b)) => Limit::Finite(a.min(b)),
-        (Limit::Unlimited, other) | (other, Limit::Unlimited) => other,
+        manual.min(&adaptive)
     }
 }
 

@@ -1,14 +1,18 @@
-//! What a tier allows: the four limits and their names.
+//! The limit kinds, and one value for each kind: limits, overrides, usage.
+//!
+//! A new kind is a variant of [`LimitKind`], a field of [`PerLimit`], and its meter in
+//! [`super::record`]. Nothing else lists the kinds.
 
 use serde::{Deserialize, Serialize};
 use std::num::NonZeroU64;
+use std::ops::Index;
 
-/// One limit: a positive number, or none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// One limit. The order is by size, so `min` is the stricter of two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Limit {
     /// At most this many.
     Finite(NonZeroU64),
-    /// As many as there are.
+    /// No limit.
     Unlimited,
 }
 
@@ -25,48 +29,10 @@ impl Limit {
     }
 }
 
-/// The four limits that a tier has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Limits {
-    /// Requests in process at the same time.
-    pub concurrency: Limit,
-    /// Requests in one minute window.
-    pub rpm: Limit,
-    /// Tokens in one minute window.
-    pub tpm: Limit,
-    /// Tokens in one day.
-    pub tpd: Limit,
-}
-
-impl Limits {
-    /// The limit of that name.
-    pub const fn get(&self, name: LimitName) -> Limit {
-        match name {
-            LimitName::Concurrency => self.concurrency,
-            LimitName::Rpm => self.rpm,
-            LimitName::Tpm => self.tpm,
-            LimitName::Tpd => self.tpd,
-        }
-    }
-
-    /// Whether nothing needs to be counted at all.
-    pub fn all_unlimited(&self) -> bool {
-        [self.concurrency, self.rpm, self.tpm, self.tpd]
-            .iter()
-            .all(|l| *l == Limit::Unlimited)
-    }
-
-    /// Whether the minute window needs to be kept.
-    pub fn count_minute(&self) -> bool {
-        self.rpm != Limit::Unlimited || self.tpm != Limit::Unlimited
-    }
-}
-
-/// Which of the four limits.
+/// A kind of limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum LimitName {
-    /// Requests at the same time.
+pub enum LimitKind {
+    /// Requests in flight.
     Concurrency,
     /// Requests per minute.
     Rpm,
@@ -76,8 +42,8 @@ pub enum LimitName {
     Tpd,
 }
 
-impl LimitName {
-    /// All four, in the order of the tier table.
+impl LimitKind {
+    /// All kinds, in the order of the tier table.
     pub const ALL: [Self; 4] = [Self::Concurrency, Self::Rpm, Self::Tpm, Self::Tpd];
 
     /// The name in configs, replies, metrics and logs.
@@ -90,7 +56,7 @@ impl LimitName {
         }
     }
 
-    /// What is counted, in words.
+    /// The counted thing in words.
     pub const fn in_words(self) -> &'static str {
         match self {
             Self::Concurrency => "concurrent requests",
@@ -98,5 +64,141 @@ impl LimitName {
             Self::Tpm => "tokens per minute",
             Self::Tpd => "tokens per day",
         }
+    }
+
+    /// The heading of a table's row or column.
+    pub const fn heading(self) -> &'static str {
+        match self {
+            Self::Concurrency => "Concurrency",
+            Self::Rpm => "RPM",
+            Self::Tpm => "TPM",
+            Self::Tpd => "TPD",
+        }
+    }
+
+    /// Tells whether the overload loop lowers the kind. The use of a day says nothing of the load
+    /// now.
+    pub const fn is_adaptive(self) -> bool {
+        match self {
+            Self::Concurrency | Self::Rpm | Self::Tpm => true,
+            Self::Tpd => false,
+        }
+    }
+
+    /// Tells whether the kind counts tokens.
+    pub const fn counts_tokens(self) -> bool {
+        match self {
+            Self::Concurrency | Self::Rpm => false,
+            Self::Tpm | Self::Tpd => true,
+        }
+    }
+}
+
+/// One value for each limit kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PerLimit<T> {
+    /// Requests in flight.
+    pub concurrency: T,
+    /// Requests in one minute window.
+    pub rpm: T,
+    /// Tokens in one minute window.
+    pub tpm: T,
+    /// Tokens in one day.
+    pub tpd: T,
+}
+
+impl<T> PerLimit<T> {
+    /// The values that `f` gives for each kind, in order.
+    pub fn from_fn(mut f: impl FnMut(LimitKind) -> T) -> Self {
+        Self {
+            concurrency: f(LimitKind::Concurrency),
+            rpm: f(LimitKind::Rpm),
+            tpm: f(LimitKind::Tpm),
+            tpd: f(LimitKind::Tpd),
+        }
+    }
+
+    /// The same for a function that may fail; `None` when it did for any kind.
+    pub fn try_from_fn(mut f: impl FnMut(LimitKind) -> Option<T>) -> Option<Self> {
+        Some(Self {
+            concurrency: f(LimitKind::Concurrency)?,
+            rpm: f(LimitKind::Rpm)?,
+            tpm: f(LimitKind::Tpm)?,
+            tpd: f(LimitKind::Tpd)?,
+        })
+    }
+
+    /// The kinds with their values, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (LimitKind, &T)> {
+        LimitKind::ALL.into_iter().map(|kind| (kind, &self[kind]))
+    }
+}
+
+impl<T> Index<LimitKind> for PerLimit<T> {
+    type Output = T;
+
+    fn index(&self, kind: LimitKind) -> &T {
+        match kind {
+            LimitKind::Concurrency => &self.concurrency,
+            LimitKind::Rpm => &self.rpm,
+            LimitKind::Tpm => &self.tpm,
+            LimitKind::Tpd => &self.tpd,
+        }
+    }
+}
+
+/// The limits of a tier or an account.
+pub type Limits = PerLimit<Limit>;
+
+impl Limits {
+    /// No limit of any kind.
+    pub const UNLIMITED: Self = Self {
+        concurrency: Limit::Unlimited,
+        rpm: Limit::Unlimited,
+        tpm: Limit::Unlimited,
+        tpd: Limit::Unlimited,
+    };
+
+    /// Tells whether the kind has a limit.
+    pub fn is_limited(&self, kind: LimitKind) -> bool {
+        self[kind] != Limit::Unlimited
+    }
+
+    /// The stricter limit of each kind.
+    #[must_use]
+    pub fn min(&self, other: &Self) -> Self {
+        Self::from_fn(|kind| self[kind].min(other[kind]))
+    }
+}
+
+/// An account's own limits; `None` where its tier's stands.
+pub type Overrides = PerLimit<Option<Limit>>;
+
+impl Overrides {
+    /// The tier's limits, with these in place of them.
+    pub fn over(&self, tier: &Limits) -> Limits {
+        Limits::from_fn(|kind| self[kind].unwrap_or(tier[kind]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_those_of_the_json() {
+        let json = serde_json::to_value(PerLimit::from_fn(LimitKind::as_str)).unwrap();
+        for (kind, name) in PerLimit::from_fn(LimitKind::as_str).iter() {
+            assert_eq!(json[*name], kind.as_str());
+        }
+        assert_eq!(json.as_object().unwrap().len(), LimitKind::ALL.len());
+    }
+
+    #[test]
+    fn unlimited_is_over_every_number() {
+        let finite = NonZeroU64::new(Limit::MAX).map(Limit::Finite).unwrap();
+        assert_eq!(finite.min(Limit::Unlimited), finite);
+        assert!(Limit::Finite(NonZeroU64::MIN) < finite);
     }
 }

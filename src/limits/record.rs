@@ -1,8 +1,9 @@
 //! One account's whole state: everything that a decision needs.
 
 use crate::limits::day::{DayRule, DayUse};
+use crate::limits::kinds::{LimitKind, Limits};
 use crate::limits::lease::Leases;
-use crate::limits::window::Log;
+use crate::limits::window::{Column, Log};
 use crate::time::{Mono, Now, Span};
 
 /// How long windows are, by config.
@@ -25,7 +26,62 @@ pub struct Record {
     pub leases: Leases,
 }
 
+/// The part of a record that counts a limit kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Meter {
+    /// Leases.
+    Leases,
+    /// A column of the minute window.
+    Minute(Column),
+    /// Tokens of the day.
+    Day,
+}
+
+impl Meter {
+    /// The meter of a kind.
+    pub const fn of(kind: LimitKind) -> Self {
+        match kind {
+            LimitKind::Concurrency => Self::Leases,
+            LimitKind::Rpm => Self::Minute(Column::Requests),
+            LimitKind::Tpm => Self::Minute(Column::Tokens),
+            LimitKind::Tpd => Self::Day,
+        }
+    }
+
+    /// Tells whether any limit needs this meter.
+    pub fn is_needed(self, limits: &Limits) -> bool {
+        let same = |kind: LimitKind| match (Self::of(kind), self) {
+            (Self::Minute(_), Self::Minute(_)) => true,
+            (meter, wanted) => meter == wanted,
+        };
+        let mut kinds = LimitKind::ALL.into_iter();
+        kinds.any(|kind| same(kind) && limits.is_limited(kind))
+    }
+}
+
+/// The minute window, of either column.
+pub const MINUTE: Meter = Meter::Minute(Column::Requests);
+
 impl Record {
+    /// The use of a limit kind, once the record was brought to now.
+    pub fn used(&self, kind: LimitKind) -> u64 {
+        match Meter::of(kind) {
+            Meter::Leases => self.leases.count(),
+            Meter::Minute(column) => self.minute.used(column),
+            Meter::Day => self.day.used(),
+        }
+    }
+
+    /// The time until nothing of a kind is used, if nothing more happens; zero for leases, whose
+    /// end is unknown.
+    pub fn resets_in(&self, kind: LimitKind, now: Now, windows: &Windows) -> Span {
+        match Meter::of(kind) {
+            Meter::Leases => Span::ZERO,
+            Meter::Minute(column) => self.minute.resets_in(now.mono, windows.minute, column),
+            Meter::Day => self.day.resets_in(now, windows.day),
+        }
+    }
+
     /// Brings the windows to `now`.
     pub fn advance(&mut self, now: Now, windows: &Windows) {
         self.minute.advance(now.mono, windows.minute);

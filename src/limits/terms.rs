@@ -1,10 +1,11 @@
-//! What a decision is made by: the request, and the limits it is judged by.
+//! The input and the trace of a decision: the request, the limits that apply, and what an admitted
+//! request holds until it is settled.
 
-use crate::limits::effective::Lowered;
-use crate::limits::kinds::Limits;
-use crate::limits::lease::Holder;
-use crate::limits::record::Windows;
-use crate::time::{Now, Span};
+use super::effective::Lowered;
+use super::kinds::{LimitKind, Limits};
+use super::lease::Holder;
+use super::record::Windows;
+use crate::time::{Mono, Now, Span};
 
 /// What a request asks for.
 #[derive(Clone, Copy, Debug)]
@@ -30,12 +31,53 @@ pub struct Terms<'a> {
     pub concurrency_wait: Span,
 }
 
+impl Ask {
+    /// The amount that the request needs of a kind.
+    pub(super) const fn need(&self, kind: LimitKind) -> u64 {
+        if kind.counts_tokens() {
+            self.tokens
+        } else {
+            self.requests
+        }
+    }
+}
+
 impl Terms<'_> {
+    /// Tells whether a decision reads the wall clock, which costs a host call.
+    pub fn needs_wall_clock(&self) -> bool {
+        self.limits.is_limited(LimitKind::Tpd)
+    }
+
     /// The terms without what has ended at `now`.
     pub(super) fn at(&self, now: Now) -> Self {
         Self {
             lowered: self.lowered.map(|lowered| lowered.at(now.mono)),
             ..*self
+        }
+    }
+}
+
+/// What an admitted request holds until it is settled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reservation {
+    /// When it was admitted.
+    pub at: Mono,
+    /// The calendar day that its tokens were reserved on, where days are counted.
+    pub day: Option<u32>,
+    /// Tokens reserved.
+    pub reserved: u64,
+    /// Who holds its lease; `None` where concurrency is unlimited.
+    pub holder: Option<Holder>,
+}
+
+impl Reservation {
+    /// The reservation of a request that nothing is recorded of.
+    pub const fn unrecorded(reserved: u64) -> Self {
+        Self {
+            at: Mono::from_millis(0),
+            day: None,
+            reserved,
+            holder: None,
         }
     }
 }

@@ -7,7 +7,7 @@
 use crate::host::MetricSink;
 use crate::ledger::Health;
 use crate::ledger::in_flight::{Moves, PerTier};
-use crate::limits::LimitName;
+use crate::limits::LimitKind;
 use crate::tiers::table::NO_TIER;
 use crate::tiers::{TierId, TierTable};
 
@@ -141,9 +141,9 @@ impl Counts {
     }
 
     /// One more request over that limit; `overloaded`: only since it is lowered for load.
-    pub fn limited(&mut self, tier: TierId, name: LimitName, overloaded: bool) {
+    pub fn limited(&mut self, tier: TierId, name: LimitKind, overloaded: bool) {
         if let Some(counts) = self.tier(Some(tier)) {
-            let place = position(&LimitName::ALL, &name);
+            let place = position(&LimitKind::ALL, &name);
             counts.limited.add(place, 1);
             counts.overloaded.add(place, overloaded.into());
         }
@@ -199,7 +199,7 @@ impl Counts {
             });
             for (family, row) in [("limited", &limited), ("overloaded", &overloaded)] {
                 emit(sink, family, &at, ("limit", row), |i| {
-                    LimitName::ALL.get(i).map(|l| l.as_str())
+                    LimitKind::ALL.get(i).map(|l| l.as_str())
                 });
             }
             emit(sink, "tokens", &at, ("kind", &tokens), |i| {

@@ -30,7 +30,7 @@ pub use signal::{Observed, load_of};
 pub use stored::{StoredOverload, overload};
 pub use view::OverloadView;
 
-use crate::limits::{Lowering, Scale};
+use crate::limits::{Lowering, Scale, Until};
 use crate::time::{Mono, Span};
 
 /// Scales by the names of tiers.
@@ -83,7 +83,10 @@ impl State {
     pub fn lowering(&self, tier: &str, policy: Option<&Policy>) -> Lowering {
         let manual = self.manual.as_ref();
         Lowering {
-            manual: manual.map(|setting| (setting.of(tier), setting.ends)),
+            manual: manual.map(|setting| Until {
+                value: setting.of(tier),
+                expires_at: setting.ends,
+            }),
             adaptive: self.adaptive.lowering(tier, policy),
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::json::Invalid;
 use crate::limits::Snapshot;
-use crate::limits::admit::Gauge;
+use crate::limits::snapshot::Gauge;
 use crate::time::Span;
 
 /// A style of rate-limit headers.

@@ -1,7 +1,7 @@
 //! A refusal with all that a client or an operator needs to know, and its text, made here only.
 
 use crate::identity::{Account, IdentityError};
-use crate::limits::{LimitName, Limited};
+use crate::limits::{LimitKind, Limited};
 use crate::reply::headers;
 use crate::reply::headers::{HeaderLine, HeaderStyle};
 use crate::tiers::Cents;
@@ -27,7 +27,7 @@ pub enum Refusal {
         /// Tokens that it reserves.
         tokens: u64,
         /// TPM or TPD.
-        name: LimitName,
+        kind: LimitKind,
         /// The limit's size.
         limit: u64,
     },
@@ -120,7 +120,7 @@ impl Refusal {
                 | IdentityError::RechargeMalformed(_) => "tier_unknown",
             },
             Self::TooLarge { .. } => "tokens_exceed_tier",
-            Self::Limited { limited, .. } => limited.name.as_str(),
+            Self::Limited { limited, .. } => limited.kind.as_str(),
             Self::Unavailable => "limiter_unavailable",
         }
     }
@@ -152,7 +152,7 @@ impl Refusal {
             lines.extend(retry_headers(limited.wait));
             lines.extend(set_only(headers::lines(styles, &limited.snapshot)));
             limit = Some(LimitBody {
-                name: limited.name.as_str(),
+                name: limited.kind.as_str(),
                 limit: limited.limit,
                 used: limited.used,
                 retry_after_ms: limited.wait.as_millis(),
@@ -185,13 +185,13 @@ impl Refusal {
                 account,
                 tier,
                 tokens,
-                name,
+                kind,
                 limit,
             } => format!(
                 "This request reserves {tokens} tokens, and {} in {tier} has {limit} {} in all. \
                  Send a shorter prompt.",
                 who(account),
-                name.in_words(),
+                kind.in_words(),
             ),
             Self::Limited {
                 account,
@@ -201,8 +201,8 @@ impl Refusal {
                 "The engine is overloaded, and the limit of {} in {tier} on {} ({}) is lowered for \
                  now: used {} of the {} that it has otherwise. Please try again in {}.",
                 who(account),
-                limited.name.in_words(),
-                limited.name.as_str(),
+                limited.kind.in_words(),
+                limited.kind.as_str(),
                 limited.used,
                 limited.limit,
                 headers::go_duration(limited.wait),
@@ -215,8 +215,8 @@ impl Refusal {
                 "Rate limit reached for {} in {tier} on {} ({}): used {} of {}. \
                  Please try again in {}.",
                 who(account),
-                limited.name.in_words(),
-                limited.name.as_str(),
+                limited.kind.in_words(),
+                limited.kind.as_str(),
                 limited.used,
                 limited.limit,
                 headers::go_duration(limited.wait),
@@ -299,11 +299,11 @@ mod tests {
             },
             tier: "tier0".to_owned(),
             limited: Limited {
-                name: LimitName::Rpm,
+                kind: LimitKind::Rpm,
                 limit: 3,
                 used: 3,
                 wait,
-                last: LimitName::Rpm,
+                last: LimitKind::Rpm,
                 overloaded: false,
                 snapshot: Snapshot::default(),
             },

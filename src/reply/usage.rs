@@ -1,60 +1,44 @@
-//! What an account has used, as clients and operators are told: the numbers of the response headers,
-//! for all four limits.
+//! The use of an account's limits, as clients and operators are told.
 
-use crate::limits::admit::{InUse, Level};
-use crate::limits::{Limit, LimitName, Limits};
+use crate::limits::snapshot::Level;
+use crate::limits::{Limit, LimitKind, Limits, PerLimit};
 use serde::Serialize;
 
-/// Usage of the four limits.
-#[derive(Clone, Debug, Serialize)]
-pub struct UsageView {
-    /// Requests in process.
-    pub concurrency: UseView,
-    /// Requests in the minute window.
-    pub rpm: UseView,
-    /// Tokens in the minute window.
-    pub tpm: UseView,
-    /// Tokens of the day.
-    pub tpd: UseView,
-}
+/// The use of each limit.
+pub type UsageView = PerLimit<UseView>;
 
 /// Usage of one limit.
 #[derive(Clone, Debug, Serialize)]
 pub struct UseView {
-    /// The limit that was base.
+    /// The base limit.
     pub limit: Limit,
-    /// What is in force of it, while it is lowered for load.
+    /// The effective limit, while it is lowered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub in_force: Option<u64>,
     /// Used now.
     pub used: u64,
-    /// What is left now of what is in force; null where unlimited.
+    /// The rest of the effective limit; null where unlimited.
     pub remaining: Option<u64>,
-    /// Until nothing is used any more, if nothing more happens; null for concurrency.
+    /// The time until nothing is used, if nothing more happens; null for concurrency.
     pub reset_ms: Option<u64>,
 }
 
-impl UsageView {
-    /// What is used of limits that may be lowered.
-    pub fn new(base: &Limits, in_force: &Limits, used: &InUse) -> Self {
-        let view = |name, level: &Level, reset_ms| {
-            let (limit, in_force) = (base.get(name), in_force.get(name));
-            UseView {
-                limit,
-                in_force: in_force.finite().filter(|_| in_force != limit),
-                used: level.used,
-                remaining: level.remaining,
-                reset_ms,
-            }
-        };
-        let window = |name, level: &Level| view(name, level, Some(level.resets_in.as_millis()));
-        Self {
-            concurrency: view(LimitName::Concurrency, &used.concurrency, None),
-            rpm: window(LimitName::Rpm, &used.rpm),
-            tpm: window(LimitName::Tpm, &used.tpm),
-            tpd: window(LimitName::Tpd, &used.tpd),
+/// The view of base limits, of which `effective` holds now.
+pub fn usage_view(base: &Limits, effective: &Limits, levels: &PerLimit<Level>) -> UsageView {
+    PerLimit::from_fn(|kind| {
+        let level = &levels[kind];
+        // The end of a lease is unknown.
+        let has_end = kind != LimitKind::Concurrency;
+        UseView {
+            limit: base[kind],
+            in_force: effective[kind]
+                .finite()
+                .filter(|_| effective[kind] != base[kind]),
+            used: level.used,
+            remaining: level.remaining,
+            reset_ms: has_end.then(|| level.resets_in.as_millis()),
         }
-    }
+    })
 }
 
 /// What a client is told of itself.

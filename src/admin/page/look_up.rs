@@ -3,6 +3,7 @@
 use super::text::{limit, number, per_mille, time};
 use crate::admin::AccountView;
 use crate::http::visible::visible;
+use crate::limits::LimitKind;
 use crate::reply::usage::{UsageView, UseView};
 use maud::{Markup, html};
 
@@ -119,8 +120,7 @@ fn facts(view: &AccountView) -> Markup {
 }
 
 fn is_idle(usage: &UsageView) -> bool {
-    let all = [&usage.concurrency, &usage.rpm, &usage.tpm, &usage.tpd];
-    all.iter().all(|one| one.used == 0)
+    usage.iter().all(|(_, one)| one.used == 0)
 }
 
 /// A bar for each limit; `known`: whether the limits are.
@@ -139,13 +139,17 @@ fn bars(usage: &UsageView, known: bool) -> Markup {
                     }
                 }
                 tbody {
-                    (line("In flight", &usage.concurrency, known))
-                    (line("RPM", &usage.rpm, known))
-                    (line("TPM", &usage.tpm, known))
-                    (line("TPD", &usage.tpd, known))
+                    @for (kind, one) in usage.iter() { (line(heading(kind), one, known)) }
                 }
             }
         }
+    }
+}
+
+fn heading(kind: LimitKind) -> &'static str {
+    match kind {
+        LimitKind::Concurrency => "In flight",
+        kind => kind.heading(),
     }
 }
 

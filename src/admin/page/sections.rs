@@ -3,18 +3,10 @@
 use super::look_up::bar;
 use super::text::{bytes, limit, number, per_mille, time};
 use crate::admin::status::{FeedView, RefusedView, Status};
-use crate::limits::{Limit, Limits};
+use crate::limits::LimitKind;
 use crate::shared::Fill;
 use maud::{Markup, html};
 use std::collections::BTreeSet;
-
-/// The four limits as columns.
-const LIMITS: [(&str, &str); 4] = [
-    ("Concurrency", "requests at the same time"),
-    ("RPM", "requests per minute"),
-    ("TPM", "tokens per minute"),
-    ("TPD", "tokens per day"),
-];
 
 /// The numbers that tell most.
 pub fn now(status: &Status) -> Markup {
@@ -67,7 +59,7 @@ pub fn tiers(status: &Status) -> Markup {
                         tr {
                             th scope="col" { "Tier" }
                             th.n scope="col" { "Recharge from" }
-                            @for (name, what) in LIMITS { th.n scope="col" { abbr title=(what) { (name) } } }
+                            @for kind in LimitKind::ALL { th.n scope="col" { abbr title=(title(kind)) { (kind.heading()) } } }
                         }
                     }
                     tbody {
@@ -75,10 +67,10 @@ pub fn tiers(status: &Status) -> Markup {
                             tr {
                                 th scope="row" { (tier.name) }
                                 td.n { "$" (tier.recharge) }
-                                @for (bought, in_force) in all(&tier.limits).into_iter().zip(all(&tier.in_force)) {
-                                    td.n.lowered[bought != in_force].quiet[in_force.finite().is_none()] {
-                                        (limit(in_force))
-                                        @if bought != in_force { " " s.quiet { (limit(bought)) } }
+                                @for (base, effective) in LimitKind::ALL.map(|kind| (tier.limits[kind], tier.in_force[kind])) {
+                                    td.n.lowered[base != effective].quiet[effective.finite().is_none()] {
+                                        (limit(effective))
+                                        @if base != effective { " " s.quiet { (limit(base)) } }
                                     }
                                 }
                             }
@@ -90,8 +82,12 @@ pub fn tiers(status: &Status) -> Markup {
     }
 }
 
-fn all(limits: &Limits) -> [Limit; 4] {
-    [limits.concurrency, limits.rpm, limits.tpm, limits.tpd]
+/// The explanation of a column.
+fn title(kind: LimitKind) -> &'static str {
+    match kind {
+        LimitKind::Concurrency => "requests at the same time",
+        kind => kind.in_words(),
+    }
 }
 
 /// Refusals by tier and reason.

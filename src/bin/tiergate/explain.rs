@@ -8,7 +8,7 @@ use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use tiergate::config;
 use tiergate::json::Invalid;
-use tiergate::limits::{Limit, LimitName, Limits};
+use tiergate::limits::{Limit, LimitKind};
 use tiergate::tiers::money::NotAnAmount;
 use tiergate::tiers::{Cents, Tier, TierTable};
 
@@ -134,8 +134,8 @@ impl Explained<'_> {
             None => rows.push(("tier", "none: refused with recharge_required".to_owned())),
             Some(tier) => {
                 rows.push(("tier", format!("{}, from {}", tier.name, tier.recharge)));
-                for name in LimitName::ALL {
-                    rows.push((heading(name), in_words(name, limit(&tier.limits, name))));
+                for name in LimitKind::ALL {
+                    rows.push((heading(name), in_words(name, tier.limits[name])));
                 }
                 if let Some(wait) = tier.wait {
                     let held = format!("up to {} ms over its concurrency", wait.as_millis());
@@ -182,25 +182,16 @@ impl Explained<'_> {
     }
 }
 
-fn limit(limits: &Limits, name: LimitName) -> Limit {
+fn heading(name: LimitKind) -> &'static str {
     match name {
-        LimitName::Concurrency => limits.concurrency,
-        LimitName::Rpm => limits.rpm,
-        LimitName::Tpm => limits.tpm,
-        LimitName::Tpd => limits.tpd,
+        LimitKind::Concurrency => "concurrency",
+        LimitKind::Rpm => "RPM",
+        LimitKind::Tpm => "TPM",
+        LimitKind::Tpd => "TPD",
     }
 }
 
-fn heading(name: LimitName) -> &'static str {
-    match name {
-        LimitName::Concurrency => "concurrency",
-        LimitName::Rpm => "RPM",
-        LimitName::Tpm => "TPM",
-        LimitName::Tpd => "TPD",
-    }
-}
-
-fn in_words(name: LimitName, limit: Limit) -> String {
+fn in_words(name: LimitKind, limit: Limit) -> String {
     match limit {
         Limit::Unlimited => "unlimited".to_owned(),
         Limit::Finite(n) => format!("{} {}", grouped(n.get()), name.in_words()),

@@ -3,9 +3,10 @@
 //! The form: `{"accounts": [{"id", "recharge" or "tier", "limits"?, "disabled"?}],
 //! "removed": ["c"]?, "next": "/…"?}`. Strict: what is not of that form refuses the page.
 
-use crate::directory::entry::{Overrides, TierBasis};
+use crate::directory::entry::TierBasis;
 use crate::http::names::is_path;
 use crate::json::{self, Invalid, Object};
+use crate::limits::Overrides;
 use crate::tiers::money::Cents;
 use serde::Deserialize;
 use serde_json::value::RawValue;

@@ -1,0 +1,32 @@
+//! The end of an admitted request.
+
+use super::kinds::LimitKind;
+use super::record::{MINUTE, Record};
+use super::terms::{Reservation, Terms};
+use crate::time::Now;
+
+/// Gives the lease back and replaces the reserve by `used` tokens.
+pub fn settle(
+    record: &mut Record,
+    reservation: &Reservation,
+    used: u64,
+    terms: &Terms<'_>,
+    now: Now,
+) {
+    record.advance(now, terms.windows);
+    if let Some(holder) = reservation.holder {
+        record.leases.release(holder);
+    }
+    let window = terms.windows.minute;
+    let extra = used.saturating_sub(reservation.reserved);
+    if extra == 0 {
+        let refund = reservation.reserved.saturating_sub(used);
+        let at = reservation.at;
+        record.minute.refund(now.mono, window, at, refund);
+    } else if MINUTE.is_needed(terms.limits) {
+        record.minute.charge(now.mono, window, extra);
+    }
+    if terms.limits.is_limited(LimitKind::Tpd) {
+        record.day.settle(now, terms.windows.day, reservation, used);
+    }
+}
