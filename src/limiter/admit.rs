@@ -1,23 +1,17 @@
 //! Judgement: who asks, in which tier, and whether the request is let through, answered or held.
 
-use super::queue::{Ticket, hold};
-use super::{Admission, CheckResult, Forwarded, Limiter, Next, terms};
-use crate::config::{Mode, OnFault};
+use super::queue::{Ticket, Turn, hold};
+use super::{Admission, CheckResult, Limiter, terms};
+use crate::config::Mode;
 use crate::directory::entry::AccountEntry;
 use crate::host::{Header, Host, Request};
 use crate::identity;
 use crate::identity::{Account, Found, IdentityError, Lookup};
 use crate::ledger::Change;
 use crate::ledger::{Fault, SlotError};
-use crate::limits::{
-    Ask, Decision, Holder, LimitKind, Limited, Limits, Reservation, Snapshot, admit,
-};
-use crate::metrics::{Outcome, TokenKind};
+use crate::limits::{Ask, Decision, Holder, LimitKind, Limits, Reservation, Snapshot, admit};
 use crate::reply::Refusal;
-use crate::reply::headers;
-use crate::reply::headers::HeaderLine;
-use crate::tiers::table::NO_TIER;
-use crate::tiers::{Tier, TierId};
+use crate::tiers::Tier;
 use crate::time::Mono;
 use crate::tokens::request::Asked;
 use crate::tokens::{Estimate, Reserve};
@@ -42,7 +36,7 @@ impl Limiter {
             Err(error) => return self.unidentified(Some(&account), error),
         };
         let Some(base) = self.config.tiers.get(found.tier) else {
-            return self.refuse(Some(&account), None, Refusal::Unavailable);
+            return self.refuse(Some(&account), None, &Refusal::Unavailable);
         };
         let ticket = Ticket {
             id,
@@ -74,32 +68,23 @@ impl Limiter {
 
     fn enter(&mut self, host: &dyn Host, ticket: Ticket) -> CheckResult {
         let config = Rc::clone(&self.config);
-        let Some(base) = config.tiers.get(ticket.tier) else {
-            return self.refuse(Some(&ticket.account), None, Refusal::Unavailable);
+        let Some(tier) = config.tiers.get(ticket.tier) else {
+            return self.refuse(Some(&ticket.account), None, &Refusal::Unavailable);
         };
-        let wait = base
-            .wait
-            .filter(|_| config.mode == Mode::Enforce && self.may_wait(host, &ticket));
-        if let Some(wait) = wait
-            && !self.queue.is_first(&ticket)
-        {
+        // A shadow config never delays a request.
+        let wait = tier.wait.filter(|_| config.mode == Mode::Enforce);
+        let turn = wait.map(|wait| (wait, self.queue.enter(&ticket, || host.mono())));
+        if let Some((wait, Turn::Behind)) = turn {
             return hold(host, ticket, wait);
         }
-        let tokens = ticket.reserve.tokens();
-        let decision = self.admit(host, &ticket, tokens);
-        if let (Some(wait), Ok(Decision::Limited(limited))) = (wait, &decision)
+        let decision = self.admit(host, &ticket, ticket.reserve.tokens());
+        if let (Some((wait, Turn::First)), Ok(Decision::Limited(limited))) = (turn, &decision)
             && limited.last == LimitKind::Concurrency
         {
             return hold(host, ticket, wait);
         }
         self.queue.leave(&ticket);
-        self.follow(ticket, base, decision)
-    }
-
-    /// Puts the request into the queue, unless that is full or the wait is over.
-    fn may_wait(&mut self, host: &dyn Host, ticket: &Ticket) -> bool {
-        let is_over = ticket.until.is_some() && ticket.is_over(host.mono());
-        !is_over && self.queue.join(ticket)
+        self.follow(ticket, tier, decision)
     }
 
     fn follow(
@@ -121,20 +106,13 @@ impl Limiter {
                 self.admitted(admission, &snapshot)
             }
             Ok(Decision::Limited(limited)) => {
-                let (name, overloaded) = (limited.kind.as_str(), limited.overloaded);
-                self.refused.note(
-                    self.config.mode == Mode::Shadow,
-                    Some(&account),
-                    Some(tier),
-                    name,
-                    overloaded,
-                );
+                let snapshot = limited.snapshot;
                 let refusal = Refusal::Limited {
-                    account,
+                    account: account.clone(),
                     tier: base.name.clone(),
                     limited,
                 };
-                self.limited(tier, &limited, &refusal)
+                self.limited(&account, tier, &snapshot, &refusal)
             }
             Ok(Decision::TooLarge { kind, limit }) => {
                 let refusal = Refusal::TooLarge {
@@ -144,7 +122,7 @@ impl Limiter {
                     kind,
                     limit,
                 };
-                self.refuse(Some(&account), Some(tier), refusal)
+                self.refuse(Some(&account), Some(tier), &refusal)
             }
             Err(fault) => self.faulted(Some(&account), Some(tier), fault),
         }
@@ -173,18 +151,6 @@ impl Limiter {
             }
             other => other,
         }
-    }
-
-    pub(super) fn unidentified(
-        &mut self,
-        account: Option<&Account>,
-        error: IdentityError,
-    ) -> CheckResult {
-        if let IdentityError::DirectoryFault(error) = error {
-            return self.faulted(account, None, error.into());
-        }
-        let first = self.config.tiers.first_recharge();
-        self.refuse(account, None, Refusal::Identity(error, first))
     }
 
     fn admit(&mut self, host: &dyn Host, ticket: &Ticket, tokens: u64) -> Result<Decision, Fault> {
@@ -237,125 +203,6 @@ impl Limiter {
                     decision => Change::Keep(Some(decision)),
                 }
             })
-    }
-
-    fn admitted(&mut self, admission: Admission, snapshot: &Snapshot) -> CheckResult {
-        let tier = admission.tier;
-        self.counts.request(Some(tier), Outcome::Admitted);
-        self.counts.begun(tier);
-        self.counts
-            .tokens(tier, TokenKind::Reserved, admission.reservation.reserved);
-        CheckResult {
-            log: self.log(Some(tier), Outcome::Admitted, None),
-            next: Next::Forward(Forwarded {
-                headers: headers::lines(&self.config.headers, snapshot),
-                admission: Some(admission),
-            }),
-        }
-    }
-
-    fn limited(&mut self, tier: TierId, limited: &Limited, refusal: &Refusal) -> CheckResult {
-        self.counts.limited(tier, limited.kind, limited.overloaded);
-        let reason = Some(("limit", limited.kind.as_str()));
-        let log = |limiter: &Self, outcome| {
-            let mut log = limiter.log(Some(tier), outcome, reason);
-            if limited.overloaded {
-                log.push_str(" overloaded=true");
-            }
-            log
-        };
-        if self.config.mode == Mode::Shadow {
-            let headers = headers::lines(&self.config.headers, &limited.snapshot);
-            let result = self.shadowed(Some(tier), reason, headers);
-            return CheckResult {
-                log: log(self, Outcome::Shadowed),
-                ..result
-            };
-        }
-        self.counts.request(Some(tier), Outcome::Limited);
-        CheckResult {
-            log: log(self, Outcome::Limited),
-            next: Next::Reply(refusal.reply(&self.config.headers)),
-        }
-    }
-
-    pub(super) fn refuse(
-        &mut self,
-        account: Option<&Account>,
-        tier: Option<TierId>,
-        refusal: Refusal,
-    ) -> CheckResult {
-        self.refused.note(
-            self.config.mode == Mode::Shadow,
-            account,
-            tier,
-            refusal.code(),
-            false,
-        );
-        let reason = Some(("code", refusal.code()));
-        if self.config.mode == Mode::Shadow {
-            return self.shadowed(tier, reason, Vec::new());
-        }
-        self.counts.request(tier, Outcome::Refused);
-        CheckResult {
-            log: self.log(tier, Outcome::Refused, reason),
-            next: Next::Reply(refusal.reply(&self.config.headers)),
-        }
-    }
-
-    fn shadowed(
-        &mut self,
-        tier: Option<TierId>,
-        reason: Option<(&str, &str)>,
-        headers: Vec<HeaderLine>,
-    ) -> CheckResult {
-        self.counts.request(tier, Outcome::Shadowed);
-        CheckResult {
-            log: self.log(tier, Outcome::Shadowed, reason),
-            next: Next::Forward(Forwarded {
-                headers,
-                admission: None,
-            }),
-        }
-    }
-
-    /// The result on a request that can't even be read.
-    pub fn fault(&mut self, fault: Fault) -> CheckResult {
-        self.faulted(None, None, fault)
-    }
-
-    pub(super) fn faulted(
-        &mut self,
-        account: Option<&Account>,
-        tier: Option<TierId>,
-        fault: Fault,
-    ) -> CheckResult {
-        self.fault = Some(fault);
-        self.counts.request(tier, Outcome::Faulted);
-        if self.config.on_fault == OnFault::Deny {
-            let code = Refusal::Unavailable.code();
-            self.refused
-                .note(self.config.mode == Mode::Shadow, account, tier, code, false);
-        }
-        let deny = self.config.on_fault == OnFault::Deny && self.config.mode == Mode::Enforce;
-        CheckResult {
-            log: self.log(tier, Outcome::Faulted, None),
-            next: if deny {
-                Next::Reply(Refusal::Unavailable.reply(&self.config.headers))
-            } else {
-                Next::Forward(Forwarded::default())
-            },
-        }
-    }
-
-    fn log(&self, tier: Option<TierId>, outcome: Outcome, reason: Option<(&str, &str)>) -> String {
-        let tier = tier.and_then(|i| self.config.tiers.get(i));
-        let name = tier.map_or(NO_TIER, |t| t.name.as_str());
-        let outcome = outcome.as_str();
-        match reason {
-            None => format!("tier={name} outcome={outcome}"),
-            Some((key, value)) => format!("tier={name} outcome={outcome} {key}={value}"),
-        }
     }
 }
 

@@ -5,12 +5,14 @@
 //! exactly once.
 
 mod admit;
+mod outcome;
 mod queue;
 mod settle;
 mod usage;
 
 pub use usage::Inspected;
 
+pub use outcome::AccessLog;
 pub use queue::{MOST_WAITING, Ticket};
 
 use crate::config::Config;
@@ -34,16 +36,26 @@ use queue::Queue;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-/// What is to be done with a request.
+/// The result of a check.
 #[derive(Debug)]
 pub struct CheckResult {
-    /// What access logs show: `tier=tier0 outcome=limited limit=rpm`.
-    pub log: String,
-    /// Let it through, answer it, or hold it.
+    /// The line for access logs; `None` while the request is queued.
+    pub log: Option<AccessLog>,
+    /// The next step.
     pub next: Next,
 }
 
-/// Let a request through, answer it, or hold it.
+impl CheckResult {
+    /// The text for access logs; empty while the request is queued.
+    pub fn log_line(&self) -> String {
+        self.log
+            .as_ref()
+            .map(AccessLog::to_string)
+            .unwrap_or_default()
+    }
+}
+
+/// The next step of a request that was checked.
 #[derive(Debug)]
 pub enum Next {
     /// Let it through.

@@ -34,7 +34,18 @@ impl Ticket {
     }
 }
 
-/// Who waits, by account.
+/// The position of a request among the queued ones of its account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// It is the first.
+    First,
+    /// Another one came before.
+    Behind,
+    /// The queue is full, or the request's wait is over.
+    Unqueued,
+}
+
+/// Queued requests by account.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     accounts: HashMap<AccountKey, VecDeque<u32>>,
@@ -42,8 +53,19 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    /// Takes a place, unless the request has one; false when all are taken.
-    pub fn join(&mut self, ticket: &Ticket) -> bool {
+    /// Enters a request, unless it is queued already; `now` is read only where it matters.
+    pub fn enter(&mut self, ticket: &Ticket, now: impl FnOnce() -> Mono) -> Turn {
+        if ticket.until.is_some_and(|until| until <= now()) || !self.join(ticket) {
+            return Turn::Unqueued;
+        }
+        match self.is_first(ticket) {
+            true => Turn::First,
+            false => Turn::Behind,
+        }
+    }
+
+    /// False when the queue is full.
+    fn join(&mut self, ticket: &Ticket) -> bool {
         let full = self.length >= MOST_WAITING;
         let places = self.accounts.entry(ticket.key).or_default();
         if places.contains(&ticket.id) {
@@ -84,7 +106,7 @@ pub(super) fn hold(host: &dyn Host, mut ticket: Ticket, wait: Span) -> CheckResu
         ticket.until = Some(host.mono().after(wait));
     }
     CheckResult {
-        log: String::new(),
+        log: None,
         next: Next::Queue(Box::new(ticket)),
     }
 }

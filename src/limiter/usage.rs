@@ -9,6 +9,7 @@ use crate::ledger::Change;
 use crate::ledger::{AccountKey, Fault};
 use crate::limits::snapshot::levels;
 use crate::limits::{Limits, Lowered};
+use crate::metrics::Outcome;
 use crate::reply::usage::{ClientView, UsageView, usage_view};
 use crate::reply::{Refusal, Reply};
 use crate::tiers::TierId;
@@ -61,7 +62,7 @@ impl Limiter {
             Err(error) => return self.unidentified(Some(&account), error),
         };
         let Some(tier) = self.config.tiers.get(found.tier) else {
-            return self.refuse(Some(&account), None, Refusal::Unavailable);
+            return self.refuse(Some(&account), None, &Refusal::Unavailable);
         };
         let base = found.limits.over(&tier.limits);
         let key = self.ledger.key(&account.id);
@@ -75,7 +76,7 @@ impl Limiter {
             Err(fault) => return self.cannot_report(&account, Some(found.tier), fault),
         };
         CheckResult {
-            log: format!("tier={} outcome=usage", tier.name),
+            log: self.log(Some(found.tier), Outcome::Usage, None),
             // Strings and numbers always serialise.
             next: Next::Reply(Reply::usage(body.unwrap_or_default())),
         }

@@ -24,15 +24,18 @@ pub enum Outcome {
     Refused,
     /// The ledger could not be used.
     Faulted,
+    /// Told its own usage.
+    Usage,
 }
 
 impl Outcome {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::Admitted,
         Self::Limited,
         Self::Shadowed,
         Self::Refused,
         Self::Faulted,
+        Self::Usage,
     ];
 
     /// The outcome in metrics and logs.
@@ -43,6 +46,7 @@ impl Outcome {
             Self::Shadowed => "shadowed",
             Self::Refused => "refused",
             Self::Faulted => "faulted",
+            Self::Usage => "usage",
         }
     }
 }
@@ -73,16 +77,19 @@ impl TokenKind {
     }
 }
 
-/// A few counters, one for each value of a label.
-#[derive(Clone, Debug, Default)]
-struct Row(Vec<u64>);
+/// Counters, one for each value of a label.
+#[derive(Clone, Debug)]
+struct Row<const N: usize>([u64; N]);
 
-impl Row {
-    fn add(&mut self, at: usize, n: u64) {
-        if self.0.len() <= at {
-            self.0.resize(at.saturating_add(1), 0);
-        }
-        if let Some(count) = self.0.get_mut(at) {
+impl<const N: usize> Default for Row<N> {
+    fn default() -> Self {
+        Self([0; N])
+    }
+}
+
+impl<const N: usize> Row<N> {
+    fn add(&mut self, value: usize, n: u64) {
+        if let Some(count) = self.0.get_mut(value) {
             *count = count.saturating_add(n);
         }
     }
@@ -91,11 +98,11 @@ impl Row {
 /// The counts of one tier since the last hand-over.
 #[derive(Clone, Debug, Default)]
 struct TierCounts {
-    requests: Row,
-    limited: Row,
+    requests: Row<{ Outcome::ALL.len() }>,
+    limited: Row<{ LimitKind::ALL.len() }>,
     /// Those of `limited` that only limits lowered for load refused.
-    overloaded: Row,
-    tokens: Row,
+    overloaded: Row<{ LimitKind::ALL.len() }>,
+    tokens: Row<{ TokenKind::ALL.len() }>,
     /// Whether anything came or went.
     moved: bool,
 }
@@ -108,10 +115,6 @@ pub struct Counts {
     tiers: Vec<TierCounts>,
     /// Requests in process now, by tier; not since the last hand-over.
     in_flight: Vec<u64>,
-}
-
-fn position<T: PartialEq>(all: &[T], value: &T) -> usize {
-    all.iter().position(|v| v == value).unwrap_or(0)
 }
 
 impl Counts {
@@ -136,23 +139,22 @@ impl Counts {
     /// One more request with that outcome.
     pub fn request(&mut self, tier: Option<TierId>, outcome: Outcome) {
         if let Some(counts) = self.tier(tier) {
-            counts.requests.add(position(&Outcome::ALL, &outcome), 1);
+            counts.requests.add(outcome as usize, 1);
         }
     }
 
     /// One more request over that limit; `overloaded`: only since it is lowered for load.
-    pub fn limited(&mut self, tier: TierId, name: LimitKind, overloaded: bool) {
+    pub fn limited(&mut self, tier: TierId, kind: LimitKind, overloaded: bool) {
         if let Some(counts) = self.tier(Some(tier)) {
-            let place = position(&LimitKind::ALL, &name);
-            counts.limited.add(place, 1);
-            counts.overloaded.add(place, overloaded.into());
+            counts.limited.add(kind as usize, 1);
+            counts.overloaded.add(kind as usize, overloaded.into());
         }
     }
 
     /// So many more tokens of that kind.
     pub fn tokens(&mut self, tier: TierId, kind: TokenKind, n: u64) {
         if let Some(counts) = self.tier(Some(tier)) {
-            counts.tokens.add(position(&TokenKind::ALL, &kind), n);
+            counts.tokens.add(kind as usize, n);
         }
     }
 
@@ -194,15 +196,15 @@ impl Counts {
                 moved,
             } = std::mem::take(counts);
             let at = format!("namespace.{}.tier.{name}", self.namespace);
-            emit(sink, "requests", &at, ("outcome", &requests), |i| {
+            emit(sink, "requests", &at, ("outcome", &requests.0), |i| {
                 Outcome::ALL.get(i).map(|o| o.as_str())
             });
-            for (family, row) in [("limited", &limited), ("overloaded", &overloaded)] {
+            for (family, row) in [("limited", &limited.0), ("overloaded", &overloaded.0)] {
                 emit(sink, family, &at, ("limit", row), |i| {
                     LimitKind::ALL.get(i).map(|l| l.as_str())
                 });
             }
-            emit(sink, "tokens", &at, ("kind", &tokens), |i| {
+            emit(sink, "tokens", &at, ("kind", &tokens.0), |i| {
                 TokenKind::ALL.get(i).map(|k| k.as_str())
             });
             // A tier whose requests all came and went between two ticks shows as 0.
@@ -234,10 +236,10 @@ fn emit(
     sink: &mut dyn MetricSink,
     family: &str,
     at: &str,
-    (label, row): (&str, &Row),
+    (label, counts): (&str, &[u64]),
     value: impl Fn(usize) -> Option<&'static str>,
 ) {
-    for (i, n) in row.0.iter().enumerate().filter(|(_, n)| **n > 0) {
+    for (i, n) in counts.iter().enumerate().filter(|(_, n)| **n > 0) {
         if let Some(value) = value(i) {
             sink.count(&format!("tiergate_{family}.{at}.{label}.{value}"), *n);
         }

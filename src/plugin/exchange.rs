@@ -269,7 +269,7 @@ impl Exchange {
     }
 
     fn follow(&mut self, result: CheckResult, grpc: impl FnOnce() -> bool) -> Action {
-        let log = result.log.as_bytes();
+        let log = result.log_line();
         match result.next {
             Next::Queue(ticket) => {
                 let grpc = grpc();
@@ -278,13 +278,13 @@ impl Exchange {
                 Action::Pause
             }
             Next::Forward(forwarded) => {
-                set_filter_state(log);
+                set_filter_state(log.as_bytes());
                 self.admission = forwarded.admission;
                 self.headers = forwarded.headers;
                 Action::Continue
             }
             Next::Reply(reply) => {
-                set_filter_state(log);
+                set_filter_state(log.as_bytes());
                 send(&reply, grpc());
                 Action::Pause
             }

@@ -4,6 +4,7 @@
 use crate::host::Host;
 use crate::identity::Account;
 use crate::refusals::{Batch, Id, Reason, Refusals};
+use crate::reply::Code;
 use crate::shared::StoreError;
 use crate::tiers::table::NO_TIER;
 use crate::tiers::{TierId, TierTable};
@@ -15,32 +16,29 @@ const MOST_ACCOUNTS: usize = 64;
 /// The least time between two writes.
 const MIN_WRITE_INTERVAL: Span = Span::from_secs(1);
 
-/// The tier's place, the code, whether it is because of load, and whether it was let through.
-type Key = (Option<TierId>, &'static str, bool, bool);
+/// One kind of refusal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Refused {
+    /// The tier, where it is known.
+    pub tier: Option<TierId>,
+    /// The code of the reply.
+    pub code: Code,
+    /// True when a config in shadow mode let it through.
+    pub shadowed: bool,
+}
 
 /// Refusals that are not written down yet.
 #[derive(Debug, Default)]
 pub struct RefusalBatch {
-    totals: BTreeMap<Key, u64>,
-    accounts: BTreeMap<(Key, Option<Id>), u64>,
+    totals: BTreeMap<Refused, u64>,
+    accounts: BTreeMap<(Refused, Option<Id>), u64>,
     /// When they were last written down, or that was last tried.
     written: Option<Mono>,
 }
 
 impl RefusalBatch {
-    /// Counts one more refusal of that `error.code`.
-    ///
-    /// `overloaded`: over a lowered limit, and under the base limit. `shadowed`: let through by a
-    /// config in shadow mode.
-    pub fn note(
-        &mut self,
-        shadowed: bool,
-        account: Option<&Account>,
-        tier: Option<TierId>,
-        code: &'static str,
-        overloaded: bool,
-    ) {
-        let key = (tier, code, overloaded, shadowed);
+    /// Counts one more refusal.
+    pub fn note(&mut self, account: Option<&Account>, key: Refused) {
         add_one(self.totals.entry(key).or_default());
         let has_room = self.accounts.len() < MOST_ACCOUNTS;
         let by_account = (key, account.map(|account| Id::of(&account.id)));
@@ -96,13 +94,13 @@ impl RefusalBatch {
     }
 
     fn batch(&self, tiers: &TierTable) -> Batch {
-        let reason = |(tier, code, overloaded, shadowed): &Key| {
-            let tier = tier.and_then(|place| tiers.get(place));
+        let reason = |refused: &Refused| {
+            let tier = refused.tier.and_then(|tier| tiers.get(tier));
             Reason {
                 tier: tier.map_or(NO_TIER, |t| t.name.as_str()).to_owned(),
-                code: (*code).to_owned(),
-                overloaded: *overloaded,
-                shadowed: *shadowed,
+                code: refused.code.as_str().to_owned(),
+                overloaded: refused.code.is_overloaded(),
+                shadowed: refused.shadowed,
             }
         };
         let totals = self.totals.iter();

@@ -1,5 +1,6 @@
 //! A refusal with all that a client or an operator needs to know, and its text, made here only.
 
+use super::code::Code;
 use crate::identity::{Account, IdentityError};
 use crate::limits::{LimitKind, Limited};
 use crate::reply::headers;
@@ -102,49 +103,33 @@ struct LimitBody {
 }
 
 impl Refusal {
-    /// `error.code`.
-    pub const fn code(&self) -> &'static str {
+    /// The code of the reply.
+    pub const fn code(&self) -> Code {
         match self {
             Self::Identity(error, _) => match error {
                 IdentityError::AccountMissing | IdentityError::AccountRepeated(_) => {
-                    "account_missing"
+                    Code::AccountMissing
                 }
-                IdentityError::RechargeRequired(_) => "recharge_required",
-                IdentityError::AccountDisabled => "account_disabled",
+                IdentityError::RechargeRequired(_) => Code::RechargeRequired,
+                IdentityError::AccountDisabled => Code::AccountDisabled,
                 IdentityError::DirectoryUnready | IdentityError::DirectoryFault(_) => {
-                    "limiter_unavailable"
+                    Code::LimiterUnavailable
                 }
                 IdentityError::TierMissing
                 | IdentityError::TierRepeated(_)
                 | IdentityError::TierUnknown(_)
-                | IdentityError::RechargeMalformed(_) => "tier_unknown",
+                | IdentityError::RechargeMalformed(_) => Code::TierUnknown,
             },
-            Self::TooLarge { .. } => "tokens_exceed_tier",
-            Self::Limited { limited, .. } => limited.kind.as_str(),
-            Self::Unavailable => "limiter_unavailable",
-        }
-    }
-
-    /// HTTP status, gRPC status and `error.type`.
-    fn kind(&self) -> (u32, i32, &'static str) {
-        if let Self::Limited { limited, .. } = self
-            && limited.overloaded
-        {
-            return (429, 8, "engine_overloaded_error");
-        }
-        match self.code() {
-            "account_missing" => (401, 16, "invalid_authentication_error"),
-            "tier_unknown" | "account_disabled" => (403, 7, "permission_denied_error"),
-            "recharge_required" => (403, 7, "exceeded_current_quota_error"),
-            "tokens_exceed_tier" => (400, 3, "invalid_request_error"),
-            "limiter_unavailable" => (503, 14, "server_error"),
-            _ => (429, 8, "rate_limit_reached_error"),
+            Self::TooLarge { .. } => Code::TokensExceedTier,
+            Self::Limited { limited, .. } if limited.overloaded => Code::Overloaded(limited.kind),
+            Self::Limited { limited, .. } => Code::Limited(limited.kind),
+            Self::Unavailable => Code::LimiterUnavailable,
         }
     }
 
     /// The reply to send, with rate-limit headers in the configured styles on a 429.
     pub fn reply(&self, styles: &[HeaderStyle]) -> Reply {
-        let (status, grpc_status, kind) = self.kind();
+        let spec = self.code().spec();
         let message = self.message();
         let mut lines = vec![("content-type", "application/json".to_owned())];
         let mut limit = None;
@@ -161,16 +146,16 @@ impl Refusal {
         let body = Body {
             error: Error {
                 message: &message,
-                r#type: kind,
-                code: self.code(),
+                r#type: spec.kind,
+                code: spec.code,
                 param: None,
                 limit,
             },
         };
         Reply {
-            status,
-            grpc_status,
-            code: self.code(),
+            status: spec.status,
+            grpc_status: spec.grpc_status,
+            code: spec.code,
             headers: lines,
             // Strings and numbers always serialise.
             body: serde_json::to_vec(&body).unwrap_or_default(),

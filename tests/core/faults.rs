@@ -15,7 +15,7 @@ fn a_failing_host_lets_requests_through_by_default_and_counts_them() {
     worker.host.failing.set(100);
     for _ in 0..3 {
         let result = worker.check(&FakeRequest::acme(0));
-        assert_eq!(result.log, "tier=t outcome=faulted");
+        assert_eq!(result.log_line(), "tier=t outcome=faulted");
         assert!(matches!(result.next, Next::Forward(_)));
     }
     worker.host.failing.set(0);
@@ -76,11 +76,11 @@ fn shadow_mode_decides_and_counts_but_lets_all_through() {
     );
     worker.admit(&FakeRequest::acme(0));
     let result = worker.check(&FakeRequest::acme(0));
-    assert_eq!(result.log, "tier=t outcome=shadowed limit=rpm");
+    assert_eq!(result.log_line(), "tier=t outcome=shadowed limit=rpm");
     assert!(matches!(result.next, Next::Forward(pass) if pass.admission.is_none()));
     let result = worker.check(&FakeRequest::with(&[]));
     assert_eq!(
-        result.log,
+        result.log_line(),
         "tier=none outcome=shadowed code=account_missing"
     );
     let metrics = worker.tick();

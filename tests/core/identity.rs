@@ -15,7 +15,7 @@ fn answer(worker: &Worker, headers: &[(&str, &str)]) -> (u32, &'static str) {
 #[test]
 fn the_first_source_with_a_value_wins() {
     let worker = worker("{}");
-    let log = |headers: &[(&str, &str)]| worker.check(&FakeRequest::with(headers)).log;
+    let log = |headers: &[(&str, &str)]| worker.check(&FakeRequest::with(headers)).log_line();
     assert_eq!(
         log(&[
             ("x-account-id", "a"),
@@ -125,14 +125,17 @@ fn an_account_and_a_tier_may_come_from_properties() {
     let mut request = FakeRequest::with(&[("x-account-id", "forged")]);
     request.properties.push((path("acct"), b"real".to_vec()));
     request.properties.push((path("paid"), b"100".to_vec()));
-    assert_eq!(worker.check(&request).log, "tier=tier3 outcome=admitted");
+    assert_eq!(
+        worker.check(&request).log_line(),
+        "tier=tier3 outcome=admitted"
+    );
 }
 
 #[test]
 fn an_account_may_be_a_query_parameter() {
     let at = |worker: &Worker, path: &str| {
         let request = [(":path", path), ("x-account-tier", "tier0")];
-        worker.check(&FakeRequest::with(&request)).log
+        worker.check(&FakeRequest::with(&request)).log_line()
     };
     let key = worker(r#"{"account": [{"query": "key"}]}"#);
     let once = "tier=tier0 outcome=admitted";
@@ -172,7 +175,7 @@ fn a_tier_may_come_from_a_shared_data_key_of_another_plugin() {
     let log = |id: &str| {
         worker
             .check(&FakeRequest::with(&[("x-account-id", id)]))
-            .log
+            .log_line()
     };
     assert_eq!(log("acme"), "tier=tier4 outcome=admitted");
     assert_eq!(log("other"), "tier=none outcome=refused code=tier_unknown");
@@ -182,7 +185,7 @@ fn a_tier_may_come_from_a_shared_data_key_of_another_plugin() {
 fn unknown_tier_is_for_accounts_that_no_source_knows() {
     let worker = worker(r#"{"unknown_tier": "tier1"}"#);
     let result = worker.check(&FakeRequest::with(&[("x-account-id", "a")]));
-    assert_eq!(result.log, "tier=tier1 outcome=admitted");
+    assert_eq!(result.log_line(), "tier=tier1 outcome=admitted");
     assert!(matches!(result.next, Next::Forward(_)));
     let named = [("x-account-id", "a"), ("x-account-tier", "platinum")];
     assert_eq!(answer(&worker, &named), (403, "tier_unknown"));

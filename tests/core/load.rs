@@ -49,7 +49,7 @@ fn what_only_lowered_limits_refuse_is_said_so_and_names_the_limit_that_was_bough
     assert_eq!(error["code"], "rpm");
     let limit = json!({"name": "rpm", "limit": 10, "used": 5, "retry_after_ms": 30_000});
     assert_eq!(error["limit"], limit, "no longer than the load is lowered");
-    let log = worker.check(&acme()).log;
+    let log = worker.check(&acme()).log_line();
     assert_eq!(log, "tier=t outcome=limited limit=rpm overloaded=true");
     let metrics = worker.tick();
     assert_eq!(

@@ -1,0 +1,181 @@
+//! The outcome of a check: counted, noted as a refusal, and told to access logs.
+
+use super::{Admission, CheckResult, Forwarded, Limiter, Next};
+use crate::config::{Mode, OnFault};
+use crate::identity::{Account, IdentityError};
+use crate::ledger::Fault;
+use crate::limits::Snapshot;
+use crate::metrics::{Outcome, TokenKind};
+use crate::refusals::batch::Refused;
+use crate::reply::headers::{self, HeaderLine};
+use crate::reply::{Code, Refusal};
+use crate::tiers::TierId;
+use crate::tiers::table::NO_TIER;
+use std::fmt;
+
+/// The line that access logs show: `tier=tier0 outcome=limited limit=rpm`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccessLog {
+    /// The tier's name; "none" where it is unknown.
+    pub tier: String,
+    /// The outcome.
+    pub outcome: Outcome,
+    /// The code of the refusal, or of the one that shadow mode let through.
+    pub code: Option<Code>,
+}
+
+impl fmt::Display for AccessLog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "tier={} outcome={}", self.tier, self.outcome.as_str())?;
+        match self.code {
+            None => Ok(()),
+            Some(Code::Limited(limit)) => write!(f, " limit={}", limit.as_str()),
+            Some(Code::Overloaded(limit)) => {
+                write!(f, " limit={} overloaded=true", limit.as_str())
+            }
+            Some(code) => write!(f, " code={}", code.as_str()),
+        }
+    }
+}
+
+impl Limiter {
+    pub(super) fn admitted(&mut self, admission: Admission, snapshot: &Snapshot) -> CheckResult {
+        let tier = admission.tier;
+        self.counts.request(Some(tier), Outcome::Admitted);
+        self.counts.begun(tier);
+        let reserved = admission.reservation.reserved;
+        self.counts.tokens(tier, TokenKind::Reserved, reserved);
+        CheckResult {
+            log: self.log(Some(tier), Outcome::Admitted, None),
+            next: Next::Forward(Forwarded {
+                headers: headers::lines(&self.config.headers, snapshot),
+                admission: Some(admission),
+            }),
+        }
+    }
+
+    pub(super) fn limited(
+        &mut self,
+        account: &Account,
+        tier: TierId,
+        snapshot: &Snapshot,
+        refusal: &Refusal,
+    ) -> CheckResult {
+        let code = refusal.code();
+        if let Code::Limited(limit) | Code::Overloaded(limit) = code {
+            self.counts.limited(tier, limit, code.is_overloaded());
+        }
+        self.note(Some(account), Some(tier), code);
+        if self.config.mode == Mode::Shadow {
+            let headers = headers::lines(&self.config.headers, snapshot);
+            return self.shadowed(Some(tier), code, headers);
+        }
+        self.refused(Some(tier), Outcome::Limited, refusal)
+    }
+
+    pub(super) fn refuse(
+        &mut self,
+        account: Option<&Account>,
+        tier: Option<TierId>,
+        refusal: &Refusal,
+    ) -> CheckResult {
+        let code = refusal.code();
+        self.note(account, tier, code);
+        if self.config.mode == Mode::Shadow {
+            return self.shadowed(tier, code, Vec::new());
+        }
+        self.refused(tier, Outcome::Refused, refusal)
+    }
+
+    /// The result for a request without an account or a tier.
+    pub(super) fn unidentified(
+        &mut self,
+        account: Option<&Account>,
+        error: IdentityError,
+    ) -> CheckResult {
+        if let IdentityError::DirectoryFault(error) = error {
+            return self.faulted(account, None, error.into());
+        }
+        let first = self.config.tiers.first_recharge();
+        self.refuse(account, None, &Refusal::Identity(error, first))
+    }
+
+    /// The result for a request that can't even be read.
+    pub fn fault(&mut self, fault: Fault) -> CheckResult {
+        self.faulted(None, None, fault)
+    }
+
+    pub(super) fn faulted(
+        &mut self,
+        account: Option<&Account>,
+        tier: Option<TierId>,
+        fault: Fault,
+    ) -> CheckResult {
+        self.fault = Some(fault);
+        self.counts.request(tier, Outcome::Faulted);
+        let denies = self.config.on_fault == OnFault::Deny;
+        if denies {
+            self.note(account, tier, Refusal::Unavailable.code());
+        }
+        CheckResult {
+            log: self.log(tier, Outcome::Faulted, None),
+            next: match denies && self.config.mode == Mode::Enforce {
+                true => Next::Reply(Refusal::Unavailable.reply(&self.config.headers)),
+                false => Next::Forward(Forwarded::default()),
+            },
+        }
+    }
+
+    fn refused(
+        &mut self,
+        tier: Option<TierId>,
+        outcome: Outcome,
+        refusal: &Refusal,
+    ) -> CheckResult {
+        self.counts.request(tier, outcome);
+        CheckResult {
+            log: self.log(tier, outcome, Some(refusal.code())),
+            next: Next::Reply(refusal.reply(&self.config.headers)),
+        }
+    }
+
+    fn shadowed(
+        &mut self,
+        tier: Option<TierId>,
+        code: Code,
+        headers: Vec<HeaderLine>,
+    ) -> CheckResult {
+        self.counts.request(tier, Outcome::Shadowed);
+        CheckResult {
+            log: self.log(tier, Outcome::Shadowed, Some(code)),
+            next: Next::Forward(Forwarded {
+                headers,
+                admission: None,
+            }),
+        }
+    }
+
+    fn note(&mut self, account: Option<&Account>, tier: Option<TierId>, code: Code) {
+        let shadowed = self.config.mode == Mode::Shadow;
+        let refused = Refused {
+            tier,
+            code,
+            shadowed,
+        };
+        self.refused.note(account, refused);
+    }
+
+    pub(super) fn log(
+        &self,
+        tier: Option<TierId>,
+        outcome: Outcome,
+        code: Option<Code>,
+    ) -> Option<AccessLog> {
+        let tier = tier.and_then(|tier| self.config.tiers.get(tier));
+        Some(AccessLog {
+            tier: tier.map_or(NO_TIER, |tier| tier.name.as_str()).to_owned(),
+            outcome,
+            code,
+        })
+    }
+}
