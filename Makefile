@@ -15,6 +15,8 @@ ENVOY := $(TOOLS)/bin/envoy
 WASM_OUT := target/$(TARGET)/release
 EXAMPLES := $(WASM_OUT)/examples
 TRAP := target/trap
+# The commit that the module names as its build.
+BUILD := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
 
 export PROXY_PORT ADMIN_PORT ENVOY_ADMIN_PORT UPSTREAM_PORT
 export TIERGATE_ENVOY := $(CURDIR)/$(ENVOY)
@@ -30,7 +32,7 @@ test: modules envoy $(TOOLS)/clients chromium ## all tests, native and on a real
 	cargo test --features cli
 
 wasm: target ## the release module, in dist/tiergate.wasm
-	cargo build --release --lib --target $(TARGET)
+	TIERGATE_BUILD=$(BUILD) cargo build --release --lib --target $(TARGET)
 	@mkdir -p dist
 	@cp $(WASM_OUT)/tiergate.wasm dist/tiergate.wasm
 

@@ -49,3 +49,4 @@ pub mod shared;
 pub mod tiers;
 pub mod time;
 pub mod tokens;
+pub mod version;

@@ -1,7 +1,6 @@
 //! The calls on one account: its entry in the directory, its record in the ledger.
 
-use super::body;
-use super::{AdminResponse, Api, Problem};
+use super::{AdminResponse, Api, Problem, body};
 use crate::directory::Directory;
 use crate::directory::entry::{AccountEntry, ResolvedTier, TierBasis};
 use crate::ledger::Change;

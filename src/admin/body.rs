@@ -2,8 +2,7 @@
 
 use super::Problem;
 use crate::directory::entry::TierBasis;
-use crate::json;
-use crate::json::Object;
+use crate::json::{self, Object};
 use crate::limits::Overrides;
 use crate::tiers::Cents;
 use crate::tiers::money::SignedCents;

@@ -1,8 +1,7 @@
 //! The JSON of `{p}/load`: what an operator sets, and what is in force.
 
-use super::Problem;
 use super::body::parse;
-use super::{AdminResponse, Api};
+use super::{AdminResponse, Api, Problem};
 use crate::json::Named;
 use crate::limits::Scale;
 use crate::overload::{LONGEST, ManualScale, TierScales};

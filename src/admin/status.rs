@@ -4,10 +4,8 @@
 use super::overload::OverloadStatus;
 use super::{Api, Problem};
 use crate::config::Mode;
-use crate::directory;
 use crate::directory::feed::leader::feed_state;
 use crate::identity::TierSource;
-use crate::ledger;
 use crate::ledger::page::LAYOUT;
 use crate::limits::Limits;
 use crate::refusals::{self, Recent, RefusalLog, Total};
@@ -15,6 +13,8 @@ use crate::shared::Fill;
 use crate::tiers::money::SignedCents;
 use crate::tiers::{Tier, TierId};
 use crate::time::{Mono, Span};
+use crate::version::{BUILD, VERSION};
+use crate::{directory, ledger};
 use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -22,6 +22,12 @@ use std::collections::BTreeMap;
 /// How the filter is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Status {
+    /// Version of the module.
+    #[serde(default)]
+    pub version: String,
+    /// Git commit that the module was built from.
+    #[serde(default)]
+    pub build: String,
     /// Prefix of every shared-data key.
     pub namespace: String,
     /// Whether decisions are enforced.
@@ -152,6 +158,8 @@ impl Api<'_> {
         let (mut log, now) = self.limiter.refusals().read(self.host)?;
         log.expire(now);
         Ok(Status {
+            version: VERSION.to_owned(),
+            build: BUILD.to_owned(),
             namespace: self.config().namespace.clone(),
             mode: self.config().mode,
             config: self.config().digest.clone(),

@@ -10,8 +10,7 @@
 //! Numbers are varints as in [`crate::ledger::bytes`], hashes little endian.
 
 use crate::directory::entry::AccountEntry;
-use crate::limits::Limit;
-use crate::limits::Overrides;
+use crate::limits::{Limit, Overrides};
 use crate::shared::varint::{put, put_len, take, take_count};
 use crate::tiers::money::SignedCents;
 use crate::tiers::recharge::{History, REMEMBERED};

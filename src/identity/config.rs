@@ -4,7 +4,8 @@ use super::{AccountSource, RequestField, TierSource};
 use crate::http::names::header_name;
 use crate::json::{Invalid, Object};
 use serde::Deserialize;
-use serde::de::{self, Deserializer, MapAccess, Visitor, value::MapAccessDeserializer};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{self, Deserializer, MapAccess, Visitor};
 use std::fmt;
 
 /// Headers that upstreams need themselves, so that they are not taken off by default.

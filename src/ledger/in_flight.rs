@@ -9,8 +9,7 @@
 use crate::host::Host;
 use crate::ledger::slots::Slots;
 use crate::limits::Holder;
-use crate::shared::cell;
-use crate::shared::{Change, Layout, StoreError, Target, update};
+use crate::shared::{Change, Layout, StoreError, Target, cell, update};
 use std::collections::BTreeMap;
 
 const LAYOUT: Layout = Layout {

@@ -21,12 +21,10 @@ use crate::tiers::TierId;
 
 use crate::directory::Directory;
 use crate::directory::feed::leader::feed_state;
-use crate::ledger;
-use crate::ledger::OpenError;
 use crate::ledger::in_flight::Moves;
-use crate::ledger::{AccountKey, Fault, InFlight, Ledger, Slots, VmSlot};
+use crate::ledger::{self, AccountKey, Fault, InFlight, Ledger, OpenError, Slots, VmSlot};
 use crate::limits::{Limits, Lowered, Reservation, Terms};
-use crate::metrics::Counts;
+use crate::metrics::{Counts, build_info};
 use crate::overload::OverloadView;
 use crate::refusals::batch::RefusalBatch;
 use crate::refusals::{Refusals, refusals};
@@ -109,6 +107,8 @@ pub struct Limiter {
     directory_ready: bool,
     /// The last fault, until it is logged.
     fault: Option<Fault>,
+    /// True once the gauge of version and build is set.
+    told_build: bool,
 }
 
 impl Limiter {
@@ -157,6 +157,7 @@ impl Limiter {
             directory_ready,
             directory,
             fault: None,
+            told_build: false,
         })
     }
 
@@ -269,6 +270,9 @@ impl Limiter {
 
     /// Hands metrics over.
     fn flush(&mut self, host: &dyn Host, sink: &mut dyn MetricSink) {
+        if !std::mem::replace(&mut self.told_build, true) {
+            sink.set(&build_info(&self.config.namespace), 1);
+        }
         let mut moves = Moves::new();
         let (counts, holder) = (self.counts.in_flight(), self.vm.holder());
         let table = self.vm.table();

@@ -2,8 +2,7 @@
 
 use super::{Admission, Limiter, terms};
 use crate::host::Host;
-use crate::ledger::Change;
-use crate::ledger::Fault;
+use crate::ledger::{Change, Fault};
 use crate::limits::{Limits, settle};
 use crate::metrics::TokenKind;
 use crate::tokens::Used;

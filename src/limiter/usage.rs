@@ -3,10 +3,8 @@
 
 use super::{CheckResult, Limiter, Next, terms};
 use crate::host::{Host, Request};
-use crate::identity;
-use crate::identity::{Account, IdentityError};
-use crate::ledger::Change;
-use crate::ledger::{AccountKey, Fault};
+use crate::identity::{self, Account, IdentityError};
+use crate::ledger::{AccountKey, Change, Fault};
 use crate::limits::snapshot::levels;
 use crate::limits::{Limits, Lowered};
 use crate::metrics::Outcome;

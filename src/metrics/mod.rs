@@ -10,6 +10,7 @@ use crate::ledger::in_flight::{Moves, PerTier};
 use crate::limits::LimitKind;
 use crate::tiers::table::NO_TIER;
 use crate::tiers::{TierId, TierTable};
+use crate::version::{BUILD, VERSION};
 
 /// What became of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +76,11 @@ impl TokenKind {
             Self::Estimated => "estimated",
         }
     }
+}
+
+/// The name of the gauge that is 1 for the version and build of this module.
+pub fn build_info(namespace: &str) -> String {
+    format!("tiergate_build_info.namespace.{namespace}.version.{VERSION}.build.{BUILD}")
 }
 
 /// Counters, one for each value of a label.

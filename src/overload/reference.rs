@@ -1,10 +1,8 @@
 //! The controller before its split, kept word for word: the other side of the differential test
 //! in [`super::differential`].
 
-use super::Observed;
-use super::Part;
 use super::policy::{Candidate, Kind, Origin, Policy};
-use super::{OverloadEvent, TierScales, find};
+use super::{Observed, OverloadEvent, Part, TierScales, find};
 use crate::limits::{AdaptiveLowering, Scale};
 use crate::time::{Mono, Span};
 

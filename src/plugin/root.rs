@@ -12,6 +12,7 @@ use crate::json::Invalid;
 use crate::ledger::OpenError;
 use crate::limiter::Limiter;
 use crate::time::{Mono, Span};
+use crate::version::{BUILD, VERSION};
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{BufferType, ContextType};
 use std::rc::Rc;
@@ -98,6 +99,11 @@ impl Context for Root {
 }
 
 impl RootContext for Root {
+    fn on_vm_start(&mut self, _size: usize) -> bool {
+        log::info!("tiergate: version {VERSION}, build {BUILD}");
+        true
+    }
+
     fn on_configure(&mut self, size: usize) -> bool {
         match configure(size) {
             Ok((worker, feed)) => {

@@ -3,8 +3,7 @@
 use super::code::Code;
 use crate::identity::{Account, IdentityError};
 use crate::limits::{LimitKind, Limited};
-use crate::reply::headers;
-use crate::reply::headers::{HeaderLine, HeaderStyle};
+use crate::reply::headers::{self, HeaderLine, HeaderStyle};
 use crate::tiers::Cents;
 use crate::time::Span;
 use serde::Serialize;

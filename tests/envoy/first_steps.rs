@@ -1,7 +1,7 @@
 //! What a newcomer sees, with every default.
 
 use crate::harness::client::{Call, count};
-use crate::harness::stack::Stack;
+use crate::harness::stack::{Stack, eventually};
 use std::time::Duration;
 
 #[test]
@@ -36,4 +36,30 @@ fn of_two_at_once_tier0_has_one_refused() {
         200,
         "the lease is back"
     );
+}
+
+#[test]
+fn the_module_says_its_version_and_build_in_log_status_and_metrics() {
+    let stack = Stack::of_file("envoy/envoy.yaml");
+    let listener = stack.listener("admin").unwrap();
+    let call = Call::new()
+        .get("/-/tiergate/status")
+        .header("authorization", "Bearer demo");
+    let status = stack.runtime.block_on(call.send(listener)).unwrap().json();
+    let version = status["version"].as_str().unwrap();
+    let build = status["build"].as_str().unwrap();
+    assert_eq!(version, env!("CARGO_PKG_VERSION"));
+    assert_ne!(build, "unknown", "make wasm sets it");
+    let line = format!("tiergate: version {version}, build {build}");
+    assert!(stack.envoy_log().contains(&line), "{line}");
+    eventually("the gauge", || {
+        let metrics = stack.prometheus();
+        let mut lines = metrics.lines();
+        let gauge = lines.find(|line| line.starts_with("tiergate_build_info{"));
+        gauge.is_some_and(|line| {
+            [("version", version), ("build", build)]
+                .iter()
+                .all(|(name, value)| line.contains(&format!("{name}=\"{value}\"")))
+        })
+    });
 }

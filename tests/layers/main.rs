@@ -7,8 +7,9 @@ use std::fs;
 use std::path::Path;
 
 /// The rooms of `src`, lowest first. A module may use the ones before it.
-const RANKS: [&str; 20] = [
+const RANKS: [&str; 21] = [
     // kernel
+    "version",
     "time",
     "host",
     "json",

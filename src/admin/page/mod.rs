@@ -15,8 +15,7 @@ pub use look_up::{LookUp, LookUpResult};
 
 use super::AdminResponse;
 use super::status::Status;
-use crate::config::Config;
-use crate::config::Mode;
+use crate::config::{Config, Mode};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use maud::{DOCTYPE, Markup, PreEscaped, html};

@@ -3,8 +3,8 @@
 use crate::lines::LONGEST;
 use std::borrow::Cow;
 use tiergate::tiers::Cents;
-use tiergate::tiers::money::NotAnAmount;
-use tiergate::tiers::{money::SignedCents, recharge::Kind};
+use tiergate::tiers::money::{NotAnAmount, SignedCents};
+use tiergate::tiers::recharge::Kind;
 
 /// The fields of an event, in the order of [`Written::new`].
 pub const FIELDS: [&str; 4] = ["id", "account", "amount", "kind"];

@@ -8,10 +8,8 @@ use siphasher::sip128::{Hasher128 as _, SipHasher13};
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher as _, Hash as _, RandomState};
 use tiergate::tiers::Cents;
-use tiergate::tiers::{
-    money::SignedCents,
-    recharge::{Event, History, Kind, VoucherRule},
-};
+use tiergate::tiers::money::SignedCents;
+use tiergate::tiers::recharge::{Event, History, Kind, VoucherRule};
 
 /// A hash of an account and the id of an event of it.
 type EventHash = (u64, u64);
