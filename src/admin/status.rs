@@ -4,8 +4,10 @@
 use super::overload::OverloadStatus;
 use super::{Api, Problem};
 use crate::config::Mode;
+use crate::directory;
 use crate::directory::feed::leader::feed_state;
 use crate::identity::TierSource;
+use crate::ledger;
 use crate::ledger::page::LAYOUT;
 use crate::limits::Limits;
 use crate::refusals::{self, Recent, RefusalLog, Total};
@@ -14,7 +16,6 @@ use crate::tiers::money::SignedCents;
 use crate::tiers::{Tier, TierId};
 use crate::time::{Mono, Span};
 use crate::version::{BUILD, VERSION};
-use crate::{directory, ledger};
 use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

@@ -24,7 +24,7 @@ use crate::directory::feed::leader::feed_state;
 use crate::ledger::in_flight::Moves;
 use crate::ledger::{self, AccountKey, Fault, InFlight, Ledger, OpenError, Slots, VmSlot};
 use crate::limits::{Limits, Lowered, Reservation, Terms};
-use crate::metrics::{Counts, build_info};
+use crate::metrics::{Counts, names};
 use crate::overload::OverloadView;
 use crate::refusals::batch::RefusalBatch;
 use crate::refusals::{Refusals, refusals};
@@ -271,7 +271,7 @@ impl Limiter {
     /// Hands metrics over.
     fn flush(&mut self, host: &dyn Host, sink: &mut dyn MetricSink) {
         if !std::mem::replace(&mut self.told_build, true) {
-            sink.set(&build_info(&self.config.namespace), 1);
+            sink.set(&names::build_info(&self.config.namespace), 1);
         }
         let mut moves = Moves::new();
         let (counts, holder) = (self.counts.in_flight(), self.vm.holder());

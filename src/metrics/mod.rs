@@ -4,13 +4,15 @@
 //! Names are flat, since a proxy-wasm host has no labels: `tiergate_requests.namespace.N.tier.T.`
 //! `outcome.O`. The `stats_tags` that the project ships turn the parts into Prometheus labels.
 
+pub mod names;
+
 use crate::host::MetricSink;
 use crate::ledger::Health;
 use crate::ledger::in_flight::{Moves, PerTier};
 use crate::limits::LimitKind;
 use crate::tiers::table::NO_TIER;
 use crate::tiers::{TierId, TierTable};
-use crate::version::{BUILD, VERSION};
+use names::Family;
 
 /// What became of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,11 +78,6 @@ impl TokenKind {
             Self::Estimated => "estimated",
         }
     }
-}
-
-/// The name of the gauge that is 1 for the version and build of this module.
-pub fn build_info(namespace: &str) -> String {
-    format!("tiergate_build_info.namespace.{namespace}.version.{VERSION}.build.{BUILD}")
 }
 
 /// Counters, one for each value of a label.
@@ -201,16 +198,16 @@ impl Counts {
                 tokens,
                 moved,
             } = std::mem::take(counts);
-            let at = format!("namespace.{}.tier.{name}", self.namespace);
-            emit(sink, "requests", &at, ("outcome", &requests.0), |i| {
+            let tier = (self.namespace.as_str(), name.as_str());
+            emit(sink, names::REQUESTS, tier, ("outcome", &requests.0), |i| {
                 Outcome::ALL.get(i).map(|o| o.as_str())
             });
-            for (family, row) in [("limited", &limited.0), ("overloaded", &overloaded.0)] {
-                emit(sink, family, &at, ("limit", row), |i| {
+            for (family, row) in [(names::LIMITED, &limited), (names::OVERLOADED, &overloaded)] {
+                emit(sink, family, tier, ("limit", &row.0), |i| {
                     LimitKind::ALL.get(i).map(|l| l.as_str())
                 });
             }
-            emit(sink, "tokens", &at, ("kind", &tokens.0), |i| {
+            emit(sink, names::TOKENS, tier, ("kind", &tokens.0), |i| {
                 TokenKind::ALL.get(i).map(|k| k.as_str())
             });
             // A tier whose requests all came and went between two ticks shows as 0.
@@ -219,20 +216,18 @@ impl Counts {
             }
         }
         for (name, delta) in moves {
-            let at = format!("namespace.{}.tier.{name}", self.namespace);
-            sink.gauge(&format!("tiergate_in_flight.{at}"), delta);
+            sink.gauge(&names::IN_FLIGHT.of_tier(&self.namespace, &name), delta);
         }
         for (family, n) in [
-            ("cas_retries", health.cas_retries),
-            ("evicted_live", health.evicted),
-            ("damaged_values", health.corrupt),
-            ("stale_leases", health.stale_leases),
-            ("lost_pages", health.lost_pages),
-            ("directory_full", health.directory_full),
+            (names::CAS_RETRIES, health.cas_retries),
+            (names::EVICTED_LIVE, health.evicted),
+            (names::DAMAGED_VALUES, health.corrupt),
+            (names::STALE_LEASES, health.stale_leases),
+            (names::LOST_PAGES, health.lost_pages),
+            (names::DIRECTORY_FULL, health.directory_full),
         ] {
             if n > 0 {
-                let name = format!("tiergate_{family}.namespace.{}", self.namespace);
-                sink.count(&name, n);
+                sink.count(&family.of(&self.namespace), n);
             }
         }
     }
@@ -240,14 +235,15 @@ impl Counts {
 
 fn emit(
     sink: &mut dyn MetricSink,
-    family: &str,
-    at: &str,
+    family: Family,
+    (namespace, tier): (&str, &str),
     (label, counts): (&str, &[u64]),
     value: impl Fn(usize) -> Option<&'static str>,
 ) {
     for (i, n) in counts.iter().enumerate().filter(|(_, n)| **n > 0) {
         if let Some(value) = value(i) {
-            sink.count(&format!("tiergate_{family}.{at}.{label}.{value}"), *n);
+            let name = family.of_tier(namespace, tier);
+            sink.count(&format!("{name}.{label}.{value}"), *n);
         }
     }
 }

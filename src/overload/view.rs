@@ -7,6 +7,7 @@ use super::{
 };
 use crate::host::{Host, HostError, MetricSink};
 use crate::limits::{Limits, Lowered, Lowering};
+use crate::metrics::names;
 use crate::shared::StoreError;
 use crate::tiers::{TierId, TierTable};
 use crate::time::Mono;
@@ -116,14 +117,12 @@ impl OverloadView {
             let thousandths = lowering.scale(now).millionths().div_euclid(1_000);
             if *reported != Some(thousandths) {
                 *reported = Some(thousandths);
-                let name = &tier.name;
-                let name = format!("tiergate_limit_scale.namespace.{namespace}.tier.{name}");
+                let name = names::LIMIT_SCALE.of_tier(namespace, &tier.name);
                 sink.set(&name, thousandths.into());
             }
         }
         if unreadable > 0 {
-            let name = format!("tiergate_load_unreadable.namespace.{namespace}");
-            sink.count(&name, unreadable);
+            sink.count(&names::LOAD_UNREADABLE.of(namespace), unreadable);
         }
     }
 

@@ -23,6 +23,27 @@ struct Block {
     text: String,
 }
 
+/// The table of docs/operations.md has each metric, and no other.
+#[test]
+fn the_docs_list_each_metric() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = fs::read_to_string(root.join("docs/operations.md")).unwrap();
+    let row = |line: &str| {
+        Some(
+            line.strip_prefix("| `tiergate_")?
+                .split('`')
+                .next()?
+                .to_owned(),
+        )
+    };
+    let mut listed: Vec<_> = text.lines().filter_map(row).collect();
+    let names = tiergate::metrics::names::ALL.map(|family| family.full_name());
+    let mut names = names.map(|name| name.trim_start_matches("tiergate_").to_owned());
+    listed.sort();
+    names.sort();
+    assert_eq!(listed, names);
+}
+
 #[test]
 fn each_json_example_is_what_it_is_shown_as() {
     let (mut configs, mut others, mut wrong) = (0, 0, Vec::new());

@@ -3,13 +3,15 @@
 //! One pass over the lines: an export of any length takes memory for its accounts and for the
 //! hashes of its event ids, and never for more than one line.
 
+use crate::Ending;
 use crate::csv::{BadHeader, Columns};
 use crate::event::{BadLine, Written};
+use crate::feed;
+use crate::jsonl;
 use crate::lines::{Line, Lines};
 use crate::progress::Progress;
 use crate::show::grouped;
 use crate::totals::{Counts, Totals};
-use crate::{Ending, feed, jsonl};
 use clap::{Args as ClapArgs, ValueEnum};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};

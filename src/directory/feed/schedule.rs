@@ -7,6 +7,7 @@ use crate::directory::feed::{
     FeedError, FetchResult, ImportContext, ImportCounts, ImportOutcome, Step,
 };
 use crate::host::{Host, HostError, MetricSink};
+use crate::metrics::names;
 use crate::shared::StoreError;
 use crate::time::{Mono, Span};
 use siphasher::sip::SipHasher24;
@@ -304,10 +305,10 @@ impl Sync {
     /// Flushes the counts and the directory's age.
     pub fn flush(&mut self, host: &dyn Host, sink: &mut dyn MetricSink) {
         let counts = std::mem::take(&mut self.counts);
-        let at = format!("namespace.{}", self.namespace);
-        for (name, n) in [
+        let namespace = &self.namespace;
+        for (family, n) in [
             (
-                "feed_loads",
+                names::FEED_LOADS,
                 [
                     ("loaded", counts.imported),
                     ("unchanged", counts.unchanged),
@@ -315,7 +316,7 @@ impl Sync {
                 ],
             ),
             (
-                "feed_accounts",
+                names::FEED_ACCOUNTS,
                 [
                     ("written", counts.accounts.written),
                     ("removed", counts.accounts.removed),
@@ -324,18 +325,18 @@ impl Sync {
             ),
         ] {
             for (outcome, n) in n.into_iter().filter(|(_, n)| *n > 0) {
-                sink.count(&format!("tiergate_{name}.{at}.outcome.{outcome}"), n);
+                sink.count(&family.of_label(namespace, "outcome", outcome), n);
             }
         }
         if let Ok((state, now)) = self.shared.read(host) {
             let age = now.since(state.synced_at).as_millis().div_euclid(1000);
             if self.reported_age.replace(age) != Some(age) {
-                sink.set(&format!("tiergate_directory_age_seconds.{at}"), age);
+                sink.set(&names::DIRECTORY_AGE.of(namespace), age);
             }
         }
         let corrupt = self.shared.take_corrupt();
         if corrupt > 0 {
-            sink.count(&format!("tiergate_damaged_values.{at}"), corrupt);
+            sink.count(&names::DAMAGED_VALUES.of(namespace), corrupt);
         }
     }
 }

@@ -1,0 +1,94 @@
+//! The names of all metrics. Names are flat, since a proxy-wasm host has no labels; the `stats_tags`
+//! that the project ships turn their parts into Prometheus labels.
+
+use crate::version::{BUILD, VERSION};
+
+/// A family of metrics; its full name has `tiergate_` before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Family(&'static str);
+
+/// Requests by tier and outcome.
+pub const REQUESTS: Family = Family("requests");
+/// Refusals by tier and limit.
+pub const LIMITED: Family = Family("limited");
+/// Refusals by lowered limits alone, by tier and limit.
+pub const OVERLOADED: Family = Family("overloaded");
+/// Tokens by tier and kind.
+pub const TOKENS: Family = Family("tokens");
+/// Requests in flight by tier.
+pub const IN_FLIGHT: Family = Family("in_flight");
+/// The effective scale by tier, in thousandths.
+pub const LIMIT_SCALE: Family = Family("limit_scale");
+/// Load headers that could not be read.
+pub const LOAD_UNREADABLE: Family = Family("load_unreadable");
+/// Writes that another worker overtook.
+pub const CAS_RETRIES: Family = Family("cas_retries");
+/// Live records that full pages gave up.
+pub const EVICTED_LIVE: Family = Family("evicted_live");
+/// Corrupt stored values.
+pub const DAMAGED_VALUES: Family = Family("damaged_values");
+/// Leases of lost VMs.
+pub const STALE_LEASES: Family = Family("stale_leases");
+/// Pages that the host lost.
+pub const LOST_PAGES: Family = Family("lost_pages");
+/// Writes to the directory that had no room.
+pub const DIRECTORY_FULL: Family = Family("directory_full");
+/// The age of the directory, in seconds.
+pub const DIRECTORY_AGE: Family = Family("directory_age_seconds");
+/// Imports of the feed by outcome.
+pub const FEED_LOADS: Family = Family("feed_loads");
+/// Accounts of the feed by outcome.
+pub const FEED_ACCOUNTS: Family = Family("feed_accounts");
+/// 1 for the version and build of this module.
+pub const BUILD_INFO: Family = Family("build_info");
+
+/// All families.
+pub const ALL: [Family; 17] = [
+    REQUESTS,
+    LIMITED,
+    OVERLOADED,
+    TOKENS,
+    IN_FLIGHT,
+    LIMIT_SCALE,
+    LOAD_UNREADABLE,
+    CAS_RETRIES,
+    EVICTED_LIVE,
+    DAMAGED_VALUES,
+    STALE_LEASES,
+    LOST_PAGES,
+    DIRECTORY_FULL,
+    DIRECTORY_AGE,
+    FEED_LOADS,
+    FEED_ACCOUNTS,
+    BUILD_INFO,
+];
+
+impl Family {
+    /// The name in Prometheus.
+    pub fn full_name(self) -> String {
+        format!("tiergate_{}", self.0)
+    }
+
+    /// The metric of a namespace.
+    pub fn of(self, namespace: &str) -> String {
+        format!("tiergate_{}.namespace.{namespace}", self.0)
+    }
+
+    /// The metric of a tier.
+    pub fn of_tier(self, namespace: &str, tier: &str) -> String {
+        format!("{}.tier.{tier}", self.of(namespace))
+    }
+
+    /// The metric of one value of a label.
+    pub fn of_label(self, namespace: &str, label: &str, value: &str) -> String {
+        format!("{}.{label}.{value}", self.of(namespace))
+    }
+}
+
+/// The gauge of the version and build of this module.
+pub fn build_info(namespace: &str) -> String {
+    format!(
+        "{}.version.{VERSION}.build.{BUILD}",
+        BUILD_INFO.of(namespace)
+    )
+}
