@@ -41,7 +41,7 @@ fn of_two_at_once_tier0_has_one_refused() {
 #[test]
 fn the_module_says_its_version_and_build_in_log_status_and_metrics() {
     let stack = Stack::of_file("envoy/envoy.yaml");
-    let listener = stack.listener("admin").unwrap();
+    let listener = stack.listener("tiergate_admin").unwrap();
     let call = Call::new()
         .get("/-/tiergate/status")
         .header("authorization", "Bearer demo");
