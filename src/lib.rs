@@ -1,24 +1,15 @@
 //! tiergate: a tiered rate limiter for LLM APIs, as a proxy-wasm filter for Envoy and Istio.
 //!
-//! Imports point one way. From the outside in:
+//! The core is cut by feature, on floors; imports point down this table (`tests/layers` holds it).
 //!
-//! | module | what it is |
+//! | floor | modules |
 //! |---|---|
-//! | [`plugin`] | the proxy-wasm shell: the only place that calls the host |
-//! | [`limiter`] | one worker's gate: request in, verdict out, settled later |
-//! | [`config`] | what operators write, checked |
-//! | [`feed`] | the account directory pulled from elsewhere |
-//! | [`account`] | identity, tiers, recharge |
-//! | [`admin`] | the admin API: what is asked, by whom, JSON in and out, and the page |
-//! | [`reply`] | refusals and client headers |
-//! | [`usage`] | tokens: the reserve, and what a response says |
-//! | [`store`] | pages, the compare-and-set, VM slots: records in shared data |
-//! | [`overload`] | limits that follow the load: set by hand, or by what the upstream answers |
-//! | [`limit`] | the rule: windows, leases, admit and settle |
-//! | [`metrics`] | counts for operators |
-//! | [`host`], [`time`], [`json`], [`digest`] | the host as the core sees it; time as types; strict JSON; SHA-256 |
+//! | shell | [`plugin`]: the only place that calls the host |
+//! | assembly | [`admin`], [`limiter`], [`config`] |
+//! | features | [`refusals`], [`reply`], [`identity`], [`overload`], [`directory`], [`metrics`], [`ledger`], [`tiers`], [`tokens`] |
+//! | kernel | [`limits`], [`shared`], [`http`], [`json`], [`host`], [`time`], [`version`] |
 //!
-//! `docs/architecture.md` follows one request through them.
+//! `docs/architecture.md` has the subject of each and follows one request through them.
 
 // Tests may stop where a worker must not.
 #![cfg_attr(

@@ -1,8 +1,18 @@
-//! The rule: what an account has used, what its limits allow, and what changes when it is admitted.
+//! The rule: the use of an account, the limits on it, and what an admission changes.
 //!
-//! Pure: old record, request, limits and the moment go in; a decision and the new record come out.
-//! Who stores the record, and who tries again when another worker was faster, is
-//! [`crate::store`]'s business.
+//! Architecture: [`record::Record`] is all that a decision needs: a sliding log ([`window`]), a day
+//! ([`day`]) and leases ([`lease`]). [`kinds`] has the limit kinds and one value for each.
+//!
+//! Algorithm: [`admit()`] checks base, manual and adaptive limits at once and records the request;
+//! [`settle()`] gives the lease back and replaces the reserve by the usage.
+//!
+//! Thread safety: pure functions from an old record to a decision and a new record. The ledger runs
+//! them between one read and one compare-and-set, and again when another worker was faster.
+//!
+//! Error handling: a refusal is a value with the limit, its use and the exact wait. Arithmetic
+//! saturates.
+//!
+//! Bounds: a log has at most about 61 grains, leases one count for each VM that holds some.
 
 pub mod admit;
 mod check;

@@ -1,9 +1,19 @@
-//! Limits that follow the load: what is in force of the limits that accounts base.
+//! Overload control: base limits are lowered while the upstream gets more than it can serve.
 //!
-//! An operator sets a scale for a time ([`ManualScale`]), or a [`Policy`] follows what the upstream says
-//! ([`Controller`]). Both stand for all filters of one namespace, as the counters do, and of both the
-//! lower counts. Nothing here knows where they are kept ([`crate::store`]) or who reads them on
-//! which tick ([`crate::limiter`]); no request pays for them.
+//! Architecture: an operator sets a [`ManualScale`] for a time, or a [`Policy`] has the [`Controller`]
+//! follow the upstream. Both hold for all filters of a namespace, and the lower of both counts.
+//! [`OverloadView`] is one worker's view; only ticks and admin calls touch the stored [`State`].
+//!
+//! Algorithm: a pressure from 0 to 1 lowers the tiers in their order. It rises at once and falls
+//! late, in small steps (additive increase, multiplicative decrease of the admitted rate).
+//!
+//! ```text
+//! pressure   ______            hold     small steps back
+//!           |      \________________
+//!  knee ----|                       \__
+//!      _____|                           \____
+//! ```
+//! Bounds: one value for each namespace, with one scale for each tier.
 
 mod adaptive;
 pub mod config;
