@@ -116,7 +116,7 @@ pub struct RefusedView {
     pub code: String,
     /// Whether only because limits were lowered for load.
     pub overloaded: bool,
-    /// Whether it was let through all the same, by a config in shadow mode.
+    /// True when a config in shadow mode let it through.
     pub shadowed: bool,
     /// In the last 50 to 60 s.
     pub last_minute: u64,
@@ -137,7 +137,7 @@ pub struct RefusedAccountView {
     pub code: String,
     /// Whether only because limits were lowered for load.
     pub overloaded: bool,
-    /// Whether it was let through all the same, by a config in shadow mode.
+    /// True when a config in shadow mode let it through.
     pub shadowed: bool,
     /// How many.
     pub count: u64,

@@ -6,22 +6,22 @@ use crate::tiers::money::Cents;
 use crate::tiers::recharge::History;
 use crate::tiers::table::{TierId, TierTable};
 
-/// What is known of one account.
+/// The entry of one account.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AccountEntry {
-    /// What it paid; `None` while nothing is known of that.
+    /// Its payments; `None` while none are known.
     pub history: Option<History>,
     /// The name of the tier that it was put into, whatever it paid.
     pub tier: Option<String>,
     /// Limits of its own.
     pub limits: Overrides,
-    /// Whether it is switched off.
+    /// True when it is switched off.
     pub disabled: bool,
-    /// Whether the feed wrote it last.
+    /// True when the feed wrote it last.
     pub by_feed: bool,
 }
 
-/// What gives an account its tier.
+/// The basis of an account's tier.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TierBasis {
     /// Its cumulative recharge.

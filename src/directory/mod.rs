@@ -52,7 +52,7 @@ pub enum WriteError {
     Store(#[from] StoreError),
 }
 
-/// What the directory noticed since it was last asked.
+/// Observations of the directory since the last call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DirectoryHealth {
     /// Writes that were refused since a page was full.
@@ -107,7 +107,7 @@ impl Directory {
         }
     }
 
-    /// Whether it holds what is to be known: something was pushed, or a whole feed came in.
+    /// True once it holds all accounts: an entry was pushed, or a complete feed was imported.
     ///
     /// # Errors
     /// The host's status when it can't read.
@@ -189,7 +189,7 @@ impl Directory {
         Ok(changed.result)
     }
 
-    /// How full the pages are, by a look at the first of them.
+    /// The fill of the pages, sampled from the first of them.
     ///
     /// # Errors
     /// The host's status when it can't read.
@@ -198,7 +198,7 @@ impl Directory {
         Fill::of(host, self.pages, |page| self.page_name(page), count)
     }
 
-    /// What was noticed since the last call.
+    /// Observations since the last call.
     pub fn take_health(&self) -> DirectoryHealth {
         self.health.take()
     }

@@ -13,7 +13,7 @@ use crate::shared::StoreError;
 use crate::tiers::money::Cents;
 use crate::tiers::table::{TierId, TierTable};
 
-/// Where an account may be read from.
+/// A source of the account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccountSource {
     /// The place.
@@ -35,7 +35,7 @@ pub enum RequestField {
     Query(String),
 }
 
-/// Where a tier may be read from.
+/// A source of the tier.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TierSource {
     /// A tier's name.
@@ -48,7 +48,7 @@ pub enum TierSource {
     Directory,
 }
 
-/// Where tiers are found that no request carries.
+/// Look-ups of tiers that no request carries.
 pub trait Lookup {
     /// The value of a shared-data key.
     fn shared(&self, key: &str) -> Option<Vec<u8>>;
@@ -85,7 +85,7 @@ impl Found {
 pub struct Account {
     /// Its id; need not be text.
     pub id: Vec<u8>,
-    /// Whether the id is a digest, which is not shown.
+    /// True when the id is a digest, which replies do not repeat.
     pub is_digest: bool,
 }
 
@@ -213,7 +213,7 @@ fn by_recharge(amount: &[u8], tiers: &TierTable) -> Result<TierId, IdentityError
 /// The place, in words, that holds more than one value.
 struct Repeated(String);
 
-/// What a place holds; an empty value is none.
+/// The value of a field; an empty value counts as absent.
 fn value(request: &dyn Request, field: &RequestField) -> Result<Option<Vec<u8>>, Repeated> {
     let value = match field {
         RequestField::Header(name) => match request.header(name) {

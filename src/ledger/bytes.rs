@@ -73,7 +73,7 @@ pub fn decode(mut bytes: &[u8]) -> Result<Record, Corrupt> {
     })
 }
 
-/// Whether an encoded record holds leases, without reading all of it; `true` when in doubt.
+/// The leases of an encoded record; none for a corrupt one.
 pub fn leases_of(bytes: &[u8]) -> Leases {
     decode(bytes).map(|r| r.leases).unwrap_or_default()
 }

@@ -31,7 +31,7 @@ const TRIES: u32 = 100;
 pub struct AccountKey([u8; 16]);
 
 impl AccountKey {
-    /// The page of so many that it hashes to.
+    /// The page that it hashes to, of `pages`.
     pub(super) fn page(&self, pages: u32) -> u32 {
         let [a, b, c, d, e, f, g, h, ..] = self.0;
         let hash = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
@@ -102,7 +102,7 @@ pub enum Change<T> {
     Keep(T),
 }
 
-/// What the ledger noticed since it was last asked.
+/// Observations of the ledger since the last call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Health {
     /// Writes that had to be tried again.
@@ -119,7 +119,7 @@ pub struct Health {
     pub directory_full: u64,
 }
 
-/// What one write to a page noticed.
+/// Observations of one write to a page.
 #[derive(Clone, Copy, Debug, Default)]
 struct Noticed {
     corrupt: bool,
@@ -141,7 +141,7 @@ pub fn slots_key(namespace: &str) -> String {
     format!("{namespace}/vms")
 }
 
-/// How many pages a ledger for so many accounts has.
+/// The number of pages of a ledger for `accounts`.
 pub const fn pages_for(accounts: u32) -> u32 {
     accounts.div_ceil(ACCOUNTS_PER_PAGE)
 }
@@ -203,7 +203,7 @@ impl Ledger {
         hasher.finish()
     }
 
-    /// How full the pages are, by a look at the first of them.
+    /// The fill of the pages, sampled from the first of them.
     ///
     /// # Errors
     /// The host's status when it can't read.
@@ -221,7 +221,7 @@ impl Ledger {
         self.secret = table.secret;
     }
 
-    /// What was noticed since the last call.
+    /// Observations since the last call.
     pub fn take_health(&self) -> Health {
         self.health.take()
     }

@@ -53,7 +53,7 @@ pub struct Page<'a> {
     pub corrupt: bool,
 }
 
-/// What a write had to throw away.
+/// Losses of a write.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Losses {
     /// Live records of other accounts.
@@ -65,13 +65,13 @@ pub struct Losses {
 /// The account's new record and what belongs to it.
 #[derive(Debug)]
 pub struct Update<'a> {
-    /// Whose record.
+    /// The account of the record.
     pub key: [u8; KEY],
     /// The record.
     pub record: &'a Record,
     /// The moment of the write.
     pub now: Mono,
-    /// From when on its windows hold nothing.
+    /// The moment from which on its windows hold nothing.
     pub expires_at: Mono,
 }
 
@@ -88,12 +88,12 @@ impl<'a> Page<'a> {
         }
     }
 
-    /// How many records are on it.
+    /// The number of records on it.
     pub fn len(&self) -> usize {
         self.records.len()
     }
 
-    /// Whether no record is on it.
+    /// True when no record is on it.
     pub fn is_empty(&self) -> bool {
         self.records.is_empty()
     }

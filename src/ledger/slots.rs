@@ -1,4 +1,4 @@
-//! Who lives: one value of shared data with the ledger's secret and a numbered slot for each VM.
+//! Living VMs: one value of shared data with the ledger's secret and a numbered slot for each VM.
 //!
 //! ```text
 //! offset  width  field
@@ -17,11 +17,11 @@ use crate::limits::lease::{Holder, Liveness};
 use crate::shared::{Change, Layout, StoreError, Target, update};
 use crate::time::{Mono, Span};
 
-/// How many VMs can hold leases at the same time.
+/// The most VMs that can hold leases at the same time.
 pub const SLOTS: usize = 256;
-/// How old a heartbeat may be.
+/// The age from which on a heartbeat is stale.
 pub const STALE: Span = Span::from_secs(4);
-/// How old a VM's own heartbeat may be before it beats in line with a request.
+/// The age of a VM's own heartbeat from which on a request renews it.
 const OVERDUE: Span = Span::from_secs(2);
 /// Tries to write the table.
 const TRIES: u32 = 50;
@@ -52,14 +52,14 @@ impl Slot {
 pub struct Slots {
     /// The secret of the account hash.
     pub secret: [u8; 16],
-    /// How many pages the ledger has.
+    /// The number of pages of the ledger.
     pub pages: u32,
     slots: Vec<Slot>,
     read_at: Mono,
 }
 
 impl Slots {
-    /// A table that nobody is in yet.
+    /// A table without VMs.
     pub fn new(secret: [u8; 16], pages: u32) -> Self {
         Self {
             secret,
@@ -118,7 +118,7 @@ impl Slots {
         })
     }
 
-    /// How many VMs were alive when the table was read.
+    /// The number of VMs that were alive when the table was read.
     pub fn alive(&self) -> usize {
         self.slots
             .iter()
@@ -207,7 +207,7 @@ impl VmSlot {
         }
     }
 
-    /// What this VM last saw.
+    /// The table as this VM last read it.
     pub fn table(&self) -> &Slots {
         &self.table
     }
@@ -217,7 +217,7 @@ impl VmSlot {
         self.holder
     }
 
-    /// Whether the last heartbeat is so old that a request must not be admitted without another.
+    /// True when no request may be admitted before another heartbeat.
     pub fn is_overdue(&self, now: Mono) -> bool {
         now.since(self.table.read_at) >= OVERDUE
     }

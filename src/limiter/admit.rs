@@ -204,7 +204,7 @@ impl Limiter {
     }
 }
 
-/// What this gate can look up while it judges a request.
+/// The look-ups of this limiter while it checks a request.
 struct Here<'a> {
     limiter: &'a Limiter,
     host: &'a dyn Host,

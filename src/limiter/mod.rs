@@ -1,4 +1,4 @@
-//! One worker's gate: a request comes in, a result goes out, and later the request is settled.
+//! One worker's limiter: it checks a request, and later settles it.
 //!
 //! Puts identity, limits, ledger and reply together, and counts what happens. It holds no request:
 //! the shell keeps what each stream carries, its [`Forwarded`] or its [`Ticket`], and hands it back
@@ -64,12 +64,12 @@ pub enum Next {
     Queue(Box<Ticket>),
 }
 
-/// What a request that was let through carries until its end.
+/// The part of a forwarded request that its end needs.
 #[derive(Debug, Default)]
 pub struct Forwarded {
     /// Headers to set on the response.
     pub headers: Vec<HeaderLine>,
-    /// What is to be settled; `None` when nothing was recorded.
+    /// The admission to settle; `None` when nothing was recorded.
     pub admission: Option<Admission>,
 }
 
@@ -80,11 +80,11 @@ pub struct Admission {
     reservation: Reservation,
     tier: TierId,
     limits: Limits,
-    /// How many of the reserved tokens are for the prompt.
+    /// The reserved tokens of the prompt.
     prompt: u64,
 }
 
-/// One worker's gate.
+/// One worker's limiter.
 #[derive(Debug)]
 pub struct Limiter {
     config: Rc<Config>,
@@ -96,14 +96,14 @@ pub struct Limiter {
     pending: VecDeque<(Admission, u64)>,
     /// Requests that are held until a lease frees.
     queue: Queue,
-    /// What is in force of the limits, for the load.
+    /// The overload control.
     overload: OverloadView,
-    /// What was refused and is not written down yet.
+    /// Refusals that are not written down yet.
     refused: RefusalBatch,
     refusals: Refusals,
     /// Where the config uses it.
     directory: Option<Directory>,
-    /// Whether the directory held all at the last tick; once it does, it stays so.
+    /// True once the directory holds all accounts, as of the last tick.
     directory_ready: bool,
     /// The last fault, until it is logged.
     fault: Option<Fault>,
@@ -112,7 +112,7 @@ pub struct Limiter {
 }
 
 impl Limiter {
-    /// A gate for a checked config; creates the ledger if this is the first time.
+    /// Opens a limiter for a checked config; creates the ledger if this is the first time.
     ///
     /// # Errors
     /// [`OpenError`] when the ledger in shared data does not fit the config.

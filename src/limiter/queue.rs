@@ -23,12 +23,12 @@ pub struct Ticket {
     pub(super) tier: TierId,
     pub(super) limits: Limits,
     pub(super) reserve: Reserve,
-    /// Until when it may wait; `None` while it has not had to.
+    /// The end of its wait; `None` before it had to wait.
     pub(super) until: Option<Mono>,
 }
 
 impl Ticket {
-    /// Whether its wait is over.
+    /// True when its wait is over.
     pub(super) fn is_over(&self, now: Mono) -> bool {
         self.until.is_some_and(|until| until <= now)
     }
@@ -79,7 +79,7 @@ impl Queue {
         true
     }
 
-    /// Whether nobody of its account came before.
+    /// True when no request of its account came before.
     pub fn is_first(&self, ticket: &Ticket) -> bool {
         let places = self.accounts.get(&ticket.key);
         places.is_none_or(|places| places.front() == Some(&ticket.id))

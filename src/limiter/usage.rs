@@ -12,12 +12,12 @@ use crate::reply::usage::{ClientView, UsageView, usage_view};
 use crate::reply::{Refusal, Reply};
 use crate::tiers::TierId;
 
-/// What an account has, and has used.
+/// An account's limits and their use.
 #[derive(Debug)]
 pub struct Inspected {
-    /// Its limits as they are in force.
+    /// The effective limits.
     pub in_force: Limits,
-    /// What is used of them.
+    /// Their use.
     pub usage: UsageView,
 }
 

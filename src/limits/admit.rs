@@ -15,9 +15,9 @@ pub struct Limited {
     pub kind: LimitKind,
     /// Its size, as it was base.
     pub limit: u64,
-    /// How much of it is used.
+    /// Its use.
     pub used: u64,
-    /// From when on a request like this one is admitted, if nobody else comes.
+    /// The time until a request like this one is admitted, if no other comes.
     pub wait: Span,
     /// The limit that refuses for so long; another one than `name` where a lowered one does.
     pub last: LimitKind,
@@ -28,7 +28,7 @@ pub struct Limited {
     pub snapshot: Snapshot,
 }
 
-/// What the rule says of one request.
+/// The decision on one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
     /// Admitted, and recorded.

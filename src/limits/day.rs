@@ -6,7 +6,7 @@ use crate::time::{Mono, Now, Span, Wall};
 
 const DAY_MS: u64 = 86_400_000;
 
-/// What a day is, by config.
+/// The meaning of a day, by config.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DayRule {
     /// From midnight to midnight, `offset_minutes` (-1439 to 1439) east of UTC.
@@ -14,11 +14,11 @@ pub enum DayRule {
         /// Minutes east of UTC.
         offset_minutes: i32,
     },
-    /// The last so many milliseconds, as a sliding log.
+    /// A span of that length up to now, as a sliding log.
     Rolling(Span),
 }
 
-/// What an account used of its day.
+/// The use of a day by an account.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum DayUse {
     /// Nothing.
@@ -30,7 +30,7 @@ pub enum DayUse {
         number: u32,
         /// Tokens reserved or used on it.
         tokens: u64,
-        /// When the first of them came: what is older is not in it any more.
+        /// Time of the first of them; earlier events are no longer part of it.
         begun: Mono,
     },
     /// Tokens of a sliding day.
@@ -152,7 +152,7 @@ impl DayUse {
         }
     }
 
-    /// How long until `need` more fits under `limit`; zero when it fits now, `None` when never.
+    /// The time until `need` more fits under `limit`; zero when it fits now, `None` when never.
     pub fn wait(&self, now: Now, rule: DayRule, need: u64, limit: u64) -> Option<Span> {
         let room = limit.checked_sub(need)?;
         if self.used() <= room {
@@ -166,7 +166,7 @@ impl DayUse {
         }
     }
 
-    /// How long until nothing is used any more, if nothing more happens.
+    /// The time until nothing is used, if nothing more happens.
     pub fn resets_in(&self, now: Now, rule: DayRule) -> Span {
         match (self, rule) {
             (Self::Calendar { number, .. }, DayRule::Calendar { offset_minutes }) => {

@@ -1,11 +1,16 @@
-//! A limit kept as a pace: a bucket that drains at the limit's rate and holds a tenth of a window
-//! (a leaky bucket as a meter; ITU-T I.371, annex A), read off the log.
+//! A leaky bucket as a meter (ITU-T I.371, annex A), read off the window's log.
 //!
-//! Limits that follow the load are kept so. Over whole windows, an account that had used all of its
-//! limit would be shut out for a part of the window when that is lowered, and then let through at
-//! its full rate for the rest, in step with all others of its tier. The bucket counts from the
-//! moment when the limit was last lowered, and is full but for one then: nobody is shut out for what was
-//! allowed before, and a tier's accounts do not all come at once.
+//! Adaptive limits are kept so. Over whole windows, an account that had used its limit would be shut
+//! out when the limit falls, and then burst at its full rate together with all others of its tier.
+//!
+//! ```text
+//!        |<---- log since the last reduction ---->|
+//! size   +----------------------------------------+  a tenth of the limit, at least 1
+//! level  |########..####.......##..               |  each grain fills it, time drains it
+//!      since                                     now
+//! ```
+//! The bucket drains at the limit's rate. It starts at the last reduction with room for exactly one
+//! request, so the reduction itself refuses none, and a tier's accounts do not all come at once.
 
 use crate::limits::window::{Column, Log};
 use crate::time::{Mono, Span};
@@ -16,22 +21,22 @@ const BUCKET_SHARE: u64 = 10;
 /// A limit's pace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct LeakyBucket {
-    /// What the limit allows in a window.
+    /// The limit of one window.
     pub limit: u64,
     /// The window.
     pub window: Span,
-    /// When it was last lowered.
+    /// Time of the last reduction.
     pub since: Mono,
 }
 
 impl LeakyBucket {
-    /// What the bucket holds; at least one.
+    /// The size of the bucket; at least one.
     const fn most(&self) -> u64 {
         let part = self.limit.div_euclid(BUCKET_SHARE);
         if part > 1 { part } else { 1 }
     }
 
-    /// In units of which the limit drains one each millisecond for each it allows in a window.
+    /// Converts a count to bucket units: 1 request is `window_ms` units, so the bucket drains exactly
     fn units(&self, n: u64) -> u128 {
         u128::from(n).saturating_mul(u128::from(self.window.as_millis().max(1)))
     }
@@ -41,9 +46,9 @@ impl LeakyBucket {
         level.saturating_sub(drained)
     }
 
-    /// How full the bucket is.
+    /// The level of the bucket, in units.
     fn level(&self, log: &Log, now: Mono, column: Column) -> u128 {
-        // Full but for one: nobody's first request is exceeded for that alone.
+        // Room for exactly one request, so that the reduction itself refuses none.
         let (mut level, mut at) = (self.units(self.most().saturating_sub(1)), self.since);
         for grain in log.grains.iter().filter(|e| e.last > self.since) {
             level = self.drained(level, grain.last.since(at));
@@ -67,7 +72,7 @@ impl LeakyBucket {
         Some(Span::from_millis(u64::try_from(wait).unwrap_or(u64::MAX)))
     }
 
-    /// What fits in now.
+    /// The count that fits in now.
     pub fn left(&self, log: &Log, now: Mono, column: Column) -> u64 {
         let level = self.level(log, now, column);
         let used = level.div_ceil(self.units(1));

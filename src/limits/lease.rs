@@ -23,7 +23,7 @@ pub struct Leases {
 }
 
 impl Leases {
-    /// Whether none is held.
+    /// True when there is no lease.
     pub fn is_empty(&self) -> bool {
         self.counts.is_empty()
     }

@@ -6,16 +6,16 @@ use crate::limits::lease::Leases;
 use crate::limits::window::{Column, Log};
 use crate::time::{Mono, Now, Span};
 
-/// How long windows are, by config.
+/// The lengths of the windows, by config.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Windows {
     /// The window of RPM and TPM.
     pub minute: Span,
-    /// What a day is, for TPD.
+    /// The meaning of a day, for TPD.
     pub day: DayRule,
 }
 
-/// What one account has used and holds.
+/// The use of an account's limits.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Record {
     /// Requests and tokens of the last minute window.
@@ -103,12 +103,12 @@ impl Record {
         self.day = DayUse::None;
     }
 
-    /// Whether there is nothing to keep.
+    /// True when there is nothing to keep.
     pub fn is_empty(&self) -> bool {
         self.minute.is_empty() && self.day == DayUse::None && self.leases.is_empty()
     }
 
-    /// From when on the windows hold nothing, if nothing more happens; leases are not looked at.
+    /// The moment from which on the windows hold nothing, if nothing more happens; without leases.
     pub fn expires_at(&self, now: Now, windows: &Windows) -> Mono {
         let day = match &self.day {
             DayUse::None => Mono::default(),

@@ -7,10 +7,10 @@ use super::lease::Holder;
 use super::record::Windows;
 use crate::time::{Mono, Now, Span};
 
-/// What a request asks for.
+/// The demand of a request.
 #[derive(Clone, Copy, Debug)]
 pub struct Ask {
-    /// How many requests it counts for.
+    /// The number of requests that it counts for.
     pub requests: u64,
     /// Tokens to reserve.
     pub tokens: u64,
@@ -23,11 +23,11 @@ pub struct Ask {
 pub struct Terms<'a> {
     /// The limits that the account base.
     pub limits: &'a Limits,
-    /// What is in force of them for the load, while that is less.
+    /// Their lowered values, while there are any.
     pub lowered: Option<Lowered>,
     /// The windows' lengths.
     pub windows: &'a Windows,
-    /// The wait that is named when concurrency refuses: nobody knows when a lease frees.
+    /// The wait that is told when concurrency refuses: the end of a lease is unknown.
     pub concurrency_wait: Span,
 }
 
@@ -57,10 +57,10 @@ impl Terms<'_> {
     }
 }
 
-/// What an admitted request holds until it is settled.
+/// The part of an admitted request that its settlement needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reservation {
-    /// When it was admitted.
+    /// Time of the admission.
     pub at: Mono,
     /// The calendar day that its tokens were reserved on, where days are counted.
     pub day: Option<u32>,

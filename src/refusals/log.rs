@@ -41,7 +41,7 @@ pub struct Reason {
     pub code: String,
     /// Whether it is over a limit that is lowered for load, and under it otherwise.
     pub overloaded: bool,
-    /// Whether it was let through all the same, by a config in shadow mode.
+    /// True when a config in shadow mode let it through.
     pub shadowed: bool,
 }
 

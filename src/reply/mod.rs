@@ -1,4 +1,4 @@
-//! What a client gets: the reply to a refused request, and the rate-limit headers.
+//! The reply to a refused request, and the rate-limit headers.
 
 pub mod code;
 pub mod headers;

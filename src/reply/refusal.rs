@@ -20,7 +20,7 @@ pub enum Refusal {
     Identity(IdentityError, Cents),
     /// It reserves more tokens than its tier has in all.
     TooLarge {
-        /// Who asks.
+        /// The account of the request.
         account: Account,
         /// The tier's name.
         tier: String,
@@ -33,7 +33,7 @@ pub enum Refusal {
     },
     /// It is over a limit.
     Limited {
-        /// Who asks.
+        /// The account of the request.
         account: Account,
         /// The tier's name.
         tier: String,

@@ -41,7 +41,7 @@ pub fn usage_view(base: &Limits, effective: &Limits, levels: &PerLimit<Level>) -
     })
 }
 
-/// What a client is told of itself.
+/// A client's own usage.
 #[derive(Debug, Serialize)]
 pub struct ClientView<'a> {
     /// The tier's name.

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 /// Events of an account that are remembered.
 pub const REMEMBERED: usize = 64;
 
-/// What kind of recharge.
+/// The kind of a recharge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
@@ -24,9 +24,9 @@ pub enum Kind {
 pub struct Event {
     /// A hash of its id.
     pub id: u64,
-    /// What kind.
+    /// The kind.
     pub kind: Kind,
-    /// How much; below zero for a refund.
+    /// The amount; below zero for a refund.
     pub amount: SignedCents,
 }
 
@@ -35,7 +35,7 @@ pub struct Event {
 pub struct VoucherRule {
     /// The cumulative recharge that makes it due.
     pub at: Cents,
-    /// What it is worth.
+    /// Its value.
     pub amount: Cents,
 }
 
@@ -49,7 +49,7 @@ impl Default for VoucherRule {
     }
 }
 
-/// What an account paid and was given.
+/// The payments and vouchers of an account.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct History {
     /// Cash in all, less refunds.
@@ -62,10 +62,10 @@ pub struct History {
     pub recent_ids: VecDeque<u64>,
 }
 
-/// What an event did.
+/// The effect of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Applied {
-    /// Whether it was new.
+    /// True when it was new.
     pub is_new: bool,
     /// Whether this event made the voucher due; the same when it comes again.
     pub voucher_due: bool,

@@ -1,4 +1,4 @@
-//! Tiers: what an account bought, by name or by cumulative recharge.
+//! Tiers, by name or by cumulative recharge.
 
 use crate::limits::kinds::{Limit, Limits};
 use crate::tiers::money::Cents;
@@ -15,9 +15,9 @@ pub struct Tier {
     pub name: String,
     /// The cumulative recharge from which on an account is in it.
     pub recharge: Cents,
-    /// What it allows.
+    /// Its limits.
     pub limits: Limits,
-    /// How long a request over its concurrency is held for a lease to free; `None`: not at all.
+    /// The longest wait of a request for a lease; `None` refuses at once.
     pub wait: Option<Span>,
 }
 

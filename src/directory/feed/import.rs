@@ -17,10 +17,10 @@ const SLICE: usize = 128;
 /// A slice ends early when it took so long; the clock is read after so many accounts.
 const SLICE_TIME: Span = Span::from_millis(2);
 const BETWEEN_LOOKS: usize = 16;
-/// How long an answer may take. The shell's call ends sooner; this is for a host that forgets it.
+/// The longest wait for a page. The shell's call ends sooner; this is for a host that forgets it.
 const PATIENCE: Span = Span::from_secs(30);
 
-/// What is asked of a load.
+/// The bounds and rules of an import.
 #[derive(Clone, Copy, Debug)]
 pub struct ImportLimits {
     /// The most accounts, named and removed together.
@@ -39,7 +39,7 @@ enum Phase {
     Applying,
 }
 
-/// How far a load is.
+/// The progress of an import.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Progress {
     /// It goes on like this.
@@ -61,7 +61,7 @@ pub struct Import {
     gathered: BTreeMap<AccountKey, Option<Known>>,
     /// Items of the current page so far.
     items: usize,
-    /// Whether the first page was asked for only if it changed.
+    /// True when the first page was asked for only if it changed.
     conditional: bool,
     etag: Vec<u8>,
     counts: ImportCounts,
@@ -95,7 +95,7 @@ impl Import {
         std::mem::take(&mut self.etag)
     }
 
-    /// What it did so far.
+    /// The counts so far.
     pub fn counts(&self) -> ImportCounts {
         ImportCounts {
             pages: self.paths.len(),

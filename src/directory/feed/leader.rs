@@ -9,40 +9,40 @@ use crate::shared::cell::{Content, SharedCell};
 use crate::time::{Mono, Span};
 use serde::{Deserialize, Serialize};
 
-/// How long a lease holds without being renewed.
+/// The length of a term that is not renewed.
 pub const TERM: Span = Span::from_secs(5);
 
-/// What all VMs know of the feed.
+/// The state of the feed that all VMs share.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FeedState {
-    /// The nonce of the VM that loads; 0: none does.
+    /// The nonce of the leader; 0 for none.
     pub leader: u64,
-    /// When its lease ends.
+    /// The end of its term.
     pub until: Mono,
-    /// Where the feed comes from, as a hash.
+    /// A hash of the feed's source.
     pub source: u64,
-    /// When the newest config with that feed came.
+    /// Time of the newest config with that feed.
     pub configured: Mono,
-    /// When the next load is due.
+    /// Time of the next import.
     pub due: Mono,
-    /// When the directory was last known to be whole; when this value was made, before the first.
+    /// Time of the last complete import; before the first, the time of this value's creation.
     pub synced_at: Mono,
     /// Failures in a row.
     pub failures: u32,
-    /// The ETag of the last whole load.
+    /// The ETag of the last complete import.
     pub etag: Vec<u8>,
 }
 
 /// The value of one namespace.
 pub type SharedFeedState = SharedCell<FeedState>;
 
-/// The lease of `namespace`.
+/// The feed's state in `namespace`.
 pub fn feed_state(namespace: &str) -> SharedFeedState {
     SharedCell::new(format!("{namespace}/feed-state"))
 }
 
 impl FeedState {
-    /// Whether a VM holds the lease.
+    /// True while a VM leads.
     pub fn has_leader(&self, now: Mono) -> bool {
         self.leader != 0 && now < self.until
     }

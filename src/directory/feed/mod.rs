@@ -22,7 +22,7 @@ pub const MOST_PAGES: usize = 1_000;
 /// The longest ETag that is remembered, in bytes.
 pub const ETAG_BYTES: usize = 1_024;
 
-/// Where accounts are put.
+/// The surroundings of an import.
 #[derive(Clone, Copy)]
 pub struct ImportContext<'a> {
     /// The host.
@@ -33,7 +33,7 @@ pub struct ImportContext<'a> {
     pub key: &'a dyn Fn(&[u8]) -> AccountKey,
 }
 
-/// What the shell is to do.
+/// The next action of the shell.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
     /// Nothing until the next tick.
@@ -49,18 +49,18 @@ pub enum Step {
 pub struct Ask {
     /// Its path.
     pub path: String,
-    /// What it must differ from.
+    /// The ETag that it must differ from.
     pub if_none_match: Option<Vec<u8>>,
 }
 
-/// What came of it.
+/// The response to a fetch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FetchResult {
     /// The status; 0 when there was no result.
     pub status: u16,
     /// The ETag, if there was one.
     pub etag: Vec<u8>,
-    /// How long the body is.
+    /// The length of the body, in bytes.
     pub size: usize,
     /// The body; empty where `size` is over [`page::PAGE_BYTES`].
     pub body: Vec<u8>,
@@ -69,7 +69,7 @@ pub struct FetchResult {
 /// Why a load came to nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FeedError {
-    /// Nobody fetched, or the call could not be made.
+    /// No response came, or the call could not be made.
     #[error("page {page}: no answer")]
     NoAnswer {
         /// Its number, from 1.
@@ -99,7 +99,7 @@ pub enum FeedError {
     Page {
         /// Its number, from 1.
         page: usize,
-        /// What is wrong.
+        /// The error.
         error: Invalid,
     },
     /// An account that was named before.
@@ -130,7 +130,7 @@ pub enum FeedError {
     Store(#[from] StoreError),
 }
 
-/// What became of a load, for the log.
+/// The outcome of an import, for the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ImportOutcome {
     /// A whole feed was applied.
@@ -141,7 +141,7 @@ pub enum ImportOutcome {
     Failed(FeedError),
 }
 
-/// What a load did.
+/// The counts of an import.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ImportCounts {
     /// Pages read.

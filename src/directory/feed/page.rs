@@ -17,7 +17,7 @@ pub const PAGE_BYTES: usize = 1 << 20;
 pub const ID_BYTES: usize = 1024;
 /// The longest name of a tier, as in the config.
 const TIER_BYTES: usize = 64;
-/// How much is told of what is wrong: it may quote the page.
+/// The longest problem, in characters: it may quote the page.
 const PROBLEM_CHARS: usize = 200;
 
 /// An error of a page. The problem may quote the page, so it is cut.
@@ -30,14 +30,14 @@ fn invalid(path: impl Into<String>, problem: &str) -> Invalid {
 
 type Read<T> = Result<T, Invalid>;
 
-/// What the feed says of an account.
+/// An account in the feed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Known {
     /// Its recharge, or its tier.
     pub basis: TierBasis,
     /// Limits of its own, when it has any: most have none, and all are held until they are applied.
     pub limits: Option<Box<Overrides>>,
-    /// Whether it is switched off.
+    /// True when it is switched off.
     pub disabled: bool,
 }
 
@@ -62,7 +62,7 @@ struct Account {
     disabled: Option<bool>,
 }
 
-/// Where in the page the reader is.
+/// The reader's position in the page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum At {
     Start,

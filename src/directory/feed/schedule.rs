@@ -20,7 +20,7 @@ const LONGEST_WAIT: Span = Span::from_secs(60);
 /// A lease that ends sooner is renewed.
 const RENEW: Span = Span::from_secs(3);
 
-/// Where the feed comes from, and how often.
+/// The source of the feed, and its interval.
 #[derive(Clone, Debug)]
 pub struct Source {
     /// The path of the first page.
@@ -29,7 +29,7 @@ pub struct Source {
     pub cache_key: String,
     /// From one load to the next.
     pub interval: Span,
-    /// What is asked of a load.
+    /// The bounds and rules of an import.
     pub limits: ImportLimits,
 }
 
@@ -55,7 +55,7 @@ pub struct Sync {
     import: Option<Import>,
     /// A load that came to nothing, until it is let go of.
     spent: Option<Import>,
-    /// When the lease ends, as this VM knows.
+    /// The end of this VM's term.
     until: Mono,
     counts: Counts,
     outcome: Option<ImportOutcome>,
@@ -97,12 +97,12 @@ impl Sync {
         })
     }
 
-    /// Whether this VM loads.
+    /// True while this VM imports.
     pub fn is_importing(&self) -> bool {
         self.import.is_some()
     }
 
-    /// What became of the last load, once.
+    /// The outcome of the last import, once.
     pub fn take_outcome(&mut self) -> Option<ImportOutcome> {
         self.outcome.take()
     }
@@ -134,7 +134,7 @@ impl Sync {
         self.follow(context, import, progress)
     }
 
-    /// Takes the lease when a load is due and nobody else has it.
+    /// Takes the leadership when an import is due and no other VM has it.
     fn begin(&mut self, context: &ImportContext<'_>) -> Step {
         let taken = self.shared.change(context.host, |state, now| {
             *state = self.acquire(state, now)?;
@@ -143,7 +143,7 @@ impl Sync {
         match taken {
             Ok((_, None)) => Step::Rest,
             Ok((_, Some((now, etag)))) => {
-                // Without a directory that is whole, what did not change must be read all the same.
+                // An incomplete directory needs the whole feed, even if the feed did not change.
                 let ready = context.directory.is_ready(context.host).unwrap_or(false);
                 let etag = if ready { etag } else { Vec::new() };
                 let (import, ask) = Import::begin(&self.source.path, etag, now);
@@ -212,7 +212,7 @@ impl Sync {
                 .give_back(context.host, |_| {})
                 .map(|()| ImportOutcome::Unchanged),
             Ok(Progress::Done) => {
-                // What had no room is to be asked for again, not fetched with a 304.
+                // Accounts without room are to be fetched again, so a 304 must not follow.
                 let etag = match import.counts().refused {
                     0 => import.take_etag(),
                     _ => Vec::new(),
@@ -264,7 +264,7 @@ impl Sync {
     /// Gives the lease back for a while; one that is not had any more is somebody else's matter.
     fn back_off(&mut self, host: &dyn Host) {
         let draw = self.draw(u64::MAX);
-        // Where that fails the lease ends by itself.
+        // If that fails, the term ends by itself.
         let _ = self.release(host, |state, now| {
             state.due = now.after(wait(state.failures, draw));
             state.failures = state.failures.saturating_add(1);
