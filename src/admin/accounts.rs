@@ -3,11 +3,11 @@
 use super::{AdminResponse, Api, Problem, body};
 use crate::directory::Directory;
 use crate::directory::entry::{AccountEntry, ResolvedTier, TierBasis};
-use crate::ledger::Change;
+use crate::ledger::RecordChange;
 use crate::limits::{Limits, Terms};
 use crate::reply::usage::UsageView;
 use crate::tiers::Tier;
-use crate::tiers::recharge::{Event, History};
+use crate::tiers::recharge::{History, RechargeEvent};
 use crate::time::Span;
 use serde::Serialize;
 
@@ -141,7 +141,7 @@ impl Api<'_> {
     pub(super) fn recharge(&mut self, id: &[u8], body: &[u8]) -> Result<AdminResponse, Problem> {
         let recharge = body::recharge(body)?;
         let rule = self.config().voucher;
-        let event = Event {
+        let event = RechargeEvent {
             id: self.limiter.ledger().hash(recharge.id.as_bytes()),
             kind: recharge.kind,
             amount: recharge.amount,
@@ -207,7 +207,7 @@ impl Api<'_> {
             .ledger()
             .change(self.host, key, &terms, table, |record, _| {
                 record.clear_usage();
-                Change::Write(())
+                RecordChange::Write(())
             })?;
         Ok(AdminResponse::ok(
             &serde_json::json!({"id": text(id), "reset": true}),

@@ -6,7 +6,7 @@ use crate::json::{self, Object};
 use crate::limits::Overrides;
 use crate::tiers::Cents;
 use crate::tiers::money::SignedCents;
-use crate::tiers::recharge::Kind;
+use crate::tiers::recharge::RechargeKind;
 use serde::Deserialize;
 
 /// The longest id of a recharge, in bytes.
@@ -15,7 +15,7 @@ const LONGEST_EVENT_ID: usize = 1024;
 /// `PUT accounts/{id}`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct PutBody {
+struct PutAccountBody {
     recharge: Option<Cents>,
     tier: Option<String>,
     limits: Option<Object<Overrides>>,
@@ -39,7 +39,7 @@ pub struct Put {
 struct RechargeBody {
     id: String,
     amount: SignedCents,
-    kind: Kind,
+    kind: RechargeKind,
 }
 
 /// One recharge.
@@ -50,7 +50,7 @@ pub struct Recharge {
     /// How much.
     pub amount: SignedCents,
     /// What kind.
-    pub kind: Kind,
+    pub kind: RechargeKind,
 }
 
 pub(super) fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Problem> {
@@ -63,7 +63,7 @@ pub(super) fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Problem
 /// # Errors
 /// [`Problem::BadBody`] with the JSON path.
 pub fn put(body: &[u8]) -> Result<Put, Problem> {
-    let body: PutBody = parse(body)?;
+    let body: PutAccountBody = parse(body)?;
     let basis = match (body.recharge, body.tier) {
         (Some(recharge), None) => TierBasis::Recharge(recharge),
         (None, Some(tier)) => TierBasis::Tier(tier.into()),
@@ -90,7 +90,7 @@ pub fn recharge(body: &[u8]) -> Result<Recharge, Problem> {
     if amount == SignedCents::default() {
         return Err(Problem::body("amount", "is nothing"));
     }
-    if body.kind == Kind::Voucher && amount < SignedCents::default() {
+    if body.kind == RechargeKind::Voucher && amount < SignedCents::default() {
         return Err(Problem::body("amount", "of a voucher is over 0"));
     }
     Ok(Recharge {

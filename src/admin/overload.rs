@@ -19,7 +19,7 @@ const DEFAULT_TTL: Span = Span::from_secs(600);
 /// `PUT load`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct PutBody {
+struct PutManualBody {
     scale: Option<ScaleValue>,
     tiers: Option<Named<ScaleValue>>,
     ttl: Option<crate::json::values::Duration>,
@@ -75,7 +75,7 @@ impl<'de> Deserialize<'de> for ScaleValue {
 /// # Errors
 /// [`Problem::BadBody`] with the JSON path.
 pub fn put(body: &[u8]) -> Result<PutManual, Problem> {
-    let body: PutBody = parse(body)?;
+    let body: PutManualBody = parse(body)?;
     if body.scale.is_none() && body.tiers.is_none() {
         return Err(Problem::body("$", "has at least one of scale and tiers"));
     }

@@ -10,7 +10,7 @@ use crate::identity::TierSource;
 use crate::ledger;
 use crate::ledger::page::LAYOUT;
 use crate::limits::Limits;
-use crate::refusals::{self, Recent, RefusalLog, Total};
+use crate::refusals::{self, RecentRefusal, RefusalLog, Total};
 use crate::shared::Fill;
 use crate::tiers::money::SignedCents;
 use crate::tiers::{Tier, TierId};
@@ -251,7 +251,7 @@ fn refused_accounts(log: &RefusalLog, now: Mono) -> Vec<RefusedAccountView> {
     views
 }
 
-fn refused_account_view((recent, ago): (&Recent, Span)) -> RefusedAccountView {
+fn refused_account_view((recent, ago): (&RecentRefusal, Span)) -> RefusedAccountView {
     let account = recent.account.as_ref();
     let whole = account.filter(|id| !id.is_cut);
     RefusedAccountView {

@@ -1,6 +1,6 @@
 //! From the bytes of a config to a checked [`Config`], or the first error in it.
 
-use super::schema::Root;
+use super::schema::ConfigRoot;
 use super::{Config, Mode, OnFault, admin};
 use crate::directory::feed::config::Feed;
 use crate::http::names::is_path;
@@ -23,7 +23,7 @@ const MOST_ACCOUNTS: u64 = 4_194_304;
 /// The first error, with its JSON path and what is allowed.
 pub fn parse(json: &[u8]) -> Result<Config, Invalid> {
     let json = json.trim_ascii();
-    let Object(root): Object<Root> = match json {
+    let Object(root): Object<ConfigRoot> = match json {
         [] => Object::default(),
         _ => json::read(json)?,
     };
@@ -66,7 +66,7 @@ pub fn parse(json: &[u8]) -> Result<Config, Invalid> {
 }
 
 /// Refuses a part that the contract names and this version lacks: nothing is silently ignored.
-fn refuse_parts_to_come(root: &Root) -> Result<(), Invalid> {
+fn refuse_parts_to_come(root: &ConfigRoot) -> Result<(), Invalid> {
     if root.routes.as_ref().is_none_or(Vec::is_empty) {
         return Ok(());
     }

@@ -16,7 +16,7 @@ use serde_json::Value;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct Root {
+pub(super) struct ConfigRoot {
     pub namespace: Option<String>,
     pub mode: Option<Mode>,
     pub on_fault: Option<OnFault>,

@@ -69,7 +69,7 @@ pub struct Directory {
     health: Cell<DirectoryHealth>,
 }
 
-type Stored<'a> = (&'a [u8], &'a [u8]);
+type RawEntry<'a> = (&'a [u8], &'a [u8]);
 
 impl Directory {
     /// Opens the directory, and creates it if this is the first time; alone, as the ledger.
@@ -210,7 +210,7 @@ impl Directory {
     }
 
     /// The entries of a page; bytes of another layout, or corrupt ones, read as empty.
-    fn entries<'a>(&self, bytes: &'a [u8]) -> Vec<Stored<'a>> {
+    fn entries<'a>(&self, bytes: &'a [u8]) -> Vec<RawEntry<'a>> {
         if bytes.is_empty() {
             return Vec::new();
         }
@@ -221,7 +221,7 @@ impl Directory {
         parsed.unwrap_or_default()
     }
 
-    fn entry(&self, entries: &[Stored<'_>], key: AccountKey) -> Option<AccountEntry> {
+    fn entry(&self, entries: &[RawEntry<'_>], key: AccountKey) -> Option<AccountEntry> {
         let (_, body) = entries.iter().find(|(k, _)| *k == key.bytes())?;
         let decoded = bytes::decode(body);
         if decoded.is_none() {
@@ -253,7 +253,7 @@ fn meta(bytes: &[u8]) -> Option<(u32, bool)> {
     Some((u32::from_le_bytes(*pages), rest == [1]))
 }
 
-fn parse(mut rest: &[u8]) -> Option<Vec<Stored<'_>>> {
+fn parse(mut rest: &[u8]) -> Option<Vec<RawEntry<'_>>> {
     let mut entries = Vec::with_capacity(MAX_ENTRIES);
     while !rest.is_empty() {
         let (key, after) = rest.split_at_checked(KEY)?;
@@ -266,7 +266,7 @@ fn parse(mut rest: &[u8]) -> Option<Vec<Stored<'_>>> {
     Some(entries)
 }
 
-fn write(entries: &[Stored<'_>]) -> Vec<u8> {
+fn write(entries: &[RawEntry<'_>]) -> Vec<u8> {
     let mut out = PAGE.prefix().to_vec();
     for (key, body) in entries {
         // No entry is that long: a tier's name and 64 events take some 700 bytes.

@@ -63,14 +63,14 @@ pub trait Lookup {
 
 /// The tier of an account, and the limits that it has of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Found {
+pub struct TierMatch {
     /// The place of the tier in the table.
     pub tier: TierId,
     /// Its own limits.
     pub limits: Overrides,
 }
 
-impl Found {
+impl TierMatch {
     /// A tier without limits of the account's own.
     pub fn tier(tier: TierId) -> Self {
         Self {
@@ -161,7 +161,7 @@ pub fn tier(
     account: &Account,
     sources: &[TierSource],
     tiers: &TierTable,
-) -> Result<Found, IdentityError> {
+) -> Result<TierMatch, IdentityError> {
     for source in sources {
         let found = match source {
             TierSource::Directory => match lookup.entry(account)? {
@@ -170,7 +170,7 @@ pub fn tier(
             },
             TierSource::Name(field) => value(request, field),
             TierSource::Recharge(field) => match value(request, field) {
-                Ok(Some(amount)) => return by_recharge(&amount, tiers).map(Found::tier),
+                Ok(Some(amount)) => return by_recharge(&amount, tiers).map(TierMatch::tier),
                 other => other,
             },
             TierSource::SharedData(template) => Ok(stored(lookup, template, account)),
@@ -178,7 +178,7 @@ pub fn tier(
         match found {
             Ok(None) => {}
             Ok(Some(name)) => {
-                let tier = tiers.by_name(&name).map(Found::tier);
+                let tier = tiers.by_name(&name).map(TierMatch::tier);
                 return tier.ok_or(IdentityError::TierUnknown(name));
             }
             Err(Repeated(field)) => return Err(IdentityError::TierRepeated(field)),
@@ -187,12 +187,12 @@ pub fn tier(
     Err(IdentityError::TierMissing)
 }
 
-fn by_entry(entry: &AccountEntry, tiers: &TierTable) -> Result<Found, IdentityError> {
+fn by_entry(entry: &AccountEntry, tiers: &TierTable) -> Result<TierMatch, IdentityError> {
     if entry.disabled {
         return Err(IdentityError::AccountDisabled);
     }
     match entry.resolve_tier(tiers) {
-        ResolvedTier::Tier(tier) => Ok(Found {
+        ResolvedTier::Tier(tier) => Ok(TierMatch {
             tier,
             limits: entry.limits,
         }),

@@ -95,7 +95,7 @@ impl From<SetError> for OpenError {
 
 /// The outcome of an update of a record.
 #[derive(Debug)]
-pub enum Change<T> {
+pub enum RecordChange<T> {
     /// Write the record back.
     Write(T),
     /// Leave what is stored as it is.
@@ -241,7 +241,7 @@ impl Ledger {
         key: AccountKey,
         terms: &Terms<'_>,
         liveness: &dyn Liveness,
-        mut update: impl FnMut(&mut Record, Now) -> Change<T>,
+        mut update: impl FnMut(&mut Record, Now) -> RecordChange<T>,
     ) -> Result<T, Fault> {
         let name = self.page_name(key);
         let target = Target {
@@ -262,10 +262,10 @@ impl Ledger {
             let stale = record.leases.forget_stale(liveness);
             let ahead = record.newest() > now.mono;
             let result = match update(&mut record, now) {
-                Change::Keep(result) if !ahead => {
+                RecordChange::Keep(result) if !ahead => {
                     return Ok(shared::Change::Keep((result, Noticed::default())));
                 }
-                Change::Keep(result) | Change::Write(result) => result,
+                RecordChange::Keep(result) | RecordChange::Write(result) => result,
             };
             let update = Update {
                 key: key.0,

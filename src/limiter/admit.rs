@@ -5,8 +5,8 @@ use super::{Admission, CheckResult, Limiter, terms};
 use crate::config::Mode;
 use crate::directory::entry::AccountEntry;
 use crate::host::{Header, Host, Request};
-use crate::identity::{self, Account, Found, IdentityError, Lookup};
-use crate::ledger::{Change, Fault, SlotError};
+use crate::identity::{self, Account, IdentityError, Lookup, TierMatch};
+use crate::ledger::{Fault, RecordChange, SlotError};
 use crate::limits::{Ask, Decision, Holder, LimitKind, Limits, Reservation, Snapshot, admit};
 use crate::reply::Refusal;
 use crate::tiers::Tier;
@@ -132,7 +132,7 @@ impl Limiter {
         host: &dyn Host,
         request: &dyn Request,
         account: &Account,
-    ) -> Result<Found, IdentityError> {
+    ) -> Result<TierMatch, IdentityError> {
         let lookup = Here {
             limiter: self,
             host,
@@ -141,11 +141,12 @@ impl Limiter {
         match identity::tier(request, &lookup, account, sources, tiers) {
             Err(IdentityError::TierMissing) => {
                 let tier = self.config.unknown_tier;
-                tier.map(Found::tier).ok_or(IdentityError::TierMissing)
+                tier.map(TierMatch::tier).ok_or(IdentityError::TierMissing)
             }
             Err(IdentityError::DirectoryUnready) => {
                 let tier = self.config.not_ready;
-                tier.map(Found::tier).ok_or(IdentityError::DirectoryUnready)
+                tier.map(TierMatch::tier)
+                    .ok_or(IdentityError::DirectoryUnready)
             }
             other => other,
         }
@@ -194,11 +195,11 @@ impl Limiter {
         self.ledger
             .change(host, ticket.key, &terms, vm.table(), |record, now| {
                 if vm.is_overdue(now.mono) {
-                    return Change::Keep(None);
+                    return RecordChange::Keep(None);
                 }
                 match admit(record, &ask, &terms, now) {
-                    decision @ Decision::Admitted(..) => Change::Write(Some(decision)),
-                    decision => Change::Keep(Some(decision)),
+                    decision @ Decision::Admitted(..) => RecordChange::Write(Some(decision)),
+                    decision => RecordChange::Keep(Some(decision)),
                 }
             })
     }

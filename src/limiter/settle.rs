@@ -2,7 +2,7 @@
 
 use super::{Admission, Limiter, terms};
 use crate::host::Host;
-use crate::ledger::{Change, Fault};
+use crate::ledger::{Fault, RecordChange};
 use crate::limits::{Limits, settle};
 use crate::metrics::TokenKind;
 use crate::tokens::Used;
@@ -59,7 +59,7 @@ impl Limiter {
         self.ledger
             .change(host, admission.key, &terms, table, |record, now| {
                 settle(record, &admission.reservation, used, &terms, now);
-                Change::Write(())
+                RecordChange::Write(())
             })
     }
 

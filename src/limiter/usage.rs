@@ -4,7 +4,7 @@
 use super::{CheckResult, Limiter, Next, terms};
 use crate::host::{Host, Request};
 use crate::identity::{self, Account, IdentityError};
-use crate::ledger::{AccountKey, Change, Fault};
+use crate::ledger::{AccountKey, Fault, RecordChange};
 use crate::limits::snapshot::levels;
 use crate::limits::{Limits, Lowered};
 use crate::metrics::Outcome;
@@ -39,7 +39,7 @@ impl Limiter {
             let levels = levels(record, &terms, now);
             let lowered = lowered.map(|lowered| lowered.at(now.mono));
             let in_force = lowered.map_or(*base, |lowered| lowered.over(base));
-            Change::Keep(Inspected {
+            RecordChange::Keep(Inspected {
                 in_force,
                 usage: usage_view(base, &in_force, &levels),
             })

@@ -3,7 +3,7 @@
 
 use super::controller::{Controller, Sample};
 use super::part::Part;
-use super::policy::{Candidate, Kind, Policy};
+use super::policy::{Candidate, OriginKind, Policy};
 use super::signal::Observed;
 use super::{OverloadEvent, TierScales, find};
 use crate::limits::{AdaptiveLowering, Scale};
@@ -16,7 +16,7 @@ const STALE: Span = Span::from_secs(10);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Ownership {
     /// The signal that the policy reads; `None` before the first policy.
-    pub kind: Option<Kind>,
+    pub kind: Option<OriginKind>,
     /// Hash of the policy.
     pub policy_hash: u64,
     /// Time at which the newest config with that policy came.
@@ -147,7 +147,7 @@ impl Adaptive {
     }
 
     /// Adds observations of the kind that the policy in force reads.
-    fn observe(&mut self, observed: &Observed, kind: Kind) {
+    fn observe(&mut self, observed: &Observed, kind: OriginKind) {
         if self.ownership.kind == Some(kind) {
             self.observed.add(observed);
         }

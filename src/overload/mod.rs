@@ -35,7 +35,7 @@ pub use adaptive::{Adaptive, Ownership};
 pub use controller::{Controller, Recent, Sample};
 pub use event::OverloadEvent;
 pub use part::Part;
-pub use policy::{Candidate, Kind, Origin, Policy};
+pub use policy::{Candidate, Origin, OriginKind, Policy};
 pub use signal::{Observed, load_of};
 pub use stored::{StoredOverload, overload};
 pub use view::OverloadView;

@@ -16,16 +16,16 @@ pub enum Origin {
     Overload,
 }
 
-/// Kind of a signal, without the name of its header.
+/// OriginKind of a signal, without the name of its header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub enum Kind {
+pub enum OriginKind {
     /// A reported load.
     Header,
     /// The share of overloaded answers.
     Overload,
 }
 
-impl Kind {
+impl OriginKind {
     /// Its name in the admin API.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -36,11 +36,11 @@ impl Kind {
 }
 
 impl Origin {
-    /// Kind of this origin.
-    pub const fn kind(&self) -> Kind {
+    /// OriginKind of this origin.
+    pub const fn kind(&self) -> OriginKind {
         match self {
-            Self::Header(_) => Kind::Header,
-            Self::Overload => Kind::Overload,
+            Self::Header(_) => OriginKind::Header,
+            Self::Overload => OriginKind::Overload,
         }
     }
 }

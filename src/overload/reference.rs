@@ -1,7 +1,7 @@
 //! The controller before its split, kept word for word: the other side of the differential test
 //! in [`super::differential`].
 
-use super::policy::{Candidate, Kind, Origin, Policy};
+use super::policy::{Candidate, Origin, OriginKind, Policy};
 use super::{Observed, OverloadEvent, Part, TierScales, find};
 use crate::limits::{AdaptiveLowering, Scale};
 use crate::time::{Mono, Span};
@@ -30,7 +30,7 @@ const BANDS: (f64, f64) = (0.02, 0.05);
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Controller {
     /// What the policy in force reads the load from.
-    pub from: Option<Kind>,
+    pub from: Option<OriginKind>,
     /// That policy's hash.
     pub policy: u64,
     /// When the newest config with that policy came.

@@ -8,7 +8,7 @@ use crate::directory::feed::config::Feed as FeedSource;
 use crate::directory::feed::import::ImportLimits;
 use crate::directory::feed::page::PAGE_BYTES;
 use crate::directory::feed::schedule::Source;
-use crate::directory::feed::{Ask, FetchResult, ImportContext, ImportOutcome, Step, Sync};
+use crate::directory::feed::{FetchResult, ImportContext, ImportOutcome, PageRequest, Step, Sync};
 use crate::host::HostError;
 use crate::ledger::OpenError;
 use proxy_wasm::types::{BufferType, MapType};
@@ -92,7 +92,7 @@ impl Feed {
         let importing = self.sync.is_importing();
         let begun = monotonic_ns();
         let mut step = self.with_context(worker, f);
-        if let Step::Ask(ask) = &step {
+        if let Step::PageRequest(ask) = &step {
             self.awaited = call(&self.from, ask);
             if self.awaited.is_none() {
                 let no_result = FetchResult::default();
@@ -146,7 +146,7 @@ impl Feed {
 }
 
 /// Asks for a page; `None` when the host would not.
-fn call(from: &FeedSource, ask: &Ask) -> Option<u32> {
+fn call(from: &FeedSource, ask: &PageRequest) -> Option<u32> {
     let mut headers = vec![
         (":method", "GET"),
         (":scheme", "http"),

@@ -76,7 +76,7 @@ impl Id {
 
 /// Refusals of one account for one reason within one bucket.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Recent {
+pub struct RecentRefusal {
     /// Who; `None` where the request named nobody.
     pub account: Option<Id>,
     /// In which tier and by what.
@@ -102,7 +102,7 @@ pub struct RefusalLog {
     /// Numbered buckets with how many, ascending.
     rows: BTreeMap<Reason, Vec<(u64, u64)>>,
     /// Oldest first.
-    ring: Vec<Recent>,
+    ring: Vec<RecentRefusal>,
 }
 
 /// How many of one kind were refused.
@@ -139,7 +139,7 @@ impl RefusalLog {
         let is_row = |(reason, row): (&Reason, &Vec<(u64, u64)>)| {
             is_short(reason) && row.len() <= buckets && ascends(row)
         };
-        let is_recent = |recent: &Recent| {
+        let is_recent = |recent: &RecentRefusal| {
             let id = recent.account.as_ref();
             is_short(&recent.reason) && id.is_none_or(|id| id.bytes.len() <= ID_BYTES)
         };
@@ -180,14 +180,14 @@ impl RefusalLog {
 
     /// Adds to the same in the same bucket, and makes it the newest.
     fn push(&mut self, account: Option<&Id>, reason: &Reason, at: u64, n: u64) {
-        let is_it = |r: &Recent| {
+        let is_it = |r: &RecentRefusal| {
             bucket(r.at) == bucket(at) && r.account.as_ref() == account && r.reason == *reason
         };
         let before = match self.ring.iter().position(is_it) {
             Some(place) => self.ring.remove(place).count,
             None => 0,
         };
-        self.ring.push(Recent {
+        self.ring.push(RecentRefusal {
             account: account.cloned(),
             reason: reason.clone(),
             at,
@@ -224,9 +224,9 @@ impl RefusalLog {
     }
 
     /// The newest refusals by account, newest first, and how long ago each was.
-    pub fn newest(&self, now: Mono) -> impl Iterator<Item = (&Recent, Span)> {
+    pub fn newest(&self, now: Mono) -> impl Iterator<Item = (&RecentRefusal, Span)> {
         let now = seconds(now);
-        let ago = move |r: &Recent| Span::from_secs(now.saturating_sub(r.at));
+        let ago = move |r: &RecentRefusal| Span::from_secs(now.saturating_sub(r.at));
         self.ring.iter().rev().map(move |r| (r, ago(r)))
     }
 }

@@ -7,7 +7,9 @@
 pub mod batch;
 mod log;
 
-pub use log::{Batch, ID_BYTES, Id, MOST_BYTES, RING, Reason, Recent, RefusalLog, Total, WINDOW_S};
+pub use log::{
+    Batch, ID_BYTES, Id, MOST_BYTES, RING, Reason, RecentRefusal, RefusalLog, Total, WINDOW_S,
+};
 
 use crate::shared::Layout;
 use crate::shared::cell::{Content, SharedCell};

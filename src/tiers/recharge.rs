@@ -12,7 +12,7 @@ pub const REMEMBERED: usize = 64;
 /// The kind of a recharge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Kind {
+pub enum RechargeKind {
     /// Money that was paid, or paid back.
     Cash,
     /// A gift, which never counts.
@@ -21,11 +21,11 @@ pub enum Kind {
 
 /// One recharge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Event {
+pub struct RechargeEvent {
     /// A hash of its id.
     pub id: u64,
     /// The kind.
-    pub kind: Kind,
+    pub kind: RechargeKind,
     /// The amount; below zero for a refund.
     pub amount: SignedCents,
 }
@@ -73,7 +73,7 @@ pub struct Applied {
 
 impl History {
     /// Takes an event.
-    pub fn apply(&mut self, event: &Event, rule: Option<&VoucherRule>) -> Applied {
+    pub fn apply(&mut self, event: &RechargeEvent, rule: Option<&VoucherRule>) -> Applied {
         let is_new = !self.recent_ids.contains(&event.id);
         if is_new {
             self.add(event, rule);
@@ -89,10 +89,10 @@ impl History {
     }
 
     /// Takes an event that is known to be new, and does not remember it.
-    pub fn add(&mut self, event: &Event, rule: Option<&VoucherRule>) {
+    pub fn add(&mut self, event: &RechargeEvent, rule: Option<&VoucherRule>) {
         let sum = match event.kind {
-            Kind::Cash => &mut self.cash,
-            Kind::Voucher => &mut self.vouchers,
+            RechargeKind::Cash => &mut self.cash,
+            RechargeKind::Voucher => &mut self.vouchers,
         };
         *sum = sum.plus(event.amount);
         self.reach(event.id, rule);
@@ -119,10 +119,10 @@ mod tests {
     use super::*;
     use crate::tiers::money::NotAnAmount;
 
-    fn cash(id: u64, cents: i64) -> Event {
-        Event {
+    fn cash(id: u64, cents: i64) -> RechargeEvent {
+        RechargeEvent {
             id,
-            kind: Kind::Cash,
+            kind: RechargeKind::Cash,
             amount: SignedCents::new(cents),
         }
     }
@@ -133,9 +133,9 @@ mod tests {
         let mut history = History::default();
         let mut due = |event| history.apply(&event, Some(&rule)).voucher_due;
         assert!(!due(cash(1, 499)));
-        let gift = Event {
+        let gift = RechargeEvent {
             id: 2,
-            kind: Kind::Voucher,
+            kind: RechargeKind::Voucher,
             amount: SignedCents::new(500),
         };
         assert!(!due(gift), "a voucher never counts");

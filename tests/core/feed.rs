@@ -10,7 +10,7 @@ use tiergate::directory::entry::AccountEntry;
 use tiergate::directory::feed::import::ImportLimits;
 use tiergate::directory::feed::schedule::Source;
 use tiergate::directory::feed::{
-    Ask, FeedError, FetchResult, ImportContext, ImportCounts, ImportOutcome, Step, Sync,
+    FeedError, FetchResult, ImportContext, ImportCounts, ImportOutcome, PageRequest, Step, Sync,
 };
 use tiergate::ledger::Ledger;
 use tiergate::limits::Limit;
@@ -73,9 +73,9 @@ impl Vm {
     }
 
     /// The page that it asks for now.
-    fn asks(&mut self) -> Ask {
+    fn asks(&mut self) -> PageRequest {
         match self.tick() {
-            Step::Ask(ask) => ask,
+            Step::PageRequest(ask) => ask,
             other => panic!("{other:?}"),
         }
     }
@@ -209,7 +209,7 @@ fn pages_are_followed_and_nothing_is_applied_before_the_last() {
     let next = |n: usize| format!(r#","next":"/accounts?page={n}""#);
     for n in 1..4 {
         let from = n * 1000 - 1000;
-        let Step::Ask(ask) = vm.takes(accounts(from, from + 1000, &next(n))) else {
+        let Step::PageRequest(ask) = vm.takes(accounts(from, from + 1000, &next(n))) else {
             panic!("page {n}");
         };
         assert_eq!(ask.path, format!("/accounts?page={n}"));

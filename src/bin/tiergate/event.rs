@@ -4,7 +4,7 @@ use crate::lines::LONGEST;
 use std::borrow::Cow;
 use tiergate::tiers::Cents;
 use tiergate::tiers::money::{NotAnAmount, SignedCents};
-use tiergate::tiers::recharge::Kind;
+use tiergate::tiers::recharge::RechargeKind;
 
 /// The fields of an event, in the order of [`Written::new`].
 pub const FIELDS: [&str; 4] = ["id", "account", "amount", "kind"];
@@ -15,7 +15,7 @@ pub struct Written<'a> {
     pub id: Cow<'a, str>,
     pub account: Cow<'a, str>,
     pub amount: SignedCents,
-    pub kind: Kind,
+    pub kind: RechargeKind,
 }
 
 /// What is wrong with a line.
@@ -69,8 +69,8 @@ impl<'a> Written<'a> {
             return Err(BadLine::Spaced(quoted(&account)));
         }
         let kind = match kind {
-            "cash" => Kind::Cash,
-            "voucher" => Kind::Voucher,
+            "cash" => RechargeKind::Cash,
+            "voucher" => RechargeKind::Voucher,
             other => return Err(BadLine::Kind(quoted(other))),
         };
         let amount =

@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher as _, Hash as _, RandomState};
 use tiergate::tiers::Cents;
 use tiergate::tiers::money::SignedCents;
-use tiergate::tiers::recharge::{Event, History, Kind, VoucherRule};
+use tiergate::tiers::recharge::{History, RechargeEvent, RechargeKind, VoucherRule};
 
 /// A hash of an account and the id of an event of it.
 type EventHash = (u64, u64);
@@ -55,7 +55,7 @@ impl Totals {
     }
 
     fn take_new(&mut self, written: &Written<'_>, hash: EventHash) -> Result<(), BadLine> {
-        let event = Event {
+        let event = RechargeEvent {
             id: hash.0,
             kind: written.kind,
             amount: written.amount,
@@ -103,9 +103,13 @@ impl Totals {
 }
 
 /// A total past what an amount can be would make the whole feed one that is refused.
-fn add(history: &mut History, event: &Event, rule: Option<&VoucherRule>) -> Result<(), BadLine> {
+fn add(
+    history: &mut History,
+    event: &RechargeEvent,
+    rule: Option<&VoucherRule>,
+) -> Result<(), BadLine> {
     let total = history.cash.get().saturating_add(event.amount.get());
-    if event.kind == Kind::Cash && SignedCents::new(total) > Cents::MAX.into() {
+    if event.kind == RechargeKind::Cash && SignedCents::new(total) > Cents::MAX.into() {
         return Err(BadLine::TooMuch);
     }
     history.add(event, rule);

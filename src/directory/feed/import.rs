@@ -5,7 +5,7 @@ use crate::directory::WriteError;
 use crate::directory::entry::{AccountEntry, TierBasis};
 use crate::directory::feed::page::{Item, Known, PAGE_BYTES, Reader};
 use crate::directory::feed::{
-    Ask, ETAG_BYTES, FeedError, FetchResult, ImportContext, ImportCounts, MOST_PAGES, Step,
+    ETAG_BYTES, FeedError, FetchResult, ImportContext, ImportCounts, MOST_PAGES, PageRequest, Step,
 };
 use crate::ledger::AccountKey;
 use crate::tiers::recharge::VoucherRule;
@@ -41,7 +41,7 @@ enum Phase {
 
 /// The progress of an import.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Progress {
+pub enum ImportProgress {
     /// It goes on like this.
     Goes(Step),
     /// The feed is as it was.
@@ -69,7 +69,7 @@ pub struct Import {
 
 impl Import {
     /// A load that asks for its first page.
-    pub fn begin(path: &str, etag: Vec<u8>, now: Mono) -> (Self, Ask) {
+    pub fn begin(path: &str, etag: Vec<u8>, now: Mono) -> (Self, PageRequest) {
         let if_none_match = (!etag.is_empty()).then_some(etag);
         let import = Self {
             phase: Phase::Asked(now),
@@ -83,7 +83,7 @@ impl Import {
         let path = path.to_owned();
         (
             import,
-            Ask {
+            PageRequest {
                 path,
                 if_none_match,
             },
@@ -108,14 +108,14 @@ impl Import {
         self.paths.len()
     }
 
-    /// Takes the answer to the last [`Ask`].
+    /// Takes the answer to the last [`PageRequest`].
     ///
     /// # Errors
     /// [`FeedError`] when it is no page.
-    pub fn fetched(&mut self, result: FetchResult) -> Result<Progress, FeedError> {
+    pub fn fetched(&mut self, result: FetchResult) -> Result<ImportProgress, FeedError> {
         let page = self.page();
         if !matches!(self.phase, Phase::Asked(_)) {
-            return Ok(Progress::Goes(Step::Soon));
+            return Ok(ImportProgress::Goes(Step::Soon));
         }
         match result.status {
             200 if result.size > PAGE_BYTES => Err(FeedError::TooLong {
@@ -128,9 +128,9 @@ impl Import {
                 }
                 self.items = 0;
                 self.phase = Phase::Reading(Reader::new(result.body));
-                Ok(Progress::Goes(Step::Soon))
+                Ok(ImportProgress::Goes(Step::Soon))
             }
-            304 if page == 1 && self.conditional => Ok(Progress::Unchanged),
+            304 if page == 1 && self.conditional => Ok(ImportProgress::Unchanged),
             0 => Err(FeedError::NoAnswer { page }),
             status => Err(FeedError::Status { page, status }),
         }
@@ -144,13 +144,13 @@ impl Import {
         &mut self,
         context: &ImportContext<'_>,
         limits: &ImportLimits,
-    ) -> Result<Progress, FeedError> {
+    ) -> Result<ImportProgress, FeedError> {
         let begun = context.host.mono();
         if let Phase::Asked(at) = self.phase {
             if begun.since(at) > PATIENCE {
                 return Err(FeedError::NoAnswer { page: self.page() });
             }
-            return Ok(Progress::Goes(Step::Rest));
+            return Ok(ImportProgress::Goes(Step::Rest));
         }
         for n in 1..=SLICE {
             let progress = match self.phase {
@@ -165,7 +165,7 @@ impl Import {
                 break;
             }
         }
-        Ok(Progress::Goes(Step::Soon))
+        Ok(ImportProgress::Goes(Step::Soon))
     }
 
     /// Reads the next account of the page.
@@ -173,7 +173,7 @@ impl Import {
         &mut self,
         context: &ImportContext<'_>,
         limits: &ImportLimits,
-    ) -> Result<Option<Progress>, FeedError> {
+    ) -> Result<Option<ImportProgress>, FeedError> {
         let page = self.page();
         let Phase::Reading(reader) = &mut self.phase else {
             return Ok(None);
@@ -208,7 +208,11 @@ impl Import {
         (0..SLICE).any(|_| self.gathered.pop_first().is_none())
     }
 
-    fn next(&mut self, next: String, context: &ImportContext<'_>) -> Result<Progress, FeedError> {
+    fn next(
+        &mut self,
+        next: String,
+        context: &ImportContext<'_>,
+    ) -> Result<ImportProgress, FeedError> {
         if self.paths.contains(&next) {
             return Err(FeedError::Cycle { page: self.page() });
         }
@@ -217,7 +221,7 @@ impl Import {
         }
         self.paths.insert(next.clone());
         self.phase = Phase::Asked(context.host.mono());
-        Ok(Progress::Goes(Step::Ask(Ask {
+        Ok(ImportProgress::Goes(Step::PageRequest(PageRequest {
             path: next,
             if_none_match: None,
         })))
@@ -228,10 +232,10 @@ impl Import {
         &mut self,
         context: &ImportContext<'_>,
         limits: &ImportLimits,
-    ) -> Result<Option<Progress>, FeedError> {
+    ) -> Result<Option<ImportProgress>, FeedError> {
         let Some((key, known)) = self.gathered.pop_first() else {
             context.directory.set_ready(context.host)?;
-            return Ok(Some(Progress::Done));
+            return Ok(Some(ImportProgress::Done));
         };
         let applied = context.directory.change(context.host, key, |entry| {
             let changed = known.as_ref().map(|known| over(known, entry, limits));

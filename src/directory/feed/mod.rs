@@ -40,13 +40,13 @@ pub enum Step {
     Rest,
     /// Tick again soon.
     Soon,
-    /// Ask for a page.
-    Ask(Ask),
+    /// PageRequest for a page.
+    PageRequest(PageRequest),
 }
 
 /// A page to ask for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ask {
+pub struct PageRequest {
     /// Its path.
     pub path: String,
     /// The ETag that it must differ from.

@@ -54,7 +54,7 @@ pub enum Item {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Account {
+struct AccountItem {
     id: String,
     recharge: Option<Cents>,
     tier: Option<String>,
@@ -275,7 +275,7 @@ fn id(id: String, path: &str) -> Read<String> {
 }
 
 fn account(value: &[u8], path: &str) -> Read<Item> {
-    let Object(account): Object<Account> = parse(value, path)?;
+    let Object(account): Object<AccountItem> = parse(value, path)?;
     let basis = match (account.recharge, account.tier) {
         (Some(paid), None) => TierBasis::Recharge(paid),
         (None, Some(name)) if (1..=TIER_BYTES).contains(&name.len()) => {

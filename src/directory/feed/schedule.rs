@@ -1,7 +1,7 @@
 //! What one VM does on its ticks to keep the directory in step with the feed: wait until a load is
 //! due, take the lease, load, give the lease back.
 
-use crate::directory::feed::import::{Import, ImportLimits, Progress};
+use crate::directory::feed::import::{Import, ImportLimits, ImportProgress};
 use crate::directory::feed::leader::{FeedState, SharedFeedState, TERM, feed_state};
 use crate::directory::feed::{
     FeedError, FetchResult, ImportContext, ImportCounts, ImportOutcome, Step,
@@ -33,9 +33,9 @@ pub struct Source {
     pub limits: ImportLimits,
 }
 
-/// Counts since the last hand-over.
+/// ImportTotals since the last hand-over.
 #[derive(Debug, Default)]
-struct Counts {
+struct ImportTotals {
     imported: u64,
     unchanged: u64,
     failed: u64,
@@ -57,7 +57,7 @@ pub struct Sync {
     spent: Option<Import>,
     /// The end of this VM's term.
     until: Mono,
-    counts: Counts,
+    counts: ImportTotals,
     outcome: Option<ImportOutcome>,
     /// The value that this VM last gave the age gauge, in seconds.
     reported_age: Option<u64>,
@@ -91,7 +91,7 @@ impl Sync {
             import: None,
             spent: None,
             until: Mono::default(),
-            counts: Counts::default(),
+            counts: ImportTotals::default(),
             outcome: None,
             reported_age: None,
         })
@@ -149,7 +149,7 @@ impl Sync {
                 let (import, ask) = Import::begin(&self.source.path, etag, now);
                 self.until = now.after(TERM);
                 self.import = Some(import);
-                Step::Ask(ask)
+                Step::PageRequest(ask)
             }
             Err(error) => {
                 self.outcome = Some(ImportOutcome::Failed(error.into()));
@@ -201,17 +201,17 @@ impl Sync {
         &mut self,
         context: &ImportContext<'_>,
         mut import: Import,
-        progress: Result<Progress, FeedError>,
+        progress: Result<ImportProgress, FeedError>,
     ) -> Step {
         let outcome = match progress {
-            Ok(Progress::Goes(step)) => {
+            Ok(ImportProgress::Goes(step)) => {
                 self.import = Some(import);
                 return step;
             }
-            Ok(Progress::Unchanged) => self
+            Ok(ImportProgress::Unchanged) => self
                 .give_back(context.host, |_| {})
                 .map(|()| ImportOutcome::Unchanged),
-            Ok(Progress::Done) => {
+            Ok(ImportProgress::Done) => {
                 // Accounts without room are to be fetched again, so a 304 must not follow.
                 let etag = match import.counts().refused {
                     0 => import.take_etag(),

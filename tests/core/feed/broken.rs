@@ -152,7 +152,7 @@ fn a_feed_that_breaks_on_its_second_page_changes_nothing() {
     for answer in answers {
         vm.asks();
         let step = vm.takes(accounts(0, 100, r#","next":"/2""#));
-        assert!(matches!(step, Step::Ask(_)));
+        assert!(matches!(step, Step::PageRequest(_)));
         assert_eq!(vm.takes(answer), Step::Rest);
         let error = failure(vm.sync.take_outcome().unwrap());
         assert!(error.to_string().starts_with("page 2"), "{error}");
@@ -178,7 +178,9 @@ fn feeds_past_the_bounds_change_nothing() {
     world.pass_ms(60_000);
     vm.asks();
     let mut pages = 0;
-    while let Step::Ask(_) = vm.takes(page(&format!(r#"{{"accounts":[],"next":"/{pages}"}}"#))) {
+    while let Step::PageRequest(_) =
+        vm.takes(page(&format!(r#"{{"accounts":[],"next":"/{pages}"}}"#)))
+    {
         pages += 1;
     }
     assert_eq!(pages, 999);

@@ -27,7 +27,10 @@ fn one_of_two_loads_and_the_other_takes_over_when_it_dies() {
     world.pass_ms(1);
     let ask = lives.asks();
     assert_eq!((ask.path.as_str(), ask.if_none_match), ("/accounts", None));
-    assert!(matches!(lives.takes(accounts(0, 1000, next)), Step::Ask(_)));
+    assert!(matches!(
+        lives.takes(accounts(0, 1000, next)),
+        Step::PageRequest(_)
+    ));
     assert_eq!(lives.takes(accounts(1000, 2000, "")), Step::Rest);
     assert_eq!((lives.count(), lives.is_ready()), (2_000, true));
 }
