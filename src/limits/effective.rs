@@ -5,9 +5,11 @@ use crate::time::Mono;
 use std::num::NonZeroU64;
 
 /// A factor from 0 to 1 in whole millionths, so that a decimal of up to six places is exact.
+/// Stored as its millionths; a larger number, which only corrupt bytes hold, is read as 1.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
 )]
+#[serde(from = "u32", into = "u32")]
 pub struct Scale(u32);
 
 impl Scale {
@@ -48,6 +50,18 @@ impl Scale {
         let product = u128::from(n.get()).saturating_mul(u128::from(self.0));
         let part = u64::try_from(product.div_euclid(u128::from(Self::ONE.0))).unwrap_or(u64::MAX);
         Limit::Finite(NonZeroU64::new(part).unwrap_or(NonZeroU64::MIN))
+    }
+}
+
+impl From<u32> for Scale {
+    fn from(millionths: u32) -> Self {
+        Self::from_millionths(millionths)
+    }
+}
+
+impl From<Scale> for u32 {
+    fn from(scale: Scale) -> Self {
+        scale.millionths()
     }
 }
 
@@ -196,5 +210,12 @@ mod tests {
             let lowered = Scale::from_millionths(scale).of(limit).finite().unwrap();
             prop_assert!(lowered >= 1 && lowered <= limit.finite().unwrap());
         }
+    }
+
+    #[test]
+    fn a_stored_scale_above_one_is_read_as_one() {
+        let read = |json| serde_json::from_str::<Scale>(json).unwrap();
+        assert_eq!(read("2000000"), Scale::ONE);
+        assert_eq!(read("250000").millionths(), 250_000);
     }
 }
