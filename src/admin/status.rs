@@ -5,7 +5,7 @@ use super::overload::OverloadStatus;
 use super::{Api, Problem};
 use crate::config::Mode;
 use crate::directory;
-use crate::directory::feed::leader::feed_state;
+use crate::directory::feed::leader::SharedFeedState;
 use crate::identity::TierSource;
 use crate::ledger;
 use crate::ledger::page::LAYOUT;
@@ -198,7 +198,8 @@ impl Api<'_> {
     fn feed_status(&self) -> Option<FeedView> {
         self.config().feed.as_ref()?;
         let was_whole = self.limiter.directory()?.is_ready(self.host).ok()?;
-        let (feed, now) = feed_state(&self.config().namespace).read(self.host).ok()?;
+        let stored = SharedFeedState::of(&self.config().namespace);
+        let (feed, now) = stored.read(self.host).ok()?;
         Some(FeedView {
             loading: feed.has_leader(now),
             age_ms: was_whole.then(|| now.since(feed.synced_at).as_millis()),

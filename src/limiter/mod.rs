@@ -20,14 +20,14 @@ use crate::host::{Host, MetricSink};
 use crate::tiers::TierId;
 
 use crate::directory::Directory;
-use crate::directory::feed::leader::feed_state;
+use crate::directory::feed::leader::SharedFeedState;
 use crate::ledger::in_flight::Moves;
 use crate::ledger::{self, AccountKey, Fault, InFlight, Ledger, OpenError, Slots, VmSlot};
 use crate::limits::{Limits, Lowered, Reservation, Terms};
 use crate::metrics::{Counts, names};
 use crate::overload::OverloadView;
+use crate::refusals::Refusals;
 use crate::refusals::batch::RefusalBatch;
-use crate::refusals::{Refusals, refusals};
 use crate::reply::Reply;
 use crate::reply::headers::HeaderLine;
 use queue::Queue;
@@ -141,7 +141,7 @@ impl Limiter {
             &config.tiers,
             config.overload.as_ref(),
         )?;
-        let refusals = refusals(&config.namespace);
+        let refusals = Refusals::of(&config.namespace);
         refusals.create(host)?;
         Ok(Self {
             overload,
@@ -200,10 +200,8 @@ impl Limiter {
             return Ok(());
         };
         // With a feed, of any config, only a complete import makes it ready.
-        if host
-            .get(feed_state(&self.config.namespace).key())?
-            .is_none()
-        {
+        let feed = SharedFeedState::of(&self.config.namespace);
+        if host.get(feed.key())?.is_none() {
             directory.set_ready(host)?;
             self.directory_ready = true;
         }

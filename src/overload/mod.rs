@@ -37,7 +37,7 @@ pub use event::OverloadEvent;
 pub use part::Part;
 pub use policy::{Candidate, Origin, OriginKind, Policy};
 pub use signal::{Observed, load_of};
-pub use stored::{StoredOverload, overload};
+pub use stored::StoredOverload;
 pub use view::OverloadView;
 
 use crate::limits::{Lowering, Scale, Until};

@@ -9,17 +9,13 @@ use crate::time::Mono;
 /// The stored state of one namespace.
 pub type StoredOverload = SharedCell<State>;
 
-/// The stored state of `namespace`.
-pub fn overload(namespace: &str) -> StoredOverload {
-    SharedCell::new(format!("{namespace}/overload"))
-}
-
 impl Content for State {
     const LAYOUT: Layout = Layout {
         name: "the overload state",
         version: 1,
         kind: b'O',
     };
+    const KEY: &'static str = "overload";
 
     fn initial(_: Mono) -> Self {
         Self::default()

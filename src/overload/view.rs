@@ -2,8 +2,7 @@
 //! learn the effective limits; a request finds those in memory.
 
 use super::{
-    Candidate, ManualScale, Observed, Origin, OverloadEvent, Policy, State, StoredOverload,
-    load_of, overload,
+    Candidate, ManualScale, Observed, Origin, OverloadEvent, Policy, State, StoredOverload, load_of,
 };
 use crate::host::{Host, HostError, MetricSink};
 use crate::limits::{Limits, Lowered, Lowering};
@@ -46,7 +45,7 @@ impl OverloadView {
         tiers: &TierTable,
         policy: Option<&Policy>,
     ) -> Result<Self, HostError> {
-        let stored = overload(namespace);
+        let stored = StoredOverload::of(namespace);
         stored.create(host)?;
         let count = tiers.iter().count();
         let mut view = Self {

@@ -18,17 +18,13 @@ use crate::time::Mono;
 /// The stored log of one namespace.
 pub type Refusals = SharedCell<RefusalLog>;
 
-/// The stored log of `namespace`.
-pub fn refusals(namespace: &str) -> Refusals {
-    SharedCell::new(format!("{namespace}/refusal-log"))
-}
-
 impl Content for RefusalLog {
     const LAYOUT: Layout = Layout {
         name: "the log of refusals",
         version: 1,
         kind: b'R',
     };
+    const KEY: &'static str = "refusal-log";
 
     fn initial(_: Mono) -> Self {
         Self::default()

@@ -16,9 +16,11 @@ use std::marker::PhantomData;
 const TRIES: u32 = 50;
 
 /// The content of a value.
-pub trait Content: Clone + PartialEq + Serialize + DeserializeOwned {
+pub trait Content: Serialize + DeserializeOwned {
     /// Its layout.
     const LAYOUT: Layout;
+    /// The last segment of its key, behind the namespace.
+    const KEY: &'static str;
 
     /// The content before the first write.
     fn initial(now: Mono) -> Self;
@@ -50,10 +52,10 @@ pub struct SharedCell<T> {
 }
 
 impl<T: Content> SharedCell<T> {
-    /// The value at that key.
-    pub fn new(key: String) -> Self {
+    /// The value of `namespace`.
+    pub fn of(namespace: &str) -> Self {
         Self {
-            key,
+            key: format!("{namespace}/{}", T::KEY),
             corrupt: Cell::default(),
             content: PhantomData,
         }
@@ -103,13 +105,14 @@ impl<T: Content> SharedCell<T> {
         let changed = update(host, &target, |bytes| {
             let now = host.mono();
             let bytes = bytes.unwrap_or_default();
-            let before = Self::valid(bytes);
-            let corrupt = before.is_none() && !bytes.is_empty();
-            let mut content = before.clone().unwrap_or_else(|| T::initial(now));
+            let valid = Self::valid(bytes);
+            let corrupt = valid.is_none() && !bytes.is_empty();
+            let mut content = valid.unwrap_or_else(|| T::initial(now));
             let result = f(&mut content, now);
-            Ok::<_, StoreError>(match before.as_ref() == Some(&content) {
+            let after = encode(T::LAYOUT, &content);
+            Ok::<_, StoreError>(match after == bytes {
                 true => Change::Keep((content, result, corrupt)),
-                false => Change::Write(encode(T::LAYOUT, &content), (content, result, corrupt)),
+                false => Change::Write(after, (content, result, corrupt)),
             })
         })?;
         let (content, result, corrupt) = changed.result;

@@ -197,7 +197,7 @@ fn the_bytes_of_stored_state_are_pinned() {
     use tiergate::refusals::{Batch, Id, Reason, RefusalLog};
     use tiergate::shared::cell::{self, Content};
 
-    fn hex<T: Content + std::fmt::Debug>(content: &T) -> String {
+    fn hex<T: Content + PartialEq + std::fmt::Debug>(content: &T) -> String {
         let bytes = cell::encode(T::LAYOUT, content);
         assert_eq!(cell::decode(T::LAYOUT, &bytes).as_ref(), Some(content));
         bytes.iter().map(|b| format!("{b:02x}")).collect()

@@ -4,8 +4,7 @@
 use super::fake_host::FakeRequest;
 use super::worker::{Call, Worker};
 use serde_json::Value;
-use tiergate::overload::State;
-use tiergate::overload::overload;
+use tiergate::overload::{State, StoredOverload};
 use tiergate::time::Mono;
 
 /// Lowers limits by hand; the view that the admin API answers with.
@@ -47,7 +46,7 @@ pub fn ticks(worker: &Worker, half_seconds: usize, status: &str, n: usize) {
 
 /// Changes the stored state, as corrupt or hostile code would.
 pub fn corrupt_state(worker: &Worker, f: impl Fn(&mut State, Mono)) {
-    overload("tiergate")
+    StoredOverload::of("tiergate")
         .change(&worker.host, |state, now| f(state, now))
         .unwrap();
 }

@@ -36,11 +36,6 @@ pub struct FeedState {
 /// The value of one namespace.
 pub type SharedFeedState = SharedCell<FeedState>;
 
-/// The feed's state in `namespace`.
-pub fn feed_state(namespace: &str) -> SharedFeedState {
-    SharedCell::new(format!("{namespace}/feed-state"))
-}
-
 impl FeedState {
     /// True while a VM leads.
     pub fn has_leader(&self, now: Mono) -> bool {
@@ -54,6 +49,7 @@ impl Content for FeedState {
         version: 1,
         kind: b'L',
     };
+    const KEY: &'static str = "feed-state";
 
     fn is_valid(&self) -> bool {
         self.etag.len() <= super::ETAG_BYTES

@@ -2,7 +2,7 @@
 //! due, take the lease, load, give the lease back.
 
 use crate::directory::feed::import::{Import, ImportLimits, ImportProgress};
-use crate::directory::feed::leader::{FeedState, SharedFeedState, TERM, feed_state};
+use crate::directory::feed::leader::{FeedState, SharedFeedState, TERM};
 use crate::directory::feed::{
     FeedError, FetchResult, ImportContext, ImportCounts, ImportOutcome, Step,
 };
@@ -76,7 +76,7 @@ impl Sync {
         source: Source,
         nonce: u64,
     ) -> Result<Self, HostError> {
-        let shared = feed_state(namespace);
+        let shared = SharedFeedState::of(namespace);
         shared.create(host)?;
         let mut hasher = SipHasher24::new();
         hasher.write(source.cache_key.as_bytes());

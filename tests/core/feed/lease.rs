@@ -2,7 +2,7 @@
 
 use super::{Vm, accounts, failure, status};
 use crate::harness::World;
-use tiergate::directory::feed::leader::feed_state;
+use tiergate::directory::feed::leader::SharedFeedState;
 use tiergate::directory::feed::{FeedError, FetchResult, ImportOutcome, Step};
 
 #[test]
@@ -114,7 +114,8 @@ fn failures_are_tried_again_ever_later_and_not_at_the_same_moments() {
 fn a_failure_is_known_to_all_and_a_success_ends_the_waits() {
     let world = World::new();
     let (mut vm, mut other) = (Vm::new(&world, 1), Vm::new(&world, 2));
-    let failures = |vm: &Vm| feed_state("tiergate").read(&vm.host).unwrap().0.failures;
+    let state = SharedFeedState::of("tiergate");
+    let failures = |vm: &Vm| state.read(&vm.host).unwrap().0.failures;
     for failed in 1..=5 {
         vm.loads(status(500));
         assert_eq!(failures(&other), failed);
