@@ -1,6 +1,8 @@
 //! The controller against its predecessor, [`super::reference`]: the same numbers to the last bit.
 
-use super::{Adaptive, Candidate, Observed, Origin, Part, Policy, reference};
+use super::{
+    Adaptive, Candidate, Controller, Observed, Origin, Ownership, Part, Policy, Recent, reference,
+};
 use crate::limits::Scale;
 use crate::time::{Mono, Span};
 use proptest::prelude::*;
@@ -93,57 +95,37 @@ fn ticks(configs: usize) -> impl Strategy<Value = Vec<Tick>> {
     })
 }
 
-/// All numbers of a controller, as its bytes have them.
-type Numbers = ([u64; 12], [u32; 4], bool);
-
-fn numbers(adaptive: &Adaptive) -> Numbers {
-    let (owner, observed) = (&adaptive.ownership, &adaptive.observed);
-    let c = &adaptive.controller;
-    (
-        [
-            owner.kind.map_or(0, |kind| kind as u64 + 1),
-            owner.policy_hash,
-            owner.configured.as_millis(),
-            observed.answers,
-            observed.overloaded,
-            observed.reports + observed.sum + observed.unreadable,
-            owner.last_step.as_millis(),
-            c.last_observed.as_millis(),
-            c.recent.answers,
-            c.recent.overloaded,
-            c.last_increase.as_millis(),
-            c.hold_since.as_millis(),
-        ],
-        [
-            c.load.into(),
-            c.pressure.into(),
-            c.knee.into(),
-            c.recovery_steps,
-        ],
-        c.just_cut,
-    )
-}
-
-fn reference_numbers(c: &reference::Controller) -> Numbers {
-    let observed = &c.observed;
-    (
-        [
-            c.from.map_or(0, |kind| kind as u64 + 1),
-            c.policy,
-            c.configured.as_millis(),
-            observed.answers,
-            observed.overloaded,
-            observed.reports + observed.sum + observed.unreadable,
-            c.stepped.as_millis(),
-            c.reported.as_millis(),
-            c.late.0,
-            c.late.1,
-            c.rose.as_millis(),
-            c.kept.as_millis(),
-        ],
-        [c.load, c.pressure, c.edge, c.eased],
-        c.cut,
-    )
+/// The predecessor's state in the new types.
+fn in_new_types(old: &reference::Controller) -> Adaptive {
+    let part = |millionths: u32| {
+        let part = Part::from_millionths(millionths);
+        assert_eq!(part.millionths(), millionths, "out of a part's bounds");
+        part
+    };
+    Adaptive {
+        ownership: Ownership {
+            kind: old.from,
+            policy_hash: old.policy,
+            configured: old.configured,
+            last_step: old.stepped,
+        },
+        observed: old.observed,
+        controller: Controller {
+            load: part(old.load),
+            last_observed: old.reported,
+            recent: Recent {
+                answers: old.late.0,
+                overloaded: old.late.1,
+            },
+            pressure: part(old.pressure),
+            last_increase: old.rose,
+            hold_since: old.kept,
+            just_cut: old.cut,
+            knee: part(old.edge),
+            recovery_steps: old.eased,
+        },
+        tiers: old.tiers.clone(),
+    }
 }
 
 fn replay(candidates: &[Candidate], ticks: &[Tick]) -> Result<u32, TestCaseError> {
@@ -159,8 +141,7 @@ fn replay(candidates: &[Candidate], ticks: &[Tick]) -> Result<u32, TestCaseError
         let reference = theirs.advance(&tick.observed, candidate, now);
         prop_assert_eq!(&event, &reference);
         events += u32::from(event.is_some());
-        prop_assert_eq!(numbers(&ours), reference_numbers(&theirs));
-        prop_assert_eq!(&ours.tiers, &theirs.tiers);
+        prop_assert_eq!(&ours, &in_new_types(&theirs));
         prop_assert_eq!(ours.is_fresh(now), theirs.is_fresh(now));
         for policy in [None, Some(&candidate.policy)] {
             prop_assert_eq!(ours.lowering("tier0", policy), theirs.of("tier0", policy));
