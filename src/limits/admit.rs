@@ -3,7 +3,7 @@
 
 use super::check::Check;
 use super::kinds::{LimitKind, Limits};
-use super::record::{MINUTE, Record};
+use super::record::{Meter, Record};
 use super::snapshot::Snapshot;
 use super::terms::{Ask, Reservation, Terms};
 use crate::time::{Now, Span};
@@ -81,7 +81,7 @@ fn too_large(ask: &Ask, limits: &Limits) -> Option<(LimitKind, u64)> {
 
 fn enter(record: &mut Record, ask: &Ask, terms: &Terms<'_>, now: Now) -> Reservation {
     let (limits, windows) = (terms.limits, terms.windows);
-    if MINUTE.is_needed(limits) {
+    if Meter::needs_minute(limits) {
         let log = &mut record.minute;
         log.add(now.mono, windows.minute, ask.requests, ask.tokens);
     }

@@ -48,19 +48,13 @@ impl Meter {
         }
     }
 
-    /// Tells whether any limit needs this meter.
-    pub fn is_needed(self, limits: &Limits) -> bool {
-        let same = |kind: LimitKind| match (Self::of(kind), self) {
-            (Self::Minute(_), Self::Minute(_)) => true,
-            (meter, wanted) => meter == wanted,
-        };
+    /// Tells whether any limit needs the minute window.
+    pub fn needs_minute(limits: &Limits) -> bool {
+        let in_minute = |kind| matches!(Self::of(kind), Self::Minute(_));
         let mut kinds = LimitKind::ALL.into_iter();
-        kinds.any(|kind| same(kind) && limits.is_limited(kind))
+        kinds.any(|kind| in_minute(kind) && limits.is_limited(kind))
     }
 }
-
-/// The minute window, of either column.
-pub const MINUTE: Meter = Meter::Minute(Column::Requests);
 
 impl Record {
     /// The use of a limit kind, once the record was brought to now.

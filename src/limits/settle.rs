@@ -1,7 +1,7 @@
 //! The end of an admitted request.
 
 use super::kinds::LimitKind;
-use super::record::{MINUTE, Record};
+use super::record::{Meter, Record};
 use super::terms::{Reservation, Terms};
 use crate::time::Now;
 
@@ -23,7 +23,7 @@ pub fn settle(
         let refund = reservation.reserved.saturating_sub(used);
         let at = reservation.at;
         record.minute.refund(now.mono, window, at, refund);
-    } else if MINUTE.is_needed(terms.limits) {
+    } else if Meter::needs_minute(terms.limits) {
         record.minute.charge(now.mono, window, extra);
     }
     if terms.limits.is_limited(LimitKind::Tpd) {
