@@ -199,17 +199,13 @@ impl Counts {
                 moved,
             } = std::mem::take(counts);
             let tier = (self.namespace.as_str(), name.as_str());
-            emit(sink, names::REQUESTS, tier, ("outcome", &requests.0), |i| {
-                Outcome::ALL.get(i).map(|o| o.as_str())
-            });
-            for (family, row) in [(names::LIMITED, &limited), (names::OVERLOADED, &overloaded)] {
-                emit(sink, family, tier, ("limit", &row.0), |i| {
-                    LimitKind::ALL.get(i).map(|l| l.as_str())
-                });
-            }
-            emit(sink, names::TOKENS, tier, ("kind", &tokens.0), |i| {
-                TokenKind::ALL.get(i).map(|k| k.as_str())
-            });
+            let outcomes = Outcome::ALL.map(Outcome::as_str);
+            let limits = LimitKind::ALL.map(LimitKind::as_str);
+            let kinds = TokenKind::ALL.map(TokenKind::as_str);
+            emit(sink, names::REQUESTS, tier, "outcome", outcomes, &requests);
+            emit(sink, names::LIMITED, tier, "limit", limits, &limited);
+            emit(sink, names::OVERLOADED, tier, "limit", limits, &overloaded);
+            emit(sink, names::TOKENS, tier, "kind", kinds, &tokens);
             // A tier whose requests all came and went between two ticks shows as 0.
             if moved {
                 moves.entry(name.clone()).or_default();
@@ -233,17 +229,16 @@ impl Counts {
     }
 }
 
-fn emit(
+fn emit<const N: usize>(
     sink: &mut dyn MetricSink,
     family: Family,
     (namespace, tier): (&str, &str),
-    (label, counts): (&str, &[u64]),
-    value: impl Fn(usize) -> Option<&'static str>,
+    label: &str,
+    values: [&'static str; N],
+    counts: &Row<N>,
 ) {
-    for (i, n) in counts.iter().enumerate().filter(|(_, n)| **n > 0) {
-        if let Some(value) = value(i) {
-            let name = family.of_tier(namespace, tier);
-            sink.count(&format!("{name}.{label}.{value}"), *n);
-        }
+    for (value, n) in values.iter().zip(counts.0).filter(|(_, n)| *n > 0) {
+        let name = family.of_tier(namespace, tier);
+        sink.count(&format!("{name}.{label}.{value}"), n);
     }
 }
