@@ -4,7 +4,7 @@ use super::body::parse;
 use super::{AdminResponse, Api, Problem};
 use crate::json::Named;
 use crate::limits::Scale;
-use crate::overload::{LONGEST, ManualScale, TierScales};
+use crate::overload::{Controller, LONGEST, ManualScale, TierScales};
 use crate::time::Span;
 use serde::de::{self, Deserializer, Visitor};
 use serde::{Deserialize, Serialize};
@@ -135,18 +135,14 @@ impl Api<'_> {
         let is_fresh = state.adaptive.is_fresh(now);
         let ours = policy.map(|policy| policy.origin.kind());
         let from = state.adaptive.ownership.kind.filter(|_| is_fresh).or(ours);
+        let controller = match is_fresh {
+            true => state.adaptive.controller,
+            false => Controller::default(),
+        };
         let adaptive = from.map(|from| AdaptiveView {
             from: from.as_str().to_owned(),
-            load: if is_fresh {
-                state.adaptive.controller.load.as_f64()
-            } else {
-                0.0
-            },
-            pressure: if is_fresh {
-                state.adaptive.controller.pressure.as_f64()
-            } else {
-                0.0
-            },
+            load: controller.load.as_f64(),
+            pressure: controller.pressure.as_f64(),
         });
         let in_force = self.config().tiers.iter().map(|tier| {
             let scale = state.lowering(&tier.name, policy).scale(now);

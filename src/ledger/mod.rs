@@ -1,7 +1,6 @@
 //! The ledger: finds an account's page, runs a rule on its record, and writes it back with a
 //! compare-and-set. Every admission is one read and one write; a refusal is one read.
 
-use crate::shared::Fill;
 pub mod bytes;
 pub mod in_flight;
 pub mod page;
@@ -11,7 +10,7 @@ use crate::host::{Host, HostError, SetError};
 use crate::limits::Terms;
 use crate::limits::lease::Liveness;
 use crate::limits::record::Record;
-use crate::shared::{self, StoreError, Target};
+use crate::shared::{self, Fill, StoreError, Target};
 use crate::time::Now;
 pub use in_flight::InFlight;
 use page::{Losses, Page, Update};

@@ -10,17 +10,14 @@ mod queue;
 mod settle;
 mod usage;
 
-pub use usage::Inspected;
-
 pub use outcome::AccessLog;
 pub use queue::{MOST_WAITING, Ticket};
+pub use usage::Inspected;
 
 use crate::config::Config;
-use crate::host::{Host, MetricSink};
-use crate::tiers::TierId;
-
 use crate::directory::Directory;
 use crate::directory::feed::leader::SharedFeedState;
+use crate::host::{Host, MetricSink};
 use crate::ledger::in_flight::Moves;
 use crate::ledger::{self, AccountKey, Fault, InFlight, Ledger, OpenError, Slots, VmSlot};
 use crate::limits::{Limits, Lowered, Reservation, Terms};
@@ -30,6 +27,7 @@ use crate::refusals::Refusals;
 use crate::refusals::batch::RefusalBatch;
 use crate::reply::Reply;
 use crate::reply::headers::HeaderLine;
+use crate::tiers::TierId;
 use queue::Queue;
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -234,16 +232,20 @@ impl Limiter {
         }
         self.settle_pending(host);
         self.refresh_ready(host);
-        if let Err(error) = self.overload.tick(host, sink) {
-            self.fault = Some(error.into());
-        }
+        let learnt = self.overload.tick(host, sink);
+        self.keep_fault(learnt);
         let tiers = &self.config.tiers;
         let written = self.refused.write_down(host, &self.refusals, tiers);
-        if let Err(error) = written {
-            self.fault = Some(error.into());
-        }
+        self.keep_fault(written);
         self.flush(host, sink);
         self.fault.take()
+    }
+
+    /// Keeps the fault of a step, if it had one, for the next log line.
+    fn keep_fault<E: Into<Fault>>(&mut self, done: Result<(), E>) {
+        if let Err(error) = done {
+            self.fault = Some(error.into());
+        }
     }
 
     fn refresh_ready(&mut self, host: &dyn Host) {
@@ -260,9 +262,8 @@ impl Limiter {
     /// There is no next tick: hands over all that the next one would have.
     pub fn close(&mut self, host: &dyn Host, sink: &mut dyn MetricSink) {
         let tiers = &self.config.tiers;
-        if let Err(error) = self.refused.write_now(host, &self.refusals, tiers) {
-            self.fault = Some(error.into());
-        }
+        let written = self.refused.write_now(host, &self.refusals, tiers);
+        self.keep_fault(written);
         self.flush(host, sink);
     }
 
@@ -277,9 +278,7 @@ impl Limiter {
         let written = self
             .in_flight
             .update(host, holder, &counts, table, &mut moves);
-        if let Err(error) = written {
-            self.fault = Some(error.into());
-        }
+        self.keep_fault(written);
         let mut health = self.ledger.take_health();
         for corrupt in [
             self.in_flight.take_corrupt(),

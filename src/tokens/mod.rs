@@ -3,19 +3,17 @@
 //! Pure parsing of bytes in pieces, with a stated bound for each stream; nothing here knows limits
 //! or the host.
 
+pub mod config;
 pub mod dialect;
 pub mod excerpt;
+mod lines;
+mod parse;
 pub mod redact;
 pub mod request;
+pub mod reserve;
 pub mod response;
 pub mod sse;
 pub mod usage;
-
-mod lines;
-mod parse;
-
-pub mod config;
-pub mod reserve;
 
 pub use reserve::{Estimate, Reserve};
 pub use response::{ReadOptions, UsageReader, Used};
