@@ -14,6 +14,7 @@ pub mod reserve;
 pub mod response;
 pub mod sse;
 pub mod usage;
+mod walk;
 
 pub use reserve::{Estimate, Reserve};
 pub use response::{ReadOptions, UsageReader, Used};

@@ -6,7 +6,8 @@
 use crate::host::{Header, Request};
 use crate::tokens::dialect::openai::{STREAM, STREAM_OPTIONS};
 use crate::tokens::dialect::{self, Dialects};
-use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
+use crate::tokens::walk::Name;
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use std::fmt;
 
@@ -93,7 +94,11 @@ impl<'de, 'n> Visitor<'de> for MembersVisitor<'n> {
             values: vec![None; self.names.len()],
             is_marked: false,
         };
-        while let Some((at, is_mark)) = map.next_key_seed(Name(&self))? {
+        let meaning = |name: &str| {
+            let at = self.names.iter().position(|n| *n == name);
+            (at, self.marks.contains(&name))
+        };
+        while let Some((at, is_mark)) = map.next_key_seed(Name(meaning))? {
             members.is_marked |= is_mark;
             if let Some(value) = at.and_then(|at| members.values.get_mut(at)) {
                 *value = Some(map.next_value()?);
@@ -102,30 +107,6 @@ impl<'de, 'n> Visitor<'de> for MembersVisitor<'n> {
             }
         }
         Ok(members)
-    }
-}
-
-/// Reads a name into its position among the names, and whether it is a mark.
-struct Name<'v, 'n>(&'v MembersVisitor<'n>);
-
-impl<'de> DeserializeSeed<'de> for Name<'_, '_> {
-    type Value = (Option<usize>, bool);
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
-
-impl Visitor<'_> for Name<'_, '_> {
-    type Value = (Option<usize>, bool);
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a name")
-    }
-
-    fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
-        let at = self.0.names.iter().position(|n| *n == name);
-        Ok((at, self.0.marks.contains(&name)))
     }
 }
 
