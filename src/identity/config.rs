@@ -82,7 +82,7 @@ fn indexed<T, U>(path: &str, items: Vec<T>, check: fn(&str, T) -> Checked<U>) ->
 /// Checks the account sources.
 ///
 /// # Errors
-/// [`Invalid`] for the first source that can't stand, or when there is none.
+/// [`Invalid`] for the first source that is wrong, or for an empty list.
 pub fn account_sources(
     written: Option<Vec<Object<SourceConfig>>>,
 ) -> Result<Vec<AccountSource>, Invalid> {
@@ -99,7 +99,7 @@ pub fn account_sources(
 /// Checks the tier sources.
 ///
 /// # Errors
-/// [`Invalid`] for the first source that can't stand.
+/// [`Invalid`] for the first source that is wrong.
 pub fn tier_sources(written: Option<Vec<TierSourceConfig>>) -> Result<Vec<TierSource>, Invalid> {
     match written {
         None => Ok(default_tier()),

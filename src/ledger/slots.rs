@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! offset  width  field
-//! 0       1      layout version (page::LAYOUT)
+//! 0       1      layout version (LAYOUT)
 //! 1       1      'S'
 //! 2       16     secret of the account hash
 //! 18      4      pages in the ledger, little endian

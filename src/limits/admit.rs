@@ -8,21 +8,20 @@ use super::snapshot::Snapshot;
 use super::terms::{Ask, Reservation, Terms};
 use crate::time::{Now, Span};
 
-/// Over a limit: which, how full, and when to come back.
+/// A refusal by a limit: which one, its use, and the wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limited {
     /// The limit with the longest wait.
     pub kind: LimitKind,
-    /// Its size, as it was base.
+    /// The size of the base limit.
     pub limit: u64,
     /// Its use.
     pub used: u64,
     /// The time until a request like this one is admitted, if no other comes.
     pub wait: Span,
-    /// The limit that refuses for so long; another one than `name` where a lowered one does.
+    /// The limit with the wait; not `kind` where a lowered limit refuses for longer.
     pub last: LimitKind,
-    /// Whether the limits that were bought would have admitted it, and only those lowered for load
-    /// do not.
+    /// True when the base limits would have admitted it, and lowered limits alone refuse.
     pub overloaded: bool,
     /// The minute windows.
     pub snapshot: Snapshot,
@@ -33,9 +32,9 @@ pub struct Limited {
 pub enum Decision {
     /// Admitted, and recorded.
     Admitted(Reservation, Snapshot),
-    /// Exceeded for now; the record is as it was, but for what has expired.
+    /// Exceeded for now; the record has lost expired usage only.
     Limited(Limited),
-    /// Exceeded for good: it asks for more tokens than `limit` of that name allows in all.
+    /// Exceeded for good: the request alone asks for more tokens than `limit`.
     TooLarge {
         /// TPM or TPD.
         kind: LimitKind,

@@ -18,7 +18,7 @@ use crate::time::{Mono, Span};
 /// The bucket holds this part of what the limit allows in a window.
 const BUCKET_SHARE: u64 = 10;
 
-/// A limit's pace.
+/// A limit that is kept as a leaky bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct LeakyBucket {
     /// The limit of one window.
@@ -36,7 +36,7 @@ impl LeakyBucket {
         if part > 1 { part } else { 1 }
     }
 
-    /// Converts a count to bucket units: 1 request is `window_ms` units, so the bucket drains exactly
+    /// Converts a count to bucket units: 1 request is `window_ms` units, so the drain is exact.
     fn units(&self, n: u64) -> u128 {
         u128::from(n).saturating_mul(u128::from(self.window.as_millis().max(1)))
     }

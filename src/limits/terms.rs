@@ -18,10 +18,10 @@ pub struct Ask {
     pub holder: Holder,
 }
 
-/// The limits that a request is judged by.
+/// The limits that a request is checked against.
 #[derive(Clone, Copy, Debug)]
 pub struct Terms<'a> {
-    /// The limits that the account base.
+    /// The base limits of the account.
     pub limits: &'a Limits,
     /// Their lowered values, while there are any.
     pub lowered: Option<Lowered>,

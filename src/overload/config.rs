@@ -39,7 +39,7 @@ impl Policy {
     /// Checks the policy for these tiers.
     ///
     /// # Errors
-    /// [`Invalid`] for the first field that can't stand.
+    /// [`Invalid`] for the first field that is wrong.
     pub fn check(
         Object(written): Object<OverloadConfig>,
         tiers: &TierTable,

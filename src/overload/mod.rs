@@ -46,7 +46,7 @@ use crate::time::{Mono, Span};
 /// Scales by the names of tiers.
 pub type TierScales = Vec<(String, Scale)>;
 
-/// What an operator set.
+/// A scale that an operator set.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct ManualScale {
     /// The scale of all tiers that are not named.
@@ -66,7 +66,7 @@ impl ManualScale {
     }
 }
 
-/// The load of one namespace.
+/// The stored overload state of one namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct State {
     /// What an operator set, until it ends.

@@ -16,7 +16,7 @@ pub enum Origin {
     Overload,
 }
 
-/// OriginKind of a signal, without the name of its header.
+/// The kind of a signal, without the name of its header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum OriginKind {
     /// A reported load.
@@ -36,7 +36,7 @@ impl OriginKind {
 }
 
 impl Origin {
-    /// OriginKind of this origin.
+    /// The kind of this origin.
     pub const fn kind(&self) -> OriginKind {
         match self {
             Self::Header(_) => OriginKind::Header,

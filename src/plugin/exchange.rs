@@ -38,7 +38,7 @@ pub struct Exchange {
     waiting: Option<Waiting>,
     /// The admin call, while its body is awaited.
     call: Option<Call>,
-    /// Why it is paused, until somebody looks after it.
+    /// The reason of the pause, until the root registers the request.
     unattended: Option<Hold>,
     admission: Option<Admission>,
     headers: Vec<HeaderLine>,

@@ -1,7 +1,7 @@
 //! Requests that are held for a lease, and the fast ticks that try them again.
 //!
-//! A lease frees in another stream, or in another worker; the next fast tick sees both. So nobody
-//! is resumed out of another stream's end, and no loop is busy: while nobody is paused, the VM ticks
+//! A lease frees in another stream, or in another worker; the next fast tick sees both. So the end
+//! of a stream resumes no other stream, and no loop is busy: with no paused request, the VM ticks
 //! at its usual pace.
 
 use super::envoy::Envoy;
@@ -22,7 +22,7 @@ pub struct WaitingLine {
 }
 
 impl WaitingLine {
-    /// A line that nobody is in; ticks come faster while somebody is.
+    /// An empty line. Ticks come faster while a request is in it.
     pub fn new(tick_period: Rc<TickPeriod>) -> Self {
         Self {
             places: RefCell::default(),

@@ -77,7 +77,7 @@ impl Id {
 /// Refusals of one account for one reason within one bucket.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecentRefusal {
-    /// Who; `None` where the request named nobody.
+    /// The account; `None` where the request names none.
     pub account: Option<Id>,
     /// In which tier and by what.
     pub reason: Reason,
@@ -124,7 +124,7 @@ const fn bucket(seconds: u64) -> u64 {
     seconds.div_euclid(BUCKET_S)
 }
 
-/// Whether a bucket is one of the last so many; one from the future is none.
+/// Tells whether a bucket is among the last `buckets`; one from the future is not.
 fn is_recent(number: u64, now: u64, buckets: u64) -> bool {
     now.checked_sub(number).is_some_and(|age| age < buckets)
 }

@@ -33,7 +33,7 @@ pub struct VoucherConfig {
 /// Checks the tiers; the published ones where the config names none.
 ///
 /// # Errors
-/// [`Invalid`] for the first tier that can't stand.
+/// [`Invalid`] for the first tier that is wrong.
 pub fn tiers(tiers: Option<Vec<Object<TierConfig>>>) -> Result<TierTable, Invalid> {
     let Some(tiers) = tiers else {
         return Ok(TierTable::default());

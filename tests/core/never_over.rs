@@ -14,9 +14,9 @@ const WINDOW_US: u64 = 60_000_000;
 
 #[derive(Clone, Debug)]
 enum Act {
-    /// A request that reserves so many tokens.
+    /// A request that reserves this number of tokens.
     Ask(u64),
-    /// One of the worker's open requests ends, and used so many.
+    /// An open request of the worker ends, with this number of used tokens.
     End(Index, u64),
 }
 

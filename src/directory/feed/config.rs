@@ -37,7 +37,7 @@ impl Feed {
     /// Checks the feed.
     ///
     /// # Errors
-    /// [`Invalid`] for the first field that can't stand.
+    /// [`Invalid`] for the first field that is wrong.
     pub fn check(Object(written): Object<FeedConfig>) -> Result<Self, Invalid> {
         let invalid = |name: &str, problem: &str| {
             let path = format!("directory.{name}");

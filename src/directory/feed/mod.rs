@@ -40,7 +40,7 @@ pub enum Step {
     Rest,
     /// Tick again soon.
     Soon,
-    /// PageRequest for a page.
+    /// Ask for a page.
     PageRequest(PageRequest),
 }
 
@@ -66,7 +66,7 @@ pub struct FetchResult {
     pub body: Vec<u8>,
 }
 
-/// Why a load came to nothing.
+/// The reason why an import failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FeedError {
     /// No response came, or the call could not be made.

@@ -33,7 +33,7 @@ pub struct Source {
     pub limits: ImportLimits,
 }
 
-/// ImportTotals since the last hand-over.
+/// The totals of imports since the last hand-over.
 #[derive(Debug, Default)]
 struct ImportTotals {
     imported: u64,
@@ -261,7 +261,7 @@ impl Sync {
         }
     }
 
-    /// Gives the lease back for a while; one that is not had any more is somebody else's matter.
+    /// Gives the leadership back. A VM that has lost it leaves the new leader alone.
     fn back_off(&mut self, host: &dyn Host) {
         let draw = self.draw(u64::MAX);
         // If that fails, the term ends by itself.
@@ -341,7 +341,7 @@ impl Sync {
     }
 }
 
-/// The wait after so many failures before: doubled each time up to a bound, and a random half of it.
+/// The wait after `failures` in a row. It doubles up to a bound, and half of it is random.
 fn wait(failures: u32, draw: u64) -> Span {
     let doubled = FIRST_WAIT
         .as_millis()
