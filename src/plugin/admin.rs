@@ -2,6 +2,7 @@
 
 use super::envoy::StreamRequest;
 use super::hostcalls::{self, LocalReply};
+use super::log::error;
 use crate::admin::route;
 use crate::admin::route::Call;
 use crate::admin::{AdminResponse, Problem, auth};
@@ -50,6 +51,6 @@ pub fn send(response: &AdminResponse) {
         grpc_status: -1,
     });
     if let Err(error) = sent {
-        log::error!("tiergate: admin answer: {error}");
+        error!("admin answer: {error}");
     }
 }

@@ -6,6 +6,7 @@
 //! find out: when no body came for a while to any of them, the headers are not held any more.
 
 use super::envoy::Envoy;
+use super::log::warn;
 use super::paused::{self, PausedRequest, resume};
 use crate::host::Clock as _;
 use crate::time::{Mono, Span};
@@ -103,8 +104,8 @@ impl BodyWait {
         }
         self.gives.set(HostGivesBodies::No);
         self.found_out.set(now);
-        log::warn!(
-            "tiergate: read_body: Envoy keeps bodies back while headers are held; set \
+        warn!(
+            "read_body: Envoy keeps bodies back while headers are held; set \
              allow_on_headers_stop_iteration. Until then requests are judged when their headers \
              have gone on"
         );

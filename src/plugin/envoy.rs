@@ -2,6 +2,7 @@
 
 use super::header_map::HeaderMap;
 use super::hostcalls;
+use super::log::warn;
 use crate::host::{Clock, Header, HostError, MetricSink, Request, SetError, SharedData, Stored};
 use crate::time::{Mono, Wall};
 use proxy_wasm::types::{BufferType, MapType, MetricType};
@@ -82,7 +83,7 @@ impl Envoy {
             }),
         });
         if let Err(error) = id.and_then(f) {
-            log::warn!("metric {name}: {error}");
+            warn!("metric {name}: {error}");
         }
     }
 }
@@ -154,14 +155,14 @@ impl Request for StreamRequest {
 /// Sets what access logs show.
 pub fn set_filter_state(log: &[u8]) {
     if let Err(error) = hostcalls::set_filter_state("tiergate", log) {
-        log::warn!("tiergate: filter state: {error}");
+        warn!("filter state: {error}");
     }
 }
 
 /// Takes a header off.
 pub fn remove_header(map: MapType, name: &str) {
     if let Err(error) = hostcalls::remove_header(map, name) {
-        log::warn!("tiergate: header {name} stays: {error}");
+        warn!("header {name} stays: {error}");
     }
 }
 

@@ -8,6 +8,7 @@ use super::admin;
 use super::envoy::{Envoy, StreamRequest, body_bytes, remove_header, set_filter_state};
 use super::hostcalls;
 use super::local_reply::send;
+use super::log::warn;
 use super::overload_signal;
 use super::paused::{self, PausedRequest};
 use super::response::ResponseReader;
@@ -237,7 +238,7 @@ impl Exchange {
             let body = splice.apply(&body);
             match hostcalls::set_buffer(BufferType::HttpRequestBody, size, &body) {
                 Ok(()) => self.hides_usage = true,
-                Err(error) => log::warn!("tiergate: request body: {error}"),
+                Err(error) => warn!("request body: {error}"),
             }
         }
         self.check(&awaiting.request, asked.as_ref(), awaiting.headers_paused)
@@ -315,7 +316,7 @@ impl Exchange {
             match value {
                 Some(value) => {
                     if let Err(error) = hostcalls::replace_header(map, name, &value) {
-                        log::warn!("tiergate: response header {name}: {error}");
+                        warn!("response header {name}: {error}");
                     }
                 }
                 None => remove_header(map, name),

@@ -2,6 +2,7 @@
 
 use super::envoy::{Envoy, monotonic_ns};
 use super::hostcalls;
+use super::log::{info, warn};
 use super::worker::Worker;
 use crate::config::Config;
 use crate::directory::feed::config::Feed as FeedSource;
@@ -130,9 +131,9 @@ impl Feed {
     fn tell(&mut self, now: u64) {
         match self.sync.take_outcome() {
             None | Some(ImportOutcome::Unchanged) => {}
-            Some(ImportOutcome::Failed(error)) => log::warn!("tiergate: feed: {error}"),
-            Some(ImportOutcome::Imported(counts)) => log::info!(
-                "tiergate: feed: {} pages in {} ms, longest slice {} us: {} accounts written, \
+            Some(ImportOutcome::Failed(error)) => warn!("feed: {error}"),
+            Some(ImportOutcome::Imported(counts)) => info!(
+                "feed: {} pages in {} ms, longest slice {} us: {} accounts written, \
                  {} removed, {} without room",
                 counts.pages,
                 now.saturating_sub(self.clock.begun).div_euclid(1_000_000),
@@ -161,10 +162,7 @@ fn call(from: &FeedSource, ask: &PageRequest) -> Option<u32> {
     match hostcalls::http_call(&from.cluster, headers, TIMEOUT) {
         Ok(token) => Some(token),
         Err(error) => {
-            log::warn!(
-                "tiergate: feed: a call to cluster {}: {error}",
-                from.cluster
-            );
+            warn!("feed: a call to cluster {}: {error}", from.cluster);
             None
         }
     }

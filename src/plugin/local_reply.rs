@@ -1,6 +1,7 @@
 //! Replies to clients in place of the upstream's.
 
 use super::hostcalls::{self, LocalReply};
+use super::log::error;
 use crate::reply::Reply;
 
 /// Sends a reply, in the form that the client speaks.
@@ -25,6 +26,6 @@ pub fn send(reply: &Reply, grpc: bool) {
         grpc_status: if grpc { reply.grpc_status } else { -1 },
     });
     if let Err(error) = sent {
-        log::error!("tiergate: local reply: {error}");
+        error!("local reply: {error}");
     }
 }

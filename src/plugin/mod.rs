@@ -12,6 +12,7 @@ mod feed;
 mod header_map;
 pub mod hostcalls;
 mod local_reply;
+mod log;
 mod overload_signal;
 mod paused;
 mod response;

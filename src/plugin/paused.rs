@@ -1,6 +1,7 @@
 //! Requests that Envoy holds, as those see them who let them go.
 
 use super::hostcalls;
+use super::log::warn;
 use crate::time::Mono;
 use std::cell::RefCell;
 use std::fmt::Debug;
@@ -35,6 +36,6 @@ pub fn resume(id: u32, request: &Shared, check: fn(&mut dyn PausedRequest) -> bo
         }
     });
     if let Err(error) = resumed {
-        log::warn!("tiergate: a held request could not be resumed: {error}");
+        warn!("a held request could not be resumed: {error}");
     }
 }

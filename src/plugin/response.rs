@@ -4,6 +4,7 @@
 use super::envoy::{body_bytes, remove_header};
 use super::header_map::HeaderMap;
 use super::hostcalls;
+use super::log::warn;
 use crate::tokens::Used;
 use crate::tokens::config::{Settle, Tokens};
 use crate::tokens::excerpt::TAIL_BYTES;
@@ -52,7 +53,7 @@ impl ResponseReader {
             if out != piece
                 && let Err(error) = hostcalls::set_buffer(BODY, size, &out)
             {
-                log::warn!("tiergate: response body: {error}");
+                warn!("response body: {error}");
             }
             return;
         }

@@ -3,6 +3,7 @@
 use super::envoy::Envoy;
 use super::feed::Feed;
 use super::hostcalls;
+use super::log::{error, info, warn};
 use super::stream::Stream;
 use super::tick::TickPeriod;
 use super::worker::Worker;
@@ -68,7 +69,7 @@ impl Root {
             .with_limiter(|limiter| limiter.overload_mut().drain_events())
             .unwrap_or_default()
         {
-            log::warn!("tiergate: {event}");
+            warn!("{event}");
         }
     }
 }
@@ -100,7 +101,7 @@ impl Context for Root {
 
 impl RootContext for Root {
     fn on_vm_start(&mut self, _size: usize) -> bool {
-        log::info!("tiergate: version {VERSION}, build {BUILD}");
+        info!("version {VERSION}, build {BUILD}");
         true
     }
 
@@ -112,7 +113,7 @@ impl RootContext for Root {
                 true
             }
             Err(error) => {
-                log::error!("tiergate: {error}");
+                error!("{error}");
                 false
             }
         }
@@ -133,7 +134,7 @@ impl RootContext for Root {
         }
         self.ticked = now;
         if let Some(Some(fault)) = worker.with_limiter(|limiter| limiter.tick(&Envoy, &mut Envoy)) {
-            log::warn!("tiergate: {fault}");
+            warn!("{fault}");
         }
         self.log_events();
         if let Some(feed) = &mut self.feed {

@@ -1,6 +1,7 @@
 //! How often a VM ticks for a root context: twice a second, and faster while somebody waits for it.
 
 use super::hostcalls;
+use super::log::warn;
 use crate::host::HostError;
 use std::cell::Cell;
 
@@ -62,7 +63,7 @@ impl TickPeriod {
         }
         match hostcalls::set_tick_period(period_ms) {
             Ok(()) => self.period_ms.set(period_ms),
-            Err(error) => log::warn!("tiergate: tick period: {error}"),
+            Err(error) => warn!("tick period: {error}"),
         }
     }
 }
