@@ -1,9 +1,8 @@
-//! Envoy as the core's host: shared data, clocks, metrics, and a request's headers.
+//! Envoy as the core's host: shared data, clocks and metrics.
 
-use super::header_map::HeaderMap;
 use super::hostcalls;
 use super::log::warn;
-use crate::host::{Clock, Header, HostError, MetricSink, Request, SetError, SharedData, Stored};
+use crate::host::{Clock, HostError, MetricSink, SetError, SharedData, Stored};
 use crate::time::{Mono, Wall};
 use proxy_wasm::types::{BufferType, MapType, MetricType};
 use std::cell::RefCell;
@@ -106,49 +105,6 @@ impl MetricSink for Envoy {
         Self::with_metric(MetricType::Gauge, name, |id| {
             hostcalls::record_metric(id, value)
         });
-    }
-}
-
-/// The request of the current stream.
-#[derive(Debug, Default)]
-pub struct StreamRequest {
-    headers: HeaderMap,
-}
-
-impl StreamRequest {
-    /// Reads the request's headers; only while they are there.
-    ///
-    /// # Errors
-    /// The host's status.
-    pub fn read() -> Result<Self, HostError> {
-        let headers = hostcalls::header_map(MapType::HttpRequestHeaders)?;
-        Ok(Self { headers })
-    }
-
-    /// Whether the client speaks gRPC.
-    pub fn is_grpc(&self) -> bool {
-        let Header::Once(value) = self.header("content-type") else {
-            return false;
-        };
-        // Not grpc-web, which Envoy does not take for it.
-        value
-            .strip_prefix(b"application/grpc")
-            .is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
-    }
-}
-
-impl Request for StreamRequest {
-    fn header(&self, name: &str) -> Header<'_> {
-        let mut values = self.headers.values(name);
-        match (values.next(), values.next()) {
-            (None, _) => Header::Absent,
-            (Some(value), None) => Header::Once(value),
-            (Some(_), Some(_)) => Header::Repeated,
-        }
-    }
-
-    fn property(&self, path: &[String]) -> Option<Vec<u8>> {
-        hostcalls::property(path).ok().flatten()
     }
 }
 

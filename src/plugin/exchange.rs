@@ -4,20 +4,19 @@
 //! however it ended; after a trap it calls none of them. What is held is taken out before it is
 //! settled, so no order of ends can settle twice.
 
-use super::admin;
-use super::envoy::{Envoy, StreamRequest, body_bytes, remove_header, set_filter_state};
+use super::envoy::{Envoy, body_bytes, remove_header, set_filter_state};
 use super::hostcalls;
-use super::local_reply::send;
+use super::http_reply::{ReplyForm, send, send_admin};
 use super::log::warn;
 use super::overload_signal;
+use super::own_path::{self, LONGEST_BODY, OwnPath};
 use super::paused::{self, PausedRequest};
+use super::request::StreamRequest;
 use super::response::ResponseReader;
-use super::usage_path;
 use super::worker::Worker;
 use crate::admin::route::Call;
 use crate::admin::{Api, Problem};
 use crate::config::Config;
-use crate::host::{Header, Request};
 use crate::limiter::{Admission, CheckResult, Next, Ticket};
 use crate::reply::headers::HeaderLine;
 use crate::time::Mono;
@@ -66,7 +65,7 @@ enum Hold {
 #[derive(Debug)]
 struct Waiting {
     ticket: Box<Ticket>,
-    grpc: bool,
+    form: ReplyForm,
 }
 
 impl Exchange {
@@ -98,23 +97,13 @@ impl Exchange {
                 let result = self
                     .worker
                     .with_limiter(|limiter| limiter.fault(error.into()));
-                return result.map_or(Action::Continue, |v| self.follow(v, || false));
+                return result.map_or(Action::Continue, |v| self.follow(v, ReplyForm::Http));
             }
         };
-        if let Some(admin) = &self.config().admin
-            && let Some(asked) = admin::asked(admin, &request, end)
-        {
-            return self.administer(asked);
-        }
-        if usage_path::is_asked(self.config(), &request) {
-            let result = self
-                .worker
-                .with_limiter(|limiter| limiter.report_usage(&Envoy, &request));
-            let action = result.map_or(Action::Continue, |v| self.follow(v, || false));
-            if action == Action::Continue {
-                self.strip(&request);
-            }
-            return action;
+        match own_path::find(self.config(), &request, end) {
+            Some(OwnPath::Admin(asked)) => return self.administer(asked),
+            Some(OwnPath::Usage) => return self.report_usage(&request),
+            None => {}
         }
         if let Some(limit) = self.config().tokens.read_body
             && !end
@@ -122,8 +111,8 @@ impl Exchange {
         {
             let headers_paused = self.worker.body_wait.holds_headers();
             if !headers_paused {
-                self.strip(&request);
-                self.unset_length(&request);
+                request.strip(self.config());
+                request.unset_length(&self.config().tokens);
             }
             self.awaiting = Some(Awaiting {
                 request,
@@ -139,6 +128,17 @@ impl Exchange {
         self.check(&request, None, true)
     }
 
+    fn report_usage(&mut self, request: &StreamRequest) -> Action {
+        let result = self
+            .worker
+            .with_limiter(|limiter| limiter.report_usage(&Envoy, request));
+        let action = result.map_or(Action::Continue, |v| self.follow(v, ReplyForm::Http));
+        if action == Action::Continue {
+            request.strip(self.config());
+        }
+        action
+    }
+
     /// Answers an admin call, or waits for its body.
     fn administer(&mut self, asked: Result<Call, Problem>) -> Action {
         match asked {
@@ -147,7 +147,7 @@ impl Exchange {
                 self.unattended = Some(Hold::Body);
             }
             Ok(call) => self.answer_call(&call, &[]),
-            Err(problem) => admin::send(&problem.response()),
+            Err(problem) => send_admin(&problem.response()),
         }
         Action::Pause
     }
@@ -157,19 +157,19 @@ impl Exchange {
             .worker
             .with_limiter(|limiter| Api::new(limiter, &Envoy).call(call, body));
         if let Some(response) = response {
-            admin::send(&response);
+            send_admin(&response);
         }
     }
 
     /// Takes a piece of an admin call's body.
     fn call_body(&mut self, size: usize, end: bool) -> Action {
         self.worker.body_wait.body_came();
-        let long = size > admin::LONGEST_BODY;
+        let long = size > LONGEST_BODY;
         if (end || long)
             && let Some(call) = self.call.take()
         {
             match long {
-                true => admin::send(&Problem::TooLong(admin::LONGEST_BODY).response()),
+                true => send_admin(&Problem::TooLong(LONGEST_BODY).response()),
                 false => {
                     let body = body_bytes(BufferType::HttpRequestBody, 0, size);
                     self.answer_call(&call, &body);
@@ -213,7 +213,7 @@ impl Exchange {
     /// Trailers end the body.
     pub fn request_trailers(&mut self) -> Action {
         if self.call.is_some() {
-            return self.call_body(admin::LONGEST_BODY, true);
+            return self.call_body(LONGEST_BODY, true);
         }
         let limit = self.awaiting.as_ref().map_or(0, |a| a.limit);
         self.check_awaited(usize::try_from(limit).unwrap_or(usize::MAX))
@@ -233,7 +233,7 @@ impl Exchange {
             && let Some(splice) = asked.as_ref().and_then(|asked| asked.splice.as_ref())
         {
             if awaiting.headers_paused {
-                self.unset_length(&awaiting.request);
+                awaiting.request.unset_length(&self.config().tokens);
             }
             let body = splice.apply(&body);
             match hostcalls::set_buffer(BufferType::HttpRequestBody, size, &body) {
@@ -262,19 +262,18 @@ impl Exchange {
             return Action::Continue;
         };
         let answered = matches!(result.next, Next::Reply(_));
-        let action = self.follow(result, || request.is_grpc());
+        let action = self.follow(result, request.reply_form());
         if strip && !answered {
-            self.strip(request);
+            request.strip(self.config());
         }
         action
     }
 
-    fn follow(&mut self, result: CheckResult, grpc: impl FnOnce() -> bool) -> Action {
+    fn follow(&mut self, result: CheckResult, form: ReplyForm) -> Action {
         let log = result.log_line();
         match result.next {
             Next::Queue(ticket) => {
-                let grpc = grpc();
-                self.waiting = Some(Waiting { ticket, grpc });
+                self.waiting = Some(Waiting { ticket, form });
                 self.unattended = Some(Hold::Lease);
                 Action::Pause
             }
@@ -286,26 +285,9 @@ impl Exchange {
             }
             Next::Reply(reply) => {
                 set_filter_state(log.as_bytes());
-                send(&reply, grpc());
+                send(&reply, form);
                 Action::Pause
             }
-        }
-    }
-
-    /// Takes off what the upstream is not to see.
-    fn strip(&self, request: &StreamRequest) {
-        for name in &self.config().strip {
-            if request.header(name) != Header::Absent {
-                remove_header(MapType::HttpRequestHeaders, name);
-            }
-        }
-    }
-
-    /// A body that may change is sent in chunks.
-    fn unset_length(&self, request: &StreamRequest) {
-        let name = "content-length";
-        if self.config().tokens.include_usage && request.header(name) != Header::Absent {
-            remove_header(MapType::HttpRequestHeaders, name);
         }
     }
 
@@ -391,13 +373,13 @@ impl PausedRequest for Exchange {
     }
 
     fn try_again(&mut self) -> bool {
-        let Some(Waiting { ticket, grpc }) = self.waiting.take() else {
+        let Some(Waiting { ticket, form }) = self.waiting.take() else {
             return false;
         };
         let result = self
             .worker
             .with_limiter(|limiter| limiter.retry(&Envoy, *ticket));
-        let goes_on = result.is_some_and(|v| self.follow(v, || grpc) == Action::Continue);
+        let goes_on = result.is_some_and(|v| self.follow(v, form) == Action::Continue);
         // Whoever tries again looks after it already.
         self.unattended = None;
         goes_on
@@ -405,7 +387,7 @@ impl PausedRequest for Exchange {
 
     fn give_up_waiting(&mut self) -> bool {
         if self.call.take().is_some() {
-            admin::send(&Problem::NoBody.response());
+            send_admin(&Problem::NoBody.response());
             return false;
         }
         let goes_on = self.awaiting.is_some() && self.check_awaited(0) == Action::Continue;

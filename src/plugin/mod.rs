@@ -4,24 +4,24 @@
 //! [`hostcalls`], where every status is a value, since the SDK's own wrappers panic on those that
 //! they do not expect.
 
-mod admin;
 mod body_wait;
 mod envoy;
 mod exchange;
 mod feed;
 mod header_map;
 pub mod hostcalls;
-mod local_reply;
+mod http_reply;
 mod log;
 mod overload_signal;
+mod own_path;
 mod paused;
+mod request;
 mod response;
 mod root;
 mod stream;
 mod tick;
 #[cfg(feature = "trap")]
 mod trap;
-mod usage_path;
 mod waiting_line;
 mod worker;
 

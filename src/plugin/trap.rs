@@ -1,6 +1,6 @@
 //! For tests alone (feature `trap`): a request that traps the worker's VM.
 
-use super::envoy::StreamRequest;
+use super::request::StreamRequest;
 use crate::host::{Header, Request as _};
 
 /// Panics when the request asks for it.

@@ -1,0 +1,63 @@
+//! Replies that the filter sends itself, in place of the upstream's.
+
+use super::hostcalls::{self, LocalReply};
+use super::log::error;
+use crate::admin::AdminResponse;
+use crate::reply::Reply;
+
+/// The gRPC status of a reply that is plain HTTP.
+const NO_GRPC_STATUS: i32 = -1;
+
+/// The form of a reply, which the client's protocol decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReplyForm {
+    /// Status, headers and a JSON body.
+    Http,
+    /// A gRPC status, and the sentence as its message.
+    Grpc,
+}
+
+/// Sends a refusal or a usage report.
+pub fn send(reply: &Reply, form: ReplyForm) {
+    let is_grpc = form == ReplyForm::Grpc;
+    let headers: Vec<_> = reply
+        .headers
+        .iter()
+        .filter(|(name, _)| !is_grpc || *name != "content-type")
+        .cloned()
+        .collect();
+    // Envoy makes the body of a gRPC reply its grpc-message, which is the sentence alone.
+    let (body, grpc_status) = match form {
+        ReplyForm::Http => (&*reply.body, NO_GRPC_STATUS),
+        ReplyForm::Grpc => (reply.message.as_bytes(), reply.grpc_status),
+    };
+    let sent = hostcalls::send_local_reply(&LocalReply {
+        status: reply.status,
+        details: &format!("tiergate_{}", reply.code),
+        headers: &headers,
+        body,
+        grpc_status,
+    });
+    if let Err(error) = sent {
+        error!("local reply: {error}");
+    }
+}
+
+/// Sends the response to an admin call.
+pub fn send_admin(response: &AdminResponse) {
+    let mut headers = response.headers.clone();
+    if response.status == 401 {
+        let challenge = "Basic realm=\"tiergate\", charset=\"UTF-8\"";
+        headers.push(("www-authenticate", challenge.to_owned()));
+    }
+    let sent = hostcalls::send_local_reply(&LocalReply {
+        status: response.status,
+        details: "tiergate_admin",
+        headers: &headers,
+        body: &response.body,
+        grpc_status: NO_GRPC_STATUS,
+    });
+    if let Err(error) = sent {
+        error!("admin answer: {error}");
+    }
+}

@@ -1,0 +1,76 @@
+//! The request of a stream: its headers, and those that the upstream must not see.
+
+use super::envoy::remove_header;
+use super::header_map::HeaderMap;
+use super::hostcalls;
+use super::http_reply::ReplyForm;
+use crate::config::Config;
+use crate::host::{Header, HostError, Request};
+use crate::tokens::config::Tokens;
+use proxy_wasm::types::MapType;
+
+const MAP: MapType = MapType::HttpRequestHeaders;
+
+/// The request of the current stream.
+#[derive(Debug, Default)]
+pub struct StreamRequest {
+    headers: HeaderMap,
+}
+
+impl StreamRequest {
+    /// Reads the headers in one host call, while the host is in a callback of the request.
+    ///
+    /// # Errors
+    /// The host's status.
+    pub fn read() -> Result<Self, HostError> {
+        let headers = hostcalls::header_map(MAP)?;
+        Ok(Self { headers })
+    }
+
+    /// The form of a reply to this client.
+    pub fn reply_form(&self) -> ReplyForm {
+        let Header::Once(value) = self.header("content-type") else {
+            return ReplyForm::Http;
+        };
+        // Envoy does not treat grpc-web as gRPC.
+        match value.strip_prefix(b"application/grpc") {
+            Some([] | [b'+' | b';', ..]) => ReplyForm::Grpc,
+            _ => ReplyForm::Http,
+        }
+    }
+
+    /// Removes the headers that the upstream must not see.
+    pub fn strip(&self, config: &Config) {
+        for name in &config.strip {
+            self.remove(name);
+        }
+    }
+
+    /// Removes `content-length` where the body may change; Envoy then sends it in chunks.
+    pub fn unset_length(&self, tokens: &Tokens) {
+        if tokens.include_usage {
+            self.remove("content-length");
+        }
+    }
+
+    fn remove(&self, name: &str) {
+        if self.header(name) != Header::Absent {
+            remove_header(MAP, name);
+        }
+    }
+}
+
+impl Request for StreamRequest {
+    fn header(&self, name: &str) -> Header<'_> {
+        let mut values = self.headers.values(name);
+        match (values.next(), values.next()) {
+            (None, _) => Header::Absent,
+            (Some(value), None) => Header::Once(value),
+            (Some(_), Some(_)) => Header::Repeated,
+        }
+    }
+
+    fn property(&self, path: &[String]) -> Option<Vec<u8>> {
+        hostcalls::property(path).ok().flatten()
+    }
+}
