@@ -1,23 +1,18 @@
-//! Requests whose headers Envoy holds until their body is read, and what to do where it never
-//! hands the body over.
+//! Whether the host hands over the bodies of requests whose headers are held.
 //!
 //! Without `allow_on_headers_stop_iteration: true` in the plugin's config, Envoy keeps the body back
-//! as well while headers are held, and no host call tells whether it is set. So the first requests
-//! find out: when no body came for a while to any of them, the headers are not held any more.
+//! while headers are held, and no host call tells whether it is set. So the first requests find
+//! out: when several bodies in a row do not come, later requests go on with their headers.
 
-use super::envoy::Envoy;
 use super::log::warn;
-use super::paused::{self, PausedRequest, resume};
-use crate::host::Clock as _;
 use crate::time::{Mono, Span};
-use std::cell::{Cell, RefCell};
-use std::rc::{Rc, Weak};
+use std::cell::Cell;
 
-/// How long a request is held before its body is taken not to come.
+/// The time after which a body is taken not to come.
 const PATIENCE: Span = Span::from_secs(1);
-/// Requests in a row without a body that tell that none comes: one may be a slow client.
+/// Bodies in a row that must not come: a single one may be a slow client.
 const ENOUGH: u32 = 2;
-/// After this it is found out anew.
+/// The time for which the filter believes that bodies do not come.
 const BELIEVED: Span = Span::from_secs(60);
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -28,76 +23,40 @@ enum HostGivesBodies {
     No,
 }
 
-/// The requests of one root context that wait for their bodies.
+/// The knowledge of one root context about its host.
 #[derive(Debug, Default)]
 pub struct BodyWait {
     gives: Cell<HostGivesBodies>,
-    /// Requests in a row whose bodies did not come.
+    /// Bodies in a row that did not come.
     missed: Cell<u32>,
-    /// When it was found out that bodies don't come.
+    /// The time at which `gives` became `No`.
     found_out: Cell<Mono>,
-    waiting: RefCell<Vec<Waiting>>,
-}
-
-#[derive(Debug)]
-struct Waiting {
-    id: u32,
-    request: Weak<RefCell<dyn PausedRequest>>,
-    since: Mono,
 }
 
 impl BodyWait {
-    /// Whether headers are to be held until the body is there.
+    /// Whether headers are to be held until the body is here.
     pub fn holds_headers(&self) -> bool {
         self.gives.get() != HostGivesBodies::No
     }
 
-    /// A body came while headers were held: it is known now that they do.
+    /// Whether the host is known to hand bodies over, so that every wait ends by itself.
+    pub fn is_certain(&self) -> bool {
+        self.gives.get() == HostGivesBodies::Yes
+    }
+
+    /// Whether a body awaited since `since` is taken not to come.
+    pub fn is_overdue(since: Mono, now: Mono) -> bool {
+        now.since(since) >= PATIENCE
+    }
+
+    /// Notes a body that came while the headers were held, which settles the matter.
     pub fn body_came(&self) {
         self.missed.set(0);
-        if self.gives.replace(HostGivesBodies::Yes) != HostGivesBodies::Yes {
-            self.waiting.take();
-        }
+        self.gives.set(HostGivesBodies::Yes);
     }
 
-    /// Looks after a request, unless it is known that bodies come.
-    pub fn add(&self, id: u32, request: &paused::Shared) {
-        if self.gives.get() != HostGivesBodies::Yes
-            && let Ok(mut waiting) = self.waiting.try_borrow_mut()
-        {
-            waiting.push(Waiting {
-                id,
-                request: Rc::downgrade(request),
-                since: Envoy.mono(),
-            });
-        }
-    }
-
-    /// Lets requests go whose bodies do not come; returns them.
-    pub fn tick(&self, now: Mono) -> Vec<(u32, paused::Shared)> {
-        if self.gives.get() == HostGivesBodies::No && now.since(self.found_out.get()) >= BELIEVED {
-            self.gives.set(HostGivesBodies::Unknown);
-            self.missed.set(0);
-        }
-        let mut gone = Vec::new();
-        for waiting in self.waiting.take() {
-            let Some(request) = waiting.request.upgrade() else {
-                continue;
-            };
-            if now.since(waiting.since) < PATIENCE {
-                if let Ok(mut all) = self.waiting.try_borrow_mut() {
-                    all.push(waiting);
-                }
-                continue;
-            }
-            self.body_missed(now);
-            resume(waiting.id, &request, |request| request.give_up_waiting());
-            gone.push((waiting.id, request));
-        }
-        gone
-    }
-
-    fn body_missed(&self, now: Mono) {
+    /// Notes a body that did not come in time.
+    pub fn body_missed(&self, now: Mono) {
         self.missed.set(self.missed.get().saturating_add(1));
         if self.missed.get() < ENOUGH || self.gives.get() == HostGivesBodies::No {
             return;
@@ -109,5 +68,57 @@ impl BodyWait {
              allow_on_headers_stop_iteration. Until then requests are judged when their headers \
              have gone on"
         );
+    }
+
+    /// Forgets an old finding that bodies do not come, so that the next requests find out anew.
+    pub fn tick(&self, now: Mono) {
+        if self.gives.get() == HostGivesBodies::No && now.since(self.found_out.get()) >= BELIEVED {
+            self.gives.set(HostGivesBodies::Unknown);
+            self.missed.set(0);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START: Mono = Mono::from_millis(1_000);
+
+    #[test]
+    fn one_slow_client_does_not_decide_and_two_in_a_row_do() {
+        let bodies = BodyWait::default();
+        bodies.body_missed(START);
+        assert!(bodies.holds_headers());
+        bodies.body_missed(START);
+        assert!(!bodies.holds_headers());
+    }
+
+    #[test]
+    fn a_body_that_comes_decides_for_good() {
+        let bodies = BodyWait::default();
+        bodies.body_missed(START);
+        bodies.body_came();
+        assert!(bodies.is_certain());
+        bodies.body_missed(START);
+        assert!(bodies.holds_headers(), "the row began anew");
+    }
+
+    #[test]
+    fn the_finding_is_forgotten_after_a_minute() {
+        let bodies = BodyWait::default();
+        bodies.body_missed(START);
+        bodies.body_missed(START);
+        bodies.tick(START.after(Span::from_millis(59_999)));
+        assert!(!bodies.holds_headers());
+        bodies.tick(START.after(BELIEVED));
+        assert!(bodies.holds_headers() && !bodies.is_certain());
+    }
+
+    #[test]
+    fn a_body_is_overdue_after_a_second() {
+        let almost = START.after(Span::from_millis(999));
+        assert!(!BodyWait::is_overdue(START, almost));
+        assert!(BodyWait::is_overdue(START, START.after(PATIENCE)));
     }
 }

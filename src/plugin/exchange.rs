@@ -1,87 +1,44 @@
-//! One request and its response: judged on the request, settled exactly once, at the end.
+//! One request and its response: checked on the request, settled once at the end.
 //!
 //! Envoy ends every stream with `on_log`, `on_done` and the context's removal, in that order,
-//! however it ended; after a trap it calls none of them. What is held is taken out before it is
-//! settled, so no order of ends can settle twice.
+//! however the stream ended. After a trap Envoy calls none of them.
 
-use super::envoy::{Envoy, body_bytes, remove_header, set_filter_state};
+use super::envoy::{Envoy, body_bytes, set_filter_state};
+use super::forwarded::Forwarded;
 use super::hostcalls;
-use super::http_reply::{ReplyForm, send, send_admin};
+use super::http_reply::{self, ReplyForm};
 use super::log::warn;
 use super::overload_signal;
 use super::own_path::{self, LONGEST_BODY, OwnPath};
-use super::paused::{self, PausedRequest};
+use super::phase::{AwaitingBody, Next, PausedFor, Phase, Queued};
 use super::request::StreamRequest;
-use super::response::ResponseReader;
 use super::worker::Worker;
 use crate::admin::route::Call;
-use crate::admin::{Api, Problem};
+use crate::admin::{AdminResponse, Api, Problem};
 use crate::config::Config;
-use crate::limiter::{Admission, CheckResult, Next, Ticket};
-use crate::reply::headers::HeaderLine;
+use crate::limiter::{self, CheckResult};
 use crate::time::Mono;
-use crate::tokens::Used;
-use crate::tokens::request;
-use crate::tokens::request::Asked;
-use proxy_wasm::types::{Action, BufferType, MapType};
-use std::cell::RefCell;
+use crate::tokens::request::{self, Asked};
+use proxy_wasm::types::BufferType;
 use std::rc::Rc;
+
+const BODY: BufferType = BufferType::HttpRequestBody;
 
 /// One request and its response.
 #[derive(Debug)]
 pub struct Exchange {
     worker: Rc<Worker>,
     id: u32,
-    /// The request, while its body is awaited before it is judged.
-    awaiting: Option<Awaiting>,
-    /// The request, while it is held for a lease.
-    waiting: Option<Waiting>,
-    /// The admin call, while its body is awaited.
-    call: Option<Call>,
-    /// The reason of the pause, until the root registers the request.
-    unattended: Option<Hold>,
-    admission: Option<Admission>,
-    headers: Vec<HeaderLine>,
-    /// Whether the usage event that was asked for in the client's name is to be hidden.
-    hides_usage: bool,
-    response: Option<ResponseReader>,
-}
-
-#[derive(Debug)]
-struct Awaiting {
-    request: StreamRequest,
-    limit: u64,
-    /// Whether Envoy holds the headers; else they have gone on and can't be changed.
-    headers_paused: bool,
-}
-
-/// What a request is held for.
-#[derive(Clone, Copy, Debug)]
-enum Hold {
-    Body,
-    Lease,
-}
-
-#[derive(Debug)]
-struct Waiting {
-    ticket: Box<Ticket>,
-    form: ReplyForm,
+    phase: Phase,
 }
 
 impl Exchange {
-    /// The exchange of the stream `id`, on which nothing has happened.
-    pub fn new(worker: Rc<Worker>, id: u32) -> Self {
+    /// The exchange of the stream `id`, before its first callback.
+    pub const fn new(worker: Rc<Worker>, id: u32) -> Self {
         Self {
             worker,
             id,
-            awaiting: None,
-            waiting: None,
-            call: None,
-            unattended: None,
-            admission: None,
-            headers: Vec::new(),
-            hides_usage: false,
-            response: None,
+            phase: Phase::New,
         }
     }
 
@@ -89,15 +46,17 @@ impl Exchange {
         &self.worker.config
     }
 
-    /// Judges the request, or waits for its body.
-    pub fn request_headers(&mut self, end: bool) -> Action {
+    /// Checks the request, or waits for its body.
+    pub fn request_headers(&mut self, end: bool) -> Next {
+        if !matches!(self.phase, Phase::New) {
+            return self.phase.next();
+        }
         let request = match StreamRequest::read() {
             Ok(request) => request,
             Err(error) => {
-                let result = self
-                    .worker
-                    .with_limiter(|limiter| limiter.fault(error.into()));
-                return result.map_or(Action::Continue, |v| self.follow(v, ReplyForm::Http));
+                let fault = error.into();
+                let result = self.worker.with_limiter(|limiter| limiter.fault(fault));
+                return self.follow(result, ReplyForm::Http, false);
             }
         };
         match own_path::find(self.config(), &request, end) {
@@ -105,301 +64,296 @@ impl Exchange {
             Some(OwnPath::Usage) => return self.report_usage(&request),
             None => {}
         }
-        if let Some(limit) = self.config().tokens.read_body
-            && !end
-            && request::is_readable(&request, limit)
-        {
-            let headers_paused = self.worker.body_wait.holds_headers();
-            if !headers_paused {
-                request.strip(self.config());
-                request.unset_length(&self.config().tokens);
+        match self.config().tokens.read_body {
+            Some(limit) if !end && request::is_readable(&request, limit) => {
+                self.await_body(request, limit)
             }
-            self.awaiting = Some(Awaiting {
-                request,
-                limit,
-                headers_paused,
-            });
-            if headers_paused {
-                self.unattended = Some(Hold::Body);
-                return Action::Pause;
+            _ => {
+                let next = self.check(&request, None, false);
+                self.strip(&request);
+                next
             }
-            return Action::Continue;
-        }
-        self.check(&request, None, true)
-    }
-
-    fn report_usage(&mut self, request: &StreamRequest) -> Action {
-        let result = self
-            .worker
-            .with_limiter(|limiter| limiter.report_usage(&Envoy, request));
-        let action = result.map_or(Action::Continue, |v| self.follow(v, ReplyForm::Http));
-        if action == Action::Continue {
-            request.strip(self.config());
-        }
-        action
-    }
-
-    /// Answers an admin call, or waits for its body.
-    fn administer(&mut self, asked: Result<Call, Problem>) -> Action {
-        match asked {
-            Ok(call) if call.has_body() => {
-                self.call = Some(call);
-                self.unattended = Some(Hold::Body);
-            }
-            Ok(call) => self.answer_call(&call, &[]),
-            Err(problem) => send_admin(&problem.response()),
-        }
-        Action::Pause
-    }
-
-    fn answer_call(&self, call: &Call, body: &[u8]) {
-        let response = self
-            .worker
-            .with_limiter(|limiter| Api::new(limiter, &Envoy).call(call, body));
-        if let Some(response) = response {
-            send_admin(&response);
         }
     }
 
-    /// Takes a piece of an admin call's body.
-    fn call_body(&mut self, size: usize, end: bool) -> Action {
-        self.worker.body_wait.body_came();
-        let long = size > LONGEST_BODY;
-        if (end || long)
-            && let Some(call) = self.call.take()
-        {
-            match long {
-                true => send_admin(&Problem::TooLong(LONGEST_BODY).response()),
-                false => {
-                    let body = body_bytes(BufferType::HttpRequestBody, 0, size);
-                    self.answer_call(&call, &body);
+    /// Takes a piece of the request's body; `size` is all that Envoy holds of it, in bytes.
+    pub fn request_body(&mut self, size: usize, end: bool) -> Next {
+        match self.phase.take() {
+            Phase::AwaitingCall(call) => self.call_body(call, size, end),
+            Phase::AwaitingBody(awaiting) => {
+                if awaiting.headers_held {
+                    self.worker.body_wait.body_came();
                 }
-            }
-        }
-        Action::Pause
-    }
-
-    /// Has the root look after the exchange while its request is paused.
-    pub fn look_after(exchange: &Rc<RefCell<Self>>) {
-        let paused: paused::Shared = Rc::clone(exchange) as paused::Shared;
-        let Ok(mut this) = exchange.try_borrow_mut() else {
-            return;
-        };
-        match this.unattended.take() {
-            None => {}
-            Some(Hold::Body) => this.worker.body_wait.add(this.id, &paused),
-            Some(Hold::Lease) => this.worker.waiting_line.add(this.id, &paused),
-        }
-    }
-
-    /// Takes a piece of the request's body; `size` is all that Envoy holds of it.
-    pub fn request_body(&mut self, size: usize, end: bool) -> Action {
-        if self.call.is_some() {
-            return self.call_body(size, end);
-        }
-        let Some(awaiting) = &self.awaiting else {
-            return self.goes_on();
-        };
-        if awaiting.headers_paused {
-            self.worker.body_wait.body_came();
-        }
-        let fits = u64::try_from(size).is_ok_and(|size| size <= awaiting.limit);
-        if fits && !end {
-            return Action::Pause;
-        }
-        self.check_awaited(if fits { size } else { 0 })
-    }
-
-    /// Trailers end the body.
-    pub fn request_trailers(&mut self) -> Action {
-        if self.call.is_some() {
-            return self.call_body(LONGEST_BODY, true);
-        }
-        let limit = self.awaiting.as_ref().map_or(0, |a| a.limit);
-        self.check_awaited(usize::try_from(limit).unwrap_or(usize::MAX))
-    }
-
-    /// Judges a request that waited, by at most `size` bytes of its body; 0: without it.
-    fn check_awaited(&mut self, size: usize) -> Action {
-        let Some(awaiting) = self.awaiting.take() else {
-            return self.goes_on();
-        };
-        let body = match size {
-            0 => Vec::new(),
-            _ => body_bytes(BufferType::HttpRequestBody, 0, size),
-        };
-        let asked = request::read(&body);
-        if self.config().tokens.include_usage
-            && let Some(splice) = asked.as_ref().and_then(|asked| asked.splice.as_ref())
-        {
-            if awaiting.headers_paused {
-                awaiting.request.unset_length(&self.config().tokens);
-            }
-            let body = splice.apply(&body);
-            match hostcalls::set_buffer(BufferType::HttpRequestBody, size, &body) {
-                Ok(()) => self.hides_usage = true,
-                Err(error) => warn!("request body: {error}"),
-            }
-        }
-        self.check(&awaiting.request, asked.as_ref(), awaiting.headers_paused)
-    }
-
-    /// What becomes of further parts of a request.
-    fn goes_on(&self) -> Action {
-        if self.is_waiting() {
-            Action::Pause
-        } else {
-            Action::Continue
-        }
-    }
-
-    fn check(&mut self, request: &StreamRequest, asked: Option<&Asked>, strip: bool) -> Action {
-        let id = self.id;
-        let result = self
-            .worker
-            .with_limiter(|limiter| limiter.check(&Envoy, request, asked, id));
-        let Some(result) = result else {
-            return Action::Continue;
-        };
-        let answered = matches!(result.next, Next::Reply(_));
-        let action = self.follow(result, request.reply_form());
-        if strip && !answered {
-            request.strip(self.config());
-        }
-        action
-    }
-
-    fn follow(&mut self, result: CheckResult, form: ReplyForm) -> Action {
-        let log = result.log_line();
-        match result.next {
-            Next::Queue(ticket) => {
-                self.waiting = Some(Waiting { ticket, form });
-                self.unattended = Some(Hold::Lease);
-                Action::Pause
-            }
-            Next::Forward(forwarded) => {
-                set_filter_state(log.as_bytes());
-                self.admission = forwarded.admission;
-                self.headers = forwarded.headers;
-                Action::Continue
-            }
-            Next::Reply(reply) => {
-                set_filter_state(log.as_bytes());
-                send(&reply, form);
-                Action::Pause
-            }
-        }
-    }
-
-    /// Sets the rate-limit headers, and looks at what the response says.
-    pub fn response_headers(&mut self, end: bool) {
-        let map = MapType::HttpResponseHeaders;
-        for (name, value) in std::mem::take(&mut self.headers) {
-            match value {
-                Some(value) => {
-                    if let Err(error) = hostcalls::replace_header(map, name, &value) {
-                        warn!("response header {name}: {error}");
-                    }
+                let fits = u64::try_from(size).is_ok_and(|size| size <= awaiting.limit);
+                if fits && !end {
+                    return self.stay(Phase::AwaitingBody(awaiting));
                 }
-                None => remove_header(map, name),
+                self.check_awaited(&awaiting, if fits { size } else { 0 })
             }
-        }
-        let reads_usage = self.admission.is_some() || self.hides_usage;
-        let answers = reads_usage && ResponseReader::wants(&self.config().tokens, self.hides_usage);
-        if !answers && self.config().overload.is_none() {
-            return;
-        }
-        let Ok(headers) = hostcalls::header_map(map) else {
-            return;
-        };
-        overload_signal::note(&self.worker, &headers, self.admission.is_some());
-        if answers {
-            let tokens = &self.worker.config.tokens;
-            self.response = Some(ResponseReader::begin(
-                tokens,
-                &headers,
-                end,
-                self.hides_usage,
-            ));
+            other => self.stay(other),
         }
     }
 
-    /// Takes a piece of the response's body as it passes.
-    pub fn response_body(&mut self, size: usize, end: bool) {
-        if let Some(response) = &mut self.response {
-            response.body(size, end);
+    /// Trailers end the request's body.
+    pub fn request_trailers(&mut self) -> Next {
+        match self.phase.take() {
+            Phase::AwaitingCall(call) => self.call_body(call, LONGEST_BODY, true),
+            Phase::AwaitingBody(awaiting) => {
+                let size = usize::try_from(awaiting.limit).unwrap_or(usize::MAX);
+                self.check_awaited(&awaiting, size)
+            }
+            other => self.stay(other),
         }
     }
 
-    /// Trailers end the response.
-    pub fn response_trailers(&mut self) {
-        if let Some(response) = &mut self.response {
-            response.trailers(&self.worker.config.tokens.options);
+    /// Goes on without a body that the host does not hand over.
+    pub fn give_up_body(&mut self) -> Next {
+        match self.phase.take() {
+            Phase::AwaitingCall(_) => self.answer(&Problem::NoBody.response()),
+            Phase::AwaitingBody(awaiting) => self.check_awaited(&awaiting, 0),
+            other => self.hold(other),
         }
     }
 
-    /// The exchange is over, however it ended.
-    pub fn ends(&mut self) {
-        self.awaiting = None;
-        if let Some(waiting) = self.waiting.take() {
-            self.worker
-                .with_limiter(|limiter| limiter.leave(&waiting.ticket));
+    /// Tries again for a lease.
+    pub fn retry(&mut self) -> Next {
+        match self.phase.take() {
+            Phase::Queued(queued) => {
+                let ticket = *queued.ticket;
+                let result = self
+                    .worker
+                    .with_limiter(|limiter| limiter.retry(&Envoy, ticket));
+                self.follow(result, queued.form, queued.hides_usage)
+            }
+            other => self.hold(other),
         }
-        let Some(admission) = self.admission.take() else {
-            return;
-        };
-        let used = self
-            .response
-            .take()
-            .map_or(Used::Unknown, ResponseReader::used);
-        self.worker
-            .with_limiter(|limiter| limiter.settle(&Envoy, admission, used));
-    }
-}
-
-impl PausedRequest for Exchange {
-    fn is_waiting(&self) -> bool {
-        self.waiting.is_some()
     }
 
-    fn is_due(&self, now: Mono) -> bool {
-        let Some(waiting) = &self.waiting else {
+    /// Whether another try for a lease may help.
+    pub fn is_due(&self, now: Mono) -> bool {
+        let Phase::Queued(queued) = &self.phase else {
             return false;
         };
         let due = self
             .worker
-            .with_limiter(|limiter| limiter.is_due(&waiting.ticket, now));
+            .with_limiter(|limiter| limiter.is_due(&queued.ticket, now));
         due == Some(true)
     }
 
-    fn try_again(&mut self) -> bool {
-        let Some(Waiting { ticket, form }) = self.waiting.take() else {
-            return false;
-        };
-        let result = self
-            .worker
-            .with_limiter(|limiter| limiter.retry(&Envoy, *ticket));
-        let goes_on = result.is_some_and(|v| self.follow(v, form) == Action::Continue);
-        // Whoever tries again looks after it already.
-        self.unattended = None;
-        goes_on
+    /// The wait that the registry of paused requests can end.
+    pub const fn paused_for(&self) -> Option<PausedFor> {
+        self.phase.paused_for()
     }
 
-    fn give_up_waiting(&mut self) -> bool {
-        if self.call.take().is_some() {
-            send_admin(&Problem::NoBody.response());
+    /// Sets the rate-limit headers, and begins to read the response.
+    pub fn response_headers(&mut self, end: bool) {
+        match &mut self.phase {
+            Phase::Forwarded(forwarded) => forwarded.response_headers(&self.worker, end),
+            // The headers may have gone on without the body: an upstream may answer them early.
+            Phase::AwaitingBody(_) | Phase::Queued(_) => overload_signal::hide(&self.worker),
+            Phase::New | Phase::AwaitingCall(_) | Phase::Answered | Phase::Done => {}
+        }
+    }
+
+    /// Reads a piece of the response's body as it passes; `size` is in bytes.
+    pub fn response_body(&mut self, size: usize, end: bool) {
+        if let Phase::Forwarded(forwarded) = &mut self.phase {
+            forwarded.response_body(size, end);
+        }
+    }
+
+    /// Reads the trailers, which end the response.
+    pub fn response_trailers(&mut self) {
+        if let Phase::Forwarded(forwarded) = &mut self.phase {
+            forwarded.response_trailers(&self.worker);
+        }
+    }
+
+    /// Ends the exchange, however its stream ended.
+    pub fn end(&mut self) {
+        match self.phase.take() {
+            Phase::Queued(queued) => {
+                self.worker
+                    .with_limiter(|limiter| limiter.leave(&queued.ticket));
+            }
+            Phase::Forwarded(forwarded) => forwarded.settle(&self.worker),
+            Phase::New | Phase::AwaitingBody(_) | Phase::AwaitingCall(_) => {}
+            Phase::Answered | Phase::Done => {}
+        }
+    }
+
+    /// Puts back a phase that a callback did not change.
+    fn stay(&mut self, phase: Phase) -> Next {
+        self.phase = phase;
+        self.phase.next()
+    }
+
+    /// Puts back a phase that has nothing to resume.
+    fn hold(&mut self, phase: Phase) -> Next {
+        self.phase = phase;
+        Next::Hold
+    }
+
+    fn report_usage(&mut self, request: &StreamRequest) -> Next {
+        let result = self
+            .worker
+            .with_limiter(|limiter| limiter.report_usage(&Envoy, request));
+        let next = self.follow(result, ReplyForm::Http, false);
+        self.strip(request);
+        next
+    }
+
+    /// Answers an admin call, or waits for its body.
+    fn administer(&mut self, asked: Result<Call, Problem>) -> Next {
+        match asked {
+            Ok(call) if call.has_body() => {
+                self.phase = Phase::AwaitingCall(call);
+                Next::Pause(PausedFor::Body)
+            }
+            Ok(call) => self.answer_call(&call, &[]),
+            Err(problem) => self.answer(&problem.response()),
+        }
+    }
+
+    fn call_body(&mut self, call: Call, size: usize, end: bool) -> Next {
+        self.worker.body_wait.body_came();
+        if size > LONGEST_BODY {
+            return self.answer(&Problem::TooLong(LONGEST_BODY).response());
+        }
+        if !end {
+            return self.stay(Phase::AwaitingCall(call));
+        }
+        self.answer_call(&call, &body_bytes(BODY, 0, size))
+    }
+
+    fn answer_call(&mut self, call: &Call, body: &[u8]) -> Next {
+        let response = self
+            .worker
+            .with_limiter(|limiter| Api::new(limiter, &Envoy).call(call, body));
+        match response {
+            Some(response) => self.answer(&response),
+            None => self.answered(),
+        }
+    }
+
+    fn answer(&mut self, response: &AdminResponse) -> Next {
+        http_reply::send_admin(response);
+        self.answered()
+    }
+
+    fn answered(&mut self) -> Next {
+        self.phase = Phase::Answered;
+        Next::Hold
+    }
+
+    /// Waits for the body: with the headers held, or where the host then keeps bodies back, with
+    /// the headers gone on.
+    fn await_body(&mut self, request: StreamRequest, limit: u64) -> Next {
+        let headers_held = self.worker.body_wait.holds_headers();
+        if !headers_held {
+            request.strip(self.config());
+            request.unset_length(&self.config().tokens);
+        }
+        self.phase = Phase::AwaitingBody(AwaitingBody {
+            request,
+            limit,
+            headers_held,
+        });
+        match headers_held {
+            true => Next::Pause(PausedFor::Body),
+            false => Next::Continue,
+        }
+    }
+
+    /// Checks a request by the first `size` bytes of its body; 0: without it.
+    fn check_awaited(&mut self, awaiting: &AwaitingBody, size: usize) -> Next {
+        let body = match size {
+            0 => Vec::new(),
+            _ => body_bytes(BODY, 0, size),
+        };
+        let asked = request::read(&body);
+        let hides_usage = self.ask_for_usage(awaiting, asked.as_ref(), &body, size);
+        let next = self.check(&awaiting.request, asked.as_ref(), hides_usage);
+        if awaiting.headers_held {
+            self.strip(&awaiting.request);
+        }
+        next
+    }
+
+    /// Asks the upstream for a usage event in the client's name; `true` when the body now does.
+    fn ask_for_usage(
+        &self,
+        awaiting: &AwaitingBody,
+        asked: Option<&Asked>,
+        body: &[u8],
+        size: usize,
+    ) -> bool {
+        let tokens = &self.config().tokens;
+        let Some(splice) = asked.and_then(|asked| asked.splice.as_ref()) else {
+            return false;
+        };
+        if !tokens.include_usage {
             return false;
         }
-        let goes_on = self.awaiting.is_some() && self.check_awaited(0) == Action::Continue;
-        // Whoever lets it go looks after it, should it be held for a lease now.
-        self.unattended = None;
-        goes_on
+        if awaiting.headers_held {
+            awaiting.request.unset_length(tokens);
+        }
+        let set = hostcalls::set_buffer(BODY, size, &splice.apply(body));
+        if let Err(error) = &set {
+            warn!("request body: {error}");
+        }
+        set.is_ok()
+    }
+
+    /// Asks the limiter, and does as it says.
+    fn check(&mut self, request: &StreamRequest, asked: Option<&Asked>, hides_usage: bool) -> Next {
+        let id = self.id;
+        let result = self
+            .worker
+            .with_limiter(|limiter| limiter.check(&Envoy, request, asked, id));
+        self.follow(result, request.reply_form(), hides_usage)
+    }
+
+    /// Does as the limiter says; `None`: it was in use, and the request goes on unrecorded.
+    fn follow(&mut self, result: Option<CheckResult>, form: ReplyForm, hides_usage: bool) -> Next {
+        let Some(result) = result else {
+            let unrecorded = limiter::Forwarded::default();
+            return self.stay(Phase::Forwarded(Forwarded::new(unrecorded, hides_usage)));
+        };
+        let log = result.log_line();
+        match result.next {
+            limiter::Next::Queue(ticket) => {
+                self.phase = Phase::Queued(Queued {
+                    ticket,
+                    form,
+                    hides_usage,
+                });
+                Next::Pause(PausedFor::Lease)
+            }
+            limiter::Next::Forward(forwarded) => {
+                set_filter_state(log.as_bytes());
+                self.phase = Phase::Forwarded(Forwarded::new(forwarded, hides_usage));
+                Next::Continue
+            }
+            limiter::Next::Reply(reply) => {
+                set_filter_state(log.as_bytes());
+                http_reply::send(&reply, form);
+                self.answered()
+            }
+        }
+    }
+
+    /// Removes headers that the upstream must not see, if it is to see the request.
+    fn strip(&self, request: &StreamRequest) {
+        if !matches!(self.phase, Phase::Answered) {
+            request.strip(self.config());
+        }
     }
 }
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        // Every end that is known comes by on_done; this is for one that is not.
-        self.ends();
+        // Every known end comes by on_done; this is for an unknown one.
+        self.end();
     }
 }

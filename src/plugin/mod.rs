@@ -8,6 +8,7 @@ mod body_wait;
 mod envoy;
 mod exchange;
 mod feed;
+mod forwarded;
 mod header_map;
 pub mod hostcalls;
 mod http_reply;
@@ -15,6 +16,7 @@ mod log;
 mod overload_signal;
 mod own_path;
 mod paused;
+mod phase;
 mod request;
 mod response;
 mod root;
@@ -22,7 +24,6 @@ mod stream;
 mod tick;
 #[cfg(feature = "trap")]
 mod trap;
-mod waiting_line;
 mod worker;
 
 #[cfg(not(target_os = "wasi"))]

@@ -1,13 +1,14 @@
-//! What the upstream's answers say of its load.
+//! The load that the upstream reports in its responses.
 
 use super::envoy::remove_header;
 use super::header_map::HeaderMap;
+use super::hostcalls;
 use super::worker::Worker;
 use crate::overload::Origin;
 use proxy_wasm::types::MapType;
 
-/// Takes note of the load that an answer tells of, and hides it from the client; `counts`: it
-/// answers a request that was let through and recorded.
+/// Records the load that a response reports, and hides the load header from the client.
+/// `counts`: the response answers an admitted request.
 pub fn note(worker: &Worker, headers: &HeaderMap, counts: bool) {
     let Some(policy) = &worker.config.overload else {
         return;
@@ -20,12 +21,21 @@ pub fn note(worker: &Worker, headers: &HeaderMap, counts: bool) {
             if load.is_some() {
                 remove_header(MapType::HttpResponseHeaders, name);
             }
-            // Of two, nobody knows which is meant.
+            // Two values contradict each other: neither counts.
             load.map(|load| loads.next().map_or(load, |_| b""))
         }
     };
     if counts {
         let status = headers.values(":status").next();
         worker.with_limiter(|limiter| limiter.overload_mut().observe(status, load));
+    }
+}
+
+/// Hides the load header of a response to a request that is not recorded.
+pub fn hide(worker: &Worker) {
+    if worker.config.overload.is_some()
+        && let Ok(headers) = hostcalls::header_map(MapType::HttpResponseHeaders)
+    {
+        note(worker, &headers, false);
     }
 }

@@ -1,41 +1,165 @@
-//! Requests that Envoy holds, as those see them who let them go.
+//! The paused requests of one root context, and the ticks that resume them.
+//!
+//! A lease frees in another stream or another worker, and a body may never come. The ticks see
+//! both, so no stream resumes another one, and nothing polls in a loop.
 
+use super::body_wait::BodyWait;
+use super::envoy::Envoy;
+use super::exchange::Exchange;
 use super::hostcalls;
 use super::log::warn;
+use super::phase::{Next, PausedFor};
+use super::worker::Worker;
+use crate::host::{Clock as _, HostError};
 use crate::time::Mono;
 use std::cell::RefCell;
-use std::fmt::Debug;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 
-/// A request that is held for its body or for a lease.
-pub trait PausedRequest: Debug {
-    /// Whether it is held for a lease.
-    fn is_waiting(&self) -> bool;
-    /// Whether another try for a lease may help.
-    fn is_due(&self, now: Mono) -> bool;
-    /// Tries again for a lease; `true` when the request is to go on.
-    fn try_again(&mut self) -> bool;
-    /// Does without its body; `true` when the request is to go on.
-    fn give_up_waiting(&mut self) -> bool;
+/// The registry of paused requests. Queued requests stay in the order in which they were queued.
+#[derive(Debug)]
+pub struct PausedRequests {
+    worker: Rc<Worker>,
+    entries: RefCell<Vec<Entry>>,
 }
 
-/// A request that is held, shared with its stream.
-pub type Shared = Rc<RefCell<dyn PausedRequest>>;
+/// A paused request, as long as its stream exists.
+#[derive(Debug)]
+struct Entry {
+    /// The stream's context id.
+    id: u32,
+    exchange: Weak<RefCell<Exchange>>,
+    reason: PausedFor,
+    since: Mono,
+}
 
-/// Runs `judge` on a held request of another stream, and lets it go on if that says so.
-pub fn resume(id: u32, request: &Shared, check: fn(&mut dyn PausedRequest) -> bool) {
-    let resumed = hostcalls::set_effective_context(id).and_then(|()| {
-        // The request is free again before Envoy goes on with it.
-        let goes_on = request
-            .try_borrow_mut()
-            .is_ok_and(|mut request| check(&mut *request));
-        if goes_on {
-            hostcalls::resume_request()
-        } else {
-            Ok(())
+impl PausedRequests {
+    /// An empty registry for the requests of `worker`.
+    pub const fn new(worker: Rc<Worker>) -> Self {
+        Self {
+            worker,
+            entries: RefCell::new(Vec::new()),
         }
-    });
-    if let Err(error) = resumed {
+    }
+
+    /// Registers the request of the stream `id`, which has paused. Ticks come faster while a
+    /// request waits for a lease.
+    pub fn register(&self, id: u32, exchange: &Rc<RefCell<Exchange>>, reason: PausedFor) {
+        if reason == PausedFor::Body && self.worker.body_wait.is_certain() {
+            return;
+        }
+        if let Ok(mut entries) = self.entries.try_borrow_mut() {
+            entries.push(Entry {
+                id,
+                exchange: Rc::downgrade(exchange),
+                reason,
+                since: Envoy.mono(),
+            });
+        }
+        if reason == PausedFor::Lease {
+            self.worker.tick_period.set_paused(true);
+        }
+    }
+
+    /// Tries the queued requests whose turn it may be, in order. Runs on every tick.
+    pub fn retry_queued(&self) {
+        if !self.holds(PausedFor::Lease) {
+            return;
+        }
+        let now = Envoy.mono();
+        self.visit(PausedFor::Lease, |entry, exchange| {
+            if exchange.try_borrow().is_ok_and(|e| e.is_due(now)) {
+                resume(entry.id, exchange, Exchange::retry);
+            }
+        });
+    }
+
+    /// Gives up on bodies that do not come. Runs on slow ticks only.
+    pub fn give_up_bodies(&self, now: Mono) {
+        let bodies = &self.worker.body_wait;
+        bodies.tick(now);
+        if bodies.is_certain() {
+            self.forget(PausedFor::Body);
+            return;
+        }
+        self.visit(PausedFor::Body, |entry, exchange| {
+            if BodyWait::is_overdue(entry.since, now) {
+                bodies.body_missed(now);
+                resume(entry.id, exchange, Exchange::give_up_body);
+            }
+        });
+    }
+
+    fn holds(&self, reason: PausedFor) -> bool {
+        let entries = self.entries.try_borrow();
+        entries.is_ok_and(|entries| entries.iter().any(|entry| entry.reason == reason))
+    }
+
+    fn forget(&self, reason: PausedFor) {
+        if let Ok(mut entries) = self.entries.try_borrow_mut() {
+            entries.retain(|entry| entry.reason != reason);
+        }
+    }
+
+    /// Runs `step` on each request that is paused for `reason`, then keeps those that are still
+    /// paused. A request that is now paused for another reason goes to the end of the line.
+    fn visit(&self, reason: PausedFor, step: impl Fn(&Entry, &Rc<RefCell<Exchange>>)) {
+        let paused_for = |exchange: &Rc<RefCell<Exchange>>| {
+            let exchange = exchange.try_borrow().ok();
+            exchange.and_then(|exchange| exchange.paused_for())
+        };
+        let entries = self.entries.take();
+        let mut kept = Vec::with_capacity(entries.len());
+        let mut moved = Vec::new();
+        for entry in entries {
+            if entry.reason != reason {
+                kept.push(entry);
+                continue;
+            }
+            let Some(exchange) = entry.exchange.upgrade() else {
+                continue;
+            };
+            if paused_for(&exchange) != Some(reason) {
+                continue;
+            }
+            step(&entry, &exchange);
+            match paused_for(&exchange) {
+                Some(now_for) if now_for == reason => kept.push(entry),
+                Some(now_for) => moved.push((entry.id, exchange, now_for)),
+                None => {}
+            }
+        }
+        let added = self.entries.replace(kept);
+        if let Ok(mut entries) = self.entries.try_borrow_mut() {
+            entries.extend(added);
+        }
+        for (id, exchange, now_for) in moved {
+            self.register(id, &exchange, now_for);
+        }
+        let queued = self.holds(PausedFor::Lease);
+        self.worker.tick_period.set_paused(queued);
+    }
+}
+
+/// Runs `step` on a paused request of another stream, and resumes the request if that says so.
+fn resume(id: u32, exchange: &Rc<RefCell<Exchange>>, step: fn(&mut Exchange) -> Next) {
+    if let Err(error) = try_resume(id, exchange, step) {
         warn!("a held request could not be resumed: {error}");
+    }
+}
+
+fn try_resume(
+    id: u32,
+    exchange: &Rc<RefCell<Exchange>>,
+    step: fn(&mut Exchange) -> Next,
+) -> Result<(), HostError> {
+    hostcalls::set_effective_context(id)?;
+    // The borrow ends here, before Envoy goes on with the request.
+    let next = exchange
+        .try_borrow_mut()
+        .map_or(Next::Hold, |mut exchange| step(&mut exchange));
+    match next {
+        Next::Continue => hostcalls::resume_request(),
+        // The registry asks the exchange for its new wait.
+        Next::Hold | Next::Pause(_) => Ok(()),
     }
 }

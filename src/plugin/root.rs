@@ -1,10 +1,11 @@
-//! The root context: one config in one VM. Reads the config, opens the gate, ticks.
+//! The root context: one config in one VM. Reads the config, opens the limiter, ticks.
 
 use super::envoy::Envoy;
 use super::feed::Feed;
 use super::hostcalls;
 use super::log::{error, info, warn};
-use super::stream::Stream;
+use super::paused::PausedRequests;
+use super::stream::{Stream, Unconfigured};
 use super::tick::TickPeriod;
 use super::worker::Worker;
 use crate::config;
@@ -18,20 +19,28 @@ use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{BufferType, ContextType};
 use std::rc::Rc;
 
-/// Ticks that come faster than this, for requests that are held, do only their own work.
+/// The shortest time between slow ticks; a fast tick before that does only the fast work.
 const HALF_A_TICK: Span = Span::from_millis(250);
 
 /// One config in one VM.
 #[derive(Debug, Default)]
 pub struct Root {
-    worker: Option<Rc<Worker>>,
-    /// The feed of the account directory.
-    feed: Option<Feed>,
-    /// The last tick that was not for held requests alone.
+    /// `None` until the config is taken.
+    running: Option<Running>,
+    /// The last slow tick.
     ticked: Mono,
 }
 
-/// Why a config is not taken.
+/// The parts that a config starts.
+#[derive(Debug)]
+struct Running {
+    worker: Rc<Worker>,
+    paused: Rc<PausedRequests>,
+    /// The feed of the account directory.
+    feed: Option<Feed>,
+}
+
+/// The reason for which a config is not taken.
 #[derive(Debug, thiserror::Error)]
 enum ConfigureError {
     #[error("config at {0}")]
@@ -44,7 +53,7 @@ enum ConfigureError {
     Host(#[from] crate::host::HostError),
 }
 
-fn configure(size: usize) -> Result<(Worker, Option<Feed>), ConfigureError> {
+fn configure(size: usize) -> Result<Running, ConfigureError> {
     let json = match size {
         0 => None,
         _ => hostcalls::buffer(BufferType::PluginConfiguration, 0, size)?,
@@ -56,30 +65,62 @@ fn configure(size: usize) -> Result<(Worker, Option<Feed>), ConfigureError> {
     getrandom::fill(&mut nonce).map_err(ConfigureError::Random)?;
     let limiter = Limiter::open(&Envoy, config, || secret)?;
     let feed = Feed::open(limiter.config(), u64::from_le_bytes(nonce))?;
-    Ok((Worker::new(limiter, TickPeriod::start()?), feed))
+    let worker = Rc::new(Worker::new(limiter, TickPeriod::start()?));
+    Ok(Running {
+        paused: Rc::new(PausedRequests::new(Rc::clone(&worker))),
+        worker,
+        feed,
+    })
 }
 
-impl Root {
-    fn with_limiter<T>(&self, f: impl FnOnce(&mut Limiter) -> T) -> Option<T> {
-        self.worker.as_ref()?.with_limiter(f)
+impl Running {
+    fn log_events(&self) {
+        let events = self
+            .worker
+            .with_limiter(|limiter| limiter.overload_mut().drain_events());
+        for event in events.unwrap_or_default() {
+            warn!("{event}");
+        }
     }
 
-    fn log_events(&self) {
-        for event in self
-            .with_limiter(|limiter| limiter.overload_mut().drain_events())
-            .unwrap_or_default()
-        {
-            warn!("{event}");
+    /// The work of every tick: queued requests, and the import of a feed.
+    fn tick_fast(&mut self) {
+        self.paused.retry_queued();
+        if let Some(feed) = &mut self.feed {
+            let soon = feed.tick(&self.worker);
+            self.worker.tick_period.set_importing(soon);
+        }
+    }
+
+    /// The work of the usual ticks.
+    fn tick_slow(&mut self, now: Mono) {
+        let fault = self
+            .worker
+            .with_limiter(|limiter| limiter.tick(&Envoy, &mut Envoy));
+        if let Some(Some(fault)) = fault {
+            warn!("{fault}");
+        }
+        self.log_events();
+        if let Some(feed) = &mut self.feed {
+            feed.flush();
+        }
+        self.paused.give_up_bodies(now);
+    }
+
+    fn close(&mut self) {
+        self.worker
+            .with_limiter(|limiter| limiter.close(&Envoy, &mut Envoy));
+        self.log_events();
+        if let Some(feed) = &mut self.feed {
+            feed.flush();
         }
     }
 }
 
 impl Context for Root {
     fn on_done(&mut self) -> bool {
-        self.with_limiter(|limiter| limiter.close(&Envoy, &mut Envoy));
-        self.log_events();
-        if let Some(feed) = &mut self.feed {
-            feed.flush();
+        if let Some(running) = &mut self.running {
+            running.close();
         }
         true
     }
@@ -91,11 +132,12 @@ impl Context for Root {
         body: usize,
         _trailers: usize,
     ) {
-        let (Some(worker), Some(feed)) = (&self.worker, &mut self.feed) else {
-            return;
-        };
-        let soon = feed.fetched(worker, token, body);
-        worker.tick_period.set_importing(soon);
+        if let Some(Running { worker, feed, .. }) = &mut self.running
+            && let Some(feed) = feed
+        {
+            let soon = feed.fetched(worker, token, body);
+            worker.tick_period.set_importing(soon);
+        }
     }
 }
 
@@ -107,9 +149,8 @@ impl RootContext for Root {
 
     fn on_configure(&mut self, size: usize) -> bool {
         match configure(size) {
-            Ok((worker, feed)) => {
-                self.feed = feed;
-                self.worker = Some(Rc::new(worker));
+            Ok(running) => {
+                self.running = Some(running);
                 true
             }
             Err(error) => {
@@ -120,31 +161,17 @@ impl RootContext for Root {
     }
 
     fn on_tick(&mut self) {
-        let Some(worker) = self.worker.clone() else {
+        let Some(running) = &mut self.running else {
             return;
         };
-        let fast = worker.tick_period.is_fast();
-        worker.waiting_line.tick();
-        if let Some(feed) = &mut self.feed {
-            worker.tick_period.set_importing(feed.tick(&worker));
-        }
+        let fast = running.worker.tick_period.is_fast();
+        running.tick_fast();
         let now = Envoy.mono();
         if fast && now.since(self.ticked) < HALF_A_TICK {
             return;
         }
         self.ticked = now;
-        if let Some(Some(fault)) = worker.with_limiter(|limiter| limiter.tick(&Envoy, &mut Envoy)) {
-            warn!("{fault}");
-        }
-        self.log_events();
-        if let Some(feed) = &mut self.feed {
-            feed.flush();
-        }
-        for (id, request) in worker.body_wait.tick(now) {
-            if request.try_borrow().is_ok_and(|r| r.is_waiting()) {
-                worker.waiting_line.add(id, &request);
-            }
-        }
+        running.tick_slow(now);
     }
 
     fn get_type(&self) -> Option<ContextType> {
@@ -152,6 +179,10 @@ impl RootContext for Root {
     }
 
     fn create_http_context(&self, id: u32) -> Option<Box<dyn HttpContext>> {
-        Some(Box::new(Stream::new(id, self.worker.clone())))
+        let Some(Running { worker, paused, .. }) = &self.running else {
+            return Some(Box::new(Unconfigured));
+        };
+        let (worker, paused) = (Rc::clone(worker), Rc::clone(paused));
+        Some(Box::new(Stream::new(id, worker, paused)))
     }
 }

@@ -1,48 +1,61 @@
-//! One HTTP stream as Envoy calls it: callbacks go to its [`Exchange`], which outlives none of them.
+//! One HTTP stream as Envoy calls it: each callback goes to the stream's [`Exchange`].
 
 use super::exchange::Exchange;
+use super::paused::PausedRequests;
+use super::phase::Next;
 use super::worker::Worker;
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 use std::cell::RefCell;
 use std::rc::Rc;
 
-/// One stream; `None` while the config was never taken.
+/// One stream.
 #[derive(Debug)]
 pub struct Stream {
-    exchange: Option<Rc<RefCell<Exchange>>>,
+    id: u32,
+    exchange: Rc<RefCell<Exchange>>,
+    paused: Rc<PausedRequests>,
 }
 
 impl Stream {
-    /// A stream that nothing has happened on.
-    pub fn new(id: u32, worker: Option<Rc<Worker>>) -> Self {
-        let exchange = worker.map(|worker| Rc::new(RefCell::new(Exchange::new(worker, id))));
-        Self { exchange }
-    }
-
-    /// Runs a step of the request, after which it may be held.
-    fn run_request(&self, f: impl FnOnce(&mut Exchange) -> Action) -> Action {
-        let action = self.run(f);
-        if action == Action::Pause
-            && let Some(exchange) = &self.exchange
-        {
-            Exchange::look_after(exchange);
+    /// The stream `id`, before its first callback.
+    pub fn new(id: u32, worker: Rc<Worker>, paused: Rc<PausedRequests>) -> Self {
+        Self {
+            id,
+            exchange: Rc::new(RefCell::new(Exchange::new(worker, id))),
+            paused,
         }
-        action
     }
 
-    fn run(&self, f: impl FnOnce(&mut Exchange) -> Action) -> Action {
-        let exchange = self.exchange.as_ref().and_then(|e| e.try_borrow_mut().ok());
-        exchange.map_or(Action::Continue, |mut exchange| f(&mut exchange))
+    /// Runs a callback of the request, and registers the request if it pauses.
+    fn request(&self, step: impl FnOnce(&mut Exchange) -> Next) -> Action {
+        // The borrow ends here, before the exchange is registered.
+        let next = self
+            .exchange
+            .try_borrow_mut()
+            .map_or(Next::Continue, |mut exchange| step(&mut exchange));
+        match next {
+            Next::Continue => Action::Continue,
+            Next::Hold => Action::Pause,
+            Next::Pause(reason) => {
+                self.paused.register(self.id, &self.exchange, reason);
+                Action::Pause
+            }
+        }
+    }
+
+    /// Runs a callback that never pauses.
+    fn run(&self, step: impl FnOnce(&mut Exchange)) -> Action {
+        if let Ok(mut exchange) = self.exchange.try_borrow_mut() {
+            step(&mut exchange);
+        }
+        Action::Continue
     }
 }
 
 impl Context for Stream {
     fn on_done(&mut self) -> bool {
-        self.run(|exchange| {
-            exchange.ends();
-            Action::Continue
-        });
+        self.run(Exchange::end);
         true
     }
 }
@@ -51,35 +64,33 @@ impl HttpContext for Stream {
     fn on_http_request_headers(&mut self, _count: usize, end: bool) -> Action {
         #[cfg(feature = "trap")]
         super::trap::trigger();
-        self.run_request(|exchange| exchange.request_headers(end))
+        self.request(|exchange| exchange.request_headers(end))
     }
 
     fn on_http_request_body(&mut self, size: usize, end: bool) -> Action {
-        self.run_request(|exchange| exchange.request_body(size, end))
+        self.request(|exchange| exchange.request_body(size, end))
     }
 
     fn on_http_request_trailers(&mut self, _count: usize) -> Action {
-        self.run_request(Exchange::request_trailers)
+        self.request(Exchange::request_trailers)
     }
 
     fn on_http_response_headers(&mut self, _count: usize, end: bool) -> Action {
-        self.run(|exchange| {
-            exchange.response_headers(end);
-            Action::Continue
-        })
+        self.run(|exchange| exchange.response_headers(end))
     }
 
     fn on_http_response_body(&mut self, size: usize, end: bool) -> Action {
-        self.run(|exchange| {
-            exchange.response_body(size, end);
-            Action::Continue
-        })
+        self.run(|exchange| exchange.response_body(size, end))
     }
 
     fn on_http_response_trailers(&mut self, _count: usize) -> Action {
-        self.run(|exchange| {
-            exchange.response_trailers();
-            Action::Continue
-        })
+        self.run(Exchange::response_trailers)
     }
 }
+
+/// A stream of a root context that never took a config: every request goes on.
+#[derive(Debug)]
+pub struct Unconfigured;
+
+impl Context for Unconfigured {}
+impl HttpContext for Unconfigured {}

@@ -2,7 +2,6 @@
 
 use super::body_wait::BodyWait;
 use super::tick::TickPeriod;
-use super::waiting_line::WaitingLine;
 use crate::config::Config;
 use crate::limiter::Limiter;
 use std::cell::RefCell;
@@ -13,29 +12,25 @@ use std::rc::Rc;
 pub struct Worker {
     /// The config in force.
     pub config: Rc<Config>,
-    /// Requests that wait for their bodies.
+    /// Whether the host hands bodies over while headers are held.
     pub body_wait: BodyWait,
-    /// Requests that wait for a lease.
-    pub waiting_line: WaitingLine,
-    /// How often it ticks.
-    pub tick_period: Rc<TickPeriod>,
+    /// The period of its ticks.
+    pub tick_period: TickPeriod,
     limiter: RefCell<Limiter>,
 }
 
 impl Worker {
-    /// A worker with that gate.
+    /// A worker with this limiter.
     pub fn new(limiter: Limiter, tick_period: TickPeriod) -> Self {
-        let tick_period = Rc::new(tick_period);
         Self {
             config: Rc::clone(limiter.config()),
             body_wait: BodyWait::default(),
-            waiting_line: WaitingLine::new(Rc::clone(&tick_period)),
             tick_period,
             limiter: RefCell::new(limiter),
         }
     }
 
-    /// Runs `f` with the gate; `None` when it is in use, which it never should be.
+    /// Runs `f` with the limiter; `None` while it is in use, which is a bug.
     pub fn with_limiter<T>(&self, f: impl FnOnce(&mut Limiter) -> T) -> Option<T> {
         self.limiter
             .try_borrow_mut()

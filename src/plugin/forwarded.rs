@@ -1,0 +1,94 @@
+//! A request that went to the upstream, with its response and its settlement.
+
+use super::envoy::{Envoy, remove_header};
+use super::hostcalls;
+use super::log::warn;
+use super::overload_signal;
+use super::response::ResponseReader;
+use super::worker::Worker;
+use crate::limiter::{self, Admission};
+use crate::reply::headers::HeaderLine;
+use crate::tokens::Used;
+use proxy_wasm::types::MapType;
+
+const MAP: MapType = MapType::HttpResponseHeaders;
+
+/// What a forwarded request keeps until its end.
+#[derive(Debug, Default)]
+pub struct Forwarded {
+    /// `None` when the limiter recorded nothing.
+    admission: Option<Admission>,
+    /// Rate-limit headers, until they are set on the response.
+    headers: Vec<HeaderLine>,
+    /// The response's usage event is to be hidden, since the client did not ask for it.
+    hides_usage: bool,
+    /// `None` before the response headers, and where nothing in the response matters.
+    response: Option<ResponseReader>,
+}
+
+impl Forwarded {
+    /// A request that goes to the upstream now.
+    pub fn new(forwarded: limiter::Forwarded, hides_usage: bool) -> Self {
+        Self {
+            admission: forwarded.admission,
+            headers: forwarded.headers,
+            hides_usage,
+            response: None,
+        }
+    }
+
+    /// Sets the rate-limit headers, and begins to read the response.
+    pub fn response_headers(&mut self, worker: &Worker, end: bool) {
+        self.set_headers();
+        let tokens = &worker.config.tokens;
+        let settles = self.admission.is_some();
+        let reads =
+            (settles || self.hides_usage) && ResponseReader::wants(tokens, self.hides_usage);
+        if !reads && worker.config.overload.is_none() {
+            return;
+        }
+        let Ok(headers) = hostcalls::header_map(MAP) else {
+            return;
+        };
+        overload_signal::note(worker, &headers, settles);
+        if reads {
+            let response = ResponseReader::begin(tokens, &headers, end, self.hides_usage);
+            self.response = Some(response);
+        }
+    }
+
+    fn set_headers(&mut self) {
+        for (name, value) in std::mem::take(&mut self.headers) {
+            let Some(value) = value else {
+                remove_header(MAP, name);
+                continue;
+            };
+            if let Err(error) = hostcalls::replace_header(MAP, name, &value) {
+                warn!("response header {name}: {error}");
+            }
+        }
+    }
+
+    /// Reads a piece of the response's body as it passes; `size` is in bytes.
+    pub fn response_body(&mut self, size: usize, end: bool) {
+        if let Some(response) = &mut self.response {
+            response.body(size, end);
+        }
+    }
+
+    /// Reads the trailers, which end the response.
+    pub fn response_trailers(&mut self, worker: &Worker) {
+        if let Some(response) = &mut self.response {
+            response.trailers(&worker.config.tokens.options);
+        }
+    }
+
+    /// Gives the lease back and replaces the reserve by the tokens used.
+    pub fn settle(self, worker: &Worker) {
+        let Some(admission) = self.admission else {
+            return;
+        };
+        let used = self.response.map_or(Used::Unknown, ResponseReader::used);
+        worker.with_limiter(|limiter| limiter.settle(&Envoy, admission, used));
+    }
+}

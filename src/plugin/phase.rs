@@ -1,0 +1,119 @@
+//! The phases of an exchange, and the data that each of them owns.
+//!
+//! ```text
+//!                 New
+//!                  |  request headers
+//!      +-----------+------------+-----------------------+
+//!      v                        v                       v
+//!  AwaitingBody              (check)              AwaitingCall
+//!      |  body, trailers,       |                       |  body, trailers,
+//!      |  or body given up      |                       |  or body given up
+//!      +-----> (check) <--------+                       |
+//!                 |                                     |
+//!      +----------+----------+--------------------+     |
+//!      v                     v                    v     v
+//!  Forwarded <---------- Queued ---------------> Answered
+//!      |       admitted      |  refused             |
+//!      |                     | +--+                 |
+//!      |                     |    | still no lease  |
+//!      |                     | <--+                 |
+//!      |  settle             |  leave the queue     |
+//!      +----------> Done <---+----------------------+
+//! ```
+//!
+//! Every phase can end in `Done`, however the stream ends. The exchange takes a phase out before
+//! it acts on it, so no order of callbacks can settle an admission twice.
+
+use super::forwarded::Forwarded;
+use super::http_reply::ReplyForm;
+use super::request::StreamRequest;
+use crate::admin::route::Call;
+use crate::limiter::Ticket;
+
+/// The phase of one exchange.
+#[derive(Debug)]
+pub enum Phase {
+    /// No callback has come.
+    New,
+    /// The limiter decides once the body of the request is here.
+    AwaitingBody(AwaitingBody),
+    /// The admin call is answered once its body is here.
+    AwaitingCall(Call),
+    /// The request waits for a lease.
+    Queued(Queued),
+    /// The request goes to the upstream.
+    Forwarded(Forwarded),
+    /// The filter sent the response itself.
+    Answered,
+    /// The stream has ended; nothing is held for it.
+    Done,
+}
+
+/// A request whose body is on its way.
+#[derive(Debug)]
+pub struct AwaitingBody {
+    /// The request's headers.
+    pub request: StreamRequest,
+    /// The longest body that is read, in bytes.
+    pub limit: u64,
+    /// Envoy holds the headers; otherwise they have gone on and can't change.
+    pub headers_held: bool,
+}
+
+/// A request that waits for a lease.
+#[derive(Debug)]
+pub struct Queued {
+    /// The place in the limiter's queue.
+    pub ticket: Box<Ticket>,
+    /// The form of a refusal.
+    pub form: ReplyForm,
+    /// The request asks for a usage event that its client must not see.
+    pub hides_usage: bool,
+}
+
+/// The wait of a paused request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PausedFor {
+    /// Its body.
+    Body,
+    /// A lease of its account.
+    Lease,
+}
+
+/// The follow-up of a callback of the request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "a request that is paused and not registered never goes on"]
+pub enum Next {
+    /// Envoy goes on with the request.
+    Continue,
+    /// Envoy goes on holding the request: it is answered, or a later callback continues it.
+    Hold,
+    /// Envoy pauses the request; the caller registers it as paused.
+    Pause(PausedFor),
+}
+
+impl Phase {
+    /// Takes the phase out and leaves `Done`.
+    pub const fn take(&mut self) -> Self {
+        std::mem::replace(self, Self::Done)
+    }
+
+    /// The wait that the registry of paused requests can end.
+    pub const fn paused_for(&self) -> Option<PausedFor> {
+        match self {
+            Self::AwaitingBody(awaiting) if awaiting.headers_held => Some(PausedFor::Body),
+            Self::AwaitingCall(_) => Some(PausedFor::Body),
+            Self::Queued(_) => Some(PausedFor::Lease),
+            Self::New | Self::AwaitingBody(_) | Self::Forwarded(_) => None,
+            Self::Answered | Self::Done => None,
+        }
+    }
+
+    /// The follow-up of a part of the request that does not change the phase.
+    pub const fn next(&self) -> Next {
+        match self {
+            Self::AwaitingBody(_) | Self::AwaitingCall(_) | Self::Queued(_) => Next::Hold,
+            Self::New | Self::Forwarded(_) | Self::Answered | Self::Done => Next::Continue,
+        }
+    }
+}
