@@ -4,6 +4,7 @@
 
 #[path = "../harness/shell.rs"]
 mod harness;
+mod phases;
 
 use harness::abi_host::*;
 use harness::{Clock, Config};
