@@ -4,13 +4,13 @@
 //! however the stream ended. After a trap Envoy calls none of them.
 
 use super::envoy::{Envoy, body_bytes, set_filter_state};
-use super::forwarded::Forwarded;
+use super::forwarded::ForwardedRequest;
 use super::hostcalls;
 use super::http_reply::{self, ReplyForm};
 use super::log::warn;
 use super::overload_signal;
 use super::own_path::{self, LONGEST_BODY, OwnPath};
-use super::phase::{AwaitingBody, Next, PausedFor, Phase, Queued};
+use super::phase::{AwaitingBody, Flow, PausedFor, Phase, Queued};
 use super::request::StreamRequest;
 use super::worker::Worker;
 use crate::admin::route::Call;
@@ -47,9 +47,9 @@ impl Exchange {
     }
 
     /// Checks the request, or waits for its body.
-    pub fn request_headers(&mut self, end: bool) -> Next {
+    pub fn request_headers(&mut self, end: bool) -> Flow {
         if !matches!(self.phase, Phase::New) {
-            return self.phase.next();
+            return self.phase.flow();
         }
         let request = match StreamRequest::read() {
             Ok(request) => request,
@@ -69,15 +69,15 @@ impl Exchange {
                 self.await_body(request, limit)
             }
             _ => {
-                let next = self.check(&request, None, false);
+                let flow = self.check(&request, None, false);
                 self.strip(&request);
-                next
+                flow
             }
         }
     }
 
     /// Takes a piece of the request's body; `size` is all that Envoy holds of it, in bytes.
-    pub fn request_body(&mut self, size: usize, end: bool) -> Next {
+    pub fn request_body(&mut self, size: usize, end: bool) -> Flow {
         match self.phase.take() {
             Phase::AwaitingCall(call) => self.call_body(call, size, end),
             Phase::AwaitingBody(awaiting) => {
@@ -95,7 +95,7 @@ impl Exchange {
     }
 
     /// Trailers end the request's body.
-    pub fn request_trailers(&mut self) -> Next {
+    pub fn request_trailers(&mut self) -> Flow {
         match self.phase.take() {
             Phase::AwaitingCall(call) => self.call_body(call, LONGEST_BODY, true),
             Phase::AwaitingBody(awaiting) => {
@@ -107,7 +107,7 @@ impl Exchange {
     }
 
     /// Goes on without a body that the host does not hand over.
-    pub fn give_up_body(&mut self) -> Next {
+    pub fn give_up_body(&mut self) -> Flow {
         match self.phase.take() {
             Phase::AwaitingCall(_) => self.answer(&Problem::NoBody.response()),
             Phase::AwaitingBody(awaiting) => self.check_awaited(&awaiting, 0),
@@ -116,7 +116,7 @@ impl Exchange {
     }
 
     /// Tries again for a lease.
-    pub fn retry(&mut self) -> Next {
+    pub fn retry(&mut self) -> Flow {
         match self.phase.take() {
             Phase::Queued(queued) => {
                 let ticket = *queued.ticket;
@@ -183,39 +183,39 @@ impl Exchange {
     }
 
     /// Puts back a phase that a callback did not change.
-    fn stay(&mut self, phase: Phase) -> Next {
+    fn stay(&mut self, phase: Phase) -> Flow {
         self.phase = phase;
-        self.phase.next()
+        self.phase.flow()
     }
 
     /// Puts back a phase that has nothing to resume.
-    fn hold(&mut self, phase: Phase) -> Next {
+    fn hold(&mut self, phase: Phase) -> Flow {
         self.phase = phase;
-        Next::Hold
+        Flow::Hold
     }
 
-    fn report_usage(&mut self, request: &StreamRequest) -> Next {
+    fn report_usage(&mut self, request: &StreamRequest) -> Flow {
         let result = self
             .worker
             .with_limiter(|limiter| limiter.report_usage(&Envoy, request));
-        let next = self.follow(result, ReplyForm::Http, false);
+        let flow = self.follow(result, ReplyForm::Http, false);
         self.strip(request);
-        next
+        flow
     }
 
     /// Answers an admin call, or waits for its body.
-    fn administer(&mut self, asked: Result<Call, Problem>) -> Next {
+    fn administer(&mut self, asked: Result<Call, Problem>) -> Flow {
         match asked {
             Ok(call) if call.has_body() => {
                 self.phase = Phase::AwaitingCall(call);
-                Next::Pause(PausedFor::Body)
+                Flow::Pause(PausedFor::Body)
             }
             Ok(call) => self.answer_call(&call, &[]),
             Err(problem) => self.answer(&problem.response()),
         }
     }
 
-    fn call_body(&mut self, call: Call, size: usize, end: bool) -> Next {
+    fn call_body(&mut self, call: Call, size: usize, end: bool) -> Flow {
         self.worker.body_wait.body_came();
         if size > LONGEST_BODY {
             return self.answer(&Problem::TooLong(LONGEST_BODY).response());
@@ -226,7 +226,7 @@ impl Exchange {
         self.answer_call(&call, &body_bytes(BODY, 0, size))
     }
 
-    fn answer_call(&mut self, call: &Call, body: &[u8]) -> Next {
+    fn answer_call(&mut self, call: &Call, body: &[u8]) -> Flow {
         let response = self
             .worker
             .with_limiter(|limiter| Api::new(limiter, &Envoy).call(call, body));
@@ -236,19 +236,19 @@ impl Exchange {
         }
     }
 
-    fn answer(&mut self, response: &AdminResponse) -> Next {
+    fn answer(&mut self, response: &AdminResponse) -> Flow {
         http_reply::send_admin(response);
         self.answered()
     }
 
-    fn answered(&mut self) -> Next {
+    fn answered(&mut self) -> Flow {
         self.phase = Phase::Answered;
-        Next::Hold
+        Flow::Hold
     }
 
     /// Waits for the body: with the headers held, or where the host then keeps bodies back, with
     /// the headers gone on.
-    fn await_body(&mut self, request: StreamRequest, limit: u64) -> Next {
+    fn await_body(&mut self, request: StreamRequest, limit: u64) -> Flow {
         let headers_held = self.worker.body_wait.holds_headers();
         if !headers_held {
             request.strip(self.config());
@@ -260,24 +260,24 @@ impl Exchange {
             headers_held,
         });
         match headers_held {
-            true => Next::Pause(PausedFor::Body),
-            false => Next::Continue,
+            true => Flow::Pause(PausedFor::Body),
+            false => Flow::Continue,
         }
     }
 
     /// Checks a request by the first `size` bytes of its body; 0: without it.
-    fn check_awaited(&mut self, awaiting: &AwaitingBody, size: usize) -> Next {
+    fn check_awaited(&mut self, awaiting: &AwaitingBody, size: usize) -> Flow {
         let body = match size {
             0 => Vec::new(),
             _ => body_bytes(BODY, 0, size),
         };
         let asked = request::read(&body);
         let hides_usage = self.ask_for_usage(awaiting, asked.as_ref(), &body, size);
-        let next = self.check(&awaiting.request, asked.as_ref(), hides_usage);
+        let flow = self.check(&awaiting.request, asked.as_ref(), hides_usage);
         if awaiting.headers_held {
             self.strip(&awaiting.request);
         }
-        next
+        flow
     }
 
     /// Asks the upstream for a usage event in the client's name; `true` when the body now does.
@@ -306,7 +306,7 @@ impl Exchange {
     }
 
     /// Asks the limiter, and does as it says.
-    fn check(&mut self, request: &StreamRequest, asked: Option<&Asked>, hides_usage: bool) -> Next {
+    fn check(&mut self, request: &StreamRequest, asked: Option<&Asked>, hides_usage: bool) -> Flow {
         let id = self.id;
         let result = self
             .worker
@@ -315,10 +315,13 @@ impl Exchange {
     }
 
     /// Does as the limiter says; `None`: it was in use, and the request goes on unrecorded.
-    fn follow(&mut self, result: Option<CheckResult>, form: ReplyForm, hides_usage: bool) -> Next {
+    fn follow(&mut self, result: Option<CheckResult>, form: ReplyForm, hides_usage: bool) -> Flow {
         let Some(result) = result else {
             let unrecorded = limiter::Forwarded::default();
-            return self.stay(Phase::Forwarded(Forwarded::new(unrecorded, hides_usage)));
+            return self.stay(Phase::Forwarded(ForwardedRequest::new(
+                unrecorded,
+                hides_usage,
+            )));
         };
         let log = result.log_line();
         match result.next {
@@ -328,12 +331,12 @@ impl Exchange {
                     form,
                     hides_usage,
                 });
-                Next::Pause(PausedFor::Lease)
+                Flow::Pause(PausedFor::Lease)
             }
             limiter::Next::Forward(forwarded) => {
                 set_filter_state(log.as_bytes());
-                self.phase = Phase::Forwarded(Forwarded::new(forwarded, hides_usage));
-                Next::Continue
+                self.phase = Phase::Forwarded(ForwardedRequest::new(forwarded, hides_usage));
+                Flow::Continue
             }
             limiter::Next::Reply(reply) => {
                 set_filter_state(log.as_bytes());

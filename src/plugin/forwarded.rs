@@ -15,7 +15,7 @@ const MAP: MapType = MapType::HttpResponseHeaders;
 
 /// What a forwarded request keeps until its end.
 #[derive(Debug, Default)]
-pub struct Forwarded {
+pub struct ForwardedRequest {
     /// `None` when the limiter recorded nothing.
     admission: Option<Admission>,
     /// Rate-limit headers, until they are set on the response.
@@ -26,7 +26,7 @@ pub struct Forwarded {
     response: Option<ResponseReader>,
 }
 
-impl Forwarded {
+impl ForwardedRequest {
     /// A request that goes to the upstream now.
     pub fn new(forwarded: limiter::Forwarded, hides_usage: bool) -> Self {
         Self {

@@ -8,11 +8,12 @@ use super::envoy::Envoy;
 use super::exchange::Exchange;
 use super::hostcalls;
 use super::log::warn;
-use super::phase::{Next, PausedFor};
+use super::phase::{Flow, PausedFor};
 use super::worker::Worker;
 use crate::host::{Clock as _, HostError};
 use crate::time::Mono;
 use std::cell::RefCell;
+use std::mem::take;
 use std::rc::{Rc, Weak};
 
 /// The registry of paused requests. Queued requests stay in the order in which they were queued.
@@ -107,7 +108,9 @@ impl PausedRequests {
             let exchange = exchange.try_borrow().ok();
             exchange.and_then(|exchange| exchange.paused_for())
         };
-        let entries = self.entries.take();
+        let Ok(entries) = self.entries.try_borrow_mut().map(|mut all| take(&mut *all)) else {
+            return;
+        };
         let mut kept = Vec::with_capacity(entries.len());
         let mut moved = Vec::new();
         for entry in entries {
@@ -128,9 +131,9 @@ impl PausedRequests {
                 None => {}
             }
         }
-        let added = self.entries.replace(kept);
         if let Ok(mut entries) = self.entries.try_borrow_mut() {
-            entries.extend(added);
+            kept.append(&mut entries);
+            *entries = kept;
         }
         for (id, exchange, now_for) in moved {
             self.register(id, &exchange, now_for);
@@ -141,7 +144,7 @@ impl PausedRequests {
 }
 
 /// Runs `step` on a paused request of another stream, and resumes the request if that says so.
-fn resume(id: u32, exchange: &Rc<RefCell<Exchange>>, step: fn(&mut Exchange) -> Next) {
+fn resume(id: u32, exchange: &Rc<RefCell<Exchange>>, step: fn(&mut Exchange) -> Flow) {
     if let Err(error) = try_resume(id, exchange, step) {
         warn!("a held request could not be resumed: {error}");
     }
@@ -150,16 +153,16 @@ fn resume(id: u32, exchange: &Rc<RefCell<Exchange>>, step: fn(&mut Exchange) -> 
 fn try_resume(
     id: u32,
     exchange: &Rc<RefCell<Exchange>>,
-    step: fn(&mut Exchange) -> Next,
+    step: fn(&mut Exchange) -> Flow,
 ) -> Result<(), HostError> {
     hostcalls::set_effective_context(id)?;
     // The borrow ends here, before Envoy goes on with the request.
-    let next = exchange
+    let flow = exchange
         .try_borrow_mut()
-        .map_or(Next::Hold, |mut exchange| step(&mut exchange));
-    match next {
-        Next::Continue => hostcalls::resume_request(),
+        .map_or(Flow::Hold, |mut exchange| step(&mut exchange));
+    match flow {
+        Flow::Continue => hostcalls::resume_request(),
         // The registry asks the exchange for its new wait.
-        Next::Hold | Next::Pause(_) => Ok(()),
+        Flow::Hold | Flow::Pause(_) => Ok(()),
     }
 }

@@ -24,7 +24,7 @@
 //! Every phase can end in `Done`, however the stream ends. The exchange takes a phase out before
 //! it acts on it, so no order of callbacks can settle an admission twice.
 
-use super::forwarded::Forwarded;
+use super::forwarded::ForwardedRequest;
 use super::http_reply::ReplyForm;
 use super::request::StreamRequest;
 use crate::admin::route::Call;
@@ -42,7 +42,7 @@ pub enum Phase {
     /// The request waits for a lease.
     Queued(Queued),
     /// The request goes to the upstream.
-    Forwarded(Forwarded),
+    Forwarded(ForwardedRequest),
     /// The filter sent the response itself.
     Answered,
     /// The stream has ended; nothing is held for it.
@@ -83,7 +83,7 @@ pub enum PausedFor {
 /// The follow-up of a callback of the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "a request that is paused and not registered never goes on"]
-pub enum Next {
+pub enum Flow {
     /// Envoy goes on with the request.
     Continue,
     /// Envoy goes on holding the request: it is answered, or a later callback continues it.
@@ -110,10 +110,10 @@ impl Phase {
     }
 
     /// The follow-up of a part of the request that does not change the phase.
-    pub const fn next(&self) -> Next {
+    pub const fn flow(&self) -> Flow {
         match self {
-            Self::AwaitingBody(_) | Self::AwaitingCall(_) | Self::Queued(_) => Next::Hold,
-            Self::New | Self::Forwarded(_) | Self::Answered | Self::Done => Next::Continue,
+            Self::AwaitingBody(_) | Self::AwaitingCall(_) | Self::Queued(_) => Flow::Hold,
+            Self::New | Self::Forwarded(_) | Self::Answered | Self::Done => Flow::Continue,
         }
     }
 }

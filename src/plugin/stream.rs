@@ -2,7 +2,7 @@
 
 use super::exchange::Exchange;
 use super::paused::PausedRequests;
-use super::phase::Next;
+use super::phase::Flow;
 use super::worker::Worker;
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
@@ -28,16 +28,16 @@ impl Stream {
     }
 
     /// Runs a callback of the request, and registers the request if it pauses.
-    fn request(&self, step: impl FnOnce(&mut Exchange) -> Next) -> Action {
+    fn request(&self, step: impl FnOnce(&mut Exchange) -> Flow) -> Action {
         // The borrow ends here, before the exchange is registered.
-        let next = self
+        let flow = self
             .exchange
             .try_borrow_mut()
-            .map_or(Next::Continue, |mut exchange| step(&mut exchange));
-        match next {
-            Next::Continue => Action::Continue,
-            Next::Hold => Action::Pause,
-            Next::Pause(reason) => {
+            .map_or(Flow::Continue, |mut exchange| step(&mut exchange));
+        match flow {
+            Flow::Continue => Action::Continue,
+            Flow::Hold => Action::Pause,
+            Flow::Pause(reason) => {
                 self.paused.register(self.id, &self.exchange, reason);
                 Action::Pause
             }
