@@ -7,7 +7,7 @@
 //! | shell | [`plugin`]: the only place that calls the host |
 //! | assembly | [`admin`], [`limiter`], [`config`] |
 //! | features | [`refusals`], [`reply`], [`identity`], [`overload`], [`directory`], [`metrics`], [`ledger`], [`tiers`], [`tokens`] |
-//! | kernel | [`limits`], [`shared`], [`http`], [`json`], [`host`], [`time`], [`version`] |
+//! | kernel | [`limits`], [`text`], [`shared`], [`http`], [`json`], [`host`], [`time`], [`version`] |
 //!
 //! `docs/architecture.md` has the subject of each and follows one request through them.
 
@@ -37,6 +37,7 @@ pub mod plugin;
 pub mod refusals;
 pub mod reply;
 pub mod shared;
+pub mod text;
 pub mod tiers;
 pub mod time;
 pub mod tokens;

@@ -46,24 +46,27 @@ pub struct Duration(pub Span);
 /// The longest duration: a year of 366 days.
 const LONGEST_MS: u64 = 366 * 24 * 3_600_000;
 
-fn span(text: &str) -> Option<Span> {
-    let units = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000)];
-    let (digits, factor) = units
-        .into_iter()
-        .find_map(|(unit, factor)| Some((text.strip_suffix(unit)?, factor)))?;
-    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
-        return None;
+impl Duration {
+    /// Reads a duration from 1 ms to a year; `None` for anything else.
+    pub fn parse(text: &str) -> Option<Self> {
+        let units = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000)];
+        let (digits, factor) = units
+            .into_iter()
+            .find_map(|(unit, factor)| Some((text.strip_suffix(unit)?, factor)))?;
+        if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+            return None;
+        }
+        let ms = digits.parse::<u64>().ok()?.checked_mul(factor)?;
+        (1..=LONGEST_MS)
+            .contains(&ms)
+            .then_some(Self(Span::from_millis(ms)))
     }
-    let ms = digits.parse::<u64>().ok()?.checked_mul(factor)?;
-    (1..=LONGEST_MS)
-        .contains(&ms)
-        .then_some(Span::from_millis(ms))
 }
 
 impl<'de> Deserialize<'de> for Duration {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        span(&text).map(Duration).ok_or_else(|| {
+        Self::parse(&text).ok_or_else(|| {
             de::Error::invalid_value(
                 de::Unexpected::Str(&text),
                 &"a duration from \"1ms\" to \"8784h\": digits and one of ms, s, m, h",

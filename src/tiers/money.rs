@@ -29,6 +29,11 @@ impl Cents {
         self.0
     }
 
+    /// The amount in dollars with two decimals, as [`SignedCents::decimal`] writes it.
+    pub fn decimal(self) -> String {
+        SignedCents::from(self).decimal()
+    }
+
     /// Reads a decimal number: ASCII digits, at most two decimals; no sign, exponent or spaces.
     ///
     /// # Errors

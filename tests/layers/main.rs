@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 
 /// The rooms of `src`, lowest first. A module may use the ones before it.
-const RANKS: [&str; 21] = [
+const RANKS: [&str; 22] = [
     // kernel
     "version",
     "time",
@@ -16,6 +16,7 @@ const RANKS: [&str; 21] = [
     "http",
     "shared",
     "limits",
+    "text",
     // features
     "tokens",
     "tiers",

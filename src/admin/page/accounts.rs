@@ -1,8 +1,8 @@
 //! The newest refused accounts, each with its look-up.
 
 use super::sections::reason;
-use super::text::{number, time};
 use crate::admin::status::{RefusedAccountView, Status};
+use crate::text::{number, time};
 use maud::{Markup, html};
 
 /// The newest refused accounts.

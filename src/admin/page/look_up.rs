@@ -1,10 +1,10 @@
 //! The look-up of one account: what it is, and a bar for each of its four limits.
 
-use super::text::{limit, number, per_mille, time};
 use crate::admin::AccountView;
 use crate::http::visible::visible;
 use crate::limits::LimitKind;
 use crate::reply::usage::{UsageView, UseView};
+use crate::text::{limit, number, per_mille, time};
 use maud::{Markup, html};
 
 /// Characters of an id that are shown.

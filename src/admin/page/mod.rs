@@ -9,7 +9,6 @@ mod accounts;
 mod look_up;
 mod overload;
 mod sections;
-mod text;
 
 pub use look_up::{LookUp, LookUpResult};
 

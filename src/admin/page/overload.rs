@@ -1,9 +1,9 @@
 //! What lowers limits now: an operator, the load, or nothing.
 
 use super::look_up::bar;
-use super::text::time;
 use crate::admin::overload::{AdaptiveView, OverloadStatus};
 use crate::admin::status::Status;
+use crate::text::time;
 use maud::{Markup, html};
 
 /// By hand, by the loop, and what that makes of each tier.

@@ -1,10 +1,10 @@
 //! The sections on the filter itself: now, tiers, load, refusals by limit, pages and memory.
 
 use super::look_up::bar;
-use super::text::{bytes, limit, number, per_mille, time};
 use crate::admin::status::{FeedView, RefusedView, Status};
 use crate::limits::LimitKind;
 use crate::shared::Fill;
+use crate::text::{bytes, limit, number, per_mille, time};
 use maud::{Markup, html};
 use std::collections::BTreeSet;
 

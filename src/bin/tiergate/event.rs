@@ -85,6 +85,8 @@ impl<'a> Written<'a> {
 }
 
 /// Text of any length and content, fit for one line of a report.
+///
+/// An excerpt in a refusal puts `…` inside the quotes. Here it stands outside: the text has none.
 pub fn quoted(text: &str) -> String {
     let mut rest = text.char_indices();
     match rest.nth(40) {

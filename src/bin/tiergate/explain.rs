@@ -1,6 +1,5 @@
 //! `tiergate explain`: the tier and the limits that a config gives, as the filter would see them.
 
-use crate::show::{decimal, grouped};
 use clap::Args as ClapArgs;
 use serde::Serialize;
 use std::fmt::Write as _;
@@ -8,7 +7,8 @@ use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use tiergate::config;
 use tiergate::json::Invalid;
-use tiergate::limits::{Limit, LimitKind};
+use tiergate::limits::{Limit, LimitKind, Limits};
+use tiergate::text;
 use tiergate::tiers::money::NotAnAmount;
 use tiergate::tiers::{Cents, Tier, TierTable};
 
@@ -161,22 +161,17 @@ impl Explained<'_> {
 
     fn json(&self) -> Json<'_> {
         Json {
-            recharge: self.recharge.map(decimal),
+            recharge: self.recharge.map(Cents::decimal),
             tier: self.tier.map(|tier| JsonTier {
                 name: &tier.name,
-                recharge: decimal(tier.recharge),
-                limits: JsonLimits {
-                    concurrency: JsonLimit::of(tier.limits.concurrency),
-                    rpm: JsonLimit::of(tier.limits.rpm),
-                    tpm: JsonLimit::of(tier.limits.tpm),
-                    tpd: JsonLimit::of(tier.limits.tpd),
-                },
+                recharge: tier.recharge.decimal(),
+                limits: &tier.limits,
                 wait: tier.wait.map(|wait| format!("{}ms", wait.as_millis())),
             }),
             next: self.next.as_ref().map(|next| JsonNext {
                 name: &next.tier.name,
-                recharge: decimal(next.tier.recharge),
-                missing: decimal(next.missing),
+                recharge: next.tier.recharge.decimal(),
+                missing: next.missing.decimal(),
             }),
         }
     }
@@ -193,8 +188,8 @@ fn heading(name: LimitKind) -> &'static str {
 
 fn in_words(name: LimitKind, limit: Limit) -> String {
     match limit {
-        Limit::Unlimited => "unlimited".to_owned(),
-        Limit::Finite(n) => format!("{} {}", grouped(n.get()), name.in_words()),
+        Limit::Unlimited => text::limit(limit),
+        Limit::Finite(_) => format!("{} {}", text::limit(limit), name.in_words()),
     }
 }
 
@@ -210,17 +205,9 @@ struct Json<'a> {
 struct JsonTier<'a> {
     name: &'a str,
     recharge: String,
-    limits: JsonLimits,
+    limits: &'a Limits,
     #[serde(skip_serializing_if = "Option::is_none")]
     wait: Option<String>,
-}
-
-#[derive(Serialize)]
-struct JsonLimits {
-    concurrency: JsonLimit,
-    rpm: JsonLimit,
-    tpm: JsonLimit,
-    tpd: JsonLimit,
 }
 
 #[derive(Serialize)]
@@ -228,18 +215,4 @@ struct JsonNext<'a> {
     name: &'a str,
     recharge: String,
     missing: String,
-}
-
-/// A number or "unlimited", as in the config.
-#[derive(Serialize)]
-#[serde(untagged)]
-enum JsonLimit {
-    Finite(u64),
-    Word(&'static str),
-}
-
-impl JsonLimit {
-    fn of(limit: Limit) -> Self {
-        limit.finite().map_or(Self::Word("unlimited"), Self::Finite)
-    }
 }

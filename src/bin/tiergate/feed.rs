@@ -3,7 +3,6 @@
 //! A file appears whole or not at all: a web server that hands it out at the same time has the
 //! old one until then.
 
-use crate::show::decimal;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -53,7 +52,7 @@ fn write_to<W: Write>(mut out: W, accounts: &[(&str, Cents)]) -> io::Result<W> {
     for (id, recharge) in accounts {
         write!(out, "{before}{{\"id\":")?;
         serde_json::to_writer(&mut out, id)?;
-        write!(out, ",\"recharge\":\"{}\"}}", decimal(*recharge))?;
+        write!(out, ",\"recharge\":\"{}\"}}", recharge.decimal())?;
         before = ",\n";
     }
     out.write_all(b"\n]}\n")?;

@@ -10,12 +10,12 @@ use crate::feed;
 use crate::jsonl;
 use crate::lines::{Line, Lines};
 use crate::progress::Progress;
-use crate::show::grouped;
 use crate::totals::{Counts, Totals};
 use clap::{Args as ClapArgs, ValueEnum};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
+use tiergate::text::number;
 use tiergate::tiers::Cents;
 use tiergate::tiers::recharge::VoucherRule;
 
@@ -211,13 +211,13 @@ fn voucher(text: &str) -> Result<Voucher, String> {
 }
 
 fn summary(counts: &Counts, bad_lines: u64, voucher: &Voucher) -> String {
-    let of = |n: usize| grouped(u64::try_from(n).unwrap_or(u64::MAX));
+    let of = |n: usize| number(u64::try_from(n).unwrap_or(u64::MAX));
     let worth = voucher.0.map(|rule| format!(" ({} each)", rule.amount));
     format!(
         "events: {}, duplicates: {}, bad lines: {}, accounts: {}, vouchers due: {}{}",
-        grouped(counts.events),
-        grouped(counts.duplicates),
-        grouped(bad_lines),
+        number(counts.events),
+        number(counts.duplicates),
+        number(bad_lines),
         of(counts.accounts),
         of(counts.vouchers_due),
         worth.unwrap_or_default(),

@@ -1,27 +1,9 @@
-//! Numbers, amounts and times as text.
+//! Times, shares and bytes as a terminal has room for them.
+//!
+//! [`tiergate::text`] writes the same for a page: with spaces in times and decimals in KiB.
 
 use std::time::Duration;
-use tiergate::tiers::Cents;
-
-/// A number with a comma between its thousands.
-pub fn grouped(n: u64) -> String {
-    let digits = n.to_string();
-    let mut text = String::with_capacity(digits.len().saturating_mul(2));
-    for (i, digit) in digits.chars().enumerate() {
-        let left = digits.len().saturating_sub(i);
-        if i > 0 && left.is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// An amount as the config and the feed write it.
-pub fn decimal(amount: Cents) -> String {
-    let (dollars, cents) = (amount.get().div_euclid(100), amount.get().rem_euclid(100));
-    format!("{dollars}.{cents:02}")
-}
+use tiergate::text::number;
 
 /// A time in its two largest units: "43s", "9m43s", "2h05m".
 pub fn lasted(time: Duration) -> String {
@@ -46,12 +28,12 @@ pub fn share(share: f64) -> String {
     format!("{:.0}%", share * 100.0)
 }
 
-/// Bytes in MiB, or KiB below one: "12.1 MiB".
+/// Bytes in MiB, or whole KiB below one: "12.1 MiB".
 pub fn binary(bytes: u64) -> String {
     if bytes < 1024 * 1024 {
         return format!("{} KiB", bytes.div_ceil(1024));
     }
     let tenths = bytes.saturating_mul(10).div_euclid(1024 * 1024);
     let (whole, tenth) = (tenths.div_euclid(10), tenths.rem_euclid(10));
-    format!("{}.{tenth} MiB", grouped(whole))
+    format!("{}.{tenth} MiB", number(whole))
 }

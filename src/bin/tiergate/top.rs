@@ -15,6 +15,7 @@ use std::path::PathBuf;
 use std::sync::mpsc::{self, Receiver, TryRecvError};
 use std::thread;
 use std::time::{Duration, Instant};
+use tiergate::json::values;
 
 /// The longest that a key, or data that came in, goes unseen.
 const LOOK_EACH: Duration = Duration::from_millis(100);
@@ -224,17 +225,7 @@ impl Frame {
 
 /// Digits and one of ms, s, m, h, as in the config.
 fn interval(text: &str) -> Result<Duration, &'static str> {
-    let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
-    let unit = text.strip_prefix(digits).and_then(|unit| match unit {
-        "ms" => Some(1),
-        "s" => Some(1_000),
-        "m" => Some(60_000),
-        "h" => Some(3_600_000),
-        _ => None,
-    });
-    let number = digits.parse::<u64>().ok();
-    let ms = number.zip(unit).and_then(|(n, unit)| n.checked_mul(unit));
-    match ms {
+    match values::Duration::parse(text).map(|time| time.0.as_millis()) {
         Some(ms @ 500..=3_600_000) => Ok(Duration::from_millis(ms)),
         _ => Err("not a time from 500ms to 1h: digits and one of ms, s, m, h"),
     }

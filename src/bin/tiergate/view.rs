@@ -2,11 +2,12 @@
 //!
 //! What came over the wire is text here only by way of [`visible`].
 
-use crate::show::{binary, grouped, lasted, share, times};
+use crate::show::{binary, lasted, share, times};
 use crate::status::{Auto, ByLimit, Feed, Fill, Load, Refusals, Refused, Status, Tier};
 use crate::table::{Column, Line, Look, paragraph, table};
 use crate::visible::visible;
 use std::time::Duration;
+use tiergate::text::number as grouped;
 
 /// Characters of a digest that tell one config from another.
 const SHORT_DIGEST: usize = 8;

@@ -1,4 +1,7 @@
 //! Text that others wrote, made safe for a terminal: accounts choose their ids.
+//!
+//! `tiergate::http::visible` does this for bytes on a page. Here the rule is the width of a
+//! character, so that columns add up; the table of widths is not in the module.
 
 use std::fmt::Write as _;
 use unicode_width::UnicodeWidthChar as _;
