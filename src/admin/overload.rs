@@ -3,6 +3,7 @@
 use super::body::parse;
 use super::{AdminResponse, Api, Problem};
 use crate::json::Named;
+use crate::json::values::null_as_default;
 use crate::limits::Scale;
 use crate::overload::{Controller, LONGEST, ManualScale, TierScales};
 use crate::time::Span;
@@ -97,6 +98,7 @@ pub fn put(body: &[u8]) -> Result<PutManual, Problem> {
 
 /// What is in force, and why.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct OverloadStatus {
     /// The scale that an operator set for all tiers that are not named; 1 when none did.
     pub scale: f64,
@@ -113,15 +115,30 @@ pub struct OverloadStatus {
     pub in_force: BTreeMap<String, f64>,
 }
 
+impl Default for OverloadStatus {
+    /// Nothing is lowered.
+    fn default() -> Self {
+        Self {
+            scale: 1.0,
+            tiers: BTreeMap::new(),
+            ttl_ms: None,
+            set_ms_ago: None,
+            auto: None,
+            in_force: BTreeMap::new(),
+        }
+    }
+}
+
 /// Where the loop stands.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AdaptiveView {
-    /// `header` or `overload`.
+    /// `header` or `overload`; null from older filters whose own config has no `load`.
+    #[serde(default, deserialize_with = "null_as_default")]
     pub from: String,
     /// The smoothed load, or the share of overloaded answers.
-    pub load: f64,
+    pub load: Option<f64>,
     /// How much the tiers are pressed: 0 to 1.
-    pub pressure: f64,
+    pub pressure: Option<f64>,
 }
 
 impl Api<'_> {
@@ -141,8 +158,8 @@ impl Api<'_> {
         };
         let adaptive = from.map(|from| AdaptiveView {
             from: from.as_str().to_owned(),
-            load: controller.load.as_f64(),
-            pressure: controller.pressure.as_f64(),
+            load: Some(controller.load.as_f64()),
+            pressure: Some(controller.pressure.as_f64()),
         });
         let in_force = self.config().tiers.iter().map(|tier| {
             let scale = state.lowering(&tier.name, policy).scale(now);

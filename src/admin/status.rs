@@ -1,18 +1,19 @@
-//! The state of the filter: the JSON of `GET {p}/status`, which the page shows too. The command
-//! line reads the same types, so a field that older filters lack has a default.
+//! The state of the filter: the JSON of `GET {p}/status`, which the page shows too.
+//!
+//! `tiergate top` reads the same types, from filters of any version. A field that some filter lacks
+//! has a default, which means "not reported". Unknown fields are skipped.
 
 use super::overload::OverloadStatus;
 use super::{Api, Problem};
-use crate::config::Mode;
 use crate::directory;
 use crate::directory::feed::leader::SharedFeedState;
 use crate::identity::TierSource;
+use crate::json::values::null_as_default;
 use crate::ledger;
 use crate::ledger::page::LAYOUT;
 use crate::limits::Limits;
 use crate::refusals::{self, RecentRefusal, RefusalLog, Total};
 use crate::shared::Fill;
-use crate::tiers::money::SignedCents;
 use crate::tiers::{Tier, TierId};
 use crate::time::{Mono, Span};
 use crate::version::{BUILD, VERSION};
@@ -31,34 +32,44 @@ pub struct Status {
     pub build: String,
     /// Prefix of every shared-data key.
     pub namespace: String,
-    /// Whether decisions are enforced.
-    pub mode: Mode,
+    /// `enforce` or `shadow`. Text, so that a mode of a newer filter can be shown.
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub mode: String,
     /// SHA-256 of the config as it is written, in hex.
+    #[serde(default, deserialize_with = "null_as_default")]
     pub config: String,
     /// Version of the layout of stored values.
+    #[serde(default)]
     pub layout: u8,
     /// VMs that have admitted a request and prove that they live.
-    pub live_vms: usize,
-    /// How full the ledger is.
+    pub live_vms: Option<usize>,
+    /// How full the ledger is; no pages where that is not reported.
+    #[serde(default, deserialize_with = "null_as_default")]
     pub ledger: Fill,
-    /// How full the directory is.
+    /// How full the directory is; no pages where that is not reported.
+    #[serde(default, deserialize_with = "null_as_default")]
     pub directory: Fill,
     /// Whether the directory holds all accounts; null where no tier source is the directory.
     pub ready: Option<bool>,
     /// How the directory's feed is; null without one, or while that can't be read.
     pub feed: Option<FeedView>,
-    /// The tiers of this config, ascending by recharge.
+    /// The tiers of this config, ascending by recharge; at least one where they are reported.
+    #[serde(default, deserialize_with = "null_as_default")]
     pub tiers: Vec<TierView>,
     /// What lowers limits now.
+    #[serde(default, deserialize_with = "null_as_default")]
     pub load: OverloadStatus,
-    /// Shared data in bytes.
+    /// Shared data in bytes; a bound of 0 where that is not reported.
+    #[serde(default, deserialize_with = "null_as_default")]
     pub memory: MemoryView,
-    /// What was refused lately.
+    /// What was refused lately; a window of 0 s where that is not reported.
+    #[serde(default, deserialize_with = "null_as_default")]
     pub refusals: RefusalsView,
 }
 
 /// How the directory's feed is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct FeedView {
     /// Whether a load is going on.
     pub loading: bool,
@@ -78,17 +89,30 @@ pub struct TierView {
     /// Its name.
     pub name: String,
     /// The cumulative recharge from which on an account is in it, in USD: "20.00".
+    #[serde(default)]
     pub recharge: String,
-    /// Its limits.
+    /// Its limits. Not read back: a newer filter may have other kinds.
+    #[serde(skip_deserializing, default = "unlimited")]
     pub limits: Limits,
-    /// The limits that requests are judged by now.
+    /// The limits that requests are judged by now. Not read back either.
+    #[serde(skip_deserializing, default = "unlimited")]
     pub in_force: Limits,
     /// The scale of concurrency, RPM and TPM that is in force: 0 to 1.
+    #[serde(default = "in_full")]
     pub scale: f64,
 }
 
+const fn in_full() -> f64 {
+    1.0
+}
+
+const fn unlimited() -> Limits {
+    Limits::UNLIMITED
+}
+
 /// Shared data in bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct MemoryView {
     /// What ledger and directory take now, estimated from the pages that were looked at.
     pub bytes: u64,
@@ -97,7 +121,8 @@ pub struct MemoryView {
 }
 
 /// What was refused lately.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct RefusalsView {
     /// For how long refusals are kept, in seconds.
     pub window_s: u64,
@@ -111,16 +136,21 @@ pub struct RefusalsView {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefusedView {
     /// The tier's name; "none" where it is not known.
+    #[serde(default, deserialize_with = "null_as_default")]
     pub tier: String,
     /// `error.code` of the reply.
     pub code: String,
     /// Whether only because limits were lowered for load.
+    #[serde(default)]
     pub overloaded: bool,
     /// True when a config in shadow mode let it through.
+    #[serde(default)]
     pub shadowed: bool,
     /// In the last 50 to 60 s.
+    #[serde(default)]
     pub last_minute: u64,
     /// In the last 290 to 300 s.
+    #[serde(default)]
     pub last_5_minutes: u64,
 }
 
@@ -132,16 +162,21 @@ pub struct RefusedAccountView {
     /// Its id as a segment of a path, percent-encoded; null for none, and for one over 64 bytes.
     pub id: Option<String>,
     /// The tier's name; "none" where it is not known.
+    #[serde(default, deserialize_with = "null_as_default")]
     pub tier: String,
     /// `error.code` of the reply.
     pub code: String,
     /// Whether only because limits were lowered for load.
+    #[serde(default)]
     pub overloaded: bool,
     /// True when a config in shadow mode let it through.
+    #[serde(default)]
     pub shadowed: bool,
     /// How many.
+    #[serde(default)]
     pub count: u64,
     /// Since the last of them, in seconds.
+    #[serde(default)]
     pub seconds_ago: u64,
 }
 
@@ -162,10 +197,10 @@ impl Api<'_> {
             version: VERSION.to_owned(),
             build: BUILD.to_owned(),
             namespace: self.config().namespace.clone(),
-            mode: self.config().mode,
+            mode: self.config().mode.as_str().to_owned(),
             config: self.config().digest.clone(),
             layout: LAYOUT.version,
-            live_vms: self.limiter.vm_table().alive(),
+            live_vms: Some(self.limiter.vm_table().alive()),
             ledger,
             directory: entries,
             ready,
@@ -186,7 +221,7 @@ impl Api<'_> {
         let numbered = self.config().tiers.entries();
         let view = |(id, tier): (TierId, &Tier)| TierView {
             name: tier.name.clone(),
-            recharge: SignedCents::from(tier.recharge).decimal(),
+            recharge: tier.recharge.decimal(),
             limits: tier.limits,
             in_force: self.limiter.overload().effective(id, &tier.limits, now),
             scale: load.in_force.get(&tier.name).copied().unwrap_or(1.0),
@@ -225,6 +260,7 @@ impl Api<'_> {
     }
 }
 
+/// The name that the config has for it.
 fn refused_view(total: Total<'_>) -> RefusedView {
     RefusedView {
         tier: total.reason.tier.clone(),

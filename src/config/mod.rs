@@ -74,13 +74,23 @@ impl Config {
 }
 
 /// Whether decisions are enforced.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
     /// What is over a limit is answered with a 429.
     Enforce,
     /// Everything is let through; decisions are only counted and logged.
     Shadow,
+}
+
+impl Mode {
+    /// The word for it in the config and in the status.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Enforce => "enforce",
+            Self::Shadow => "shadow",
+        }
+    }
 }
 
 /// What happens to requests while the ledger can't be used.

@@ -75,6 +75,18 @@ impl<'de> Deserialize<'de> for Duration {
     }
 }
 
+/// Reads null like an absent field: as the default.
+///
+/// # Errors
+/// Those of the value itself.
+pub fn null_as_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de> + Default,
+{
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
 /// A UTC offset, in minutes east.
 #[derive(Clone, Copy, Debug)]
 pub struct Offset(pub i32);

@@ -14,7 +14,7 @@ pub use look_up::{LookUp, LookUpResult};
 
 use super::AdminResponse;
 use super::status::Status;
-use crate::config::{Config, Mode};
+use crate::config::Config;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
@@ -99,13 +99,14 @@ fn page(status: &Status, look_up: Option<&LookUp>) -> Markup {
 }
 
 fn header(status: &Status) -> Markup {
-    let (mode, says) = match status.mode {
-        Mode::Enforce => ("enforce", "(over a limit is refused)"),
-        Mode::Shadow => (
+    let (mode, says) = match status.mode.as_str() {
+        "shadow" => (
             "shadow",
             "(all is let through; refusals are what would have been)",
         ),
+        _ => ("enforce", "(over a limit is refused)"),
     };
+    let live_vms = status.live_vms.unwrap_or_default();
     let digest: String = status.config.chars().take(12).collect();
     html! {
         header {
@@ -114,7 +115,7 @@ fn header(status: &Status) -> Markup {
                 span.fact { span.key { "namespace" } " " code { (status.namespace) } }
                 span.fact { span.key { "config of this listener" } " " code { (digest) } }
                 span.fact { span.key { "mode" } " " span.mode.(mode) { (mode) } " " span.quiet { (says) } }
-                span.fact { span.key { "workers alive" } " " b { (status.live_vms) } @if status.live_vms == 0 { span.quiet { " (none has admitted a request yet)" } } }
+                span.fact { span.key { "workers alive" } " " b { (live_vms) } @if live_vms == 0 { span.quiet { " (none has admitted a request yet)" } } }
             }
             p #stale role="status" {}
         }

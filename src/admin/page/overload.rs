@@ -47,8 +47,8 @@ fn by_itself(auto: &AdaptiveView) -> Markup {
     html! {
         p.facts {
             span.fact { (from) }
-            span.fact { b { (percent(auto.load)) } " " span.quiet { (what) } }
-            span.fact { abbr.key title="0 %: no limit is lowered; 100 %: all tiers are at the floor" { "pressure" } " " b { (percent(auto.pressure)) } }
+            span.fact { b { (percent(auto.load.unwrap_or_default())) } " " span.quiet { (what) } }
+            span.fact { abbr.key title="0 %: no limit is lowered; 100 %: all tiers are at the floor" { "pressure" } " " b { (percent(auto.pressure.unwrap_or_default())) } }
         }
     }
 }

@@ -180,9 +180,7 @@ impl Explained<'_> {
 fn heading(name: LimitKind) -> &'static str {
     match name {
         LimitKind::Concurrency => "concurrency",
-        LimitKind::Rpm => "RPM",
-        LimitKind::Tpm => "TPM",
-        LimitKind::Tpd => "TPD",
+        name => name.heading(),
     }
 }
 

@@ -15,7 +15,6 @@ mod lines;
 mod progress;
 mod screen;
 mod show;
-mod status;
 mod table;
 mod top;
 mod totals;

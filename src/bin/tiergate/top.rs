@@ -3,7 +3,6 @@
 use crate::Ending;
 use crate::admin::{Admin, AdminUrl, SetupError, TOKEN_ENV, Unread};
 use crate::screen::{Screen, Wish};
-use crate::status::Status;
 use crate::table::{Line, Look};
 use crate::view::{Stale, view};
 use crate::visible::{visible, visible_json};
@@ -15,6 +14,7 @@ use std::path::PathBuf;
 use std::sync::mpsc::{self, Receiver, TryRecvError};
 use std::thread;
 use std::time::{Duration, Instant};
+use tiergate::admin::status::Status;
 use tiergate::json::values;
 
 /// The longest that a key, or data that came in, goes unseen.

@@ -3,11 +3,15 @@
 //! What came over the wire is text here only by way of [`visible`].
 
 use crate::show::{binary, lasted, share, times};
-use crate::status::{Auto, ByLimit, Feed, Fill, Load, Refusals, Refused, Status, Tier};
 use crate::table::{Column, Line, Look, paragraph, table};
 use crate::visible::visible;
 use std::time::Duration;
-use tiergate::text::number as grouped;
+use tiergate::admin::overload::{AdaptiveView, OverloadStatus};
+use tiergate::admin::status::{
+    FeedView, RefusalsView, RefusedAccountView, RefusedView, Status, TierView,
+};
+use tiergate::shared::Fill;
+use tiergate::text::number;
 
 /// Characters of a digest that tell one config from another.
 const SHORT_DIGEST: usize = 8;
@@ -35,18 +39,19 @@ pub fn view(status: &Status, stale: Option<&Stale>, width: usize) -> Vec<Line> {
         let words = "not ready: accounts that it does not hold get not_ready";
         say(Look::Alarm, "directory", words);
     }
-    say(Look::Plain, "load", &in_force(status.tiers.as_deref()));
-    if let Some(load) = &status.load {
-        by_whom(load).iter().for_each(|w| say(Look::Plain, "", w));
-    }
+    say(Look::Plain, "load", &in_force(&status.tiers));
+    by_whom(&status.load)
+        .iter()
+        .for_each(|w| say(Look::Plain, "", w));
     if let Some(feed) = &status.feed {
-        let failing = feed.failures.is_some_and(|n| n > 0);
+        let failing = feed.failures > 0;
         let look = if failing { Look::Alarm } else { Look::Plain };
         say(look, "feed", &pulled(feed));
     }
-    match &status.refusals {
-        None => say(Look::Plain, "refused", NOT_REPORTED),
-        Some(refusals) => lines.extend(refused(refusals, width)),
+    if status.refusals == RefusalsView::default() {
+        say(Look::Plain, "refused", NOT_REPORTED);
+    } else {
+        lines.extend(refused(&status.refusals, width));
     }
     // What can wait comes last: a small screen has no room for it.
     let room = room(status);
@@ -63,33 +68,35 @@ pub fn view(status: &Status, stale: Option<&Stale>, width: usize) -> Vec<Line> {
 fn room(status: &Status) -> Vec<(&'static str, String)> {
     let mut all = Vec::new();
     for (label, fill) in [("ledger", &status.ledger), ("directory", &status.directory)] {
-        all.extend(fill.as_ref().map(|fill| (label, filled(fill))));
+        if fill.pages > 0 {
+            all.push((label, filled(fill)));
+        }
     }
-    if let Some(memory) = &status.memory {
-        let bound = memory
-            .bound
-            .map(|bound| format!(" of at most {}", binary(bound)));
-        all.push(("memory", binary(memory.bytes) + &bound.unwrap_or_default()));
+    let memory = &status.memory;
+    if memory.bound > 0 {
+        let (bytes, bound) = (binary(memory.bytes), binary(memory.bound));
+        all.push(("memory", format!("{bytes} of at most {bound}")));
     }
     all
 }
 
 fn head(status: &Status) -> String {
     let mut words = vec![visible(&status.namespace)];
-    words.extend(status.mode.as_deref().map(|mode| match mode {
-        "shadow" => "shadow (nothing is refused)".to_owned(),
-        mode => visible(mode),
-    }));
+    words.extend(match status.mode.as_str() {
+        "" => None,
+        "shadow" => Some("shadow (nothing is refused)".to_owned()),
+        mode => Some(visible(mode)),
+    });
     words.extend(status.live_vms.map(|n| match n {
         // A worker takes its slot with the first request that it admits.
         0 => "no worker admitted a request yet".to_owned(),
         1 => "1 worker".to_owned(),
-        n => format!("{} workers", grouped(n)),
+        n => format!("{} workers", number(u64::try_from(n).unwrap_or(u64::MAX))),
     }));
-    words.extend(status.config.as_deref().map(|digest| {
-        let short: String = digest.chars().take(SHORT_DIGEST).collect();
-        format!("config {}", visible(&short))
-    }));
+    if !status.config.is_empty() {
+        let short: String = status.config.chars().take(SHORT_DIGEST).collect();
+        words.push(format!("config {}", visible(&short)));
+    }
     words.extend(match status.ready {
         Some(true) => Some("ready".to_owned()),
         Some(false) => Some("NOT READY".to_owned()),
@@ -99,11 +106,11 @@ fn head(status: &Status) -> String {
 }
 
 /// The share of each tier's limits that is in force.
-fn in_force(tiers: Option<&[Tier]>) -> String {
-    let Some(tiers) = tiers else {
+fn in_force(tiers: &[TierView]) -> String {
+    if tiers.is_empty() {
         return NOT_REPORTED.to_owned();
-    };
-    let scale = |tier: &Tier| tier.scale.filter(|scale| (scale - 1.0).abs() > 1e-6);
+    }
+    let scale = |tier: &TierView| Some(tier.scale).filter(|scale| lowers(*scale));
     let mut words: Vec<String> = tiers
         .iter()
         .filter_map(|tier| scale(tier).map(|s| format!("{} {}", visible(&tier.name), times(s))))
@@ -115,7 +122,7 @@ fn in_force(tiers: Option<&[Tier]>) -> String {
         && !rest.is_empty()
         && rest.iter().all(|tier| scale(tier) == scale(first))
     {
-        return format!("all tiers {}", times(first.scale.unwrap_or(1.0)));
+        return format!("all tiers {}", times(first.scale));
     }
     if words.len() < tiers.len() {
         words.push("the others in full".to_owned());
@@ -123,16 +130,21 @@ fn in_force(tiers: Option<&[Tier]>) -> String {
     words.join(", ")
 }
 
+/// Whether limits at that scale are other than in full.
+fn lowers(scale: f64) -> bool {
+    (scale - 1.0).abs() > 1e-6
+}
+
 /// Who lowered limits, or would, and for how long.
-fn by_whom(load: &Load) -> Vec<String> {
+fn by_whom(load: &OverloadStatus) -> Vec<String> {
     let mut all = Vec::new();
-    let tiers = load.tiers.iter().flatten();
-    let lowers = load.scale.is_some_and(|scale| (scale - 1.0).abs() > 1e-6);
-    if load.ttl_ms.is_some() || lowers || tiers.clone().next().is_some() {
+    let lowers = lowers(load.scale);
+    if load.ttl_ms.is_some() || lowers || !load.tiers.is_empty() {
         let mut scales = Vec::new();
-        if lowers || tiers.clone().next().is_none() {
-            scales.push(format!("all {}", times(load.scale.unwrap_or(1.0))));
+        if lowers || load.tiers.is_empty() {
+            scales.push(format!("all {}", times(load.scale)));
         }
+        let tiers = load.tiers.iter();
         scales.extend(tiers.map(|(name, scale)| format!("{} {}", visible(name), times(*scale))));
         let left = load.ttl_ms.map(|ms| lasted(Duration::from_millis(ms)));
         let left = left
@@ -144,13 +156,13 @@ fn by_whom(load: &Load) -> Vec<String> {
     all
 }
 
-fn by_itself(auto: &Auto) -> String {
-    let from = match auto.from.as_deref() {
+fn by_itself(auto: &AdaptiveView) -> String {
+    let from = match auto.from.as_str() {
         // The rule stands in another config of the namespace, which may go by either.
-        None => "automatic".to_owned(),
-        Some("overload") => "by overload".to_owned(),
-        Some("header") => "by the upstream's load".to_owned(),
-        Some(from) => format!("by the upstream's load ({})", visible(from)),
+        "" => "automatic".to_owned(),
+        "overload" => "by overload".to_owned(),
+        "header" => "by the upstream's load".to_owned(),
+        from => format!("by the upstream's load ({})", visible(from)),
     };
     let load = auto.load.map_or_else(|| "not known".to_owned(), share);
     let pressure = auto.pressure.map(|p| format!(", pressure {}", share(p)));
@@ -159,52 +171,45 @@ fn by_itself(auto: &Auto) -> String {
 
 fn filled(fill: &Fill) -> String {
     let looked_at = fill.looked_at.min(fill.pages);
-    let fullest = fill
-        .fullest
-        .map(|n| format!(", fullest page {}", grouped(n)));
-    let fullest = fullest.unwrap_or_default();
+    let (pages, counted) = (number(fill.pages.into()), number(looked_at.into()));
+    let fullest = format!(", fullest page {}", number(fill.fullest));
     let in_all = fill
         .records
-        .saturating_mul(fill.pages)
-        .checked_div(looked_at);
+        .saturating_mul(fill.pages.into())
+        .checked_div(looked_at.into());
     match in_all {
-        Some(0) if looked_at < fill.pages => format!(
-            "no account on the {} of {} pages that were counted",
-            grouped(looked_at),
-            grouped(fill.pages)
-        ),
+        Some(0) if looked_at < fill.pages => {
+            format!("no account on the {counted} of {pages} pages that were counted")
+        }
         Some(about) if looked_at < fill.pages => format!(
-            "about {} accounts, counted on {} of {} pages{fullest}",
-            grouped(about),
-            grouped(looked_at),
-            grouped(fill.pages)
+            "about {} accounts, counted on {counted} of {pages} pages{fullest}",
+            number(about)
         ),
         _ => format!(
-            "{} accounts on {} pages{fullest}",
-            grouped(fill.records),
-            grouped(fill.pages)
+            "{} accounts on {pages} pages{fullest}",
+            number(fill.records)
         ),
     }
 }
 
-fn pulled(feed: &Feed) -> String {
+fn pulled(feed: &FeedView) -> String {
     let age = feed.age_ms.map(Duration::from_millis);
     let mut words = vec![match age {
         Some(age) => format!("{} old", lasted(age)),
         None => "of unknown age".to_owned(),
     }];
-    if feed.loading == Some(true) {
+    if feed.loading {
         words.push("loading".to_owned());
     }
-    if let Some(failures) = feed.failures.filter(|n| *n > 0) {
-        words.push(format!("{} failures in a row", grouped(failures)));
+    if feed.failures > 0 {
+        let failures = number(feed.failures.into());
+        words.push(format!("{failures} failures in a row"));
     }
     words.join(", ")
 }
 
-fn refused(refusals: &Refusals, width: usize) -> Vec<Line> {
-    let limits = refusals.by_limit.as_deref().unwrap_or_default();
-    let accounts = refusals.accounts.as_deref().unwrap_or_default();
+fn refused(refusals: &RefusalsView, width: usize) -> Vec<Line> {
+    let (limits, accounts) = (&refusals.by_limit, &refusals.accounts);
     if limits.is_empty() && accounts.is_empty() {
         let words = "nobody in the last 5 minutes";
         return paragraph(Look::Plain, "refused", words, width);
@@ -224,40 +229,39 @@ fn refused(refusals: &Refusals, width: usize) -> Vec<Line> {
     lines
 }
 
-fn limits_table(limits: &[ByLimit], width: usize) -> Vec<Line> {
+fn limits_table(limits: &[RefusedView], width: usize) -> Vec<Line> {
     let head = [
         text("TIER"),
         text("REFUSED BY"),
-        number("1 MIN"),
-        number("5 MIN"),
+        count("1 MIN"),
+        count("5 MIN"),
     ];
     let rows = limits.iter().map(|row| {
         [
-            name(row.tier.as_deref()),
+            name(&row.tier),
             marked(&row.code, row.overloaded, row.shadowed),
-            grouped(row.last_minute.unwrap_or_default()),
-            grouped(row.last_5_minutes.unwrap_or_default()),
+            number(row.last_minute),
+            number(row.last_5_minutes),
         ]
     });
     table(&head, &rows.collect::<Vec<_>>(), width)
 }
 
-fn accounts_table(accounts: &[Refused], width: usize) -> Vec<Line> {
+fn accounts_table(accounts: &[RefusedAccountView], width: usize) -> Vec<Line> {
     let head = [
         text("ACCOUNT"),
         text("TIER"),
         text("REFUSED BY"),
-        number("TIMES"),
-        number("AGO"),
+        count("TIMES"),
+        count("AGO"),
     ];
     let rows = accounts.iter().map(|row| {
         [
-            name(row.account.as_deref()),
-            name(row.tier.as_deref()),
+            name(row.account.as_deref().unwrap_or_default()),
+            name(&row.tier),
             marked(&row.code, row.overloaded, row.shadowed),
-            grouped(row.count.unwrap_or_default()),
-            row.seconds_ago
-                .map_or_else(|| "-".to_owned(), |s| lasted(Duration::from_secs(s))),
+            number(row.count),
+            lasted(Duration::from_secs(row.seconds_ago)),
         ]
     });
     table(&head, &rows.collect::<Vec<_>>(), width)
@@ -270,7 +274,7 @@ fn text(heading: &'static str) -> Column {
     }
 }
 
-fn number(heading: &'static str) -> Column {
+fn count(heading: &'static str) -> Column {
     Column {
         heading,
         number: true,
@@ -278,10 +282,10 @@ fn number(heading: &'static str) -> Column {
 }
 
 /// An account or a tier; refusals of requests that have none say so.
-fn name(name: Option<&str>) -> String {
+fn name(name: &str) -> String {
     match name {
-        None | Some("") => "-".to_owned(),
-        Some(name) => visible(name),
+        "" => "-".to_owned(),
+        name => visible(name),
     }
 }
 
@@ -368,6 +372,17 @@ mod tests {
                 "refused    not reported by this filter"
             ]
         );
+    }
+
+    #[test]
+    fn a_filter_with_other_limits_and_modes_is_shown() {
+        let shown = lines(
+            r#"{"namespace": "n", "mode": "dry", "tiers": [{"name": "a", "limits": {"rph": 9}}]}"#,
+            None,
+            80,
+        );
+        let said = ["tiergate   n, dry", "load       all limits in full"];
+        assert_eq!(shown[..2], said);
     }
 
     #[test]
