@@ -18,15 +18,11 @@
 mod adaptive;
 pub mod config;
 mod controller;
-#[cfg(test)]
-mod differential;
 mod event;
 mod part;
 mod policy;
 #[cfg(test)]
 mod properties;
-#[cfg(test)]
-mod reference;
 mod signal;
 mod stored;
 mod view;
