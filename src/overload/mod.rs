@@ -18,6 +18,8 @@
 mod adaptive;
 pub mod config;
 mod controller;
+#[cfg(test)]
+mod edges;
 mod event;
 mod part;
 mod policy;
