@@ -38,7 +38,7 @@ pub struct AccountView {
 
 /// What a write came to.
 #[derive(Debug, Serialize)]
-pub struct Written {
+pub struct WrittenAccount {
     /// The account's id, as text.
     pub id: String,
     /// Cumulative recharge.
@@ -172,7 +172,7 @@ impl Api<'_> {
         self.limiter.directory_was_written(self.host)?;
         let tier = self.tier_of(&entry).map(|tier| tier.name.clone());
         let cash = |history: &History| history.cash.decimal();
-        Ok(AdminResponse::ok(&Written {
+        Ok(AdminResponse::ok(&WrittenAccount {
             id: text(id),
             recharge: entry.history.as_ref().map(cash),
             tier,

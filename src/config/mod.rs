@@ -9,7 +9,7 @@ mod schema;
 pub use admin::Admin;
 pub use parse::parse;
 
-use crate::directory::feed::config::Feed;
+use crate::directory::feed::config::FeedSource;
 use crate::identity::{AccountSource, TierSource};
 use crate::limits::record::Windows;
 use crate::overload::Policy;
@@ -59,7 +59,7 @@ pub struct Config {
     /// The admin API.
     pub admin: Option<Admin>,
     /// Where the directory is pulled from, if it is.
-    pub feed: Option<Feed>,
+    pub feed: Option<FeedSource>,
     /// By which policy limits follow the load, if they do.
     pub overload: Option<Policy>,
     /// The path at which a client is told its usage.

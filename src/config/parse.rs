@@ -2,7 +2,7 @@
 
 use super::schema::ConfigRoot;
 use super::{Config, Mode, OnFault, admin};
-use crate::directory::feed::config::Feed;
+use crate::directory::feed::config::FeedSource;
 use crate::http::names::is_path;
 use crate::http::sha256::sha256_hex;
 use crate::identity::config::{account_sources, identity_headers, tier_sources};
@@ -61,7 +61,7 @@ pub fn parse(json: &[u8]) -> Result<Config, Invalid> {
         directory_accounts: capacity("capacity.directory", root.capacity.0.directory)?,
         voucher: voucher(root.voucher)?,
         admin: root.admin.map(admin::check).transpose()?,
-        feed: root.directory.map(Feed::check).transpose()?,
+        feed: root.directory.map(FeedSource::check).transpose()?,
     })
 }
 

@@ -23,13 +23,13 @@ pub struct SourceConfig {
     digest: Option<bool>,
     prefix: Option<String>,
     #[serde(rename = "as")]
-    reading: Option<Reading>,
+    reading: Option<ReadAs>,
     shared_data: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Reading {
+enum ReadAs {
     Name,
     Recharge,
 }
@@ -193,8 +193,8 @@ fn tier_source(path: &str, entry: TierSourceConfig) -> Checked<TierSource> {
     let Some(key) = &source.shared_data else {
         let field = request_field(path, &source)?;
         return Ok(match source.reading {
-            None | Some(Reading::Name) => TierSource::Name(field),
-            Some(Reading::Recharge) => TierSource::Recharge(field),
+            None | Some(ReadAs::Name) => TierSource::Name(field),
+            Some(ReadAs::Recharge) => TierSource::Recharge(field),
         });
     };
     if source.header.is_some() || source.property.is_some() || source.reading.is_some() {

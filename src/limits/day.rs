@@ -1,7 +1,7 @@
 //! Tokens of a day: a calendar day with a UTC offset, or the sliding log over a longer window.
 
 use super::terms::Reservation;
-use crate::limits::window::{Column, Log};
+use crate::limits::window::{Log, LogColumn};
 use crate::time::{Mono, Now, Span, Wall};
 
 const DAY_MS: u64 = 86_400_000;
@@ -82,7 +82,7 @@ impl DayUse {
         match self {
             Self::None => 0,
             Self::Calendar { tokens, .. } => *tokens,
-            Self::Rolling(log) => log.used(Column::Tokens),
+            Self::Rolling(log) => log.used(LogColumn::Tokens),
         }
     }
 
@@ -160,7 +160,7 @@ impl DayUse {
         }
         match (self, rule) {
             (Self::Rolling(log), DayRule::Rolling(window)) => {
-                log.wait(now.mono, window, Column::Tokens, need, limit)
+                log.wait(now.mono, window, LogColumn::Tokens, need, limit)
             }
             _ => Some(self.resets_in(now, rule)),
         }
@@ -177,7 +177,7 @@ impl DayUse {
                 Span::from_millis(left)
             }
             (Self::Rolling(log), DayRule::Rolling(window)) => {
-                log.resets_in(now.mono, window, Column::Tokens)
+                log.resets_in(now.mono, window, LogColumn::Tokens)
             }
             _ => Span::ZERO,
         }

@@ -12,7 +12,7 @@
 //! The bucket drains at the limit's rate. It starts at the last reduction with room for exactly one
 //! request, so the reduction itself refuses none, and a tier's accounts do not all come at once.
 
-use crate::limits::window::{Column, Log};
+use crate::limits::window::{Log, LogColumn};
 use crate::time::{Mono, Span};
 
 /// The bucket holds this part of what the limit allows in a window.
@@ -47,7 +47,7 @@ impl LeakyBucket {
     }
 
     /// The level of the bucket, in units.
-    fn level(&self, log: &Log, now: Mono, column: Column) -> u128 {
+    fn level(&self, log: &Log, now: Mono, column: LogColumn) -> u128 {
         // Room for exactly one request, so that the reduction itself refuses none.
         let (mut level, mut at) = (self.units(self.most().saturating_sub(1)), self.since);
         for grain in log.grains.iter().filter(|e| e.last > self.since) {
@@ -61,7 +61,7 @@ impl LeakyBucket {
     /// How long until `need` more fits in; zero when it does now, `None` when the limit never allows
     /// that. What is more than half of the bucket needs one that is half empty, and may fill it over:
     /// or it would starve beside small ones.
-    pub fn wait(&self, log: &Log, now: Mono, column: Column, need: u64) -> Option<Span> {
+    pub fn wait(&self, log: &Log, now: Mono, column: LogColumn, need: u64) -> Option<Span> {
         if need > self.limit {
             return None;
         }
@@ -73,7 +73,7 @@ impl LeakyBucket {
     }
 
     /// The count that fits in now.
-    pub fn left(&self, log: &Log, now: Mono, column: Column) -> u64 {
+    pub fn left(&self, log: &Log, now: Mono, column: LogColumn) -> u64 {
         let level = self.level(log, now, column);
         let used = level.div_ceil(self.units(1));
         self.most()

@@ -3,7 +3,7 @@
 use crate::limits::day::{DayRule, DayUse};
 use crate::limits::kinds::{LimitKind, Limits};
 use crate::limits::lease::Leases;
-use crate::limits::window::{Column, Log};
+use crate::limits::window::{Log, LogColumn};
 use crate::time::{Mono, Now, Span};
 
 /// The lengths of the windows, by config.
@@ -32,7 +32,7 @@ pub enum Meter {
     /// Leases.
     Leases,
     /// A column of the minute window.
-    Minute(Column),
+    Minute(LogColumn),
     /// Tokens of the day.
     Day,
 }
@@ -42,8 +42,8 @@ impl Meter {
     pub const fn of(kind: LimitKind) -> Self {
         match kind {
             LimitKind::Concurrency => Self::Leases,
-            LimitKind::Rpm => Self::Minute(Column::Requests),
-            LimitKind::Tpm => Self::Minute(Column::Tokens),
+            LimitKind::Rpm => Self::Minute(LogColumn::Requests),
+            LimitKind::Tpm => Self::Minute(LogColumn::Tokens),
             LimitKind::Tpd => Self::Day,
         }
     }

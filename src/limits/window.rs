@@ -26,7 +26,7 @@ pub struct Grain {
 
 /// Which column of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Column {
+pub enum LogColumn {
     /// Requests.
     Requests,
     /// Tokens.
@@ -35,10 +35,10 @@ pub enum Column {
 
 impl Grain {
     /// What it has in that column.
-    pub const fn get(&self, column: Column) -> u64 {
+    pub const fn get(&self, column: LogColumn) -> u64 {
         match column {
-            Column::Requests => self.requests,
-            Column::Tokens => self.tokens,
+            LogColumn::Requests => self.requests,
+            LogColumn::Tokens => self.tokens,
         }
     }
 }
@@ -91,7 +91,7 @@ impl Log {
     }
 
     /// The sum of a column.
-    pub fn used(&self, column: Column) -> u64 {
+    pub fn used(&self, column: LogColumn) -> u64 {
         self.grains
             .iter()
             .fold(0, |sum: u64, e| sum.saturating_add(e.get(column)))
@@ -152,7 +152,7 @@ impl Log {
         &self,
         now: Mono,
         window: Span,
-        column: Column,
+        column: LogColumn,
         need: u64,
         limit: u64,
     ) -> Option<Span> {
@@ -169,7 +169,7 @@ impl Log {
     }
 
     /// How long until a column is empty again, if nothing more happens.
-    pub fn resets_in(&self, now: Mono, window: Span, column: Column) -> Span {
+    pub fn resets_in(&self, now: Mono, window: Span, column: LogColumn) -> Span {
         self.grains
             .iter()
             .rev()
@@ -203,17 +203,17 @@ mod tests {
         }
         assert_eq!(log.grains.len(), 3);
         assert_eq!(
-            log.wait(at(10_000), W, Column::Requests, 1, 3),
+            log.wait(at(10_000), W, LogColumn::Requests, 1, 3),
             Some(Span::from_millis(50_001))
         );
         log.advance(at(60_000), W);
         assert_eq!(
-            log.used(Column::Requests),
+            log.used(LogColumn::Requests),
             3,
             "a true minute has not passed"
         );
         log.advance(at(60_001), W);
-        assert_eq!(log.used(Column::Requests), 2);
+        assert_eq!(log.used(LogColumn::Requests), 2);
     }
 
     #[test]
@@ -237,7 +237,11 @@ mod tests {
         assert_eq!(tokens, [110, 30]);
         log.advance(at(60_501), W);
         log.refund(at(60_501), W, at(0), 30);
-        assert_eq!(log.used(Column::Tokens), 30, "what is gone is not refunded");
+        assert_eq!(
+            log.used(LogColumn::Tokens),
+            30,
+            "what is gone is not refunded"
+        );
     }
 
     #[test]
@@ -245,17 +249,17 @@ mod tests {
         let mut log = Log::default();
         log.add(at(5_000), W, 1, 5_000);
         log.refund(at(6_000), W, at(0), 9_900);
-        assert_eq!(log.used(Column::Tokens), 5_000);
+        assert_eq!(log.used(LogColumn::Tokens), 5_000);
     }
 
     #[test]
     fn tokens_charged_late_do_not_move_the_wait_of_requests() {
         let mut log = Log::default();
         log.add(at(0), W, 3, 100);
-        let told = log.wait(at(200), W, Column::Requests, 1, 3);
+        let told = log.wait(at(200), W, LogColumn::Requests, 1, 3);
         log.charge(at(900), W, 50);
-        assert_eq!(log.wait(at(200), W, Column::Requests, 1, 3), told);
-        assert_eq!(log.used(Column::Tokens), 150);
+        assert_eq!(log.wait(at(200), W, LogColumn::Requests, 1, 3), told);
+        assert_eq!(log.used(LogColumn::Tokens), 150);
     }
 
     #[test]
@@ -265,13 +269,16 @@ mod tests {
         let late = at(0).after(hour);
         log.add(late, W, 3, 0);
         log.advance(at(0), W);
-        assert_eq!(log.used(Column::Requests), 3);
-        let wait = log.wait(at(0), W, Column::Requests, 1, 3);
+        assert_eq!(log.used(LogColumn::Requests), 3);
+        let wait = log.wait(at(0), W, LogColumn::Requests, 1, 3);
         assert_eq!(wait, Some(Span::from_millis(60_001)));
     }
 
     #[test]
     fn more_than_the_limit_never_fits() {
-        assert_eq!(Log::default().wait(at(0), W, Column::Tokens, 11, 10), None);
+        assert_eq!(
+            Log::default().wait(at(0), W, LogColumn::Tokens, 11, 10),
+            None
+        );
     }
 }

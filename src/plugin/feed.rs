@@ -5,7 +5,7 @@ use super::hostcalls;
 use super::log::{info, warn};
 use super::worker::Worker;
 use crate::config::Config;
-use crate::directory::feed::config::Feed as FeedSource;
+use crate::directory::feed::config::FeedSource;
 use crate::directory::feed::import::ImportLimits;
 use crate::directory::feed::page::PAGE_BYTES;
 use crate::directory::feed::schedule::Source;
@@ -20,7 +20,7 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The feed of one root context.
 #[derive(Debug)]
-pub struct Feed {
+pub struct FeedClient {
     from: FeedSource,
     sync: Sync,
     /// The call whose answer is awaited.
@@ -35,7 +35,7 @@ struct SliceClock {
     longest: u64,
 }
 
-impl Feed {
+impl FeedClient {
     /// The feed that the config asks for, if it does.
     ///
     /// # Errors

@@ -10,12 +10,12 @@ use std::ops::Range;
 #[derive(Debug, Default)]
 pub struct HeaderMap {
     bytes: Vec<u8>,
-    lines: Vec<Line>,
+    lines: Vec<HeaderRange>,
 }
 
 /// Where in the bytes a name and its value lie.
 #[derive(Debug)]
-struct Line {
+struct HeaderRange {
     name: Range<usize>,
     value: Range<usize>,
 }
@@ -49,7 +49,7 @@ impl HeaderMap {
     }
 }
 
-fn lines(bytes: &[u8]) -> Vec<Line> {
+fn lines(bytes: &[u8]) -> Vec<HeaderRange> {
     let (count, mut sizes) = take_u32(bytes).unwrap_or((0, &[]));
     let count = usize::try_from(count).unwrap_or(0);
     let mut at = count.saturating_mul(8).saturating_add(4);
@@ -70,7 +70,7 @@ fn lines(bytes: &[u8]) -> Vec<Line> {
         let (Some(name), Some(value)) = (range(), range()) else {
             break;
         };
-        lines.push(Line { name, value });
+        lines.push(HeaderRange { name, value });
     }
     lines
 }

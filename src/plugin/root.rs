@@ -1,7 +1,7 @@
 //! The root context: one config in one VM. Reads the config, opens the limiter, ticks.
 
 use super::envoy::Envoy;
-use super::feed::Feed;
+use super::feed::FeedClient;
 use super::hostcalls;
 use super::log::{error, info, warn};
 use super::paused::PausedRequests;
@@ -37,7 +37,7 @@ struct Running {
     worker: Rc<Worker>,
     paused: Rc<PausedRequests>,
     /// The feed of the account directory.
-    feed: Option<Feed>,
+    feed: Option<FeedClient>,
 }
 
 /// The reason for which a config is not taken.
@@ -64,7 +64,7 @@ fn configure(size: usize) -> Result<Running, ConfigureError> {
     let mut nonce = [0; 8];
     getrandom::fill(&mut nonce).map_err(ConfigureError::Random)?;
     let limiter = Limiter::open(&Envoy, config, || secret)?;
-    let feed = Feed::open(limiter.config(), u64::from_le_bytes(nonce))?;
+    let feed = FeedClient::open(limiter.config(), u64::from_le_bytes(nonce))?;
     let worker = Rc::new(Worker::new(limiter, TickPeriod::start()?));
     Ok(Running {
         paused: Rc::new(PausedRequests::new(Rc::clone(&worker))),

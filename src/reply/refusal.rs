@@ -79,12 +79,12 @@ impl Reply {
 }
 
 #[derive(Serialize)]
-struct Body<'a> {
-    error: Error<'a>,
+struct ErrorBody<'a> {
+    error: ErrorFields<'a>,
 }
 
 #[derive(Serialize)]
-struct Error<'a> {
+struct ErrorFields<'a> {
     message: &'a str,
     r#type: &'a str,
     code: &'a str,
@@ -142,8 +142,8 @@ impl Refusal {
                 retry_after_ms: limited.wait.as_millis(),
             });
         }
-        let body = Body {
-            error: Error {
+        let body = ErrorBody {
+            error: ErrorFields {
                 message: &message,
                 r#type: spec.kind,
                 code: spec.code,

@@ -2,25 +2,25 @@
 
 /// Splits a stream into its lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Lines {
+pub struct LineSplitter {
     /// The line before ended with CR: an LF now belongs to it.
     after_cr: bool,
 }
 
 /// A part of a line, without its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Part<'a> {
+pub struct LinePiece<'a> {
     /// The bytes; empty where a piece starts with the end of a line.
     pub bytes: &'a [u8],
     /// Whether the line ends after them.
     pub ends_line: bool,
 }
 
-impl Lines {
+impl LineSplitter {
     /// Takes the next part of a line off a piece.
     ///
     /// The LF of a CRLF is taken with the next part, since it may be in the next piece.
-    pub fn next<'a>(&mut self, piece: &mut &'a [u8]) -> Option<Part<'a>> {
+    pub fn next<'a>(&mut self, piece: &mut &'a [u8]) -> Option<LinePiece<'a>> {
         if self.after_cr
             && let Some(rest) = piece.strip_prefix(b"\n")
         {
@@ -36,7 +36,7 @@ impl Lines {
             .unwrap_or((piece, &[]));
         self.after_cr = rest.first() == Some(&b'\r');
         *piece = rest.get(1..).unwrap_or_default();
-        Some(Part {
+        Some(LinePiece {
             bytes,
             ends_line: end.is_some(),
         })
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     fn lines(text: &[u8], size: usize) -> Vec<Vec<u8>> {
-        let mut lines = Lines::default();
+        let mut lines = LineSplitter::default();
         let mut all = vec![Vec::new()];
         for mut piece in text.chunks(size) {
             while let Some(part) = lines.next(&mut piece) {

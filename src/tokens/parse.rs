@@ -2,14 +2,14 @@
 
 use crate::tokens::dialect::{Dialects, Field, Tree};
 use crate::tokens::usage::Usage;
-use crate::tokens::walk::{Any, Entries, Fit, Reader, Rest};
+use crate::tokens::walk::{Any, Entries, Fit, Rest, ValueReader};
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use std::fmt;
 
 /// Reads the usage in a whole text; `None` when it has none, or a wrong one at its top.
 pub fn text(json: &[u8], dialects: &Dialects) -> Option<Usage> {
     let mut deserializer = serde_json::Deserializer::from_slice(json);
-    let usage = deserializer.deserialize_map(Text(dialects)).ok()?;
+    let usage = deserializer.deserialize_map(TextVisitor(dialects)).ok()?;
     deserializer.end().ok()?;
     usage
 }
@@ -29,7 +29,7 @@ pub fn usage<'de, D: Deserializer<'de>>(
     dialects: &Dialects,
 ) -> Result<Usage, D::Error> {
     let mut usage = Usage::default();
-    let reader = Fields {
+    let reader = CountReader {
         node: &dialects.fields,
         usage: &mut usage,
         rest: Rest::Skip,
@@ -42,7 +42,7 @@ pub fn usage<'de, D: Deserializer<'de>>(
 }
 
 /// Reads the counts of a usage object, or of an object inside it.
-struct Fields<'t, 'u> {
+struct CountReader<'t, 'u> {
     node: &'t Tree<Field>,
     usage: &'u mut Usage,
     rest: Rest,
@@ -50,7 +50,7 @@ struct Fields<'t, 'u> {
     is_inner: bool,
 }
 
-impl Fields<'_, '_> {
+impl CountReader<'_, '_> {
     /// An inner object decides for the counts in it, also for those that it does not have.
     fn begin(&mut self) {
         let members = self.node.members.iter().filter(|_| self.is_inner);
@@ -60,7 +60,7 @@ impl Fields<'_, '_> {
     }
 }
 
-impl<'de> Reader<'de> for Fields<'_, '_> {
+impl<'de> ValueReader<'de> for CountReader<'_, '_> {
     fn number(self, number: u64) -> Fit {
         let Some((rank, field)) = self.node.leaf else {
             return Fit::Wrong;
@@ -78,7 +78,7 @@ impl<'de> Reader<'de> for Fields<'_, '_> {
         let mut is_wrong = false;
         let mut entries = Entries::new(self.node, self.rest, map);
         while let Some(node) = entries.next()? {
-            let member = Fields {
+            let member = CountReader {
                 node,
                 usage: self.usage,
                 rest: self.rest,
@@ -132,10 +132,10 @@ impl<'d> Places<'d, '_> {
     fn usage<E>(
         self,
         rank: usize,
-        read: impl FnOnce(Fields<'_, '_>) -> Result<Fit, E>,
+        read: impl FnOnce(CountReader<'_, '_>) -> Result<Fit, E>,
     ) -> Result<Fit, E> {
         let mut usage = Usage::default();
-        let fit = read(Fields {
+        let fit = read(CountReader {
             node: &self.dialects.fields,
             usage: &mut usage,
             rest: self.rest,
@@ -148,7 +148,7 @@ impl<'d> Places<'d, '_> {
     }
 }
 
-impl<'de> Reader<'de> for Places<'_, '_> {
+impl<'de> ValueReader<'de> for Places<'_, '_> {
     fn object<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Fit, A::Error> {
         if let Some((rank, ())) = self.node.leaf {
             return self.usage(rank, |fields| fields.object(map));
@@ -182,9 +182,9 @@ impl<'de> Reader<'de> for Places<'_, '_> {
 }
 
 /// Reads a text's top.
-struct Text<'d>(&'d Dialects);
+struct TextVisitor<'d>(&'d Dialects);
 
-impl<'de> Visitor<'de> for Text<'_> {
+impl<'de> Visitor<'de> for TextVisitor<'_> {
     type Value = Option<Usage>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

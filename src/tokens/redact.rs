@@ -4,7 +4,7 @@
 //! may be the one: short, and `data:` with an object. All other bytes stay as they are.
 
 use crate::tokens::dialect::openai::is_usage_chunk;
-use crate::tokens::lines::Lines;
+use crate::tokens::lines::LineSplitter;
 use memchr::memmem;
 
 /// Bytes of an event that are held back at most: usage events have a few hundred.
@@ -23,7 +23,7 @@ pub struct Hide {
 /// How far an event that passes in pieces has come.
 #[derive(Clone, Copy, Debug, Default)]
 struct Event {
-    lines: Lines,
+    lines: LineSplitter,
     /// Whether the line has bytes.
     has_bytes: bool,
 }

@@ -51,7 +51,7 @@ pub enum Wants {
 }
 
 #[derive(Debug)]
-enum Body {
+enum BodyState {
     /// It used no tokens.
     Free,
     /// It can't be read.
@@ -66,42 +66,46 @@ enum Body {
 #[derive(Debug)]
 pub struct UsageReader {
     cached: Cached,
-    body: Body,
+    body: BodyState,
     /// Tokens by header or trailer.
     said: Option<u64>,
 }
 
-type Line<'a> = (&'a [u8], &'a [u8]);
+type HeaderPair<'a> = (&'a [u8], &'a [u8]);
 
 impl UsageReader {
     /// A response by its headers; `end` when no body follows.
     ///
     /// One that is no success used no tokens, nor did one without a body.
     pub fn begin<'a>(
-        headers: impl Iterator<Item = Line<'a>>,
+        headers: impl Iterator<Item = HeaderPair<'a>>,
         end: bool,
         options: &ReadOptions,
     ) -> Self {
         let mut response = Self {
             cached: options.cached,
-            body: if end { Body::Free } else { Body::Unseen },
+            body: if end {
+                BodyState::Free
+            } else {
+                BodyState::Unseen
+            },
             said: None,
         };
         for (name, value) in headers {
             match name {
                 b":status" => match value {
-                    b"101" => response.body = Body::Opaque,
+                    b"101" => response.body = BodyState::Opaque,
                     [b'2', ..] => {}
                     _ => {
-                        response.body = Body::Free;
+                        response.body = BodyState::Free;
                         return response;
                     }
                 },
                 b"content-encoding"
                     if !value.eq_ignore_ascii_case(b"identity")
-                        && matches!(response.body, Body::Unseen) =>
+                        && matches!(response.body, BodyState::Unseen) =>
                 {
-                    response.body = Body::Opaque;
+                    response.body = BodyState::Opaque;
                 }
                 _ => response.note(name, value, options),
             }
@@ -112,7 +116,7 @@ impl UsageReader {
     /// Takes trailers.
     pub fn trailers<'a>(
         &mut self,
-        trailers: impl Iterator<Item = Line<'a>>,
+        trailers: impl Iterator<Item = HeaderPair<'a>>,
         options: &ReadOptions,
     ) {
         for (name, value) in trailers {
@@ -131,34 +135,34 @@ impl UsageReader {
     pub fn wants(&self) -> Wants {
         match &self.body {
             _ if self.said.is_some() => Wants::Nothing,
-            Body::Free | Body::Opaque => Wants::Nothing,
-            Body::Unseen | Body::Events(_) => Wants::All,
-            Body::Json(excerpt) => Wants::Ends(excerpt.head_wanted()),
+            BodyState::Free | BodyState::Opaque => Wants::Nothing,
+            BodyState::Unseen | BodyState::Events(_) => Wants::All,
+            BodyState::Json(excerpt) => Wants::Ends(excerpt.head_wanted()),
         }
     }
 
     /// Takes the next piece.
     pub fn feed(&mut self, mut piece: &[u8]) {
-        if matches!(self.body, Body::Unseen) {
+        if matches!(self.body, BodyState::Unseen) {
             piece = piece.trim_ascii_start();
             self.body = match piece.first() {
                 None => return,
-                Some(b'{') => Body::Json(Excerpt::default()),
+                Some(b'{') => BodyState::Json(Excerpt::default()),
                 // A comment, or one of the fields data, event, id and retry; or a byte order mark.
-                Some(b':' | b'd' | b'e' | b'i' | b'r' | 0xEF) => Body::Events(Box::default()),
-                Some(_) => Body::Opaque,
+                Some(b':' | b'd' | b'e' | b'i' | b'r' | 0xEF) => BodyState::Events(Box::default()),
+                Some(_) => BodyState::Opaque,
             };
         }
         match &mut self.body {
-            Body::Free | Body::Opaque | Body::Unseen => {}
-            Body::Json(excerpt) => excerpt.feed(piece),
-            Body::Events(events) => events.feed(piece),
+            BodyState::Free | BodyState::Opaque | BodyState::Unseen => {}
+            BodyState::Json(excerpt) => excerpt.feed(piece),
+            BodyState::Events(events) => events.feed(piece),
         }
     }
 
     /// Takes the end of a piece, [`crate::tokens::excerpt::TAIL_BYTES`], whose middle was not wanted.
     pub fn feed_after_gap(&mut self, end: &[u8]) {
-        if let Body::Json(excerpt) = &mut self.body {
+        if let BodyState::Json(excerpt) = &mut self.body {
             excerpt.feed_after_gap(end);
         }
     }
@@ -167,9 +171,9 @@ impl UsageReader {
     /// [`crate::tokens::excerpt::TAIL_BYTES`].
     pub fn buffered(&self) -> usize {
         match &self.body {
-            Body::Free | Body::Opaque | Body::Unseen => 0,
-            Body::Json(excerpt) => excerpt.buffered(),
-            Body::Events(events) => events.buffered(),
+            BodyState::Free | BodyState::Opaque | BodyState::Unseen => 0,
+            BodyState::Json(excerpt) => excerpt.buffered(),
+            BodyState::Events(events) => events.buffered(),
         }
     }
 
@@ -179,9 +183,9 @@ impl UsageReader {
             return Used::Tokens(tokens);
         }
         match self.body {
-            Body::Free => Used::Tokens(0),
-            Body::Opaque | Body::Unseen => Used::Unknown,
-            Body::Json(mut excerpt) => {
+            BodyState::Free => Used::Tokens(0),
+            BodyState::Opaque | BodyState::Unseen => Used::Unknown,
+            BodyState::Json(mut excerpt) => {
                 let mut totals = UsageTotals::default();
                 if let Some(usage) = excerpt.usage(&dialect::ALL) {
                     totals.update(&usage);
@@ -190,7 +194,7 @@ impl UsageReader {
                     .tokens(self.cached)
                     .map_or(Used::Unknown, Used::Tokens)
             }
-            Body::Events(mut events) => {
+            BodyState::Events(mut events) => {
                 let complete = events.end(complete);
                 match events.totals.tokens(self.cached) {
                     Some(tokens) if complete => Used::Tokens(tokens),

@@ -6,7 +6,7 @@
 
 use crate::tokens::dialect::{self, Dialects};
 use crate::tokens::excerpt::Excerpt;
-use crate::tokens::lines::Lines;
+use crate::tokens::lines::LineSplitter;
 use crate::tokens::usage::UsageTotals;
 
 const FIELD: &[u8] = b"data:";
@@ -28,7 +28,7 @@ enum LineState {
 pub struct Events {
     dialects: &'static Dialects,
     line: LineState,
-    lines: Lines,
+    lines: LineSplitter,
     /// Whether the event has a data line.
     has_data: bool,
     data: Excerpt,
@@ -52,7 +52,7 @@ impl Events {
         Self {
             dialects,
             line: LineState::Field(0),
-            lines: Lines::default(),
+            lines: LineSplitter::default(),
             has_data: false,
             data: Excerpt::default(),
             done: false,

@@ -22,7 +22,7 @@ pub enum Cached {
 
 /// A value for each [`Field`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Fields<T> {
+struct PerField<T> {
     input: T,
     output: T,
     total: T,
@@ -31,7 +31,7 @@ struct Fields<T> {
     cache_read_beside: T,
 }
 
-impl<T> Fields<T> {
+impl<T> PerField<T> {
     const fn get_mut(&mut self, field: Field) -> &mut T {
         match field {
             Field::Input => &mut self.input,
@@ -46,7 +46,7 @@ impl<T> Fields<T> {
 
 /// A count, as the name of the lowest rank has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Said {
+struct RankedCount {
     rank: usize,
     tokens: Option<u64>,
 }
@@ -56,7 +56,7 @@ struct Said {
 /// A known field that comes twice, or is neither null nor a whole number, makes it void. The object
 /// is written as a JSON object; only an empty one may be an array.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Usage(Fields<Option<Said>>);
+pub struct Usage(PerField<Option<RankedCount>>);
 
 impl<'de> Deserialize<'de> for Usage {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -69,19 +69,19 @@ impl Usage {
     pub fn offer(&mut self, field: Field, rank: usize, tokens: Option<u64>) {
         let said = self.0.get_mut(field);
         if said.is_none_or(|said| rank <= said.rank) {
-            *said = Some(Said { rank, tokens });
+            *said = Some(RankedCount { rank, tokens });
         }
     }
 }
 
 /// What the usage objects of one response say together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct UsageTotals(Fields<Option<u64>>);
+pub struct UsageTotals(PerField<Option<u64>>);
 
 impl UsageTotals {
     /// Takes over each field that a later object has, if it says more than what was cached.
     pub fn update(&mut self, later: &Usage) {
-        let said = |said: Option<Said>| said.and_then(|said| said.tokens);
+        let said = |said: Option<RankedCount>| said.and_then(|said| said.tokens);
         let later = &later.0;
         let (input, output, total) = (said(later.input), said(later.output), said(later.total));
         if input.or(output).or(total).is_none() {

@@ -40,7 +40,7 @@ impl<'de> DeserializeSeed<'de> for Rest {
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
         match self {
             Self::Skip => deserializer.deserialize_ignored_any(IgnoredAny).map(drop),
-            Self::Check => Any(Unread).deserialize(deserializer).map(drop),
+            Self::Check => Any(Skipped).deserialize(deserializer).map(drop),
         }
     }
 }
@@ -65,7 +65,7 @@ impl Rest {
 }
 
 /// Takes a value of any kind; one that is not expected is [`Fit::Wrong`].
-pub trait Reader<'de>: Sized {
+pub trait ValueReader<'de>: Sized {
     /// A whole number that is not negative.
     fn number(self, _: u64) -> Fit {
         Fit::Wrong
@@ -81,7 +81,7 @@ pub trait Reader<'de>: Sized {
 /// Gives a value to its reader.
 pub struct Any<R>(pub R);
 
-impl<'de, R: Reader<'de>> DeserializeSeed<'de> for Any<R> {
+impl<'de, R: ValueReader<'de>> DeserializeSeed<'de> for Any<R> {
     type Value = Fit;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Fit, D::Error> {
@@ -89,7 +89,7 @@ impl<'de, R: Reader<'de>> DeserializeSeed<'de> for Any<R> {
     }
 }
 
-impl<'de, R: Reader<'de>> Visitor<'de> for Any<R> {
+impl<'de, R: ValueReader<'de>> Visitor<'de> for Any<R> {
     type Value = Fit;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -197,9 +197,9 @@ impl<'t, 'de, T, A: MapAccess<'de>> Entries<'t, T, A> {
 }
 
 /// Passes over a value and checks it.
-struct Unread;
+struct Skipped;
 
-impl<'de> Reader<'de> for Unread {
+impl<'de> ValueReader<'de> for Skipped {
     fn object<A: MapAccess<'de>>(self, mut map: A) -> Result<Fit, A::Error> {
         Rest::Check.of_object(&mut map)?;
         Ok(Fit::Wrong)

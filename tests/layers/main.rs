@@ -1,5 +1,6 @@
 //! The direction of imports in `src`: each module uses modules of lower rank only, so there is no
-//! circle, and no feature knows the limiter that is put together from it.
+//! circle, and no feature knows the limiter that is put together from it. And the names of types:
+//! each stands once.
 #![allow(missing_docs, clippy::restriction)]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -42,6 +43,9 @@ fn imports() -> BTreeMap<String, BTreeSet<(String, String)>> {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     visit(&src, &mut |path, text| {
         let inside = path.strip_prefix(&src).unwrap();
+        if inside.starts_with("bin") {
+            return;
+        }
         let room = inside.iter().next().unwrap().to_str().unwrap();
         let room = room.trim_end_matches(".rs").to_owned();
         let used: &mut BTreeSet<_> = all.entry(room).or_default();
@@ -54,9 +58,6 @@ fn imports() -> BTreeMap<String, BTreeSet<(String, String)>> {
 fn visit(dir: &Path, f: &mut impl FnMut(&Path, &str)) {
     for entry in fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
-        if path.ends_with("bin") {
-            continue;
-        }
         if path.is_dir() {
             visit(&path, f);
         } else if path.extension().is_some_and(|e| e == "rs") {
@@ -128,4 +129,34 @@ fn a_feature_that_uses_the_limiter_is_found() {
         upward(&imports),
         ["src/x uses limiter, which is not below tokens"]
     );
+}
+
+/// The name of the type that a line at the left margin defines.
+fn type_in(line: &str) -> Option<&str> {
+    let line = line
+        .strip_prefix("pub(crate) ")
+        .or_else(|| line.strip_prefix("pub "))
+        .unwrap_or(line);
+    let name = ["struct ", "enum ", "trait ", "type "]
+        .iter()
+        .find_map(|keyword| line.strip_prefix(keyword))?;
+    name.split(|c: char| !c.is_ascii_alphanumeric()).next()
+}
+
+#[test]
+fn each_type_name_stands_once() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    visit(&src, &mut |path, text| {
+        let inside = path.strip_prefix(&src).unwrap().display().to_string();
+        if inside.contains("/tests/") {
+            return;
+        }
+        for name in text.lines().filter_map(type_in) {
+            files.entry(name.into()).or_default().push(inside.clone());
+        }
+    });
+    assert!(files.len() > 200, "{} types found", files.len());
+    files.retain(|_, files| files.len() > 1);
+    assert!(files.is_empty(), "types of one name: {files:#?}");
 }

@@ -62,7 +62,7 @@ pub enum SetupError {
 
 /// Why an answer is none. Each is shown after the address.
 #[derive(Debug, thiserror::Error)]
-pub enum Unread {
+pub enum FetchError {
     #[error("no answer within {} s", TIMEOUT.as_secs())]
     Timeout,
     #[error("can't connect: {0}; is this the listener of the admin API, and is Envoy running?")]
@@ -93,13 +93,13 @@ pub enum Unread {
 }
 
 /// An admin API, and what is needed to read it.
-pub struct Admin {
+pub struct AdminClient {
     agent: Agent,
     status: String,
     authorization: Option<HeaderValue>,
 }
 
-impl Admin {
+impl AdminClient {
     /// Reads the token and the certificates; nothing is sent.
     pub fn new(
         url: &AdminUrl,
@@ -135,7 +135,7 @@ impl Admin {
     }
 
     /// The status, as it came.
-    pub fn status(&self) -> Result<String, Unread> {
+    pub fn status(&self) -> Result<String, FetchError> {
         let mut request = self.agent.get(&self.status);
         request = request.header("accept", "application/json");
         if let Some(authorization) = &self.authorization {
@@ -146,24 +146,24 @@ impl Admin {
         let body = body.read_to_vec().map_err(unread)?;
         match answer.status() {
             StatusCode::OK => {
-                String::from_utf8(body).map_err(|_| Unread::NotJson("not UTF-8".to_owned()))
+                String::from_utf8(body).map_err(|_| FetchError::NotJson("not UTF-8".to_owned()))
             }
             status => Err(self.refused(status, &body)),
         }
     }
 
-    fn refused(&self, status: StatusCode, body: &[u8]) -> Unread {
-        let said = Said::of(body);
+    fn refused(&self, status: StatusCode, body: &[u8]) -> FetchError {
+        let said = AdminErrorText::of(body);
         let code = said.as_ref().and_then(|said| said.code.as_deref());
         match status {
             // Any other code is of a request that is limited, so not of the admin API.
             StatusCode::UNAUTHORIZED if code.is_some_and(|code| code != TOKEN_INVALID) => {
-                Unread::NotTheAdminApi(status)
+                FetchError::NotTheAdminApi(status)
             }
-            StatusCode::UNAUTHORIZED if self.authorization.is_none() => Unread::TokenMissing,
-            StatusCode::UNAUTHORIZED => Unread::TokenRefused,
-            StatusCode::NOT_FOUND => Unread::NotTheAdminApi(status),
-            status => Unread::Status {
+            StatusCode::UNAUTHORIZED if self.authorization.is_none() => FetchError::TokenMissing,
+            StatusCode::UNAUTHORIZED => FetchError::TokenRefused,
+            StatusCode::NOT_FOUND => FetchError::NotTheAdminApi(status),
+            status => FetchError::Status {
                 status,
                 said: said.map(|said| cut(&visible(&said.message), LONGEST_REASON)),
             },
@@ -171,35 +171,35 @@ impl Admin {
     }
 }
 
-fn unread(error: ureq::Error) -> Unread {
+fn unread(error: ureq::Error) -> FetchError {
     match error {
-        ureq::Error::Timeout(_) => Unread::Timeout,
-        ureq::Error::BodyExceedsLimit(_) => Unread::TooLong,
-        ureq::Error::Tls(error) => Unread::Tls(error.to_owned()),
-        ureq::Error::Rustls(error) => Unread::Tls(visible(&error.to_string())),
+        ureq::Error::Timeout(_) => FetchError::Timeout,
+        ureq::Error::BodyExceedsLimit(_) => FetchError::TooLong,
+        ureq::Error::Tls(error) => FetchError::Tls(error.to_owned()),
+        ureq::Error::Rustls(error) => FetchError::Tls(visible(&error.to_string())),
         // What rustls finds wrong with what it reads comes so.
         ureq::Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => {
-            Unread::Tls(visible(&error.to_string()))
+            FetchError::Tls(visible(&error.to_string()))
         }
-        ureq::Error::Io(error) => Unread::Unreachable(visible(&error.to_string())),
-        error => Unread::Unreachable(visible(&error.to_string())),
+        ureq::Error::Io(error) => FetchError::Unreachable(visible(&error.to_string())),
+        error => FetchError::Unreachable(visible(&error.to_string())),
     }
 }
 
 /// What an error of the admin API says of itself.
 #[derive(Deserialize)]
-struct Said {
+struct AdminErrorText {
     message: String,
     code: Option<String>,
 }
 
-impl Said {
+impl AdminErrorText {
     fn of(body: &[u8]) -> Option<Self> {
         #[derive(Deserialize)]
-        struct Body {
-            error: Said,
+        struct AdminErrorBody {
+            error: AdminErrorText,
         }
-        let body: Body = serde_json::from_slice(body).ok()?;
+        let body: AdminErrorBody = serde_json::from_slice(body).ok()?;
         Some(body.error)
     }
 }

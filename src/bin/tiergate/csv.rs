@@ -3,7 +3,7 @@
 //! A line is read by itself, unlike in the csv crate: there a quote that is never closed takes
 //! the rest of the file into one record, and here it costs its own line.
 
-use crate::event::{BadLine, FIELDS, Written, quoted};
+use crate::event::{BadLine, ExportedEvent, FIELDS, quoted};
 use std::borrow::Cow;
 
 /// Where the fields of an event are in a line.
@@ -29,7 +29,7 @@ pub enum BadHeader {
 impl Columns {
     /// Reads the header line; columns of other names are left alone.
     pub fn of_header(line: &str) -> Result<Self, BadHeader> {
-        let names = Fields(Some(line)).collect::<Result<Vec<_>, _>>()?;
+        let names = CsvFields(Some(line)).collect::<Result<Vec<_>, _>>()?;
         let mut places = [0; FIELDS.len()];
         for (place, field) in places.iter_mut().zip(FIELDS) {
             let mut found = (0..).zip(&names).filter(|(_, name)| name.trim() == field);
@@ -49,10 +49,10 @@ impl Columns {
     }
 
     /// Reads a line after the header.
-    pub fn read<'a>(&self, line: &'a str) -> Result<Written<'a>, BadLine> {
+    pub fn read<'a>(&self, line: &'a str) -> Result<ExportedEvent<'a>, BadLine> {
         let mut values: [Cow<'a, str>; FIELDS.len()] = Default::default();
         let mut found = 0_usize;
-        for field in Fields(Some(line)) {
+        for field in CsvFields(Some(line)) {
             let field = field?;
             let wanted = self.places.iter().zip(&mut values);
             for (_, value) in wanted.filter(|(place, _)| **place == found) {
@@ -67,14 +67,14 @@ impl Columns {
             });
         }
         let [id, account, amount, kind] = values;
-        Written::new(id, account, &amount, &kind)
+        ExportedEvent::new(id, account, &amount, &kind)
     }
 }
 
 /// The fields of one line.
-struct Fields<'a>(Option<&'a str>);
+struct CsvFields<'a>(Option<&'a str>);
 
-impl<'a> Iterator for Fields<'a> {
+impl<'a> Iterator for CsvFields<'a> {
     type Item = Result<Cow<'a, str>, BadLine>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -96,7 +96,7 @@ impl<'a> Iterator for Fields<'a> {
     }
 }
 
-impl<'a> Fields<'a> {
+impl<'a> CsvFields<'a> {
     /// The field after its first quote.
     fn quoted(&mut self, mut rest: &'a str) -> Result<Cow<'a, str>, BadLine> {
         let mut before: Option<String> = None;
@@ -130,7 +130,9 @@ mod tests {
     use super::*;
 
     fn fields(line: &str) -> Result<Vec<String>, BadLine> {
-        Fields(Some(line)).map(|f| f.map(Cow::into_owned)).collect()
+        CsvFields(Some(line))
+            .map(|f| f.map(Cow::into_owned))
+            .collect()
     }
 
     #[test]

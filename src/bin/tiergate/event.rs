@@ -6,12 +6,12 @@ use tiergate::tiers::Cents;
 use tiergate::tiers::money::{NotAnAmount, SignedCents};
 use tiergate::tiers::recharge::RechargeKind;
 
-/// The fields of an event, in the order of [`Written::new`].
+/// The fields of an event, in the order of [`ExportedEvent::new`].
 pub const FIELDS: [&str; 4] = ["id", "account", "amount", "kind"];
 
 /// An event that is well-formed.
 #[derive(Debug)]
-pub struct Written<'a> {
+pub struct ExportedEvent<'a> {
     pub id: Cow<'a, str>,
     pub account: Cow<'a, str>,
     pub amount: SignedCents,
@@ -52,7 +52,7 @@ pub enum BadLine {
     TooMuch,
 }
 
-impl<'a> Written<'a> {
+impl<'a> ExportedEvent<'a> {
     /// Checks the fields of an event.
     pub fn new(
         id: Cow<'a, str>,

@@ -1,6 +1,6 @@
 //! `tiergate explain`: the tier and the limits that a config gives, as the filter would see them.
 
-use clap::Args as ClapArgs;
+use clap::Args;
 use serde::Serialize;
 use std::fmt::Write as _;
 use std::io::{self, Read as _, Write as _};
@@ -12,21 +12,21 @@ use tiergate::text;
 use tiergate::tiers::money::NotAnAmount;
 use tiergate::tiers::{Cents, Tier, TierTable};
 
-#[derive(ClapArgs)]
-pub struct Args {
+#[derive(Args)]
+pub struct ExplainArgs {
     /// The plugin config as JSON, - for standard input; without it, the defaults
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(flatten)]
-    account: Account,
+    account: AccountArgs,
     /// JSON in place of the table
     #[arg(long)]
     json: bool,
 }
 
-#[derive(ClapArgs)]
+#[derive(Args)]
 #[group(required = true, multiple = false)]
-struct Account {
+struct AccountArgs {
     /// The cumulative recharge of the account in USD, such as 20 or 4.99
     #[arg(long, value_name = "USD", value_parser = usd, allow_negative_numbers = true)]
     recharge: Option<Cents>,
@@ -51,15 +51,15 @@ pub enum ExplainError {
 struct Explained<'a> {
     recharge: Option<Cents>,
     tier: Option<&'a Tier>,
-    next: Option<Next<'a>>,
+    next: Option<NextTier<'a>>,
 }
 
-struct Next<'a> {
+struct NextTier<'a> {
     tier: &'a Tier,
     missing: Cents,
 }
 
-pub fn run(args: &Args) -> Result<(), ExplainError> {
+pub fn run(args: &ExplainArgs) -> Result<(), ExplainError> {
     let config = match &args.config {
         None => config::parse(b""),
         Some(path) => config::parse(&read(path)?),
@@ -98,7 +98,7 @@ fn read(path: &Path) -> Result<Vec<u8>, ExplainError> {
     })
 }
 
-fn explain<'a>(account: &Account, tiers: &'a TierTable) -> Result<Explained<'a>, ExplainError> {
+fn explain<'a>(account: &AccountArgs, tiers: &'a TierTable) -> Result<Explained<'a>, ExplainError> {
     let id = match &account.tier {
         Some(name) => Some(tiers.by_name(name.as_bytes()).ok_or_else(|| {
             let known: Vec<&str> = tiers.iter().map(|t| t.name.as_str()).collect();
@@ -113,7 +113,7 @@ fn explain<'a>(account: &Account, tiers: &'a TierTable) -> Result<Explained<'a>,
     // A tier by name says nothing of what was paid, so what is missing counts from its threshold.
     let paid = account.recharge.or(tier.map(|t| t.recharge));
     let paid = paid.unwrap_or_default();
-    let next = tiers.above(id).map(|tier| Next {
+    let next = tiers.above(id).map(|tier| NextTier {
         tier,
         missing: Cents::new(tier.recharge.get().saturating_sub(paid.get())),
     });
@@ -145,7 +145,7 @@ impl Explained<'_> {
         }
         let next = match &self.next {
             None => "none: this is the last".to_owned(),
-            Some(Next { tier, missing }) => {
+            Some(NextTier { tier, missing }) => {
                 format!("{}, from {}: {missing} missing", tier.name, tier.recharge)
             }
         };

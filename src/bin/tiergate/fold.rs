@@ -5,13 +5,13 @@
 
 use crate::Ending;
 use crate::csv::{BadHeader, Columns};
-use crate::event::{BadLine, Written};
+use crate::event::{BadLine, ExportedEvent};
 use crate::feed;
 use crate::jsonl;
-use crate::lines::{Line, Lines};
+use crate::lines::{InputLine, InputLines};
 use crate::progress::Progress;
-use crate::totals::{Counts, Totals};
-use clap::{Args as ClapArgs, ValueEnum};
+use crate::totals::{FoldCounts, Totals};
+use clap::{Args, ValueEnum};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -19,8 +19,8 @@ use tiergate::text::number;
 use tiergate::tiers::Cents;
 use tiergate::tiers::recharge::VoucherRule;
 
-#[derive(ClapArgs)]
-pub struct Args {
+#[derive(Args)]
+pub struct FoldArgs {
     /// The export: .csv with a header line, or .jsonl; - for standard input
     events: PathBuf,
     /// What the export is, where its name does not say so
@@ -70,7 +70,7 @@ pub enum FoldError {
     Unwritable { path: PathBuf, source: io::Error },
 }
 
-pub fn run(args: &Args) -> Result<Ending, FoldError> {
+pub fn run(args: &FoldArgs) -> Result<Ending, FoldError> {
     let format = format(args)?;
     let unreadable = |source| FoldError::Unreadable {
         path: args.events.clone(),
@@ -91,7 +91,7 @@ pub fn run(args: &Args) -> Result<Ending, FoldError> {
         progress: &progress,
         bad_lines: 0,
     };
-    let read = fold.read(Lines::new(reader), format);
+    let read = fold.read(InputLines::new(reader), format);
     progress.end();
     read?;
     feed::write(&fold.totals.sorted(), args.output.as_deref()).map_err(|source| {
@@ -113,14 +113,18 @@ pub fn run(args: &Args) -> Result<Ending, FoldError> {
 }
 
 struct Fold<'a> {
-    args: &'a Args,
+    args: &'a FoldArgs,
     totals: Totals,
     progress: &'a Progress,
     bad_lines: u64,
 }
 
 impl Fold<'_> {
-    fn read(&mut self, mut lines: Lines<impl BufRead>, format: Format) -> Result<(), FoldError> {
+    fn read(
+        &mut self,
+        mut lines: InputLines<impl BufRead>,
+        format: Format,
+    ) -> Result<(), FoldError> {
         let columns = match format {
             Format::Jsonl => None,
             Format::Csv => Some(self.header(&mut lines)?),
@@ -130,7 +134,7 @@ impl Fold<'_> {
                 if line.trim_ascii().is_empty() {
                     return Ok(());
                 }
-                let event: Written<'_> = match &columns {
+                let event: ExportedEvent<'_> = match &columns {
                     None => jsonl::read(line)?,
                     Some(columns) => columns.read(line)?,
                 };
@@ -146,7 +150,7 @@ impl Fold<'_> {
     }
 
     /// Without its header line a CSV export says nothing, so one that is bad is never left out.
-    fn header(&self, lines: &mut Lines<impl BufRead>) -> Result<Columns, FoldError> {
+    fn header(&self, lines: &mut InputLines<impl BufRead>) -> Result<Columns, FoldError> {
         let path = || self.args.events.clone();
         let line = lines.next().map_err(|e| self.unreadable(e))?;
         let line = line.ok_or_else(|| FoldError::NoHeader(path()))?;
@@ -176,7 +180,7 @@ impl Fold<'_> {
     }
 }
 
-fn format(args: &Args) -> Result<Format, FoldError> {
+fn format(args: &FoldArgs) -> Result<Format, FoldError> {
     if let Some(format) = args.format {
         return Ok(format);
     }
@@ -188,10 +192,10 @@ fn format(args: &Args) -> Result<Format, FoldError> {
     }
 }
 
-fn text<'a>(line: &Line<'a>) -> Result<&'a str, BadLine> {
+fn text<'a>(line: &InputLine<'a>) -> Result<&'a str, BadLine> {
     match line {
-        Line::TooLong => Err(BadLine::TooLong),
-        Line::Whole(bytes) => std::str::from_utf8(bytes)
+        InputLine::TooLong => Err(BadLine::TooLong),
+        InputLine::Whole(bytes) => std::str::from_utf8(bytes)
             .map_err(|e| BadLine::NotUtf8(e.valid_up_to().saturating_add(1))),
     }
 }
@@ -210,7 +214,7 @@ fn voucher(text: &str) -> Result<Voucher, String> {
     })))
 }
 
-fn summary(counts: &Counts, bad_lines: u64, voucher: &Voucher) -> String {
+fn summary(counts: &FoldCounts, bad_lines: u64, voucher: &Voucher) -> String {
     let of = |n: usize| number(u64::try_from(n).unwrap_or(u64::MAX));
     let worth = voucher.0.map(|rule| format!(" ({} each)", rule.amount));
     format!(

@@ -1,6 +1,6 @@
 //! JSON lines: one object a line. Other fields than an event's are left alone.
 
-use crate::event::{BadLine, Written, quoted};
+use crate::event::{BadLine, ExportedEvent, quoted};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -18,7 +18,7 @@ struct Raw<'a> {
     kind: &'a RawValue,
 }
 
-pub fn read(line: &str) -> Result<Written<'_>, BadLine> {
+pub fn read(line: &str) -> Result<ExportedEvent<'_>, BadLine> {
     // serde would take a list for the fields in order.
     if !line.trim_start().starts_with('{') {
         return Err(BadLine::NotAnObject);
@@ -29,7 +29,7 @@ pub fn read(line: &str) -> Result<Written<'_>, BadLine> {
         None => Cow::Borrowed(raw.amount.get()),
     };
     let kind = string(raw.kind)?.ok_or_else(|| BadLine::Kind(quoted(raw.kind.get())))?;
-    Written::new(
+    ExportedEvent::new(
         name("id", raw.id)?,
         name("account", raw.account)?,
         &amount,

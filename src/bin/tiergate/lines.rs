@@ -9,19 +9,19 @@ pub const LONGEST: usize = 65_536;
 
 /// One line, without its end.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Line<'a> {
+pub enum InputLine<'a> {
     Whole(&'a [u8]),
     TooLong,
 }
 
-pub struct Lines<R> {
+pub struct InputLines<R> {
     reader: R,
     held: Vec<u8>,
     number: u64,
     bytes: u64,
 }
 
-impl<R: BufRead> Lines<R> {
+impl<R: BufRead> InputLines<R> {
     pub fn new(reader: R) -> Self {
         Self {
             reader,
@@ -42,7 +42,7 @@ impl<R: BufRead> Lines<R> {
     }
 
     /// The next line; `None` at the end.
-    pub fn next(&mut self) -> io::Result<Option<Line<'_>>> {
+    pub fn next(&mut self) -> io::Result<Option<InputLine<'_>>> {
         self.held.clear();
         let mut length = 0_usize;
         loop {
@@ -75,15 +75,15 @@ impl<R: BufRead> Lines<R> {
         }
     }
 
-    fn held_line(&self, content: usize) -> Line<'_> {
+    fn held_line(&self, content: usize) -> InputLine<'_> {
         let line = self.held.strip_suffix(b"\r").unwrap_or(&self.held);
         if content != self.held.len() || line.len() > LONGEST {
-            return Line::TooLong;
+            return InputLine::TooLong;
         }
         // Spreadsheets put a byte order mark before the first line.
         match line.strip_prefix(b"\xEF\xBB\xBF") {
-            Some(unmarked) if self.number == 1 => Line::Whole(unmarked),
-            _ => Line::Whole(line),
+            Some(unmarked) if self.number == 1 => InputLine::Whole(unmarked),
+            _ => InputLine::Whole(line),
         }
     }
 }
@@ -95,12 +95,12 @@ mod tests {
 
     /// The lines of a text as read through a buffer of that size: the text, or `None` when too long.
     fn lines(text: &[u8], buffer: usize) -> Vec<Option<Vec<u8>>> {
-        let mut lines = Lines::new(BufReader::with_capacity(buffer, Cursor::new(text)));
+        let mut lines = InputLines::new(BufReader::with_capacity(buffer, Cursor::new(text)));
         let mut all = Vec::new();
         while let Some(line) = lines.next().unwrap() {
             all.push(match line {
-                Line::Whole(line) => Some(line.to_vec()),
-                Line::TooLong => None,
+                InputLine::Whole(line) => Some(line.to_vec()),
+                InputLine::TooLong => None,
             });
         }
         assert_eq!(lines.bytes(), text.len() as u64);

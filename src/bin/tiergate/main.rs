@@ -31,7 +31,7 @@ use std::process::ExitCode;
     version,
     about = "Tools for tiergate, the rate limiter for LLM APIs"
 )]
-struct Args {
+struct Cli {
     #[command(subcommand)]
     command: Command,
 }
@@ -39,9 +39,9 @@ struct Args {
 #[derive(Subcommand)]
 enum Command {
     /// Shows the tier and the limits that a config gives an account
-    Explain(explain::Args),
+    Explain(explain::ExplainArgs),
     /// Shows who is refused now, the load and the workers of a filter that runs
-    Top(top::Args),
+    Top(top::TopArgs),
     /// Works on what accounts have paid
     #[command(subcommand)]
     Accounts(Accounts),
@@ -50,7 +50,7 @@ enum Command {
 #[derive(Subcommand)]
 enum Accounts {
     /// Folds a billing export of recharge events into a feed file for the account directory
-    Fold(fold::Args),
+    Fold(fold::FoldArgs),
 }
 
 /// How a command ended that could do its work.
@@ -71,7 +71,7 @@ enum Failure {
 }
 
 fn main() -> ExitCode {
-    match run(&Args::parse().command) {
+    match run(&Cli::parse().command) {
         Ok(Ending::Clean) => ExitCode::SUCCESS,
         Ok(Ending::LinesLeftOut) => ExitCode::from(1),
         Err(failure) => {

@@ -1,12 +1,12 @@
 //! `tiergate top`: who is refused now, the load and the workers, in the terminal.
 
 use crate::Ending;
-use crate::admin::{Admin, AdminUrl, SetupError, TOKEN_ENV, Unread};
+use crate::admin::{AdminClient, AdminUrl, FetchError, SetupError, TOKEN_ENV};
 use crate::screen::{Screen, Wish};
 use crate::table::{Line, Look};
 use crate::view::{Stale, view};
 use crate::visible::{visible, visible_json};
-use clap::Args as ClapArgs;
+use clap::Args;
 use serde_json::value::RawValue;
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _, Write as _};
@@ -20,8 +20,8 @@ use tiergate::json::values;
 /// The longest that a key, or data that came in, goes unseen.
 const LOOK_EACH: Duration = Duration::from_millis(100);
 
-#[derive(ClapArgs)]
-pub struct Args {
+#[derive(Args)]
+pub struct TopArgs {
     /// The admin path of the filter, such as http://127.0.0.1:10001/-/tiergate
     #[arg(long, value_name = "URL", value_parser = AdminUrl::parse)]
     admin: AdminUrl,
@@ -48,16 +48,16 @@ pub enum TopError {
     #[error(transparent)]
     Setup(#[from] SetupError),
     #[error("{address}: {source}")]
-    Unread { address: String, source: Unread },
+    Fetch { address: String, source: FetchError },
     #[error("can't write: {0}")]
     Unwritable(io::Error),
     #[error("can't use the terminal: {0}")]
     Terminal(io::Error),
 }
 
-pub fn run(args: &Args) -> Result<Ending, TopError> {
+pub fn run(args: &TopArgs) -> Result<Ending, TopError> {
     let token_file = args.token_file.as_deref();
-    let admin = Admin::new(&args.admin, token_file, args.ca_file.as_deref())?;
+    let admin = AdminClient::new(&args.admin, token_file, args.ca_file.as_deref())?;
     let written = if args.json {
         print_json(&admin, args)?
     } else {
@@ -82,28 +82,28 @@ pub fn run(args: &Args) -> Result<Ending, TopError> {
     }
 }
 
-fn unread(admin: &Admin, source: Unread) -> TopError {
+fn unread(admin: &AdminClient, source: FetchError) -> TopError {
     let address = admin.address().to_owned();
-    TopError::Unread { address, source }
+    TopError::Fetch { address, source }
 }
 
-fn status(admin: &Admin) -> Result<Status, Unread> {
+fn status(admin: &AdminClient) -> Result<Status, FetchError> {
     let text = json(admin)?;
     // What a filter says may come back in the error.
-    serde_json::from_str(&text).map_err(|e| Unread::NotAStatus(visible(&e.to_string())))
+    serde_json::from_str(&text).map_err(|e| FetchError::NotAStatus(visible(&e.to_string())))
 }
 
 /// The status as it came, once it is known to be JSON.
-fn json(admin: &Admin) -> Result<String, Unread> {
+fn json(admin: &AdminClient) -> Result<String, FetchError> {
     let text = admin.status()?;
     match serde_json::from_str::<&RawValue>(&text) {
         Ok(_) => Ok(text),
-        Err(error) => Err(Unread::NotJson(error.to_string())),
+        Err(error) => Err(FetchError::NotJson(error.to_string())),
     }
 }
 
 /// Prints JSON, once or for ever. Only the first read must do: later ones are tried again.
-fn print_json(admin: &Admin, args: &Args) -> Result<io::Result<()>, TopError> {
+fn print_json(admin: &AdminClient, args: &TopArgs) -> Result<io::Result<()>, TopError> {
     let mut first = true;
     loop {
         match json(admin) {
@@ -141,7 +141,7 @@ struct Frame {
 }
 
 /// Draws until the one at the keyboard has seen enough, or a signal ends it.
-fn show(admin: Admin, status: Status, interval: Duration) -> io::Result<()> {
+fn show(admin: AdminClient, status: Status, interval: Duration) -> io::Result<()> {
     let at = Instant::now();
     let mut frame = Frame {
         status,
@@ -171,7 +171,7 @@ fn show(admin: Admin, status: Status, interval: Duration) -> io::Result<()> {
 }
 
 /// Reads in a thread of its own, so that a key is heard while an answer is waited for.
-fn read_on(admin: Admin, interval: Duration) -> Receiver<Result<Status, Unread>> {
+fn read_on(admin: AdminClient, interval: Duration) -> Receiver<Result<Status, FetchError>> {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
         loop {
@@ -185,7 +185,7 @@ fn read_on(admin: Admin, interval: Duration) -> Receiver<Result<Status, Unread>>
 }
 
 impl Frame {
-    fn take(&mut self, reads: &Receiver<Result<Status, Unread>>) -> io::Result<()> {
+    fn take(&mut self, reads: &Receiver<Result<Status, FetchError>>) -> io::Result<()> {
         loop {
             match reads.try_recv() {
                 Ok(Ok(status)) => {

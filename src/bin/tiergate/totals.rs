@@ -3,7 +3,7 @@
 //! The rules are the filter's own ([`History`]). Where the filter remembers an account's last 64
 //! events, an export is whole, so all of it are remembered here: a hash of 16 bytes for each.
 
-use crate::event::{BadLine, Written};
+use crate::event::{BadLine, ExportedEvent};
 use siphasher::sip128::{Hasher128 as _, SipHasher13};
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher as _, Hash as _, RandomState};
@@ -24,7 +24,7 @@ pub struct Totals {
 }
 
 /// The counts of a run.
-pub struct Counts {
+pub struct FoldCounts {
     pub events: u64,
     pub duplicates: u64,
     pub accounts: usize,
@@ -44,7 +44,7 @@ impl Totals {
     }
 
     /// Takes an event; one that was seen before for that account changes nothing.
-    pub fn take(&mut self, written: &Written<'_>) -> Result<(), BadLine> {
+    pub fn take(&mut self, written: &ExportedEvent<'_>) -> Result<(), BadLine> {
         let hash = self.hash(written);
         if !self.seen.contains(&hash) {
             self.take_new(written, hash)?;
@@ -54,7 +54,7 @@ impl Totals {
         Ok(())
     }
 
-    fn take_new(&mut self, written: &Written<'_>, hash: EventHash) -> Result<(), BadLine> {
+    fn take_new(&mut self, written: &ExportedEvent<'_>, hash: EventHash) -> Result<(), BadLine> {
         let event = RechargeEvent {
             id: hash.0,
             kind: written.kind,
@@ -70,7 +70,7 @@ impl Totals {
         Ok(())
     }
 
-    fn hash(&self, written: &Written<'_>) -> EventHash {
+    fn hash(&self, written: &ExportedEvent<'_>) -> EventHash {
         let mut hasher = self.hasher;
         // str's Hash ends each text with a byte that no UTF-8 has, so "a" "bc" is not "ab" "c".
         written.account.hash(&mut hasher);
@@ -79,10 +79,10 @@ impl Totals {
         (hash.h1, hash.h2)
     }
 
-    pub fn counts(&self) -> Counts {
+    pub fn counts(&self) -> FoldCounts {
         let seen = u64::try_from(self.seen.len()).unwrap_or(u64::MAX);
         let due = self.accounts.values().filter(|h| h.voucher_by.is_some());
-        Counts {
+        FoldCounts {
             events: self.events,
             duplicates: self.events.saturating_sub(seen),
             accounts: self.accounts.len(),

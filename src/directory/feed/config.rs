@@ -22,7 +22,7 @@ pub struct FeedConfig {
 
 /// The source of the account directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Feed {
+pub struct FeedSource {
     /// The Envoy cluster that serves it.
     pub cluster: String,
     /// The `:authority` of the requests.
@@ -33,7 +33,7 @@ pub struct Feed {
     pub interval: Span,
 }
 
-impl Feed {
+impl FeedSource {
     /// Checks the feed.
     ///
     /// # Errors

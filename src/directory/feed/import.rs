@@ -3,7 +3,7 @@
 
 use crate::directory::WriteError;
 use crate::directory::entry::{AccountEntry, TierBasis};
-use crate::directory::feed::page::{Item, Known, PAGE_BYTES, Reader};
+use crate::directory::feed::page::{Known, PAGE_BYTES, PageItem, PageReader};
 use crate::directory::feed::{
     ETAG_BYTES, FeedError, FetchResult, ImportContext, ImportCounts, MOST_PAGES, PageRequest, Step,
 };
@@ -30,11 +30,11 @@ pub struct ImportLimits {
 }
 
 #[derive(Debug)]
-enum Phase {
+enum ImportPhase {
     /// A page was asked for, at that moment.
     Asked(Mono),
     /// A page is being read.
-    Reading(Reader),
+    Reading(PageReader),
     /// All pages are in.
     Applying,
 }
@@ -53,7 +53,7 @@ pub enum ImportProgress {
 /// One load of the feed.
 #[derive(Debug)]
 pub struct Import {
-    phase: Phase,
+    phase: ImportPhase,
     /// Paths of the pages so far, the one that is asked for or read included.
     paths: BTreeSet<String>,
     /// Accounts by key; `None` for those that are no more. A map that grows without being moved,
@@ -72,7 +72,7 @@ impl Import {
     pub fn begin(path: &str, etag: Vec<u8>, now: Mono) -> (Self, PageRequest) {
         let if_none_match = (!etag.is_empty()).then_some(etag);
         let import = Self {
-            phase: Phase::Asked(now),
+            phase: ImportPhase::Asked(now),
             paths: BTreeSet::from([path.to_owned()]),
             gathered: BTreeMap::new(),
             items: 0,
@@ -114,7 +114,7 @@ impl Import {
     /// [`FeedError`] when it is no page.
     pub fn fetched(&mut self, result: FetchResult) -> Result<ImportProgress, FeedError> {
         let page = self.page();
-        if !matches!(self.phase, Phase::Asked(_)) {
+        if !matches!(self.phase, ImportPhase::Asked(_)) {
             return Ok(ImportProgress::Goes(Step::Soon));
         }
         match result.status {
@@ -127,7 +127,7 @@ impl Import {
                     self.etag = remembered(result.etag);
                 }
                 self.items = 0;
-                self.phase = Phase::Reading(Reader::new(result.body));
+                self.phase = ImportPhase::Reading(PageReader::new(result.body));
                 Ok(ImportProgress::Goes(Step::Soon))
             }
             304 if page == 1 && self.conditional => Ok(ImportProgress::Unchanged),
@@ -146,7 +146,7 @@ impl Import {
         limits: &ImportLimits,
     ) -> Result<ImportProgress, FeedError> {
         let begun = context.host.mono();
-        if let Phase::Asked(at) = self.phase {
+        if let ImportPhase::Asked(at) = self.phase {
             if begun.since(at) > PATIENCE {
                 return Err(FeedError::NoAnswer { page: self.page() });
             }
@@ -154,7 +154,7 @@ impl Import {
         }
         for n in 1..=SLICE {
             let progress = match self.phase {
-                Phase::Applying => self.apply(context, limits)?,
+                ImportPhase::Applying => self.apply(context, limits)?,
                 _ => self.read(context, limits)?,
             };
             if let Some(progress) = progress {
@@ -175,18 +175,18 @@ impl Import {
         limits: &ImportLimits,
     ) -> Result<Option<ImportProgress>, FeedError> {
         let page = self.page();
-        let Phase::Reading(reader) = &mut self.phase else {
+        let ImportPhase::Reading(reader) = &mut self.phase else {
             return Ok(None);
         };
         let item = reader
             .item()
             .map_err(|error| FeedError::Page { page, error })?;
         let (id, known) = match item {
-            Item::Account(id, known) => (id, Some(known)),
-            Item::Removed(id) => (id, None),
-            Item::End(Some(next)) => return self.next(next, context).map(Some),
-            Item::End(None) => {
-                self.phase = Phase::Applying;
+            PageItem::Account(id, known) => (id, Some(known)),
+            PageItem::Removed(id) => (id, None),
+            PageItem::End(Some(next)) => return self.next(next, context).map(Some),
+            PageItem::End(None) => {
+                self.phase = ImportPhase::Applying;
                 return Ok(None);
             }
         };
@@ -220,7 +220,7 @@ impl Import {
             return Err(FeedError::TooManyPages);
         }
         self.paths.insert(next.clone());
-        self.phase = Phase::Asked(context.host.mono());
+        self.phase = ImportPhase::Asked(context.host.mono());
         Ok(ImportProgress::Goes(Step::PageRequest(PageRequest {
             path: next,
             if_none_match: None,

@@ -43,7 +43,7 @@ pub struct Known {
 
 /// The next thing on a page.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Item {
+pub enum PageItem {
     /// An account, by its id.
     Account(String, Known),
     /// The id of an account that is no more.
@@ -83,7 +83,7 @@ enum List {
 
 /// A page that is being read.
 #[derive(Debug)]
-pub struct Reader {
+pub struct PageReader {
     body: Vec<u8>,
     position: usize,
     at: At,
@@ -91,7 +91,7 @@ pub struct Reader {
     next: Option<String>,
 }
 
-impl Reader {
+impl PageReader {
     /// A reader at the beginning of a page.
     pub fn new(body: Vec<u8>) -> Self {
         Self {
@@ -107,7 +107,7 @@ impl Reader {
     ///
     /// # Errors
     /// [`Invalid`] for the first thing that is wrong.
-    pub fn item(&mut self) -> Read<Item> {
+    pub fn item(&mut self) -> Read<PageItem> {
         loop {
             match self.at {
                 At::Start => {
@@ -165,7 +165,7 @@ impl Reader {
     }
 
     /// The item of that number, or `None` behind the last.
-    fn list(&mut self, list: List, index: usize) -> Read<Option<Item>> {
+    fn list(&mut self, list: List, index: usize) -> Read<Option<PageItem>> {
         if self.skip(b']') {
             self.at = At::Behind;
             return Ok(None);
@@ -180,13 +180,13 @@ impl Reader {
         let value = self.value(&path)?;
         let item = match list {
             List::Accounts => account(value, &path)?,
-            List::Removed => Item::Removed(id(parse(value, &path)?, &path)?),
+            List::Removed => PageItem::Removed(id(parse(value, &path)?, &path)?),
         };
         self.at = At::List(list, index.saturating_add(1));
         Ok(Some(item))
     }
 
-    fn end(&mut self) -> Read<Item> {
+    fn end(&mut self) -> Read<PageItem> {
         if self.peek().is_some() {
             return Err(self.wrong("the end of the page"));
         }
@@ -199,7 +199,7 @@ impl Reader {
                            at most 1024";
             return Err(invalid("next", problem));
         }
-        Ok(Item::End(next))
+        Ok(PageItem::End(next))
     }
 
     fn rest(&self) -> &[u8] {
@@ -274,7 +274,7 @@ fn id(id: String, path: &str) -> Read<String> {
     Err(invalid(path, &problem))
 }
 
-fn account(value: &[u8], path: &str) -> Read<Item> {
+fn account(value: &[u8], path: &str) -> Read<PageItem> {
     let Object(account): Object<AccountItem> = parse(value, path)?;
     let basis = match (account.recharge, account.tier) {
         (Some(paid), None) => TierBasis::Recharge(paid),
@@ -296,5 +296,8 @@ fn account(value: &[u8], path: &str) -> Read<Item> {
         limits: limits.filter(|l| *l != Overrides::default()).map(Box::new),
         disabled: account.disabled.unwrap_or(false),
     };
-    Ok(Item::Account(id(account.id, &format!("{path}.id"))?, known))
+    Ok(PageItem::Account(
+        id(account.id, &format!("{path}.id"))?,
+        known,
+    ))
 }

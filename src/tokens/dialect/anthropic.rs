@@ -5,7 +5,7 @@
 //! has the usage in its message and `message_delta` at the top. The last event is `message_stop`,
 //! which has no data of its own.
 
-use super::{Dialect, Field, Request};
+use super::{Dialect, Field, RequestShape};
 
 /// The dialect.
 pub static ANTHROPIC: Dialect = Dialect {
@@ -17,7 +17,7 @@ pub static ANTHROPIC: Dialect = Dialect {
         ("/cache_creation_input_tokens", Field::CacheWriteBeside),
         ("/cache_read_input_tokens", Field::CacheReadBeside),
     ],
-    request: Request {
+    request: RequestShape {
         completion: &["/max_tokens"],
         choices: &[],
         completes: &[],

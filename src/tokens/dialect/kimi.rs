@@ -3,7 +3,7 @@
 //! Source: <https://platform.moonshot.cn/docs/api/chat> (in Chinese). The last chunk of a stream has the usage
 //! in its choice.
 
-use super::{Dialect, Field, Request};
+use super::{Dialect, Field, RequestShape};
 
 /// The dialect.
 pub static KIMI: Dialect = Dialect {
@@ -15,7 +15,7 @@ pub static KIMI: Dialect = Dialect {
         ("/total_tokens", Field::Total),
         ("/cached_tokens", Field::CachedInside),
     ],
-    request: Request {
+    request: RequestShape {
         completion: &["/max_completion_tokens", "/max_tokens"],
         choices: &["/n"],
         completes: &["messages"],

@@ -40,7 +40,7 @@ pub struct Dialect {
     /// An object on the way to a count decides for that count when it is there, also without it.
     pub fields: &'static [(&'static str, Field)],
     /// The request fields.
-    pub request: Request,
+    pub request: RequestShape,
     /// The beginning of the data of a stream's last event, where that event has no usage.
     pub end_of_stream: Option<&'static [u8]>,
 }
@@ -64,7 +64,7 @@ pub enum Field {
 
 /// Where a request's body says what it asks for.
 #[derive(Debug)]
-pub struct Request {
+pub struct RequestShape {
     /// Pointers to the maximum of completion tokens of one answer.
     pub completion: &'static [&'static str],
     /// Pointers to the number of answers.
@@ -88,7 +88,7 @@ pub struct Dialects {
     pub choices: Vec<&'static str>,
     /// The top-level names of a request's fields that are read.
     pub request_names: Vec<&'static str>,
-    /// The top-level names of a request that mark [`Request::completes`].
+    /// The top-level names of a request that mark [`RequestShape::completes`].
     pub completes: Vec<&'static str>,
     /// The beginnings of a last event's data.
     pub ends_of_stream: Vec<&'static [u8]>,

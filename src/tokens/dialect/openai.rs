@@ -4,7 +4,7 @@
 //! `/chat-streaming`, `/completions/object` and `/embeddings/create`. Most other servers speak this
 //! dialect too.
 
-use super::{Dialect, Field, Request};
+use super::{Dialect, Field, RequestShape};
 use crate::tokens::usage::Usage;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -19,7 +19,7 @@ pub static OPENAI: Dialect = Dialect {
         ("/total_tokens", Field::Total),
         ("/prompt_tokens_details/cached_tokens", Field::CachedInside),
     ],
-    request: Request {
+    request: RequestShape {
         completion: &["/max_completion_tokens", "/max_tokens"],
         choices: &["/n"],
         completes: &["messages", "prompt"],

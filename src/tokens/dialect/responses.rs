@@ -3,7 +3,7 @@
 //! Source: <https://platform.openai.com/docs/api-reference/responses/object> and
 //! `/responses-streaming`. In a stream `response.completed` has the usage in its response.
 
-use super::{Dialect, Field, Request};
+use super::{Dialect, Field, RequestShape};
 
 /// The dialect.
 pub static RESPONSES: Dialect = Dialect {
@@ -15,7 +15,7 @@ pub static RESPONSES: Dialect = Dialect {
         ("/total_tokens", Field::Total),
         ("/input_tokens_details/cached_tokens", Field::CachedInside),
     ],
-    request: Request {
+    request: RequestShape {
         completion: &["/max_output_tokens"],
         choices: &[],
         completes: &[],

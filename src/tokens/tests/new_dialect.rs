@@ -1,6 +1,6 @@
 //! A dialect is an entry of the table and nothing else: Gemini's, here for the test alone.
 
-use crate::tokens::dialect::{Dialect, Dialects, Field, Request, TABLE};
+use crate::tokens::dialect::{Dialect, Dialects, Field, RequestShape, TABLE};
 use crate::tokens::excerpt::{self, Excerpt, HEAD_BYTES, TAIL_BYTES};
 use crate::tokens::request;
 use crate::tokens::sse::Events;
@@ -17,7 +17,7 @@ static GEMINI: Dialect = Dialect {
         ("/totalTokenCount", Field::Total),
         ("/cachedContentTokenCount", Field::CachedInside),
     ],
-    request: Request {
+    request: RequestShape {
         completion: &["/generationConfig/maxOutputTokens"],
         choices: &["/generationConfig/candidateCount"],
         completes: &[],

@@ -4,7 +4,7 @@ use super::{CAPACITY, Vm, accounts, failure, page, status};
 use crate::harness::World;
 use proptest::prelude::*;
 use tiergate::directory::Directory;
-use tiergate::directory::feed::page::{Item, PAGE_BYTES, Reader};
+use tiergate::directory::feed::page::{PAGE_BYTES, PageItem, PageReader};
 use tiergate::directory::feed::{FeedError, FetchResult, ImportOutcome, Step};
 
 #[test]
@@ -249,10 +249,10 @@ proptest! {
 
 fn read_all(bytes: Vec<u8>) {
     let longest = bytes.len();
-    let mut reader = Reader::new(bytes);
+    let mut reader = PageReader::new(bytes);
     for _ in 0..=longest {
         match reader.item() {
-            Ok(Item::End(_)) | Err(_) => return,
+            Ok(PageItem::End(_)) | Err(_) => return,
             Ok(_) => {}
         }
     }
