@@ -15,11 +15,12 @@
 //! any more are dropped on each write; past a bound, the idlest live ones go, and are counted.
 
 use super::bytes;
-use crate::limits::lease::Liveness;
+use crate::limits::lease::{Leases, Liveness};
 use crate::limits::record::Record;
 use crate::shared::Layout;
 use crate::shared::varint::Corrupt;
 use crate::time::Mono;
+use std::cmp::Reverse;
 
 /// The layout of a page.
 pub const LAYOUT: Layout = Layout {
@@ -35,6 +36,10 @@ pub const MAX_BYTES: usize = 16_384;
 pub const EMPTY: [u8; 2] = LAYOUT.prefix();
 
 const KEY: usize = 16;
+/// Bytes of a record before its body.
+const HEAD: usize = KEY + 18;
+/// Bytes of the largest body: a page with one record.
+const MAX_BODY: usize = MAX_BYTES - EMPTY.len() - HEAD;
 
 /// One record as it lies on the page.
 #[derive(Clone, Copy, Debug)]
@@ -42,7 +47,32 @@ struct Slice<'a> {
     key: [u8; KEY],
     touched: Mono,
     expires_at: Mono,
-    body: &'a [u8],
+    body: Body<'a>,
+}
+
+impl Slice<'_> {
+    fn bytes(&self) -> usize {
+        self.body.bytes.len().saturating_add(HEAD)
+    }
+
+    fn leases(&self) -> Leases {
+        bytes::leases_of(self.body.bytes)
+    }
+}
+
+/// The bytes of a record, which fit on a page.
+#[derive(Clone, Copy, Debug)]
+struct Body<'a> {
+    bytes: &'a [u8],
+    len: u16,
+}
+
+impl<'a> Body<'a> {
+    fn new(bytes: &'a [u8]) -> Option<Self> {
+        let fits = bytes.len() <= MAX_BODY;
+        let len = u16::try_from(bytes.len()).ok().filter(|_| fits)?;
+        Some(Self { bytes, len })
+    }
 }
 
 /// A page that was read.
@@ -103,7 +133,7 @@ impl<'a> Page<'a> {
         let Some(slice) = self.records.iter().find(|r| r.key == *key) else {
             return Record::default();
         };
-        bytes::decode(slice.body).unwrap_or_else(|Corrupt| {
+        bytes::decode(slice.body.bytes).unwrap_or_else(|Corrupt| {
             self.corrupt = true;
             Record::default()
         })
@@ -122,7 +152,7 @@ impl<'a> Page<'a> {
                 kept.push(*slice);
                 continue;
             }
-            let leases = bytes::leases_of(slice.body);
+            let leases = slice.leases();
             let live = leases.counts.iter().any(|(h, _)| liveness.is_alive(*h));
             if live {
                 kept.push(*slice);
@@ -130,57 +160,60 @@ impl<'a> Page<'a> {
                 losses.stale_leases = losses.stale_leases.saturating_add(leases.count());
             }
         }
-        if !body.is_empty() {
-            losses.evicted = evict(&mut kept, body.len());
-            kept.push(Slice {
-                key: update.key,
-                touched: update.now,
-                expires_at: update.expires_at,
-                body: &body,
-            });
+        match Body::new(&body) {
+            _ if body.is_empty() => {}
+            Some(body) => {
+                let slice = Slice {
+                    key: update.key,
+                    touched: update.now,
+                    expires_at: update.expires_at,
+                    body,
+                };
+                losses.evicted = evict(&mut kept, slice.bytes());
+                kept.push(slice);
+            }
+            // No record grows as large as a page: see the bounds of logs and leases.
+            None => losses.evicted = 1,
         }
         (write(&kept), losses)
     }
 }
 
-const fn size(body: usize) -> usize {
-    body.saturating_add(KEY).saturating_add(18)
-}
-
-/// Makes room for one more record with `body` bytes; says how many live ones had to go.
-fn evict(kept: &mut Vec<Slice<'_>>, body: usize) -> u64 {
-    let mut evicted: u64 = 0;
-    let mut bytes = kept.iter().fold(EMPTY.len(), |sum: usize, r| {
-        sum.saturating_add(size(r.body.len()))
+/// Makes room for one more record of `bytes` bytes; returns the number of live ones that it took.
+/// Records without leases go first, the idlest of them first.
+fn evict(kept: &mut Vec<Slice<'_>>, bytes: usize) -> u64 {
+    let mut total = kept.iter().fold(EMPTY.len(), |sum: usize, slice| {
+        sum.saturating_add(slice.bytes())
     });
-    while kept.len() >= MAX_RECORDS || bytes.saturating_add(size(body)) > MAX_BYTES {
-        let idlest = kept
-            .iter()
-            .enumerate()
-            .min_by_key(|(_, r)| (!bytes::leases_of(r.body).is_empty(), r.touched));
-        let Some((at, _)) = idlest else { break };
-        let gone = kept.swap_remove(at);
-        bytes = bytes.saturating_sub(size(gone.body.len()));
+    let is_over = |records: usize, total: usize| {
+        records >= MAX_RECORDS || total.saturating_add(bytes) > MAX_BYTES
+    };
+    if !is_over(kept.len(), total) {
+        return 0;
+    }
+    // Descending: the end of the list goes first.
+    kept.sort_by_cached_key(|slice| Reverse((!slice.leases().is_empty(), slice.touched)));
+    let mut evicted: u64 = 0;
+    while is_over(kept.len(), total) {
+        let Some(slice) = kept.pop() else { break };
+        total = total.saturating_sub(slice.bytes());
         evicted = evicted.saturating_add(1);
     }
     evicted
 }
 
 fn write(records: &[Slice<'_>]) -> Vec<u8> {
-    let bytes = records
-        .iter()
-        .fold(2, |sum: usize, r| sum.saturating_add(size(r.body.len())));
+    let bytes = records.iter().fold(EMPTY.len(), |sum: usize, slice| {
+        sum.saturating_add(slice.bytes())
+    });
     let mut out = Vec::with_capacity(bytes);
     out.extend_from_slice(&EMPTY);
-    for r in records {
-        let Ok(len) = u16::try_from(r.body.len()) else {
-            continue;
-        };
-        out.extend_from_slice(&r.key);
-        out.extend_from_slice(&r.touched.as_millis().to_le_bytes());
-        out.extend_from_slice(&r.expires_at.as_millis().to_le_bytes());
-        out.extend_from_slice(&len.to_le_bytes());
-        out.extend_from_slice(r.body);
+    for slice in records {
+        out.extend_from_slice(&slice.key);
+        out.extend_from_slice(&slice.touched.as_millis().to_le_bytes());
+        out.extend_from_slice(&slice.expires_at.as_millis().to_le_bytes());
+        out.extend_from_slice(&slice.body.len.to_le_bytes());
+        out.extend_from_slice(slice.body.bytes);
     }
     out
 }
@@ -192,12 +225,13 @@ fn parse_records(mut rest: &[u8]) -> Option<Vec<Slice<'_>>> {
         let (touched, after) = after.split_first_chunk::<8>()?;
         let (expires_at, after) = after.split_first_chunk::<8>()?;
         let (len, after) = after.split_first_chunk::<2>()?;
-        let (body, after) = after.split_at_checked(usize::from(u16::from_le_bytes(*len)))?;
+        let len = u16::from_le_bytes(*len);
+        let (bytes, after) = after.split_at_checked(usize::from(len))?;
         records.push(Slice {
             key: *key,
             touched: Mono::from_millis(u64::from_le_bytes(*touched)),
             expires_at: Mono::from_millis(u64::from_le_bytes(*expires_at)),
-            body,
+            body: Body { bytes, len },
         });
         rest = after;
     }
