@@ -1,10 +1,12 @@
 //! Parameters of a request's query, as browsers and the SDKs of LLM APIs write them:
 //! application/x-www-form-urlencoded, so `+` is a space and `%41` an `A`, in names too.
 
+use percent_encoding::percent_decode;
+
 /// The values of each parameter of that name in a `:path`, in order.
 pub fn values<'a>(path: &'a [u8], name: &'a str) -> impl Iterator<Item = Vec<u8>> + 'a {
     let query = path.splitn(2, |b| *b == b'?').nth(1).unwrap_or_default();
-    // A fragment is none of the query's; Envoy may have been told to let it in.
+    // The query ends at a fragment, which Envoy may have been told to let in.
     let query = query.split(|b| *b == b'#').next().unwrap_or_default();
     query.split(|b| *b == b'&').filter_map(move |pair| {
         let mut halves = pair.splitn(2, |b| *b == b'=');
@@ -13,28 +15,13 @@ pub fn values<'a>(path: &'a [u8], name: &'a str) -> impl Iterator<Item = Vec<u8>
     })
 }
 
-/// Stands as it is where an escape is none: every text is a value.
+/// The bytes that a name or a value stands for; an escape that is none stays as it is written.
 fn decoded(text: &[u8]) -> Vec<u8> {
-    let mut plain = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((&byte, after)) = rest.split_first() {
-        let (byte, after) = match byte {
-            b'+' => (b' ', after),
-            b'%' => escaped(after).unwrap_or((byte, after)),
-            _ => (byte, after),
-        };
-        plain.push(byte);
-        rest = after;
-    }
-    plain
-}
-
-/// The byte that two hex digits stand for, and what is behind them.
-fn escaped(digits: &[u8]) -> Option<(u8, &[u8])> {
-    let (&[high, low], after) = digits.split_first_chunk()?;
-    let digit = |b: u8| char::from(b).to_digit(16);
-    let byte = digit(high)?.wrapping_shl(4) | digit(low)?;
-    Some((u8::try_from(byte).ok()?, after))
+    let spaced: Vec<u8> = text
+        .iter()
+        .map(|byte| if *byte == b'+' { b' ' } else { *byte })
+        .collect();
+    percent_decode(&spaced).collect()
 }
 
 #[cfg(test)]
