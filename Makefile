@@ -71,6 +71,7 @@ lint: target
 	cargo clippy --lib --target $(TARGET) -- -D warnings
 	cargo clippy --lib --target $(TARGET) --features trap -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --lib
+	cargo clippy --locked --manifest-path tests/fuzz/Cargo.toml --target-dir target/fuzz -- -D warnings
 
 examples: target
 	cargo test --features cli --test docs
