@@ -1,8 +1,9 @@
 //! What a request costs: CPU time of the Envoy process, with and without the filter.
 //!
 //! One worker, wrk as the client. Envoy answers plain requests by itself; streams come from the
-//! demo upstream. Rounds are interleaved, so that a
-//! machine whose speed drifts is the same for all rows. Run by `make bench`.
+//! demo upstream. Rounds are interleaved, so that a machine whose speed drifts is the same for all
+//! rows. Run by `make bench`; `BENCH_BEFORE` names the module of another commit, whose rows stand
+//! beside.
 #![allow(
     missing_docs,
     dead_code,
@@ -27,7 +28,7 @@ use stack::Stack;
 use std::process::Command;
 
 struct Row {
-    name: &'static str,
+    name: String,
     stack: Stack,
     /// Microseconds of a request, one for each round.
     us: Vec<f64>,
@@ -41,7 +42,7 @@ fn config(rpm: u64, headers: &str) -> String {
     )
 }
 
-fn row(name: &'static str, filters: Vec<Value>, route: Value) -> Row {
+fn row(name: &str, filters: Vec<Value>, route: Value) -> Row {
     let setup = Setup {
         workers: 1,
         filters,
@@ -51,7 +52,7 @@ fn row(name: &'static str, filters: Vec<Value>, route: Value) -> Row {
         manager: json!({}),
     };
     Row {
-        name,
+        name: name.to_owned(),
         stack: Stack::with(&setup.bodies_while_headers_are_held()),
         us: Vec::new(),
     }
@@ -69,8 +70,39 @@ fn answers() -> Value {
     })
 }
 
-fn tiergate(config: &str) -> Vec<Value> {
-    vec![wasm_filter("tiergate", "tiergate.wasm", config)]
+/// The suffix of the rows of the module to compare with.
+const BEFORE: &str = ", before";
+
+/// Two rows for each name and config: one of this module, and one of the module of `BENCH_BEFORE`
+/// where that is set.
+fn tiergate(name: &str, config: &str, route: &Value) -> Vec<Row> {
+    let row = |suffix, module: &str| {
+        let filters = vec![wasm_filter("tiergate", module, config)];
+        row(&format!("{name}{suffix}"), filters, route.clone())
+    };
+    let mut rows = vec![row("", "tiergate.wasm")];
+    if let Ok(module) = std::env::var("BENCH_BEFORE") {
+        let module = std::path::absolute(module).unwrap();
+        rows.push(row(BEFORE, module.to_str().unwrap()));
+    }
+    rows
+}
+
+/// The ratio of the CPU that a row adds to that of its module before.
+fn print_ratios(rows: &[Row], base: f64) {
+    let added = |row: &Row| median(&row.us) - base;
+    let mut ratios = rows.iter().filter_map(|row| {
+        let before = rows
+            .iter()
+            .find(|r| r.name == format!("{}{BEFORE}", row.name))?;
+        Some((row, added(row) / added(before)))
+    });
+    if let Some(first) = ratios.next() {
+        println!("\n| added CPU | now / before |\n|---|---|");
+        for (row, ratio) in std::iter::once(first).chain(ratios) {
+            println!("| {} | {ratio:.2} |", row.name);
+        }
+    }
 }
 
 /// Runs wrk for some seconds; how many requests were answered.
@@ -143,27 +175,30 @@ fn measure(rows: &mut [Row], script: &str) {
 fn requests() {
     let plenty = 9_000_000_000_000;
     let bare = vec![wasm_filter("bare", "bare_calls.wasm", "")];
-    let ours = |rpm: u64, headers: &str| tiergate(&config(rpm, headers));
     // A look-up costs the same whether it finds an account or not.
     let by_directory = r#"{"tier": ["directory"], "not_ready": "t", "#;
     let by_directory = config(plenty, "[]").replacen('{', by_directory, 1);
-    let mut rows = [
-        ("no filter", vec![]),
-        ("empty wasm filter", empty()),
-        ("the host calls of an admitted request, alone", bare),
-        ("admitted and settled, headers: []", ours(plenty, "[]")),
+    let mut rows = vec![
+        row("no filter", vec![], answers()),
+        row("empty wasm filter", empty(), answers()),
+        row(
+            "the host calls of an admitted request, alone",
+            bare,
+            answers(),
+        ),
+    ];
+    for (name, config) in [
+        ("admitted and settled, headers: []", config(plenty, "[]")),
         (
             "admitted and settled, openai headers",
-            ours(plenty, r#"["openai"]"#),
+            config(plenty, r#"["openai"]"#),
         ),
-        (
-            "admitted and settled, tier by the directory",
-            tiergate(&by_directory),
-        ),
-        ("refused (429), headers: []", ours(1, "[]")),
-        ("refused (429), openai headers", ours(1, r#"["openai"]"#)),
-    ]
-    .map(|(name, filters)| row(name, filters, answers()));
+        ("admitted and settled, tier by the directory", by_directory),
+        ("refused (429), headers: []", config(1, "[]")),
+        ("refused (429), openai headers", config(1, r#"["openai"]"#)),
+    ] {
+        rows.extend(tiergate(name, &config, &answers()));
+    }
     measure(&mut rows, "requests");
     let base = median(&rows[0].us);
     let floor = median(&rows[1].us) - base;
@@ -171,9 +206,10 @@ fn requests() {
     println!("|---|---|---|---|");
     for row in &rows {
         let us = median(&row.us);
-        let (added, name) = (us - base, row.name);
+        let (added, name) = (us - base, &row.name);
         println!("| {name} | {us:.2} | {added:.2} | {:.2} |", added / floor);
     }
+    print_ratios(&rows, base);
 }
 
 /// Events of one stream of the demo upstream, as `streams.lua` asks for it.
@@ -186,23 +222,27 @@ fn streams() {
         r#"{"tokens": {"read_body": true, "include_usage": true}, "#,
         1,
     );
-    let upstream = || json!({"route": {"cluster": "llm"}});
-    let mut rows = [
-        ("no filter", vec![]),
-        ("empty wasm filter", empty()),
-        ("usage read", tiergate(&config(plenty, "[]"))),
-        ("body and usage read, usage hidden", tiergate(&reads)),
-    ]
-    .map(|(name, filters)| row(name, filters, upstream()));
+    let upstream = json!({"route": {"cluster": "llm"}});
+    let mut rows = vec![
+        row("no filter", vec![], upstream.clone()),
+        row("empty wasm filter", empty(), upstream.clone()),
+    ];
+    rows.extend(tiergate("usage read", &config(plenty, "[]"), &upstream));
+    rows.extend(tiergate(
+        "body and usage read, usage hidden",
+        &reads,
+        &upstream,
+    ));
     measure(&mut rows, "streams");
     let base = median(&rows[0].us);
     println!("| filter | us/stream | added us/stream | added us/event |");
     println!("|---|---|---|---|");
     for row in &rows {
         let us = median(&row.us);
-        let (added, name) = (us - base, row.name);
+        let (added, name) = (us - base, &row.name);
         println!("| {name} | {us:.0} | {added:.0} | {:.2} |", added / EVENTS);
     }
+    print_ratios(&rows, base);
 }
 
 fn main() {
