@@ -84,7 +84,7 @@ fn enter(record: &mut Record, ask: &Ask, terms: &Terms<'_>, now: Now) -> Reserva
         let log = &mut record.minute;
         log.add(now.mono, windows.minute, ask.requests, ask.tokens);
     }
-    if limits.is_limited(LimitKind::Tpd) {
+    if Meter::needs_day(limits) {
         record.day.add(now, windows.day, ask.tokens);
     }
     let leased = limits.is_limited(LimitKind::Concurrency);

@@ -50,9 +50,17 @@ impl Meter {
 
     /// Tells whether any limit needs the minute window.
     pub fn needs_minute(limits: &Limits) -> bool {
-        let in_minute = |kind| matches!(Self::of(kind), Self::Minute(_));
+        Self::any(limits, |meter| matches!(meter, Self::Minute(_)))
+    }
+
+    /// Tells whether any limit needs the day, and with it the wall clock.
+    pub fn needs_day(limits: &Limits) -> bool {
+        Self::any(limits, |meter| matches!(meter, Self::Day))
+    }
+
+    fn any(limits: &Limits, matches: impl Fn(Self) -> bool) -> bool {
         let mut kinds = LimitKind::ALL.into_iter();
-        kinds.any(|kind| in_minute(kind) && limits.is_limited(kind))
+        kinds.any(|kind| matches(Self::of(kind)) && limits.is_limited(kind))
     }
 }
 

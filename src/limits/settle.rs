@@ -1,6 +1,5 @@
 //! The end of an admitted request.
 
-use super::kinds::LimitKind;
 use super::record::{Meter, Record};
 use super::terms::{Reservation, Terms};
 use crate::time::Now;
@@ -26,7 +25,7 @@ pub fn settle(
     } else if Meter::needs_minute(terms.limits) {
         record.minute.charge(now.mono, window, extra);
     }
-    if terms.limits.is_limited(LimitKind::Tpd) {
+    if Meter::needs_day(terms.limits) {
         record.day.settle(now, terms.windows.day, reservation, used);
     }
 }

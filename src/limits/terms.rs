@@ -4,7 +4,7 @@
 use super::effective::Lowered;
 use super::kinds::{LimitKind, Limits};
 use super::lease::Holder;
-use super::record::Windows;
+use super::record::{Meter, Windows};
 use crate::time::{Mono, Now, Span};
 
 /// The demand of a request.
@@ -45,7 +45,7 @@ impl Ask {
 impl Terms<'_> {
     /// Tells whether a decision reads the wall clock, which costs a host call.
     pub fn needs_wall_clock(&self) -> bool {
-        self.limits.is_limited(LimitKind::Tpd)
+        Meter::needs_day(self.limits)
     }
 
     /// The terms without what has ended at `now`.
