@@ -1,18 +1,19 @@
-//! Whether the host hands over the bodies of requests whose headers are held.
+//! Tells whether the host delivers a request's body while its headers are paused.
 //!
-//! Without `allow_on_headers_stop_iteration: true` in the plugin's config, Envoy keeps the body back
-//! while headers are held, and no host call tells whether it is set. So the first requests find
-//! out: when several bodies in a row do not come, later requests go on with their headers.
+//! Without `allow_on_headers_stop_iteration: true` in the plugin's config, Envoy keeps the body
+//! back while headers are paused. No host call reports the setting, so the filter learns it from
+//! the first requests. After several missing bodies in a row, later requests no longer pause their
+//! headers.
 
 use super::log::warn;
 use crate::time::{Mono, Span};
 use std::cell::Cell;
 
-/// The time after which a body is taken not to come.
+/// The time after which a body counts as missing.
 const PATIENCE: Span = Span::from_secs(1);
-/// Bodies in a row that must not come: a single one may be a slow client.
+/// The missing bodies in a row that decide: a single one may be a slow client.
 const ENOUGH: u32 = 2;
-/// The time for which the filter believes that bodies do not come.
+/// The time for which a finding that bodies do not come is kept.
 const BELIEVED: Span = Span::from_secs(60);
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -34,28 +35,28 @@ pub struct BodyWait {
 }
 
 impl BodyWait {
-    /// Whether headers are to be held until the body is here.
+    /// True when headers are paused until the body is here.
     pub fn holds_headers(&self) -> bool {
         self.gives.get() != HostGivesBodies::No
     }
 
-    /// Whether the host is known to hand bodies over, so that every wait ends by itself.
+    /// True when the host is known to deliver bodies, so that every wait for a body ends.
     pub fn is_certain(&self) -> bool {
         self.gives.get() == HostGivesBodies::Yes
     }
 
-    /// Whether a body awaited since `since` is taken not to come.
+    /// True when a body awaited since `since` counts as missing.
     pub fn is_overdue(since: Mono, now: Mono) -> bool {
         now.since(since) >= PATIENCE
     }
 
-    /// Notes a body that came while the headers were held, which settles the matter.
+    /// Records a body that came while the headers were paused: the host delivers bodies.
     pub fn body_came(&self) {
         self.missed.set(0);
         self.gives.set(HostGivesBodies::Yes);
     }
 
-    /// Notes a body that did not come in time.
+    /// Records a body that did not come in time.
     pub fn body_missed(&self, now: Mono) {
         self.missed.set(self.missed.get().saturating_add(1));
         if self.missed.get() < ENOUGH || self.gives.get() == HostGivesBodies::No {
@@ -70,7 +71,7 @@ impl BodyWait {
         );
     }
 
-    /// Forgets an old finding that bodies do not come, so that the next requests find out anew.
+    /// Drops an old finding that bodies do not come, so that the next requests test the host again.
     pub fn tick(&self, now: Mono) {
         if self.gives.get() == HostGivesBodies::No && now.since(self.found_out.get()) >= BELIEVED {
             self.gives.set(HostGivesBodies::Unknown);

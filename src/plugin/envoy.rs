@@ -33,7 +33,7 @@ impl Clock for Envoy {
     }
 
     fn wall(&self) -> Wall {
-        // The ABI knows no failure of the clock.
+        // The ABI defines no failure of this clock.
         Wall::from_millis(hostcalls::wall_clock().unwrap_or(0).div_euclid(1_000_000))
     }
 }
@@ -41,7 +41,7 @@ impl Clock for Envoy {
 #[cfg(target_os = "wasi")]
 #[allow(unsafe_code, reason = "the wasi crate marks the call so")]
 pub(super) fn monotonic_ns() -> u64 {
-    // SAFETY: takes numbers and returns one. The host knows no failure of this clock.
+    // SAFETY: takes numbers and returns one. The host defines no failure of this clock.
     unsafe { wasi::clock_time_get(wasi::CLOCKID_MONOTONIC, 1) }.unwrap_or(0)
 }
 
@@ -50,13 +50,13 @@ thread_local! {
     static SET_NS: std::cell::Cell<Option<u64>> = const { std::cell::Cell::new(None) };
 }
 
-/// Off Envoy only: sets this thread's monotonic clock; `None` has it run again.
+/// Sets this thread's monotonic clock, off Envoy only; `None` starts it again.
 #[cfg(not(target_os = "wasi"))]
 pub fn set_monotonic_ns(ns: Option<u64>) {
     SET_NS.set(ns);
 }
 
-/// Off Envoy: one clock for all threads of the process, as on it, unless a thread set its own.
+/// Reads the process-wide clock, off Envoy, unless the thread has set its own.
 #[cfg(not(target_os = "wasi"))]
 pub(super) fn monotonic_ns() -> u64 {
     use std::sync::OnceLock;
@@ -108,21 +108,21 @@ impl MetricSink for Envoy {
     }
 }
 
-/// Sets what access logs show.
+/// Sets the line that access logs show.
 pub fn set_filter_state(log: &[u8]) {
     if let Err(error) = hostcalls::set_filter_state("tiergate", log) {
         warn!("filter state: {error}");
     }
 }
 
-/// Takes a header off.
+/// Removes a header and logs a failure.
 pub fn remove_header(map: MapType, name: &str) {
     if let Err(error) = hostcalls::remove_header(map, name) {
         warn!("header {name} stays: {error}");
     }
 }
 
-/// Bytes of a body; none when the host does not give them.
+/// Returns bytes of a body; empty when the host does not give them.
 pub fn body_bytes(body: BufferType, start: usize, size: usize) -> Vec<u8> {
     let bytes = hostcalls::buffer(body, start, size);
     bytes.ok().flatten().unwrap_or_default()

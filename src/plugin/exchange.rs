@@ -24,7 +24,7 @@ use std::rc::Rc;
 
 const BODY: BufferType = BufferType::HttpRequestBody;
 
-/// One request and its response.
+/// The state of one request and its response.
 #[derive(Debug)]
 pub struct Exchange {
     worker: Rc<Worker>,
@@ -33,7 +33,7 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    /// The exchange of the stream `id`, before its first callback.
+    /// Creates the exchange of the stream `id`, before its first callback.
     pub const fn new(worker: Rc<Worker>, id: u32) -> Self {
         Self {
             worker,
@@ -76,7 +76,7 @@ impl Exchange {
         }
     }
 
-    /// Takes a piece of the request's body; `size` is all that Envoy holds of it, in bytes.
+    /// Takes a piece of the request's body; `size` is the number of bytes that Envoy has buffered.
     pub fn request_body(&mut self, size: usize, end: bool) -> Flow {
         match self.phase.take() {
             Phase::AwaitingCall(call) => self.call_body(call, size, end),
@@ -94,7 +94,7 @@ impl Exchange {
         }
     }
 
-    /// Trailers end the request's body.
+    /// Ends the request's body.
     pub fn request_trailers(&mut self) -> Flow {
         match self.phase.take() {
             Phase::AwaitingCall(call) => self.call_body(call, LONGEST_BODY, true),
@@ -106,7 +106,7 @@ impl Exchange {
         }
     }
 
-    /// Goes on without a body that the host does not hand over.
+    /// Continues without a body that the host does not deliver.
     pub fn give_up_body(&mut self) -> Flow {
         match self.phase.take() {
             Phase::AwaitingCall(_) => self.answer(&Problem::NoBody.response()),
@@ -115,7 +115,7 @@ impl Exchange {
         }
     }
 
-    /// Tries again for a lease.
+    /// Retries for a lease.
     pub fn retry(&mut self) -> Flow {
         match self.phase.take() {
             Phase::Queued(queued) => {
@@ -129,7 +129,7 @@ impl Exchange {
         }
     }
 
-    /// Whether another try for a lease may help.
+    /// True when another try for a lease may succeed.
     pub fn is_due(&self, now: Mono) -> bool {
         let Phase::Queued(queued) = &self.phase else {
             return false;
@@ -140,22 +140,23 @@ impl Exchange {
         due == Some(true)
     }
 
-    /// The wait that the registry of paused requests can end.
+    /// Returns the wait that the registry of paused requests can end.
     pub const fn paused_for(&self) -> Option<PausedFor> {
         self.phase.paused_for()
     }
 
-    /// Sets the rate-limit headers, and begins to read the response.
+    /// Sets the rate-limit headers and starts to read the response.
     pub fn response_headers(&mut self, end: bool) {
         match &mut self.phase {
             Phase::Forwarded(forwarded) => forwarded.response_headers(&self.worker, end),
-            // The headers may have gone on without the body: an upstream may answer them early.
+            // A request whose headers are not paused is upstream already: the response can come
+            // early.
             Phase::AwaitingBody(_) | Phase::Queued(_) => overload_signal::hide(&self.worker),
             Phase::New | Phase::AwaitingCall(_) | Phase::Answered | Phase::Done => {}
         }
     }
 
-    /// Reads a piece of the response's body as it passes; `size` is in bytes.
+    /// Reads a piece of the response's body; `size` is in bytes.
     pub fn response_body(&mut self, size: usize, end: bool) {
         if let Phase::Forwarded(forwarded) = &mut self.phase {
             forwarded.response_body(size, end);
@@ -169,7 +170,7 @@ impl Exchange {
         }
     }
 
-    /// Ends the exchange, however its stream ended.
+    /// Ends the exchange, for every end of its stream.
     pub fn end(&mut self) {
         match self.phase.take() {
             Phase::Queued(queued) => {
@@ -182,13 +183,13 @@ impl Exchange {
         }
     }
 
-    /// Puts back a phase that a callback did not change.
+    /// Restores a phase that a callback did not change.
     fn stay(&mut self, phase: Phase) -> Flow {
         self.phase = phase;
         self.phase.flow()
     }
 
-    /// Puts back a phase that has nothing to resume.
+    /// Restores a phase that has nothing to resume.
     fn hold(&mut self, phase: Phase) -> Flow {
         self.phase = phase;
         Flow::Hold
@@ -246,8 +247,8 @@ impl Exchange {
         Flow::Hold
     }
 
-    /// Waits for the body: with the headers held, or where the host then keeps bodies back, with
-    /// the headers gone on.
+    /// Waits for the body. Where the host keeps bodies back from paused headers, the headers go on
+    /// first.
     fn await_body(&mut self, request: StreamRequest, limit: u64) -> Flow {
         let headers_held = self.worker.body_wait.holds_headers();
         if !headers_held {
@@ -265,7 +266,7 @@ impl Exchange {
         }
     }
 
-    /// Checks a request by the first `size` bytes of its body; 0: without it.
+    /// Checks a request with the first `size` bytes of its body; 0 means without the body.
     fn check_awaited(&mut self, awaiting: &AwaitingBody, size: usize) -> Flow {
         let body = match size {
             0 => Vec::new(),
@@ -280,7 +281,7 @@ impl Exchange {
         flow
     }
 
-    /// Asks the upstream for a usage event in the client's name; `true` when the body now does.
+    /// Adds a request for a usage event to the body; true when the body was changed.
     fn ask_for_usage(
         &self,
         awaiting: &AwaitingBody,
@@ -305,7 +306,7 @@ impl Exchange {
         set.is_ok()
     }
 
-    /// Asks the limiter, and does as it says.
+    /// Checks the request and follows the limiter's result.
     fn check(&mut self, request: &StreamRequest, asked: Option<&Asked>, hides_usage: bool) -> Flow {
         let id = self.id;
         let result = self
@@ -314,7 +315,8 @@ impl Exchange {
         self.follow(result, request.reply_form(), hides_usage)
     }
 
-    /// Does as the limiter says; `None`: it was in use, and the request goes on unrecorded.
+    /// Follows the limiter's result. `None`: the limiter was in use; the request goes on
+    /// unrecorded.
     fn follow(&mut self, result: Option<CheckResult>, form: ReplyForm, hides_usage: bool) -> Flow {
         let Some(result) = result else {
             let unrecorded = limiter::Forwarded::default();
@@ -346,7 +348,7 @@ impl Exchange {
         }
     }
 
-    /// Removes headers that the upstream must not see, if it is to see the request.
+    /// Removes the headers that the upstream must not see, unless the filter has replied.
     fn strip(&self, request: &StreamRequest) {
         if !matches!(self.phase, Phase::Answered) {
             request.strip(self.config());
@@ -356,7 +358,7 @@ impl Exchange {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        // Every known end comes by on_done; this is for an unknown one.
+        // Every known end comes by `on_done`; this covers an unknown one.
         self.end();
     }
 }

@@ -1,4 +1,4 @@
-//! The feed on Envoy: pages are fetched through a cluster of its, from the root context.
+//! The feed on Envoy: the root context fetches pages through an Envoy cluster.
 
 use super::envoy::{Envoy, monotonic_ns};
 use super::hostcalls;
@@ -15,7 +15,7 @@ use crate::ledger::OpenError;
 use proxy_wasm::types::{BufferType, MapType};
 use std::time::Duration;
 
-/// How long an answer may take.
+/// The longest wait for a response.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The feed of one root context.
@@ -23,12 +23,12 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 pub struct FeedClient {
     from: FeedSource,
     sync: Sync,
-    /// The call whose answer is awaited.
+    /// The token of the call in progress.
     awaited: Option<u32>,
     clock: SliceClock,
 }
 
-/// How long a load holds the worker, in nanoseconds.
+/// The times of one import's slices on the worker, in nanoseconds.
 #[derive(Clone, Copy, Debug, Default)]
 struct SliceClock {
     begun: u64,
@@ -36,10 +36,10 @@ struct SliceClock {
 }
 
 impl FeedClient {
-    /// The feed that the config asks for, if it does.
+    /// Opens the feed of the config; `None` when the config has no feed.
     ///
     /// # Errors
-    /// [`OpenError`] when shared data can't be used for it.
+    /// [`OpenError`] when shared data can't be used for the feed.
     pub fn open(config: &Config, nonce: u64) -> Result<Option<Self>, OpenError> {
         let Some(from) = config.feed.clone() else {
             return Ok(None);
@@ -63,12 +63,12 @@ impl FeedClient {
         }))
     }
 
-    /// On each tick; says whether the next should come soon.
+    /// Runs one tick; true when the next tick should come soon.
     pub fn tick(&mut self, worker: &Worker) -> bool {
         self.step(worker, |sync, context| sync.tick(context))
     }
 
-    /// Takes the answer to a call; says whether the next tick should come soon.
+    /// Takes the response to a call; true when the next tick should come soon.
     pub fn fetched(&mut self, worker: &Worker, token: u32, size: usize) -> bool {
         if self.awaited != Some(token) {
             return false;
@@ -80,7 +80,7 @@ impl FeedClient {
         })
     }
 
-    /// Hands counts over.
+    /// Flushes the feed's counts.
     pub fn flush(&mut self) {
         self.sync.flush(&Envoy, &mut Envoy);
     }
@@ -127,7 +127,7 @@ impl FeedClient {
         step.flatten().unwrap_or(Step::Rest)
     }
 
-    /// Logs what became of a load.
+    /// Logs the outcome of an import.
     fn tell(&mut self, now: u64) {
         match self.sync.take_outcome() {
             None | Some(ImportOutcome::Unchanged) => {}
@@ -146,7 +146,7 @@ impl FeedClient {
     }
 }
 
-/// Asks for a page; `None` when the host would not.
+/// Requests a page; `None` when the host refused the call.
 fn call(from: &FeedSource, ask: &PageRequest) -> Option<u32> {
     let mut headers = vec![
         (":method", "GET"),
@@ -168,7 +168,7 @@ fn call(from: &FeedSource, ask: &PageRequest) -> Option<u32> {
     }
 }
 
-/// The answer that is there now.
+/// Reads the response of the current callback.
 fn fetch_result(size: usize) -> Result<FetchResult, HostError> {
     let headers = hostcalls::header_map(MapType::HttpCallResponseHeaders)?;
     let value = |name| headers.values(name).next().unwrap_or_default();

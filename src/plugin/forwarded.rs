@@ -13,21 +13,21 @@ use proxy_wasm::types::MapType;
 
 const MAP: MapType = MapType::HttpResponseHeaders;
 
-/// What a forwarded request keeps until its end.
+/// The data that a forwarded request keeps until its end.
 #[derive(Debug, Default)]
 pub struct ForwardedRequest {
     /// `None` when the limiter recorded nothing.
     admission: Option<Admission>,
     /// Rate-limit headers, until they are set on the response.
     headers: Vec<HeaderLine>,
-    /// The response's usage event is to be hidden, since the client did not ask for it.
+    /// True when the response's usage event must be hidden: the client did not ask for it.
     hides_usage: bool,
-    /// `None` before the response headers, and where nothing in the response matters.
+    /// `None` before the response headers, and when nothing in the response is read.
     response: Option<ResponseReader>,
 }
 
 impl ForwardedRequest {
-    /// A request that goes to the upstream now.
+    /// Creates the state of a request that goes to the upstream now.
     pub fn new(forwarded: limiter::Forwarded, hides_usage: bool) -> Self {
         Self {
             admission: forwarded.admission,
@@ -37,7 +37,7 @@ impl ForwardedRequest {
         }
     }
 
-    /// Sets the rate-limit headers, and begins to read the response.
+    /// Sets the rate-limit headers and starts to read the response.
     pub fn response_headers(&mut self, worker: &Worker, end: bool) {
         self.set_headers();
         let tokens = &worker.config.tokens;
@@ -69,7 +69,7 @@ impl ForwardedRequest {
         }
     }
 
-    /// Reads a piece of the response's body as it passes; `size` is in bytes.
+    /// Reads a piece of the response's body; `size` is in bytes.
     pub fn response_body(&mut self, size: usize, end: bool) {
         if let Some(response) = &mut self.response {
             response.body(size, end);
@@ -83,7 +83,7 @@ impl ForwardedRequest {
         }
     }
 
-    /// Gives the lease back and replaces the reserve by the tokens used.
+    /// Returns the lease and replaces the reserved tokens with the tokens used.
     pub fn settle(self, worker: &Worker) {
         let Some(admission) = self.admission else {
             return;

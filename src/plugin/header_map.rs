@@ -1,7 +1,7 @@
-//! Header maps in the form in which the host gives and takes them.
+//! Header maps in the host's serialised form.
 //!
-//! Source: proxy-wasm/spec, abi-versions/v0.2.1, "proxy_get_header_map_pairs": a count, then the
-//! sizes of each name and value, then each name and value with a NUL behind it; numbers are 32
+//! Source: proxy-wasm/spec, abi-versions/v0.2.1, "proxy_get_header_map_pairs". The form is a count,
+//! the sizes of each name and value, then each name and value with a NUL behind it. Numbers are 32
 //! bits, little endian.
 
 use std::ops::Range;
@@ -13,7 +13,7 @@ pub struct HeaderMap {
     lines: Vec<HeaderRange>,
 }
 
-/// Where in the bytes a name and its value lie.
+/// The byte ranges of a name and its value.
 #[derive(Debug)]
 struct HeaderRange {
     name: Range<usize>,
@@ -21,16 +21,15 @@ struct HeaderRange {
 }
 
 impl HeaderMap {
-    /// A map from its serialised form: count, then the sizes of each name and value, then each
-    /// name and value with a NUL behind it; numbers are 32 bits, little endian.
+    /// Reads a map from its serialised form; the module describes it.
     ///
-    /// Ends early where the bytes are not a map.
+    /// Reading ends early where the bytes are not a map.
     pub fn from_bytes(bytes: Vec<u8>) -> Self {
         let lines = lines(&bytes);
         Self { bytes, lines }
     }
 
-    /// Names and values in order.
+    /// Returns names and values in order.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         let text = |range: &Range<usize>| self.bytes.get(range.clone()).unwrap_or_default();
         self.lines
@@ -38,10 +37,10 @@ impl HeaderMap {
             .map(move |line| (text(&line.name), text(&line.value)))
     }
 
-    /// The values of the header of that lower-case name, in order.
+    /// Returns the values of a header, in order; `name` is in lower case.
     pub fn values(&self, name: &str) -> impl Iterator<Item = &[u8]> {
         let lines = self.lines.iter();
-        // Lengths tell most names apart without a look at the bytes.
+        // Lengths rule out most names without reading the bytes.
         lines
             .filter(move |line| line.name.len() == name.len())
             .filter(move |line| self.bytes.get(line.name.clone()) == Some(name.as_bytes()))
@@ -63,7 +62,7 @@ fn lines(bytes: &[u8]) -> Vec<HeaderRange> {
             sizes = rest;
             let end = at.checked_add(usize::try_from(size).ok()?)?;
             let range = at..end;
-            // Each has a NUL behind it.
+            // A NUL follows each name and value.
             at = end.checked_add(1)?;
             (end <= bytes.len()).then_some(range)
         };
@@ -80,7 +79,7 @@ fn take_u32(bytes: &[u8]) -> Option<(u32, &[u8])> {
     Some((u32::from_le_bytes(*number), rest))
 }
 
-/// The form that [`HeaderMap`] reads.
+/// Writes the form that [`HeaderMap`] reads.
 pub fn serialise(headers: &[(&str, String)]) -> Vec<u8> {
     let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX).to_le_bytes();
     let mut out = number(headers.len()).to_vec();

@@ -1,8 +1,8 @@
-//! The proxy-wasm ABI 0.2.1, as far as the filter uses it, with every status as a value.
+//! The calls of the proxy-wasm ABI 0.2.1 that the filter uses, with every status as a value.
 //!
-//! Source: proxy-wasm/spec, abi-versions/v0.2.1. A worker traps on a panic, and the SDK's
-//! wrappers panic on any status that they do not expect and on header names that are not UTF-8;
-//! these return [`HostError`] and bytes.
+//! Source: proxy-wasm/spec, abi-versions/v0.2.1. A panic traps the worker. The SDK's wrappers panic
+//! on unexpected statuses and on header names that are not UTF-8; these calls return [`HostError`]
+//! and bytes instead.
 
 #![allow(unsafe_code, reason = "the ABI is a C interface")]
 
@@ -106,21 +106,21 @@ fn check(status: u32) -> Result<(), HostError> {
     }
 }
 
-/// Runs a call that returns bytes; `None` when there is nothing.
+/// Runs a call that returns bytes; `None` when the host has none.
 fn bytes(call: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> Result<Option<Vec<u8>>, HostError> {
     let mut data: *mut u8 = std::ptr::null_mut();
     let mut size: usize = 0;
     match call(&raw mut data, &raw mut size) {
         OK if data.is_null() => Ok(Some(Vec::new())),
         // SAFETY: the host allocated `size` bytes with the module's own allocator
-        // (proxy_on_memory_allocate), filled them, and gives them up.
+        // (proxy_on_memory_allocate), filled them, and gave them up.
         OK => Ok(Some(unsafe { Vec::from_raw_parts(data, size, size) })),
         NOT_FOUND => Ok(None),
         other => Err(HostError(other)),
     }
 }
 
-/// At most `max` bytes of a buffer, from `start`; `None` when there are none.
+/// Reads at most `max` bytes of a buffer, from `start`; `None` when the buffer is empty.
 ///
 /// # Errors
 /// The host's status.
@@ -129,7 +129,7 @@ pub fn buffer(kind: BufferType, start: usize, max: usize) -> Result<Option<Vec<u
     bytes(|data, size| unsafe { proxy_get_buffer_bytes(kind as u32, start, max, data, size) })
 }
 
-/// Puts `bytes` in place of the first `size` of a buffer.
+/// Replaces the first `size` bytes of a buffer with `bytes`.
 ///
 /// # Errors
 /// The host's status.
@@ -138,7 +138,7 @@ pub fn set_buffer(kind: BufferType, size: usize, bytes: &[u8]) -> Result<(), Hos
     check(unsafe { proxy_set_buffer_bytes(kind as u32, 0, size, bytes.as_ptr(), bytes.len()) })
 }
 
-/// Reads a whole header map in one call.
+/// Reads a complete header map in one call.
 ///
 /// # Errors
 /// The host's status.
@@ -148,7 +148,7 @@ pub fn header_map(map: MapType) -> Result<HeaderMap, HostError> {
     Ok(HeaderMap::from_bytes(all.unwrap_or_default()))
 }
 
-/// Takes a header off.
+/// Removes a header.
 ///
 /// # Errors
 /// The host's status.
@@ -157,7 +157,7 @@ pub fn remove_header(map: MapType, name: &str) -> Result<(), HostError> {
     check(unsafe { proxy_remove_header_map_value(map as u32, name.as_ptr(), name.len()) })
 }
 
-/// Sets a header in place of all of that name.
+/// Sets a header and replaces all values of that name.
 ///
 /// # Errors
 /// The host's status.
@@ -174,7 +174,7 @@ pub fn replace_header(map: MapType, name: &str, value: &str) -> Result<(), HostE
     })
 }
 
-/// The property at `path`; `None` when there is none.
+/// Reads the property at `path`; `None` when the host has none there.
 ///
 /// # Errors
 /// The host's status.
@@ -193,7 +193,7 @@ pub fn set_filter_state(name: &str, value: &[u8]) -> Result<(), HostError> {
     check(unsafe { proxy_set_property(name.as_ptr(), name.len(), value.as_ptr(), value.len()) })
 }
 
-/// A value of shared data and its version; `None` when the key was never set.
+/// Reads a value of shared data and its version; `None` when the key was never set.
 ///
 /// # Errors
 /// The host's status.
@@ -206,10 +206,10 @@ pub fn shared_data(key: &str) -> Result<Option<(Vec<u8>, u32)>, HostError> {
     Ok(value.map(|v| (v, cas)))
 }
 
-/// Writes a value of shared data, over version `cas` or over any.
+/// Writes a value of shared data: over version `cas`, or over any version when `cas` is `None`.
 ///
 /// # Errors
-/// [`SetError::Conflict`] when the version is another, or the host's status.
+/// [`SetError::Conflict`] when the version differs, or the host's status.
 pub fn set_shared_data(key: &str, value: &[u8], cas: Option<NonZeroU32>) -> Result<(), SetError> {
     let cas = cas.map_or(0, NonZeroU32::get);
     // SAFETY: `key` and `value` are valid for the call.
@@ -222,22 +222,22 @@ pub fn set_shared_data(key: &str, value: &[u8], cas: Option<NonZeroU32>) -> Resu
     }
 }
 
-/// A reply of the filter's own.
+/// A reply that the filter sends itself.
 #[derive(Debug)]
 pub struct LocalReply<'a> {
     /// HTTP status.
     pub status: u32,
-    /// What access logs show as the response code's details.
+    /// The response code details in access logs.
     pub details: &'a str,
     /// Headers.
     pub headers: &'a [(&'a str, String)],
-    /// Body; the host turns it into `grpc-message` for gRPC.
+    /// Body; for gRPC, the host sends it as `grpc-message`.
     pub body: &'a [u8],
     /// gRPC status, or -1.
     pub grpc_status: i32,
 }
 
-/// Answers the request.
+/// Sends a local reply to the request.
 ///
 /// # Errors
 /// The host's status.
@@ -258,7 +258,7 @@ pub fn send_local_reply(reply: &LocalReply<'_>) -> Result<(), HostError> {
     })
 }
 
-/// Makes the calls that follow those of the stream `context`.
+/// Directs the calls that follow at the stream `context`.
 ///
 /// # Errors
 /// The host's status.
@@ -267,7 +267,7 @@ pub fn set_effective_context(context: u32) -> Result<(), HostError> {
     check(unsafe { proxy_set_effective_context(context) })
 }
 
-/// Lets a held request go on.
+/// Resumes a paused request.
 ///
 /// # Errors
 /// The host's status.
@@ -276,11 +276,11 @@ pub fn resume_request() -> Result<(), HostError> {
     check(unsafe { proxy_continue_stream(StreamType::HttpRequest as u32) })
 }
 
-/// Makes an HTTP call through a cluster; its token, which the answer comes with.
+/// Makes an HTTP call through a cluster; returns the token that its response carries.
 ///
-/// The SDK must make it, since it stops the VM at an answer to a token that it does not know. But
-/// it also stops the VM at statuses that it does not expect, such as that of a host which forbids
-/// the call; so a call without headers, which no host makes, asks for the status first.
+/// The SDK must make the call, since it stops the VM at a response to a token that it does not
+/// know. But the SDK also stops the VM at an unexpected status, such as that of a host which
+/// forbids calls. So a call without headers, which every host rejects, probes the status first.
 ///
 /// # Errors
 /// The host's status.
@@ -315,7 +315,7 @@ pub fn http_call(
         .map_err(|status| HostError(status as u32))
 }
 
-/// The wall clock, in nanoseconds since the epoch.
+/// Reads the wall clock, in nanoseconds since the epoch.
 ///
 /// # Errors
 /// The host's status.
@@ -326,7 +326,7 @@ pub fn wall_clock() -> Result<u64, HostError> {
     Ok(time)
 }
 
-/// Asks for a tick each `period_ms` milliseconds.
+/// Sets the tick period in milliseconds.
 ///
 /// # Errors
 /// The host's status.
@@ -335,7 +335,7 @@ pub fn set_tick_period(period_ms: u32) -> Result<(), HostError> {
     check(unsafe { proxy_set_tick_period_milliseconds(period_ms) })
 }
 
-/// Defines a metric; the host makes a new id at each call.
+/// Defines a metric; the host creates a new id at each call.
 ///
 /// # Errors
 /// The host's status.

@@ -1,4 +1,4 @@
-//! Replies that the filter sends itself, in place of the upstream's.
+//! Replies that the filter sends instead of a response of the upstream.
 
 use super::hostcalls::{self, LocalReply};
 use super::log::error;
@@ -8,12 +8,12 @@ use crate::reply::Reply;
 /// The gRPC status of a reply that is plain HTTP.
 const NO_GRPC_STATUS: i32 = -1;
 
-/// The form of a reply, which the client's protocol decides.
+/// The form of a reply, chosen by the client's protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReplyForm {
     /// Status, headers and a JSON body.
     Http,
-    /// A gRPC status, and the sentence as its message.
+    /// A gRPC status with the sentence as its message.
     Grpc,
 }
 
@@ -26,7 +26,7 @@ pub fn send(reply: &Reply, form: ReplyForm) {
         .filter(|(name, _)| !is_grpc || *name != "content-type")
         .cloned()
         .collect();
-    // Envoy makes the body of a gRPC reply its grpc-message, which is the sentence alone.
+    // Envoy sends the body of a gRPC reply as its grpc-message: the sentence alone.
     let (body, grpc_status) = match form {
         ReplyForm::Http => (&*reply.body, NO_GRPC_STATUS),
         ReplyForm::Grpc => (reply.message.as_bytes(), reply.grpc_status),

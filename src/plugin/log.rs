@@ -1,7 +1,7 @@
-//! Log lines in Envoy's log, each with the prefix `tiergate: `.
+//! Lines in Envoy's log, each with the prefix `tiergate: `.
 //!
-//! Import these macros and write `warn!(…)`: a file that forgets the import does not compile,
-//! while `log::warn!` would log without the prefix.
+//! Import these macros and write `warn!(…)`. A file that forgets the import does not compile, while
+//! `log::warn!` would log without the prefix.
 
 macro_rules! prefixed_error {
     ($($text:tt)+) => { ::log::error!("tiergate: {}", format_args!($($text)+)) };

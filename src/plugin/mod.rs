@@ -1,8 +1,7 @@
-//! The proxy-wasm shell: callbacks in, host calls out, nothing decided.
+//! The proxy-wasm shell: turns callbacks into calls of the core, and makes the host calls.
 //!
-//! Only this module knows proxy-wasm. Contexts come from its SDK; host calls go through
-//! [`hostcalls`], where every status is a value, since the SDK's own wrappers panic on those that
-//! they do not expect.
+//! Only this module uses proxy-wasm. Contexts come from its SDK. Host calls go through
+//! [`hostcalls`], where every status is a value: the SDK's wrappers panic on unexpected statuses.
 
 mod body_wait;
 mod envoy;

@@ -1,4 +1,4 @@
-//! The load that the upstream reports in its responses.
+//! The overload signal that the upstream reports in its responses.
 
 use super::envoy::remove_header;
 use super::header_map::HeaderMap;
@@ -7,8 +7,8 @@ use super::worker::Worker;
 use crate::overload::Origin;
 use proxy_wasm::types::MapType;
 
-/// Records the load that a response reports, and hides the load header from the client.
-/// `counts`: the response answers an admitted request.
+/// Records the signal of a response, and hides its header from the client. `counts`: the response
+/// answers an admitted request.
 pub fn note(worker: &Worker, headers: &HeaderMap, counts: bool) {
     let Some(policy) = &worker.config.overload else {
         return;
@@ -21,7 +21,7 @@ pub fn note(worker: &Worker, headers: &HeaderMap, counts: bool) {
             if load.is_some() {
                 remove_header(MapType::HttpResponseHeaders, name);
             }
-            // Two values contradict each other: neither counts.
+            // Two values contradict each other, so neither counts.
             load.map(|load| loads.next().map_or(load, |_| b""))
         }
     };
@@ -31,7 +31,7 @@ pub fn note(worker: &Worker, headers: &HeaderMap, counts: bool) {
     }
 }
 
-/// Hides the load header of a response to a request that is not recorded.
+/// Hides the signal header of a response to a request that is not recorded.
 pub fn hide(worker: &Worker) {
     if worker.config.overload.is_some()
         && let Ok(headers) = hostcalls::header_map(MapType::HttpResponseHeaders)

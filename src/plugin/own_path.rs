@@ -6,7 +6,7 @@ use crate::admin::{Problem, auth, route};
 use crate::config::{Admin, Config};
 use crate::host::{Header, Request};
 
-/// The longest body of an admin call, in bytes.
+/// The maximum size of an admin call's body, in bytes.
 pub const LONGEST_BODY: usize = 65_536;
 
 /// A request that the filter answers itself.
@@ -18,8 +18,8 @@ pub enum OwnPath {
     Usage,
 }
 
-/// The own path that a request names; `None` for a request to the upstream. `end`: the request
-/// has no body.
+/// Returns the own path that a request names; `None` for a request to the upstream. `end`: the
+/// request has no body.
 pub fn find(config: &Config, request: &StreamRequest, end: bool) -> Option<OwnPath> {
     if let Some(admin) = &config.admin
         && let Some(asked) = admin_call(admin, request, end)
@@ -52,7 +52,7 @@ fn admin_call(admin: &Admin, request: &StreamRequest, end: bool) -> Option<Resul
     })
 }
 
-/// Whether a request is a `GET` of `usage_path`, with or without a query.
+/// True for a `GET` of `usage_path`, with or without a query.
 fn is_usage(config: &Config, request: &StreamRequest) -> bool {
     let (Some(usage), Header::Once(path)) = (&config.usage_path, request.header(":path")) else {
         return false;

@@ -1,7 +1,7 @@
 //! The paused requests of one root context, and the ticks that resume them.
 //!
-//! A lease frees in another stream or another worker, and a body may never come. The ticks see
-//! both, so no stream resumes another one, and nothing polls in a loop.
+//! Another stream or another worker returns the lease that a request waits for, and a body may
+//! never come. Ticks observe both, so no stream resumes another one, and nothing polls in a loop.
 
 use super::body_wait::BodyWait;
 use super::envoy::Envoy;
@@ -16,7 +16,7 @@ use std::cell::RefCell;
 use std::mem::take;
 use std::rc::{Rc, Weak};
 
-/// The registry of paused requests. Queued requests stay in the order in which they were queued.
+/// The registry of paused requests. Queued requests stay in first-come order.
 #[derive(Debug)]
 pub struct PausedRequests {
     worker: Rc<Worker>,
@@ -34,7 +34,7 @@ struct Entry {
 }
 
 impl PausedRequests {
-    /// An empty registry for the requests of `worker`.
+    /// Creates an empty registry for the requests of `worker`.
     pub const fn new(worker: Rc<Worker>) -> Self {
         Self {
             worker,
@@ -42,8 +42,8 @@ impl PausedRequests {
         }
     }
 
-    /// Registers the request of the stream `id`, which has paused. Ticks come faster while a
-    /// request waits for a lease.
+    /// Registers the paused request of the stream `id`. Ticks come faster while a request waits for
+    /// a lease.
     pub fn register(&self, id: u32, exchange: &Rc<RefCell<Exchange>>, reason: PausedFor) {
         if reason == PausedFor::Body && self.worker.body_wait.is_certain() {
             return;
@@ -61,7 +61,7 @@ impl PausedRequests {
         }
     }
 
-    /// Tries the queued requests whose turn it may be, in order. Runs on every tick.
+    /// Retries the queued requests that may be due, in order. Runs on every tick.
     pub fn retry_queued(&self) {
         if !self.holds(PausedFor::Lease) {
             return;
@@ -101,8 +101,8 @@ impl PausedRequests {
         }
     }
 
-    /// Runs `step` on each request that is paused for `reason`, then keeps those that are still
-    /// paused. A request that is now paused for another reason goes to the end of the line.
+    /// Runs `step` on each request that is paused for `reason`, then keeps the requests that are
+    /// still paused. A request that is now paused for another reason goes to the end.
     fn visit(&self, reason: PausedFor, step: impl Fn(&Entry, &Rc<RefCell<Exchange>>)) {
         let paused_for = |exchange: &Rc<RefCell<Exchange>>| {
             let exchange = exchange.try_borrow().ok();
@@ -143,7 +143,7 @@ impl PausedRequests {
     }
 }
 
-/// Runs `step` on a paused request of another stream, and resumes the request if that says so.
+/// Runs `step` on a paused request of another stream, and resumes the request on `Continue`.
 fn resume(id: u32, exchange: &Rc<RefCell<Exchange>>, step: fn(&mut Exchange) -> Flow) {
     if let Err(error) = try_resume(id, exchange, step) {
         warn!("a held request could not be resumed: {error}");

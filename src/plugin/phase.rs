@@ -45,48 +45,48 @@ pub enum Phase {
     Forwarded(ForwardedRequest),
     /// The filter sent the response itself.
     Answered,
-    /// The stream has ended; nothing is held for it.
+    /// The stream has ended; no lease or queue entry is left.
     Done,
 }
 
-/// A request whose body is on its way.
+/// A request whose body is not complete.
 #[derive(Debug)]
 pub struct AwaitingBody {
     /// The request's headers.
     pub request: StreamRequest,
-    /// The longest body that is read, in bytes.
+    /// The maximum size of a body that is read, in bytes.
     pub limit: u64,
-    /// Envoy holds the headers; otherwise they have gone on and can't change.
+    /// True when Envoy pauses the headers; otherwise they have gone on and can't change.
     pub headers_held: bool,
 }
 
 /// A request that waits for a lease.
 #[derive(Debug)]
 pub struct Queued {
-    /// The place in the limiter's queue.
+    /// The position in the limiter's queue.
     pub ticket: Box<Ticket>,
     /// The form of a refusal.
     pub form: ReplyForm,
-    /// The request asks for a usage event that its client must not see.
+    /// True when the request asks for a usage event that its client must not see.
     pub hides_usage: bool,
 }
 
-/// The wait of a paused request.
+/// The reason for a pause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PausedFor {
-    /// Its body.
+    /// The body of the request is not here.
     Body,
-    /// A lease of its account.
+    /// No lease of the account is free.
     Lease,
 }
 
-/// The follow-up of a callback of the request.
+/// The host action after a callback of the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "a request that is paused and not registered never goes on"]
 pub enum Flow {
-    /// Envoy goes on with the request.
+    /// Envoy continues the request.
     Continue,
-    /// Envoy goes on holding the request: it is answered, or a later callback continues it.
+    /// Envoy keeps the request paused: it is answered, or a later callback continues it.
     Hold,
     /// Envoy pauses the request; the caller registers it as paused.
     Pause(PausedFor),
@@ -98,7 +98,7 @@ impl Phase {
         std::mem::replace(self, Self::Done)
     }
 
-    /// The wait that the registry of paused requests can end.
+    /// Returns the wait that the registry of paused requests can end.
     pub const fn paused_for(&self) -> Option<PausedFor> {
         match self {
             Self::AwaitingBody(awaiting) if awaiting.headers_held => Some(PausedFor::Body),
@@ -109,7 +109,7 @@ impl Phase {
         }
     }
 
-    /// The follow-up of a part of the request that does not change the phase.
+    /// Returns the host action for a callback that does not change the phase.
     pub const fn flow(&self) -> Flow {
         match self {
             Self::AwaitingBody(_) | Self::AwaitingCall(_) | Self::Queued(_) => Flow::Hold,

@@ -18,7 +18,7 @@ pub struct StreamRequest {
 }
 
 impl StreamRequest {
-    /// Reads the headers in one host call, while the host is in a callback of the request.
+    /// Reads the headers in one host call, during a callback of the request.
     ///
     /// # Errors
     /// The host's status.
@@ -27,7 +27,7 @@ impl StreamRequest {
         Ok(Self { headers })
     }
 
-    /// The form of a reply to this client.
+    /// Returns the form of a reply to this client.
     pub fn reply_form(&self) -> ReplyForm {
         let Header::Once(value) = self.header("content-type") else {
             return ReplyForm::Http;

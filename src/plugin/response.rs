@@ -1,4 +1,4 @@
-//! A response as it passes: read for its usage, and unchanged but for a usage event that the
+//! A response in transit: read for its usage, and unchanged except for a usage event that the
 //! client did not ask for.
 
 use super::envoy::{body_bytes, remove_header};
@@ -14,22 +14,22 @@ use proxy_wasm::types::{BufferType, MapType};
 
 const BODY: BufferType = BufferType::HttpResponseBody;
 
-/// A response as it passes.
+/// The reader of one response.
 #[derive(Debug)]
 pub struct ResponseReader {
     usage: UsageReader,
     hide: Option<Hide>,
-    /// Whether its end has passed.
+    /// True after the end of the response.
     complete: bool,
 }
 
 impl ResponseReader {
-    /// Whether anything of a response matters.
+    /// True when something in a response must be read.
     pub fn wants(tokens: &Tokens, hides_usage: bool) -> bool {
         tokens.settle == Settle::Usage || hides_usage
     }
 
-    /// A response by its headers.
+    /// Starts to read a response, from its headers.
     pub fn begin(tokens: &Tokens, headers: &HeaderMap, end: bool, hides_usage: bool) -> Self {
         let is_encoded = headers.values("content-encoding").any(|v| v != b"identity");
         let hides = hides_usage && !is_encoded && headers.iter().any(is_event_stream);
@@ -43,7 +43,7 @@ impl ResponseReader {
         }
     }
 
-    /// Takes a piece of the body.
+    /// Reads a piece of the body.
     pub fn body(&mut self, size: usize, end: bool) {
         self.complete |= end;
         if let Some(hide) = &mut self.hide {
@@ -75,7 +75,7 @@ impl ResponseReader {
         }
     }
 
-    /// Trailers end it.
+    /// Reads the trailers, which end the response.
     pub fn trailers(&mut self, options: &ReadOptions) {
         self.complete = true;
         if options.header.is_some()
@@ -85,7 +85,7 @@ impl ResponseReader {
         }
     }
 
-    /// What it used.
+    /// Returns the tokens that the response used.
     pub fn used(self) -> Used {
         self.usage.used(self.complete)
     }

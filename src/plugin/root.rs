@@ -1,4 +1,4 @@
-//! The root context: one config in one VM. Reads the config, opens the limiter, ticks.
+//! The root context: one config in one VM. Reads the config, opens the limiter and ticks.
 
 use super::envoy::Envoy;
 use super::feed::FeedClient;
@@ -19,15 +19,15 @@ use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{BufferType, ContextType};
 use std::rc::Rc;
 
-/// The shortest time between slow ticks; a fast tick before that does only the fast work.
+/// The minimum time between slow ticks while ticks are fast; earlier ticks do only the fast work.
 const HALF_A_TICK: Span = Span::from_millis(250);
 
 /// One config in one VM.
 #[derive(Debug, Default)]
 pub struct Root {
-    /// `None` until the config is taken.
+    /// `None` until a config is accepted.
     running: Option<Running>,
-    /// The last slow tick.
+    /// The time of the last slow tick.
     ticked: Mono,
 }
 
@@ -40,7 +40,7 @@ struct Running {
     feed: Option<FeedClient>,
 }
 
-/// The reason for which a config is not taken.
+/// The reason for the rejection of a config.
 #[derive(Debug, thiserror::Error)]
 enum ConfigureError {
     #[error("config at {0}")]
@@ -83,7 +83,7 @@ impl Running {
         }
     }
 
-    /// The work of every tick: queued requests, and the import of a feed.
+    /// Does the work of every tick: queued requests, and the import of a feed.
     fn tick_fast(&mut self) {
         self.paused.retry_queued();
         if let Some(feed) = &mut self.feed {
@@ -92,7 +92,7 @@ impl Running {
         }
     }
 
-    /// The work of the usual ticks.
+    /// Does the work of the usual ticks.
     fn tick_slow(&mut self, now: Mono) {
         let fault = self
             .worker

@@ -1,4 +1,4 @@
-//! One HTTP stream as Envoy calls it: each callback goes to the stream's [`Exchange`].
+//! The callbacks of one HTTP stream, passed on to the stream's [`Exchange`].
 
 use super::exchange::Exchange;
 use super::paused::PausedRequests;
@@ -18,7 +18,7 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// The stream `id`, before its first callback.
+    /// Creates the stream `id`, before its first callback.
     pub fn new(id: u32, worker: Rc<Worker>, paused: Rc<PausedRequests>) -> Self {
         Self {
             id,
@@ -88,7 +88,7 @@ impl HttpContext for Stream {
     }
 }
 
-/// A stream of a root context that never took a config: every request goes on.
+/// A stream of a root context without a config: every request goes on.
 #[derive(Debug)]
 pub struct Unconfigured;
 

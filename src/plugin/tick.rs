@@ -1,28 +1,28 @@
-//! How often a VM ticks for a root context: twice a second, and faster while somebody waits for it.
+//! The tick period of a VM for a root context: half a second, and shorter while work is waiting.
 
 use super::hostcalls;
 use super::log::warn;
 use crate::host::HostError;
 use std::cell::Cell;
 
-/// How often a VM proves that it lives, and hands its counts over, in milliseconds.
+/// The usual period, for the heartbeat and the flush of counts, in milliseconds.
 const USUAL_MS: u32 = 500;
-/// How often requests that are paused for a lease are tried again, in milliseconds.
+/// The period while a request waits for a lease, in milliseconds.
 const PAUSED_MS: u32 = 10;
-/// How often a feed that is being loaded goes on, in milliseconds.
+/// The period while a feed is imported, in milliseconds.
 const IMPORTING_MS: u32 = 4;
 
-/// The pace of one root context.
+/// The tick period of one root context.
 #[derive(Debug)]
 pub struct TickPeriod {
     paused: Cell<bool>,
     importing: Cell<bool>,
-    /// What the host was last told.
+    /// The last period set on the host.
     period_ms: Cell<u32>,
 }
 
 impl TickPeriod {
-    /// Begins to tick at the usual pace.
+    /// Starts to tick with the usual period.
     ///
     /// # Errors
     /// The host's status.
@@ -35,18 +35,18 @@ impl TickPeriod {
         })
     }
 
-    /// Whether ticks come faster than usual.
+    /// True when ticks come faster than usual.
     pub fn is_fast(&self) -> bool {
         self.period_ms.get() < USUAL_MS
     }
 
-    /// Whether requests are paused.
+    /// Sets whether requests wait for a lease.
     pub fn set_paused(&self, paused: bool) {
         self.paused.set(paused);
         self.keep();
     }
 
-    /// Whether a feed is being loaded.
+    /// Sets whether a feed is being imported.
     pub fn set_importing(&self, importing: bool) {
         self.importing.set(importing);
         self.keep();

@@ -1,4 +1,4 @@
-//! For tests alone (feature `trap`): a request that traps the worker's VM.
+//! A request that traps the worker's VM, for tests only (feature `trap`).
 
 use super::request::StreamRequest;
 use crate::host::{Header, Request as _};

@@ -1,4 +1,4 @@
-//! What the streams of one config share in one VM. One VM is one thread.
+//! The state that the streams of one config share in one VM. One VM is one thread.
 
 use super::body_wait::BodyWait;
 use super::tick::TickPeriod;
@@ -10,17 +10,17 @@ use std::rc::Rc;
 /// One config in one VM.
 #[derive(Debug)]
 pub struct Worker {
-    /// The config in force.
+    /// The active config.
     pub config: Rc<Config>,
-    /// Whether the host hands bodies over while headers are held.
+    /// The knowledge of whether the host delivers bodies while headers are paused.
     pub body_wait: BodyWait,
-    /// The period of its ticks.
+    /// The tick period of the root context.
     pub tick_period: TickPeriod,
     limiter: RefCell<Limiter>,
 }
 
 impl Worker {
-    /// A worker with this limiter.
+    /// Creates a worker with this limiter.
     pub fn new(limiter: Limiter, tick_period: TickPeriod) -> Self {
         Self {
             config: Rc::clone(limiter.config()),
@@ -30,7 +30,7 @@ impl Worker {
         }
     }
 
-    /// Runs `f` with the limiter; `None` while it is in use, which is a bug.
+    /// Runs `f` with the limiter; `None` while the limiter is in use, which is a bug.
     pub fn with_limiter<T>(&self, f: impl FnOnce(&mut Limiter) -> T) -> Option<T> {
         self.limiter
             .try_borrow_mut()
