@@ -1,4 +1,4 @@
-//! The calls on one account: its entry in the directory, its record in the ledger.
+//! The calls on one account: its directory entry and its ledger record.
 
 use super::{AdminResponse, Api, Problem, body};
 use crate::directory::Directory;
@@ -11,32 +11,32 @@ use crate::tiers::recharge::{History, RechargeEvent};
 use crate::time::Span;
 use serde::Serialize;
 
-/// What is known of an account.
+/// The account as the API shows it.
 #[derive(Debug, Serialize)]
 pub struct AccountView {
-    /// Its id, as text.
+    /// The account's id, as text.
     pub id: String,
     /// Cumulative recharge.
     pub recharge: Option<String>,
-    /// Vouchers in all.
+    /// The sum of all vouchers.
     pub vouchers: Option<String>,
     /// The tier's name.
     pub tier: Option<String>,
-    /// `recharge` or `tier`: what the tier follows from.
+    /// The tier basis: `recharge` or `tier`.
     pub tier_from: Option<&'static str>,
     /// `feed` or `admin`.
     pub written_by: &'static str,
-    /// Whether it is switched off.
+    /// True when the account is disabled.
     pub disabled: bool,
-    /// Effective limits; null where no tier is known.
+    /// Effective limits; null when the tier is unknown.
     pub limits: Option<Limits>,
-    /// Live usage of all four.
+    /// Live usage of all four limit kinds.
     pub usage: Option<UsageView>,
-    /// Requests in process.
+    /// Requests in flight.
     pub in_flight: u64,
 }
 
-/// What a write came to.
+/// The result of a write.
 #[derive(Debug, Serialize)]
 pub struct WrittenAccount {
     /// The account's id, as text.
@@ -45,9 +45,9 @@ pub struct WrittenAccount {
     pub recharge: Option<String>,
     /// The tier's name.
     pub tier: Option<String>,
-    /// Whether a voucher is due by it.
+    /// True when the write makes a voucher due.
     pub voucher_due: bool,
-    /// Whether it changed anything: not a recharge that was seen before.
+    /// False for a recharge that was already recorded.
     pub new: bool,
 }
 
@@ -56,7 +56,7 @@ impl Api<'_> {
         self.limiter.directory().ok_or(Problem::NoSuchPath)
     }
 
-    /// The tier that an entry comes to, if it does.
+    /// Resolves an entry to a tier, if it has one.
     fn tier_of(&self, entry: &AccountEntry) -> Option<&Tier> {
         match entry.resolve_tier(&self.config().tiers) {
             ResolvedTier::Tier(place) => self.config().tiers.get(place),
@@ -71,7 +71,7 @@ impl Api<'_> {
         Ok(AdminResponse::ok(&view))
     }
 
-    /// What is known of an account; `None` when the directory has no such account.
+    /// Returns the view of an account; `None` when the directory has no such account.
     pub(super) fn known(&self, id: &[u8]) -> Result<Option<AccountView>, Problem> {
         let key = self.limiter.ledger().key(id);
         let Some(entry) = self.in_use_directory()?.find(self.host, key)? else {
@@ -82,7 +82,8 @@ impl Api<'_> {
         let base = tier.map(|tier| entry.limits.over(&tier.limits));
         let lowered = place.zip(base);
         let lowered = lowered.and_then(|(id, base)| self.limiter.overload().lowered(id, &base));
-        // Its requests may have brought a tier along, so without one here it can be in process too.
+        // The account's requests may carry a tier, so requests can be in flight without a tier
+        // here.
         let inspected =
             self.limiter
                 .inspect(self.host, key, &base.unwrap_or(Limits::UNLIMITED), lowered)?;
@@ -127,7 +128,7 @@ impl Api<'_> {
         })
     }
 
-    /// Refuses the name of a tier that there is not, at that JSON path.
+    /// Rejects an unknown tier name, with the JSON path of the name.
     pub(super) fn known_tier(&self, name: &str, path: &str) -> Result<(), Problem> {
         let tiers = &self.config().tiers;
         if tiers.by_name(name.as_bytes()).is_some() {
@@ -153,7 +154,7 @@ impl Api<'_> {
         })
     }
 
-    /// Changes an entry; `change` says whether a voucher is due by it, and whether it is new.
+    /// Changes an entry; `change` returns whether a voucher is due and whether the write is new.
     fn write(
         &mut self,
         id: &[u8],
@@ -215,7 +216,7 @@ impl Api<'_> {
     }
 }
 
-/// An id as text; what is not is replaced.
+/// Converts an id to text, with replacement characters for invalid UTF-8.
 fn text(id: &[u8]) -> String {
     String::from_utf8_lossy(id).into_owned()
 }

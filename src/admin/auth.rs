@@ -1,4 +1,4 @@
-//! Who may use the admin API: whoever has the token, whose SHA-256 the config holds.
+//! Authentication of admin calls, by a token whose SHA-256 is in the config.
 
 use super::Problem;
 use base64::Engine as _;
@@ -6,10 +6,10 @@ use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
-/// Checks the `authorization` header of a call; `token` is the digest of the right one.
+/// Checks the `authorization` header of a call; `token` is the digest of the right token.
 ///
-/// Calls that only read also take HTTP Basic with the token as the password, for browsers. Where
-/// there is no token, a browser's `origin` tells calls that some web page makes in a user's name.
+/// Read-only calls also accept HTTP Basic with the token as the password, for browsers. Without a
+/// token, a call that changes something and carries a browser's `origin` is refused.
 ///
 /// # Errors
 /// [`Problem::Unauthorized`], [`Problem::BearerOnly`] or [`Problem::FromAPage`].
@@ -50,7 +50,7 @@ fn split(header: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((scheme, value.trim_ascii()))
 }
 
-/// Digests of one length are compared, so time tells nothing of the token.
+/// Compares digests in constant time, so timing reveals nothing about the token.
 fn is_token(value: &[u8], token: &[u8; 32]) -> bool {
     let digest: [u8; 32] = Sha256::digest(value).into();
     digest.ct_eq(token).into()

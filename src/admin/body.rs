@@ -1,4 +1,4 @@
-//! The bodies of account writes, checked in full.
+//! The bodies of account writes, fully validated.
 
 use super::Problem;
 use crate::directory::entry::TierBasis;
@@ -9,7 +9,7 @@ use crate::tiers::money::SignedCents;
 use crate::tiers::recharge::RechargeKind;
 use serde::Deserialize;
 
-/// The longest id of a recharge, in bytes.
+/// The maximum size of a recharge's id, in bytes.
 const LONGEST_EVENT_ID: usize = 1024;
 
 /// `PUT accounts/{id}`.
@@ -22,14 +22,14 @@ struct PutAccountBody {
     disabled: Option<bool>,
 }
 
-/// What an account is set to.
+/// The validated body of an account write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Put {
-    /// Its recharge or its tier.
+    /// The recharge or the tier.
     pub basis: TierBasis,
-    /// Limits of its own.
+    /// The account's own limits.
     pub limits: Overrides,
-    /// Whether it is switched off.
+    /// True when the account is disabled.
     pub disabled: bool,
 }
 
@@ -42,14 +42,14 @@ struct RechargeBody {
     kind: RechargeKind,
 }
 
-/// One recharge.
+/// A validated recharge.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recharge {
-    /// Its id.
+    /// The recharge's id.
     pub id: String,
-    /// How much.
+    /// The signed amount.
     pub amount: SignedCents,
-    /// What kind.
+    /// The kind of recharge.
     pub kind: RechargeKind,
 }
 

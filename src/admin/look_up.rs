@@ -10,7 +10,7 @@ use crate::tiers::{Tier, TierId};
 use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 
 impl Api<'_> {
-    /// The page, with a look-up of that account.
+    /// Renders the page, with a look-up of `account` if one is given.
     pub(super) fn page(&self, account: Option<&[u8]>) -> Result<AdminResponse, Problem> {
         let status = self.status()?;
         let look_up = match account {
@@ -53,7 +53,7 @@ impl Api<'_> {
         })
     }
 
-    /// What is counted for an account, by the limits of that tier or by none.
+    /// Returns an account's usage against the limits of `tier`, or against no limits.
     fn counted(&self, id: &[u8], tier: Option<(TierId, &Tier)>) -> Result<UsageView, Problem> {
         let limits = tier.map_or(Limits::UNLIMITED, |(_, tier)| tier.limits);
         let key = self.limiter.ledger().key(id);
@@ -63,8 +63,8 @@ impl Api<'_> {
         Ok(inspected.usage)
     }
 
-    /// The last refusal of an account: its requests may bring another tier along than the
-    /// directory knows.
+    /// Returns the last refusal of an account. A request may carry another tier than the
+    /// directory's.
     fn last_refused<'a>(id: &[u8], status: &'a Status) -> Option<&'a RefusedAccountView> {
         let id = percent_encode(id, NON_ALPHANUMERIC).to_string();
         let mut refused = status.refusals.accounts.iter();

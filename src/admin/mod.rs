@@ -1,5 +1,5 @@
-//! The admin API: what is asked, by whom, the JSON that goes in and out, and the page. Nothing here knows the
-//! host; [`crate::limiter`] does what is asked.
+//! The admin API: authentication, routes, JSON and the HTML page. [`Api`] serves the calls with the
+//! worker's [`crate::limiter`].
 
 mod accounts;
 pub mod auth;
@@ -22,19 +22,19 @@ use serde::Serialize;
 
 pub use accounts::AccountView;
 
-/// What an admin call is answered with.
+/// The response to an admin call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AdminResponse {
     /// HTTP status.
     pub status: u32,
-    /// Headers, content-type included.
+    /// The headers, including content-type.
     pub headers: Vec<(&'static str, String)>,
     /// The body.
     pub body: Vec<u8>,
 }
 
 impl AdminResponse {
-    /// 200 with that body as JSON.
+    /// Responds 200 with `body` as JSON.
     pub fn ok(body: &impl Serialize) -> Self {
         Self {
             status: 200,
@@ -42,7 +42,7 @@ impl AdminResponse {
                 ("content-type", "application/json".to_owned()),
                 ("cache-control", "no-store".to_owned()),
             ],
-            // Strings, numbers and maps of them always serialise.
+            // Serialisation can't fail: the bodies are strings, numbers and maps of them.
             body: serde_json::to_vec(body).unwrap_or_default(),
         }
     }
@@ -55,12 +55,12 @@ pub struct Api<'a> {
 }
 
 impl<'a> Api<'a> {
-    /// The API on that limiter.
+    /// Creates the API for a limiter.
     pub fn new(limiter: &'a mut Limiter, host: &'a dyn Host) -> Self {
         Self { limiter, host }
     }
 
-    /// Carries a call out.
+    /// Executes a call.
     pub fn call(&mut self, call: &Call, body: &[u8]) -> AdminResponse {
         let done = match call {
             Call::Get(id) => self.get(id),
@@ -83,34 +83,34 @@ impl<'a> Api<'a> {
     }
 }
 
-/// Why an admin call is not done.
+/// The reason for the failure of an admin call.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
     /// No token, or a wrong one.
     #[error("this needs the admin token: authorization: Bearer TOKEN")]
     Unauthorized,
-    /// A browser's password, where only the bearer token counts.
+    /// A browser's password on a call that accepts only the bearer token.
     #[error("what changes something takes the bearer token only")]
     BearerOnly,
-    /// A web page's call, where no token stands in its way.
+    /// A web page's call that changes something, without a configured token.
     #[error("without a token, what changes something is not taken from web pages (origin)")]
     FromAPage,
-    /// There is nothing at that path.
+    /// No such path.
     #[error("there is nothing at this path; see docs/directory.md for what there is")]
     NoSuchPath,
-    /// The path has it, but not with that method.
+    /// The path does not accept the method.
     #[error("this path does not take that method; it takes {0}")]
     NoSuchMethod(&'static str),
-    /// An account id that can't be one.
+    /// An invalid account id.
     #[error("the account id {0}")]
     BadId(&'static str),
-    /// The body is not what it should be.
+    /// An invalid body.
     #[error("body at {0}")]
     BadBody(Invalid),
-    /// The body is longer than any that makes sense.
+    /// The body is longer than the maximum.
     #[error("the body is longer than {0} bytes")]
     TooLong(usize),
-    /// Envoy does not hand the body over.
+    /// Envoy keeps the body back.
     #[error("Envoy keeps the body back: set allow_on_headers_stop_iteration: true on this filter")]
     NoBody,
     /// The directory has no such account.
@@ -125,12 +125,12 @@ pub enum Problem {
 }
 
 impl Problem {
-    /// A problem with the body at a JSON path.
+    /// Creates a problem with the body at a JSON path.
     pub fn body(path: impl Into<String>, problem: impl Into<String>) -> Self {
         Self::BadBody(Invalid::new(path, problem))
     }
 
-    /// HTTP status, `error.type` and `error.code`.
+    /// Returns the HTTP status, `error.type` and `error.code`.
     const fn kind(&self) -> (u32, &'static str, &'static str) {
         match self {
             Self::Unauthorized => (401, "invalid_authentication_error", "token_invalid"),
@@ -148,7 +148,7 @@ impl Problem {
         }
     }
 
-    /// What the caller reads.
+    /// Converts the problem to a response.
     pub fn response(&self) -> AdminResponse {
         let (status, kind, code) = self.kind();
         let error = serde_json::json!({"error": {

@@ -1,4 +1,4 @@
-//! The JSON of `{p}/load`: what an operator sets, and what is in force.
+//! The JSON of `{p}/load`: the manual lowering, and the effective scales.
 
 use super::body::parse;
 use super::{AdminResponse, Api, Problem};
@@ -12,9 +12,9 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// The shortest time for which a load can be set.
+/// The minimum time of a manual lowering.
 const SHORTEST: Span = Span::from_secs(1);
-/// How long a load stands when its writer does not say.
+/// The time of a manual lowering whose body has no `ttl`.
 const DEFAULT_TTL: Span = Span::from_secs(600);
 
 /// `PUT load`.
@@ -26,14 +26,14 @@ struct PutManualBody {
     ttl: Option<crate::json::values::Duration>,
 }
 
-/// A load that is to be set.
+/// A manual lowering to set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PutManual {
-    /// The scale of all tiers that are not named.
+    /// The scale of all tiers that are not in `tiers`.
     pub scale: Scale,
-    /// The scales of those that are.
+    /// The scales of single tiers.
     pub tiers: TierScales,
-    /// For how long.
+    /// The time until the lowering expires.
     pub ttl: Span,
 }
 
@@ -96,27 +96,27 @@ pub fn put(body: &[u8]) -> Result<PutManual, Problem> {
     })
 }
 
-/// What is in force, and why.
+/// The effective scales and their origin.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct OverloadStatus {
-    /// The scale that an operator set for all tiers that are not named; 1 when none did.
+    /// The manual scale of all tiers that are not in `tiers`; 1 without a lowering.
     pub scale: f64,
-    /// The scales that an operator set by tier.
+    /// The manual scales by tier.
     pub tiers: BTreeMap<String, f64>,
-    /// For how much longer; null when no operator set anything.
+    /// The time until the manual lowering expires; null without one.
     pub ttl_ms: Option<u64>,
-    /// How long ago it was set.
+    /// The age of the manual lowering; null without one.
     pub set_ms_ago: Option<u64>,
-    /// What follows the upstream; null where the config has no `load`, and nothing has been seen
-    /// of another filter of the namespace that has.
+    /// The overload loop; null when this config has no `load` and no other filter of the namespace
+    /// reported one.
     pub auto: Option<AdaptiveView>,
-    /// The scale of each tier's concurrency, RPM and TPM, as it is in force.
+    /// The effective scale of each tier's concurrency, RPM and TPM.
     pub in_force: BTreeMap<String, f64>,
 }
 
 impl Default for OverloadStatus {
-    /// Nothing is lowered.
+    /// The status without any lowering.
     fn default() -> Self {
         Self {
             scale: 1.0,
@@ -129,20 +129,20 @@ impl Default for OverloadStatus {
     }
 }
 
-/// Where the loop stands.
+/// The state of the overload loop.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AdaptiveView {
     /// `header` or `overload`; null from older filters whose own config has no `load`.
     #[serde(default, deserialize_with = "null_as_default")]
     pub from: String,
-    /// The smoothed load, or the share of overloaded answers.
+    /// The smoothed load, or the share of overloaded responses.
     pub load: Option<f64>,
-    /// How much the tiers are pressed: 0 to 1.
+    /// The pressure on the tiers: 0 to 1.
     pub pressure: Option<f64>,
 }
 
 impl Api<'_> {
-    /// The effective scales, and who lowered them.
+    /// Returns the effective scales and their origin.
     pub(super) fn overload_status(&self) -> OverloadStatus {
         let (state, policy) = self.limiter.overload().state();
         let now = self.host.mono();

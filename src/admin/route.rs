@@ -1,46 +1,46 @@
-//! What an admin call asks for, by its method and path.
+//! The routes of the admin API.
 
 use super::Problem;
 use crate::http::query;
 use percent_encoding::percent_decode;
 
-/// The longest account id, in bytes.
+/// The maximum size of an account id, in bytes.
 pub const LONGEST_ID: usize = 4096;
 
-/// What is asked for; an account is its id.
+/// An admin call; an account is given by its id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Call {
-    /// What is known of an account.
+    /// Shows an account.
     Get(Vec<u8>),
-    /// Set its recharge or its tier.
+    /// Sets an account's recharge or tier.
     Put(Vec<u8>),
-    /// Forget it.
+    /// Deletes an account.
     Delete(Vec<u8>),
-    /// Add to its recharge.
+    /// Adds to an account's recharge.
     Recharge(Vec<u8>),
-    /// Clear its usage.
+    /// Clears an account's usage.
     Reset(Vec<u8>),
-    /// How the filter is.
+    /// Shows the state of the filter.
     Status,
-    /// By how much limits are lowered for load.
+    /// Shows the lowering of limits.
     Overload,
-    /// Lower them for a time.
+    /// Sets a manual lowering.
     PutManual,
-    /// Take back what was put.
+    /// Removes the manual lowering.
     DeleteManual,
-    /// The page, with a look-up of an account.
+    /// Shows the page, with a look-up of an account.
     Page(Option<Vec<u8>>),
-    /// The page, from where its relative links would not work.
+    /// Redirects to the page, where its relative links work.
     PageWithoutSlash,
 }
 
 impl Call {
-    /// Whether it has a body.
+    /// True when the call has a body.
     pub const fn has_body(&self) -> bool {
         matches!(self, Self::Put(_) | Self::Recharge(_) | Self::PutManual)
     }
 
-    /// The call with what the query of its path asks for: the page's look-up.
+    /// Adds the query's parameters: the page's look-up.
     #[must_use]
     pub fn with_query(self, path: &[u8]) -> Self {
         match self {
@@ -53,17 +53,17 @@ impl Call {
     }
 }
 
-/// The part of a request's path that is the admin API's, or `None` when the request is not one.
+/// Returns the part of a request's path below the admin prefix; `None` for other requests.
 ///
-/// The path is taken as it is: one that only a decoder or a normaliser would make an admin path
-/// is none.
+/// The path is matched as sent: a path that is an admin path only after decoding or normalising is
+/// not one.
 pub fn own_path<'a>(prefix: &str, path: &'a [u8]) -> Option<&'a [u8]> {
     let path = path.split(|b| *b == b'?').next().unwrap_or_default();
     let rest = path.strip_prefix(prefix.as_bytes())?;
     (rest.is_empty() || rest.starts_with(b"/")).then_some(rest)
 }
 
-/// Reads a call from its method and its own path.
+/// Reads a call from its method and own path.
 ///
 /// # Errors
 /// [`Problem::NoSuchPath`], [`Problem::NoSuchMethod`] or [`Problem::BadId`].
@@ -108,7 +108,7 @@ fn post(method: &[u8], call: Call) -> Result<Call, Problem> {
     }
 }
 
-/// An id is one segment, percent-decoded once; so any bytes can be one.
+/// Decodes an id: one segment, percent-decoded once, so an id can have any bytes.
 fn id(segment: &[u8]) -> Result<Vec<u8>, Problem> {
     match segment {
         b"" => return Err(Problem::BadId("is empty")),

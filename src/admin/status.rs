@@ -1,7 +1,7 @@
 //! The state of the filter: the JSON of `GET {p}/status`, which the page shows too.
 //!
-//! `tiergate top` reads the same types, from filters of any version. A field that some filter lacks
-//! has a default, which means "not reported". Unknown fields are skipped.
+//! `tiergate top` reads the same types from filters of any version. A field that a filter does not
+//! send has a default, which means "not reported". Unknown fields are skipped.
 
 use super::overload::OverloadStatus;
 use super::{Api, Problem};
@@ -21,7 +21,7 @@ use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// How the filter is.
+/// The state of the filter.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Status {
     /// Version of the module.
@@ -32,72 +32,72 @@ pub struct Status {
     pub build: String,
     /// Prefix of every shared-data key.
     pub namespace: String,
-    /// `enforce` or `shadow`. Text, so that a mode of a newer filter can be shown.
+    /// `enforce` or `shadow`. Text, so that the mode of a newer filter can be shown.
     #[serde(default, deserialize_with = "null_as_default")]
     pub mode: String,
-    /// SHA-256 of the config as it is written, in hex.
+    /// SHA-256 of the config's text, in hex.
     #[serde(default, deserialize_with = "null_as_default")]
     pub config: String,
-    /// Version of the layout of stored values.
+    /// Version of the stored values' layout.
     #[serde(default)]
     pub layout: u8,
-    /// VMs that have admitted a request and prove that they live.
+    /// VMs that have admitted a request and have a recent heartbeat.
     pub live_vms: Option<usize>,
-    /// How full the ledger is; no pages where that is not reported.
+    /// The ledger's fill level; 0 pages when not reported.
     #[serde(default, deserialize_with = "null_as_default")]
     pub ledger: Fill,
-    /// How full the directory is; no pages where that is not reported.
+    /// The directory's fill level; 0 pages when not reported.
     #[serde(default, deserialize_with = "null_as_default")]
     pub directory: Fill,
-    /// Whether the directory holds all accounts; null where no tier source is the directory.
+    /// True when the directory holds all accounts; null when no tier source is the directory.
     pub ready: Option<bool>,
-    /// How the directory's feed is; null without one, or while that can't be read.
+    /// The state of the feed; null without a feed, or while its state can't be read.
     pub feed: Option<FeedView>,
-    /// The tiers of this config, ascending by recharge; at least one where they are reported.
+    /// The tiers of this config, ascending by recharge; empty when not reported.
     #[serde(default, deserialize_with = "null_as_default")]
     pub tiers: Vec<TierView>,
-    /// What lowers limits now.
+    /// The lowering of limits.
     #[serde(default, deserialize_with = "null_as_default")]
     pub load: OverloadStatus,
-    /// Shared data in bytes; a bound of 0 where that is not reported.
+    /// Shared data in bytes; a bound of 0 when not reported.
     #[serde(default, deserialize_with = "null_as_default")]
     pub memory: MemoryView,
-    /// What was refused lately; a window of 0 s where that is not reported.
+    /// The recent refusals; a window of 0 s when not reported.
     #[serde(default, deserialize_with = "null_as_default")]
     pub refusals: RefusalsView,
 }
 
-/// How the directory's feed is.
+/// The state of the directory's feed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct FeedView {
-    /// Whether a load is going on.
+    /// True while an import runs.
     pub loading: bool,
-    /// Since the directory was last known to be whole, in ms; null before it first was.
+    /// Time since the last complete import, in ms; null before the first.
     pub age_ms: Option<u64>,
-    /// Until the next load, in ms.
+    /// Time until the next import, in ms.
     pub due_in_ms: u64,
     /// Failures in a row.
     pub failures: u32,
-    /// The ETag of the last whole load, as text; empty for none.
+    /// The ETag of the last complete import, as text; empty for none.
     pub etag: String,
 }
 
 /// One tier.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TierView {
-    /// Its name.
+    /// The tier's name.
     pub name: String,
-    /// The cumulative recharge from which on an account is in it, in USD: "20.00".
+    /// The minimum cumulative recharge of the tier, in USD: "20.00".
     #[serde(default)]
     pub recharge: String,
-    /// Its limits. Not read back: a newer filter may have other kinds.
+    /// The base limits. Not read back: a newer filter may have other kinds.
     #[serde(skip_deserializing, default = "unlimited")]
     pub limits: Limits,
-    /// The limits that requests are judged by now. Not read back either.
+    /// The effective limits. Not read back either.
     #[serde(skip_deserializing, default = "unlimited")]
     pub in_force: Limits,
-    /// The scale of concurrency, RPM and TPM that is in force: 0 to 1.
+    /// The effective scale of concurrency, RPM and TPM: 0 to 1.
     #[serde(default = "in_full")]
     pub scale: f64,
 }
@@ -114,74 +114,74 @@ const fn unlimited() -> Limits {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct MemoryView {
-    /// What ledger and directory take now, estimated from the pages that were looked at.
+    /// The size of ledger and directory, estimated from the pages that were read.
     pub bytes: u64,
-    /// The most that all values can take.
+    /// The maximum size of all values.
     pub bound: u64,
 }
 
-/// What was refused lately.
+/// The recent refusals.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct RefusalsView {
-    /// For how long refusals are kept, in seconds.
+    /// The time for which refusals are kept, in seconds.
     pub window_s: u64,
-    /// How many, in the order of the tiers, then by code.
+    /// The counts, in the order of the tiers, then by code.
     pub by_limit: Vec<RefusedView>,
-    /// The newest by account, newest first.
+    /// The newest refusals by account, newest first.
     pub accounts: Vec<RefusedAccountView>,
 }
 
-/// How many were refused in one tier by one limit, or for another reason.
+/// The refusals of one tier by one limit, or for another reason.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefusedView {
-    /// The tier's name; "none" where it is not known.
+    /// The tier's name; "none" when unknown.
     #[serde(default, deserialize_with = "null_as_default")]
     pub tier: String,
     /// `error.code` of the reply.
     pub code: String,
-    /// Whether only because limits were lowered for load.
+    /// True when limits lowered for overload are the only cause.
     #[serde(default)]
     pub overloaded: bool,
     /// True when a config in shadow mode let it through.
     #[serde(default)]
     pub shadowed: bool,
-    /// In the last 50 to 60 s.
+    /// The count of the last 50 to 60 s.
     #[serde(default)]
     pub last_minute: u64,
-    /// In the last 290 to 300 s.
+    /// The count of the last 290 to 300 s.
     #[serde(default)]
     pub last_5_minutes: u64,
 }
 
-/// Refusals of one account for one reason, of the last 5 minutes as far as the list goes back.
+/// The refusals of one account for one reason, in the last 5 minutes as far as the log reaches.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefusedAccountView {
-    /// Its id as text that is safe to look at, of at most 64 characters; null for none.
+    /// The id as safe text of at most 64 characters; null for none.
     pub account: Option<String>,
-    /// Its id as a segment of a path, percent-encoded; null for none, and for one over 64 bytes.
+    /// The id as a percent-encoded path segment; null for none, and for an id over 64 bytes.
     pub id: Option<String>,
-    /// The tier's name; "none" where it is not known.
+    /// The tier's name; "none" when unknown.
     #[serde(default, deserialize_with = "null_as_default")]
     pub tier: String,
     /// `error.code` of the reply.
     pub code: String,
-    /// Whether only because limits were lowered for load.
+    /// True when limits lowered for overload are the only cause.
     #[serde(default)]
     pub overloaded: bool,
     /// True when a config in shadow mode let it through.
     #[serde(default)]
     pub shadowed: bool,
-    /// How many.
+    /// The number of refusals.
     #[serde(default)]
     pub count: u64,
-    /// Since the last of them, in seconds.
+    /// Time since the last refusal, in seconds.
     #[serde(default)]
     pub seconds_ago: u64,
 }
 
 impl Api<'_> {
-    /// How the filter is.
+    /// Returns the state of the filter.
     pub(super) fn status(&self) -> Result<Status, Problem> {
         let directory = self.in_use_directory()?;
         let ledger = self.limiter.ledger().fill(self.host)?;
@@ -229,7 +229,7 @@ impl Api<'_> {
         numbered.map(view).collect()
     }
 
-    /// How the feed is; null without one, or while that can't be read.
+    /// Returns the state of the feed; `None` without a feed, or while its state can't be read.
     fn feed_status(&self) -> Option<FeedView> {
         self.config().feed.as_ref()?;
         let was_whole = self.limiter.directory()?.is_ready(self.host).ok()?;
@@ -246,7 +246,8 @@ impl Api<'_> {
 
     fn refusals_view(&self, log: &RefusalLog, now: Mono) -> RefusalsView {
         let mut by_limit: Vec<_> = log.totals(now).map(refused_view).collect();
-        // Tiers of other configs of this namespace come last; a sort that is stable keeps the codes.
+        // Tiers of other configs of the namespace come last. The stable sort keeps the order of
+        // codes.
         let order = |row: &RefusedView| {
             let place = self.config().tiers.by_name(row.tier.as_bytes());
             place.map_or(usize::MAX, TierId::index)
@@ -260,7 +261,7 @@ impl Api<'_> {
     }
 }
 
-/// The name that the config has for it.
+/// Converts a total to its JSON form.
 fn refused_view(total: Total<'_>) -> RefusedView {
     RefusedView {
         tier: total.reason.tier.clone(),
@@ -272,7 +273,7 @@ fn refused_view(total: Total<'_>) -> RefusedView {
     }
 }
 
-/// One of each account, tier and code, newest first: the board has one for each bucket.
+/// Merges the log's buckets into one view for each account and reason, newest first.
 fn refused_accounts(log: &RefusalLog, now: Mono) -> Vec<RefusedAccountView> {
     let mut views: Vec<RefusedAccountView> = Vec::new();
     let mut places = BTreeMap::new();

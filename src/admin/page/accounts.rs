@@ -1,11 +1,11 @@
-//! The newest refused accounts, each with its look-up.
+//! The newest refused accounts, each with a link to its look-up.
 
 use super::sections::reason;
 use crate::admin::status::{RefusedAccountView, Status};
 use crate::text::{number, time};
 use maud::{Markup, html};
 
-/// The newest refused accounts.
+/// Renders the newest refused accounts.
 pub fn newest(status: &Status) -> Markup {
     let accounts = &status.refusals.accounts;
     html! {

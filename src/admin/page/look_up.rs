@@ -1,4 +1,4 @@
-//! The look-up of one account: what it is, and a bar for each of its four limits.
+//! The look-up of one account: its state, and a bar for each of its four limits.
 
 use crate::admin::AccountView;
 use crate::http::visible::visible;
@@ -7,42 +7,42 @@ use crate::reply::usage::{UsageView, UseView};
 use crate::text::{limit, number, per_mille, time};
 use maud::{Markup, html};
 
-/// Characters of an id that are shown.
+/// The maximum number of an id's characters on the page.
 const VISIBLE_CHARS: usize = 256;
 
 /// An account that was looked up.
 #[derive(Debug)]
 pub struct LookUp {
-    /// Its id.
+    /// The account's id.
     pub id: Vec<u8>,
-    /// What is known of it.
+    /// The result of the look-up.
     pub result: LookUpResult,
 }
 
-/// What is known of an account.
+/// The result of a look-up.
 #[derive(Debug)]
 pub enum LookUpResult {
-    /// No account has an id of that length.
+    /// The id is longer than any account's.
     TooLong,
-    /// The directory gives it a tier.
+    /// The directory has the account and a tier for it.
     WithTier {
-        /// What the directory has.
+        /// The directory's data.
         view: Box<AccountView>,
-        /// The other tier in which it was last refused, and how many seconds ago.
+        /// The other tier of the last refusal, and its age in seconds.
         refused_in: Option<(String, u64)>,
     },
-    /// The directory has it, and gives it no tier; with what is counted for it.
+    /// The directory has the account without a tier. The usage is the ledger's.
     WithoutTier(Box<AccountView>, Box<UsageView>),
-    /// The directory does not have it.
+    /// The directory does not have the account.
     Unlisted {
-        /// The tier in which it was last refused.
+        /// The tier of the last refusal.
         refused_in: Option<String>,
-        /// What is counted for it; without that tier, its limits are not known.
+        /// The ledger's usage; without that tier, the limits are unknown.
         usage: Box<UsageView>,
     },
 }
 
-/// Where an account is asked for; what was asked for stands in it if all of it can be seen.
+/// Renders the look-up form. It shows the id of the last look-up if all of the id is visible.
 pub fn form(look_up: Option<&LookUp>) -> Markup {
     let asked = look_up.map(|l| visible(&l.id, VISIBLE_CHARS));
     let asked = asked.filter(|text| look_up.is_some_and(|l| l.id == text.as_bytes()));
@@ -59,7 +59,7 @@ pub fn form(look_up: Option<&LookUp>) -> Markup {
     }
 }
 
-/// What was found; an empty section while nothing was asked.
+/// Renders the result; an empty section without a look-up.
 pub fn result(look_up: Option<&LookUp>) -> Markup {
     html! {
         section #found.wide data-live aria-labelledby="h-found" hidden[look_up.is_none()] {
@@ -123,7 +123,7 @@ fn is_idle(usage: &UsageView) -> bool {
     usage.iter().all(|(_, one)| one.used == 0)
 }
 
-/// A bar for each limit; `known`: whether the limits are.
+/// Renders a bar for each limit; `known`: the limits are known.
 fn bars(usage: &UsageView, known: bool) -> Markup {
     html! {
         div.scroll tabindex="0" role="region" aria-labelledby="h-found" {
@@ -183,9 +183,9 @@ fn line(name: &str, usage: &UseView, known: bool) -> Markup {
     }
 }
 
-/// A bar of so many thousandths; a picture of what stands beside it in numbers.
+/// Renders a bar of `share` thousandths, as a picture of the numbers beside it.
 pub fn bar(share: u64, class: &str) -> Markup {
-    // Wide enough to be seen.
+    // The minimum width keeps a small share visible.
     let width = if share == 0 { 0 } else { share.max(8) };
     html! {
         svg.bar.(class) viewBox="0 0 1000 10" preserveAspectRatio="none" aria-hidden="true" {

@@ -1,9 +1,8 @@
-//! The page at `{p}/`: how the filter is, for people. All of it is HTML from here, without outside
-//! assets; the one script only fetches the same page again and takes over what changed.
+//! The HTML page at `{p}/`: the state of the filter. The page has no outside assets. Its one script
+//! fetches the page again and applies the changes.
 //!
-//! What clients sent reaches the page as text that `maud` escapes, and is made safe to look at by
-//! [`shown`](crate::http::visible::visible) before. The content security policy lets nothing run but
-//! that script, by its hash.
+//! Text from clients is made safe by [`visible`](crate::http::visible::visible) and then escaped by
+//! `maud`. The content security policy allows only that script, by its hash.
 
 mod accounts;
 mod look_up;
@@ -23,7 +22,7 @@ use sha2::{Digest as _, Sha256};
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 
-/// The page, with the account that was looked up.
+/// Renders the page, with the result of a look-up.
 pub fn response(status: &Status, look_up: Option<&LookUp>) -> AdminResponse {
     AdminResponse {
         status: 200,
@@ -38,8 +37,8 @@ pub fn response(status: &Status, look_up: Option<&LookUp>) -> AdminResponse {
     }
 }
 
-/// To the page, whose relative links need the slash at its end. The location is relative too, so
-/// that it holds behind a proxy that takes a prefix off.
+/// Redirects to the page, whose relative links need the final slash. The location is relative too,
+/// so that it works behind a proxy that removes a path prefix.
 pub fn with_slash(config: &Config) -> AdminResponse {
     let path = config.admin.as_ref().map_or("", |admin| &admin.path);
     let last = path.rsplit('/').next().unwrap_or_default();
@@ -53,8 +52,8 @@ pub fn with_slash(config: &Config) -> AdminResponse {
     }
 }
 
-/// Nothing is loaded and nothing runs but the style and the script of this page; the icon is empty,
-/// or browsers would ask the host for one.
+/// Returns the content security policy: only this page's style and script. The `data:` icon keeps
+/// browsers from requesting one.
 fn policy() -> String {
     let hash = |text: &str| STANDARD.encode(Sha256::digest(text));
     format!(

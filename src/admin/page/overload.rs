@@ -1,4 +1,4 @@
-//! What lowers limits now: an operator, the load, or nothing.
+//! The cause of lowered limits: an operator, the overload loop, or none.
 
 use super::look_up::bar;
 use crate::admin::overload::{AdaptiveView, OverloadStatus};
@@ -6,7 +6,7 @@ use crate::admin::status::Status;
 use crate::text::time;
 use maud::{Markup, html};
 
-/// By hand, by the loop, and what that makes of each tier.
+/// Renders the manual scales, the overload loop, and the effective scale of each tier.
 pub fn section(status: &Status) -> Markup {
     let load = &status.load;
     let lowered = load.in_force.values().any(|scale| *scale < 1.0);

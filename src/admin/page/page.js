@@ -1,10 +1,10 @@
-// Fetches this page again and takes over what changed, node by node: what is the same stays, with
-// its focus, its selection and how far it is scrolled. Without this script the page is as it was.
+// Fetches this page again and applies the changes, node by node. An unchanged node keeps its
+// focus, selection and scroll position. Without this script the page does not update.
 "use strict";
 (() => {
   const EVERY = 2000;
   const stale = document.getElementById("stale");
-  // Without a user and password that may stand in the address: a fetch may not have them.
+  // Leaves out a user and password in the address: a fetch must not have them.
   const here = location.origin + location.pathname + location.search;
   let updated = new Date();
   let timer = 0;
@@ -15,10 +15,10 @@
     return selection && !selection.isCollapsed && selection.containsNode(node, true);
   };
 
-  // Rows move as refusals come: whoever is about to follow a link must not get the next account's.
+  // Rows move as refusals come in, so a row's link must not change under the pointer.
   const isAimedAt = (node) => node.id === "accounts" && node.querySelector("a:hover, a:focus-visible");
 
-  // Makes `now` as `next` is.
+  // Makes `now` equal to `next`.
   const become = (now, next) => {
     if (now.isEqualNode(next)) return;
     if (now.nodeType !== next.nodeType || now.nodeName !== next.nodeName) {

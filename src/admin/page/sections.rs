@@ -1,4 +1,4 @@
-//! The sections on the filter itself: now, tiers, load, refusals by limit, pages and memory.
+//! The sections on the filter itself: now, tiers, refusals by limit, pages and memory.
 
 use super::look_up::bar;
 use crate::admin::status::{FeedView, RefusedView, Status};
@@ -8,7 +8,7 @@ use crate::text::{bytes, limit, number, per_mille, time};
 use maud::{Markup, html};
 use std::collections::BTreeSet;
 
-/// The numbers that tell most.
+/// Renders the most important numbers.
 pub fn now(status: &Status) -> Markup {
     let rows = status.refusals.by_limit.iter();
     let (minute, window) = rows.fold((0_u64, 0_u64), |(minute, window), row| {
@@ -18,7 +18,7 @@ pub fn now(status: &Status) -> Markup {
         )
     });
     let memory = &status.memory;
-    // The mode of this listener's config is not the one of those that saw the requests.
+    // The configs that saw the requests may have another mode than this listener's config.
     let mut shadowed = status.refusals.by_limit.iter().map(|row| row.shadowed);
     let refused = match (shadowed.clone().any(|s| s), shadowed.all(|s| s)) {
         (false, _) => "Refused",
@@ -48,7 +48,7 @@ fn tile(name: &str, value: &str, more: &str, warns: bool) -> Markup {
     }
 }
 
-/// The tiers with the limits in force.
+/// Renders the tiers with their effective limits.
 pub fn tiers(status: &Status) -> Markup {
     html! {
         section #tiers.wide data-live aria-labelledby="h-tiers" {
@@ -82,7 +82,7 @@ pub fn tiers(status: &Status) -> Markup {
     }
 }
 
-/// The explanation of a column.
+/// Returns the explanation of a column.
 fn title(kind: LimitKind) -> &'static str {
     match kind {
         LimitKind::Concurrency => "requests at the same time",
@@ -90,7 +90,7 @@ fn title(kind: LimitKind) -> &'static str {
     }
 }
 
-/// Refusals by tier and reason.
+/// Renders refusals by tier and reason.
 pub fn refusals(status: &Status) -> Markup {
     let rows = &status.refusals.by_limit;
     let most = rows.iter().map(|r| r.last_5_minutes).max().unwrap_or(0);
@@ -138,7 +138,7 @@ fn refused(row: &RefusedView, most: u64) -> Markup {
     }
 }
 
-/// A code, and whether it was load alone, and let through.
+/// Renders a code, and marks a refusal that is due to overload alone or was let through.
 pub fn reason(code: &str, overloaded: bool, shadowed: bool) -> Markup {
     html! {
         code { (code) }
@@ -151,7 +151,7 @@ fn tag(name: &str) -> Markup {
     html! { span.tag { (name) } }
 }
 
-/// Pages, memory and the feed.
+/// Renders pages, memory and the feed.
 pub fn pages(status: &Status) -> Markup {
     let memory = &status.memory;
     html! {
