@@ -1,4 +1,4 @@
-//! The part `tokens` of the config.
+//! The config part `tokens`.
 
 use super::usage::Cached;
 use super::{Estimate, ReadOptions};
@@ -8,10 +8,10 @@ use crate::json::{Invalid, in_range};
 use serde::Deserialize;
 
 const MOST_TOKENS: u64 = 1_000_000_000;
-/// Envoy holds a body in memory, and the VM copies it once more.
+/// Envoy buffers a body in memory, and the VM copies it once more.
 const LONGEST_BODY: u64 = 16_777_216;
 
-/// The part `tokens` as it is written.
+/// The part `tokens`, unchecked.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TokensConfig {
@@ -28,30 +28,30 @@ pub struct TokensConfig {
     identity: Option<bool>,
 }
 
-/// How tokens are reserved and settled.
+/// The rules for reserving and settling tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tokens {
-    /// The settlement of a reserve.
+    /// The replacement of the reserve.
     pub settle: Settle,
     /// The size of a reserve.
     pub estimate: Estimate,
-    /// The longest request body that is held and read, in bytes; `None` reads no body.
+    /// The maximum size of a request body that is read, in bytes; `None` reads no body.
     pub read_body: Option<u64>,
-    /// Asks the upstream for usage on streams whose client did not.
+    /// True to ask the upstream for the usage of streams whose client did not ask.
     pub include_usage: bool,
-    /// Takes `accept-encoding` off requests, since encoded responses can't be read.
+    /// True to remove `accept-encoding` from requests, since encoded responses can't be read.
     pub identity: bool,
-    /// How responses are read.
+    /// The options of the response reader.
     pub options: ReadOptions,
 }
 
-/// What replaces the reserve at the end of a request.
+/// The replacement of the reserve at the end of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Settle {
     /// The response's usage.
     Usage,
-    /// Nothing: the reserve stands.
+    /// None: the reserve stays.
     Reserve,
 }
 
@@ -94,7 +94,7 @@ impl Tokens {
         })
     }
 
-    /// Tells whether responses must reach the filter unencoded.
+    /// True when responses must reach the filter unencoded.
     pub fn needs_plain_responses(&self) -> bool {
         self.identity && (self.settle == Settle::Usage || self.include_usage)
     }

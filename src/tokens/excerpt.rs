@@ -1,31 +1,31 @@
-//! The beginning and the end of a JSON text that passes in pieces, and the `usage` in it.
+//! The start and the end of a JSON text that arrives in pieces, and the `usage` in them.
 //!
-//! Upstreams write `usage` last or first, around the long part. So at most [`HEAD_BYTES`] and
-//! [`TAIL_BYTES`] are held, however long the text is. A text that is held whole is read by its
-//! structure. In one that is not, the last `"usage"` with an object behind it is taken: inside a
-//! JSON string a quote is always escaped, so it is a key, never text that a model wrote.
+//! Upstreams write `usage` first or last, around the long part. So at most [`HEAD_BYTES`] and
+//! [`TAIL_BYTES`] are buffered, however long the text is. A completely buffered text is parsed by
+//! its structure. In any other text, the last `"usage"` followed by an object is taken. Quotes
+//! inside a JSON string are always escaped, so `"usage"` is a key, never text that a model wrote.
 
 use crate::tokens::dialect::Dialects;
 use crate::tokens::parse;
 use crate::tokens::usage::Usage;
 use memchr::memmem;
 
-/// Bytes kept of a text's beginning.
+/// The bytes kept of a text's start.
 pub const HEAD_BYTES: usize = 4096;
-/// Bytes kept of a text's end.
+/// The bytes kept of a text's end.
 pub const TAIL_BYTES: usize = 4096;
 
-/// The beginning and the end of a text.
+/// The start and the end of a text.
 #[derive(Debug, Default)]
 pub struct Excerpt {
     head: Vec<u8>,
     tail: Vec<u8>,
-    /// Bytes lie between head and tail that were not kept.
+    /// True when bytes between head and tail were not kept.
     gap: bool,
 }
 
 impl Excerpt {
-    /// How many bytes of the next piece, from its start, are still wanted for the head.
+    /// Returns the number of bytes of the next piece, from its start, that the head still needs.
     pub fn head_wanted(&self) -> usize {
         HEAD_BYTES.saturating_sub(self.head.len())
     }
@@ -41,7 +41,7 @@ impl Excerpt {
         }
     }
 
-    /// Takes the end of a piece, at least [`TAIL_BYTES`] of it, whose middle was passed over.
+    /// Takes the end of a piece, at least [`TAIL_BYTES`] of it, whose middle was skipped.
     pub fn feed_after_gap(&mut self, end: &[u8]) {
         self.tail.clear();
         self.gap = true;
@@ -58,29 +58,29 @@ impl Excerpt {
         self.tail.extend_from_slice(fresh);
     }
 
-    /// Bytes held now.
+    /// Returns the number of buffered bytes.
     pub fn buffered(&self) -> usize {
         self.head.len().saturating_add(self.tail.len())
     }
 
-    /// Whether nothing was fed.
+    /// True when no bytes were fed.
     pub fn is_empty(&self) -> bool {
         self.head.is_empty() && !self.gap
     }
 
-    /// Whether the text begins so; the first bytes decide.
+    /// True when the text starts with `start`.
     pub fn starts_with(&self, start: &[u8]) -> bool {
         self.head.starts_with(start)
     }
 
-    /// Forgets all, and keeps the memory for the next text.
+    /// Clears the text and keeps the memory for the next one.
     pub fn clear(&mut self) {
         self.head.clear();
         self.tail.clear();
         self.gap = false;
     }
 
-    /// The usage that the text says; `None` when it does not say, or nonsense.
+    /// Returns the usage in the text; `None` when the usage is absent or invalid.
     pub fn usage(&mut self, dialects: &Dialects) -> Option<Usage> {
         if self.gap {
             let last = |part: &[u8]| last_usage(part, dialects);
@@ -91,9 +91,9 @@ impl Excerpt {
     }
 }
 
-/// The usage in a whole text, by its structure.
+/// Reads the usage in a complete text, by its structure.
 pub fn usage(json: &[u8], dialects: &Dialects) -> Option<Usage> {
-    // Most chunks of a stream have no usage, or a null: they are not worth parsing.
+    // Most chunks of a stream have no usage or a null one, and need no parsing.
     let has_object = |key: &Vec<u8>| objects(json, key).next().is_some();
     if !dialects.keys.iter().any(has_object) {
         return None;
@@ -101,7 +101,7 @@ pub fn usage(json: &[u8], dialects: &Dialects) -> Option<Usage> {
     parse::text(json, dialects)
 }
 
-/// What follows each `"usage":` that has an object, from the last one on; `key` is `"usage"`.
+/// Returns the text from the object after each `"usage":`, the last one first; `key` is `"usage"`.
 fn objects<'a>(json: &'a [u8], key: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
     memmem::rfind_iter(json, key).filter_map(move |at| {
         let (before, rest) = json.split_at_checked(at)?;
@@ -114,13 +114,13 @@ fn objects<'a>(json: &'a [u8], key: &'a [u8]) -> impl Iterator<Item = &'a [u8]> 
     })
 }
 
-/// The last usage object that can be read.
+/// Returns the last valid usage object.
 fn last_usage(json: &[u8], dialects: &Dialects) -> Option<Usage> {
     let last = |key: &Vec<u8>| {
         let mut values = objects(json, key);
         values.find_map(|value| Some((value.len(), parse::object(value, dialects)?)))
     };
-    // The fewer bytes are left from there on, the later the object begins.
+    // The object with the fewest bytes from its start to the end is the last one.
     let each = dialects.keys.iter().filter_map(last);
     each.min_by_key(|(left, _)| *left).map(|(_, usage)| usage)
 }

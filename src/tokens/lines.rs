@@ -1,23 +1,23 @@
-//! The lines of a stream of server-sent events that passes in pieces; they end with LF, CR or CRLF.
+//! The lines of server-sent events that arrive in pieces. Lines end with LF, CR or CRLF.
 
 /// Splits a stream into its lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LineSplitter {
-    /// The line before ended with CR: an LF now belongs to it.
+    /// The last line ended with CR: an LF that follows belongs to it.
     after_cr: bool,
 }
 
 /// A part of a line, without its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LinePiece<'a> {
-    /// The bytes; empty where a piece starts with the end of a line.
+    /// The bytes; empty when a piece starts with the end of a line.
     pub bytes: &'a [u8],
-    /// Whether the line ends after them.
+    /// True when the line ends after the bytes.
     pub ends_line: bool,
 }
 
 impl LineSplitter {
-    /// Takes the next part of a line off a piece.
+    /// Takes the next part of a line from a piece.
     ///
     /// The LF of a CRLF is taken with the next part, since it may be in the next piece.
     pub fn next<'a>(&mut self, piece: &mut &'a [u8]) -> Option<LinePiece<'a>> {
@@ -42,7 +42,7 @@ impl LineSplitter {
         })
     }
 
-    /// Whether an LF that comes next belongs to the line before.
+    /// True when an LF that comes next belongs to the last line.
     pub const fn is_after_cr(&self) -> bool {
         self.after_cr
     }

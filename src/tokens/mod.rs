@@ -1,7 +1,7 @@
-//! Tokens of a request: what is reserved before it runs, and what its response says that it used.
+//! The tokens of a request: the reserve at admission, and the usage in the response.
 //!
-//! Pure parsing of bytes in pieces, with a stated bound for each stream; nothing here knows limits
-//! or the host.
+//! Pure parsing of bytes in pieces, with a fixed memory bound for each stream. Nothing here uses
+//! limits or the host.
 
 pub mod config;
 pub mod dialect;

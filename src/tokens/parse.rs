@@ -1,4 +1,4 @@
-//! Reads usage out of JSON, by the places and the fields of the [`Dialects`].
+//! Reads usage from JSON, by the paths and fields of the [`Dialects`].
 
 use crate::tokens::dialect::{Dialects, Field, Tree};
 use crate::tokens::usage::Usage;
@@ -6,7 +6,7 @@ use crate::tokens::walk::{Any, Entries, Fit, Rest, ValueReader};
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use std::fmt;
 
-/// Reads the usage in a whole text; `None` when it has none, or a wrong one at its top.
+/// Reads the usage of a complete text; `None` when it is absent, or invalid at the top level.
 pub fn text(json: &[u8], dialects: &Dialects) -> Option<Usage> {
     let mut deserializer = serde_json::Deserializer::from_slice(json);
     let usage = deserializer.deserialize_map(TextVisitor(dialects)).ok()?;
@@ -14,7 +14,7 @@ pub fn text(json: &[u8], dialects: &Dialects) -> Option<Usage> {
     usage
 }
 
-/// Reads a usage object, and leaves what comes behind it.
+/// Reads a usage object at the start of `json`, and ignores the text after it.
 pub fn object(json: &[u8], dialects: &Dialects) -> Option<Usage> {
     let mut deserializer = serde_json::Deserializer::from_slice(json);
     usage(&mut deserializer, dialects).ok()
@@ -23,7 +23,7 @@ pub fn object(json: &[u8], dialects: &Dialects) -> Option<Usage> {
 /// Reads a usage object.
 ///
 /// # Errors
-/// The deserializer's, and one for a value that is no usage.
+/// The deserializer's error, or an error for a value that is not a usage.
 pub fn usage<'de, D: Deserializer<'de>>(
     deserializer: D,
     dialects: &Dialects,
@@ -46,12 +46,12 @@ struct CountReader<'t, 'u> {
     node: &'t Tree<Field>,
     usage: &'u mut Usage,
     rest: Rest,
-    /// Whether the object is inside the usage object.
+    /// True when the object is inside the usage object.
     is_inner: bool,
 }
 
 impl CountReader<'_, '_> {
-    /// An inner object decides for the counts in it, also for those that it does not have.
+    /// Claims the counts of an inner object, including the counts that it lacks.
     fn begin(&mut self) {
         let members = self.node.members.iter().filter(|_| self.is_inner);
         for (rank, field) in members.filter_map(|member| member.leaf) {
@@ -89,7 +89,7 @@ impl<'de> ValueReader<'de> for CountReader<'_, '_> {
         Ok(Fit::wrong_if(is_wrong || entries.has_twice))
     }
 
-    /// An empty array is an empty object: PHP writes it so.
+    /// An empty array counts as an empty object: PHP writes it so.
     fn array<A: SeqAccess<'de>>(mut self, mut array: A) -> Result<Fit, A::Error> {
         let has_elements = self.rest.of_array(&mut array)?;
         let is_wrong = has_elements || self.node.members.is_empty();
@@ -100,17 +100,17 @@ impl<'de> ValueReader<'de> for CountReader<'_, '_> {
     }
 }
 
-/// A usage and the rank of its place.
+/// A usage and the rank of its path.
 type Found = Option<(usize, Usage)>;
 
-/// Keeps the usage of the lowest rank; of two of one rank, the first.
+/// Keeps the usage with the lowest rank; of two with equal rank, the first.
 fn keep(found: &mut Found, rank: usize, usage: Usage) {
     if found.is_none_or(|(best, _)| rank < best) {
         *found = Some((rank, usage));
     }
 }
 
-/// Reads a value in which a usage may be.
+/// Reads a value that may be or contain a usage.
 struct Places<'d, 'f> {
     dialects: &'d Dialects,
     node: &'d Tree<()>,
@@ -128,7 +128,7 @@ impl<'d> Places<'d, '_> {
         })
     }
 
-    /// Reads a usage, in the place of which the value is, with `read`.
+    /// Reads a value at the path of a usage, with `read`.
     fn usage<E>(
         self,
         rank: usize,
@@ -181,7 +181,7 @@ impl<'de> ValueReader<'de> for Places<'_, '_> {
     }
 }
 
-/// Reads a text's top.
+/// Reads the top level of a text.
 struct TextVisitor<'d>(&'d Dialects);
 
 impl<'de> Visitor<'de> for TextVisitor<'_> {
@@ -209,7 +209,7 @@ impl<'de> Visitor<'de> for TextVisitor<'_> {
                     "a wrong usage, or a place that comes twice",
                 ));
             }
-            // A wrong value inside a place voids all of what the place has.
+            // An invalid member voids the complete value.
             if fit == Fit::Right
                 && let Some((rank, usage)) = found
             {

@@ -1,35 +1,35 @@
-//! Takes the usage event that the client did not ask for out of a stream that passes in pieces.
+//! Removes the usage event that the client did not ask for from a stream that arrives in pieces.
 //!
-//! A complete event goes out at once; only one that has not ended is held back, and only while it
-//! may be the one: short, and `data:` with an object. All other bytes stay as they are.
+//! A complete event is sent at once. An unfinished event is buffered only while it may be the usage
+//! event: short, and `data:` with an object. All other bytes stay unchanged.
 
 use crate::tokens::dialect::openai::is_usage_chunk;
 use crate::tokens::lines::LineSplitter;
 use memchr::memmem;
 
-/// Bytes of an event that are held back at most: usage events have a few hundred.
+/// The maximum of buffered bytes of an event: usage events have a few hundred.
 pub const BUFFERED_BYTES: usize = 8192;
 
-/// A stream in which the usage event is hidden.
+/// A stream whose usage event is hidden.
 #[derive(Debug, Default)]
 pub struct Hide {
     buffered: Vec<u8>,
-    /// The event can't be the one: what comes of it goes out as it comes, up to its end.
+    /// The event can't be the usage event: its bytes pass through unbuffered up to its end.
     passing: Option<Event>,
-    /// An event was taken out that ended with CR: an LF now belongs to it.
+    /// A removed event ended with CR: an LF that follows belongs to it.
     after_cr: bool,
 }
 
-/// How far an event that passes in pieces has come.
+/// The state of an event that arrives in pieces.
 #[derive(Clone, Copy, Debug, Default)]
 struct Event {
     lines: LineSplitter,
-    /// Whether the line has bytes.
+    /// True when the line has bytes.
     has_bytes: bool,
 }
 
 impl Event {
-    /// Goes on over `bytes`; where in them the event ends, behind its empty line.
+    /// Scans `bytes`; returns the end of the event, behind its empty line.
     fn end(&mut self, bytes: &[u8]) -> Option<usize> {
         let mut rest = bytes;
         while let Some(part) = self.lines.next(&mut rest) {
@@ -46,7 +46,7 @@ impl Event {
 }
 
 impl Hide {
-    /// What goes out in place of the next piece; `last` when none follows.
+    /// Returns the bytes to send in place of the next piece; `last`: no piece follows.
     pub fn feed(&mut self, piece: &[u8], last: bool) -> Vec<u8> {
         let piece = match piece.strip_prefix(b"\n") {
             Some(rest) if self.after_cr => {
@@ -84,7 +84,7 @@ impl Hide {
         out
     }
 
-    /// Lets out what belongs to an event that passes; what comes behind it.
+    /// Sends the bytes of a passing event, and returns the bytes after it.
     fn pass<'a>(&mut self, piece: &'a [u8], out: &mut Vec<u8>) -> &'a [u8] {
         let Some(event) = &mut self.passing else {
             return piece;
@@ -101,7 +101,7 @@ impl Hide {
     }
 }
 
-/// Where the first event of `bytes` ends, an LF behind its last CR included.
+/// Returns the end of the first event of `bytes`, including an LF behind its last CR.
 fn event_end(bytes: &[u8]) -> Option<usize> {
     let mut event = Event::default();
     let end = event.end(bytes)?;
@@ -109,7 +109,7 @@ fn event_end(bytes: &[u8]) -> Option<usize> {
     Some(end.saturating_add(usize::from(lf_follows)))
 }
 
-/// Whether an event that has not ended may be the one: a comment, a field or `[DONE]` is not.
+/// True when an unfinished event may be the usage event: not a comment, other field or `[DONE]`.
 fn may_be_json(event: &[u8]) -> bool {
     const FIELD: &[u8] = b"data:";
     let seen = FIELD.len().min(event.len());

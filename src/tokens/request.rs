@@ -1,7 +1,7 @@
-//! What a request's JSON body asks for, and how to make its stream say its usage.
+//! The fields of a request's JSON body, and the splice that makes its stream report usage.
 //!
-//! The body is never written anew: a change is a splice of a few bytes, all others stay as the
-//! client sent them.
+//! The body is never serialised again. A splice replaces a few bytes; all others stay as the client
+//! sent them.
 
 use crate::host::{Header, Request};
 use crate::tokens::dialect::openai::{STREAM, STREAM_OPTIONS};
@@ -11,39 +11,39 @@ use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use std::fmt;
 
-/// More answers than this to one request are not believed.
+/// The maximum number of choices that is counted.
 const MOST_CHOICES: u64 = 128;
 
-/// What a body asks for.
+/// The token-related fields of a body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Asked {
-    /// Its length.
+    /// The length of the body, in bytes.
     pub bytes: u64,
-    /// The most completion tokens of one answer, where it says so.
+    /// The maximum of completion tokens of one choice, if the body has one.
     pub completion: Option<u64>,
-    /// How many answers, at least 1.
+    /// The number of choices, at least 1.
     pub choices: u64,
-    /// What makes a stream say its usage; `None` when it is no stream that can, or says so anyway.
+    /// The change that makes a stream report usage; `None` when the body needs or allows none.
     pub splice: Option<Splice>,
 }
 
-/// Some bytes of a body to be replaced.
+/// A replacement of some bytes of a body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Splice {
-    /// Where.
+    /// The offset.
     pub at: usize,
-    /// How many bytes go.
+    /// The number of removed bytes.
     pub remove: usize,
-    /// What comes in their place.
+    /// The bytes to insert.
     pub insert: &'static str,
 }
 
-/// Values of an object; of one that comes twice the last counts, as most parsers have it.
+/// The values of an object. Of two equal names the last counts, as in most parsers.
 #[derive(Debug)]
 struct Members<'a, 'n> {
     names: &'n [&'static str],
     values: Vec<Option<&'a RawValue>>,
-    /// Whether one of the marks is there.
+    /// True when the object has one of the marks.
     is_marked: bool,
 }
 
@@ -53,7 +53,7 @@ impl<'a> Members<'a, '_> {
         *self.values.get(at)?
     }
 
-    /// The value that a pointer leads to.
+    /// Returns the value at a pointer.
     fn find(&self, pointer: &'static str) -> Option<&'a RawValue> {
         let mut names = dialect::segments(pointer);
         let value = self.get(names.next()?)?;
@@ -68,7 +68,7 @@ impl<'a> Members<'a, '_> {
         })
     }
 
-    /// The largest number that a pointer leads to.
+    /// Returns the largest number at any of the pointers.
     fn largest(&self, pointers: &[&'static str]) -> Option<u64> {
         let values = pointers.iter().filter_map(|pointer| self.find(pointer));
         values.filter_map(positive).max()
@@ -116,15 +116,15 @@ struct StreamOptions<'a> {
     include_usage: Option<&'a RawValue>,
 }
 
-/// A value that is there, null included.
+/// Reads a value that is present, including null.
 fn present<'de: 'a, 'a, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<&'a RawValue>, D::Error> {
     <&RawValue>::deserialize(deserializer).map(Some)
 }
 
-/// A positive whole number, also as 1e5 or 100.0, up to what is believed of a response; anything
-/// else is as if it were not there.
+/// Reads a positive whole number, also as 1e5 or 100.0, capped at the maximum of a response.
+/// Anything else counts as absent.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
@@ -140,9 +140,9 @@ fn positive(value: &RawValue) -> Option<u64> {
     (number >= 1.0 && number.fract() == 0.0).then(|| number.min(bound) as u64)
 }
 
-/// Whether a request's body is to be held and read, judging by its headers.
+/// True when a request's headers allow reading its body.
 ///
-/// Not one that is longer than `limit`, encoded, of many parts, or no body but a tunnel.
+/// Not read: a body that is longer than `limit`, encoded, multipart or gRPC, and a tunnel.
 pub fn is_readable(request: &dyn Request, limit: u64) -> bool {
     let is_absent = |name| matches!(request.header(name), Header::Absent);
     let length_fits = match request.header("content-length") {
@@ -165,12 +165,12 @@ pub fn is_readable(request: &dyn Request, limit: u64) -> bool {
     length_fits && kind_fits && is_absent("content-encoding") && !is_tunnel
 }
 
-/// Reads a body; `None` when it is no JSON object.
+/// Reads a body; `None` when it is not a JSON object.
 pub fn read(body: &[u8]) -> Option<Asked> {
     read_by(body, &dialect::ALL)
 }
 
-/// Reads a body in one of these dialects; `None` when it is no JSON object.
+/// Reads a body in some dialects; `None` when it is not a JSON object.
 pub fn read_by(body: &[u8], dialects: &Dialects) -> Option<Asked> {
     if body.trim_ascii_start().first() != Some(&b'{') {
         return None;
@@ -184,7 +184,7 @@ pub fn read_by(body: &[u8], dialects: &Dialects) -> Option<Asked> {
     deserializer.end().ok()?;
     Some(Asked {
         bytes: u64::try_from(body.len()).unwrap_or(u64::MAX),
-        // The upstream's dialect is not known, so the largest of all counts.
+        // The upstream's dialect is unknown, so the largest value of all dialects counts.
         completion: members.largest(&dialects.completion),
         choices: members
             .largest(&dialects.choices)
@@ -194,7 +194,7 @@ pub fn read_by(body: &[u8], dialects: &Dialects) -> Option<Asked> {
     })
 }
 
-/// The splice that sets `stream_options.include_usage`, for a stream of chat or text completions.
+/// Returns the splice that sets `stream_options.include_usage`, for a stream of completions.
 fn include_usage(body: &[u8], members: &Members<'_, '_>) -> Option<Splice> {
     if members.get(STREAM)?.get() != "true" || !members.is_marked {
         return None;
@@ -242,7 +242,7 @@ fn after_brace(body: &[u8]) -> Option<usize> {
     body.iter().position(|b| *b == b'{')?.checked_add(1)
 }
 
-/// Where in `body` a value that was borrowed from it begins.
+/// Returns the offset in `body` of a value that was borrowed from it.
 fn offset(body: &[u8], value: &RawValue) -> Option<usize> {
     let at = value
         .get()
@@ -253,7 +253,7 @@ fn offset(body: &[u8], value: &RawValue) -> Option<usize> {
 }
 
 impl Splice {
-    /// The body with the splice made.
+    /// Applies the splice to a body.
     pub fn apply(&self, body: &[u8]) -> Vec<u8> {
         let end = self.at.saturating_add(self.remove);
         let mut out = Vec::with_capacity(body.len().saturating_add(self.insert.len()));

@@ -1,41 +1,42 @@
-//! How many tokens to reserve for a request.
+//! The number of tokens to reserve for a request.
 
 use crate::tokens::request::Asked;
 
-/// The rule of the reserve where the request does not say more.
+/// The parameters of a reserve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Estimate {
-    /// Bytes of a request body that are taken for one token, at least 1.
+    /// The bytes of a request body that count as one token, at least 1.
     pub bytes_per_token: u64,
-    /// The most tokens that a body is taken for: what the model's context holds.
+    /// The maximum number of tokens of a body: the size of the model's context.
     pub context: u64,
-    /// Prompt tokens of a request that does not say how long it is.
+    /// The prompt tokens of a request whose length is unknown.
     pub prompt: u64,
-    /// Completion tokens.
+    /// The completion tokens of a request that states none.
     pub completion: u64,
 }
 
-/// Tokens that are reserved for a request.
+/// The tokens reserved for a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Reserve {
-    /// For what it sends.
+    /// The prompt tokens.
     pub prompt: u64,
-    /// For what comes back.
+    /// The completion tokens.
     pub completion: u64,
 }
 
 impl Reserve {
-    /// Both together.
+    /// Returns the sum of prompt and completion.
     pub const fn tokens(&self) -> u64 {
         self.prompt.saturating_add(self.completion)
     }
 }
 
 impl Estimate {
-    /// What to reserve: min(content-length / bytes_per_token, context) for the prompt.
+    /// Returns the reserve by length: min(content-length / bytes_per_token, context) for the
+    /// prompt.
     ///
-    /// A content-length that is absent or no number counts as `prompt` tokens. One past `u64` is
-    /// longer than any context.
+    /// A content-length that is absent or not a number counts as `prompt` tokens. One above
+    /// `u64::MAX` counts as a full context.
     pub fn by_length(&self, content_length: Option<&[u8]>) -> Reserve {
         let prompt = match content_length.map(str::from_utf8) {
             Some(Ok(text)) if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) => {
@@ -49,7 +50,7 @@ impl Estimate {
         }
     }
 
-    /// What to reserve for a request whose body was read.
+    /// Returns the reserve for a request whose body was read.
     pub fn by_body(&self, asked: &Asked) -> Reserve {
         let completion = asked.completion.unwrap_or(self.completion);
         Reserve {

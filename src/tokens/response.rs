@@ -1,82 +1,83 @@
-//! What one response says of the tokens that it used: from its headers, its body as it passes, and
-//! its trailers. The shape is told by the body's first byte, not by path or content type.
+//! The tokens that one response reports: in its headers, its body and its trailers. The body's
+//! first byte gives the format, not the path or the content type.
 
 use crate::tokens::dialect;
 use crate::tokens::excerpt::Excerpt;
 use crate::tokens::sse::Events;
 use crate::tokens::usage::{Cached, MAX_TOKENS, UsageTotals};
 
-/// How a response is read, by config.
+/// The options of the response reader.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReadOptions {
-    /// Whether cached prompt tokens count.
+    /// The treatment of cached prompt tokens.
     pub cached: Cached,
-    /// The response header or trailer (lower case) that says the tokens, where one does.
+    /// The response header or trailer (lower case) with the tokens, if there is one.
     pub header: Option<String>,
 }
 
-/// What a response used, as far as it can be told.
+/// The tokens that a response used, as far as known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Used {
-    /// So many tokens.
+    /// The number of tokens.
     Tokens(u64),
-    /// It can't be told.
+    /// Unknown.
     Unknown,
-    /// A stream that did not say all of it.
+    /// A stream without complete usage.
     Streamed(Streamed),
 }
 
-/// A stream of events without its usage, or with only a part of it.
+/// A stream of events without usage, or with a part of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Streamed {
-    /// Prompt tokens, where it said them.
+    /// The prompt tokens, if the stream reported them.
     pub prompt: Option<u64>,
-    /// Tokens that it said so far; zero when it said nothing.
+    /// The tokens that the stream reported; zero without a report.
     pub said: u64,
-    /// Events that came by: each is at least one token.
+    /// The events of the stream: each is at least one token.
     pub events: u64,
-    /// Whether it came to its end.
+    /// True when the stream is complete.
     pub complete: bool,
 }
 
-/// What is wanted of a piece of the body.
+/// The part of the next piece that the reader needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wants {
     /// Nothing.
     Nothing,
-    /// All of it.
+    /// The complete piece.
     All,
-    /// So many bytes of its beginning, and [`crate::tokens::excerpt::TAIL_BYTES`] of its end.
+    /// The given number of bytes from its start, and [`crate::tokens::excerpt::TAIL_BYTES`] from
+    /// its end.
     Ends(usize),
 }
 
 #[derive(Debug)]
 enum BodyState {
-    /// It used no tokens.
+    /// The response used no tokens.
     Free,
-    /// It can't be read.
+    /// The body can't be read.
     Opaque,
-    /// Nothing has come yet.
+    /// No byte has arrived.
     Unseen,
     Json(Excerpt),
     Events(Box<Events>),
 }
 
-/// One response.
+/// The reader of one response.
 #[derive(Debug)]
 pub struct UsageReader {
     cached: Cached,
     body: BodyState,
-    /// Tokens by header or trailer.
+    /// The tokens reported in a header or trailer.
     said: Option<u64>,
 }
 
 type HeaderPair<'a> = (&'a [u8], &'a [u8]);
 
 impl UsageReader {
-    /// A response by its headers; `end` when no body follows.
+    /// Starts to read a response, from its headers; `end`: no body follows.
     ///
-    /// One that is no success used no tokens, nor did one without a body.
+    /// A response without success or without a body used no tokens.
     pub fn begin<'a>(
         headers: impl Iterator<Item = HeaderPair<'a>>,
         end: bool,
@@ -113,7 +114,7 @@ impl UsageReader {
         response
     }
 
-    /// Takes trailers.
+    /// Reads the trailers.
     pub fn trailers<'a>(
         &mut self,
         trailers: impl Iterator<Item = HeaderPair<'a>>,
@@ -131,7 +132,7 @@ impl UsageReader {
         }
     }
 
-    /// What is wanted of the next piece of the body.
+    /// Returns the part of the next piece that the reader needs.
     pub fn wants(&self) -> Wants {
         match &self.body {
             _ if self.said.is_some() => Wants::Nothing,
@@ -141,14 +142,14 @@ impl UsageReader {
         }
     }
 
-    /// Takes the next piece.
+    /// Reads the next piece.
     pub fn feed(&mut self, mut piece: &[u8]) {
         if matches!(self.body, BodyState::Unseen) {
             piece = piece.trim_ascii_start();
             self.body = match piece.first() {
                 None => return,
                 Some(b'{') => BodyState::Json(Excerpt::default()),
-                // A comment, or one of the fields data, event, id and retry; or a byte order mark.
+                // A comment, one of the fields data, event, id and retry, or a byte order mark.
                 Some(b':' | b'd' | b'e' | b'i' | b'r' | 0xEF) => BodyState::Events(Box::default()),
                 Some(_) => BodyState::Opaque,
             };
@@ -160,14 +161,14 @@ impl UsageReader {
         }
     }
 
-    /// Takes the end of a piece, [`crate::tokens::excerpt::TAIL_BYTES`], whose middle was not wanted.
+    /// Reads the last [`crate::tokens::excerpt::TAIL_BYTES`] of a piece whose middle was skipped.
     pub fn feed_after_gap(&mut self, end: &[u8]) {
         if let BodyState::Json(excerpt) = &mut self.body {
             excerpt.feed_after_gap(end);
         }
     }
 
-    /// Bytes held now: at most [`crate::tokens::excerpt::HEAD_BYTES`] and
+    /// Returns the number of buffered bytes: at most [`crate::tokens::excerpt::HEAD_BYTES`] and
     /// [`crate::tokens::excerpt::TAIL_BYTES`].
     pub fn buffered(&self) -> usize {
         match &self.body {
@@ -177,7 +178,7 @@ impl UsageReader {
         }
     }
 
-    /// What it used; `whole` when it came to its end.
+    /// Returns the tokens used; `complete`: the response reached its end.
     pub fn used(self, complete: bool) -> Used {
         if let Some(tokens) = self.said {
             return Used::Tokens(tokens);

@@ -1,8 +1,8 @@
-//! Server-sent events that pass in pieces: their number, and the usage in them.
+//! Server-sent events that arrive in pieces: their number, and the usage in them.
 //!
 //! Source: the WHATWG HTML standard, "Server-sent events", 9.2.5 and 9.2.6. Lines end with LF, CR
-//! or CRLF; the data lines of an event belong together; an empty line ends it. Of an event that is
-//! longer than [`Excerpt`] holds, beginning and end are looked at, so nothing more is ever carried.
+//! or CRLF. An event joins its data lines and ends with an empty line. Of an event that is longer
+//! than an [`Excerpt`], only the start and the end are buffered.
 
 use crate::tokens::dialect::{self, Dialects};
 use crate::tokens::excerpt::Excerpt;
@@ -11,14 +11,14 @@ use crate::tokens::usage::UsageTotals;
 
 const FIELD: &[u8] = b"data:";
 
-/// Where in a line the next byte is.
+/// The position of the next byte in its line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum LineState {
-    /// So many bytes in, all of them those of `data:`.
+    /// The given number of bytes into the line, all of them from `data:`.
     Field(usize),
     /// In the value of a data line.
     Data,
-    /// In a line that is something else.
+    /// In any other line.
     #[default]
     Other,
 }
@@ -29,14 +29,14 @@ pub struct Events {
     dialects: &'static Dialects,
     line: LineState,
     lines: LineSplitter,
-    /// Whether the event has a data line.
+    /// True when the event has a data line.
     has_data: bool,
     data: Excerpt,
-    /// Whether the last event came, as a dialect's end of stream says it.
+    /// True after a dialect's end-of-stream event.
     done: bool,
-    /// What the usage objects said.
+    /// The sum of the usage objects.
     pub totals: UsageTotals,
-    /// Events that have ended, without the one that is the end of the stream.
+    /// The number of ended events with data, without the end-of-stream event.
     pub count: u64,
 }
 
@@ -47,7 +47,7 @@ impl Default for Events {
 }
 
 impl Events {
-    /// A stream in one of these dialects.
+    /// Creates a stream in some dialects.
     pub fn new(dialects: &'static Dialects) -> Self {
         Self {
             dialects,
@@ -61,7 +61,7 @@ impl Events {
         }
     }
 
-    /// Takes the next piece.
+    /// Reads the next piece.
     pub fn feed(&mut self, mut piece: &[u8]) {
         while let Some(part) = self.lines.next(&mut piece) {
             self.part_of_line(part.bytes);
@@ -91,7 +91,7 @@ impl Events {
             part = rest;
         }
         if self.line == LineState::Data {
-            // Spaces before the value are as good as none, to JSON.
+            // JSON ignores spaces before the value.
             let part = if self.data.is_empty() {
                 part.trim_ascii_start()
             } else {
@@ -125,9 +125,9 @@ impl Events {
         self.data.clear();
     }
 
-    /// The stream is over; says whether it came to its end, given that its body did or did not.
+    /// Ends the stream; true when the stream is complete. `complete`: its body is.
     ///
-    /// Upstreams that leave out the last empty line are understood all the same.
+    /// A missing last empty line is accepted.
     pub fn end(&mut self, complete: bool) -> bool {
         if complete {
             self.event_ends();
@@ -135,7 +135,7 @@ impl Events {
         complete || self.done
     }
 
-    /// Bytes held now.
+    /// Returns the number of buffered bytes.
     pub fn buffered(&self) -> usize {
         self.data.buffered()
     }

@@ -1,22 +1,23 @@
-//! The `usage` object of any dialect, and the tokens that it comes to.
+//! The `usage` object of any dialect, and its token count.
 //!
-//! In a stream the objects are cumulative: the last value of each field counts, none is added.
+//! In a stream the objects are cumulative: the last value of each field counts, and nothing is
+//! added.
 
 use crate::tokens::dialect::{self, Field};
 use crate::tokens::parse;
 use serde::{Deserialize, Deserializer};
 
-/// More tokens than this in one response are not believed.
+/// The maximum plausible number of tokens in one response.
 pub const MAX_TOKENS: u64 = 4_294_967_295;
 
-/// Whether prompt tokens that came out of the upstream's cache count.
+/// The treatment of prompt tokens from the upstream's cache.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Cached {
-    /// They count as all others.
+    /// Cached tokens count like all others.
     #[default]
     Count,
-    /// They are not counted.
+    /// Cached tokens do not count.
     Free,
 }
 
@@ -44,17 +45,17 @@ impl<T> PerField<T> {
     }
 }
 
-/// A count, as the name of the lowest rank has it.
+/// The count under the name with the lowest rank.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct RankedCount {
     rank: usize,
     tokens: Option<u64>,
 }
 
-/// A `usage` object, with the fields that the dialects know.
+/// A `usage` object, with the fields of the dialects.
 ///
-/// A known field that comes twice, or is neither null nor a whole number, makes it void. The object
-/// is written as a JSON object; only an empty one may be an array.
+/// A known field that repeats, or is neither null nor a whole number, voids the object. The object
+/// is a JSON object; only an empty one may be an array.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage(PerField<Option<RankedCount>>);
 
@@ -65,7 +66,7 @@ impl<'de> Deserialize<'de> for Usage {
 }
 
 impl Usage {
-    /// Takes a field's value by the name of this rank, unless one of a lower rank was there.
+    /// Sets a field under the name of `rank`, unless a name with a lower rank set it.
     pub fn offer(&mut self, field: Field, rank: usize, tokens: Option<u64>) {
         let said = self.0.get_mut(field);
         if said.is_none_or(|said| rank <= said.rank) {
@@ -74,12 +75,12 @@ impl Usage {
     }
 }
 
-/// What the usage objects of one response say together.
+/// The sum of the usage objects of one response.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct UsageTotals(PerField<Option<u64>>);
 
 impl UsageTotals {
-    /// Takes over each field that a later object has, if it says more than what was cached.
+    /// Takes each field of a later object, unless the object has only cache counts.
     pub fn update(&mut self, later: &Usage) {
         let said = |said: Option<RankedCount>| said.and_then(|said| said.tokens);
         let later = &later.0;
@@ -100,7 +101,7 @@ impl UsageTotals {
         }
     }
 
-    /// The prompt tokens, those beside them included; `None` when they were not said.
+    /// Returns the prompt tokens with those beside them; `None` when they were not reported.
     pub fn prompt(&self) -> Option<u64> {
         let usage = &self.0;
         let beside = [usage.cache_write_beside, usage.cache_read_beside];
@@ -111,7 +112,7 @@ impl UsageTotals {
         usage.input.map(|n| n.saturating_add(beside))
     }
 
-    /// The tokens; `None` when nothing was said, or nothing that can be believed.
+    /// Returns the tokens; `None` when they were not reported, or are implausible.
     pub fn tokens(&self, cached: Cached) -> Option<u64> {
         let usage = &self.0;
         let said = match (usage.input, usage.output) {

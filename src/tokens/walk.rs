@@ -1,20 +1,20 @@
-//! Walks a JSON text by a [`Tree`] of the names that matter, and passes over all others.
+//! Walks a JSON text along a [`Tree`] of names, and skips all other names.
 //!
-//! A text is parsed once, as it stands, and nothing of it is stored. A value that does not fit its
-//! place is no error of the parser: the walk goes on behind it and tells [`Fit::Wrong`].
+//! A text is parsed once, in place, and nothing is stored. A value of the wrong type is not a parse
+//! error: the walk continues after it and returns [`Fit::Wrong`].
 
 use crate::tokens::dialect::Tree;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::fmt;
 
-/// Whether a value fits its place.
+/// The fit of a value to its node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fit {
-    /// It is null.
+    /// The value is null.
     Null,
-    /// It is of another kind than its place takes.
+    /// The value has another type than the node expects.
     Wrong,
-    /// It fits.
+    /// The value fits.
     Right,
 }
 
@@ -25,12 +25,12 @@ impl Fit {
     }
 }
 
-/// How values without a meaning are passed over.
+/// The way to skip values without a node.
 #[derive(Clone, Copy, Debug)]
 pub enum Rest {
-    /// By their structure alone: strings may be no UTF-8, numbers of any size.
+    /// By structure only: strings may be invalid UTF-8, numbers may have any size.
     Skip,
-    /// With their strings, numbers and depth checked.
+    /// With a check of strings, numbers and depth.
     Check,
 }
 
@@ -46,7 +46,7 @@ impl<'de> DeserializeSeed<'de> for Rest {
 }
 
 impl Rest {
-    /// Passes over an object.
+    /// Skips an object.
     pub fn of_object<'de, A: MapAccess<'de>>(self, map: &mut A) -> Result<(), A::Error> {
         while map.next_key_seed(self)?.is_some() {
             map.next_value_seed(self)?;
@@ -54,7 +54,7 @@ impl Rest {
         Ok(())
     }
 
-    /// Passes over an array, and tells whether it had elements.
+    /// Skips an array; true when it had elements.
     pub fn of_array<'de, A: SeqAccess<'de>>(self, array: &mut A) -> Result<bool, A::Error> {
         let mut has_elements = false;
         while array.next_element_seed(self)?.is_some() {
@@ -64,21 +64,21 @@ impl Rest {
     }
 }
 
-/// Takes a value of any kind; one that is not expected is [`Fit::Wrong`].
+/// Reads a value of any type; an unexpected type is [`Fit::Wrong`].
 pub trait ValueReader<'de>: Sized {
-    /// A whole number that is not negative.
+    /// Reads a whole, non-negative number.
     fn number(self, _: u64) -> Fit {
         Fit::Wrong
     }
 
-    /// An object.
+    /// Reads an object.
     fn object<A: MapAccess<'de>>(self, map: A) -> Result<Fit, A::Error>;
 
-    /// An array.
+    /// Reads an array.
     fn array<A: SeqAccess<'de>>(self, array: A) -> Result<Fit, A::Error>;
 }
 
-/// Gives a value to its reader.
+/// Passes a value to its reader.
 pub struct Any<R>(pub R);
 
 impl<'de, R: ValueReader<'de>> DeserializeSeed<'de> for Any<R> {
@@ -129,7 +129,7 @@ impl<'de, R: ValueReader<'de>> Visitor<'de> for Any<R> {
     }
 }
 
-/// Gives an object's name to a function, without a copy of it.
+/// Passes an object's name to a function, without a copy.
 pub struct Name<F>(pub F);
 
 impl<'de, R, F: FnOnce(&str) -> R> DeserializeSeed<'de> for Name<F> {
@@ -152,20 +152,20 @@ impl<R, F: FnOnce(&str) -> R> Visitor<'_> for Name<F> {
     }
 }
 
-/// Goes through an object's entries, and stops at those that have a node.
+/// Iterates over the entries of an object that have a node.
 pub struct Entries<'t, T, A> {
     node: &'t Tree<T>,
     rest: Rest,
-    /// The entries that are left.
+    /// The remaining entries.
     pub map: A,
-    /// A bit for each member that was there.
+    /// One bit for each member that was present.
     seen: u64,
-    /// Whether a member was there twice.
+    /// True when a member repeats.
     pub has_twice: bool,
 }
 
 impl<'t, 'de, T, A: MapAccess<'de>> Entries<'t, T, A> {
-    /// All entries of `map`.
+    /// Starts with all entries of `map`.
     pub fn new(node: &'t Tree<T>, rest: Rest, map: A) -> Self {
         Self {
             node,
@@ -176,7 +176,7 @@ impl<'t, 'de, T, A: MapAccess<'de>> Entries<'t, T, A> {
         }
     }
 
-    /// The node of the next value, which its reader takes from [`Self::map`].
+    /// Returns the node of the next value; the node's reader takes the value from [`Self::map`].
     pub fn next(&mut self) -> Result<Option<&'t Tree<T>>, A::Error> {
         while let Some(at) = self
             .map
@@ -196,7 +196,7 @@ impl<'t, 'de, T, A: MapAccess<'de>> Entries<'t, T, A> {
     }
 }
 
-/// Passes over a value and checks it.
+/// Skips a value and checks it.
 struct Skipped;
 
 impl<'de> ValueReader<'de> for Skipped {

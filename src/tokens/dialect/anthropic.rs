@@ -1,9 +1,9 @@
 //! Anthropic's Messages API.
 //!
 //! Source: <https://docs.anthropic.com/en/api/messages> and
-//! <https://docs.anthropic.com/en/docs/build-with-claude/streaming>. In a stream `message_start`
-//! has the usage in its message and `message_delta` at the top. The last event is `message_stop`,
-//! which has no data of its own.
+//! <https://docs.anthropic.com/en/docs/build-with-claude/streaming>. In a stream, `message_start`
+//! has the usage inside its message and `message_delta` has it at the top level. The last event is
+//! `message_stop`, without data.
 
 use super::{Dialect, Field, RequestShape};
 

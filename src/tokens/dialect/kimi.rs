@@ -1,7 +1,7 @@
-//! Moonshot AI's Kimi API: OpenAI's chat completions, and names of its own.
+//! Moonshot AI's Kimi API: OpenAI's chat completions with additional names.
 //!
-//! Source: <https://platform.moonshot.cn/docs/api/chat> (in Chinese). The last chunk of a stream has the usage
-//! in its choice.
+//! Source: <https://platform.moonshot.cn/docs/api/chat> (in Chinese). The last chunk of a stream
+//! has the usage in its choice.
 
 use super::{Dialect, Field, RequestShape};
 

@@ -1,8 +1,8 @@
-//! The dialects of LLM APIs: where each says its usage, its request fields and its end of stream.
+//! The dialects of LLM APIs: the names of usage, request fields and end of stream in each.
 //!
-//! A new dialect is a file here and a line in [`TABLE`]. The API of a text is not known, so every
-//! text is read by all dialects at once: [`Dialects`] merges them. Where several have a value, the
-//! order of the table decides, and inside a dialect the order of its lists.
+//! A new dialect is a file here and a line in [`TABLE`]. The API of a text is unknown, so every
+//! text is read in all dialects at once: [`Dialects`] merges them. If several have a value, the
+//! order of the table decides; inside a dialect, the order of its lists.
 
 pub mod anthropic;
 pub mod kimi;
@@ -14,7 +14,7 @@ mod tree;
 use std::sync::LazyLock;
 pub use tree::{Tree, segments};
 
-/// The dialects. Kimi extends OpenAI's, so its own names go before OpenAI's.
+/// The dialects. Kimi extends OpenAI's, so Kimi's names come first.
 pub static TABLE: &[&Dialect] = &[
     &kimi::KIMI,
     &openai::OPENAI,
@@ -22,52 +22,53 @@ pub static TABLE: &[&Dialect] = &[
     &responses::RESPONSES,
 ];
 
-/// All of [`TABLE`], merged.
+/// The merged dialects of [`TABLE`].
 pub static ALL: LazyLock<Dialects> = LazyLock::new(|| Dialects::of(TABLE));
 
-/// One API's way to say things. Pointers are JSON pointers (RFC 6901) without escapes.
+/// The names of one API. Pointers are JSON pointers (RFC 6901) without escapes.
 #[derive(Debug)]
 pub struct Dialect {
-    /// The API.
+    /// The API's name.
     pub name: &'static str,
     /// Pointers to the usage object in a response or in an event's data; `*` is any element.
     ///
-    /// A usage at the top of a text is checked strictly: a wrong one voids the text. A wrong one
-    /// further inside is ignored, since other APIs may use its place for something else.
+    /// A usage at the top level is checked strictly: an invalid one voids the text. An invalid one
+    /// further inside is ignored, since other APIs may use that name for something else.
     pub usage: &'static [&'static str],
     /// Pointers to counts inside the usage object.
     ///
-    /// An object on the way to a count decides for that count when it is there, also without it.
+    /// An object on the path to a count decides for that count when present, even if the count is
+    /// absent.
     pub fields: &'static [(&'static str, Field)],
     /// The request fields.
     pub request: RequestShape,
-    /// The beginning of the data of a stream's last event, where that event has no usage.
+    /// The first bytes of the data of a stream's last event, if that event has no usage.
     pub end_of_stream: Option<&'static [u8]>,
 }
 
 /// The meaning of a count, in tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Field {
-    /// The prompt.
+    /// The prompt tokens.
     Input,
-    /// The completion.
+    /// The completion tokens.
     Output,
-    /// Both together.
+    /// The sum of prompt and completion.
     Total,
     /// The part of the prompt that was read from the cache.
     CachedInside,
-    /// Written to the cache, and not part of [`Self::Input`].
+    /// Tokens written to the cache, not included in [`Self::Input`].
     CacheWriteBeside,
-    /// Read from the cache, and not part of [`Self::Input`].
+    /// Tokens read from the cache, not included in [`Self::Input`].
     CacheReadBeside,
 }
 
-/// Where a request's body says what it asks for.
+/// The names of the fields in a request's body.
 #[derive(Debug)]
 pub struct RequestShape {
-    /// Pointers to the maximum of completion tokens of one answer.
+    /// Pointers to the maximum of completion tokens of one choice.
     pub completion: &'static [&'static str],
-    /// Pointers to the number of answers.
+    /// Pointers to the number of choices.
     pub choices: &'static [&'static str],
     /// Top-level names that mark a body whose stream takes `stream_options.include_usage`.
     pub completes: &'static [&'static str],
@@ -76,26 +77,26 @@ pub struct RequestShape {
 /// Several dialects, merged for the readers.
 #[derive(Debug)]
 pub struct Dialects {
-    /// The places of the usage object in a text.
+    /// The paths of the usage object in a text.
     pub places: Tree<()>,
     /// The counts in a usage object.
     pub fields: Tree<Field>,
     /// The names of the usage object, in quotes.
     pub keys: Vec<Vec<u8>>,
-    /// Pointers to a request's maximum of completion tokens.
+    /// Pointers to the maximum of completion tokens.
     pub completion: Vec<&'static str>,
-    /// Pointers to a request's number of answers.
+    /// Pointers to the number of choices.
     pub choices: Vec<&'static str>,
-    /// The top-level names of a request's fields that are read.
+    /// The top-level names of the request fields that are read.
     pub request_names: Vec<&'static str>,
     /// The top-level names of a request that mark [`RequestShape::completes`].
     pub completes: Vec<&'static str>,
-    /// The beginnings of a last event's data.
+    /// The first bytes of a last event's data.
     pub ends_of_stream: Vec<&'static [u8]>,
 }
 
 impl Dialects {
-    /// Merges some dialects.
+    /// Merges the dialects of a table.
     pub fn of(table: &[&'static Dialect]) -> Self {
         let places = || table.iter().flat_map(|d| d.usage).copied();
         let fields = table.iter().flat_map(|d| d.fields).copied();
@@ -141,7 +142,7 @@ mod tests {
         }
     }
 
-    /// The reader marks the members that it met in 64 bits.
+    /// The reader marks the members of an object in 64 bits.
     #[test]
     fn no_object_has_more_than_64_names() {
         fn check<T>(node: &Tree<T>) {

@@ -39,7 +39,7 @@ struct UsageChunk {
     usage: Usage,
 }
 
-/// Tells whether an event's data is the chunk that `stream_options.include_usage` adds.
+/// True when an event's data is the chunk that `stream_options.include_usage` adds.
 pub fn is_usage_chunk(data: &[u8]) -> bool {
     serde_json::from_slice::<UsageChunk>(data)
         .is_ok_and(|chunk| chunk.choices.is_empty() && chunk.usage != Usage::default())

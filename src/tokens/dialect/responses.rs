@@ -1,7 +1,7 @@
 //! OpenAI's Responses API.
 //!
 //! Source: <https://platform.openai.com/docs/api-reference/responses/object> and
-//! `/responses-streaming`. In a stream `response.completed` has the usage in its response.
+//! `/responses-streaming`. In a stream, `response.completed` has the usage inside its response.
 
 use super::{Dialect, Field, RequestShape};
 

@@ -1,10 +1,10 @@
-//! JSON pointers as a tree, for a reader that meets their names one after the other.
+//! JSON pointers as a tree, for a reader that meets their names one after another.
 
-/// A value that pointers lead to or through.
+/// A node on the path of one or more pointers.
 #[derive(Debug)]
 pub struct Tree<T> {
     name: &'static str,
-    /// The pointer that ends here: its rank, where a lower one goes first, and its value.
+    /// The rank and the value of the pointer that ends here; the lowest rank wins.
     pub leaf: Option<(usize, T)>,
     /// The members of an object.
     pub members: Vec<Tree<T>>,
@@ -13,7 +13,8 @@ pub struct Tree<T> {
 }
 
 impl<T> Tree<T> {
-    /// The tree of some pointers; their order is their rank. Of two equal ones the first stays.
+    /// Builds the tree of pointers; their order is their rank. Of two equal pointers, the first
+    /// stays.
     pub fn of(pointers: impl Iterator<Item = (&'static str, T)>) -> Self {
         let mut root = Self::new("");
         for (rank, (pointer, value)) in pointers.enumerate() {
@@ -53,13 +54,13 @@ impl<T> Tree<T> {
         }
     }
 
-    /// The position of the member with a name.
+    /// Returns the position of the member with a name.
     pub fn position(&self, name: &str) -> Option<usize> {
         self.members.iter().position(|member| member.name == name)
     }
 }
 
-/// The names in a JSON pointer. No name has a `/` or a `~`, so nothing is escaped.
+/// Returns the names in a JSON pointer. No name has a `/` or a `~`, so nothing is escaped.
 pub fn segments(pointer: &'static str) -> impl Iterator<Item = &'static str> {
     pointer.split('/').skip(1)
 }

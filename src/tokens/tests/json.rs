@@ -1,8 +1,8 @@
-//! Random JSON texts in which usage stands where it may, and where it may not.
+//! Random JSON texts with usage at valid and invalid paths.
 
 use proptest::prelude::*;
 
-/// Values that are no usage, no count, or no JSON; positional arrays are left out, see `usage::Usage`.
+/// Values that are not a usage, a count or JSON; without positional arrays, see `usage::Usage`.
 fn strange() -> impl Strategy<Value = Vec<u8>> {
     let values: &[&[u8]] = &[
         b"null",
@@ -43,10 +43,10 @@ fn name(names: &'static [&'static str]) -> impl Strategy<Value = String> {
     prop::sample::select(names).prop_map(str::to_owned)
 }
 
-/// An object of some entries; a name may come twice.
+/// An object of some entries; names can repeat.
 fn object(entry: impl Strategy<Value = (String, Vec<u8>)>) -> impl Strategy<Value = Vec<u8>> {
     (prop::collection::vec(entry, 0..5), 0..30_u32).prop_map(|(mut entries, keep)| {
-        // Most objects have each name once, or nearly all would be void.
+        // Most objects have unique names: otherwise nearly all would be void.
         if keep > 0 {
             entries.sort_by(|a, b| a.0.cmp(&b.0));
             entries.dedup_by(|a, b| a.0 == b.0);
@@ -113,7 +113,7 @@ fn list(element: impl Strategy<Value = Vec<u8>>) -> impl Strategy<Value = Vec<u8
     })
 }
 
-/// A whole text.
+/// A complete text.
 pub fn text() -> impl Strategy<Value = Vec<u8>> {
     let entry = prop_oneof![
         2 => (name(&["usage"]), usage()),

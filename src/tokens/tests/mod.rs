@@ -1,4 +1,4 @@
-//! Usage at the edges of its shapes, and a comparison with the derived readers of before.
+//! Usage at the edges of its forms, and a comparison with the earlier, derived readers.
 
 mod json;
 mod new_dialect;
@@ -11,7 +11,7 @@ use crate::tokens::request::{self, Asked};
 use crate::tokens::usage::{Cached, Usage, UsageTotals};
 use proptest::prelude::*;
 
-/// All tokens, and those that are not cached; `None` when the text has no usage.
+/// Returns all tokens, and the tokens without cached ones; `None` when the text has no usage.
 fn tokens(text: &[u8]) -> Option<(u64, u64)> {
     let mut totals = UsageTotals::default();
     totals.update(&excerpt::usage(text, &dialect::ALL)?);
@@ -45,7 +45,8 @@ fn the_first_place_that_has_a_usage_decides() {
             r#"{"response":{"usage":{"total_tokens":4}},"message":null,"usage":null}"#,
             Some((4, 4)),
         ),
-        // An object without a known field is a usage too: it says nothing, and no place behind it counts.
+        // An object without a known field is a usage too: it reports nothing, and later paths do
+        // not count.
         (
             r#"{"usage":{},"choices":[{"usage":{"total_tokens":2}}]}"#,
             None,
@@ -157,7 +158,7 @@ fn of_several_names_the_first_that_has_a_value_counts() {
                 "prompt_tokens_details":{"cached_tokens":3},"cached_tokens":null}"#,
             (10, 7),
         ),
-        // Details that are there decide, also without a count.
+        // Details that are present decide, even without a count.
         (
             r#"{"prompt_tokens":9,"completion_tokens":1,"input_tokens_details":{"cached_tokens":4},
                 "prompt_tokens_details":{}}"#,
@@ -223,8 +224,8 @@ fn fields_that_are_not_known_are_not_judged_but_those_around_a_place_are() {
     }
 }
 
-/// The derived readers took an array for a struct, its elements for the fields in their order. That
-/// was an accident: no API writes one, and the table's order is not theirs.
+/// The derived readers took an array for a struct, with its elements as fields in order. That was
+/// an accident: no API writes one, and the table has another order.
 #[test]
 fn an_array_is_not_read_by_position() {
     for text in [
@@ -248,7 +249,7 @@ fn only_one_whole_object_is_a_text() {
     ]);
 }
 
-/// What a stream of texts is read as: is it a usage, has it a known field, and what the sum is after it.
+/// The reading of each text: is it a usage, has it a known field, and the sums after it.
 type Reading = Vec<Option<(bool, Option<u64>, Option<u64>, Option<u64>)>>;
 
 fn readings(texts: &[Vec<u8>]) -> Reading {

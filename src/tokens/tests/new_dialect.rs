@@ -1,4 +1,4 @@
-//! A dialect is an entry of the table and nothing else: Gemini's, here for the test alone.
+//! A new dialect is only an entry of the table: Gemini's, as a test.
 
 use crate::tokens::dialect::{Dialect, Dialects, Field, RequestShape, TABLE};
 use crate::tokens::excerpt::{self, Excerpt, HEAD_BYTES, TAIL_BYTES};

@@ -1,6 +1,6 @@
-//! The readers as they were before the table of dialects: structs with derived serde.
+//! The readers before the table of dialects: structs with derived serde.
 //!
-//! The property tests compare today's readers with these.
+//! The property tests compare the current readers with these.
 
 use crate::tokens::excerpt::{HEAD_BYTES, TAIL_BYTES};
 use crate::tokens::usage::{Cached, MAX_TOKENS};
@@ -13,7 +13,7 @@ use std::fmt;
 
 const KEY: &[u8] = b"\"usage\"";
 
-/// The usage in a whole text.
+/// Reads the usage in a complete text.
 pub fn usage(json: &[u8]) -> Option<Usage> {
     objects(json).next()?;
     let text: Text = serde_json::from_slice(json).ok()?;
@@ -26,7 +26,7 @@ pub fn usage(json: &[u8]) -> Option<Usage> {
         .or_else(|| inside(text.response))
 }
 
-/// The usage in a text of which the middle is lost.
+/// Reads the usage in a text without its middle.
 pub fn usage_with_gap(text: &[u8]) -> Option<Usage> {
     let head = text.get(..HEAD_BYTES).unwrap();
     let tail = text.get(text.len() - TAIL_BYTES..).unwrap();
@@ -52,7 +52,7 @@ fn objects(json: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// Whether `data` is the chunk that `stream_options.include_usage` adds.
+/// True when `data` is the chunk that `stream_options.include_usage` adds.
 pub fn is_usage_chunk(data: &[u8]) -> bool {
     serde_json::from_slice::<Chunk>(data)
         .is_ok_and(|chunk| chunk.choices.is_empty() && chunk.usage != Usage::default())
@@ -197,8 +197,8 @@ impl UsageTotals {
     }
 }
 
-/// The most completion tokens, the answers, and whether it is a stream that takes `stream_options`
-/// and has none.
+/// Reads the maximum of completion tokens, the choices, and whether the body is a stream that takes
+/// `stream_options` and has none.
 pub fn asked(body: &[u8]) -> Option<(Option<u64>, u64, bool)> {
     if body.trim_ascii_start().first() != Some(&b'{') {
         return None;
