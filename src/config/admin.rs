@@ -1,9 +1,9 @@
-//! The part `admin` of the config.
+//! The config part `admin`.
 
 use crate::json::{Invalid, Object};
 use serde::Deserialize;
 
-/// The admin API as it is written.
+/// The part `admin`, unchecked.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AdminConfig {
@@ -12,10 +12,10 @@ pub struct AdminConfig {
     insecure: Option<bool>,
 }
 
-/// The admin API.
+/// The settings of the admin API.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Admin {
-    /// The prefix of its paths.
+    /// The prefix of the API's paths.
     pub path: String,
     /// SHA-256 of the token; `None` lets every caller do everything.
     pub token: Option<[u8; 32]>,

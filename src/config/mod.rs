@@ -1,6 +1,6 @@
-//! The plugin config: what operators write, checked in full before anything of it is used.
+//! The plugin config, checked in full before any of it is used.
 //!
-//! Each feature checks its own part; this module puts the parts together.
+//! Each feature checks its own part; this module assembles the parts.
 
 pub mod admin;
 mod parse;
@@ -19,72 +19,72 @@ use crate::tiers::{TierId, TierTable};
 use crate::time::Span;
 use crate::tokens::config::Tokens;
 
-/// A config that has been checked.
+/// A checked config.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// SHA-256 of the config as it is written, in hex.
+    /// SHA-256 of the config's text, in hex.
     pub digest: String,
     /// Prefix of every shared-data key, and the `namespace` of every metric.
     pub namespace: String,
-    /// Whether decisions are enforced.
+    /// The mode: enforce or shadow.
     pub mode: Mode,
-    /// What happens to requests while the ledger can't be used.
+    /// The action for requests while the ledger can't be used.
     pub on_fault: OnFault,
     /// The tiers, ascending by recharge.
     pub tiers: TierTable,
-    /// Where accounts are read from, in order.
+    /// The sources of accounts, in order.
     pub account: Vec<AccountSource>,
-    /// Where tiers are read from, in order.
+    /// The sources of tiers, in order.
     pub tier: Vec<TierSource>,
-    /// The place in `tiers` for a request that no source has a tier for; `None`: refuse it.
+    /// The tier for a request without a tier from any source; `None` refuses it.
     pub unknown_tier: Option<TierId>,
-    /// Request headers that the upstream does not get to see.
+    /// Request headers that are removed before the upstream.
     pub strip: Vec<String>,
     /// Lengths of the windows.
     pub windows: Windows,
-    /// How tokens are reserved and settled.
+    /// The rules for reserving and settling tokens.
     pub tokens: Tokens,
-    /// Styles of the rate-limit headers that clients get.
+    /// The styles of the rate-limit headers for clients.
     pub headers: Vec<HeaderStyle>,
-    /// The wait that is named when concurrency refuses.
+    /// The retry-after of a concurrency refusal.
     pub concurrency_retry_after: Span,
-    /// For how many accounts the ledger is laid out.
+    /// The number of accounts for which the ledger is laid out.
     pub accounts: u32,
-    /// For how many accounts the directory is laid out.
+    /// The number of accounts for which the directory is laid out.
     pub directory_accounts: u32,
-    /// The place in `tiers` for accounts that the directory has not got yet; `None`: refuse them.
+    /// The tier for accounts that a directory without a complete import lacks; `None` refuses them.
     pub not_ready: Option<TierId>,
-    /// When a voucher is due; `None`: never.
+    /// The rule of the voucher; `None` without vouchers.
     pub voucher: Option<VoucherRule>,
     /// The admin API.
     pub admin: Option<Admin>,
-    /// Where the directory is pulled from, if it is.
+    /// The source of the directory's feed, if there is one.
     pub feed: Option<FeedSource>,
-    /// By which policy limits follow the load, if they do.
+    /// The policy of the overload loop, if there is one.
     pub overload: Option<Policy>,
-    /// The path at which a client is told its usage.
+    /// The path of an account's usage report.
     pub usage_path: Option<String>,
 }
 
 impl Config {
-    /// Whether there is to be a directory.
+    /// True when the config needs a directory.
     pub fn uses_directory(&self) -> bool {
         self.admin.is_some() || self.feed.is_some() || self.tier.contains(&TierSource::Directory)
     }
 }
 
-/// Whether decisions are enforced.
+/// The treatment of decisions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
-    /// What is over a limit is answered with a 429.
+    /// Refuses a request over a limit with a 429.
     Enforce,
-    /// Everything is let through; decisions are only counted and logged.
+    /// Lets every request through; decisions are only counted and logged.
     Shadow,
 }
 
 impl Mode {
-    /// The word for it in the config and in the status.
+    /// Returns the mode's word in the config and in the status.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Enforce => "enforce",
@@ -93,12 +93,12 @@ impl Mode {
     }
 }
 
-/// What happens to requests while the ledger can't be used.
+/// The action for requests while the ledger can't be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OnFault {
-    /// They pass, uncounted.
+    /// Lets them through, uncounted.
     Allow,
-    /// They are answered with a 503.
+    /// Refuses them with a 503.
     Deny,
 }

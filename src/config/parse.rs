@@ -1,4 +1,4 @@
-//! From the bytes of a config to a checked [`Config`], or the first error in it.
+//! Parses the bytes of a config to a checked [`Config`], or to the first error.
 
 use super::schema::ConfigRoot;
 use super::{Config, Mode, OnFault, admin};
@@ -17,7 +17,7 @@ use crate::tokens::config::Tokens;
 
 const MOST_ACCOUNTS: u64 = 4_194_304;
 
-/// Reads and checks a config; no bytes, or `{}`, are the default config.
+/// Reads and checks a config; no bytes, or `{}`, give the default config.
 ///
 /// # Errors
 /// The first error, with its JSON path and what is allowed.
@@ -65,7 +65,7 @@ pub fn parse(json: &[u8]) -> Result<Config, Invalid> {
     })
 }
 
-/// Refuses a part that the contract names and this version lacks: nothing is silently ignored.
+/// Rejects a part of the contract that this version lacks: nothing is silently ignored.
 fn refuse_parts_to_come(root: &ConfigRoot) -> Result<(), Invalid> {
     if root.routes.as_ref().is_none_or(Vec::is_empty) {
         return Ok(());

@@ -1,4 +1,4 @@
-//! The config as it is written: the parts of the features, put together.
+//! The unchecked config, assembled from the parts of the features.
 
 use super::admin::AdminConfig;
 use super::{Mode, OnFault};
@@ -29,12 +29,12 @@ pub(super) struct ConfigRoot {
     pub tokens: Object<TokensConfig>,
     pub headers: Option<Vec<String>>,
     pub concurrency_retry_after: Option<Duration>,
-    /// A part of the contract that this version lacks. It is named here, so that its refusal does
-    /// not call it misspelt.
+    /// A part of the contract that this version lacks. Its name is known here, so that its
+    /// rejection does not call it misspelt.
     pub routes: Option<Vec<Value>>,
     pub capacity: Object<Capacity>,
     pub admin: Option<Object<AdminConfig>>,
-    /// Null switches the voucher off.
+    /// Null disables the voucher.
     #[serde(deserialize_with = "present")]
     pub voucher: Option<Option<Object<VoucherConfig>>>,
     pub not_ready: Option<String>,
@@ -43,7 +43,7 @@ pub(super) struct ConfigRoot {
     pub load: Option<Object<OverloadConfig>>,
 }
 
-/// Tells a field that is null from one that is absent.
+/// Distinguishes a null field from an absent one.
 fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(d: D) -> Result<Option<T>, D::Error> {
     T::deserialize(d).map(Some)
 }
