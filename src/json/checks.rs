@@ -1,13 +1,13 @@
-//! Checks of values that parsed: ranges and names.
+//! Checks of parsed values: ranges and names.
 
 use super::Invalid;
 use crate::time::Span;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
-/// A value that a range bounds, as operators write it.
+/// A value with a range, in the operators' notation.
 pub trait Bounded: Copy + PartialOrd {
-    /// The value in the config's notation.
+    /// Returns the value in the config's notation.
     fn notation(self) -> impl Display;
 }
 
@@ -37,7 +37,7 @@ impl Bounded for Span {
     }
 }
 
-/// Takes `value` if it lies within `allowed`.
+/// Returns `value` if it lies within `allowed`.
 ///
 /// # Errors
 /// [`Invalid`] at `path`, with the value and the range in the config's notation.

@@ -1,17 +1,17 @@
-//! JSON that is not what it should be: where, and what is allowed there.
+//! Invalid JSON: the path of the problem, and the allowed values.
 
-/// A value that was refused.
+/// An invalid value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{path}: {problem}")]
 pub struct Invalid {
-    /// The JSON path, such as `tiers[0].limits.rpm`; `$` for the whole.
+    /// The JSON path, such as `tiers[0].limits.rpm`; `$` for the complete value.
     pub path: String,
-    /// The problem there, and what is allowed.
+    /// The problem, and the allowed values.
     pub problem: String,
 }
 
 impl Invalid {
-    /// An error at `path`.
+    /// Creates an error at `path`.
     pub fn new(path: impl Into<String>, problem: impl Into<String>) -> Self {
         Self {
             path: path.into(),

@@ -1,4 +1,4 @@
-//! Strict JSON: one value, read whole; an error names the path and what is allowed there.
+//! Strict JSON: one complete value. An error names the path and the allowed values.
 
 mod checks;
 mod invalid;
@@ -13,10 +13,10 @@ use serde::de::{self, Deserializer, MapAccess, Visitor};
 use std::fmt;
 use std::marker::PhantomData;
 
-/// Reads one value that takes up all of `json`.
+/// Reads one value that is all of `json`.
 ///
 /// # Errors
-/// [`Invalid`] for the first thing that is wrong.
+/// [`Invalid`] for the first problem.
 pub fn read<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, Invalid> {
     let mut deserializer = serde_json::Deserializer::from_slice(json);
     let read = serde_path_to_error::deserialize(&mut deserializer);
@@ -37,7 +37,7 @@ pub fn read<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, Invalid> {
     Ok(value)
 }
 
-/// A JSON object; serde alone would take a list for a struct's fields in order.
+/// A JSON object; plain serde also accepts a list of a struct's fields in order.
 #[derive(Debug, Default)]
 pub struct Object<T>(pub T);
 
@@ -61,7 +61,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
     }
 }
 
-/// A JSON object whose names are data, in order; each may come once.
+/// A JSON object whose names are data, in order; names are unique.
 #[derive(Debug)]
 pub struct Named<T>(pub Vec<(String, T)>);
 
@@ -98,7 +98,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Named<T> {
     }
 }
 
-/// A whole number out of JSON's floating point, up to 2^53 - 1.
+/// Converts a whole number in JSON's floating point, up to 2^53 - 1.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,

@@ -1,7 +1,7 @@
-//! Values that JSON has no type for: counts, durations, UTC offsets.
+//! Values for which JSON has no type: counts, durations and UTC offsets.
 //!
-//! Numbers may come as floating point with nothing behind the point: Envoy turns a Struct config
-//! into JSON that way.
+//! Numbers may be floating point with a zero fraction: Envoy converts a Struct config to JSON that
+//! way.
 
 use super::as_integer;
 use crate::time::Span;
@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde::de::{self, Deserializer, Visitor};
 use std::fmt;
 
-/// A whole number that is not negative.
+/// A whole, non-negative number.
 #[derive(Clone, Copy, Debug)]
 pub struct Count(pub u64);
 
@@ -75,10 +75,10 @@ impl<'de> Deserialize<'de> for Duration {
     }
 }
 
-/// Reads null like an absent field: as the default.
+/// Reads null as the default, like an absent field.
 ///
 /// # Errors
-/// Those of the value itself.
+/// The errors of the value itself.
 pub fn null_as_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,
