@@ -1,4 +1,4 @@
-//! The admin API, read over HTTP.
+//! A client of the admin API, over HTTP.
 
 use crate::visible::{cut, visible};
 use serde::Deserialize;
@@ -9,13 +9,13 @@ use ureq::Agent;
 use ureq::http::{HeaderValue, StatusCode, Uri};
 use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 
-/// The longest that one answer is waited for.
+/// The maximum time of one call.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// The most bytes of one answer.
+/// The maximum size of one response, in bytes.
 const LONGEST_ANSWER: u64 = 4 * 1024 * 1024;
-/// The most columns of what an error of the API says.
+/// The maximum width of an API error's message, in columns.
 const LONGEST_REASON: usize = 300;
-/// The code of an answer to a call without the token.
+/// The error code of a call without the token.
 const TOKEN_INVALID: &str = "token_invalid";
 /// The environment variable with the token.
 pub const TOKEN_ENV: &str = "TIERGATE_ADMIN_TOKEN";
@@ -29,7 +29,7 @@ pub struct AdminUrl(String);
 pub struct NotAnAdminUrl(&'static str);
 
 impl AdminUrl {
-    /// Takes an http or https URL with a host and a path, with or without a slash at its end.
+    /// Parses an http or https URL with a host and a path; a slash at its end is optional.
     pub fn parse(text: &str) -> Result<Self, NotAnAdminUrl> {
         let uri: Uri = text.parse().map_err(|_| NotAnAdminUrl("not a URL"))?;
         let authority = match (uri.scheme_str(), uri.authority()) {
@@ -49,7 +49,7 @@ impl AdminUrl {
     }
 }
 
-/// Why there can be no reading at all.
+/// The reason for the failure to set up a client.
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
     #[error("can't read {path}: {source}")]
@@ -60,7 +60,7 @@ pub enum SetupError {
     NotAToken(String),
 }
 
-/// Why an answer is none. Each is shown after the address.
+/// The reason for the failure of a call. Each text is shown after the address.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
     #[error("no answer within {} s", TIMEOUT.as_secs())]
@@ -92,7 +92,7 @@ pub enum FetchError {
     NotAStatus(String),
 }
 
-/// An admin API, and what is needed to read it.
+/// A client of one admin API.
 pub struct AdminClient {
     agent: Agent,
     status: String,
@@ -100,7 +100,7 @@ pub struct AdminClient {
 }
 
 impl AdminClient {
-    /// Reads the token and the certificates; nothing is sent.
+    /// Reads the token and the certificates, and sends nothing.
     pub fn new(
         url: &AdminUrl,
         token_file: Option<&Path>,
@@ -113,11 +113,11 @@ impl AdminClient {
         let config = Agent::config_builder()
             .timeout_global(Some(TIMEOUT))
             .http_status_as_error(false)
-            // A token goes to the address that was given, and nowhere else.
+            // The token goes to the given address only.
             .max_redirects(0)
             .max_redirects_will_error(false)
             .proxy(None)
-            // Each read is a connection of its own, so Envoy may give it to any worker.
+            // Each read opens a connection, so Envoy can hand it to any worker.
             .max_idle_connections(0)
             .user_agent(concat!("tiergate/", env!("CARGO_PKG_VERSION")))
             .tls_config(TlsConfig::builder().root_certs(roots).build())
@@ -129,12 +129,12 @@ impl AdminClient {
         })
     }
 
-    /// The address that is read.
+    /// Returns the address of the status.
     pub fn address(&self) -> &str {
         &self.status
     }
 
-    /// The status, as it came.
+    /// Fetches the status, unparsed.
     pub fn status(&self) -> Result<String, FetchError> {
         let mut request = self.agent.get(&self.status);
         request = request.header("accept", "application/json");
@@ -156,7 +156,7 @@ impl AdminClient {
         let said = AdminErrorText::of(body);
         let code = said.as_ref().and_then(|said| said.code.as_deref());
         match status {
-            // Any other code is of a request that is limited, so not of the admin API.
+            // Any other code comes from a rate-limited request, so not from the admin API.
             StatusCode::UNAUTHORIZED if code.is_some_and(|code| code != TOKEN_INVALID) => {
                 FetchError::NotTheAdminApi(status)
             }
@@ -177,7 +177,7 @@ fn unread(error: ureq::Error) -> FetchError {
         ureq::Error::BodyExceedsLimit(_) => FetchError::TooLong,
         ureq::Error::Tls(error) => FetchError::Tls(error.to_owned()),
         ureq::Error::Rustls(error) => FetchError::Tls(visible(&error.to_string())),
-        // What rustls finds wrong with what it reads comes so.
+        // Rustls reports its errors while reading in this form.
         ureq::Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => {
             FetchError::Tls(visible(&error.to_string()))
         }
@@ -186,7 +186,7 @@ fn unread(error: ureq::Error) -> FetchError {
     }
 }
 
-/// What an error of the admin API says of itself.
+/// The fields of an admin API error.
 #[derive(Deserialize)]
 struct AdminErrorText {
     message: String,
@@ -225,7 +225,7 @@ fn roots(path: &Path) -> Result<RootCerts, SetupError> {
     Ok(RootCerts::new_with_certs(&certificates))
 }
 
-/// The header with the token, if there is one.
+/// Returns the header with the token, if there is one.
 fn token(file: Option<&Path>) -> Result<Option<HeaderValue>, SetupError> {
     let (token, whence) = match file {
         Some(path) => (read(path)?, path.display().to_string()),

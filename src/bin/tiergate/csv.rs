@@ -1,19 +1,19 @@
-//! CSV (RFC 4180) with a header line, one event a line.
+//! CSV (RFC 4180) with a header line and one event in each line.
 //!
-//! A line is read by itself, unlike in the csv crate: there a quote that is never closed takes
-//! the rest of the file into one record, and here it costs its own line.
+//! Each line is parsed by itself. In the csv crate, an unclosed quote takes the rest of the file
+//! into one record; here it costs only its own line.
 
 use crate::event::{BadLine, ExportedEvent, FIELDS, quoted};
 use std::borrow::Cow;
 
-/// Where the fields of an event are in a line.
+/// The positions of an event's fields in a line.
 #[derive(Debug)]
 pub struct Columns {
     places: [usize; FIELDS.len()],
     count: usize,
 }
 
-/// Why a header line can't be used.
+/// The reason for the rejection of a header line.
 #[derive(Debug, thiserror::Error)]
 pub enum BadHeader {
     #[error("the header line is {0}")]
@@ -27,7 +27,7 @@ pub enum BadHeader {
 }
 
 impl Columns {
-    /// Reads the header line; columns of other names are left alone.
+    /// Reads the header line; other columns are ignored.
     pub fn of_header(line: &str) -> Result<Self, BadHeader> {
         let names = CsvFields(Some(line)).collect::<Result<Vec<_>, _>>()?;
         let mut places = [0; FIELDS.len()];
@@ -97,7 +97,7 @@ impl<'a> Iterator for CsvFields<'a> {
 }
 
 impl<'a> CsvFields<'a> {
-    /// The field after its first quote.
+    /// Reads a field after its first quote.
     fn quoted(&mut self, mut rest: &'a str) -> Result<Cow<'a, str>, BadLine> {
         let mut before: Option<String> = None;
         loop {

@@ -1,4 +1,4 @@
-//! A recharge event as a line has it, and everything that can be wrong with such a line.
+//! A recharge event from one line, and the errors of such a line.
 
 use crate::lines::LONGEST;
 use std::borrow::Cow;
@@ -9,7 +9,7 @@ use tiergate::tiers::recharge::RechargeKind;
 /// The fields of an event, in the order of [`ExportedEvent::new`].
 pub const FIELDS: [&str; 4] = ["id", "account", "amount", "kind"];
 
-/// An event that is well-formed.
+/// A well-formed event.
 #[derive(Debug)]
 pub struct ExportedEvent<'a> {
     pub id: Cow<'a, str>,
@@ -18,7 +18,7 @@ pub struct ExportedEvent<'a> {
     pub kind: RechargeKind,
 }
 
-/// What is wrong with a line.
+/// The problem of a line.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadLine {
     #[error("longer than {LONGEST} bytes")]
@@ -84,9 +84,9 @@ impl<'a> ExportedEvent<'a> {
     }
 }
 
-/// Text of any length and content, fit for one line of a report.
+/// Quotes text of any length and content for one line of a report.
 ///
-/// An excerpt in a refusal puts `…` inside the quotes. Here it stands outside: the text has none.
+/// An excerpt in a refusal has `…` inside the quotes. Here it is outside, since the text has none.
 pub fn quoted(text: &str) -> String {
     let mut rest = text.char_indices();
     match rest.nth(40) {

@@ -1,4 +1,4 @@
-//! `tiergate explain`: the tier and the limits that a config gives, as the filter would see them.
+//! `tiergate explain`: the tier and the limits that a config gives, by the filter's rules.
 
 use clap::Args;
 use serde::Serialize;
@@ -47,7 +47,7 @@ pub enum ExplainError {
     Unwritable(#[from] io::Error),
 }
 
-/// What there is to say of one account.
+/// The explanation of one account.
 struct Explained<'a> {
     recharge: Option<Cents>,
     tier: Option<&'a Tier>,
@@ -110,7 +110,7 @@ fn explain<'a>(account: &AccountArgs, tiers: &'a TierTable) -> Result<Explained<
         None => tiers.by_recharge(account.recharge.unwrap_or_default()),
     };
     let tier = id.and_then(|id| tiers.get(id));
-    // A tier by name says nothing of what was paid, so what is missing counts from its threshold.
+    // A tier by name does not say what was paid, so the difference counts from its threshold.
     let paid = account.recharge.or(tier.map(|t| t.recharge));
     let paid = paid.unwrap_or_default();
     let next = tiers.above(id).map(|tier| NextTier {

@@ -1,14 +1,13 @@
-//! Writes the feed file that the filter's directory reads.
+//! Writes the feed file for the filter's directory.
 //!
-//! A file appears whole or not at all: a web server that hands it out at the same time has the
-//! old one until then.
+//! A file is replaced atomically: a web server that serves it meanwhile has the old one.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use tiergate::tiers::Cents;
 
-/// Writes the accounts to that file, or to standard output.
+/// Writes the accounts to the file at `path`, or to standard output.
 pub fn write(accounts: &[(&str, Cents)], path: Option<&Path>) -> io::Result<()> {
     let Some(path) = path else {
         return write_to(BufWriter::new(io::stdout().lock()), accounts).map(drop);
@@ -18,7 +17,7 @@ pub fn write(accounts: &[(&str, Cents)], path: Option<&Path>) -> io::Result<()> 
         let file = OpenOptions::new().write(true).open(path)?;
         return write_to(BufWriter::new(file), accounts).map(drop);
     }
-    // Through a symbolic link, what it leads to is replaced.
+    // The target of a symbolic link is replaced, not the link.
     let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let beside = beside(&target);
     let written = replace(&target, &beside, accounts);
@@ -31,7 +30,7 @@ pub fn write(accounts: &[(&str, Cents)], path: Option<&Path>) -> io::Result<()> 
 fn replace(target: &Path, beside: &Path, accounts: &[(&str, Cents)]) -> io::Result<()> {
     let file = write_to(BufWriter::new(File::create(beside)?), accounts)?;
     let file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
-    // Account ids may be private, so who may read the file stays as it was.
+    // Account ids may be private, so the file keeps its permissions.
     if let Ok(old) = fs::metadata(target) {
         file.set_permissions(old.permissions())?;
     }
@@ -45,7 +44,7 @@ fn beside(target: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// One account a line, so that two feeds can be compared line by line.
+/// Writes one account in each line, so that two feeds can be compared by line.
 fn write_to<W: Write>(mut out: W, accounts: &[(&str, Cents)]) -> io::Result<W> {
     out.write_all(b"{\"accounts\":[")?;
     let mut before = "\n";

@@ -1,7 +1,7 @@
-//! `tiergate accounts fold`: a billing export of recharge events becomes a feed file.
+//! `tiergate accounts fold`: converts a billing export of recharge events to a feed file.
 //!
-//! One pass over the lines: an export of any length takes memory for its accounts and for the
-//! hashes of its event ids, and never for more than one line.
+//! One pass over the lines. The memory grows with the accounts and the event ids (a hash each), and
+//! holds at most one line.
 
 use crate::Ending;
 use crate::csv::{BadHeader, Columns};
@@ -149,7 +149,7 @@ impl Fold<'_> {
         Ok(())
     }
 
-    /// Without its header line a CSV export says nothing, so one that is bad is never left out.
+    /// A CSV export without a header line can't be read, so a bad header is never skipped.
     fn header(&self, lines: &mut InputLines<impl BufRead>) -> Result<Columns, FoldError> {
         let path = || self.args.events.clone();
         let line = lines.next().map_err(|e| self.unreadable(e))?;

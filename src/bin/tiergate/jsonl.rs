@@ -1,11 +1,11 @@
-//! JSON lines: one object a line. Other fields than an event's are left alone.
+//! JSON lines: one object in each line. Fields other than an event's are ignored.
 
 use crate::event::{BadLine, ExportedEvent, quoted};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 
-/// The fields as they are written, so that an amount is read from its digits and not from a float.
+/// The fields as written, so that an amount is read from its digits and not from a float.
 #[derive(Deserialize)]
 struct Raw<'a> {
     #[serde(borrow)]
@@ -19,7 +19,7 @@ struct Raw<'a> {
 }
 
 pub fn read(line: &str) -> Result<ExportedEvent<'_>, BadLine> {
-    // serde would take a list for the fields in order.
+    // Serde would accept a list of the fields in order.
     if !line.trim_start().starts_with('{') {
         return Err(BadLine::NotAnObject);
     }
@@ -37,7 +37,7 @@ pub fn read(line: &str) -> Result<ExportedEvent<'_>, BadLine> {
     )
 }
 
-/// Billing systems number their accounts and events, or name them.
+/// Reads a name or a number: billing systems use both for accounts and events.
 fn name<'a>(field: &'static str, raw: &'a RawValue) -> Result<Cow<'a, str>, BadLine> {
     if let Some(text) = string(raw)? {
         return Ok(text);
@@ -51,7 +51,7 @@ fn name<'a>(field: &'static str, raw: &'a RawValue) -> Result<Cow<'a, str>, BadL
     })
 }
 
-/// The text of a JSON string; `None` for another value.
+/// Returns the text of a JSON string; `None` for another value.
 fn string(raw: &RawValue) -> Result<Option<Cow<'_, str>>, BadLine> {
     let inner = raw.get().strip_prefix('"');
     let Some(inner) = inner.and_then(|rest| rest.strip_suffix('"')) else {
@@ -64,7 +64,7 @@ fn string(raw: &RawValue) -> Result<Option<Cow<'_, str>>, BadLine> {
     Ok(Some(Cow::Owned(text)))
 }
 
-/// What the parser says; its line is always the first, so only the column is kept.
+/// Converts the parser's error. Its line is always the first, so only the column is kept.
 fn json(error: &serde_json::Error) -> BadLine {
     let text = error.to_string();
     let problem = text.split(" at line ").next().unwrap_or_default();

@@ -1,10 +1,10 @@
-//! Lines of a file of any size, one at a time, in bounded memory.
+//! The lines of a file of any size, one at a time, in bounded memory.
 //!
-//! A line that is too long is read past without being held, so the next one is found.
+//! A line that is too long is skipped without buffering, so the next line is found.
 
 use std::io::{self, BufRead};
 
-/// The longest line that is taken, its end not counted.
+/// The maximum length of a line, without its end.
 pub const LONGEST: usize = 65_536;
 
 /// One line, without its end.
@@ -31,17 +31,17 @@ impl<R: BufRead> InputLines<R> {
         }
     }
 
-    /// The number of the line that came last, from 1.
+    /// Returns the number of the last line, from 1.
     pub fn number(&self) -> u64 {
         self.number
     }
 
-    /// The bytes that were read so far.
+    /// Returns the number of bytes read.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// The next line; `None` at the end.
+    /// Reads the next line; `None` at the end.
     pub fn next(&mut self) -> io::Result<Option<InputLine<'_>>> {
         self.held.clear();
         let mut length = 0_usize;
@@ -56,7 +56,7 @@ impl<R: BufRead> InputLines<R> {
             }
             let end = memchr::memchr(b'\n', chunk);
             let part = chunk.get(..end.unwrap_or(chunk.len())).unwrap_or(chunk);
-            // One byte more than allowed may be held: it may be the \r of the line's end.
+            // The buffer may have one byte more than allowed: the \r of the line's end.
             if self.held.len().saturating_add(part.len()) <= LONGEST.saturating_add(1) {
                 self.held.extend_from_slice(part);
             }
@@ -93,7 +93,7 @@ mod tests {
     use super::*;
     use std::io::{BufReader, Cursor};
 
-    /// The lines of a text as read through a buffer of that size: the text, or `None` when too long.
+    /// Reads the lines of a text with a buffer size: each line's text, or `None` when too long.
     fn lines(text: &[u8], buffer: usize) -> Vec<Option<Vec<u8>>> {
         let mut lines = InputLines::new(BufReader::with_capacity(buffer, Cursor::new(text)));
         let mut all = Vec::new();

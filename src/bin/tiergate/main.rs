@@ -1,7 +1,7 @@
-//! The native command line: what is done beside the filter, with the filter's own rules.
+//! The native command line: tools for the filter's data, with the filter's own rules.
 //!
-//! Exit codes: 0 when all went well, 1 when bad lines were left out, 2 when the arguments, a
-//! file or an admin API can't be used.
+//! Exit codes: 0 for success, 1 when bad lines were skipped, 2 when the arguments, a file or an
+//! admin API can't be used.
 #![forbid(unsafe_code)]
 
 mod admin;
@@ -53,13 +53,13 @@ enum Accounts {
     Fold(fold::FoldArgs),
 }
 
-/// How a command ended that could do its work.
+/// The result of a command that succeeded.
 enum Ending {
     Clean,
     LinesLeftOut,
 }
 
-/// Why a command could not do its work.
+/// The reason for the failure of a command.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
     #[error(transparent)]
@@ -92,7 +92,7 @@ fn run(command: &Command) -> Result<Ending, Failure> {
     }
 }
 
-/// A line on standard error; when that is closed, there is nobody to tell.
+/// Writes a line to standard error; a closed standard error is ignored.
 fn say(text: &str) {
     let _ = writeln!(std::io::stderr(), "tiergate: {text}");
 }

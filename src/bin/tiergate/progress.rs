@@ -1,14 +1,14 @@
-//! A progress bar on standard error when that is a terminal, and lines of text between it.
+//! A progress bar on standard error, if that is a terminal, and lines of text above it.
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// Lines between two looks at the clock.
+/// The number of lines between two updates.
 const EVERY: u64 = 1024;
 
 pub struct Progress(ProgressBar);
 
 impl Progress {
-    /// Progress through so many bytes, or through a stream of unknown length.
+    /// Creates a bar for a number of bytes, or for a stream of unknown length.
     pub fn new(bytes: Option<u64>) -> Self {
         let (bar, template) = match bytes {
             Some(bytes) => (
@@ -30,12 +30,12 @@ impl Progress {
         }
     }
 
-    /// A line on standard error that the bar does not write over.
+    /// Writes a line to standard error that the bar does not overwrite.
     pub fn say(&self, text: &str) {
         self.0.suspend(|| crate::say(text));
     }
 
-    /// Takes the bar away.
+    /// Removes the bar.
     pub fn end(&self) {
         self.0.finish_and_clear();
     }

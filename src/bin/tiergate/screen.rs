@@ -1,4 +1,4 @@
-//! The terminal while `tiergate top` has it, and how it is given back.
+//! The terminal during `tiergate top`, and its restoration.
 
 use crate::table::{Line, Look};
 use crate::visible::columns;
@@ -17,17 +17,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// How soon the loop ends after a signal, if it can.
+/// The time for the loop to end after a signal.
 const HEARD_WITHIN: Duration = Duration::from_secs(1);
 
-/// What the one at the keyboard wants.
+/// The user's input.
 pub enum Wish {
     End,
     Redraw,
     Nothing,
 }
 
-/// The alternate screen, taken; dropping it gives the terminal back, and so does a panic.
+/// The alternate screen. Dropping it restores the terminal, and so does a panic.
 pub struct Screen {
     ended: Arc<AtomicBool>,
 }
@@ -48,13 +48,13 @@ impl Screen {
         Ok(screen)
     }
 
-    /// Columns and rows.
+    /// Returns columns and rows.
     pub fn size() -> io::Result<(usize, usize)> {
         let (columns, rows) = terminal::size()?;
         Ok((usize::from(columns), usize::from(rows)))
     }
 
-    /// Waits for a key, a change of size or a signal, and no longer than `time`.
+    /// Waits for a key, a resize or a signal, at most for `time`.
     pub fn wish(&self, time: Duration) -> io::Result<Wish> {
         let any = event::poll(time);
         if self.ended.load(Ordering::Relaxed) {
@@ -75,7 +75,7 @@ impl Screen {
         })
     }
 
-    /// Writes each line over the one that stands there, in one piece: nothing is cleared before.
+    /// Overwrites each line in one update, without clearing the screen first.
     pub fn draw(&self, lines: &[Line], width: usize) -> io::Result<()> {
         let mut out = Vec::new();
         out.queue(BeginSynchronizedUpdate)?;
@@ -85,7 +85,7 @@ impl Screen {
             out.queue(SetAttribute(attribute(line.look)))?;
             out.queue(Print(&line.text))?;
             out.queue(SetAttribute(Attribute::Reset))?;
-            // Behind the last column the cursor stays on it, and would clear what is there.
+            // After a full line the cursor stays on the last column, and clearing would erase it.
             if columns(&line.text) < width {
                 out.queue(Clear(ClearType::UntilNewLine))?;
             }
@@ -108,8 +108,8 @@ impl Drop for Screen {
     }
 }
 
-/// Has a signal end the loop; and the process, where that does not hear of it: a terminal that is
-/// gone reads as nothing without end, and the wait for its next event never returns.
+/// Ends the loop on a signal, or the process if the loop does not notice. The wait for events never
+/// returns when the terminal is gone, since reading it gives nothing.
 fn end_on_signals(ended: Arc<AtomicBool>) -> io::Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
     std::thread::spawn(move || {
@@ -123,7 +123,7 @@ fn end_on_signals(ended: Arc<AtomicBool>) -> io::Result<()> {
     Ok(())
 }
 
-/// Whatever of it fails, the rest is tried.
+/// Restores the terminal; each step runs even if another fails.
 fn give_back() {
     let mut out = io::stdout();
     let _ = execute!(out, EndSynchronizedUpdate, SetAttribute(Attribute::Reset));

@@ -1,11 +1,11 @@
-//! Times, shares and bytes as a terminal has room for them.
+//! Times, shares and bytes in short forms for a terminal.
 //!
-//! [`tiergate::text`] writes the same for a page: with spaces in times and decimals in KiB.
+//! [`tiergate::text`] writes the forms for a page: with spaces in times and decimals in KiB.
 
 use std::time::Duration;
 use tiergate::text::number;
 
-/// A time in its two largest units: "43s", "9m43s", "2h05m".
+/// Formats a time in its two largest units: "43s", "9m43s", "2h05m".
 pub fn lasted(time: Duration) -> String {
     let seconds = time.as_secs();
     let (minutes, hours) = (seconds.div_euclid(60), seconds.div_euclid(3600));
@@ -17,18 +17,18 @@ pub fn lasted(time: Duration) -> String {
     }
 }
 
-/// A factor with at most three decimals: "x0.2".
+/// Formats a factor with at most three decimals: "x0.2".
 pub fn times(factor: f64) -> String {
     let digits = format!("{factor:.3}");
     format!("x{}", digits.trim_end_matches('0').trim_end_matches('.'))
 }
 
-/// A share as a percentage: 0.03 is "3%".
+/// Formats a share as a percentage: 0.03 is "3%".
 pub fn share(share: f64) -> String {
     format!("{:.0}%", share * 100.0)
 }
 
-/// Bytes in MiB, or whole KiB below one: "12.1 MiB".
+/// Formats bytes in MiB, or in full KiB below one: "12.1 MiB".
 pub fn binary(bytes: u64) -> String {
     if bytes < 1024 * 1024 {
         return format!("{} KiB", bytes.div_ceil(1024));

@@ -2,12 +2,12 @@
 
 use crate::visible::{columns, cut};
 
-/// Columns of a label, with the space behind it.
+/// The width of a label, including the space after it.
 const LABEL: usize = 11;
-/// Spaces between two columns of a table.
+/// The spaces between two columns of a table.
 const GAP: usize = 2;
 
-/// How a line looks on a screen.
+/// The style of a line on a screen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Look {
     Plain,
@@ -16,7 +16,7 @@ pub enum Look {
     Alarm,
 }
 
-/// One line, no wider than was asked for.
+/// One line, no wider than requested.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
     pub text: String,
@@ -29,7 +29,7 @@ impl Line {
     }
 }
 
-/// Words behind a label, on as many lines as they need.
+/// Wraps words behind a label, on as many lines as needed.
 pub fn paragraph(look: Look, label: &str, words: &str, width: usize) -> Vec<Line> {
     let room = width.saturating_sub(LABEL).max(1);
     let mut lines: Vec<String> = Vec::new();
@@ -39,7 +39,7 @@ pub fn paragraph(look: Look, label: &str, words: &str, width: usize) -> Vec<Line
                 line.push(' ');
                 line.push_str(word);
             }
-            // A word that is wider than a line is shortened: names alone are as long.
+            // A word that is wider than a line is shortened; only names are that long.
             _ => lines.push(cut(word, room)),
         }
     }
@@ -53,11 +53,11 @@ pub fn paragraph(look: Look, label: &str, words: &str, width: usize) -> Vec<Line
 /// A column of a table.
 pub struct Column {
     pub heading: &'static str,
-    /// Numbers stand at the right, and are never shortened.
+    /// True for numbers: aligned right and never shortened.
     pub number: bool,
 }
 
-/// A table: its headings, and its rows. Where it is too wide, the widest texts are shortened.
+/// Lays out a table of headings and rows. In a table that is too wide, the widest texts are cut.
 pub fn table<const N: usize>(head: &[Column; N], rows: &[[String; N]], width: usize) -> Vec<Line> {
     let widths = widths(head, rows, width);
     let line = |cells: [&str; N]| {

@@ -1,4 +1,4 @@
-//! `tiergate top`: who is refused now, the load and the workers, in the terminal.
+//! `tiergate top`: refusals, overload and workers of a running filter, in the terminal.
 
 use crate::Ending;
 use crate::admin::{AdminClient, AdminUrl, FetchError, SetupError, TOKEN_ENV};
@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use tiergate::admin::status::Status;
 use tiergate::json::values;
 
-/// The longest that a key, or data that came in, goes unseen.
+/// The maximum delay until a key or new data is noticed.
 const LOOK_EACH: Duration = Duration::from_millis(100);
 
 #[derive(Args)]
@@ -69,13 +69,13 @@ pub fn run(args: &TopArgs) -> Result<Ending, TopError> {
         }
         let width = match terminal {
             true => Screen::size().map_err(TopError::Terminal)?.0,
-            // Whoever reads it there gets whole names.
+            // A pipe or a file gets complete names.
             false => usize::MAX,
         };
         print(&view(&first, None, width))
     };
     match written {
-        // Who reads has seen enough.
+        // The reader has closed the pipe.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Ending::Clean),
         Err(error) => Err(TopError::Unwritable(error)),
         Ok(()) => Ok(Ending::Clean),
@@ -89,11 +89,11 @@ fn unread(admin: &AdminClient, source: FetchError) -> TopError {
 
 fn status(admin: &AdminClient) -> Result<Status, FetchError> {
     let text = json(admin)?;
-    // What a filter says may come back in the error.
+    // The error may quote text from the filter.
     serde_json::from_str(&text).map_err(|e| FetchError::NotAStatus(visible(&e.to_string())))
 }
 
-/// The status as it came, once it is known to be JSON.
+/// Fetches the status as text, and checks that it is JSON.
 fn json(admin: &AdminClient) -> Result<String, FetchError> {
     let text = admin.status()?;
     match serde_json::from_str::<&RawValue>(&text) {
@@ -102,7 +102,7 @@ fn json(admin: &AdminClient) -> Result<String, FetchError> {
     }
 }
 
-/// Prints JSON, once or for ever. Only the first read must do: later ones are tried again.
+/// Prints JSON, once or forever. Only the first read must succeed: later ones are retried.
 fn print_json(admin: &AdminClient, args: &TopArgs) -> Result<io::Result<()>, TopError> {
     let mut first = true;
     loop {
@@ -132,15 +132,15 @@ fn print(lines: &[Line]) -> io::Result<()> {
     io::stdout().write_all(text.as_bytes())
 }
 
-/// What is on the screen.
+/// The data on the screen.
 struct Frame {
     status: Status,
     at: Instant,
-    /// Why it is not of now.
+    /// The reason why the data is not current.
     reason: Option<String>,
 }
 
-/// Draws until the one at the keyboard has seen enough, or a signal ends it.
+/// Draws until the user or a signal ends the loop.
 fn show(admin: AdminClient, status: Status, interval: Duration) -> io::Result<()> {
     let at = Instant::now();
     let mut frame = Frame {
@@ -170,7 +170,7 @@ fn show(admin: AdminClient, status: Status, interval: Duration) -> io::Result<()
     }
 }
 
-/// Reads in a thread of its own, so that a key is heard while an answer is waited for.
+/// Fetches in a thread of its own, so that keys work during a call.
 fn read_on(admin: AdminClient, interval: Duration) -> Receiver<Result<Status, FetchError>> {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
@@ -204,7 +204,7 @@ impl Frame {
         }
     }
 
-    /// As many lines as there are rows, the last of them for the keys.
+    /// Returns at most one line for each row, the last one for the keys.
     fn lines(&self, (width, rows): (usize, usize)) -> Vec<Line> {
         let stale = self.reason.as_ref().map(|reason| Stale {
             age: self.at.elapsed(),
@@ -223,7 +223,7 @@ impl Frame {
     }
 }
 
-/// Digits and one of ms, s, m, h, as in the config.
+/// Parses digits and one of ms, s, m, h, as in the config.
 fn interval(text: &str) -> Result<Duration, &'static str> {
     match values::Duration::parse(text).map(|time| time.0.as_millis()) {
         Some(ms @ 500..=3_600_000) => Ok(Duration::from_millis(ms)),

@@ -1,7 +1,7 @@
-//! What the events come to: the history of each account, and the ids that were seen.
+//! The totals of the events: the history of each account, and the ids of its events.
 //!
-//! The rules are the filter's own ([`History`]). Where the filter remembers an account's last 64
-//! events, an export is whole, so all of it are remembered here: a hash of 16 bytes for each.
+//! The rules are the filter's own ([`History`]). The filter remembers the last 64 events of an
+//! account. An export is complete, so all ids are kept here, as hashes of 16 bytes.
 
 use crate::event::{BadLine, ExportedEvent};
 use siphasher::sip128::{Hasher128 as _, SipHasher13};
@@ -11,13 +11,13 @@ use tiergate::tiers::Cents;
 use tiergate::tiers::money::SignedCents;
 use tiergate::tiers::recharge::{History, RechargeEvent, RechargeKind, VoucherRule};
 
-/// A hash of an account and the id of an event of it.
+/// A hash of an account and one of its event ids.
 type EventHash = (u64, u64);
 
 pub struct Totals {
     accounts: HashMap<Box<str>, History>,
     seen: HashSet<EventHash>,
-    /// Made anew for each run, so that nobody can choose ids that are taken for one another.
+    /// A new key for each run, so that no id can be chosen to collide with another.
     hasher: SipHasher13,
     rule: Option<VoucherRule>,
     events: u64,
@@ -43,7 +43,7 @@ impl Totals {
         }
     }
 
-    /// Takes an event; one that was seen before for that account changes nothing.
+    /// Adds an event; a repeated event of an account changes nothing.
     pub fn take(&mut self, written: &ExportedEvent<'_>) -> Result<(), BadLine> {
         let hash = self.hash(written);
         if !self.seen.contains(&hash) {
@@ -72,7 +72,7 @@ impl Totals {
 
     fn hash(&self, written: &ExportedEvent<'_>) -> EventHash {
         let mut hasher = self.hasher;
-        // str's Hash ends each text with a byte that no UTF-8 has, so "a" "bc" is not "ab" "c".
+        // The `Hash` of str ends with a byte that UTF-8 lacks, so "a" "bc" differs from "ab" "c".
         written.account.hash(&mut hasher);
         written.id.hash(&mut hasher);
         let hash = hasher.finish128();
@@ -90,7 +90,7 @@ impl Totals {
         }
     }
 
-    /// Each account and its cumulative recharge, in the order of the ids' bytes.
+    /// Returns each account with its cumulative recharge, in the byte order of the ids.
     pub fn sorted(&self) -> Vec<(&str, Cents)> {
         let mut all: Vec<_> = self
             .accounts
@@ -102,7 +102,7 @@ impl Totals {
     }
 }
 
-/// A total past what an amount can be would make the whole feed one that is refused.
+/// Adds an event. A total above the maximum amount would make the filter reject the feed.
 fn add(
     history: &mut History,
     event: &RechargeEvent,

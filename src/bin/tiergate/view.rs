@@ -1,6 +1,6 @@
-//! A status as lines of text, for a screen and for `--once` alike.
+//! A status as lines of text, for a screen and for `--once`.
 //!
-//! What came over the wire is text here only by way of [`visible`].
+//! All text from the network passes [`visible`].
 
 use crate::show::{binary, lasted, share, times};
 use crate::table::{Column, Line, Look, paragraph, table};
@@ -13,18 +13,18 @@ use tiergate::admin::status::{
 use tiergate::shared::Fill;
 use tiergate::text::number;
 
-/// Characters of a digest that tell one config from another.
+/// The characters of a digest that are shown.
 const SHORT_DIGEST: usize = 8;
-/// What is said where an older filter says nothing.
+/// The text for data that an older filter does not report.
 const NOT_REPORTED: &str = "not reported by this filter";
 
-/// Why what is shown is not of now.
+/// The age of outdated data, and its reason.
 pub struct Stale {
     pub age: Duration,
     pub reason: String,
 }
 
-/// All there is to show, on lines of at most `width` columns.
+/// Lays out a status, on lines of at most `width` columns.
 pub fn view(status: &Status, stale: Option<&Stale>, width: usize) -> Vec<Line> {
     let mut lines = Vec::new();
     let mut say = |look, label: &str, words: &str| {
@@ -53,7 +53,7 @@ pub fn view(status: &Status, stale: Option<&Stale>, width: usize) -> Vec<Line> {
     } else {
         lines.extend(refused(&status.refusals, width));
     }
-    // What can wait comes last: a small screen has no room for it.
+    // The least urgent data comes last: a small screen has no room for it.
     let room = room(status);
     if !room.is_empty() {
         lines.push(Line::new(Look::Plain, String::new()));
@@ -64,7 +64,7 @@ pub fn view(status: &Status, stale: Option<&Stale>, width: usize) -> Vec<Line> {
     lines
 }
 
-/// How much is stored.
+/// Describes the stored data.
 fn room(status: &Status) -> Vec<(&'static str, String)> {
     let mut all = Vec::new();
     for (label, fill) in [("ledger", &status.ledger), ("directory", &status.directory)] {
@@ -88,7 +88,7 @@ fn head(status: &Status) -> String {
         mode => Some(visible(mode)),
     });
     words.extend(status.live_vms.map(|n| match n {
-        // A worker takes its slot with the first request that it admits.
+        // A worker takes its slot with the first admitted request.
         0 => "no worker admitted a request yet".to_owned(),
         1 => "1 worker".to_owned(),
         n => format!("{} workers", number(u64::try_from(n).unwrap_or(u64::MAX))),
@@ -105,7 +105,7 @@ fn head(status: &Status) -> String {
     words.join(", ")
 }
 
-/// The share of each tier's limits that is in force.
+/// Describes the effective scale of each tier's limits.
 fn in_force(tiers: &[TierView]) -> String {
     if tiers.is_empty() {
         return NOT_REPORTED.to_owned();
@@ -130,12 +130,12 @@ fn in_force(tiers: &[TierView]) -> String {
     words.join(", ")
 }
 
-/// Whether limits at that scale are other than in full.
+/// True when a scale differs from 1.
 fn lowers(scale: f64) -> bool {
     (scale - 1.0).abs() > 1e-6
 }
 
-/// Who lowered limits, or would, and for how long.
+/// Describes each cause of lowered limits, and its remaining time.
 fn by_whom(load: &OverloadStatus) -> Vec<String> {
     let mut all = Vec::new();
     let lowers = lowers(load.scale);
@@ -158,7 +158,7 @@ fn by_whom(load: &OverloadStatus) -> Vec<String> {
 
 fn by_itself(auto: &AdaptiveView) -> String {
     let from = match auto.from.as_str() {
-        // The rule stands in another config of the namespace, which may go by either.
+        // The policy is in another config of the namespace, with either origin.
         "" => "automatic".to_owned(),
         "overload" => "by overload".to_owned(),
         "header" => "by the upstream's load".to_owned(),
@@ -281,7 +281,7 @@ fn count(heading: &'static str) -> Column {
     }
 }
 
-/// An account or a tier; refusals of requests that have none say so.
+/// Returns an account's or a tier's name; "-" for an empty one.
 fn name(name: &str) -> String {
     match name {
         "" => "-".to_owned(),

@@ -1,14 +1,14 @@
-//! Text that others wrote, made safe for a terminal: accounts choose their ids.
+//! Makes foreign text safe for a terminal: clients choose account ids.
 //!
 //! `tiergate::http::visible` does this for bytes on a page. Here the rule is the width of a
-//! character, so that columns add up; the table of widths is not in the module.
+//! character, so that columns add up; the wasm module does not contain the table of widths.
 
 use std::fmt::Write as _;
 use unicode_width::UnicodeWidthChar as _;
 
-/// The text with all that acts on a terminal, that turns the direction of what follows, or that
-/// can't be seen written as `\u{..}`. The filter has done the same to ids before, and doubled their
-/// backslashes, so those are left as they are.
+/// Escapes as `\u{..}` each character that controls a terminal, changes the direction of text or is
+/// invisible. The filter has already escaped ids and doubled their backslashes, so backslashes
+/// stay.
 pub fn visible(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for c in text.chars() {
@@ -22,9 +22,9 @@ pub fn visible(text: &str) -> String {
     safe
 }
 
-/// JSON on one line, with the same characters escaped as JSON has it: the same value.
+/// Puts JSON on one line, with the same characters escaped in JSON's form: the same value.
 ///
-/// In JSON they stand in strings alone, and line ends between tokens alone.
+/// In JSON these characters occur only in strings, and line ends only between tokens.
 pub fn visible_json(json: &str) -> String {
     let mut safe = String::with_capacity(json.len());
     for c in json.chars() {
@@ -41,26 +41,25 @@ pub fn visible_json(json: &str) -> String {
     safe
 }
 
-/// Whether it takes room of its own on a terminal, and does nothing else there.
+/// True when a character takes columns on a terminal and has no other effect.
 ///
-/// What has no width is a control character, a sign of direction, a joiner or a mark that is
-/// drawn over what stands before it.
+/// Characters without a width are control characters, direction marks, joiners and combining marks.
 fn is_plain(c: char) -> bool {
     !matches!(c, '\u{ad}' | '\u{2028}' | '\u{2029}' | '\u{fffd}')
         && c.width().is_some_and(|n| n > 0)
 }
 
-/// Columns that a character takes; it is one that [`visible`] let through.
+/// Returns the columns of a character that [`visible`] lets through.
 pub fn columns_of(c: char) -> usize {
     c.width().unwrap_or(0)
 }
 
-/// Columns that a text takes.
+/// Returns the columns of a text.
 pub fn columns(text: &str) -> usize {
     text.chars().map(columns_of).fold(0, usize::saturating_add)
 }
 
-/// As much of the text as that many columns hold; where it does not fit, "…" ends it.
+/// Cuts a text to a number of columns; a cut text ends with "…".
 pub fn cut(text: &str, width: usize) -> String {
     if columns(text) <= width {
         return text.to_owned();
