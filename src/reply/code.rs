@@ -1,29 +1,29 @@
-//! The codes of refusals: the one table of statuses and error types.
+//! The codes of refusals, in one table with their statuses and error types.
 
 use crate::limits::LimitKind;
 
-/// `error.code` of a reply.
+/// The `error.code` of a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Code {
     /// No account, or more than one.
     AccountMissing,
-    /// The account has no tier that is known.
+    /// The account has no known tier.
     TierUnknown,
-    /// The account is switched off.
+    /// The account is disabled.
     AccountDisabled,
-    /// Less cumulative recharge than the first tier asks for.
+    /// The cumulative recharge is below that of the first tier.
     RechargeRequired,
-    /// More tokens than the tier has in all.
+    /// The request reserves more tokens than the tier's limit.
     TokensExceedTier,
     /// Over a limit.
     Limited(LimitKind),
-    /// Over a lowered limit, and under its base.
+    /// Over a lowered limit, but under its base limit.
     Overloaded(LimitKind),
     /// The ledger or the directory can't be used.
     LimiterUnavailable,
 }
 
-/// The spelling of a code.
+/// The spelling and the statuses of a code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Spec {
     /// HTTP status.
@@ -37,7 +37,7 @@ pub struct Spec {
 }
 
 impl Code {
-    /// The code's row of the table.
+    /// Returns the code's row of the table.
     pub const fn spec(self) -> Spec {
         let (status, grpc_status, kind, code) = match self {
             Self::AccountMissing => (401, 16, "invalid_authentication_error", "account_missing"),
@@ -57,12 +57,12 @@ impl Code {
         }
     }
 
-    /// `error.code`.
+    /// Returns `error.code`.
     pub const fn as_str(self) -> &'static str {
         self.spec().code
     }
 
-    /// Tells whether a lowered limit alone refuses.
+    /// True when only a lowered limit refuses.
     pub const fn is_overloaded(self) -> bool {
         matches!(self, Self::Overloaded(_))
     }

@@ -1,4 +1,4 @@
-//! Rate-limit headers in the styles that clients know.
+//! Rate-limit headers in the styles of known APIs.
 
 use crate::json::Invalid;
 use crate::limits::Snapshot;
@@ -8,15 +8,15 @@ use crate::time::Span;
 /// A style of rate-limit headers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HeaderStyle {
-    /// `x-ratelimit-limit-requests` and its kin, as the OpenAI API sends them.
+    /// `x-ratelimit-limit-requests` and similar headers, as the OpenAI API sends them.
     OpenAi,
 }
 
 impl HeaderStyle {
-    /// Checks the styles in the config at `path`: OpenAI's where none is written.
+    /// Checks the styles in the config at `path`; the default is OpenAI's.
     ///
     /// # Errors
-    /// [`Invalid`] for a style that is unknown or named twice.
+    /// [`Invalid`] for a style that is unknown or repeated.
     pub fn list(path: &str, names: Option<Vec<String>>) -> Result<Vec<Self>, Invalid> {
         let Some(names) = names else {
             return Ok(vec![Self::OpenAi]);
@@ -44,7 +44,7 @@ impl HeaderStyle {
     }
 }
 
-/// A response header: `None` takes it off, in case the upstream has set it.
+/// A response header: `None` removes it, in case the upstream has set it.
 pub type HeaderLine = (&'static str, Option<String>);
 
 const REQUESTS: [&str; 3] = [
@@ -58,7 +58,7 @@ const TOKENS: [&str; 3] = [
     "x-ratelimit-reset-tokens",
 ];
 
-/// The headers of the configured styles for the windows as they stand.
+/// Returns the headers of the configured styles for a snapshot of the windows.
 pub fn lines(styles: &[HeaderStyle], snapshot: &Snapshot) -> Vec<HeaderLine> {
     let mut lines = Vec::new();
     for style in styles {
@@ -79,7 +79,7 @@ fn open_ai(lines: &mut Vec<HeaderLine>, names: [&'static str; 3], gauge: Option<
     lines.push((reset, gauge.map(|g| go_duration(g.resets_in))));
 }
 
-/// A span as Go's `time.Duration` prints it: "0s", "120ms", "1.5s", "6m0s", "24h0m0s".
+/// Formats a span like Go's `time.Duration`: "0s", "120ms", "1.5s", "6m0s", "24h0m0s".
 pub fn go_duration(span: Span) -> String {
     use std::fmt::Write as _;
     let ms = span.as_millis();

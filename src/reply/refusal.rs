@@ -1,4 +1,4 @@
-//! A refusal with all that a client or an operator needs to know, and its text, made here only.
+//! A refusal with its data for clients and operators, and its text.
 
 use super::code::Code;
 use crate::identity::{Account, IdentityError};
@@ -8,52 +8,52 @@ use crate::tiers::Cents;
 use crate::time::Span;
 use serde::Serialize;
 
-/// The longest wait that a client is told to retry after by itself.
+/// The longest wait after which a client should retry automatically.
 const WORTH_RETRYING: Span = Span::from_secs(60);
-/// Characters of a client's own value that are repeated back.
+/// The maximum number of characters of a client's own value in a message.
 const EXCERPT_CHARS: usize = 64;
 
-/// Why a request is not let through.
+/// The reason for a refusal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// It has no account or no tier.
+    /// The account or its tier is unknown, or may not send requests.
     Identity(IdentityError, Cents),
-    /// It reserves more tokens than its tier has in all.
+    /// The request reserves more tokens than a limit of its tier.
     TooLarge {
         /// The account of the request.
         account: Account,
         /// The tier's name.
         tier: String,
-        /// Tokens that it reserves.
+        /// The reserved tokens.
         tokens: u64,
         /// TPM or TPD.
         kind: LimitKind,
         /// The limit's size.
         limit: u64,
     },
-    /// It is over a limit.
+    /// The request is over a limit.
     Limited {
         /// The account of the request.
         account: Account,
         /// The tier's name.
         tier: String,
-        /// Which limit, how full, and how long to wait.
+        /// The limit, its use and the wait.
         limited: Limited,
     },
     /// The ledger can't be used, and `on_fault` is `deny`.
     Unavailable,
 }
 
-/// A reply to send in place of the upstream's.
+/// A reply to send instead of a response of the upstream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
     /// HTTP status.
     pub status: u32,
-    /// gRPC status, for requests that speak gRPC.
+    /// gRPC status, for gRPC requests.
     pub grpc_status: i32,
     /// `error.code`.
     pub code: &'static str,
-    /// Headers, content-type included.
+    /// The headers, including content-type.
     pub headers: Vec<(&'static str, String)>,
     /// The sentence, for gRPC.
     pub message: String,
@@ -62,7 +62,7 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// The answer at `usage_path`.
+    /// Creates the reply at `usage_path`.
     pub fn usage(body: Vec<u8>) -> Self {
         Self {
             status: 200,
@@ -102,7 +102,7 @@ struct LimitBody {
 }
 
 impl Refusal {
-    /// The code of the reply.
+    /// Returns the code of the reply.
     pub const fn code(&self) -> Code {
         match self {
             Self::Identity(error, _) => match error {
@@ -126,7 +126,7 @@ impl Refusal {
         }
     }
 
-    /// The reply to send, with rate-limit headers in the configured styles on a 429.
+    /// Returns the reply, with rate-limit headers in the configured styles on a 429.
     pub fn reply(&self, styles: &[HeaderStyle]) -> Reply {
         let spec = self.code().spec();
         let message = self.message();
@@ -156,7 +156,7 @@ impl Refusal {
             grpc_status: spec.grpc_status,
             code: spec.code,
             headers: lines,
-            // Strings and numbers always serialise.
+            // Serialisation can't fail: the body has only strings and numbers.
             body: serde_json::to_vec(&body).unwrap_or_default(),
             message,
         }
@@ -244,7 +244,7 @@ fn who(account: &Account) -> String {
     }
 }
 
-/// A client's own value, as text that is not too long.
+/// Converts a client's own value to text of limited length.
 fn excerpt(value: &[u8]) -> String {
     let text = String::from_utf8_lossy(value);
     let mut chars = text.chars();

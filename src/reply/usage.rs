@@ -1,4 +1,4 @@
-//! The use of an account's limits, as clients and operators are told.
+//! The use of an account's limits, as shown to clients and operators.
 
 use crate::limits::snapshot::Level;
 use crate::limits::{Limit, LimitKind, Limits, PerLimit};
@@ -7,7 +7,7 @@ use serde::Serialize;
 /// The use of each limit.
 pub type UsageView = PerLimit<UseView>;
 
-/// Usage of one limit.
+/// The use of one limit.
 #[derive(Clone, Debug, Serialize)]
 pub struct UseView {
     /// The base limit.
@@ -15,15 +15,15 @@ pub struct UseView {
     /// The effective limit, while it is lowered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub in_force: Option<u64>,
-    /// Used now.
+    /// The amount in use.
     pub used: u64,
-    /// The rest of the effective limit; null where unlimited.
+    /// The rest of the effective limit; null when unlimited.
     pub remaining: Option<u64>,
-    /// The time until nothing is used, if nothing more happens; null for concurrency.
+    /// The time until nothing is used, without new requests; null for concurrency.
     pub reset_ms: Option<u64>,
 }
 
-/// The view of base limits, of which `effective` holds now.
+/// Returns the view of base limits and their effective values.
 pub fn usage_view(base: &Limits, effective: &Limits, levels: &PerLimit<Level>) -> UsageView {
     PerLimit::from_fn(|kind| {
         let level = &levels[kind];
@@ -46,6 +46,6 @@ pub fn usage_view(base: &Limits, effective: &Limits, levels: &PerLimit<Level>) -
 pub struct ClientView<'a> {
     /// The tier's name.
     pub tier: &'a str,
-    /// Each limit.
+    /// The use of each limit.
     pub limits: UsageView,
 }
