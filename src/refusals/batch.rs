@@ -1,5 +1,5 @@
-//! What one VM has refused since it last wrote that down: gathered without a call of the host, and
-//! bounded whatever clients send.
+//! The refusals of one VM since its last write to the log: gathered without host calls, in bounded
+//! memory.
 
 use crate::host::Host;
 use crate::identity::Account;
@@ -11,15 +11,15 @@ use crate::tiers::{TierId, TierTable};
 use crate::time::{Mono, Span};
 use std::collections::BTreeMap;
 
-/// Accounts that are told apart between two writes, by tier and code; the rest is only in the totals.
+/// The maximum number of entries by account, tier and code; the totals also count the rest.
 const MOST_ACCOUNTS: usize = 64;
-/// The least time between two writes.
+/// The minimum time between two writes.
 const MIN_WRITE_INTERVAL: Span = Span::from_secs(1);
 
 /// One kind of refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Refused {
-    /// The tier, where it is known.
+    /// The tier, if known.
     pub tier: Option<TierId>,
     /// The code of the reply.
     pub code: Code,
@@ -27,12 +27,12 @@ pub struct Refused {
     pub shadowed: bool,
 }
 
-/// Refusals that are not written down yet.
+/// Refusals that are not in the log yet.
 #[derive(Debug, Default)]
 pub struct RefusalBatch {
     totals: BTreeMap<Refused, u64>,
     accounts: BTreeMap<(Refused, Option<Id>), u64>,
-    /// When they were last written down, or that was last tried.
+    /// The time of the last attempt to write.
     written: Option<Mono>,
 }
 
@@ -49,10 +49,10 @@ impl RefusalBatch {
         }
     }
 
-    /// Writes them down, unless there are none or the last time was just now.
+    /// Writes the refusals to the log, unless there are none or the last attempt was too recent.
     ///
     /// # Errors
-    /// [`StoreError`] when that failed; they are kept for the next time.
+    /// [`StoreError`] when the write failed; the refusals are kept for the next one.
     pub fn write_down(
         &mut self,
         host: &dyn Host,
@@ -73,10 +73,10 @@ impl RefusalBatch {
         self.write_now(host, refusals, tiers)
     }
 
-    /// Writes them down, unless there are none: there is no next time.
+    /// Writes the refusals to the log at once, unless there are none.
     ///
     /// # Errors
-    /// [`StoreError`] when that failed.
+    /// [`StoreError`] when the write failed.
     pub fn write_now(
         &mut self,
         host: &dyn Host,

@@ -1,30 +1,30 @@
-//! The refusals of the last minutes: totals in buckets of time, and a ring of the newest by
-//! account. Both are bounded, whatever clients send.
+//! The refusals of the last minutes: totals in time buckets, and a ring of the newest by account.
+//! Both have a bounded size.
 
 use crate::http::visible;
 use crate::time::{Mono, Span};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// For how long refusals are kept, in seconds.
+/// The time for which refusals are kept, in seconds.
 pub const WINDOW_S: u64 = 300;
 /// The length of a bucket, in seconds.
 const BUCKET_S: u64 = 10;
-/// Buckets that are kept, the one that fills among them.
+/// The number of buckets, including the current one.
 const BUCKETS: u64 = WINDOW_S.div_euclid(BUCKET_S);
-/// Buckets of the last minute.
+/// The number of buckets in the last minute.
 const MINUTE: u64 = 6;
-/// Accounts in the ring, at most.
+/// The maximum number of entries in the ring.
 pub const RING: usize = 256;
-/// Bytes of an account's id that are kept.
+/// The bytes of an account's id that are kept.
 pub const ID_BYTES: usize = 64;
-/// Rows of totals, at most: 64 tiers come to some 600, and only several configs within the window
-/// or modes to more. What is refused past that is not counted.
+/// The maximum number of rows of totals. 64 tiers have about 600; only several modes, or several
+/// configs within the window, exceed it. Refusals without a row are not counted.
 const MOST_ROWS: usize = 1024;
 
-/// The longest name of a tier or a code, in bytes.
+/// The maximum length of a tier's name or a code, in bytes.
 const NAME_BYTES: usize = 64;
-/// The most bytes of the stored log: a number takes at most 10, a flag 1.
+/// The maximum size of the stored log: a number takes at most 10 bytes, a flag 1.
 pub const MOST_BYTES: u64 = {
     let reason = 2 * (10 + NAME_BYTES as u64) + 2;
     let row = reason + 10 + BUCKETS * 20;
@@ -32,30 +32,30 @@ pub const MOST_BYTES: u64 = {
     2 + 20 + MOST_ROWS as u64 * row + RING as u64 * recent
 };
 
-/// What was refused: in which tier, by what, and whether only because of load.
+/// The reason of a refusal: its tier, its code, and its cause.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Reason {
-    /// The tier's name; "none" where it is not known.
+    /// The tier's name; "none" when unknown.
     pub tier: String,
     /// `error.code` of the reply.
     pub code: String,
-    /// Whether it is over a limit that is lowered for load, and under it otherwise.
+    /// True when only a limit lowered for overload refuses.
     pub overloaded: bool,
     /// True when a config in shadow mode let it through.
     pub shadowed: bool,
 }
 
-/// An account's id as far as it is kept.
+/// The kept part of an account's id.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Id {
-    /// Its first bytes, at most [`ID_BYTES`].
+    /// The first bytes, at most [`ID_BYTES`].
     pub bytes: Vec<u8>,
-    /// Whether it went on.
+    /// True when the id is longer.
     pub is_cut: bool,
 }
 
 impl Id {
-    /// What is kept of an id.
+    /// Keeps the first part of an id.
     pub fn of(id: &[u8]) -> Self {
         let (kept, is_cut) = visible::cut(id, ID_BYTES);
         Self {
@@ -64,7 +64,7 @@ impl Id {
         }
     }
 
-    /// Its text for people.
+    /// Converts the id to safe text.
     pub fn visible(&self) -> String {
         let mut text = visible::visible(&self.bytes, ID_BYTES);
         if self.is_cut {
@@ -74,45 +74,45 @@ impl Id {
     }
 }
 
-/// Refusals of one account for one reason within one bucket.
+/// The refusals of one account for one reason within one bucket.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecentRefusal {
-    /// The account; `None` where the request names none.
+    /// The account; `None` when the request has none.
     pub account: Option<Id>,
-    /// In which tier and by what.
+    /// The tier and the code.
     pub reason: Reason,
-    /// When the last of them was written down, in seconds of the monotonic clock.
+    /// The time of the last write, in seconds of the monotonic clock.
     pub at: u64,
-    /// How many.
+    /// The number of refusals.
     pub count: u64,
 }
 
-/// What one VM gathered.
+/// The refusals gathered by one VM.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Batch {
-    /// All of it.
+    /// The totals.
     pub totals: Vec<(Reason, u64)>,
-    /// By account, as far as there was room.
+    /// The counts by account, as far as there was room.
     pub accounts: Vec<(Option<Id>, Reason, u64)>,
 }
 
 /// The refusals of the last minutes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefusalLog {
-    /// Numbered buckets with how many, ascending.
+    /// The numbers and counts of the buckets, ascending.
     rows: BTreeMap<Reason, Vec<(u64, u64)>>,
-    /// Oldest first.
+    /// The newest refusals, oldest first.
     ring: Vec<RecentRefusal>,
 }
 
-/// How many of one kind were refused.
+/// The number of refusals for one reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Total<'a> {
-    /// In which tier and by what.
+    /// The tier and the code.
     pub reason: &'a Reason,
-    /// In the bucket that fills and the five before: the last 50 to 60 s.
+    /// The count in the current bucket and the five before: the last 50 to 60 s.
     pub last_minute: u64,
-    /// In all that is kept: the last 290 to 300 s.
+    /// The count in all buckets: the last 290 to 300 s.
     pub in_all: u64,
 }
 
@@ -124,13 +124,13 @@ const fn bucket(seconds: u64) -> u64 {
     seconds.div_euclid(BUCKET_S)
 }
 
-/// Tells whether a bucket is among the last `buckets`; one from the future is not.
+/// True for one of the last `buckets` buckets; false for a future bucket.
 fn is_recent(number: u64, now: u64, buckets: u64) -> bool {
     now.checked_sub(number).is_some_and(|age| age < buckets)
 }
 
 impl RefusalLog {
-    /// Tells whether the log keeps the bounds of what this code writes.
+    /// True when the log is within the bounds of this code.
     pub fn is_bounded(&self) -> bool {
         let buckets = usize::try_from(BUCKETS).unwrap_or(usize::MAX);
         let is_short =
@@ -149,7 +149,7 @@ impl RefusalLog {
             && self.ring.iter().all(is_recent)
     }
 
-    /// Adds what a VM gathered until now.
+    /// Adds the refusals of one VM.
     pub fn add(&mut self, batch: &Batch, now: Mono) {
         self.expire(now);
         let at = seconds(now);
@@ -178,7 +178,7 @@ impl RefusalLog {
         }
     }
 
-    /// Adds to the same in the same bucket, and makes it the newest.
+    /// Adds to the same account, reason and bucket, and moves the entry to the newest.
     fn push(&mut self, account: Option<&Id>, reason: &Reason, at: u64, n: u64) {
         let is_it = |r: &RecentRefusal| {
             bucket(r.at) == bucket(at) && r.account.as_ref() == account && r.reason == *reason
@@ -195,7 +195,7 @@ impl RefusalLog {
         });
     }
 
-    /// Drops what is too old, and what is not of this clock.
+    /// Drops refusals that are too old, or of another clock.
     pub fn expire(&mut self, now: Mono) {
         let now = bucket(seconds(now));
         self.rows.retain(|_, row| {
@@ -207,7 +207,7 @@ impl RefusalLog {
             .retain(|r| is_recent(bucket(r.at), now, BUCKETS) && rows.contains_key(&r.reason));
     }
 
-    /// How many were refused, by tier and code.
+    /// Returns the number of refusals by reason.
     pub fn totals(&self, now: Mono) -> impl Iterator<Item = Total<'_>> {
         let now = bucket(seconds(now));
         self.rows.iter().map(move |(reason, row)| {
@@ -223,7 +223,7 @@ impl RefusalLog {
         })
     }
 
-    /// The newest refusals by account, newest first, and how long ago each was.
+    /// Returns the newest refusals by account, newest first, with their age.
     pub fn newest(&self, now: Mono) -> impl Iterator<Item = (&RecentRefusal, Span)> {
         let now = seconds(now);
         let ago = move |r: &RecentRefusal| Span::from_secs(now.saturating_sub(r.at));

@@ -1,8 +1,8 @@
-//! The refusals of the last minutes, as one value of shared data that all VMs add to (key
+//! The refusals of the last minutes: one value of shared data for all VMs (key
 //! `{namespace}/refusal-log`).
 //!
-//! Each VM gathers what it refused and adds it on its ticks, at most once a second, so no request
-//! pays for it. When shared data is lost, so is the log; nothing depends on it.
+//! Each VM gathers its refusals and adds them on its ticks, at most once a second, so requests do
+//! not pay for the log. When shared data is lost, so is the log; nothing depends on it.
 
 pub mod batch;
 mod log;
