@@ -1,8 +1,8 @@
-//! Counts that operators see. They are gathered in the worker and handed over on each tick, so
-//! that they cost a request no host call.
+//! The metrics for operators. Each worker gathers counts and flushes them on its slow ticks, so
+//! requests make no host calls for them.
 //!
 //! Names are flat, since a proxy-wasm host has no labels: `tiergate_requests.namespace.N.tier.T.`
-//! `outcome.O`. The `stats_tags` that the project ships turn the parts into Prometheus labels.
+//! `outcome.O`. The project's `stats_tags` turn the parts into Prometheus labels.
 
 pub mod names;
 
@@ -14,20 +14,20 @@ use crate::tiers::table::NO_TIER;
 use crate::tiers::{TierId, TierTable};
 use names::Family;
 
-/// What became of a request.
+/// The outcome of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// Let through and recorded.
+    /// Forwarded and recorded.
     Admitted,
     /// Refused with a 429.
     Limited,
-    /// Let through in shadow mode, though it would have been refused.
+    /// Forwarded in shadow mode in place of a refusal.
     Shadowed,
-    /// Refused for another reason than a limit that is full.
+    /// Refused for a reason other than a full limit.
     Refused,
-    /// The ledger could not be used.
+    /// The ledger, the directory or the host failed.
     Faulted,
-    /// Told its own usage.
+    /// Answered with the account's usage.
     Usage,
 }
 
@@ -41,7 +41,7 @@ impl Outcome {
         Self::Usage,
     ];
 
-    /// The outcome in metrics and logs.
+    /// Returns the outcome's label in metrics and logs.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Admitted => "admitted",
@@ -54,16 +54,16 @@ impl Outcome {
     }
 }
 
-/// What became of tokens.
+/// The kind of a token count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenKind {
-    /// Reserved when a request was admitted.
+    /// Reserved at admission.
     Reserved,
-    /// Used, as the response said.
+    /// Used, as reported by the response.
     Used,
-    /// Reserved and given back.
+    /// Reserved and not used.
     Refunded,
-    /// Left at the reserve, since the response did not say.
+    /// Estimated, since the response did not report all tokens.
     Estimated,
 }
 
@@ -80,7 +80,7 @@ impl TokenKind {
     }
 }
 
-/// Counters, one for each value of a label.
+/// One counter for each value of a label.
 #[derive(Clone, Debug)]
 struct Row<const N: usize>([u64; N]);
 
@@ -98,30 +98,30 @@ impl<const N: usize> Row<N> {
     }
 }
 
-/// The counts of one tier since the last hand-over.
+/// The counts of one tier since the last flush.
 #[derive(Clone, Debug, Default)]
 struct TierCounts {
     requests: Row<{ Outcome::ALL.len() }>,
     limited: Row<{ LimitKind::ALL.len() }>,
-    /// Those of `limited` that only limits lowered for load refused.
+    /// The part of `limited` that only limits lowered for overload refused.
     overloaded: Row<{ LimitKind::ALL.len() }>,
     tokens: Row<{ TokenKind::ALL.len() }>,
-    /// Whether anything came or went.
+    /// True when a request ended.
     moved: bool,
 }
 
-/// The counts of one worker since the last hand-over.
+/// The counts of one worker since the last flush.
 #[derive(Debug)]
 pub struct Counts {
     namespace: String,
     names: Vec<String>,
     tiers: Vec<TierCounts>,
-    /// Requests in process now, by tier; not since the last hand-over.
+    /// The current requests in flight, by tier.
     in_flight: Vec<u64>,
 }
 
 impl Counts {
-    /// Counts of these tiers, all zero.
+    /// Creates counts for the tiers, all zero.
     pub fn new(namespace: &str, tiers: &TierTable) -> Self {
         let mut names: Vec<String> = tiers.iter().map(|t| t.name.clone()).collect();
         names.push(NO_TIER.to_owned());
@@ -133,20 +133,20 @@ impl Counts {
         }
     }
 
-    /// The tier at that place; the last place is for requests without one.
+    /// Returns the counts of a tier; the last ones are for requests without a tier.
     fn tier(&mut self, tier: Option<TierId>) -> Option<&mut TierCounts> {
         let none = self.tiers.len().saturating_sub(1);
         self.tiers.get_mut(tier.map_or(none, TierId::index))
     }
 
-    /// One more request with that outcome.
+    /// Counts one request with an outcome.
     pub fn request(&mut self, tier: Option<TierId>, outcome: Outcome) {
         if let Some(counts) = self.tier(tier) {
             counts.requests.add(outcome as usize, 1);
         }
     }
 
-    /// One more request over that limit; `overloaded`: only since it is lowered for load.
+    /// Counts one request over a limit; `overloaded`: only a lowered limit refuses.
     pub fn limited(&mut self, tier: TierId, kind: LimitKind, overloaded: bool) {
         if let Some(counts) = self.tier(Some(tier)) {
             counts.limited.add(kind as usize, 1);
@@ -154,21 +154,21 @@ impl Counts {
         }
     }
 
-    /// So many more tokens of that kind.
+    /// Counts tokens of a kind.
     pub fn tokens(&mut self, tier: TierId, kind: TokenKind, n: u64) {
         if let Some(counts) = self.tier(Some(tier)) {
             counts.tokens.add(kind as usize, n);
         }
     }
 
-    /// One request more in process.
+    /// Counts one more request in flight.
     pub fn begun(&mut self, tier: TierId) {
         if let Some(n) = self.in_flight.get_mut(tier.index()) {
             *n = n.saturating_add(1);
         }
     }
 
-    /// One request less in process.
+    /// Counts one request less in flight.
     pub fn ended(&mut self, tier: TierId) {
         if let Some(n) = self.in_flight.get_mut(tier.index()) {
             *n = n.saturating_sub(1);
@@ -178,7 +178,7 @@ impl Counts {
         }
     }
 
-    /// What is in process now.
+    /// Returns the requests in flight.
     pub fn in_flight(&self) -> PerTier {
         let all = self
             .names
@@ -188,7 +188,7 @@ impl Counts {
         all.filter(|(_, n)| *n > 0).collect()
     }
 
-    /// Hands over all that was gathered, and starts again at zero; moves the gauge by `moves`.
+    /// Flushes all counts and resets them; moves the gauge by `moves`.
     pub fn flush(&mut self, health: Health, mut moves: Moves, sink: &mut dyn MetricSink) {
         for (name, counts) in self.names.iter().zip(&mut self.tiers) {
             let TierCounts {
@@ -206,7 +206,7 @@ impl Counts {
             emit(sink, names::LIMITED, tier, "limit", limits, &limited);
             emit(sink, names::OVERLOADED, tier, "limit", limits, &overloaded);
             emit(sink, names::TOKENS, tier, "kind", kinds, &tokens);
-            // A tier whose requests all came and went between two ticks shows as 0.
+            // A tier whose requests all began and ended between two ticks shows as 0.
             if moved {
                 moves.entry(name.clone()).or_default();
             }

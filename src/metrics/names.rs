@@ -1,17 +1,17 @@
-//! The names of all metrics. Names are flat, since a proxy-wasm host has no labels; the `stats_tags`
-//! that the project ships turn their parts into Prometheus labels.
+//! The names of all metrics. Names are flat, since a proxy-wasm host has no labels. The project's
+//! `stats_tags` turn their parts into Prometheus labels.
 
 use crate::version::{BUILD, VERSION};
 
-/// A family of metrics; its full name has `tiergate_` before it.
+/// A family of metrics; its full name has the prefix `tiergate_`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Family(&'static str);
 
 /// Requests by tier and outcome.
 pub const REQUESTS: Family = Family("requests");
-/// Refusals by tier and limit.
+/// Refusals by tier and limit, also in shadow mode.
 pub const LIMITED: Family = Family("limited");
-/// Refusals by lowered limits alone, by tier and limit.
+/// The part of `LIMITED` that only lowered limits refused.
 pub const OVERLOADED: Family = Family("overloaded");
 /// Tokens by tier and kind.
 pub const TOKENS: Family = Family("tokens");
@@ -21,9 +21,9 @@ pub const IN_FLIGHT: Family = Family("in_flight");
 pub const LIMIT_SCALE: Family = Family("limit_scale");
 /// Load headers that could not be read.
 pub const LOAD_UNREADABLE: Family = Family("load_unreadable");
-/// Writes that another worker overtook.
+/// Compare-and-set writes lost to another worker.
 pub const CAS_RETRIES: Family = Family("cas_retries");
-/// Live records that full pages gave up.
+/// Live records evicted from full pages.
 pub const EVICTED_LIVE: Family = Family("evicted_live");
 /// Corrupt stored values.
 pub const DAMAGED_VALUES: Family = Family("damaged_values");
@@ -31,7 +31,7 @@ pub const DAMAGED_VALUES: Family = Family("damaged_values");
 pub const STALE_LEASES: Family = Family("stale_leases");
 /// Pages that the host lost.
 pub const LOST_PAGES: Family = Family("lost_pages");
-/// Writes to the directory that had no room.
+/// Directory writes without room.
 pub const DIRECTORY_FULL: Family = Family("directory_full");
 /// The age of the directory, in seconds.
 pub const DIRECTORY_AGE: Family = Family("directory_age_seconds");
@@ -64,28 +64,28 @@ pub const ALL: [Family; 17] = [
 ];
 
 impl Family {
-    /// The name in Prometheus.
+    /// Returns the name in Prometheus.
     pub fn full_name(self) -> String {
         format!("tiergate_{}", self.0)
     }
 
-    /// The metric of a namespace.
+    /// Returns the metric of a namespace.
     pub fn of(self, namespace: &str) -> String {
         format!("tiergate_{}.namespace.{namespace}", self.0)
     }
 
-    /// The metric of a tier.
+    /// Returns the metric of a tier.
     pub fn of_tier(self, namespace: &str, tier: &str) -> String {
         format!("{}.tier.{tier}", self.of(namespace))
     }
 
-    /// The metric of one value of a label.
+    /// Returns the metric of one value of a label.
     pub fn of_label(self, namespace: &str, label: &str, value: &str) -> String {
         format!("{}.{label}.{value}", self.of(namespace))
     }
 }
 
-/// The gauge of the version and build of this module.
+/// Returns the gauge of the version and build of this module.
 pub fn build_info(namespace: &str) -> String {
     format!(
         "{}.version.{VERSION}.build.{BUILD}",
