@@ -1,7 +1,7 @@
-//! One value of shared data that all VMs of a namespace read and write: created once, changed with
-//! a compare-and-set, and read as its initial content when it is corrupt.
+//! One value of shared data that all VMs of a namespace read and write. A value is created once and
+//! changed with a compare-and-set; a corrupt one reads as its initial content.
 //!
-//! Behind the layout's prefix stands the content in postcard's wire format (postcard.jamesmunns.com,
+//! The content follows the layout's prefix in postcard's wire format (postcard.jamesmunns.com,
 //! "wire format"), which reads any bytes without a panic. No request touches such a value.
 
 use super::{Change, Layout, StoreError, Target, update};
@@ -12,32 +12,32 @@ use serde::de::DeserializeOwned;
 use std::cell::Cell;
 use std::marker::PhantomData;
 
-/// Tries to write a value; each VM writes one about once a second.
+/// The maximum number of tries to write; each VM writes a value about once a second.
 const TRIES: u32 = 50;
 
 /// The content of a value.
 pub trait Content: Serialize + DeserializeOwned {
-    /// Its layout.
+    /// The content's layout.
     const LAYOUT: Layout;
-    /// The last segment of its key, behind the namespace.
+    /// The last segment of the key, after the namespace.
     const KEY: &'static str;
 
-    /// The content before the first write.
+    /// Returns the content before the first write.
     fn initial(now: Mono) -> Self;
 
-    /// Tells whether content that was read keeps the bounds of what this code writes.
+    /// True when content that was read is within the bounds of this code.
     fn is_valid(&self) -> bool {
         true
     }
 }
 
-/// The stored bytes of a content: the layout's prefix, then postcard.
+/// Encodes a content: the layout's prefix, then postcard.
 pub fn encode<T: Serialize>(layout: Layout, content: &T) -> Vec<u8> {
-    // Serialising into a Vec fails for maps and sequences of unknown length alone.
+    // Serialising into a Vec fails only for maps and sequences of unknown length.
     postcard::to_extend(content, layout.prefix().to_vec()).unwrap_or_default()
 }
 
-/// Reads a content that takes up all of `bytes`; `None` for bytes that [`encode`] does not write.
+/// Decodes a content from all of `bytes`; `None` for bytes that are not a content.
 pub fn decode<T: DeserializeOwned>(layout: Layout, bytes: &[u8]) -> Option<T> {
     let (content, rest) = postcard::take_from_bytes(layout.body(bytes)?).ok()?;
     rest.is_empty().then_some(content)
@@ -52,7 +52,7 @@ pub struct SharedCell<T> {
 }
 
 impl<T: Content> SharedCell<T> {
-    /// The value of `namespace`.
+    /// Creates the cell of `namespace`.
     pub fn of(namespace: &str) -> Self {
         Self {
             key: format!("{namespace}/{}", T::KEY),
@@ -61,12 +61,12 @@ impl<T: Content> SharedCell<T> {
         }
     }
 
-    /// The shared-data key.
+    /// Returns the shared-data key.
     pub fn key(&self) -> &str {
         &self.key
     }
 
-    /// Creates the value if it is absent; alone, since the host can't insert if absent.
+    /// Creates the value if it is absent, in a write of its own: the host can't insert if absent.
     ///
     /// # Errors
     /// The host's status.
@@ -84,11 +84,11 @@ impl<T: Content> SharedCell<T> {
         }
     }
 
-    /// Runs `f` on the content, and stores it if that changed it. Returns the content as it is
-    /// then, and the result of `f`.
+    /// Runs `f` on the content, and stores a changed content. Returns the resulting content and the
+    /// result of `f`.
     ///
-    /// The moment that `f` gets was read after the value. `f` runs again each time another writer
-    /// was faster.
+    /// The time passed to `f` was read after the value. `f` runs again each time another writer was
+    /// faster.
     ///
     /// # Errors
     /// [`StoreError`] when nothing was stored.
@@ -123,7 +123,7 @@ impl<T: Content> SharedCell<T> {
         Ok((content, result))
     }
 
-    /// The content, and the moment when it was read. Nothing is written, so corrupt bytes stay.
+    /// Returns the content and the time of the read. Nothing is written, so corrupt bytes stay.
     ///
     /// # Errors
     /// [`StoreError`] when it can't be read.
@@ -140,7 +140,7 @@ impl<T: Content> SharedCell<T> {
         decode(T::LAYOUT, bytes).filter(T::is_valid)
     }
 
-    /// Corrupt values that were written anew since the last call.
+    /// Returns the number of overwritten corrupt values since the last call.
     pub fn take_corrupt(&self) -> u64 {
         self.corrupt.take()
     }

@@ -1,34 +1,34 @@
-//! How full pages are, by a look at some of them: a look at all would hold the worker up.
+//! The fill level of pages, from a sample: reading all pages would stall the worker.
 
 use crate::host::{Host, HostError};
 use serde::{Deserialize, Serialize};
 
-/// Pages that are looked at.
+/// The maximum number of pages in the sample.
 const LOOKED_AT: u32 = 512;
 
-/// How full pages are.
+/// The fill level of pages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fill {
-    /// Pages in all.
+    /// The number of all pages.
     pub pages: u32,
-    /// Pages that were looked at.
+    /// The number of pages in the sample.
     pub looked_at: u32,
-    /// Records on those.
+    /// The records in the sample.
     pub records: u64,
-    /// Records on the fullest of those.
+    /// The records on the fullest page of the sample.
     pub fullest: u64,
-    /// Bytes of those.
+    /// The bytes of the sample.
     pub bytes: u64,
 }
 
 impl Fill {
-    /// The bytes of all pages, if the rest is as full as those that were looked at.
+    /// Estimates the bytes of all pages, if the others are as full as the sample.
     pub fn estimate(&self) -> u64 {
         let sum = self.bytes.saturating_mul(u64::from(self.pages));
         sum.checked_div(u64::from(self.looked_at)).unwrap_or(0)
     }
 
-    /// Looks at the first of `pages`, which `name` names and whose records `count` counts.
+    /// Reads the first of `pages` pages; `name` returns a page's key, `count` its records.
     pub fn of(
         host: &dyn Host,
         pages: u32,

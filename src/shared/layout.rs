@@ -1,8 +1,8 @@
 //! The first two bytes of a stored value: the version of its layout, and its kind.
 //!
-//! Each value has a version of its own. A value of a newer version belongs to newer code and is
-//! left alone: code that drains must not empty what it can't read. Bytes that are neither of this
-//! version nor of a newer one are corrupt, and read as empty.
+//! Each value has its own version. A value of a newer version belongs to newer code and stays
+//! unchanged: code that drains must not clear values that it can't read. Bytes that are neither of
+//! this version nor of a newer one are corrupt, and read as empty.
 
 use super::StoreError;
 
@@ -13,12 +13,12 @@ pub struct Layout {
     pub name: &'static str,
     /// The version, from 1.
     pub version: u8,
-    /// A letter that tells the kinds apart.
+    /// The letter of the value's kind.
     pub kind: u8,
 }
 
 impl Layout {
-    /// The two bytes that the value begins with.
+    /// Returns the first two bytes of the value.
     pub const fn prefix(&self) -> [u8; 2] {
         [self.version, self.kind]
     }
@@ -34,7 +34,7 @@ impl Layout {
         }
     }
 
-    /// The bytes behind the prefix; `None` for a value that does not begin with it.
+    /// Returns the bytes after the prefix; `None` for a value without the prefix.
     pub fn body<'a>(&self, bytes: &'a [u8]) -> Option<&'a [u8]> {
         bytes.strip_prefix(&self.prefix())
     }

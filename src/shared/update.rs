@@ -1,4 +1,4 @@
-//! The one compare-and-set loop of all stored values.
+//! The compare-and-set loop of all stored values.
 
 use super::Layout;
 use crate::host::{Host, HostError, SetError};
@@ -6,7 +6,7 @@ use crate::host::{Host, HostError, SetError};
 /// The reason why a stored value could not be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
-    /// Newer code wrote it.
+    /// Newer code wrote the value.
     #[error("{0} in shared data is of a newer layout than this module's: load the newer module")]
     Newer(&'static str),
     /// Other writers were faster at each try.
@@ -17,23 +17,23 @@ pub enum StoreError {
     Host(&'static str, HostError),
 }
 
-/// One stored value, and how hard to try to change it.
+/// One stored value, and the number of tries to change it.
 #[derive(Clone, Copy, Debug)]
 pub struct Target<'a> {
     /// The shared-data key.
     pub key: &'a str,
     /// The layout that this code reads and writes.
     pub layout: Layout,
-    /// The number of tries, at least 1. Each lost try means that another writer got on.
+    /// The number of tries, at least 1. Each lost try means that another writer succeeded.
     pub tries: u32,
 }
 
 /// The outcome of one run of an update.
 #[derive(Debug)]
 pub enum Change<T> {
-    /// Write these bytes.
+    /// Writes these bytes.
     Write(Vec<u8>, T),
-    /// Leave the stored value as it is.
+    /// Leaves the stored value unchanged.
     Keep(T),
 }
 
@@ -42,13 +42,13 @@ pub enum Change<T> {
 pub struct Changed<T> {
     /// The result of the last run of the update.
     pub result: T,
-    /// Tries that other writers won.
+    /// Tries lost to other writers.
     pub retries: u32,
-    /// Tells whether the value was written.
+    /// True when the value was written.
     pub written: bool,
 }
 
-/// Reads a value, runs `update` on it, and writes what that returns over the version it read.
+/// Reads a value, runs `update` on it, and writes the result over the version that was read.
 ///
 /// `update` gets `None` for a key that was never set. It runs again each time another writer was
 /// faster, so it must not count anything by itself. A value of a newer layout is never written.

@@ -1,7 +1,7 @@
 //! Unsigned LEB128 numbers in stored bytes (DWARF 5, section 7.6). Reading takes any bytes and
 //! never panics.
 
-/// Stored bytes that this code does not write.
+/// Stored bytes that are not valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the stored bytes are corrupt")]
 pub struct Corrupt;
@@ -26,10 +26,10 @@ pub fn put_len(out: &mut Vec<u8>, n: usize) {
     put(out, u64::try_from(n).unwrap_or(u64::MAX));
 }
 
-/// Takes a number off the front.
+/// Takes a number from the front.
 ///
 /// # Errors
-/// [`Corrupt`] for bytes that [`put`] does not write.
+/// [`Corrupt`] for bytes that end too early, or for more than 64 bits.
 #[inline]
 pub fn take(input: &mut &[u8]) -> Result<u64, Corrupt> {
     match input.split_first() {
@@ -59,10 +59,10 @@ fn take_long(input: &mut &[u8]) -> Result<u64, Corrupt> {
     Err(Corrupt)
 }
 
-/// Takes a number that fits a smaller type.
+/// Takes a number of a smaller type.
 ///
 /// # Errors
-/// [`Corrupt`] when it does not fit.
+/// [`Corrupt`] when the number does not fit.
 pub fn take_as<T: TryFrom<u64>>(input: &mut &[u8]) -> Result<T, Corrupt> {
     T::try_from(take(input)?).map_err(|_| Corrupt)
 }
@@ -70,7 +70,7 @@ pub fn take_as<T: TryFrom<u64>>(input: &mut &[u8]) -> Result<T, Corrupt> {
 /// Takes a count of items of at least one byte each.
 ///
 /// # Errors
-/// [`Corrupt`] when more items are claimed than bytes are left.
+/// [`Corrupt`] when the count exceeds the remaining bytes.
 pub fn take_count(input: &mut &[u8]) -> Result<usize, Corrupt> {
     let count: usize = take_as(input)?;
     if count > input.len() {
