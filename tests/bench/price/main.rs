@@ -88,14 +88,18 @@ fn tiergate(name: &str, config: &str, route: &Value) -> Vec<Row> {
     rows
 }
 
-/// The ratio of the CPU that a row adds to that of its module before.
-fn print_ratios(rows: &[Row], base: f64) {
-    let added = |row: &Row| median(&row.us) - base;
+/// The CPU that a row adds, by that of its module before: the median of the rounds' ratios, each
+/// of rows that ran one after the other.
+fn print_ratios(rows: &[Row]) {
+    let ratio = |row: &Row, before: &Row| {
+        let rounds = rows[0].us.iter().zip(&row.us).zip(&before.us);
+        let ratios = rounds.map(|((none, now), before)| (now - none) / (before - none));
+        median(&ratios.collect::<Vec<_>>())
+    };
     let mut ratios = rows.iter().filter_map(|row| {
-        let before = rows
-            .iter()
-            .find(|r| r.name == format!("{}{BEFORE}", row.name))?;
-        Some((row, added(row) / added(before)))
+        let name = format!("{}{BEFORE}", row.name);
+        let before = rows.iter().find(|before| before.name == name)?;
+        Some((row, ratio(row, before)))
     });
     if let Some(first) = ratios.next() {
         println!("\n| added CPU | now / before |\n|---|---|");
@@ -209,7 +213,7 @@ fn requests() {
         let (added, name) = (us - base, &row.name);
         println!("| {name} | {us:.2} | {added:.2} | {:.2} |", added / floor);
     }
-    print_ratios(&rows, base);
+    print_ratios(&rows);
 }
 
 /// Events of one stream of the demo upstream, as `streams.lua` asks for it.
@@ -242,7 +246,7 @@ fn streams() {
         let (added, name) = (us - base, &row.name);
         println!("| {name} | {us:.0} | {added:.0} | {:.2} |", added / EVENTS);
     }
-    print_ratios(&rows, base);
+    print_ratios(&rows);
 }
 
 fn main() {
