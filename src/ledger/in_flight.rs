@@ -18,7 +18,7 @@ const LAYOUT: Layout = Layout {
     kind: b'F',
 };
 
-/// Requests in process by the name of their tier.
+/// Requests in flight by the name of their tier.
 pub type PerTier = BTreeMap<String, u64>;
 /// By how much to move the gauge of each tier.
 pub type Moves = BTreeMap<String, i64>;
@@ -42,7 +42,7 @@ impl InFlight {
         }
     }
 
-    /// Writes down what `holder` has in process, and empties the values of slots whose VM is gone.
+    /// Records what `holder` has in flight, and empties the values of slots whose VM is lost.
     ///
     /// By how much the gauge is to be moved for that is added to `moves`.
     ///

@@ -10,7 +10,7 @@
 //! ```
 //! A VM claims a slot with its first request, and proves on each tick that it lives. A heartbeat
 //! is judged at the moment when the table was read, so a worker whose own loop stalled does not
-//! take the others for dead.
+//! take the others for lost.
 
 use crate::host::Host;
 use crate::limits::lease::{Holder, Liveness};
@@ -142,7 +142,7 @@ impl Slots {
         self.slots.get(usize::from(holder.slot))
     }
 
-    /// Beats for `holder`, or claims a slot when it has none or has been taken for dead.
+    /// Beats for `holder`, or claims a slot when it has none or has been taken for lost.
     fn beat(&mut self, holder: Option<Holder>) -> Option<Holder> {
         let now = self.read_at;
         let current = holder.filter(|h| {
@@ -186,7 +186,7 @@ pub struct VmSlot {
 /// Why a VM has no slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SlotError {
-    /// Every slot is held by a living VM.
+    /// Every slot belongs to a living VM.
     #[error("all {SLOTS} VM slots are taken")]
     Full,
     /// The heartbeat was too old again as soon as it was given.
@@ -237,7 +237,7 @@ impl VmSlot {
         Ok(())
     }
 
-    /// Proves life: claims a slot if the VM has none, or was taken for dead.
+    /// Proves life: claims a slot if the VM has none, or was taken for lost.
     ///
     /// # Errors
     /// [`SlotError`] when no slot can be had.

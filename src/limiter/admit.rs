@@ -53,13 +53,13 @@ impl Limiter {
         self.enter(host, ticket)
     }
 
-    /// Whether another try may help a request that is held: it is the first of its account, or its
+    /// True when another try may help a queued request: it is the first of its account, or its
     /// wait is over.
     pub fn is_due(&self, ticket: &Ticket, now: Mono) -> bool {
         self.queue.is_first(ticket) || ticket.is_over(now)
     }
 
-    /// A request that is held is gone.
+    /// Removes a queued request that has ended.
     pub fn leave(&mut self, ticket: &Ticket) {
         self.queue.leave(ticket);
     }
@@ -157,7 +157,7 @@ impl Limiter {
             let reservation = Reservation::unrecorded(tokens);
             return Ok(Decision::Admitted(reservation, Snapshot::default()));
         }
-        // A slot is claimed before the page is read, or this VM's lease would count as dead.
+        // A slot is claimed before the page is read, or this VM's lease would count as stale.
         let holder = match self.vm.holder() {
             Some(holder) => holder,
             None => self.vm.beat(host)?,

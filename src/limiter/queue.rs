@@ -11,7 +11,7 @@ use crate::time::{Mono, Span};
 use crate::tokens::Reserve;
 use std::collections::{HashMap, VecDeque};
 
-/// Requests that one VM holds at most; one more is judged at once.
+/// The maximum of queued requests in one VM; one more is refused at once.
 pub const MOST_WAITING: usize = 1024;
 
 /// A request that was identified, until its result.

@@ -1,4 +1,4 @@
-//! Leases: requests in process, counted per VM slot, so that those of a dead VM can be forgotten.
+//! Leases: requests in flight, counted per VM slot, so that those of a lost VM can be dropped.
 
 /// A numbered place for one VM, and which of the VMs that had it: the one that holds a lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -72,8 +72,8 @@ mod tests {
         generation: 2,
     };
 
-    struct Dead(Holder);
-    impl Liveness for Dead {
+    struct Lost(Holder);
+    impl Liveness for Lost {
         fn is_alive(&self, holder: Holder) -> bool {
             holder != self.0
         }
@@ -84,7 +84,7 @@ mod tests {
         let mut leases = Leases::default();
         leases.acquire(A);
         leases.acquire(A2);
-        assert_eq!(leases.forget_stale(&Dead(A)), 1);
+        assert_eq!(leases.forget_stale(&Lost(A)), 1);
         leases.release(A);
         assert_eq!(leases.count(), 1);
         leases.release(A2);

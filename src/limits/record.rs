@@ -22,7 +22,7 @@ pub struct Record {
     pub minute: Log,
     /// Tokens of the day; kept only for accounts with a TPD limit.
     pub day: DayUse,
-    /// Requests in process.
+    /// Requests in flight.
     pub leases: Leases,
 }
 
@@ -99,7 +99,7 @@ impl Record {
         self.minute.newest().max(day)
     }
 
-    /// Forgets what was used; what is in process stays.
+    /// Clears the use of the windows; leases stay.
     pub fn clear_usage(&mut self) {
         self.minute = Log::default();
         self.day = DayUse::None;

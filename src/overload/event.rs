@@ -32,20 +32,22 @@ pub enum OverloadEvent {
 impl fmt::Display for OverloadEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Set { now, before: None } => write!(f, "limits set by hand to {}", Describe(now)),
+            Self::Set { now, before: None } => {
+                write!(f, "limits set manually to {}", Describe(now))
+            }
             Self::Set {
                 now,
                 before: Some(before),
             } => write!(
                 f,
-                "limits set by hand to {}, in place of {}",
+                "limits set manually to {}, in place of {}",
                 Describe(now),
                 Describe(before)
             ),
             Self::Withdrawn(setting) => {
-                write!(f, "limits set by hand withdrawn: {}", Describe(setting))
+                write!(f, "manual limits withdrawn: {}", Describe(setting))
             }
-            Self::Ended(setting) => write!(f, "limits set by hand ended: {}", Describe(setting)),
+            Self::Ended(setting) => write!(f, "manual limits ended: {}", Describe(setting)),
             Self::Moved { load, down, tiers } => {
                 let load = load.as_f64();
                 let which = if *down {
@@ -61,7 +63,7 @@ impl fmt::Display for OverloadEvent {
                     separator = ',';
                 }
                 if separator == ':' {
-                    write!(f, ": all are as bought")?;
+                    write!(f, ": all are at their base")?;
                 }
                 Ok(())
             }

@@ -66,7 +66,7 @@ impl BodyWait {
         self.found_out.set(now);
         warn!(
             "read_body: Envoy keeps bodies back while headers are held; set \
-             allow_on_headers_stop_iteration. Until then requests are judged when their headers \
+             allow_on_headers_stop_iteration. Until then requests are checked when their headers \
              have gone on"
         );
     }

@@ -63,7 +63,7 @@ fn it_shows_tiers_refusals_and_pages_as_tables() {
     let accounts = section(&page, "accounts");
     assert!(accounts.contains("acme tier0 rpm 1 0 s"), "{accounts}");
     assert!(page.contains("<a href=\"?account=acme\">acme</a>"));
-    assert!(section(&page, "load").contains("Limits are as bought."));
+    assert!(section(&page, "load").contains("Base limits are effective."));
     assert!(section(&page, "pages").contains("Ledger 8 8 1 1"));
     assert!(
         html(&page, "found").contains(" hidden>"),

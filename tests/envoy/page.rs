@@ -50,7 +50,7 @@ fn it_takes_the_token_and_works_without_scripts() {
         "tier5",
         "5,000,000",
         "Nothing was refused",
-        "Limits are as bought.",
+        "Base limits are effective.",
     ] {
         assert!(html(&page).contains(part), "{part}");
     }

@@ -13,7 +13,7 @@ pub fn section(status: &Status) -> Markup {
     html! {
         section #load.wide data-live aria-labelledby="h-load" {
             h2 #h-load { "Load" }
-            @if !lowered { p { "Limits are as bought." } }
+            @if !lowered { p { "Base limits are effective." } }
             @if let Some(left) = load.ttl_ms { (manual(load, left)) }
             @if let Some(auto) = &load.auto { (by_itself(auto)) }
             @if lowered { (scales(status)) }
@@ -28,7 +28,7 @@ fn manual(load: &OverloadStatus, left: u64) -> Markup {
     };
     html! {
         p.facts {
-            span.fact { "Set by hand:" }
+            span.fact { "Manual:" }
             @for (tier, scale) in &load.tiers {
                 span.fact { span.key { (tier) } " " b { (percent(*scale)) } }
             }
@@ -62,8 +62,8 @@ fn scales(status: &Status) -> Markup {
             table.bars {
                 thead { tr {
                     th scope="col" { "Tier" }
-                    th scope="col" { span.sr { "Share of the limits in force" } }
-                    th.n scope="col" { "In force" }
+                    th scope="col" { span.sr { "Effective share of the limits" } }
+                    th.n scope="col" { "Effective" }
                 } }
                 tbody {
                     @for (tier, scale) in tiers {

@@ -52,7 +52,7 @@ fn tile(name: &str, value: &str, more: &str, warns: bool) -> Markup {
 pub fn tiers(status: &Status) -> Markup {
     html! {
         section #tiers.wide data-live aria-labelledby="h-tiers" {
-            h2 #h-tiers { "Tiers " span.quiet { "limits in force, by the config of this listener" } }
+            h2 #h-tiers { "Tiers " span.quiet { "effective limits, by the config of this listener" } }
             div.scroll tabindex="0" role="region" aria-labelledby="h-tiers" {
                 table {
                     thead {
@@ -117,7 +117,7 @@ pub fn refusals(status: &Status) -> Markup {
                 }
             }
             @if rows.iter().any(|row| row.overloaded) {
-                p.note { (tag("load")) " over a limit that is lowered for load, and under the one that was bought" }
+                p.note { (tag("load")) " over a lowered limit, and within the base limit" }
             }
             @if rows.iter().any(|row| row.shadowed) {
                 p.note { (tag("shadow")) " let through: the config that saw it is in shadow mode" }

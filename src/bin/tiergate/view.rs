@@ -150,7 +150,7 @@ fn by_whom(load: &OverloadStatus) -> Vec<String> {
         let left = left
             .map(|left| format!(", {left} left"))
             .unwrap_or_default();
-        all.push(format!("by hand: {}{left}", scales.join(", ")));
+        all.push(format!("manual: {}{left}", scales.join(", ")));
     }
     all.extend(load.auto.as_ref().map(by_itself));
     all
@@ -159,7 +159,7 @@ fn by_whom(load: &OverloadStatus) -> Vec<String> {
 fn by_itself(auto: &AdaptiveView) -> String {
     let from = match auto.from.as_str() {
         // The policy is in another config of the namespace, with either origin.
-        "" => "automatic".to_owned(),
+        "" => "adaptive".to_owned(),
         "overload" => "by overload".to_owned(),
         "header" => "by the upstream's load".to_owned(),
         from => format!("by the upstream's load ({})", visible(from)),
@@ -399,12 +399,12 @@ mod tests {
             (
                 tier(1.0),
                 r#"{"scale": 0.5}"#,
-                "           by hand: all x0.5",
+                "           manual: all x0.5",
             ),
             (
                 tier(1.0),
                 r#"{"scale": 1, "ttl_ms": 61000}"#,
-                "           by hand: all x1, 1m01s left",
+                "           manual: all x1, 1m01s left",
             ),
             (
                 tier(1.0),
@@ -414,7 +414,7 @@ mod tests {
             (
                 tier(1.0),
                 r#"{"auto": {"from": null, "load": 0.85, "pressure": 0.25}}"#,
-                "           automatic: load 85%, pressure 25%",
+                "           adaptive: load 85%, pressure 25%",
             ),
             (
                 tier(0.5) + "," + &tier(0.5),

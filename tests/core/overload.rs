@@ -177,7 +177,7 @@ fn of_two_operators_the_last_one_wins_and_each_change_is_told_once() {
     let text = second[0].to_string();
     assert_eq!(
         text,
-        "limits set by hand to × 0.9 for 20000 ms, in place of × 0.5 for 30000 ms"
+        "limits set manually to × 0.9 for 20000 ms, in place of × 0.5 for 30000 ms"
     );
     world.pass_ms(20_000);
     let ended: Vec<_> = [&here, &there, &here]

@@ -59,10 +59,10 @@ fn a_scale_is_in_force_in_both_workers_and_ends_by_itself() {
     let replies = stack.send_all((0..48).map(|_| of_acme("t")));
     assert_eq!(count(&replies, 200), 30, "as bought again, without a word");
     eventually("one of the workers logs its end", || {
-        stack.envoy_log().contains("limits set by hand ended")
+        stack.envoy_log().contains("manual limits ended")
     });
     let log = stack.envoy_log();
-    assert_eq!(log.matches("limits set by hand ended").count(), 1);
+    assert_eq!(log.matches("manual limits ended").count(), 1);
 }
 
 #[test]
@@ -101,8 +101,8 @@ fn two_operators_at_once_the_last_wins_and_both_are_logged() {
         (&json!(1.0), &json!(0.1))
     );
     for said in [
-        "limits set by hand to × 0.5 for 600000 ms",
-        "limits set by hand to × 1, tier0 × 0.1 for 1200000 ms, in place of × 0.5 for 600000 ms",
+        "limits set manually to × 0.5 for 600000 ms",
+        "limits set manually to × 1, tier0 × 0.1 for 1200000 ms, in place of × 0.5 for 600000 ms",
     ] {
         eventually(said, || stack.envoy_log().contains(said));
     }
@@ -163,7 +163,7 @@ fn limits_follow_the_load_that_the_upstream_reports_and_clients_do_not_see_it() 
     eventually("all are back", || in_force(&stack)["tier0"] == 1.0);
     assert!(stack.envoy_log().contains("limits lowered at load 0."));
     eventually("it is logged", || {
-        stack.envoy_log().contains("all are as bought")
+        stack.envoy_log().contains("all are at their base")
     });
 }
 
