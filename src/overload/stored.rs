@@ -2,8 +2,10 @@
 //! admin calls read and write it.
 
 use super::State;
+use crate::json::plain_name;
 use crate::shared::Layout;
 use crate::shared::cell::{Content, SharedCell};
+use crate::tiers::config::MOST_TIERS;
 use crate::time::Mono;
 
 /// The stored state of one namespace.
@@ -19,5 +21,14 @@ impl Content for State {
 
     fn initial(_: Mono) -> Self {
         Self::default()
+    }
+
+    fn is_valid(&self) -> bool {
+        let manual = self.manual.iter().map(|manual| &manual.tiers);
+        let mut all = manual.chain([&self.adaptive.tiers]);
+        all.all(|tiers| {
+            let mut names = tiers.iter().map(|(name, _)| name);
+            tiers.len() <= MOST_TIERS && names.all(|name| plain_name(name, name).is_ok())
+        })
     }
 }

@@ -9,7 +9,8 @@ use crate::limits::Limits;
 use crate::time::Span;
 use serde::Deserialize;
 
-const MOST_TIERS: usize = 64;
+/// The maximum number of tiers in a config.
+pub const MOST_TIERS: usize = 64;
 const LONGEST_WAIT: Span = Span::from_secs(60);
 
 /// One tier as it is written.

@@ -7,6 +7,7 @@ use crate::harness::{
 };
 use serde_json::{Value, json};
 use std::sync::Arc;
+use tiergate::limits::Scale;
 use tiergate::time::Mono;
 
 /// A worker whose upstream answered nothing but 503 for ten seconds.
@@ -242,6 +243,29 @@ fn a_stored_setting_does_not_outlive_a_day() {
     world.pass_ms(25 * 3_600_000);
     worker.tick();
     assert_eq!(in_force(&worker, "t", "rpm"), 1_000, "no ttl is over 24h");
+}
+
+/// What no config can name is not kept in every worker's memory, nor shown to operators.
+#[test]
+fn stored_names_that_no_config_can_have_are_corrupt() {
+    let half = Scale::from_millionths(500_000);
+    let many: Vec<_> = (0..65).map(|i| (format!("t{i}"), half)).collect();
+    let long = vec![("t".repeat(65), half)];
+    let control = vec![("t\n".to_owned(), half)];
+    for tiers in [many, long, control] {
+        for is_manual in [true, false] {
+            let world = World::new();
+            let worker = Worker::new(&world, Config::tier("t").rpm(1_000).open_admin());
+            put_load(&worker, r#"{"scale": 0.5}"#);
+            corrupt_state(&worker, |state, _| match is_manual {
+                true => state.manual.as_mut().unwrap().tiers.clone_from(&tiers),
+                false => state.adaptive.tiers.clone_from(&tiers),
+            });
+            let ticked = worker.tick();
+            assert_eq!(in_force(&worker, "t", "rpm"), 1_000);
+            assert_eq!(ticked.get("damaged_values", ""), 1);
+        }
+    }
 }
 
 /// The same by a clock that steps back, which the windows bear.
