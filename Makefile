@@ -44,8 +44,8 @@ cli: ## the native command line, in dist/tiergate
 # The filter, the small modules that tests and benchmarks load beside it, and the filter with a trap.
 # The trap has a target directory of its own, so that dist/tiergate.wasm is never the trap build.
 modules: wasm
-	cargo build --release --target $(TARGET) --example empty-filter --example bare-calls --example tier-writer
-	@cp $(EXAMPLES)/empty_filter.wasm $(EXAMPLES)/bare_calls.wasm $(EXAMPLES)/tier_writer.wasm dist/
+	cargo build --release --target $(TARGET) --example empty-filter --example bare-calls --example shared-writer
+	@cp $(EXAMPLES)/empty_filter.wasm $(EXAMPLES)/bare_calls.wasm $(EXAMPLES)/shared_writer.wasm dist/
 	cargo build --release --lib --target $(TARGET) --features trap --target-dir $(TRAP)
 	@cp $(TRAP)/$(TARGET)/release/tiergate.wasm dist/tiergate_trap.wasm
 

@@ -11,6 +11,7 @@ mod scenario;
 mod admin;
 mod bad_input;
 mod closed_loop;
+mod corrupt_values;
 mod ends;
 mod feed;
 mod first_steps;

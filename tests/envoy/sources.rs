@@ -107,8 +107,8 @@ fn what_an_earlier_filter_put_into_metadata_is_used() {
 fn another_plugin_can_write_the_tier_into_shared_data() {
     let setup =
         Setup::new(r#"{"tier": [{"shared_data": "tier-of/{account}"}], "unknown_tier": "refuse"}"#);
-    let tiers = "acme tier2\nstartup tier0\nodd gold\n";
-    let writer = wasm_filter("tier-writer", "tier_writer.wasm", tiers);
+    let tiers = "tier-of/acme tier2\ntier-of/startup tier0\ntier-of/odd gold\n";
+    let writer = wasm_filter("shared-writer", "shared_writer.wasm", tiers);
     let stack = Stack::with(&setup.before(writer));
     let of = |account: &str| Call::new().header("x-account-id", account);
     assert_eq!(tier_of(&stack, of("acme")), "500");
