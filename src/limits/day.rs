@@ -253,4 +253,53 @@ mod tests {
         day.settle(morning, UTC, &reservation, 30);
         assert_eq!(day.used(), 30);
     }
+    fn reservation(day: &DayUse, at: Now, reserved: u64) -> Reservation {
+        Reservation {
+            at: at.mono,
+            day: day.label(),
+            reserved,
+            holder: None,
+        }
+    }
+
+    #[test]
+    fn a_settlement_on_the_same_day_refunds_or_charges_the_difference() {
+        for rule in [UTC, DayRule::Rolling(Span::from_millis(DAY_MS))] {
+            for used in [0, 30, 100, 170] {
+                let noon = now(12 * 3_600_000);
+                let mut day = DayUse::default();
+                day.add(noon, rule, 100);
+                let reservation = reservation(&day, noon, 100);
+                day.add(noon, rule, 5);
+                day.settle(noon, rule, &reservation, used);
+                assert_eq!(day.used(), used + 5, "{rule:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_refund_from_before_a_reset_takes_nothing_of_what_came_after() {
+        let noon = now(12 * 3_600_000);
+        let later = Now {
+            mono: noon.mono.after(Span::from_secs(1)),
+            ..noon
+        };
+        let mut day = DayUse::default();
+        day.add(noon, UTC, 100);
+        let reservation = reservation(&day, noon, 100);
+        day = DayUse::None;
+        day.add(later, UTC, 7);
+        day.settle(later, UTC, &reservation, 0);
+        assert_eq!(day.used(), 7);
+    }
+
+    #[test]
+    fn a_rolling_day_resets_a_day_after_its_last_tokens() {
+        let rule = DayRule::Rolling(Span::from_millis(DAY_MS));
+        let mut day = DayUse::default();
+        day.add(now(0), rule, 100);
+        let resets_in = day.resets_in(now(0), rule).as_millis();
+        assert!((DAY_MS..=DAY_MS + 1).contains(&resets_in), "{resets_in}");
+        assert_eq!(DayUse::None.resets_in(now(0), rule), Span::ZERO);
+    }
 }

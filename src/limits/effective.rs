@@ -186,6 +186,31 @@ mod tests {
     }
 
     #[test]
+    fn a_lowering_ends_at_its_moment_and_not_after_it() {
+        let half = Scale::from_millionths(500_000);
+        let end = Mono::from_millis(1_000);
+        let manual = Lowering {
+            manual: Some(Until {
+                value: half,
+                expires_at: end,
+            }),
+            ..Lowering::NONE
+        };
+        let adaptive = Lowering {
+            adaptive: AdaptiveLowering {
+                scale: half,
+                since: Mono::default(),
+                expires_at: end,
+            },
+            ..Lowering::NONE
+        };
+        for lowering in [manual, adaptive] {
+            assert_eq!(lowering.scale(Mono::from_millis(999)), half);
+            assert_eq!(lowering.scale(end), Scale::ONE);
+        }
+    }
+
+    #[test]
     fn a_limit_is_scaled_exactly_rounded_down_and_at_least_one() {
         // In floating point, 0.29 × 100 is 28.999….
         assert_eq!(of(0.29, 100), 29);
