@@ -195,6 +195,11 @@ fn each_refusal_says_where_what_and_what_is_allowed() {
             "exactly one",
         ),
         (
+            r#"{"windows": {"day": {"rolling": "59ms"}}}"#.to_owned(),
+            "windows.day",
+            "60ms",
+        ),
+        (
             r#"{"windows": {"day": {"calendar": "08:00"}}}"#.to_owned(),
             "windows.day.calendar",
             "+23:59",
