@@ -1,5 +1,4 @@
-//! Admission: a request is admitted against all limits at once, or the limit that refuses it is
-//! named with its exact wait.
+//! Admission: admits a request against all limits at once, or names the limit that refuses it.
 
 use super::check::Check;
 use super::kinds::{LimitKind, Limits};
@@ -8,20 +7,20 @@ use super::snapshot::Snapshot;
 use super::terms::{Ask, Reservation, Terms};
 use crate::time::{Now, Span};
 
-/// A refusal by a limit: which one, its use, and the wait.
+/// A refusal by a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limited {
-    /// The limit with the longest wait.
+    /// The exceeded limit with the longest wait; a base limit, if one is exceeded.
     pub kind: LimitKind,
     /// The size of the base limit.
     pub limit: u64,
-    /// Its use.
+    /// The use of the limit.
     pub used: u64,
-    /// The time until a request like this one is admitted, if no other comes.
+    /// The time until a retry can succeed, if no other request comes.
     pub wait: Span,
-    /// The limit with the wait; not `kind` where a lowered limit refuses for longer.
+    /// The limit with that wait; not `kind` where a lowered limit refuses for longer.
     pub last: LimitKind,
-    /// True when the base limits would have admitted it, and lowered limits alone refuse.
+    /// True when only lowered limits refuse.
     pub overloaded: bool,
     /// The minute windows.
     pub snapshot: Snapshot,
@@ -30,22 +29,22 @@ pub struct Limited {
 /// The decision on one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
-    /// Admitted, and recorded.
+    /// Admitted and recorded.
     Admitted(Reservation, Snapshot),
-    /// Exceeded for now; the record has lost expired usage only.
+    /// Exceeded for now; the record has only lost expired usage.
     Limited(Limited),
     /// Exceeded for good: the request alone asks for more tokens than `limit`.
     TooLarge {
         /// TPM or TPD.
         kind: LimitKind,
-        /// Its size.
+        /// The size of the base limit.
         limit: u64,
     },
 }
 
-/// Decides on a request, and records it when it is admitted.
+/// Decides on a request and records an admitted one.
 ///
-/// Leases of stale holders must have been forgotten before.
+/// The caller must have dropped the leases of lost VMs.
 pub fn admit(record: &mut Record, ask: &Ask, terms: &Terms<'_>, now: Now) -> Decision {
     record.advance(now, terms.windows);
     if let Some((kind, limit)) = too_large(ask, terms.limits) {
@@ -70,7 +69,7 @@ pub fn admit(record: &mut Record, ask: &Ask, terms: &Terms<'_>, now: Now) -> Dec
     Decision::Admitted(reservation, snapshot)
 }
 
-/// The token limit that a request exceeds all by itself.
+/// Returns the token limit that the request alone exceeds.
 fn too_large(ask: &Ask, limits: &Limits) -> Option<(LimitKind, u64)> {
     limits.iter().find_map(|(kind, limit)| {
         let limit = limit.finite().filter(|_| kind.counts_tokens())?;

@@ -1,4 +1,4 @@
-//! The limit that refuses a request: of the base limits, and of those that are lowered now.
+//! The limit that refuses a request, among base, manual and adaptive limits.
 
 use super::kinds::{LimitKind, Limits};
 use super::leaky_bucket::LeakyBucket;
@@ -6,27 +6,27 @@ use super::record::{Meter, Record};
 use super::terms::{Ask, Terms};
 use crate::time::{Mono, Now, Span};
 
-/// The wait for what never fits.
+/// The wait for a request that never fits.
 const NEVER: Span = Span::from_millis(u64::MAX);
 
 /// A limit that the request exceeds.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Exceeded {
     pub kind: LimitKind,
-    /// Its use.
+    /// The use of the limit.
     pub used: u64,
-    /// The time until it lets the request through.
+    /// The time until the limit admits the request.
     pub wait: Span,
 }
 
-/// The limit that binds, and the wait that the client is told.
+/// The limit that binds, and the wait to report.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Binding {
     /// The exceeded limit with the longest wait; a base limit, if one is exceeded.
     pub exceeded: Exceeded,
-    /// The time until all limits let the request through.
+    /// The time until all limits admit the request.
     pub wait: Span,
-    /// The limit with that wait.
+    /// The limit with the longest wait.
     pub last: LimitKind,
     /// True when only lowered limits refuse.
     pub overloaded: bool,
@@ -35,7 +35,7 @@ pub(super) struct Binding {
 /// The measure by which a set of limits is kept.
 #[derive(Clone, Copy, Debug)]
 enum Measure {
-    /// The whole window.
+    /// The use over the complete window.
     Windowed,
     /// A leaky bucket, since the last reduction.
     Leaking(Mono),
@@ -46,7 +46,7 @@ enum Measure {
 struct LimitSet<'a> {
     limits: &'a Limits,
     measure: Measure,
-    /// The time after which they no longer hold; `None` for base limits.
+    /// The time until the limits expire; `None` for base and adaptive limits.
     ends_in: Option<Span>,
 }
 
@@ -59,7 +59,7 @@ pub(super) struct Check<'a> {
 }
 
 impl Check<'_> {
-    /// The limit that refuses `ask`; `None` when it is admitted.
+    /// Returns the limit that refuses `ask`; `None` when all limits admit it.
     pub fn binding(&self, ask: &Ask) -> Option<Binding> {
         let [base, manual, adaptive] = self.sets();
         let exceeded = |set: Option<LimitSet<'_>>| self.exceeded(ask, &set?);
@@ -74,14 +74,14 @@ impl Check<'_> {
         })
     }
 
-    /// The rest of a limit now, over all sets that hold; `None` where the base is unlimited.
+    /// Returns the smallest rest of a limit over all sets; `None` where the base is unlimited.
     pub fn remaining(&self, kind: LimitKind) -> Option<u64> {
         self.terms.limits[kind].finite()?;
         let sets = self.sets().into_iter().flatten();
         sets.filter_map(|set| self.rest(&set, kind)).min()
     }
 
-    /// The sets that hold now: base, manual, adaptive.
+    /// Returns the sets that hold now: base, manual, adaptive.
     fn sets(&self) -> [Option<LimitSet<'_>>; 3] {
         let base = LimitSet {
             limits: self.terms.limits,
@@ -121,11 +121,11 @@ impl Check<'_> {
         })
     }
 
-    /// The time for which a limit refuses; `None` where it is unlimited.
+    /// Returns the time for which a limit refuses; `None` where it is unlimited.
     ///
-    /// A request larger than a *lowered* limit waits until the lowering expires. Where that time is
-    /// unknown, as with adaptive limits, it retries after one window. Requests larger than a base
-    /// limit were refused for good before.
+    /// A request larger than a *manual* limit waits until the lowering expires. A request larger
+    /// than an *adaptive* limit retries after one window, as that end is unknown. `admit` has
+    /// refused requests larger than a base limit.
     fn wait(&self, ask: &Ask, set: &LimitSet<'_>, kind: LimitKind) -> Option<Span> {
         let limit = set.limits[kind].finite()?;
         let (record, windows) = (self.record, self.terms.windows);

@@ -10,7 +10,7 @@ use serde::Deserialize;
 const SHORTEST: Span = Span::from_millis(60);
 const LONGEST_MINUTE: Span = Span::from_secs(3_600);
 
-/// The windows as they are written.
+/// The windows as written in the config.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct WindowsConfig {
@@ -18,7 +18,7 @@ pub struct WindowsConfig {
     day: Option<Object<DayConfig>>,
 }
 
-/// A day as it is written: one of both.
+/// A day as written in the config: exactly one of both fields.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct DayConfig {
@@ -26,10 +26,10 @@ struct DayConfig {
     rolling: Option<Duration>,
 }
 
-/// Checks the windows: a minute of 60 s and a calendar day in UTC where nothing is written.
+/// Checks the windows. The defaults are a minute of 60 s and a calendar day in UTC.
 ///
 /// # Errors
-/// [`Invalid`] for a length out of range, or a day of both kinds.
+/// [`Invalid`] for a length out of range, or a day without exactly one kind.
 pub fn windows(written: &WindowsConfig) -> Result<Windows, Invalid> {
     let minute = written.minute.map_or(Span::from_secs(60), |d| d.0);
     let minute = in_range("windows.minute", minute, SHORTEST..=LONGEST_MINUTE)?;

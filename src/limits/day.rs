@@ -9,51 +9,51 @@ const DAY_MS: u64 = 86_400_000;
 /// The meaning of a day, by config.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DayRule {
-    /// From midnight to midnight, `offset_minutes` (-1439 to 1439) east of UTC.
+    /// From midnight to midnight at a UTC offset.
     Calendar {
-        /// Minutes east of UTC.
+        /// Minutes east of UTC, -1439 to 1439.
         offset_minutes: i32,
     },
-    /// A span of that length up to now, as a sliding log.
+    /// A sliding log over a span of this length.
     Rolling(Span),
 }
 
 /// The use of a day by an account.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum DayUse {
-    /// Nothing.
+    /// No use.
     #[default]
     None,
     /// Tokens of one calendar day.
     Calendar {
         /// Days since the epoch, in the configured offset.
         number: u32,
-        /// Tokens reserved or used on it.
+        /// Tokens reserved or used on that day.
         tokens: u64,
-        /// Time of the first of them; earlier events are no longer part of it.
+        /// The time of the first tokens; earlier reservations are not refunded.
         begun: Mono,
     },
-    /// Tokens of a sliding day.
+    /// Tokens of a rolling day.
     Rolling(Log),
 }
 
-/// Local milliseconds since the epoch.
+/// Returns local milliseconds since the epoch.
 fn local_ms(wall: Wall, offset_minutes: i32) -> u64 {
     wall.as_millis()
         .saturating_add_signed(i64::from(offset_minutes).saturating_mul(60_000))
 }
 
-/// The number of the calendar day of `now`; `None` when the wall clock was not read.
+/// Returns the number of the calendar day; `None` when the wall clock was not read.
 fn number(now: Now, offset_minutes: i32) -> Option<u32> {
     let days = local_ms(now.wall?, offset_minutes).div_euclid(DAY_MS);
     Some(u32::try_from(days).unwrap_or(u32::MAX))
 }
 
 impl DayUse {
-    /// Brings the day to `now`: what belongs to an earlier day, or to another rule, is dropped.
+    /// Advances the day to `now`: drops the use of an earlier day and of the other kind of rule.
     ///
-    /// A clock that stepped back over one midnight stays on the later day, so there is no second
-    /// quota; one that was further ahead was wrong, and its use is carried to today.
+    /// After a clock's step back over one midnight the later day stays, so there is no second
+    /// quota. A day further ahead came from a wrong clock; the use of that day moves to today.
     pub fn advance(&mut self, now: Now, rule: DayRule) {
         match (&mut *self, rule) {
             (Self::Calendar { number: stored, .. }, DayRule::Calendar { offset_minutes }) => {
@@ -77,7 +77,7 @@ impl DayUse {
         }
     }
 
-    /// Tokens used, once brought to now.
+    /// Returns the tokens used, as of the last [`Self::advance`].
     pub fn used(&self) -> u64 {
         match self {
             Self::None => 0,
@@ -86,7 +86,7 @@ impl DayUse {
         }
     }
 
-    /// Adds tokens at `now`; the day must have been brought to `now`.
+    /// Adds tokens at `now`; the day must be advanced to `now`.
     pub fn add(&mut self, now: Now, rule: DayRule, amount: u64) {
         match rule {
             DayRule::Calendar { offset_minutes } => {
@@ -111,7 +111,7 @@ impl DayUse {
         }
     }
 
-    /// The calendar day that new tokens go to, for a later refund.
+    /// Returns the calendar day that new tokens go to, for a later refund.
     pub fn label(&self) -> Option<u32> {
         match self {
             Self::Calendar { number, .. } => Some(*number),
@@ -119,10 +119,10 @@ impl DayUse {
         }
     }
 
-    /// Replaces the reserved tokens by `used`.
+    /// Replaces the reserved tokens with `used`.
     ///
-    /// A calendar day that has ended in between keeps its reserve, and the day of settlement is
-    /// charged with all that was used.
+    /// A calendar day that has ended since keeps its reserve. The day of settlement is charged
+    /// with all used tokens.
     pub fn settle(&mut self, now: Now, rule: DayRule, reservation: &Reservation, used: u64) {
         let Reservation {
             at,
@@ -152,7 +152,8 @@ impl DayUse {
         }
     }
 
-    /// The time until `need` more fits under `limit`; zero when it fits now, `None` when never.
+    /// Returns the time until `need` more fits under `limit`; zero when it fits now, `None` when
+    /// it never fits.
     pub fn wait(&self, now: Now, rule: DayRule, need: u64, limit: u64) -> Option<Span> {
         let room = limit.checked_sub(need)?;
         if self.used() <= room {
@@ -166,7 +167,7 @@ impl DayUse {
         }
     }
 
-    /// The time until nothing is used, if nothing more happens.
+    /// Returns the time until nothing is used, if nothing more happens.
     pub fn resets_in(&self, now: Now, rule: DayRule) -> Span {
         match (self, rule) {
             (Self::Calendar { number, .. }, DayRule::Calendar { offset_minutes }) => {

@@ -4,8 +4,8 @@ use super::kinds::{Limit, LimitKind, Limits};
 use crate::time::Mono;
 use std::num::NonZeroU64;
 
-/// A factor from 0 to 1 in whole millionths, so that a decimal of up to six places is exact.
-/// Stored as its millionths; a larger number, which only corrupt bytes hold, is read as 1.
+/// A factor from 0 to 1 in integer millionths, so that a decimal of up to six places is exact.
+/// Stored as millionths. A larger number comes only from corrupt bytes and is read as 1.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
 )]
@@ -13,15 +13,15 @@ use std::num::NonZeroU64;
 pub struct Scale(u32);
 
 impl Scale {
-    /// All of it.
+    /// The scale that lowers nothing.
     pub const ONE: Self = Self(1_000_000);
 
-    /// So many millionths; at most all of it.
+    /// Returns a scale of `n` millionths, at most 1.
     pub const fn from_millionths(n: u32) -> Self {
         if n < Self::ONE.0 { Self(n) } else { Self::ONE }
     }
 
-    /// The scale nearest to `value`, from 0 to 1; `None` for any other value.
+    /// Returns the scale nearest to `value`; `None` for a value outside of 0 to 1.
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -32,17 +32,17 @@ impl Scale {
         fits.then(|| Self::from_millionths((value * 1e6).round() as u32))
     }
 
-    /// In millionths.
+    /// Returns the scale in millionths.
     pub const fn millionths(self) -> u32 {
         self.0
     }
 
-    /// As a number from 0 to 1.
+    /// Returns the scale as a number from 0 to 1.
     pub fn as_f64(self) -> f64 {
         f64::from(self.0) / 1e6
     }
 
-    /// The scaled limit: max(1, floor(limit × scale)); unlimited stays so.
+    /// Returns the scaled limit: max(1, floor(limit × scale)); unlimited stays unlimited.
     pub fn of(self, limit: Limit) -> Limit {
         let Limit::Finite(n) = limit else {
             return limit;
@@ -70,7 +70,7 @@ impl From<Scale> for u32 {
 pub struct Until<T> {
     /// The value.
     pub value: T,
-    /// The moment from which on it no longer holds.
+    /// The moment from which the value has no effect.
     pub expires_at: Mono,
 }
 
@@ -90,7 +90,7 @@ pub struct AdaptiveLowering {
     pub scale: Scale,
     /// Time of the last reduction.
     pub since: Mono,
-    /// The moment from which on it no longer holds, unless it is renewed.
+    /// The moment from which the scale has no effect, unless it is renewed.
     pub expires_at: Mono,
 }
 
@@ -105,7 +105,7 @@ impl Lowering {
         },
     };
 
-    /// The effective scale, at `now`, of the kinds that the overload loop lowers.
+    /// Returns the effective scale, at `now`, of the kinds that the overload loop lowers.
     pub fn scale(&self, now: Mono) -> Scale {
         let manual = self.manual.filter(|manual| now < manual.expires_at);
         let adaptive = Some(self.adaptive).filter(|adaptive| now < adaptive.expires_at);
@@ -113,7 +113,7 @@ impl Lowering {
         manual.min(adaptive.map_or(Scale::ONE, |adaptive| adaptive.scale))
     }
 
-    /// The lowered limits; `None` when all stay at their base.
+    /// Returns the lowered limits; `None` when all stay at their base.
     pub fn of(&self, base: &Limits) -> Option<Lowered> {
         let manual = self.manual.map(|Until { value, expires_at }| Until {
             value: Limits::from_fn(|kind| value.of(base[kind])),
@@ -136,10 +136,10 @@ impl Lowering {
     }
 }
 
-/// Lowered limits; none of them is over its base.
+/// Lowered limits, each at most its base.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Lowered {
-    /// Manual limits, kept over whole windows.
+    /// Manual limits, kept over complete windows.
     pub manual: Option<Until<Limits>>,
     /// Adaptive limits.
     pub adaptive: Option<AdaptiveLimits>,
@@ -152,12 +152,12 @@ pub struct AdaptiveLimits {
     pub limits: Limits,
     /// Time of the last reduction.
     pub since: Mono,
-    /// The moment from which on they no longer hold, unless they are renewed.
+    /// The moment from which the limits have no effect, unless they are renewed.
     pub expires_at: Mono,
 }
 
 impl Lowered {
-    /// The part that holds at `now`.
+    /// Returns the parts that hold at `now`.
     #[must_use]
     pub fn at(self, now: Mono) -> Self {
         Self {
@@ -166,7 +166,7 @@ impl Lowered {
         }
     }
 
-    /// The effective limits: the strictest of all.
+    /// Returns the strictest of base, manual and adaptive limits, expired or not.
     #[must_use]
     pub fn over(&self, base: &Limits) -> Limits {
         let manual = self.manual.map_or(*base, |manual| manual.value);

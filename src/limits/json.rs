@@ -1,4 +1,4 @@
-//! A limit in JSON: a positive integer or "unlimited", in configs, in the admin API, and to clients.
+//! A limit in JSON: a positive integer or "unlimited".
 
 use crate::json::as_integer;
 use crate::limits::kinds::Limit;

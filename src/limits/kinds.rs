@@ -1,7 +1,7 @@
 //! The limit kinds, and one value for each kind: limits, overrides, usage.
 //!
 //! A new kind is a variant of [`LimitKind`], a field of [`PerLimit`], and its meter in
-//! [`super::record`]. Nothing else lists the kinds.
+//! [`super::record`]. Only the default tiers list the kinds again.
 
 use serde::{Deserialize, Serialize};
 use std::num::NonZeroU64;
@@ -10,17 +10,17 @@ use std::ops::Index;
 /// One limit. The order is by size, so `min` is the stricter of two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Limit {
-    /// At most this many.
+    /// A maximum.
     Finite(NonZeroU64),
     /// No limit.
     Unlimited,
 }
 
 impl Limit {
-    /// The largest finite limit: 2^53 - 1, so that every JSON reader has it exactly.
+    /// The largest finite limit: 2^53 - 1, which every JSON reader reads exactly.
     pub const MAX: u64 = 9_007_199_254_740_991;
 
-    /// The finite number, if there is one.
+    /// Returns the number of a finite limit.
     pub const fn finite(self) -> Option<u64> {
         match self {
             Self::Finite(n) => Some(n.get()),
@@ -46,7 +46,7 @@ impl LimitKind {
     /// All kinds, in the order of the tier table.
     pub const ALL: [Self; 4] = [Self::Concurrency, Self::Rpm, Self::Tpm, Self::Tpd];
 
-    /// The name in configs, replies, metrics and logs.
+    /// Returns the name in configs, replies, metrics and logs.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Concurrency => "concurrency",
@@ -56,7 +56,7 @@ impl LimitKind {
         }
     }
 
-    /// The counted thing in words.
+    /// Returns the counted unit in words.
     pub const fn in_words(self) -> &'static str {
         match self {
             Self::Concurrency => "concurrent requests",
@@ -66,7 +66,7 @@ impl LimitKind {
         }
     }
 
-    /// The heading of a table's row or column.
+    /// Returns the heading of a table's row or column.
     pub const fn heading(self) -> &'static str {
         match self {
             Self::Concurrency => "Concurrency",
@@ -76,8 +76,8 @@ impl LimitKind {
         }
     }
 
-    /// Tells whether the overload loop lowers the kind. The use of a day says nothing of the load
-    /// now.
+    /// Tells whether the overload loop lowers the kind. The use of a day does not show the
+    /// present overload.
     pub const fn is_adaptive(self) -> bool {
         match self {
             Self::Concurrency | Self::Rpm | Self::Tpm => true,
@@ -109,7 +109,7 @@ pub struct PerLimit<T> {
 }
 
 impl<T> PerLimit<T> {
-    /// The values that `f` gives for each kind, in order.
+    /// Returns the values of `f` for each kind, in order.
     pub fn from_fn(mut f: impl FnMut(LimitKind) -> T) -> Self {
         Self {
             concurrency: f(LimitKind::Concurrency),
@@ -119,7 +119,7 @@ impl<T> PerLimit<T> {
         }
     }
 
-    /// The same for a function that may fail; `None` when it did for any kind.
+    /// Returns the values of `f` for each kind; `None` when `f` fails for any kind.
     pub fn try_from_fn(mut f: impl FnMut(LimitKind) -> Option<T>) -> Option<Self> {
         Some(Self {
             concurrency: f(LimitKind::Concurrency)?,
@@ -129,7 +129,7 @@ impl<T> PerLimit<T> {
         })
     }
 
-    /// The kinds with their values, in order.
+    /// Returns the kinds with their values, in order.
     pub fn iter(&self) -> impl Iterator<Item = (LimitKind, &T)> {
         LimitKind::ALL.into_iter().map(|kind| (kind, &self[kind]))
     }
@@ -165,18 +165,18 @@ impl Limits {
         self[kind] != Limit::Unlimited
     }
 
-    /// The stricter limit of each kind.
+    /// Returns the stricter limit of each kind.
     #[must_use]
     pub fn min(&self, other: &Self) -> Self {
         Self::from_fn(|kind| self[kind].min(other[kind]))
     }
 }
 
-/// An account's own limits; `None` where its tier's stands.
+/// An account's own limits; `None` where the tier's limit applies.
 pub type Overrides = PerLimit<Option<Limit>>;
 
 impl Overrides {
-    /// The tier's limits, with these in place of them.
+    /// Returns the tier's limits, replaced where the account has its own.
     pub fn over(&self, tier: &Limits) -> Limits {
         Limits::from_fn(|kind| self[kind].unwrap_or(tier[kind]))
     }

@@ -1,7 +1,7 @@
-//! A leaky bucket as a meter (ITU-T I.371, annex A), read off the window's log.
+//! A leaky bucket as a meter (ITU-T I.371, annex A), computed from the window's log.
 //!
-//! Adaptive limits are kept so. Over whole windows, an account that had used its limit would be shut
-//! out when the limit falls, and then burst at its full rate together with all others of its tier.
+//! Adaptive limits use it. With complete windows, a falling limit would block each account that
+//! had used the limit. All accounts of a tier would then burst together at their full rate.
 //!
 //! ```text
 //!        |<---- log since the last reduction ---->|
@@ -9,13 +9,14 @@
 //! level  |########..####.......##..               |  each grain fills it, time drains it
 //!      since                                     now
 //! ```
-//! The bucket drains at the limit's rate. It starts at the last reduction with room for exactly one
-//! request, so the reduction itself refuses none, and a tier's accounts do not all come at once.
+//! The bucket drains at the limit's rate. At the last reduction the bucket has room for one
+//! request, or for one token. So a reduction of RPM refuses no first request, and a tier's
+//! accounts do not all come at once.
 
 use crate::limits::window::{Log, LogColumn};
 use crate::time::{Mono, Span};
 
-/// The bucket holds this part of what the limit allows in a window.
+/// The number by which a limit is divided for the size of its bucket.
 const BUCKET_SHARE: u64 = 10;
 
 /// A limit that is kept as a leaky bucket.
@@ -23,14 +24,14 @@ const BUCKET_SHARE: u64 = 10;
 pub(super) struct LeakyBucket {
     /// The limit of one window.
     pub limit: u64,
-    /// The window.
+    /// The length of the window.
     pub window: Span,
     /// Time of the last reduction.
     pub since: Mono,
 }
 
 impl LeakyBucket {
-    /// The size of the bucket; at least one.
+    /// Returns the size of the bucket; at least one.
     const fn most(&self) -> u64 {
         let part = self.limit.div_euclid(BUCKET_SHARE);
         if part > 1 { part } else { 1 }
@@ -46,9 +47,9 @@ impl LeakyBucket {
         level.saturating_sub(drained)
     }
 
-    /// The level of the bucket, in units.
+    /// Returns the level of the bucket, in units.
     fn level(&self, log: &Log, now: Mono, column: LogColumn) -> u128 {
-        // Room for exactly one request, so that the reduction itself refuses none.
+        // Room for one request, or one token.
         let (mut level, mut at) = (self.units(self.most().saturating_sub(1)), self.since);
         for grain in log.grains.iter().filter(|e| e.last > self.since) {
             level = self.drained(level, grain.last.since(at));
@@ -58,9 +59,11 @@ impl LeakyBucket {
         self.drained(level, now.since(at))
     }
 
-    /// How long until `need` more fits in; zero when it does now, `None` when the limit never allows
-    /// that. What is more than half of the bucket needs one that is half empty, and may fill it over:
-    /// or it would starve beside small ones.
+    /// Returns the time until `need` more fits; zero when it fits now, `None` when it exceeds the
+    /// limit.
+    ///
+    /// A need of more than half the bucket waits for a half-empty bucket and may overfill it.
+    /// Otherwise small requests would starve large ones.
     pub fn wait(&self, log: &Log, now: Mono, column: LogColumn, need: u64) -> Option<Span> {
         if need > self.limit {
             return None;
@@ -72,7 +75,7 @@ impl LeakyBucket {
         Some(Span::from_millis(u64::try_from(wait).unwrap_or(u64::MAX)))
     }
 
-    /// The count that fits in now.
+    /// Returns the count that fits now.
     pub fn left(&self, log: &Log, now: Mono, column: LogColumn) -> u64 {
         let level = self.level(log, now, column);
         let used = level.div_ceil(self.units(1));

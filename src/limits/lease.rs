@@ -1,24 +1,24 @@
 //! Leases: requests in flight, counted per VM slot, so that those of a lost VM can be dropped.
 
-/// A numbered place for one VM, and which of the VMs that had it: the one that holds a lease.
+/// The VM of a lease: its slot, and its number among the VMs of that slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Holder {
     /// The slot, 0 to 255.
     pub slot: u16,
-    /// Counts the VMs that have had the slot, from 1.
+    /// The number of the VM in the slot, from 1.
     pub generation: u32,
 }
 
-/// Tells whether a holder still lives.
+/// Tells which VMs are alive.
 pub trait Liveness {
-    /// False only when the holder's VM is known to be gone.
+    /// False only when the holder's VM is known to be lost.
     fn is_alive(&self, holder: Holder) -> bool;
 }
 
 /// The leases of one account.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Leases {
-    /// A count (at least 1) for each holder.
+    /// The count (at least 1) of each holder.
     pub counts: Vec<(Holder, u32)>,
 }
 
@@ -28,21 +28,21 @@ impl Leases {
         self.counts.is_empty()
     }
 
-    /// All leases.
+    /// Returns the number of all leases.
     pub fn count(&self) -> u64 {
         self.counts
             .iter()
             .fold(0, |sum: u64, (_, n)| sum.saturating_add(u64::from(*n)))
     }
 
-    /// Forgets the leases of holders that are gone; says how many.
+    /// Drops the leases of lost VMs and returns their number.
     pub fn forget_stale(&mut self, liveness: &dyn Liveness) -> u64 {
         let before = self.count();
         self.counts.retain(|(holder, _)| liveness.is_alive(*holder));
         before.saturating_sub(self.count())
     }
 
-    /// One more for `holder`.
+    /// Adds a lease of `holder`.
     pub fn acquire(&mut self, holder: Holder) {
         match self.counts.iter_mut().find(|(h, _)| *h == holder) {
             Some((_, n)) => *n = n.saturating_add(1),
@@ -50,7 +50,7 @@ impl Leases {
         }
     }
 
-    /// One less for `holder`; nothing when its leases were forgotten in between.
+    /// Removes a lease of `holder`; does nothing when its leases were dropped before.
     pub fn release(&mut self, holder: Holder) {
         if let Some((_, n)) = self.counts.iter_mut().find(|(h, _)| *h == holder) {
             *n = n.saturating_sub(1);

@@ -1,18 +1,18 @@
-//! The rule: the use of an account, the limits on it, and what an admission changes.
+//! The rate-limit rule: the use of an account, its limits, and the effects of an admission.
 //!
-//! Architecture: [`record::Record`] is all that a decision needs: a sliding log ([`window`]), a day
+//! Architecture: [`record::Record`] is the state of an account: a sliding log ([`window`]), a day
 //! ([`day`]) and leases ([`lease`]). [`kinds`] has the limit kinds and one value for each.
 //!
 //! Algorithm: [`admit()`] checks base, manual and adaptive limits at once and records the request;
-//! [`settle()`] gives the lease back and replaces the reserve by the usage.
+//! [`settle()`] returns the lease and replaces the reserve with the usage.
 //!
-//! Thread safety: pure functions from an old record to a decision and a new record. The ledger runs
-//! them between one read and one compare-and-set, and again when another worker was faster.
+//! Thread safety: the functions change only the record that they get. The ledger runs them between
+//! one read and one compare-and-set, and again when another worker was faster.
 //!
-//! Error handling: a refusal is a value with the limit, its use and the exact wait. Arithmetic
-//! saturates.
+//! Error handling: a refusal is a value with the limit, its use and the wait. The wait for a lease
+//! is configured. Arithmetic saturates.
 //!
-//! Bounds: a log has at most about 61 grains, leases one count for each VM that holds some.
+//! Bounds: a log has at most about 61 grains; leases have one count for each VM.
 
 pub mod admit;
 mod check;

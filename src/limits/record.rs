@@ -1,4 +1,4 @@
-//! One account's whole state: everything that a decision needs.
+//! One account's complete state: everything that a decision needs.
 
 use crate::limits::day::{DayRule, DayUse};
 use crate::limits::kinds::{LimitKind, Limits};
@@ -38,7 +38,7 @@ pub enum Meter {
 }
 
 impl Meter {
-    /// The meter of a kind.
+    /// Returns the meter of a kind.
     pub const fn of(kind: LimitKind) -> Self {
         match kind {
             LimitKind::Concurrency => Self::Leases,
@@ -65,7 +65,7 @@ impl Meter {
 }
 
 impl Record {
-    /// The use of a limit kind, once the record was brought to now.
+    /// Returns the use of a limit kind, as of the last [`Self::advance`].
     pub fn used(&self, kind: LimitKind) -> u64 {
         match Meter::of(kind) {
             Meter::Leases => self.leases.count(),
@@ -74,8 +74,8 @@ impl Record {
         }
     }
 
-    /// The time until nothing of a kind is used, if nothing more happens; zero for leases, whose
-    /// end is unknown.
+    /// Returns the time until nothing of a kind is used, if nothing more happens; zero for leases,
+    /// whose end is unknown.
     pub fn resets_in(&self, kind: LimitKind, now: Now, windows: &Windows) -> Span {
         match Meter::of(kind) {
             Meter::Leases => Span::ZERO,
@@ -84,13 +84,13 @@ impl Record {
         }
     }
 
-    /// Brings the windows to `now`.
+    /// Advances the windows to `now`.
     pub fn advance(&mut self, now: Now, windows: &Windows) {
         self.minute.advance(now.mono, windows.minute);
         self.day.advance(now, windows.day);
     }
 
-    /// The newest event of the sliding logs.
+    /// Returns the time of the newest event in the sliding logs.
     pub fn newest(&self) -> Mono {
         let day = match &self.day {
             DayUse::Rolling(log) => log.newest(),
@@ -99,18 +99,19 @@ impl Record {
         self.minute.newest().max(day)
     }
 
-    /// Clears the use of the windows; leases stay.
+    /// Clears the windows and keeps the leases.
     pub fn clear_usage(&mut self) {
         self.minute = Log::default();
         self.day = DayUse::None;
     }
 
-    /// True when there is nothing to keep.
+    /// True when the record has no use and no lease.
     pub fn is_empty(&self) -> bool {
         self.minute.is_empty() && self.day == DayUse::None && self.leases.is_empty()
     }
 
-    /// The moment from which on the windows hold nothing, if nothing more happens; without leases.
+    /// Returns the moment from which the windows are empty, if nothing more happens; leases do not
+    /// count.
     pub fn expires_at(&self, now: Now, windows: &Windows) -> Mono {
         let day = match &self.day {
             DayUse::None => Mono::default(),

@@ -4,7 +4,7 @@ use super::record::{Meter, Record};
 use super::terms::{Reservation, Terms};
 use crate::time::Now;
 
-/// Gives the lease back and replaces the reserve by `used` tokens.
+/// Returns the lease and replaces the reserve with `used` tokens.
 pub fn settle(
     record: &mut Record,
     reservation: &Reservation,

@@ -1,4 +1,4 @@
-//! The numbers of a record that clients and operators are told.
+//! The numbers of a record for clients and operators.
 
 use super::check::Check;
 use super::kinds::{LimitKind, PerLimit};
@@ -13,7 +13,7 @@ pub struct Gauge {
     pub limit: u64,
     /// The rest of the effective limit.
     pub remaining: u64,
-    /// The use, this request included if it was admitted.
+    /// The use, with this request if it was admitted.
     pub used: u64,
     /// The time until nothing is used.
     pub resets_in: Span,
@@ -56,9 +56,9 @@ pub struct Level {
     pub resets_in: Span,
 }
 
-/// The use of each limit kind, limited or not. A day is kept only for accounts with a limit for it.
+/// Returns the use of each limit kind. A record keeps only the meters that a limit needs.
 ///
-/// Leases of stale holders must have been forgotten before.
+/// The caller must have dropped the leases of lost VMs.
 pub fn levels(record: &mut Record, terms: &Terms<'_>, now: Now) -> PerLimit<Level> {
     record.advance(now, terms.windows);
     let terms = &terms.at(now);

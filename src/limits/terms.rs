@@ -1,5 +1,5 @@
-//! The input and the trace of a decision: the request, the limits that apply, and what an admitted
-//! request holds until it is settled.
+//! The input and the result of a decision: the request, the limits that apply, and the reservation
+//! of an admitted request.
 
 use super::effective::Lowered;
 use super::kinds::{LimitKind, Limits};
@@ -10,11 +10,11 @@ use crate::time::{Mono, Now, Span};
 /// The demand of a request.
 #[derive(Clone, Copy, Debug)]
 pub struct Ask {
-    /// The number of requests that it counts for.
+    /// The number of requests to count.
     pub requests: u64,
     /// Tokens to reserve.
     pub tokens: u64,
-    /// Who holds its lease.
+    /// The VM that gets the lease.
     pub holder: Holder,
 }
 
@@ -23,16 +23,16 @@ pub struct Ask {
 pub struct Terms<'a> {
     /// The base limits of the account.
     pub limits: &'a Limits,
-    /// Their lowered values, while there are any.
+    /// The lowered limits, if any.
     pub lowered: Option<Lowered>,
     /// The windows' lengths.
     pub windows: &'a Windows,
-    /// The wait that is told when concurrency refuses: the end of a lease is unknown.
+    /// The wait to report when concurrency refuses: the end of a lease is unknown.
     pub concurrency_wait: Span,
 }
 
 impl Ask {
-    /// The amount that the request needs of a kind.
+    /// Returns the amount that the request needs of a kind.
     pub(super) const fn need(&self, kind: LimitKind) -> u64 {
         if kind.counts_tokens() {
             self.tokens
@@ -48,7 +48,7 @@ impl Terms<'_> {
         Meter::needs_day(self.limits)
     }
 
-    /// The terms without what has ended at `now`.
+    /// Returns the terms without the lowerings that have expired at `now`.
     pub(super) fn at(&self, now: Now) -> Self {
         Self {
             lowered: self.lowered.map(|lowered| lowered.at(now.mono)),
@@ -62,16 +62,16 @@ impl Terms<'_> {
 pub struct Reservation {
     /// Time of the admission.
     pub at: Mono,
-    /// The calendar day that its tokens were reserved on, where days are counted.
+    /// The calendar day of the reserved tokens, if days are counted.
     pub day: Option<u32>,
     /// Tokens reserved.
     pub reserved: u64,
-    /// Who holds its lease; `None` where concurrency is unlimited.
+    /// The VM that has the lease; `None` where concurrency is unlimited.
     pub holder: Option<Holder>,
 }
 
 impl Reservation {
-    /// The reservation of a request that nothing is recorded of.
+    /// Returns the reservation of a request that is not recorded.
     pub const fn unrecorded(reserved: u64) -> Self {
         Self {
             at: Mono::from_millis(0),

@@ -1,22 +1,22 @@
-//! A compressed sliding log: what an account did in the last window, in at most about 61 grains.
+//! A compressed sliding log: an account's use of the last window, in at most about 61 grains.
 //!
 //! An event joins the newest grain while that grain is younger than 1/60 of the window, and moves
-//! the grain's expiry to its own. So nothing is ever forgotten early (never over a limit), and
-//! nothing is held more than 1/60 of the window late. Accounts with less than one event in 1/60 of
-//! a window get an exact log.
+//! the grain's expiry to its own. So no event expires early (never over a limit), and no event
+//! counts more than 1/60 of the window too long. Accounts with less than one event in 1/60 of a
+//! window get an exact log.
 //!
-//! Clocks are read in whole milliseconds, cut off, so an event is held for one millisecond more
-//! than the window: two events a window apart by the true clock are never both inside of it.
+//! Clock readings are truncated to milliseconds, so an event counts for one millisecond more than
+//! the window. Events less than a window apart by the true clock always count together.
 
 use crate::time::{Mono, Span};
 
-/// Into how many parts a window is cut.
+/// The number of parts of a window.
 const PARTS: u64 = 60;
 
 /// Events that expire together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Grain {
-    /// The newest event of the grain; the whole grain expires with it.
+    /// The time of the newest event, with which the grain expires.
     pub last: Mono,
     /// Requests admitted.
     pub requests: u64,
@@ -24,7 +24,7 @@ pub struct Grain {
     pub tokens: u64,
 }
 
-/// Which column of the log.
+/// A column of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogColumn {
     /// Requests.
@@ -34,7 +34,7 @@ pub enum LogColumn {
 }
 
 impl Grain {
-    /// What it has in that column.
+    /// Returns the amount in a column.
     pub const fn get(&self, column: LogColumn) -> u64 {
         match column {
             LogColumn::Requests => self.requests,
@@ -43,18 +43,18 @@ impl Grain {
     }
 }
 
-/// The log itself, oldest grain first.
+/// The sliding log of one account.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Log {
-    /// The first event of the newest grain: decides whether another may join it.
+    /// The time of the newest grain's first event; decides whether the next event joins.
     pub newest_first: Mono,
-    /// The first event since the log was empty: what is older is not in it any more.
+    /// The time of the first event since the log was empty; older events are not in the log.
     pub begun: Mono,
-    /// Entries in order of `last`.
+    /// Grains in order of `last`, oldest first.
     pub grains: Vec<Grain>,
 }
 
-/// From when on an event at `at` is not counted any more.
+/// Returns the moment from which an event at `at` no longer counts.
 fn expiry(at: Mono, window: Span) -> Mono {
     at.after(window).after(Span::from_millis(1))
 }
@@ -64,20 +64,20 @@ fn grain_ms(window: Span) -> u64 {
 }
 
 impl Log {
-    /// Whether it holds nothing.
+    /// True when the log has no grain.
     pub fn is_empty(&self) -> bool {
         self.grains.is_empty()
     }
 
-    /// The newest event; the clock's start when there is none.
+    /// Returns the time of the newest event; the clock's start for an empty log.
     pub fn newest(&self) -> Mono {
         self.grains.last().map_or(Mono::default(), |e| e.last)
     }
 
-    /// Brings the log to `now`: drops what has expired, and follows a clock that stepped back.
+    /// Advances the log to `now`: drops expired grains and follows a clock that stepped back.
     ///
-    /// A clock that reads earlier than the newest event has stepped back; the whole log is moved
-    /// back by as much, so that the account neither waits for the step nor gets a second quota.
+    /// A clock that reads earlier than the newest event has stepped back. The complete log then
+    /// moves back too, so the account neither waits for the step nor gets a second quota.
     pub fn advance(&mut self, now: Mono, window: Span) {
         let step = self.newest().since(now);
         if step > Span::ZERO {
@@ -90,17 +90,17 @@ impl Log {
         self.grains.retain(|e| now < expiry(e.last, window));
     }
 
-    /// The sum of a column.
+    /// Returns the sum of a column.
     pub fn used(&self, column: LogColumn) -> u64 {
         self.grains
             .iter()
             .fold(0, |sum: u64, e| sum.saturating_add(e.get(column)))
     }
 
-    /// Charges tokens that were used beyond a reserve; the log must have been brought to `now`.
+    /// Charges tokens used beyond a reserve; the log must be advanced to `now`.
     ///
-    /// They join the newest grain while that is young, and do not move its expiry: a wait that was
-    /// told for requests stays true.
+    /// The tokens join a young newest grain without moving its expiry, so a reported wait for
+    /// requests stays true.
     pub fn charge(&mut self, now: Mono, window: Span, tokens: u64) {
         if let Some(newest) = self.grains.last_mut()
             && now.since(self.newest_first).as_millis() < grain_ms(window)
@@ -111,7 +111,7 @@ impl Log {
         }
     }
 
-    /// Records an event at `now`; the log must have been brought to `now`.
+    /// Records an event at `now`; the log must be advanced to `now`.
     pub fn add(&mut self, now: Mono, window: Span, requests: u64, tokens: u64) {
         if self.grains.is_empty() {
             self.begun = now;
@@ -132,10 +132,10 @@ impl Log {
         }
     }
 
-    /// Takes `tokens` back from the grain that the event at `at` went into.
+    /// Refunds `tokens` to the grain of the event at `at`.
     ///
-    /// Nothing once that event is past the window, or was cleared: no later grain is refunded in
-    /// its place.
+    /// An event that has expired or was cleared gets no refund: no later grain is refunded
+    /// instead.
     pub fn refund(&mut self, now: Mono, window: Span, at: Mono, tokens: u64) {
         if now >= expiry(at, window) || at < self.begun {
             return;
@@ -145,9 +145,9 @@ impl Log {
         }
     }
 
-    /// How long until `need` more fits under `limit`; zero when it fits now.
+    /// Returns the time until `need` more fits under `limit`; zero when it fits now.
     ///
-    /// `None` when it never will, since `need` alone is over `limit`.
+    /// `None` when `need` alone is over `limit`.
     pub fn wait(
         &self,
         now: Mono,
@@ -168,7 +168,7 @@ impl Log {
         Some(at.since(now))
     }
 
-    /// How long until a column is empty again, if nothing more happens.
+    /// Returns the time until a column is empty, if nothing more happens.
     pub fn resets_in(&self, now: Mono, window: Span, column: LogColumn) -> Span {
         self.grains
             .iter()
@@ -177,7 +177,7 @@ impl Log {
             .map_or(Span::ZERO, |e| expiry(e.last, window).since(now))
     }
 
-    /// From when on the log holds nothing, if nothing more happens.
+    /// Returns the moment from which the log is empty, if nothing more happens.
     pub fn expires_at(&self, window: Span) -> Mono {
         self.grains
             .last()
