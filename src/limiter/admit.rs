@@ -1,4 +1,4 @@
-//! Judgement: who asks, in which tier, and whether the request is let through, answered or held.
+//! The check of a request: account, tier, and the result: forward, reply or queue.
 
 use super::queue::{Ticket, Turn, hold};
 use super::{Admission, CheckResult, Limiter, terms};
@@ -16,8 +16,7 @@ use crate::tokens::{Estimate, Reserve};
 use std::rc::Rc;
 
 impl Limiter {
-    /// The result on a request of the stream `id`; `asked` is what its body asks for, where it was
-    /// read.
+    /// Checks a request of the stream `id`; `asked` is the demand in the body, if it was read.
     pub fn check(
         &mut self,
         host: &dyn Host,
@@ -48,13 +47,13 @@ impl Limiter {
         self.enter(host, ticket)
     }
 
-    /// The result on a request that was held, now that another try may help.
+    /// Checks a queued request again.
     pub fn retry(&mut self, host: &dyn Host, ticket: Ticket) -> CheckResult {
         self.enter(host, ticket)
     }
 
-    /// True when another try may help a queued request: it is the first of its account, or its
-    /// wait is over.
+    /// True when a retry can end the wait of a queued request: it is the first of its account, or
+    /// its wait is over.
     pub fn is_due(&self, ticket: &Ticket, now: Mono) -> bool {
         self.queue.is_first(ticket) || ticket.is_over(now)
     }
@@ -126,7 +125,7 @@ impl Limiter {
         }
     }
 
-    /// The tier of an account.
+    /// Resolves the tier of an account.
     pub(super) fn resolve_tier(
         &self,
         host: &dyn Host,
@@ -157,7 +156,7 @@ impl Limiter {
             let reservation = Reservation::unrecorded(tokens);
             return Ok(Decision::Admitted(reservation, Snapshot::default()));
         }
-        // A slot is claimed before the page is read, or this VM's lease would count as stale.
+        // A VM takes a slot before the page is read, or its lease would count as lost.
         let holder = match self.vm.holder() {
             Some(holder) => holder,
             None => self.vm.beat(host)?,
@@ -170,9 +169,8 @@ impl Limiter {
         decision.ok_or(Fault::Slot(SlotError::Overdue))
     }
 
-    /// `None`, and nothing recorded, when this VM's heartbeat is overdue.
-    ///
-    /// The clock is read but once in an admission, so it is seen only here.
+    /// Tries to admit a request. Returns `None` and records nothing when this VM's heartbeat is
+    /// overdue, which only the ledger's reading of the clock shows.
     fn try_admit(
         &self,
         host: &dyn Host,

@@ -1,8 +1,7 @@
-//! One worker's limiter: it checks a request, and later settles it.
+//! One worker's limiter: checks requests and later settles them.
 //!
-//! Puts identity, limits, ledger and reply together, and counts what happens. It holds no request:
-//! the shell keeps what each stream carries, its [`Forwarded`] or its [`Ticket`], and hands it back
-//! exactly once.
+//! The limiter combines identity, limits, ledger and reply, and counts outcomes. The shell keeps
+//! each stream's [`Forwarded`] or [`Ticket`] and returns it exactly once.
 
 mod admit;
 mod outcome;
@@ -54,15 +53,15 @@ impl CheckResult {
 /// The next step of a request that was checked.
 #[derive(Debug)]
 pub enum Next {
-    /// Let it through.
+    /// Forward the request.
     Forward(Forwarded),
-    /// Answer it with this.
+    /// Send this reply.
     Reply(Reply),
-    /// Hold it: it waits for a lease, and is to be tried again.
+    /// Pause the request until a retry for a lease.
     Queue(Box<Ticket>),
 }
 
-/// The part of a forwarded request that its end needs.
+/// The data that a forwarded request keeps until its end.
 #[derive(Debug, Default)]
 pub struct Forwarded {
     /// Headers to set on the response.
@@ -90,18 +89,18 @@ pub struct Limiter {
     vm: VmSlot,
     counts: Counts,
     in_flight: InFlight,
-    /// Settlements that the ledger did not take; tried again on each tick.
+    /// Settlements that the ledger could not store; each tick retries them.
     pending: VecDeque<(Admission, u64)>,
-    /// Requests that are held until a lease frees.
+    /// Requests that wait for a lease.
     queue: Queue,
     /// The overload control.
     overload: OverloadView,
-    /// Refusals that are not written down yet.
+    /// Refusals that are not stored yet.
     refused: RefusalBatch,
     refusals: Refusals,
-    /// Where the config uses it.
+    /// The account directory; `None` when the config does not use it.
     directory: Option<Directory>,
-    /// True once the directory holds all accounts, as of the last tick.
+    /// True once this worker knows that the directory is complete.
     directory_ready: bool,
     /// The last fault, until it is logged.
     fault: Option<Fault>,
@@ -110,10 +109,10 @@ pub struct Limiter {
 }
 
 impl Limiter {
-    /// Opens a limiter for a checked config; creates the ledger if this is the first time.
+    /// Opens a limiter for a checked config; creates the stored values on the first start.
     ///
     /// # Errors
-    /// [`OpenError`] when the ledger in shared data does not fit the config.
+    /// [`OpenError`] when stored values do not fit the config, or shared data can't be used.
     pub fn open(
         host: &dyn Host,
         config: Config,
@@ -159,37 +158,37 @@ impl Limiter {
         })
     }
 
-    /// The account directory, where the config uses it.
+    /// Returns the account directory, if the config uses it.
     pub fn directory(&self) -> Option<&Directory> {
         self.directory.as_ref()
     }
 
-    /// The ledger.
+    /// Returns the ledger.
     pub fn ledger(&self) -> &Ledger {
         &self.ledger
     }
 
-    /// The slot table as this VM last saw it.
+    /// Returns the slot table as this VM last read it.
     pub fn vm_table(&self) -> &Slots {
         self.vm.table()
     }
 
-    /// The overload control as this worker knows it.
+    /// Returns this worker's view of the overload control.
     pub fn overload(&self) -> &OverloadView {
         &self.overload
     }
 
-    /// The overload control, to observe or to change.
+    /// Returns the view of the overload control, for observations and changes.
     pub fn overload_mut(&mut self) -> &mut OverloadView {
         &mut self.overload
     }
 
-    /// The stored log of refusals.
+    /// Returns the stored refusal log.
     pub fn refusals(&self) -> &Refusals {
         &self.refusals
     }
 
-    /// Marks the directory as ready, unless it is or a feed decides that.
+    /// Marks the directory as ready, unless it is ready or a feed decides that.
     ///
     /// # Errors
     /// [`Fault`] when shared data can't be used.
@@ -197,7 +196,7 @@ impl Limiter {
         let Some(directory) = self.directory.as_ref().filter(|_| !self.directory_ready) else {
             return Ok(());
         };
-        // With a feed, of any config, only a complete import makes it ready.
+        // Where any config has a feed, only a complete import makes the directory ready.
         let feed = SharedFeedState::of(&self.config.namespace);
         if host.get(feed.key())?.is_none() {
             directory.set_ready(host)?;
@@ -206,24 +205,23 @@ impl Limiter {
         Ok(())
     }
 
-    /// The config in force.
+    /// Returns the checked config.
     pub fn config(&self) -> &Rc<Config> {
         &self.config
     }
 
-    /// The account's key, in the ledger and in the directory.
+    /// Returns the account's key, in the ledger and in the directory.
     pub fn key(&self, account: &[u8]) -> AccountKey {
         self.ledger.key(account)
     }
 
-    /// On each tick: proves life, tries failed settlements again, writes down what was refused,
-    /// hands metrics over.
+    /// Runs one tick: renews the heartbeat, retries settlements, stores refusals, flushes metrics.
     ///
-    /// Returns what went wrong since the last tick, for the log.
+    /// Returns the last fault since the previous tick, for the log.
     pub fn tick(&mut self, host: &dyn Host, sink: &mut dyn MetricSink) -> Option<Fault> {
         let proof = match self.counts.in_flight().is_empty() {
             true => self.vm.tick(host),
-            // Also a VM whose tiers have no limits needs a slot, to be counted in the gauge.
+            // A VM with only unlimited tiers also needs a slot, for the in-flight gauge.
             false => self.vm.beat(host).map(|_| ()),
         };
         match proof {
@@ -241,7 +239,7 @@ impl Limiter {
         self.fault.take()
     }
 
-    /// Keeps the fault of a step, if it had one, for the next log line.
+    /// Keeps the fault of a step for the next log line.
     fn keep_fault<E: Into<Fault>>(&mut self, done: Result<(), E>) {
         if let Err(error) = done {
             self.fault = Some(error.into());
@@ -259,7 +257,7 @@ impl Limiter {
         }
     }
 
-    /// There is no next tick: hands over all that the next one would have.
+    /// Stores refusals and flushes metrics when no other tick follows.
     pub fn close(&mut self, host: &dyn Host, sink: &mut dyn MetricSink) {
         let tiers = &self.config.tiers;
         let written = self.refused.write_now(host, &self.refusals, tiers);
@@ -267,7 +265,7 @@ impl Limiter {
         self.flush(host, sink);
     }
 
-    /// Hands metrics over.
+    /// Flushes the counts and the gauges.
     fn flush(&mut self, host: &dyn Host, sink: &mut dyn MetricSink) {
         if !std::mem::replace(&mut self.told_build, true) {
             sink.set(&names::build_info(&self.config.namespace), 1);

@@ -1,4 +1,4 @@
-//! The outcome of a check: counted, noted as a refusal, and told to access logs.
+//! The outcome of a check, for metrics, the refusal log and access logs.
 
 use super::{Admission, CheckResult, Forwarded, Limiter, Next};
 use crate::config::{Mode, OnFault};
@@ -20,7 +20,7 @@ pub struct AccessLog {
     pub tier: String,
     /// The outcome.
     pub outcome: Outcome,
-    /// The code of the refusal, or of the one that shadow mode let through.
+    /// The code of the refusal, also when shadow mode forwards the request.
     pub code: Option<Code>,
 }
 
@@ -87,7 +87,7 @@ impl Limiter {
         self.refused(tier, Outcome::Refused, refusal)
     }
 
-    /// The result for a request without an account or a tier.
+    /// Returns the result for a request without an account or a tier.
     pub(super) fn unidentified(
         &mut self,
         account: Option<&Account>,
@@ -100,7 +100,7 @@ impl Limiter {
         self.refuse(account, None, &Refusal::Identity(error, first))
     }
 
-    /// The result for a request that can't even be read.
+    /// Returns the result for a request that can't be read.
     pub fn fault(&mut self, fault: Fault) -> CheckResult {
         self.faulted(None, None, fault)
     }

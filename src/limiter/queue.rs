@@ -1,5 +1,4 @@
-//! Requests that are held until a lease of their account frees: first come, first served, within
-//! one VM.
+//! Requests that wait for a lease of their account: first come, first served, within one VM.
 
 use super::{CheckResult, Next};
 use crate::host::Host;
@@ -11,10 +10,10 @@ use crate::time::{Mono, Span};
 use crate::tokens::Reserve;
 use std::collections::{HashMap, VecDeque};
 
-/// The maximum of queued requests in one VM; one more is refused at once.
+/// The maximum number of queued requests in one VM; a further request does not wait.
 pub const MOST_WAITING: usize = 1024;
 
-/// A request that was identified, until its result.
+/// An identified request without a result.
 #[derive(Clone, Debug)]
 pub struct Ticket {
     pub(super) id: u32,
@@ -23,12 +22,12 @@ pub struct Ticket {
     pub(super) tier: TierId,
     pub(super) limits: Limits,
     pub(super) reserve: Reserve,
-    /// The end of its wait; `None` before it had to wait.
+    /// The end of the wait; `None` before the first wait.
     pub(super) until: Option<Mono>,
 }
 
 impl Ticket {
-    /// True when its wait is over.
+    /// True when the wait is over.
     pub(super) fn is_over(&self, now: Mono) -> bool {
         self.until.is_some_and(|until| until <= now)
     }
@@ -37,9 +36,9 @@ impl Ticket {
 /// The position of a request among the queued ones of its account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Turn {
-    /// It is the first.
+    /// The request is the first.
     First,
-    /// Another one came before.
+    /// Another request came before.
     Behind,
     /// The queue is full, or the request's wait is over.
     Unqueued,
@@ -53,7 +52,7 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    /// Enters a request, unless it is queued already; `now` is read only where it matters.
+    /// Adds a request, unless it is queued; `now` runs only for a request that has waited.
     pub fn enter(&mut self, ticket: &Ticket, now: impl FnOnce() -> Mono) -> Turn {
         if ticket.until.is_some_and(|until| until <= now()) || !self.join(ticket) {
             return Turn::Unqueued;
@@ -64,7 +63,7 @@ impl Queue {
         }
     }
 
-    /// False when the queue is full.
+    /// Returns false when the queue is full and does not have the request.
     fn join(&mut self, ticket: &Ticket) -> bool {
         let full = self.length >= MOST_WAITING;
         let places = self.accounts.entry(ticket.key).or_default();
@@ -79,13 +78,13 @@ impl Queue {
         true
     }
 
-    /// True when no request of its account came before.
+    /// True when no request of the account came before.
     pub fn is_first(&self, ticket: &Ticket) -> bool {
         let places = self.accounts.get(&ticket.key);
         places.is_none_or(|places| places.front() == Some(&ticket.id))
     }
 
-    /// Gives its place up, if it has one.
+    /// Removes a request, if it is queued.
     pub fn leave(&mut self, ticket: &Ticket) {
         let Some(places) = self.accounts.get_mut(&ticket.key) else {
             return;
@@ -100,7 +99,7 @@ impl Queue {
     }
 }
 
-/// Holds a request: from its first wait on, for as long as its tier waits.
+/// Queues a request; `wait` counts from the first wait.
 pub(super) fn hold(host: &dyn Host, mut ticket: Ticket, wait: Span) -> CheckResult {
     if ticket.until.is_none() {
         ticket.until = Some(host.mono().after(wait));

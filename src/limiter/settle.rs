@@ -1,4 +1,4 @@
-//! Settlement: the lease goes back, and the reserve is replaced by what was used.
+//! Settlement: returns the lease and replaces the reserve with the usage.
 
 use super::{Admission, Limiter, terms};
 use crate::host::Host;
@@ -9,13 +9,13 @@ use crate::tokens::Used;
 use crate::tokens::config::Settle;
 use crate::tokens::response::Streamed;
 
-/// Settlements that wait for a ledger that failed.
+/// The maximum number of settlements that wait for a retry; the oldest one over it is dropped.
 const MOST_PENDING: usize = 1024;
 
 impl Limiter {
-    /// Gives a request's lease back and replaces its reserve by what it used.
+    /// Returns a request's lease and replaces its reserve with its usage.
     ///
-    /// Takes the [`Admission`] of a request once: what it was admitted with must not be settled again.
+    /// An [`Admission`] must be settled only once.
     pub fn settle(&mut self, host: &dyn Host, admission: Admission, used: Used) {
         self.counts.ended(admission.tier);
         let used = match self.config.tokens.settle {
@@ -63,7 +63,7 @@ impl Limiter {
             })
     }
 
-    /// Tries again what the ledger did not take.
+    /// Retries the settlements that the ledger could not store.
     pub(super) fn settle_pending(&mut self, host: &dyn Host) {
         for _ in 0..self.pending.len() {
             let Some((admission, used)) = self.pending.pop_front() else {
@@ -78,10 +78,10 @@ impl Limiter {
     }
 }
 
-/// The tokens of a stream that did not say them all.
+/// Estimates the tokens of a stream without its full usage.
 ///
-/// Each event was at least one token. A stream that was cut is charged with what came by, one that
-/// came to its end with the reserve at least.
+/// Each event counts as one token. A stream that was cut is charged for the prompt and its events,
+/// a complete stream for at least the reserve.
 fn estimate(admission: &Admission, streamed: &Streamed) -> u64 {
     let prompt = streamed.prompt.unwrap_or(admission.prompt);
     let counted = prompt.saturating_add(streamed.events).max(streamed.said);

@@ -1,5 +1,4 @@
-//! What an account has used, read without writing anything: for clients at `usage_path`, and for
-//! operators.
+//! The usage of an account, read without a write: for clients at `usage_path` and for operators.
 
 use super::{CheckResult, Limiter, Next, terms};
 use crate::host::{Host, Request};
@@ -17,12 +16,12 @@ use crate::tiers::TierId;
 pub struct Inspected {
     /// The effective limits.
     pub in_force: Limits,
-    /// Their use.
+    /// The use of the limits.
     pub usage: UsageView,
 }
 
 impl Limiter {
-    /// Reads the usage of an account with these base limits, lowered or not; nothing is written.
+    /// Reads the usage of an account with these base and lowered limits, without a write.
     ///
     /// # Errors
     /// [`Fault`] when the ledger can't be read.
@@ -46,7 +45,7 @@ impl Limiter {
         })
     }
 
-    /// Tells a client its own usage; nothing is counted by it.
+    /// Reports a client's own usage; the request counts against no limit.
     pub fn report_usage(&mut self, host: &dyn Host, request: &dyn Request) -> CheckResult {
         let account = match identity::account(request, &self.config.account) {
             Ok(account) => account,
@@ -80,7 +79,7 @@ impl Limiter {
         }
     }
 
-    /// The upstream could not tell either, so it is not asked, whatever `on_fault` says.
+    /// Refuses for any `on_fault`: the upstream can't report the usage either.
     fn cannot_report(
         &mut self,
         account: &Account,
