@@ -7,7 +7,7 @@
 //! limits  = 4 x (0: the tier's, 1: unlimited, n + 1: n)
 //! history = cash (zigzag) vouchers (zigzag) [voucher_by (8)] count, events (8 each)
 //! ```
-//! Numbers are varints as in [`crate::ledger::bytes`], hashes little endian.
+//! Numbers are varints as in [`crate::shared::varint`], hashes little endian.
 
 use crate::directory::entry::AccountEntry;
 use crate::limits::{Limit, Overrides};
@@ -21,11 +21,11 @@ const BY_FEED: u8 = 2;
 const HISTORY: u8 = 4;
 const VOUCHER: u8 = 8;
 
-/// The most bytes of an entry: flags, a tier's name of 64, six numbers of at most 10, a hash, and
-/// the recharges that are remembered.
+/// The maximum size of an entry in bytes: flags, a tier's name of 64, six numbers of at most 10, a
+/// hash, and the remembered events.
 pub const MOST_BYTES: usize = 1 + 65 + 60 + 8 + 1 + 8 * REMEMBERED;
 
-/// The bytes of an entry.
+/// Encodes an entry.
 pub fn encode(entry: &AccountEntry) -> Vec<u8> {
     let voucher = entry.history.as_ref().and_then(|h| h.voucher_by);
     let flag = |on: bool, bit: u8| if on { bit } else { 0 };
@@ -56,7 +56,7 @@ pub fn encode(entry: &AccountEntry) -> Vec<u8> {
     out
 }
 
-/// Reads an entry that takes up all of `bytes`; `None` for bytes that [`encode`] does not write.
+/// Reads an entry from all of `bytes`; `None` for bytes that are not an entry.
 pub fn decode(bytes: &[u8]) -> Option<AccountEntry> {
     let (flags, mut rest) = bytes.split_first()?;
     let input = &mut rest;
@@ -111,7 +111,7 @@ fn limit_number(limit: Option<Limit>) -> u64 {
     }
 }
 
-/// 0, 1, and from 2 on one more than the limit.
+/// Reads a limit: 0 is the tier's, 1 is unlimited, a larger number is the limit plus 1.
 fn number_limit(number: u64) -> Option<Limit> {
     match number {
         0 => None,
@@ -120,7 +120,7 @@ fn number_limit(number: u64) -> Option<Limit> {
     }
 }
 
-/// Small numbers of either sign become small numbers (Protocol Buffers, "ZigZag").
+/// Maps small numbers of either sign to small numbers (Protocol Buffers, "ZigZag").
 fn zigzag(n: i64) -> u64 {
     (n.wrapping_shl(1) ^ n.wrapping_shr(63)).cast_unsigned()
 }

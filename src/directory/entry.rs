@@ -1,5 +1,4 @@
-//! What the directory knows of one account: its recharge or its tier, limits of its own, and
-//! whether it is switched off.
+//! The directory's entry of one account: its recharge or tier, its own limits, and its switch.
 
 use crate::limits::Overrides;
 use crate::tiers::money::Cents;
@@ -9,42 +8,42 @@ use crate::tiers::table::{TierId, TierTable};
 /// The entry of one account.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AccountEntry {
-    /// Its payments; `None` while none are known.
+    /// The account's payments; `None` while they are unknown.
     pub history: Option<History>,
-    /// The name of the tier that it was put into, whatever it paid.
+    /// The name of an assigned tier, which has priority over the recharge.
     pub tier: Option<String>,
-    /// Limits of its own.
+    /// The account's own limits.
     pub limits: Overrides,
-    /// True when it is switched off.
+    /// True when the account is switched off.
     pub disabled: bool,
-    /// True when the feed wrote it last.
+    /// True when the feed wrote the entry last.
     pub by_feed: bool,
 }
 
 /// The basis of an account's tier.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TierBasis {
-    /// Its cumulative recharge.
+    /// The account's cumulative recharge.
     Recharge(Cents),
     /// The tier's name.
     Tier(Box<str>),
 }
 
-/// The tier that an entry comes to.
+/// The tier that follows from an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ResolvedTier {
-    /// The tier at that place in the table.
+    /// A tier of the table.
     Tier(TierId),
-    /// Less recharged than the first tier asks for.
+    /// A recharge that is too small for the first tier.
     RechargeRequired(Cents),
-    /// No tier has the name that it was put into.
+    /// A tier's name that is not in the table.
     Unknown(String),
-    /// The entry says nothing of a tier.
+    /// An entry without a recharge or a tier.
     Nothing,
 }
 
 impl AccountEntry {
-    /// Its tier: the one that it was put into, or the one that its recharge gives.
+    /// Returns the assigned tier, or else the tier that the recharge gives.
     pub fn resolve_tier(&self, tiers: &TierTable) -> ResolvedTier {
         if let Some(name) = &self.tier {
             return match tiers.by_name(name.as_bytes()) {

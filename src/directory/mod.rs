@@ -1,11 +1,11 @@
-//! The account directory in shared data: pages like the ledger's, but never evicted. Past its
-//! capacity a write is refused and counted; nothing old is lost.
+//! The account directory in shared data: pages like the ledger's, but without eviction. A write to
+//! a full page is refused and counted, and no stored entry is lost.
 //!
 //! ```text
-//! key {namespace}/dir     0  1  layout version (page::LAYOUT)
+//! key {namespace}/dir     0  1  layout version
 //!                         1  1  'M'
 //!                         2  4  pages, little endian
-//!                         6  1  1 once it holds what is to be known, 0 before
+//!                         6  1  1 once the directory is complete, 0 before
 //! key {namespace}/d{n}    0  1  layout version
 //!                         1  1  'D'
 //!                         2  .. entries: key (16), length (2, little endian), body (bytes.rs)
@@ -22,9 +22,9 @@ use crate::ledger::{AccountKey, OpenError};
 use crate::shared::{Change, Fill, Layout, StoreError, Target, update};
 use std::cell::Cell;
 
-/// Entries that a page is laid out for.
+/// The average number of entries on a page of a full directory.
 const ENTRIES_PER_PAGE: u32 = 8;
-/// Entries on one page at most: four times what a full directory has on average.
+/// The maximum number of entries on a page: four times the average of a full directory.
 const MAX_ENTRIES: usize = 32;
 /// Tries to write a page before the directory counts as unusable.
 const TRIES: u32 = 100;
@@ -41,10 +41,10 @@ const PAGE: Layout = Layout {
 };
 const KEY: usize = 16;
 
-/// Why an entry was not written.
+/// The reason why an entry was not written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WriteError {
-    /// There is no room.
+    /// The account's page is full.
     #[error("the directory has no room for this account: raise capacity.directory, and restart")]
     Full,
     /// Shared data can't be used.
@@ -55,7 +55,7 @@ pub enum WriteError {
 /// Observations of the directory since the last call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DirectoryHealth {
-    /// Writes that were refused since a page was full.
+    /// Writes that were refused because a page was full.
     pub full: u64,
     /// Stored values that could not be read.
     pub corrupt: u64,
@@ -72,10 +72,11 @@ pub struct Directory {
 type RawEntry<'a> = (&'a [u8], &'a [u8]);
 
 impl Directory {
-    /// Opens the directory, and creates it if this is the first time; alone, as the ledger.
+    /// Opens the directory, and creates it on the first start. No other VM may run at that time,
+    /// as for the ledger.
     ///
     /// # Errors
-    /// [`OpenError`] when what is stored does not fit the config, or can't be written.
+    /// [`OpenError`] when the stored size does not fit the config, or shared data can't be used.
     pub fn open(host: &dyn Host, namespace: &str, accounts: u32) -> Result<Self, OpenError> {
         let directory = Self {
             prefix: namespace.to_owned(),
@@ -107,7 +108,7 @@ impl Directory {
         }
     }
 
-    /// True once it holds all accounts: an entry was pushed, or a complete feed was imported.
+    /// True once the directory is complete: an entry was pushed, or a complete feed was imported.
     ///
     /// # Errors
     /// The host's status when it can't read.
@@ -118,7 +119,7 @@ impl Directory {
             .is_some_and(|(_, ready)| ready))
     }
 
-    /// Marks the directory as holding all accounts.
+    /// Marks the directory as complete.
     ///
     /// # Errors
     /// [`StoreError`] when shared data can't be written.
@@ -135,10 +136,10 @@ impl Directory {
         Ok(())
     }
 
-    /// The entry of an account.
+    /// Finds the entry of an account.
     ///
     /// # Errors
-    /// [`StoreError`] when it can't be read.
+    /// [`StoreError`] when the page can't be read.
     pub fn find(
         &self,
         host: &dyn Host,
@@ -154,12 +155,12 @@ impl Directory {
         Ok(self.entry(&entries, key))
     }
 
-    /// Runs `f` on an account's entry and stores the entry that it returns; `None` takes it out.
+    /// Runs `f` on an account's entry and stores the returned entry; `None` removes the entry.
     ///
     /// `f` runs again each time another writer was faster.
     ///
     /// # Errors
-    /// [`WriteError`] when there is no room, or shared data can't be used.
+    /// [`WriteError`] when the page is full, or shared data can't be used.
     pub fn change<T>(
         &self,
         host: &dyn Host,
@@ -189,7 +190,7 @@ impl Directory {
         Ok(changed.result)
     }
 
-    /// The fill of the pages, sampled from the first of them.
+    /// Measures the fill of the pages on a sample of the first pages.
     ///
     /// # Errors
     /// The host's status when it can't read.
@@ -198,7 +199,7 @@ impl Directory {
         Fill::of(host, self.pages, |page| self.page_name(page), count)
     }
 
-    /// Observations since the last call.
+    /// Takes the observations since the last call.
     pub fn take_health(&self) -> DirectoryHealth {
         self.health.take()
     }
@@ -209,7 +210,7 @@ impl Directory {
         self.health.set(health);
     }
 
-    /// The entries of a page; bytes of another layout, or corrupt ones, read as empty.
+    /// Returns the entries of a page; bytes of another layout and corrupt bytes read as empty.
     fn entries<'a>(&self, bytes: &'a [u8]) -> Vec<RawEntry<'a>> {
         if bytes.is_empty() {
             return Vec::new();
@@ -246,7 +247,7 @@ impl Directory {
     }
 }
 
-/// Pages, and whether the directory is ready.
+/// Reads the number of pages, and a flag that is true for a complete directory.
 fn meta(bytes: &[u8]) -> Option<(u32, bool)> {
     let rest = META.body(bytes)?;
     let (pages, rest) = rest.split_first_chunk::<4>()?;
@@ -269,7 +270,7 @@ fn parse(mut rest: &[u8]) -> Option<Vec<RawEntry<'_>>> {
 fn write(entries: &[RawEntry<'_>]) -> Vec<u8> {
     let mut out = PAGE.prefix().to_vec();
     for (key, body) in entries {
-        // No entry is that long: a tier's name and 64 events take some 700 bytes.
+        // No entry is that long: `MOST_BYTES` is under 700.
         let Ok(length) = u16::try_from(body.len()) else {
             continue;
         };
@@ -280,7 +281,7 @@ fn write(entries: &[RawEntry<'_>]) -> Vec<u8> {
     out
 }
 
-/// The largest a directory's values can get, in bytes.
+/// Returns the maximum size of a directory's pages, in bytes.
 pub fn memory_bound(accounts: u32) -> u64 {
     let entry = KEY.saturating_add(2).saturating_add(bytes::MOST_BYTES);
     let page = entry

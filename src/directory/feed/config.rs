@@ -10,7 +10,7 @@ const LONGEST_NAME: usize = 255;
 const SHORTEST: Span = Span::from_secs(1);
 const LONGEST: Span = Span::from_secs(86_400);
 
-/// The feed as it is written.
+/// The feed as written in the config.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FeedConfig {
@@ -23,7 +23,7 @@ pub struct FeedConfig {
 /// The source of the account directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FeedSource {
-    /// The Envoy cluster that serves it.
+    /// The Envoy cluster that serves the feed.
     pub cluster: String,
     /// The `:authority` of the requests.
     pub authority: String,

@@ -1,5 +1,5 @@
-//! One load of the feed: pages are gathered until the last is in, then applied, both in slices
-//! that are short enough for a worker that serves requests in between.
+//! One import of the feed: gathers all pages, then applies them. Both run in short slices, so that
+//! the worker serves requests in between.
 
 use crate::directory::WriteError;
 use crate::directory::entry::{AccountEntry, TierBasis};
@@ -14,16 +14,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Accounts in one slice; one takes about 10 us to apply on Envoy.
 const SLICE: usize = 128;
-/// A slice ends early when it took so long; the clock is read after so many accounts.
+/// The time after which a slice ends early, as read after each `BETWEEN_LOOKS` accounts.
 const SLICE_TIME: Span = Span::from_millis(2);
 const BETWEEN_LOOKS: usize = 16;
-/// The longest wait for a page. The shell's call ends sooner; this is for a host that forgets it.
+/// The longest wait for a page. The shell's call ends sooner, unless the host loses the call.
 const PATIENCE: Span = Span::from_secs(30);
 
 /// The bounds and rules of an import.
 #[derive(Clone, Copy, Debug)]
 pub struct ImportLimits {
-    /// The most accounts, named and removed together.
+    /// The maximum number of accounts, removed ones included.
     pub accounts: usize,
     /// The rule of the voucher.
     pub voucher: Option<VoucherRule>,
@@ -31,44 +31,44 @@ pub struct ImportLimits {
 
 #[derive(Debug)]
 enum ImportPhase {
-    /// A page was asked for, at that moment.
+    /// A page was requested at this time.
     Asked(Mono),
     /// A page is being read.
     Reading(PageReader),
-    /// All pages are in.
+    /// All pages are read.
     Applying,
 }
 
 /// The progress of an import.
 #[derive(Debug, PartialEq, Eq)]
 pub enum ImportProgress {
-    /// It goes on like this.
+    /// The import continues with this step.
     Goes(Step),
-    /// The feed is as it was.
+    /// The feed has not changed.
     Unchanged,
-    /// All is applied.
+    /// All accounts are applied.
     Done,
 }
 
-/// One load of the feed.
+/// One import of the feed.
 #[derive(Debug)]
 pub struct Import {
     phase: ImportPhase,
-    /// Paths of the pages so far, the one that is asked for or read included.
+    /// Paths of the pages so far, the current page included.
     paths: BTreeSet<String>,
-    /// Accounts by key; `None` for those that are no more. A map that grows without being moved,
-    /// so that no single insertion takes long, and that shrinks while it is applied.
+    /// Accounts by key; `None` for removed ones. A tree grows without being moved, so no single
+    /// insertion takes long.
     gathered: BTreeMap<AccountKey, Option<Known>>,
     /// Items of the current page so far.
     items: usize,
-    /// True when the first page was asked for only if it changed.
+    /// True when the first page was requested with an ETag.
     conditional: bool,
     etag: Vec<u8>,
     counts: ImportCounts,
 }
 
 impl Import {
-    /// A load that asks for its first page.
+    /// Begins an import and returns the request for its first page.
     pub fn begin(path: &str, etag: Vec<u8>, now: Mono) -> (Self, PageRequest) {
         let if_none_match = (!etag.is_empty()).then_some(etag);
         let import = Self {
@@ -90,12 +90,12 @@ impl Import {
         )
     }
 
-    /// The ETag of the feed's first page.
+    /// Takes the ETag of the feed's first page.
     pub fn take_etag(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.etag)
     }
 
-    /// The counts so far.
+    /// Returns the counts so far.
     pub fn counts(&self) -> ImportCounts {
         ImportCounts {
             pages: self.paths.len(),
@@ -103,15 +103,15 @@ impl Import {
         }
     }
 
-    /// The number of the current page, from 1.
+    /// Returns the number of the current page, from 1.
     fn page(&self) -> usize {
         self.paths.len()
     }
 
-    /// Takes the answer to the last [`PageRequest`].
+    /// Takes the response to the last [`PageRequest`].
     ///
     /// # Errors
-    /// [`FeedError`] when it is no page.
+    /// [`FeedError`] when the response is not a page.
     pub fn fetched(&mut self, result: FetchResult) -> Result<ImportProgress, FeedError> {
         let page = self.page();
         if !matches!(self.phase, ImportPhase::Asked(_)) {
@@ -136,10 +136,10 @@ impl Import {
         }
     }
 
-    /// Goes on for one slice.
+    /// Runs one slice.
     ///
     /// # Errors
-    /// [`FeedError`] when nothing will come of it.
+    /// [`FeedError`] when the import has failed.
     pub fn slice(
         &mut self,
         context: &ImportContext<'_>,
@@ -202,8 +202,8 @@ impl Import {
         Ok(None)
     }
 
-    /// Lets go of what was gathered, for one slice; says whether all is gone. Memory is given back
-    /// piece by piece, so that of a great feed it would take long.
+    /// Frees one slice of a finished import; true when nothing is left. Dropping a large map at
+    /// once would stall the worker.
     pub fn release_slice(&mut self) -> bool {
         (0..SLICE).any(|_| self.gathered.pop_first().is_none())
     }
@@ -252,8 +252,8 @@ impl Import {
     }
 }
 
-/// What the feed says of an account, over what was known of it. What the account was given and
-/// which events were seen stays, so that no voucher is due twice.
+/// Returns an account's entry with the feed's data. The vouchers and the remembered events stay, so
+/// that no voucher is due twice.
 fn over(known: &Known, entry: Option<AccountEntry>, limits: &ImportLimits) -> AccountEntry {
     let mut history = entry.and_then(|e| e.history);
     let tier = match &known.basis {
@@ -273,7 +273,8 @@ fn over(known: &Known, entry: Option<AccountEntry>, limits: &ImportLimits) -> Ac
     }
 }
 
-/// An ETag that can be sent back (RFC 9110, section 8.8.3: visible characters), or none.
+/// Returns an ETag that can be sent back (RFC 9110, section 8.8.3: visible characters), or an empty
+/// one.
 fn remembered(etag: Vec<u8>) -> Vec<u8> {
     let can_be_sent = etag.iter().all(|b| (0x21..=0x7e).contains(b));
     if can_be_sent && etag.len() <= ETAG_BYTES {

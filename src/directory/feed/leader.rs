@@ -1,8 +1,8 @@
-//! The VM that imports the feed, and what all VMs know of the last import (key
+//! The VM that imports the feed, and the shared state of the last import (key
 //! `{namespace}/feed-state`).
 //!
-//! A VM takes the leadership for one import and gives it back. While it imports it renews its term
-//! on its ticks. A term that its leader did not renew ends, and the next VM to tick begins anew.
+//! A VM takes the leadership for one import, renews its term on its ticks, and gives the leadership
+//! back. A term without renewal ends, and the next VM to tick begins another import.
 
 use crate::shared::Layout;
 use crate::shared::cell::{Content, SharedCell};
@@ -17,11 +17,11 @@ pub const TERM: Span = Span::from_secs(5);
 pub struct FeedState {
     /// The nonce of the leader; 0 for none.
     pub leader: u64,
-    /// The end of its term.
+    /// The end of the leader's term.
     pub until: Mono,
     /// A hash of the feed's source.
     pub source: u64,
-    /// Time of the newest config with that feed.
+    /// Time of the newest config with this feed.
     pub configured: Mono,
     /// Time of the next import.
     pub due: Mono,
@@ -29,7 +29,7 @@ pub struct FeedState {
     pub synced_at: Mono,
     /// Failures in a row.
     pub failures: u32,
-    /// The ETag of the last complete import.
+    /// The ETag of the last complete import; empty when accounts had no room.
     pub etag: Vec<u8>,
 }
 

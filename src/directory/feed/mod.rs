@@ -1,7 +1,6 @@
-//! The account directory pulled from elsewhere: one VM of all fetches the feed, page by page,
-//! and nothing of it is applied before the last page is in.
+//! The feed of the account directory: one VM fetches all pages, then applies them.
 //!
-//! The shell makes the HTTP calls; here is what to ask, and what to make of the answers.
+//! The shell makes the HTTP calls. This module decides on the requests and reads the responses.
 
 pub mod config;
 pub mod import;
@@ -17,19 +16,19 @@ use crate::shared::StoreError;
 
 pub use schedule::Sync;
 
-/// The most pages of one feed.
+/// The maximum number of pages of one feed.
 pub const MOST_PAGES: usize = 1_000;
 /// The longest ETag that is remembered, in bytes.
 pub const ETAG_BYTES: usize = 1_024;
 
-/// The surroundings of an import.
+/// The stores that an import uses.
 #[derive(Clone, Copy)]
 pub struct ImportContext<'a> {
     /// The host.
     pub host: &'a dyn Host,
     /// The directory.
     pub directory: &'a Directory,
-    /// The key of an account.
+    /// Returns the key of an account.
     pub key: &'a dyn Fn(&[u8]) -> AccountKey,
 }
 
@@ -40,23 +39,23 @@ pub enum Step {
     Rest,
     /// Tick again soon.
     Soon,
-    /// Ask for a page.
+    /// Request a page.
     PageRequest(PageRequest),
 }
 
-/// A page to ask for.
+/// A request for a page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PageRequest {
-    /// Its path.
+    /// The path of the page.
     pub path: String,
-    /// The ETag that it must differ from.
+    /// The ETag that the page must differ from.
     pub if_none_match: Option<Vec<u8>>,
 }
 
 /// The response to a fetch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FetchResult {
-    /// The status; 0 when there was no result.
+    /// The status; 0 when there was no response.
     pub status: u16,
     /// The ETag, if there was one.
     pub etag: Vec<u8>,
@@ -72,13 +71,13 @@ pub enum FeedError {
     /// No response came, or the call could not be made.
     #[error("page {page}: no answer")]
     NoAnswer {
-        /// Its number, from 1.
+        /// The page's number, from 1.
         page: usize,
     },
     /// An answer other than a page.
     #[error("page {page}: status {status}")]
     Status {
-        /// Its number, from 1.
+        /// The page's number, from 1.
         page: usize,
         /// The status.
         status: u16,
@@ -89,15 +88,15 @@ pub enum FeedError {
         page::PAGE_BYTES
     )]
     TooLong {
-        /// Its number, from 1.
+        /// The page's number, from 1.
         page: usize,
-        /// Its length.
+        /// The page's length in bytes.
         size: usize,
     },
     /// A page that is not of the form.
     #[error("page {page}: {error}")]
     Page {
-        /// Its number, from 1.
+        /// The page's number, from 1.
         page: usize,
         /// The error.
         error: Invalid,
@@ -105,15 +104,15 @@ pub enum FeedError {
     /// An account that was named before.
     #[error("page {page}: the {at}. account there was named before")]
     Twice {
-        /// Its number, from 1.
+        /// The page's number, from 1.
         page: usize,
-        /// Its place on the page, from 1, accounts and removed ones together.
+        /// The account's position on the page, from 1; removed accounts count too.
         at: usize,
     },
     /// A page that leads back to one before it.
     #[error("page {page}: next leads back to a page that was read")]
     Cycle {
-        /// Its number, from 1.
+        /// The page's number, from 1.
         page: usize,
     },
     /// A feed of too many pages.
@@ -133,11 +132,11 @@ pub enum FeedError {
 /// The outcome of an import, for the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ImportOutcome {
-    /// A whole feed was applied.
+    /// A complete feed was applied.
     Imported(ImportCounts),
-    /// The feed is as it was.
+    /// The feed has not changed.
     Unchanged,
-    /// Nothing came of it.
+    /// The import failed.
     Failed(FeedError),
 }
 
@@ -148,7 +147,7 @@ pub struct ImportCounts {
     pub pages: usize,
     /// Accounts written.
     pub written: u64,
-    /// Accounts taken out.
+    /// Accounts removed.
     pub removed: u64,
     /// Accounts that the directory had no room for.
     pub refused: u64,

@@ -1,7 +1,7 @@
-//! One page of the feed, read piece by piece, so that no page keeps a worker from its requests.
+//! One page of the feed, read account by account, so that no page stalls the worker.
 //!
 //! The form: `{"accounts": [{"id", "recharge" or "tier", "limits"?, "disabled"?}],
-//! "removed": ["c"]?, "next": "/…"?}`. Strict: what is not of that form refuses the page.
+//! "removed": ["c"]?, "next": "/…"?}`. A page with any deviation is refused.
 
 use crate::directory::entry::TierBasis;
 use crate::http::names::is_path;
@@ -17,12 +17,12 @@ pub const PAGE_BYTES: usize = 1 << 20;
 pub const ID_BYTES: usize = 1024;
 /// The longest name of a tier, as in the config.
 const TIER_BYTES: usize = 64;
-/// The longest problem, in characters: it may quote the page.
+/// The longest text of a problem, in characters.
 const PROBLEM_CHARS: usize = 200;
 
-/// An error of a page. The problem may quote the page, so it is cut.
+/// Returns an error of a page. The problem may quote the page, so the text is cut.
 fn invalid(path: impl Into<String>, problem: &str) -> Invalid {
-    // serde counts lines from where it was set to work, which is not where the page begins.
+    // serde counts lines from the start of the value, not of the page.
     let problem = problem.split(" at line ").next().unwrap_or_default();
     let problem: String = problem.chars().take(PROBLEM_CHARS).collect();
     Invalid::new(path, problem)
@@ -33,22 +33,22 @@ type Read<T> = Result<T, Invalid>;
 /// An account in the feed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Known {
-    /// Its recharge, or its tier.
+    /// The account's recharge or tier.
     pub basis: TierBasis,
-    /// Limits of its own, when it has any: most have none, and all are held until they are applied.
+    /// The account's own limits. Most accounts have none, so a box saves memory.
     pub limits: Option<Box<Overrides>>,
-    /// True when it is switched off.
+    /// True when the account is switched off.
     pub disabled: bool,
 }
 
-/// The next thing on a page.
+/// The next item on a page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PageItem {
     /// An account, by its id.
     Account(String, Known),
-    /// The id of an account that is no more.
+    /// The id of a removed account.
     Removed(String),
-    /// The end, with the path of the next page if there is one.
+    /// The end, with the path of the next page, if any.
     End(Option<String>),
 }
 
@@ -66,9 +66,9 @@ struct AccountItem {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum At {
     Start,
-    /// Before a name, or before the end of an object that is empty.
+    /// Before a name, or before the end of an empty object.
     Field,
-    /// In a list, before the item of that number.
+    /// In a list, before the item of this index.
     List(List, usize),
     /// Behind a field's value.
     Behind,
@@ -92,7 +92,7 @@ pub struct PageReader {
 }
 
 impl PageReader {
-    /// A reader at the beginning of a page.
+    /// Creates a reader at the beginning of a page.
     pub fn new(body: Vec<u8>) -> Self {
         Self {
             body,
@@ -103,10 +103,10 @@ impl PageReader {
         }
     }
 
-    /// Reads on to the next thing on the page.
+    /// Reads the next item on the page.
     ///
     /// # Errors
-    /// [`Invalid`] for the first thing that is wrong.
+    /// [`Invalid`] for the first error.
     pub fn item(&mut self) -> Read<PageItem> {
         loop {
             match self.at {
@@ -164,7 +164,7 @@ impl PageReader {
         Ok(At::List(list, 0))
     }
 
-    /// The item of that number, or `None` behind the last.
+    /// Reads the item of this index; `None` behind the last one.
     fn list(&mut self, list: List, index: usize) -> Read<Option<PageItem>> {
         if self.skip(b']') {
             self.at = At::Behind;
@@ -242,7 +242,7 @@ impl PageReader {
         invalid(path, &format!("{found} at byte {byte}: expected {what}"))
     }
 
-    /// The bytes of the value that comes next.
+    /// Returns the bytes of the next value.
     fn value(&mut self, path: &str) -> Read<&[u8]> {
         let rest = self.body.get(self.position..).unwrap_or_default();
         let mut values = serde_json::Deserializer::from_slice(rest).into_iter::<&RawValue>();

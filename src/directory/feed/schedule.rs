@@ -1,5 +1,5 @@
-//! What one VM does on its ticks to keep the directory in step with the feed: wait until a load is
-//! due, take the lease, load, give the lease back.
+//! One VM's schedule of imports: on its ticks the VM waits until an import is due, takes the
+//! leadership, imports, and gives the leadership back.
 
 use crate::directory::feed::import::{Import, ImportLimits, ImportProgress};
 use crate::directory::feed::leader::{FeedState, SharedFeedState, TERM};
@@ -13,11 +13,11 @@ use crate::time::{Mono, Span};
 use siphasher::sip::SipHasher24;
 use std::hash::Hasher as _;
 
-/// The wait after the first failure; it doubles with each.
+/// The longest wait after the first failure; doubles with each further failure.
 const FIRST_WAIT: Span = Span::from_secs(1);
-/// The longest wait after a failure.
+/// The longest wait after any failure.
 const LONGEST_WAIT: Span = Span::from_secs(60);
-/// A lease that ends sooner is renewed.
+/// The rest of a term below which the leader renews it.
 const RENEW: Span = Span::from_secs(3);
 
 /// The source of the feed, and its interval.
@@ -25,15 +25,15 @@ const RENEW: Span = Span::from_secs(3);
 pub struct Source {
     /// The path of the first page.
     pub path: String,
-    /// All that tells this feed from another: cluster, authority, path.
+    /// The identity of the feed: cluster, authority and path.
     pub cache_key: String,
-    /// From one load to the next.
+    /// The time from one import to the next.
     pub interval: Span,
     /// The bounds and rules of an import.
     pub limits: ImportLimits,
 }
 
-/// The totals of imports since the last hand-over.
+/// The totals of imports since the last flush.
 #[derive(Debug, Default)]
 struct ImportTotals {
     imported: u64,
@@ -42,7 +42,7 @@ struct ImportTotals {
     accounts: ImportCounts,
 }
 
-/// One VM's part in keeping the directory in step.
+/// One VM's schedule of imports.
 #[derive(Debug)]
 pub struct Sync {
     namespace: String,
@@ -53,20 +53,20 @@ pub struct Sync {
     source_hash: u64,
     configured: Mono,
     import: Option<Import>,
-    /// A load that came to nothing, until it is let go of.
+    /// A finished import, until its memory is freed.
     spent: Option<Import>,
     /// The end of this VM's term.
     until: Mono,
     counts: ImportTotals,
     outcome: Option<ImportOutcome>,
-    /// The value that this VM last gave the age gauge, in seconds.
+    /// The value that this VM last set the age gauge to, in seconds.
     reported_age: Option<u64>,
 }
 
 impl Sync {
-    /// A VM that does not load; creates what is shared if this is the first time, alone.
+    /// Opens the schedule without an import; creates the shared state on the first start.
     ///
-    /// `nonce` tells this VM from all others.
+    /// `nonce` identifies this VM.
     ///
     /// # Errors
     /// The host's status.
@@ -102,12 +102,12 @@ impl Sync {
         self.import.is_some()
     }
 
-    /// The outcome of the last import, once.
+    /// Takes the outcome of the last import.
     pub fn take_outcome(&mut self) -> Option<ImportOutcome> {
         self.outcome.take()
     }
 
-    /// On each tick: goes on with the load, or begins one that is due.
+    /// Runs one tick: continues the import, or begins a due one.
     pub fn tick(&mut self, context: &ImportContext<'_>) -> Step {
         if let Some(spent) = &mut self.spent {
             if !spent.release_slice() {
@@ -125,7 +125,7 @@ impl Sync {
         self.follow(context, import, progress)
     }
 
-    /// Takes the answer to the last page that was asked for.
+    /// Takes the response to the last page request.
     pub fn fetched(&mut self, context: &ImportContext<'_>, result: FetchResult) -> Step {
         let Some(mut import) = self.import.take() else {
             return Step::Rest;
@@ -134,7 +134,7 @@ impl Sync {
         self.follow(context, import, progress)
     }
 
-    /// Takes the leadership when an import is due and no other VM has it.
+    /// Takes the leadership when an import is due and no VM leads for the same feed.
     fn begin(&mut self, context: &ImportContext<'_>) -> Step {
         let taken = self.shared.change(context.host, |state, now| {
             *state = self.acquire(state, now)?;
@@ -143,7 +143,7 @@ impl Sync {
         match taken {
             Ok((_, None)) => Step::Rest,
             Ok((_, Some((now, etag)))) => {
-                // An incomplete directory needs the whole feed, even if the feed did not change.
+                // An incomplete directory needs the complete feed, even if the feed did not change.
                 let ready = context.directory.is_ready(context.host).unwrap_or(false);
                 let etag = if ready { etag } else { Vec::new() };
                 let (import, ask) = Import::begin(&self.source.path, etag, now);
@@ -162,7 +162,7 @@ impl Sync {
         let mut acquired = state.clone();
         let of_ours = state.source == self.source_hash;
         if !of_ours {
-            // Roots of a config that was replaced tick on for a while; the newest config decides.
+            // Roots of a replaced config still tick for a while; the newest config decides.
             let theirs = (state.configured, state.source);
             if theirs > (self.configured, self.source_hash) {
                 return None;
@@ -181,7 +181,7 @@ impl Sync {
         Some(acquired)
     }
 
-    /// Renews the lease when it is time.
+    /// Renews the term shortly before its end.
     fn keep(&mut self, context: &ImportContext<'_>) -> Result<(), FeedError> {
         if self.until.since(context.host.mono()) >= RENEW {
             return Ok(());
@@ -212,7 +212,7 @@ impl Sync {
                 .give_back(context.host, |_| {})
                 .map(|()| ImportOutcome::Unchanged),
             Ok(ImportProgress::Done) => {
-                // Accounts without room are to be fetched again, so a 304 must not follow.
+                // Accounts without room must be fetched again, so a 304 must not follow.
                 let etag = match import.counts().refused {
                     0 => import.take_etag(),
                     _ => Vec::new(),
@@ -238,14 +238,14 @@ impl Sync {
         Step::Soon
     }
 
-    /// The directory is whole: gives the lease back until the next load is due.
+    /// Gives the leadership back after a complete or an unchanged import.
     fn give_back(
         &mut self,
         host: &dyn Host,
         change: impl Fn(&mut FeedState),
     ) -> Result<(), FeedError> {
         let interval = self.source.interval.as_millis();
-        // Up to a tenth sooner, so that edges that were started together drift apart.
+        // Up to a tenth sooner, so that edges with the same start drift apart.
         let sooner = self.draw(interval.div_euclid(10));
         let wait = Span::from_millis(interval.saturating_sub(sooner));
         let given = self.release(host, |state, now| {
@@ -261,10 +261,11 @@ impl Sync {
         }
     }
 
-    /// Gives the leadership back. A VM that has lost it leaves the new leader alone.
+    /// Gives the leadership back after a failure, and sets the next try. A VM without the
+    /// leadership changes nothing.
     fn back_off(&mut self, host: &dyn Host) {
         let draw = self.draw(u64::MAX);
-        // If that fails, the term ends by itself.
+        // If the release fails, the term ends by itself.
         let _ = self.release(host, |state, now| {
             state.due = now.after(wait(state.failures, draw));
             state.failures = state.failures.saturating_add(1);
@@ -287,7 +288,7 @@ impl Sync {
         Ok(was_ours)
     }
 
-    /// A number below `most`, another each time.
+    /// Returns a random number below `most`.
     fn draw(&mut self, most: u64) -> u64 {
         self.draws = self.draws.wrapping_add(1);
         let mut hasher = SipHasher24::new_with_keys(self.nonce, self.draws);
@@ -341,7 +342,8 @@ impl Sync {
     }
 }
 
-/// The wait after `failures` in a row. It doubles up to a bound, and half of it is random.
+/// Returns the wait after a failure that follows `failures` in a row. The wait doubles up to a
+/// bound, and half of it is random.
 fn wait(failures: u32, draw: u64) -> Span {
     let doubled = FIRST_WAIT
         .as_millis()
