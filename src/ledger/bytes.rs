@@ -45,10 +45,10 @@ pub fn encode(record: &Record, out: &mut Vec<u8>) {
     }
 }
 
-/// Reads a record that takes up all of `bytes`.
+/// Reads a record from all of `bytes`.
 ///
 /// # Errors
-/// [`Corrupt`] for bytes that [`encode`] does not write.
+/// [`Corrupt`] for bytes that are not a record.
 pub fn decode(mut bytes: &[u8]) -> Result<Record, Corrupt> {
     let input = &mut bytes;
     let minute = take_log(input)?;
@@ -73,7 +73,7 @@ pub fn decode(mut bytes: &[u8]) -> Result<Record, Corrupt> {
     })
 }
 
-/// The leases of an encoded record; none for a corrupt one.
+/// Returns the leases of an encoded record; none for a corrupt one.
 pub fn leases_of(bytes: &[u8]) -> Leases {
     decode(bytes).map(|r| r.leases).unwrap_or_default()
 }

@@ -1,10 +1,10 @@
-//! The part of the in-flight gauge that each VM slot holds (key `{namespace}/g{slot}`, slot in
-//! hex), so that a living VM can take the part of a lost VM out.
+//! Each VM slot's part of the in-flight gauge (key `{namespace}/g{slot}`, slot in hex), so that a
+//! living VM can remove the part of a lost VM.
 //!
-//! A gauge can only be moved. It is kept the sum of these values: the writer of a value moves the
-//! gauge by the difference, and nothing else moves it. A VM writes its own value on its ticks. The
-//! value of a stale slot is emptied by the first VM that sees it, or replaced by the next VM in that
-//! slot. No request touches these values.
+//! All workers share the gauge, which is the sum of these values. The writer of a value moves the
+//! gauge by the difference, and no other code moves it. A VM writes its own value on its ticks. The
+//! first VM that sees a stale slot empties the value, or the next VM in the slot replaces it. No
+//! request touches these values.
 
 use crate::host::Host;
 use crate::ledger::slots::Slots;
@@ -18,22 +18,22 @@ const LAYOUT: Layout = Layout {
     kind: b'F',
 };
 
-/// Requests in flight by the name of their tier.
+/// Requests in flight by tier name.
 pub type PerTier = BTreeMap<String, u64>;
-/// By how much to move the gauge of each tier.
+/// The change of each tier's gauge.
 pub type Moves = BTreeMap<String, i64>;
 
-/// One VM's view of those values.
+/// One VM's view of the parts of the gauge.
 #[derive(Debug)]
 pub struct InFlight {
     prefix: String,
-    /// The generation of each slot that was seen to be gone and to hold nothing any more.
+    /// The generation of each stale slot whose value is known to be empty.
     emptied: BTreeMap<u16, u32>,
     corrupt: u64,
 }
 
 impl InFlight {
-    /// The values of `namespace`.
+    /// Creates the view of `namespace`.
     pub fn new(namespace: &str) -> Self {
         Self {
             prefix: namespace.to_owned(),
@@ -42,12 +42,13 @@ impl InFlight {
         }
     }
 
-    /// Records what `holder` has in flight, and empties the values of slots whose VM is lost.
+    /// Writes the requests in flight of `holder`, and empties the values of stale slots.
     ///
-    /// By how much the gauge is to be moved for that is added to `moves`.
+    /// Adds the change of the gauge to `moves`.
     ///
     /// # Errors
-    /// The host's status; what was written until then is in `moves`, the rest is for the next time.
+    /// [`StoreError`] when a value can't be used. `moves` has the changes so far; the next call
+    /// does the rest.
     pub fn update(
         &mut self,
         host: &dyn Host,
@@ -68,12 +69,12 @@ impl InFlight {
         Ok(())
     }
 
-    /// Values that could not be read since the last call.
+    /// Takes the number of corrupt values since the last call.
     pub fn take_corrupt(&mut self) -> u64 {
         std::mem::take(&mut self.corrupt)
     }
 
-    /// False when another VM wrote the value in between: the next tick tries again.
+    /// Returns false when another VM wrote the value in between: the next tick retries.
     fn replace(
         &mut self,
         host: &dyn Host,
@@ -109,7 +110,7 @@ impl InFlight {
     }
 }
 
-/// Adds to `moves` what the gauge must move by for `before` to become `after`.
+/// Adds the change of the gauge from `before` to `after` to `moves`.
 fn move_gauge(before: &PerTier, after: &PerTier, moves: &mut Moves) {
     let signed = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
     let gained = after.iter().map(|(name, n)| (name, signed(*n)));

@@ -1,5 +1,6 @@
-//! The ledger: finds an account's page, runs a rule on its record, and writes it back with a
-//! compare-and-set. Every admission is one read and one write; a refusal is one read.
+//! The ledger: finds an account's page, runs a rule on the account's record, and writes the page
+//! back with a compare-and-set. Without contention, an admission is one read and one write, and a
+//! refusal is one read.
 
 pub mod bytes;
 pub mod in_flight;
@@ -20,17 +21,17 @@ use std::cell::Cell;
 use std::hash::Hasher;
 use std::num::NonZeroU32;
 
-/// Accounts that a page is laid out for.
+/// The average number of accounts on a page of a full ledger.
 const ACCOUNTS_PER_PAGE: u32 = 8;
 /// Tries to write a page before the ledger counts as unusable.
 const TRIES: u32 = 100;
 
-/// An account in the ledger: SipHash-2-4 of its id with the process's secret, 128 bits.
+/// An account in the ledger: SipHash-2-4 of its id with the namespace's secret, 128 bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AccountKey([u8; 16]);
 
 impl AccountKey {
-    /// The page that it hashes to, of `pages`.
+    /// Returns the account's page, of `pages`.
     pub(super) fn page(&self, pages: u32) -> u32 {
         let [a, b, c, d, e, f, g, h, ..] = self.0;
         let hash = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
@@ -38,16 +39,16 @@ impl AccountKey {
         u32::try_from(page).unwrap_or(0)
     }
 
-    /// Its bytes.
+    /// Returns the key's bytes.
     pub(super) fn bytes(&self) -> &[u8] {
         &self.0
     }
 }
 
-/// Why the ledger could not be used.
+/// The reason why the ledger could not be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
-    /// No lease can be held.
+    /// This VM has no slot for leases.
     #[error("no VM slot: {0}")]
     Slot(#[from] SlotError),
     /// A stored value can't be used.
@@ -58,18 +59,18 @@ pub enum Fault {
     Host(#[from] HostError),
 }
 
-/// Why there is no ledger for a config.
+/// The reason why there is no ledger or directory for a config.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OpenError {
-    /// Shared data already holds a ledger of another size.
+    /// Shared data already has a ledger or directory of another size.
     #[error(
         "capacity.accounts: this process already keeps a ledger of {existing} pages for this \
          namespace, and the config asks for {asked}; restart Envoy, or choose another namespace"
     )]
     Resized {
-        /// Pages that are there.
+        /// The stored number of pages.
         existing: u32,
-        /// Pages that the config asks for.
+        /// The number of pages for the config.
         asked: u32,
     },
     /// A stored value can't be used.
@@ -78,7 +79,7 @@ pub enum OpenError {
     /// The host failed.
     #[error("shared data can't be used: {0}")]
     Host(#[from] HostError),
-    /// Shared data was changed in between, by other code.
+    /// Another writer changed shared data in between.
     #[error("shared data of this namespace is being written by somebody else")]
     Conflict,
 }
@@ -97,24 +98,24 @@ impl From<SetError> for OpenError {
 pub enum RecordChange<T> {
     /// Write the record back.
     Write(T),
-    /// Leave what is stored as it is.
+    /// Keep the stored record, unless it is ahead of the clock.
     Keep(T),
 }
 
 /// Observations of the ledger since the last call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Health {
-    /// Writes that had to be tried again.
+    /// Writes that were retried.
     pub cas_retries: u64,
-    /// Live records that a full page gave up.
+    /// Live records that a full page dropped.
     pub evicted: u64,
     /// Stored values that could not be read.
     pub corrupt: u64,
-    /// Leases of VMs that were gone.
+    /// Dropped leases of lost VMs.
     pub stale_leases: u64,
-    /// Pages that the host had lost.
+    /// Reads of pages that the host had lost.
     pub lost_pages: u64,
-    /// Writes to the directory that had no room.
+    /// Writes to a full page of the directory.
     pub directory_full: u64,
 }
 
@@ -135,23 +136,23 @@ pub struct Ledger {
     health: Cell<Health>,
 }
 
-/// The shared-data key of the slot table.
+/// Returns the shared-data key of the slot table.
 pub fn slots_key(namespace: &str) -> String {
     format!("{namespace}/vms")
 }
 
-/// The number of pages of a ledger for `accounts`.
+/// Returns the number of pages of a ledger for `accounts`.
 pub const fn pages_for(accounts: u32) -> u32 {
     accounts.div_ceil(ACCOUNTS_PER_PAGE)
 }
 
 impl Ledger {
-    /// Opens the ledger of `namespace`, and creates it if this is the first time.
+    /// Opens the ledger of `namespace`, and creates it on the first start.
     ///
-    /// Must first be called alone, before any worker runs: the host can't insert if absent.
+    /// The first call must run alone, before any worker: the host can't insert if absent.
     ///
     /// # Errors
-    /// [`OpenError`] when what is stored does not fit the config, or can't be written.
+    /// [`OpenError`] when the stored size does not fit the config, or shared data can't be used.
     pub fn open(
         host: &dyn Host,
         namespace: &str,
@@ -188,21 +189,21 @@ impl Ledger {
         Ok((ledger, table))
     }
 
-    /// The account's key in this ledger.
+    /// Returns the account's key in this ledger.
     pub fn key(&self, account: &[u8]) -> AccountKey {
         let mut hasher = SipHasher24::new_with_key(&self.secret);
         hasher.write(account);
         AccountKey(hasher.finish128().as_bytes())
     }
 
-    /// A hash with the ledger's secret, for what is not an account.
+    /// Returns a hash with the ledger's secret, for values other than accounts.
     pub fn hash(&self, bytes: &[u8]) -> u64 {
         let mut hasher = SipHasher24::new_with_key(&self.secret);
         hasher.write(bytes);
         hasher.finish()
     }
 
-    /// The fill of the pages, sampled from the first of them.
+    /// Measures the fill of the pages on a sample of the first pages.
     ///
     /// # Errors
     /// The host's status when it can't read.
@@ -215,25 +216,25 @@ impl Ledger {
         )
     }
 
-    /// Takes over the secret of a table that another VM wrote.
+    /// Adopts the secret of a table that another VM wrote.
     pub fn adopt(&mut self, table: &Slots) {
         self.secret = table.secret;
     }
 
-    /// Observations since the last call.
+    /// Takes the observations since the last call.
     pub fn take_health(&self) -> Health {
         self.health.take()
     }
 
-    /// Runs `update` on the account's record and stores what it makes of it.
+    /// Runs `update` on the account's record and stores a changed record.
     ///
-    /// The clocks are read after the record, so no record is from the future of its reader. The
-    /// wall clock is read only where the terms need it. `update` runs again each time another was faster.
-    /// A record that is ahead of the clock nevertheless is written back even when `update` would
-    /// keep it: the rule has moved it to the clock, and must not do so again at each request.
+    /// The clocks are read after the record, so a record is ahead only of a clock that stepped
+    /// back. The wall clock is read only where the terms need it. `update` runs again each time
+    /// another writer was faster. A record ahead of the clock is always written back, so the rule
+    /// moves the record to the clock only once.
     ///
     /// # Errors
-    /// [`Fault`] when the host fails or others were faster too often.
+    /// [`Fault`] when the page can't be used, or other writers were faster too often.
     pub fn change<T>(
         &self,
         host: &dyn Host,
@@ -317,7 +318,7 @@ fn page_name(prefix: &str, page: u32) -> String {
     name
 }
 
-/// Writes the pages, and last the table that says that they are there.
+/// Writes the pages, then the slot table, which marks the ledger as complete.
 fn create(
     host: &dyn Host,
     namespace: &str,
@@ -336,8 +337,8 @@ fn create(
     Slots::decode(&table.encode(), host.mono())?.ok_or(OpenError::Conflict)
 }
 
-/// The largest a ledger's values can get, in bytes: pages of full size and the slot table. Beside
-/// them stands what the gauge holds for each VM slot, at most 75 bytes a tier ([`crate::ledger::in_flight`]).
+/// Returns the maximum size of a ledger in bytes: full pages and the slot table. The gauge's parts
+/// ([`crate::ledger::in_flight`]) come on top, for each VM slot at most 75 bytes a tier.
 pub fn memory_bound(accounts: u32) -> u64 {
     let page = u64::try_from(page::MAX_BYTES).unwrap_or(u64::MAX);
     let table = Slots::new([0; 16], 1).encode().len();

@@ -6,13 +6,14 @@
 //! 1       1      'P'
 //! 2       ...    records, one after the other:
 //!         16     account key
-//!         8      touched: when it was last written, monotonic ms, little endian
-//!         8      expires_at: from when on its windows hold nothing, same form
+//!         8      touched: time of the last write, monotonic ms, little endian
+//!         8      expires_at: moment from which the windows are empty, same form
 //!         2      length of the body, little endian
 //!         ...    body (bytes.rs)
 //! ```
-//! A page holds at most [`MAX_RECORDS`] records and [`MAX_BYTES`] bytes. Records that hold nothing
-//! any more are dropped on each write; past a bound, the idlest live ones go, and are counted.
+//! A page has at most [`MAX_RECORDS`] records and [`MAX_BYTES`] bytes. Each write drops expired
+//! records without living leases. Past a bound, live records are evicted and counted: those without
+//! leases first, then the idlest.
 
 use super::bytes;
 use crate::limits::lease::{Leases, Liveness};
@@ -28,9 +29,9 @@ pub const LAYOUT: Layout = Layout {
     version: 1,
     kind: b'P',
 };
-/// Records on one page at most: three times what a full ledger has on average.
+/// The maximum number of records on a page: three times the average of a full ledger.
 pub const MAX_RECORDS: usize = 24;
-/// Bytes of one page at most.
+/// The maximum size of a page in bytes.
 pub const MAX_BYTES: usize = 16_384;
 /// A page without records.
 pub const EMPTY: [u8; 2] = LAYOUT.prefix();
@@ -41,7 +42,7 @@ const HEAD: usize = KEY + 18;
 /// Bytes of the largest body: a page with one record.
 const MAX_BODY: usize = MAX_BYTES - EMPTY.len() - HEAD;
 
-/// One record as it lies on the page.
+/// One record as stored on the page.
 #[derive(Clone, Copy, Debug)]
 struct Slice<'a> {
     key: [u8; KEY],
@@ -79,34 +80,34 @@ impl<'a> Body<'a> {
 #[derive(Debug, Default)]
 pub struct Page<'a> {
     records: Vec<Slice<'a>>,
-    /// The value was there, but not as this layout writes it; what could not be read is empty.
+    /// True when stored bytes were corrupt; corrupt bytes read as empty.
     pub corrupt: bool,
 }
 
 /// Losses of a write.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Losses {
-    /// Live records of other accounts.
+    /// Evicted live records.
     pub evicted: u64,
-    /// Leases of VMs that are gone.
+    /// Dropped leases of lost VMs.
     pub stale_leases: u64,
 }
 
-/// The account's new record and what belongs to it.
+/// An account's new record and its times.
 #[derive(Debug)]
 pub struct Update<'a> {
-    /// The account of the record.
+    /// The account's key.
     pub key: [u8; KEY],
     /// The record.
     pub record: &'a Record,
     /// The moment of the write.
     pub now: Mono,
-    /// The moment from which on its windows hold nothing.
+    /// The moment from which the record's windows are empty.
     pub expires_at: Mono,
 }
 
 impl<'a> Page<'a> {
-    /// Reads a page; bytes of another layout, or corrupt ones, read as empty.
+    /// Reads a page; bytes of another layout and corrupt bytes read as empty.
     pub fn parse(bytes: &'a [u8]) -> Self {
         if bytes.is_empty() {
             return Self::default();
@@ -118,17 +119,18 @@ impl<'a> Page<'a> {
         }
     }
 
-    /// The number of records on it.
+    /// Returns the number of records.
     pub fn len(&self) -> usize {
         self.records.len()
     }
 
-    /// True when no record is on it.
+    /// True when the page has no record.
     pub fn is_empty(&self) -> bool {
         self.records.is_empty()
     }
 
-    /// The record of `key`, or an empty one; a corrupt record reads as empty and marks the page.
+    /// Returns the record of `key`, or an empty one. A corrupt record reads as empty and marks the
+    /// page.
     pub fn find(&mut self, key: &[u8; KEY]) -> Record {
         let Some(slice) = self.records.iter().find(|r| r.key == *key) else {
             return Record::default();
@@ -139,7 +141,7 @@ impl<'a> Page<'a> {
         })
     }
 
-    /// The page's bytes with one record changed, and what was lost on the way.
+    /// Returns the page's bytes with one changed record, and the losses of the write.
     pub fn with(&self, update: &Update<'_>, liveness: &dyn Liveness) -> (Vec<u8>, Losses) {
         let mut losses = Losses::default();
         let mut body = Vec::with_capacity(64);
@@ -179,8 +181,8 @@ impl<'a> Page<'a> {
     }
 }
 
-/// Makes room for one more record of `bytes` bytes; returns the number of live ones that it took.
-/// Records without leases go first, the idlest of them first.
+/// Makes room for a record of `bytes` bytes and returns the number of evicted records. Records
+/// without leases go first, the idlest first.
 fn evict(kept: &mut Vec<Slice<'_>>, bytes: usize) -> u64 {
     let mut total = kept.iter().fold(EMPTY.len(), |sum: usize, slice| {
         sum.saturating_add(slice.bytes())
@@ -191,7 +193,7 @@ fn evict(kept: &mut Vec<Slice<'_>>, bytes: usize) -> u64 {
     if !is_over(kept.len(), total) {
         return 0;
     }
-    // Descending: the end of the list goes first.
+    // Descending: the end of the list is evicted first.
     kept.sort_by_cached_key(|slice| Reverse((!slice.leases().is_empty(), slice.touched)));
     let mut evicted: u64 = 0;
     while is_over(kept.len(), total) {

@@ -8,8 +8,8 @@
 //! 18      4      pages in the ledger, little endian
 //! 22      12*256 slots: generation (4, little endian; 0: never used), heartbeat (8, monotonic ms)
 //! ```
-//! A VM claims a slot with its first request, and proves on each tick that it lives. A heartbeat
-//! is judged at the moment when the table was read, so a worker whose own loop stalled does not
+//! A VM takes a slot with its first counted request, and renews its heartbeat on each tick. The age
+//! of a heartbeat is its age when the table was read, so a worker whose own loop stalled does not
 //! take the others for lost.
 
 use crate::host::Host;
@@ -17,13 +17,13 @@ use crate::limits::lease::{Holder, Liveness};
 use crate::shared::{Change, Layout, StoreError, Target, update};
 use crate::time::{Mono, Span};
 
-/// The most VMs that can hold leases at the same time.
+/// The maximum number of VMs with a slot.
 pub const SLOTS: usize = 256;
-/// The age from which on a heartbeat is stale.
+/// The age above which a heartbeat is stale.
 pub const STALE: Span = Span::from_secs(4);
-/// The age of a VM's own heartbeat from which on a request renews it.
+/// The age at which a request renews the VM's own heartbeat.
 const OVERDUE: Span = Span::from_secs(2);
-/// Tries to write the table.
+/// The maximum number of tries to write the table.
 const TRIES: u32 = 50;
 
 /// The layout of the slot table.
@@ -47,7 +47,7 @@ impl Slot {
     }
 }
 
-/// The table as it was read.
+/// The slot table, as read at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Slots {
     /// The secret of the account hash.
@@ -59,7 +59,7 @@ pub struct Slots {
 }
 
 impl Slots {
-    /// A table without VMs.
+    /// Creates a table without VMs.
     pub fn new(secret: [u8; 16], pages: u32) -> Self {
         Self {
             secret,
@@ -69,7 +69,7 @@ impl Slots {
         }
     }
 
-    /// The bytes that are stored.
+    /// Encodes the table for shared data.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(BYTES);
         out.extend_from_slice(&LAYOUT.prefix());
@@ -82,10 +82,10 @@ impl Slots {
         out
     }
 
-    /// Reads a table that was read at `read_at`; `None` when it is corrupt.
+    /// Decodes a table that was read at `read_at`; `None` for corrupt bytes.
     ///
     /// # Errors
-    /// [`StoreError::Newer`].
+    /// [`StoreError::Newer`] for bytes of a newer layout.
     pub fn decode(bytes: &[u8], read_at: Mono) -> Result<Option<Self>, StoreError> {
         LAYOUT.check(bytes)?;
         Ok(Self::parse(bytes, read_at))
@@ -118,7 +118,7 @@ impl Slots {
         })
     }
 
-    /// The number of VMs that were alive when the table was read.
+    /// Returns the number of VMs that were alive when the table was read.
     pub fn alive(&self) -> usize {
         self.slots
             .iter()
@@ -126,7 +126,7 @@ impl Slots {
             .count()
     }
 
-    /// The last VM of each slot whose VM was gone when the table was read.
+    /// Returns the last VM of each used slot that was stale when the table was read.
     pub fn stale(&self) -> impl Iterator<Item = Holder> {
         let used = |s: &Slot| s.generation != 0 && s.is_stale(self.read_at);
         let numbered = (0..).zip(&self.slots);
@@ -142,7 +142,7 @@ impl Slots {
         self.slots.get(usize::from(holder.slot))
     }
 
-    /// Beats for `holder`, or claims a slot when it has none or has been taken for lost.
+    /// Renews the heartbeat of `holder`, or takes a slot for a VM without a fresh one.
     fn beat(&mut self, holder: Option<Holder>) -> Option<Holder> {
         let now = self.read_at;
         let current = holder.filter(|h| {
@@ -167,7 +167,7 @@ impl Slots {
 
 impl Liveness for Slots {
     fn is_alive(&self, holder: Holder) -> bool {
-        // A generation that this table does not know yet was claimed after it was read.
+        // A newer generation took the slot after this table was read.
         self.slot(holder).is_some_and(|slot| {
             holder.generation > slot.generation
                 || (holder.generation == slot.generation && !slot.is_stale(self.read_at))
@@ -175,7 +175,7 @@ impl Liveness for Slots {
     }
 }
 
-/// One VM's place among the others: its slot, and what it last saw of theirs.
+/// One VM's slot, and the last table that the VM read.
 #[derive(Debug)]
 pub struct VmSlot {
     key: String,
@@ -183,13 +183,13 @@ pub struct VmSlot {
     holder: Option<Holder>,
 }
 
-/// Why a VM has no slot.
+/// The reason why a VM has no slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SlotError {
     /// Every slot belongs to a living VM.
     #[error("all {SLOTS} VM slots are taken")]
     Full,
-    /// The heartbeat was too old again as soon as it was given.
+    /// The heartbeat was overdue again right after its renewal.
     #[error("this VM is too slow to prove that it lives")]
     Overdue,
     /// The slot table can't be used.
@@ -198,7 +198,7 @@ pub enum SlotError {
 }
 
 impl VmSlot {
-    /// A VM without a slot yet, that knows of the others what `table` says.
+    /// Creates the state of a VM without a slot.
     pub fn new(key: String, table: Slots) -> Self {
         Self {
             key,
@@ -207,25 +207,25 @@ impl VmSlot {
         }
     }
 
-    /// The table as this VM last read it.
+    /// Returns the table as this VM last read it.
     pub fn table(&self) -> &Slots {
         &self.table
     }
 
-    /// The VM's slot; `None` before the first [`VmSlot::beat`].
+    /// Returns the VM's slot; `None` before the first [`VmSlot::beat`].
     pub fn holder(&self) -> Option<Holder> {
         self.holder
     }
 
-    /// True when no request may be admitted before another heartbeat.
+    /// True when a heartbeat must precede the next admission.
     pub fn is_overdue(&self, now: Mono) -> bool {
         now.since(self.table.read_at) >= OVERDUE
     }
 
-    /// On each tick: proves life if the VM has a slot, and sees who else lives.
+    /// Runs one tick: reads the table, and renews the heartbeat if the VM has a slot.
     ///
     /// # Errors
-    /// [`SlotError`] when the table can't be read or written; the last one seen stays in use.
+    /// [`SlotError`] when the table can't be read or written; the last table stays in use.
     pub fn tick(&mut self, host: &dyn Host) -> Result<(), SlotError> {
         if self.holder.is_some() {
             return self.beat(host).map(|_| ());
@@ -237,10 +237,10 @@ impl VmSlot {
         Ok(())
     }
 
-    /// Proves life: claims a slot if the VM has none, or was taken for lost.
+    /// Renews the heartbeat; takes a slot if the VM has none or its slot is stale.
     ///
     /// # Errors
-    /// [`SlotError`] when no slot can be had.
+    /// [`SlotError`] when no slot is free, or the table can't be used.
     pub fn beat(&mut self, host: &dyn Host) -> Result<Holder, SlotError> {
         let target = Target {
             key: &self.key,
@@ -258,14 +258,15 @@ impl VmSlot {
         Ok(holder)
     }
 
-    /// A table for a host that lost the stored one: same secret, so that accounts stay in place.
+    /// Returns a table for a host that lost the stored one. The secret stays the same, so accounts
+    /// keep their pages.
     fn initial(&self, now: Mono) -> Slots {
         let mut table = self.table.clone();
         table.read_at = now;
         table
     }
 
-    /// The table in those bytes; without one, or with a corrupt one, the last that was seen.
+    /// Decodes the table; missing or corrupt bytes read as the last table.
     fn read(&self, host: &dyn Host, bytes: Option<&[u8]>) -> Result<Slots, StoreError> {
         let now = host.mono();
         let table = Slots::decode(bytes.unwrap_or_default(), now)?;
