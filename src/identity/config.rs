@@ -8,12 +8,12 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, Deserializer, MapAccess, Visitor};
 use std::fmt;
 
-/// Headers that upstreams need themselves, so that they are not taken off by default.
+/// Headers that upstreams need: by default the filter does not remove them.
 const CREDENTIALS: [&str; 1] = ["authorization"];
 
 type Checked<T> = Result<T, Invalid>;
 
-/// A source as it is written.
+/// A source as written in the config.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SourceConfig {
@@ -82,7 +82,7 @@ fn indexed<T, U>(path: &str, items: Vec<T>, check: fn(&str, T) -> Checked<U>) ->
 /// Checks the account sources.
 ///
 /// # Errors
-/// [`Invalid`] for the first source that is wrong, or for an empty list.
+/// [`Invalid`] for the first invalid source, or for an empty list.
 pub fn account_sources(
     written: Option<Vec<Object<SourceConfig>>>,
 ) -> Result<Vec<AccountSource>, Invalid> {
@@ -99,7 +99,7 @@ pub fn account_sources(
 /// Checks the tier sources.
 ///
 /// # Errors
-/// [`Invalid`] for the first source that is wrong.
+/// [`Invalid`] for the first invalid source.
 pub fn tier_sources(written: Option<Vec<TierSourceConfig>>) -> Result<Vec<TierSource>, Invalid> {
     match written {
         None => Ok(default_tier()),
@@ -111,7 +111,7 @@ fn header(name: &str) -> RequestField {
     RequestField::Header(name.to_owned())
 }
 
-/// The account sources of a config that names none.
+/// Returns the default account sources.
 fn default_account() -> Vec<AccountSource> {
     let source = |name, digest| AccountSource {
         field: header(name),
@@ -121,7 +121,7 @@ fn default_account() -> Vec<AccountSource> {
     vec![source("x-account-id", false), source("authorization", true)]
 }
 
-/// The tier sources of a config that names none.
+/// Returns the default tier sources.
 fn default_tier() -> Vec<TierSource> {
     vec![
         TierSource::Name(header("x-account-tier")),
@@ -129,7 +129,7 @@ fn default_tier() -> Vec<TierSource> {
     ]
 }
 
-/// The one place that a source names.
+/// Returns the one request field of a source.
 fn request_field(path: &str, source: &SourceConfig) -> Checked<RequestField> {
     match (&source.header, &source.property, &source.query) {
         (Some(name), None, None) => Ok(RequestField::Header(header_name(
@@ -155,7 +155,7 @@ fn request_field(path: &str, source: &SourceConfig) -> Checked<RequestField> {
     }
 }
 
-/// One account source.
+/// Checks one account source.
 fn account_source(path: &str, Object(source): Object<SourceConfig>) -> Checked<AccountSource> {
     if source.reading.is_some() || source.shared_data.is_some() {
         return Err(Invalid::new(
@@ -176,7 +176,7 @@ fn account_source(path: &str, Object(source): Object<SourceConfig>) -> Checked<A
     })
 }
 
-/// One tier source.
+/// Checks one tier source.
 fn tier_source(path: &str, entry: TierSourceConfig) -> Checked<TierSource> {
     let source = match entry {
         TierSourceConfig::Directory => return Ok(TierSource::Directory),
@@ -210,7 +210,7 @@ fn tier_source(path: &str, entry: TierSourceConfig) -> Checked<TierSource> {
     Ok(TierSource::SharedData(key.clone()))
 }
 
-/// The headers that identify, less those that the upstream needs itself.
+/// Returns the headers of all sources, without those that the upstream needs.
 pub fn identity_headers(account: &[AccountSource], tier: &[TierSource]) -> Vec<String> {
     let fields = account.iter().map(|s| &s.field);
     let tiers = tier.iter().filter_map(|s| match s {

@@ -1,6 +1,7 @@
 //! Finds the account and its tier in a request, by the configured sources, in order.
 //!
-//! What comes twice is refused rather than guessed: one of the two may be the client's own. Proxies may join repeats with a comma, so a comma in an account header is read as one.
+//! A repeated value is refused: one of the two may come from the client. Proxies may join repeats
+//! with a comma, so a comma in an account header counts as a repeat.
 
 pub mod config;
 
@@ -16,22 +17,22 @@ use crate::tiers::table::{TierId, TierTable};
 /// A source of the account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccountSource {
-    /// The place.
+    /// The field of the request.
     pub field: RequestField,
-    /// Keep only the SHA-256 of the value, in hex: for credentials.
+    /// True when the id is the SHA-256 of the value, in hex: for credentials.
     pub digest: bool,
-    /// What to take off the front (a scheme, in any case); a value without it is none.
+    /// The prefix to remove, such as a scheme, in any case; a value without it is ignored.
     pub prefix: Option<String>,
 }
 
-/// A place in a request.
+/// A field of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RequestField {
-    /// The request header of that lower-case name.
+    /// The request header of this lower-case name.
     Header(String),
-    /// The Envoy property at that path.
+    /// The Envoy property at this path.
     Property(Vec<String>),
-    /// The query parameter of that name.
+    /// The query parameter of this name.
     Query(String),
 }
 
@@ -42,36 +43,36 @@ pub enum TierSource {
     Name(RequestField),
     /// Cumulative recharge in USD.
     Recharge(RequestField),
-    /// A shared-data key that holds a tier's name; `{account}` stands for the account's id.
+    /// A shared-data key with a tier's name as value; `{account}` is replaced by the account's id.
     SharedData(String),
     /// The account directory.
     Directory,
 }
 
-/// Look-ups of tiers that no request carries.
+/// Look-ups of tiers outside the request.
 pub trait Lookup {
-    /// The value of a shared-data key.
+    /// Reads the value of a shared-data key.
     fn shared(&self, key: &str) -> Option<Vec<u8>>;
 
-    /// The directory's entry of an account.
+    /// Finds the directory's entry of an account.
     ///
     /// # Errors
-    /// [`IdentityError::DirectoryUnready`] when it holds none and does not hold all yet, or
-    /// [`IdentityError::DirectoryFault`].
+    /// [`IdentityError::DirectoryUnready`] when there is no entry and the directory is incomplete,
+    /// or [`IdentityError::DirectoryFault`].
     fn entry(&self, account: &Account) -> Result<Option<AccountEntry>, IdentityError>;
 }
 
-/// The tier of an account, and the limits that it has of its own.
+/// The tier of an account, and the account's own limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TierMatch {
-    /// The place of the tier in the table.
+    /// The tier's id.
     pub tier: TierId,
-    /// Its own limits.
+    /// The account's own limits.
     pub limits: Overrides,
 }
 
 impl TierMatch {
-    /// A tier without limits of the account's own.
+    /// Returns a tier without own limits of the account.
     pub fn tier(tier: TierId) -> Self {
         Self {
             tier,
@@ -80,41 +81,41 @@ impl TierMatch {
     }
 }
 
-/// An account that was found.
+/// The account of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {
-    /// Its id; need not be text.
+    /// The account's id; any bytes.
     pub id: Vec<u8>,
     /// True when the id is a digest, which replies do not repeat.
     pub is_digest: bool,
 }
 
-/// Why a request has no account or no tier.
+/// The reason why a request has no account or no tier.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum IdentityError {
     /// No source had an account.
     AccountMissing,
-    /// The account came more than once in this place, named in words.
+    /// The account came more than once in this field, named in words.
     AccountRepeated(String),
     /// No source had a tier.
     TierMissing,
-    /// The tier came more than once in this place, named in words.
+    /// The tier came more than once in this field, named in words.
     TierRepeated(String),
-    /// A source gave a name that no tier has.
+    /// A source gave the name of an unknown tier.
     TierUnknown(Vec<u8>),
-    /// A source gave something that is no amount of money.
+    /// A source gave a value that is not an amount of money.
     RechargeMalformed(Vec<u8>),
-    /// Less recharged than the first tier asks for.
+    /// The recharge is too small for the first tier.
     RechargeRequired(Cents),
     /// The account is switched off.
     AccountDisabled,
-    /// The directory does not hold all accounts yet.
+    /// The directory is incomplete.
     DirectoryUnready,
     /// The directory could not be read.
     DirectoryFault(StoreError),
 }
 
-/// The account of a request.
+/// Finds the account of a request.
 ///
 /// # Errors
 /// [`IdentityError::AccountMissing`] or [`IdentityError::AccountRepeated`].
@@ -151,7 +152,7 @@ pub fn account(request: &dyn Request, sources: &[AccountSource]) -> Result<Accou
     Err(IdentityError::AccountMissing)
 }
 
-/// The tier of a request.
+/// Finds the tier of a request.
 ///
 /// # Errors
 /// An [`IdentityError`] about the tier.
@@ -210,10 +211,10 @@ fn by_recharge(amount: &[u8], tiers: &TierTable) -> Result<TierId, IdentityError
         .ok_or(IdentityError::RechargeRequired(cents))
 }
 
-/// The place, in words, that holds more than one value.
+/// The field, in words, that has more than one value.
 struct Repeated(String);
 
-/// The value of a field; an empty value counts as absent.
+/// Returns the value of a field; an empty value counts as absent.
 fn value(request: &dyn Request, field: &RequestField) -> Result<Option<Vec<u8>>, Repeated> {
     let value = match field {
         RequestField::Header(name) => match request.header(name) {
@@ -231,14 +232,14 @@ fn value(request: &dyn Request, field: &RequestField) -> Result<Option<Vec<u8>>,
                 }
                 value
             }
-            // HTTP knows no second path, and a CONNECT has none.
+            // HTTP allows only one path, and a CONNECT has none.
             Header::Absent | Header::Repeated => None,
         },
     };
     Ok(value.filter(|v| !v.is_empty()))
 }
 
-/// The tier's name under a shared-data key. Keys are text, so an id that is not has no tier there.
+/// Reads the tier's name under a shared-data key. Keys are text: other ids have no tier there.
 fn stored(lookup: &dyn Lookup, template: &str, account: &Account) -> Option<Vec<u8>> {
     let id = std::str::from_utf8(&account.id).ok()?;
     let stored = lookup.shared(&template.replace("{account}", id))?;
@@ -254,8 +255,8 @@ fn without_prefix<'a>(value: &'a [u8], prefix: Option<&str>) -> Option<&'a [u8]>
     (head.eq_ignore_ascii_case(prefix.as_bytes()) && !rest.is_empty()).then_some(rest)
 }
 
-/// A credential in one spelling: its scheme is the same in any case (RFC 9110, 11.1), and one key
-/// must not be many accounts.
+/// Returns a credential in one spelling, so that one key gives one account. The scheme has no case
+/// (RFC 9110, 11.1).
 fn one_spelling(credential: &[u8]) -> Vec<u8> {
     let credential = credential.trim_ascii();
     let blank = |b: &u8| b.is_ascii_whitespace();
