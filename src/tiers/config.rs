@@ -13,7 +13,7 @@ use serde::Deserialize;
 pub const MOST_TIERS: usize = 64;
 const LONGEST_WAIT: Span = Span::from_secs(60);
 
-/// One tier as it is written.
+/// One tier as written in the config.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TierConfig {
@@ -23,7 +23,7 @@ pub struct TierConfig {
     wait: Option<Duration>,
 }
 
-/// The voucher as it is written.
+/// The voucher as written in the config.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct VoucherConfig {
@@ -31,10 +31,10 @@ pub struct VoucherConfig {
     amount: Cents,
 }
 
-/// Checks the tiers; the published ones where the config names none.
+/// Checks the tiers. The default is the published table.
 ///
 /// # Errors
-/// [`Invalid`] for the first tier that is wrong.
+/// [`Invalid`] for the first invalid tier, too many tiers, or an empty list.
 pub fn tiers(tiers: Option<Vec<Object<TierConfig>>>) -> Result<TierTable, Invalid> {
     let Some(tiers) = tiers else {
         return Ok(TierTable::default());
@@ -86,10 +86,10 @@ fn tier(path: &str, written: TierConfig, below: &[Tier]) -> Result<Tier, Invalid
     })
 }
 
-/// Checks a field that names a tier, or says "refuse", which is `None`.
+/// Checks a field with a tier's name or "refuse". Returns `None` for "refuse" or an absent field.
 ///
 /// # Errors
-/// [`Invalid`] at `path` for a name that no tier has.
+/// [`Invalid`] at `path` for the name of an unknown tier.
 pub fn tier_or_refuse(
     path: &str,
     name: Option<String>,
@@ -107,7 +107,7 @@ pub fn tier_or_refuse(
     }
 }
 
-/// Checks the voucher: the published rule where nothing is written, none for null.
+/// Checks the voucher. The default is the published rule; null means no voucher.
 ///
 /// # Errors
 /// [`Invalid`] for a voucher that would be due at once.

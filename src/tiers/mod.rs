@@ -1,4 +1,4 @@
-//! Tiers: their limits, and the recharge that leads to them.
+//! Tiers: their limits, and the recharge that each requires.
 
 pub mod config;
 pub mod money;

@@ -8,7 +8,7 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Cents(u64);
 
-/// Not an amount of money as this filter takes it.
+/// The error for a text that is not an amount of money.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "not an amount in USD: digits, with at most two decimals after a point, such as 20 or 4.99"
@@ -19,17 +19,17 @@ impl Cents {
     /// The largest amount: a trillion dollars.
     pub const MAX: Self = Self(100_000_000_000_000);
 
-    /// So many cents.
+    /// Returns an amount of `cents` cents.
     pub const fn new(cents: u64) -> Self {
         Self(cents)
     }
 
-    /// The number of cents.
+    /// Returns the number of cents.
     pub const fn get(self) -> u64 {
         self.0
     }
 
-    /// The amount in dollars with two decimals, as [`SignedCents::decimal`] writes it.
+    /// Returns the amount in dollars with two decimals, as [`SignedCents::decimal`] does.
     pub fn decimal(self) -> String {
         SignedCents::from(self).decimal()
     }
@@ -74,17 +74,17 @@ impl std::fmt::Display for Cents {
 pub struct SignedCents(i64);
 
 impl SignedCents {
-    /// So many cents.
+    /// Returns an amount of `cents` cents.
     pub const fn new(cents: i64) -> Self {
         Self(cents)
     }
 
-    /// The number of cents.
+    /// Returns the number of cents.
     pub const fn get(self) -> i64 {
         self.0
     }
 
-    /// Reads an amount as [`Cents::parse`] does, with a minus before it or without.
+    /// Reads an amount as [`Cents::parse`] does, with an optional minus.
     ///
     /// # Errors
     /// [`NotAnAmount`] for anything else.
@@ -101,13 +101,13 @@ impl SignedCents {
         }))
     }
 
-    /// The sum of both, within the range of the type.
+    /// Returns the sum, within the range of the type.
     #[must_use]
     pub const fn plus(self, more: Self) -> Self {
         Self(self.0.saturating_add(more.0))
     }
 
-    /// The amount in dollars with two decimals: "20.00".
+    /// Returns the amount in dollars with two decimals: "20.00".
     pub fn decimal(self) -> String {
         let sign = if self.0 < 0 { "-" } else { "" };
         let cents = self.0.unsigned_abs();
@@ -115,7 +115,7 @@ impl SignedCents {
         format!("{sign}{dollars}.{cents:02}")
     }
 
-    /// This amount, or nothing when it is below zero.
+    /// Returns this amount, or zero for an amount below zero.
     pub fn at_least_nothing(self) -> Cents {
         Cents::new(u64::try_from(self.0).unwrap_or(0))
     }
@@ -155,7 +155,7 @@ impl<T> Visitor<'_> for AmountVisitor<T> {
     }
 
     fn visit_f64<E: de::Error>(self, value: f64) -> Result<T, E> {
-        // The shortest decimal that reads as this number is what was written.
+        // The shortest decimal of this number is the written one.
         self.parse(&value.to_string(), de::Unexpected::Float(value))
     }
 

@@ -1,28 +1,28 @@
-//! Recharge: what an account paid in all, and the voucher that is due once.
+//! Recharge: an account's total payments, and the voucher that is due once.
 //!
-//! Cash counts, vouchers are only written down, and a refund is cash below zero. Events carry ids,
-//! and one that was seen before changes nothing.
+//! Cash counts, vouchers are only recorded, and a refund is cash below zero. An event changes
+//! nothing while its id is among the last [`REMEMBERED`] ones.
 
 use super::money::{Cents, SignedCents};
 use std::collections::VecDeque;
 
-/// Events of an account that are remembered.
+/// The number of event ids that an account's history keeps.
 pub const REMEMBERED: usize = 64;
 
 /// The kind of a recharge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RechargeKind {
-    /// Money that was paid, or paid back.
+    /// Money that was paid or paid back.
     Cash,
-    /// A gift, which never counts.
+    /// A gift, which never counts towards a tier.
     Voucher,
 }
 
 /// One recharge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RechargeEvent {
-    /// A hash of its id.
+    /// A hash of the event's id.
     pub id: u64,
     /// The kind.
     pub kind: RechargeKind,
@@ -33,9 +33,9 @@ pub struct RechargeEvent {
 /// The rule of the voucher, by config.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct VoucherRule {
-    /// The cumulative recharge that makes it due.
+    /// The cumulative recharge that makes the voucher due.
     pub at: Cents,
-    /// Its value.
+    /// The value of the voucher.
     pub amount: Cents,
 }
 
@@ -52,27 +52,27 @@ impl Default for VoucherRule {
 /// The payments and vouchers of an account.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct History {
-    /// Cash in all, less refunds.
+    /// The total cash, less refunds.
     pub cash: SignedCents,
-    /// Vouchers in all.
+    /// The total of vouchers.
     pub vouchers: SignedCents,
-    /// The event that made the voucher due; zero when it was no event.
+    /// The hash of the event that made the voucher due; 0 when a set total did.
     pub voucher_by: Option<u64>,
-    /// The last events, oldest first.
+    /// The hashes of the last events, oldest first.
     pub recent_ids: VecDeque<u64>,
 }
 
 /// The effect of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Applied {
-    /// True when it was new.
+    /// True when the event was new.
     pub is_new: bool,
-    /// Whether this event made the voucher due; the same when it comes again.
+    /// True when this event made the voucher due, also when the event is repeated.
     pub voucher_due: bool,
 }
 
 impl History {
-    /// Takes an event.
+    /// Applies an event, unless its id is known, and keeps the id.
     pub fn apply(&mut self, event: &RechargeEvent, rule: Option<&VoucherRule>) -> Applied {
         let is_new = !self.recent_ids.contains(&event.id);
         if is_new {
@@ -88,7 +88,7 @@ impl History {
         }
     }
 
-    /// Takes an event that is known to be new, and does not remember it.
+    /// Applies a new event without keeping its id.
     pub fn add(&mut self, event: &RechargeEvent, rule: Option<&VoucherRule>) {
         let sum = match event.kind {
             RechargeKind::Cash => &mut self.cash,
@@ -98,7 +98,7 @@ impl History {
         self.reach(event.id, rule);
     }
 
-    /// Sets cumulative recharge; says whether that makes the voucher due.
+    /// Sets the cumulative recharge; true when that makes the voucher due.
     pub fn set(&mut self, total: Cents, rule: Option<&VoucherRule>) -> bool {
         self.cash = total.into();
         self.reach(0, rule)

@@ -11,11 +11,11 @@ pub const NO_TIER: &str = "none";
 /// One tier.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tier {
-    /// Its name in configs, headers, metrics and replies.
+    /// The name in configs, headers, metrics and replies.
     pub name: String,
-    /// The cumulative recharge from which on an account is in it.
+    /// The lowest cumulative recharge of the tier.
     pub recharge: Cents,
-    /// Its limits.
+    /// The base limits.
     pub limits: Limits,
     /// The longest wait of a request for a lease; `None` refuses at once.
     pub wait: Option<Span>,
@@ -26,7 +26,7 @@ pub struct Tier {
 pub struct TierId(u16);
 
 impl TierId {
-    /// The position as an index.
+    /// Returns the position as an index.
     pub fn index(self) -> usize {
         usize::from(self.0)
     }
@@ -37,45 +37,45 @@ impl TierId {
 pub struct TierTable(Vec<Tier>);
 
 impl TierTable {
-    /// A table of these tiers, which must be ascending by recharge; `None` without any.
+    /// Creates a table of tiers, which must ascend by recharge; `None` without a tier.
     pub fn new(tiers: Vec<Tier>) -> Option<Self> {
         (!tiers.is_empty()).then_some(Self(tiers))
     }
 
-    /// The tiers in order.
+    /// Returns the tiers in order.
     pub fn iter(&self) -> impl Iterator<Item = &Tier> {
         self.0.iter()
     }
 
-    /// The tiers in order, each with its id.
+    /// Returns the tiers in order, each with its id.
     pub fn entries(&self) -> impl Iterator<Item = (TierId, &Tier)> {
         (0..).map(TierId).zip(&self.0)
     }
 
-    /// The tier of that id; `None` for an id of a longer table.
+    /// Returns the tier of an id; `None` for an id of a longer table.
     pub fn get(&self, id: TierId) -> Option<&Tier> {
         self.0.get(id.index())
     }
 
-    /// The tier above `id`; the first for `None`.
+    /// Returns the tier above `id`; the first for `None`.
     pub fn above(&self, id: Option<TierId>) -> Option<&Tier> {
         let next = id.map_or(0, |id| id.index().saturating_add(1));
         self.0.get(next)
     }
 
-    /// The id of the tier of that name.
+    /// Finds a tier's id by name.
     pub fn by_name(&self, name: &[u8]) -> Option<TierId> {
         let named = self.entries().find(|(_, t)| t.name.as_bytes() == name);
         named.map(|(id, _)| id)
     }
 
-    /// The id of the highest tier that `recharge` reaches; `None` below the first.
+    /// Finds the id of the highest tier that `recharge` reaches; `None` below the first.
     pub fn by_recharge(&self, recharge: Cents) -> Option<TierId> {
         let reached = self.entries().take_while(|(_, t)| t.recharge <= recharge);
         reached.last().map(|(id, _)| id)
     }
 
-    /// The recharge that the first tier asks for.
+    /// Returns the recharge of the first tier.
     pub fn first_recharge(&self) -> Cents {
         self.0.first().map_or(Cents::default(), |t| t.recharge)
     }
