@@ -12,14 +12,14 @@ use crate::time::{Mono, Span};
 /// The time for which a pressure holds without another step.
 const STALE: Span = Span::from_secs(10);
 
-/// The policy in force, and its last step.
+/// The active policy, and its last step.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Ownership {
     /// The signal that the policy reads; `None` before the first policy.
     pub kind: Option<OriginKind>,
     /// Hash of the policy.
     pub policy_hash: u64,
-    /// Time at which the newest config with that policy came.
+    /// Time of the newest config with this policy.
     pub configured: Mono,
     /// Time of the last step.
     pub last_step: Mono,
@@ -31,7 +31,7 @@ impl Ownership {
         now < self.last_step.after(STALE)
     }
 
-    /// True when the policy of `candidate` is in force, or supersedes the one that is.
+    /// True when the policy of `candidate` is active, or replaces the active one.
     ///
     /// The newest config wins. An older one takes over when the owner stops taking steps.
     fn yields_to(&self, candidate: &Candidate, now: Mono) -> bool {
@@ -47,21 +47,21 @@ impl Ownership {
     }
 }
 
-/// The adaptive lowering, as shared data keeps it.
+/// The adaptive lowering, as stored in shared data.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Adaptive {
-    /// The policy in force.
+    /// The active policy.
     pub ownership: Ownership,
     /// Observations of all workers since the last step.
     pub observed: Observed,
     /// The controller after the last step.
     pub controller: Controller,
-    /// The scales of the policy in force at the controller's pressure; empty at no pressure.
+    /// The scales of the active policy at the controller's pressure; empty without pressure.
     pub tiers: TierScales,
 }
 
 impl Adaptive {
-    /// The lowering of a tier: by this config's `policy`, or else by the policy in force.
+    /// Returns the lowering of a tier: by this config's `policy`, or else by the active policy.
     pub fn lowering(&self, tier: &str, policy: Option<&Policy>) -> AdaptiveLowering {
         let scale = match policy {
             Some(policy) => policy.scale(tier, self.controller.pressure),
@@ -93,7 +93,7 @@ impl Adaptive {
 
     /// Adds the observations of one worker, and takes a step when one is due. Returns the change.
     ///
-    /// Of several policies, the one of the newest config is in force. Workers with another policy
+    /// Of several policies, the one of the newest config is active. Workers with another policy
     /// contribute observations of the same kind, and take no steps.
     pub fn advance(
         &mut self,
@@ -114,7 +114,7 @@ impl Adaptive {
         self.step(&candidate.policy, now)
     }
 
-    /// True when there is no pressure, no load and no observation, so that a step would do nothing.
+    /// True without pressure, load and observations: a step would change nothing.
     fn is_idle(&self, observed: &Observed) -> bool {
         let none = Observed::default();
         self.controller.pressure == Part::ZERO
@@ -123,7 +123,7 @@ impl Adaptive {
             && *observed == none
     }
 
-    /// Puts the policy of `candidate` in force.
+    /// Makes the policy of `candidate` active.
     ///
     /// Restarts the controller after another kind of signal, or after a stale owner. Returns the
     /// change when that ends a lowering.
@@ -146,7 +146,7 @@ impl Adaptive {
         lost
     }
 
-    /// Adds observations of the kind that the policy in force reads.
+    /// Adds observations of the kind that the active policy reads.
     fn observe(&mut self, observed: &Observed, kind: OriginKind) {
         if self.ownership.kind == Some(kind) {
             self.observed.add(observed);

@@ -10,10 +10,10 @@ use crate::time::Span;
 use serde::Deserialize;
 use std::ops::RangeInclusive;
 
-/// A heavier tier would leave nothing to the others.
+/// The maximum weight of a tier.
 const HEAVIEST: u64 = 1_000;
 
-/// The policy as it is written.
+/// The policy as written in the config.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OverloadConfig {
@@ -39,7 +39,7 @@ impl Policy {
     /// Checks the policy for these tiers.
     ///
     /// # Errors
-    /// [`Invalid`] for the first field that is wrong.
+    /// [`Invalid`] for the first invalid field.
     pub fn check(
         Object(written): Object<OverloadConfig>,
         tiers: &TierTable,
@@ -90,7 +90,7 @@ fn span(
     )
 }
 
-/// A weight for each tier, 1 where none is written.
+/// Returns a weight for each tier; the default is 1.
 fn weights(Named(written): Named<Count>, tiers: &TierTable) -> Result<Vec<(String, u32)>, Invalid> {
     for (name, Count(weight)) in &written {
         let path = format!("load.weights.{name}");

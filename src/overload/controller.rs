@@ -3,12 +3,12 @@
 //! A *reported load* is followed in proportion. The target is 0 up to the policy's `start`, and 1
 //! from `full` on (`step_proportional`).
 //!
-//! *Overloaded answers* say that there was too much, and not how much. Admission is cut by a part
-//! (multiplicative decrease), and restored in steps that grow while all is well (additive increase).
+//! *Overloaded answers* show an overload, but not its size. Admission is cut by a part
+//! (multiplicative decrease), and restored in steps that grow without overload (additive increase).
 //! See Chiu and Jain, "Analysis of the increase and decrease algorithms for congestion avoidance in
 //! computer networks", 1989 (`step_aimd`).
 //!
-//! A step reads no clock, allocates nothing, and has no way to fail.
+//! A step reads no clock, allocates nothing, and can't fail.
 
 use super::part::{Part, float};
 use super::policy::{Origin, Policy};
@@ -17,9 +17,9 @@ use crate::time::{Mono, Span};
 
 /// The time for which a signal is trusted after the last report or answer.
 pub(super) const SIGNAL_TTL: Span = Span::from_secs(30);
-/// Fewer recent answers make no share.
+/// The minimum number of recent answers for a cut.
 const MIN_ANSWERS: u64 = 10;
-/// Fewer overloaded answers may be chance.
+/// The minimum number of overloaded answers for a cut: fewer may be chance.
 const MIN_OVERLOADED: u64 = 3;
 /// The part by which admission is cut: at a share just over `start`, and from `full` on.
 const DECREASE: (f64, f64) = (0.1, 0.5);
@@ -48,13 +48,13 @@ pub struct Controller {
     pub pressure: Part,
     /// Time of the last increase of the pressure.
     pub last_increase: Mono,
-    /// Time of the last reason to keep the pressure. A recovery waits for the policy's `hold` after it.
+    /// The time from which a recovery waits for the policy's `hold`.
     pub hold_since: Mono,
-    /// True when the last step was a cut. The next step's answers still reflect the rate before it.
+    /// True when the last step was a cut: the next answers still reflect the rate before the cut.
     pub just_cut: bool,
     /// The pressure before the last cut, which was too low; 0 while unknown.
     pub knee: Part,
-    /// Number of steps in the current recovery; each is larger than the one before.
+    /// The size of the last recovery step, in smallest steps; 0 after a hold.
     pub recovery_steps: u32,
 }
 
@@ -92,7 +92,7 @@ impl Controller {
         }
     }
 
-    /// A step by reported loads.
+    /// Takes a step by reported loads.
     fn step_proportional(&self, sample: &Sample, policy: &Policy) -> Self {
         let next = self.smooth(sample, policy.smooth);
         let pressure = next.pressure.as_f64();
@@ -107,7 +107,7 @@ impl Controller {
         }
     }
 
-    /// A step by the share of overloaded answers.
+    /// Takes a step by the share of overloaded answers.
     fn step_aimd(&self, sample: &Sample, policy: &Policy) -> Self {
         let next = self.count(sample);
         if next.just_cut {
@@ -167,7 +167,7 @@ impl Controller {
         }
     }
 
-    /// Cuts admission, by the more the higher the `strength` of the overload, and notes the knee.
+    /// Cuts admission, more for a higher `strength` of the overload, and records the knee.
     fn cut(&self, strength: f64, now: Mono) -> Self {
         let (least, most) = DECREASE;
         let decrease = least + (most - least) * strength;
@@ -208,7 +208,7 @@ impl Controller {
         }
     }
 
-    /// Forgets where there was too much, and lets a recovery begin at once.
+    /// Clears the knee, and lets a recovery begin at once.
     fn forget_knee(&self) -> Self {
         Self {
             hold_since: Mono::default(),
@@ -243,7 +243,7 @@ impl Controller {
     }
 }
 
-/// Recent answers, in thousandths of an answer. Each step forgets a quarter of them.
+/// Recent answers, in thousandths of an answer. Each step drops a quarter.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Recent {
     /// All answers.
@@ -264,7 +264,7 @@ impl Recent {
         }
     }
 
-    /// Share of overloaded answers.
+    /// Returns the share of overloaded answers.
     fn share(self) -> f64 {
         float(self.overloaded) / float(self.answers).max(1.0)
     }

@@ -14,7 +14,7 @@ fn ago(ms: u64) -> Mono {
     NOW.before(Span::from_millis(ms))
 }
 
-/// A policy from a half to the whole, without a hold.
+/// A policy from 0.5 to 1, without a hold.
 fn policy(origin: Origin) -> Policy {
     Policy {
         origin,

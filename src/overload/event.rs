@@ -1,17 +1,17 @@
-//! Changes of the limits in force, for the log. The worker that makes a change logs it, once.
+//! Changes of the effective limits, for the log. The worker that makes a change logs it once.
 
 use super::{ManualScale, Part, TierScales};
 use crate::limits::Scale;
 use std::fmt;
 
-/// A change of the limits in force.
+/// A change of the effective limits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OverloadEvent {
     /// An operator set a scale.
     Set {
         /// The new setting.
         now: ManualScale,
-        /// The setting that it replaces, unless that had ended.
+        /// The replaced setting, unless it had expired.
         before: Option<ManualScale>,
     },
     /// An operator withdrew a setting.
@@ -22,7 +22,7 @@ pub enum OverloadEvent {
     Moved {
         /// The load, or the share of overloaded answers.
         load: Part,
-        /// True when they are lower than before.
+        /// True when the pressure rose.
         down: bool,
         /// The scale of each tier.
         tiers: TierScales,

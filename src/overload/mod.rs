@@ -1,8 +1,9 @@
 //! Overload control: base limits are lowered while the upstream gets more than it can serve.
 //!
-//! Architecture: an operator sets a [`ManualScale`] for a time, or a [`Policy`] has the [`Controller`]
-//! follow the upstream. Both hold for all filters of a namespace, and the lower of both counts.
-//! [`OverloadView`] is one worker's view; only ticks and admin calls touch the stored [`State`].
+//! Architecture: an operator sets a [`ManualScale`] for a time, or the [`Controller`] of a
+//! [`Policy`] follows the upstream. Both hold for all filters of a namespace, and the lower scale
+//! is effective. [`OverloadView`] is one worker's view; only ticks and admin calls touch the stored
+//! [`State`].
 //!
 //! Algorithm: a pressure from 0 to 1 lowers the tiers in their order. It rises at once and falls
 //! late, in small steps (additive increase, multiplicative decrease of the admitted rate).
@@ -47,18 +48,18 @@ pub type TierScales = Vec<(String, Scale)>;
 /// A scale that an operator set.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct ManualScale {
-    /// The scale of all tiers that are not named.
+    /// The scale of tiers without their own scale.
     pub scale: Scale,
-    /// The scales of those that are.
+    /// The scales of single tiers.
     pub tiers: TierScales,
-    /// When it was set.
+    /// The time of the setting.
     pub set: Mono,
-    /// When it ends, whether or not the operator is still there.
+    /// The time at which the setting expires.
     pub ends: Mono,
 }
 
 impl ManualScale {
-    /// The scale of a tier.
+    /// Returns the scale of a tier.
     pub fn of(&self, tier: &str) -> Scale {
         find(&self.tiers, tier).unwrap_or(self.scale)
     }
@@ -67,17 +68,17 @@ impl ManualScale {
 /// The stored overload state of one namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct State {
-    /// What an operator set, until it ends.
+    /// The manual scale, until it expires.
     pub manual: Option<ManualScale>,
-    /// What follows the upstream.
+    /// The adaptive lowering.
     pub adaptive: Adaptive,
 }
 
-/// The longest time for which an operator can set anything.
+/// The longest duration of a manual scale.
 pub const LONGEST: Span = Span::from_secs(86_400);
 
 impl State {
-    /// Moves times that are ahead of the clock to it, so that nothing lasts longer than it should.
+    /// Moves times ahead of the clock to `now`, so that no lowering lasts too long.
     pub fn correct(&mut self, now: Mono) {
         self.adaptive.correct(now);
         if let Some(setting) = &mut self.manual {
@@ -87,7 +88,7 @@ impl State {
         }
     }
 
-    /// By how much the limits of the tier of that name are lowered; `policy`: this config's.
+    /// Returns the lowering of the named tier; `policy` is this config's.
     pub fn lowering(&self, tier: &str, policy: Option<&Policy>) -> Lowering {
         let manual = self.manual.as_ref();
         Lowering {

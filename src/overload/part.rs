@@ -1,9 +1,9 @@
-//! A load, a share or a pressure as a whole number of millionths. All conversions are here.
+//! A load, a share or a pressure as an integer of millionths. All conversions are here.
 
 /// A share in millionths, from 0 to [`Part::LARGEST`].
 ///
-/// Shared data keeps whole numbers, so that every worker computes with the same value. A step
-/// computes in `f64`, and rounds once at its end.
+/// Shared data keeps integers, so that every worker computes with the same value. A step computes
+/// in `f64`, and rounds each result to an integer.
 #[derive(
     Clone,
     Copy,
@@ -23,12 +23,12 @@ pub struct Part(u32);
 impl Part {
     /// No share.
     pub const ZERO: Self = Self(0);
-    /// The whole.
+    /// The full share.
     pub const ONE: Self = Self(1_000_000);
     /// The largest load that is accepted: ten times the upstream's capacity.
     pub const LARGEST: Self = Self(10_000_000);
 
-    /// A share of `n` millionths, at most [`Part::LARGEST`].
+    /// Returns a share of `n` millionths, at most [`Part::LARGEST`].
     pub const fn from_millionths(n: u32) -> Self {
         if n < Self::LARGEST.0 {
             Self(n)
@@ -37,7 +37,7 @@ impl Part {
         }
     }
 
-    /// The share nearest to `value`, within the bounds of the type.
+    /// Returns the share nearest to `value`, within the bounds of the type.
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -48,12 +48,12 @@ impl Part {
         Self((clamped * 1e6).round() as u32)
     }
 
-    /// The share in millionths.
+    /// Returns the share in millionths.
     pub const fn millionths(self) -> u32 {
         self.0
     }
 
-    /// The share as a number from 0 to 10.
+    /// Returns the share as a number from 0 to 10.
     pub fn as_f64(self) -> f64 {
         fraction(self.0.into())
     }
@@ -78,12 +78,12 @@ impl From<Part> for u64 {
     }
 }
 
-/// A number of millionths that may exceed a [`Part`], as a fraction.
+/// Returns a number of millionths, which may exceed a [`Part`], as a fraction.
 pub(super) fn fraction(millionths: u64) -> f64 {
     float(millionths) / 1e6
 }
 
-/// A count or a number of milliseconds, for a calculation.
+/// Converts a count or a number of milliseconds for a calculation.
 #[expect(clippy::cast_precision_loss, reason = "far under 2^53")]
 pub(super) fn float(n: u64) -> f64 {
     n as f64

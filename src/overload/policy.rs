@@ -1,4 +1,4 @@
-//! The policy by which limits follow the load, as operators configure it.
+//! The configured policy by which limits follow the upstream.
 
 use super::TierScales;
 use super::part::Part;
@@ -26,7 +26,7 @@ pub enum OriginKind {
 }
 
 impl OriginKind {
-    /// Its name in the admin API.
+    /// Returns the name in the admin API.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Header => "header",
@@ -36,7 +36,7 @@ impl OriginKind {
 }
 
 impl Origin {
-    /// The kind of this origin.
+    /// Returns the kind of this origin.
     pub const fn kind(&self) -> OriginKind {
         match self {
             Self::Header(_) => OriginKind::Header,
@@ -52,8 +52,8 @@ pub struct Policy {
     pub origin: Origin,
     /// Limits are lowered over this load, or over this share of overloaded answers.
     pub start: Part,
-    /// All tiers are at the floor from this load on. By overloaded answers, admission is halved from
-    /// this share on. It is larger than `start`.
+    /// Limits are at the floor from this load on. From this share of overloaded answers on, a cut
+    /// halves admission. `full` is larger than `start`.
     pub full: Part,
     /// Lowest scale of a tier.
     pub floor: Scale,
@@ -63,23 +63,23 @@ pub struct Policy {
     pub interval: Span,
     /// Time over which reported loads are smoothed.
     pub smooth: Span,
-    /// Time for which limits stay as low as they are before a recovery begins.
+    /// Time for which limits stay low before a recovery begins.
     pub hold: Span,
 }
 
-/// The policy of one config, which may be put in force.
+/// The policy of one config, which may become active.
 #[derive(Clone, Debug)]
 pub struct Candidate {
     /// The policy.
     pub policy: Policy,
     /// Hash of the policy, the same in every VM.
     pub hash: u64,
-    /// Time at which the config came.
+    /// Time of the config's arrival.
     pub configured: Mono,
 }
 
 impl Candidate {
-    /// The candidate of a config that came at `configured`.
+    /// Creates the candidate of a config that arrived at `configured`.
     pub fn new(policy: Policy, configured: Mono) -> Self {
         let mut hasher = SipHasher24::new();
         policy.hash(&mut hasher);
@@ -92,20 +92,20 @@ impl Candidate {
 }
 
 impl Policy {
-    /// Position of `load` between `start` and `full`, from 0 to 1.
+    /// Returns the position of `load` between `start` and `full`, from 0 to 1.
     pub(super) fn strength(&self, load: f64) -> f64 {
         let (start, full) = (self.start.as_f64(), self.full.as_f64());
         ((load - start) / (full - start)).clamp(0.0, 1.0)
     }
 
-    /// The scale of one tier at `pressure`.
+    /// Returns the scale of one tier at `pressure`.
     pub fn scale(&self, tier: &str, pressure: Part) -> Scale {
         let mut scales = self.walk(pressure);
         let found = scales.find(|(name, _)| *name == tier);
         found.map_or(Scale::ONE, |(_, scale)| scale)
     }
 
-    /// The scale of each tier at `pressure`, where 1 lowers all tiers to the floor.
+    /// Returns the scale of each tier at `pressure`. At 1, all weighted tiers are at the floor.
     ///
     /// Lowest tiers first: each tier falls to the floor before the next one is lowered at all.
     pub fn scales(&self, pressure: Part) -> TierScales {
@@ -122,7 +122,7 @@ impl Policy {
             .iter()
             .map(|(_, weight)| u64::from(*weight))
             .sum();
-        // In millionths of a weight of 1, so that nothing is rounded here.
+        // In millionths of a weight of 1, so that this product is exact.
         let mut left = u64::from(pressure).saturating_mul(all);
         let range = u64::from(
             Scale::ONE

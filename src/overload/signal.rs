@@ -32,7 +32,7 @@ impl Observed {
         }
     }
 
-    /// Mean of the reported loads; `None` without a report.
+    /// Returns the mean of the reported loads; `None` without a report.
     pub(super) fn mean_load(&self) -> Option<f64> {
         self.sum.checked_div(self.reports).map(fraction)
     }

@@ -1,5 +1,5 @@
-//! One worker's view of the overload control. Ticks write down what it observed of the upstream and
-//! learn the effective limits; a request finds those in memory.
+//! One worker's view of the overload control. Ticks store the worker's observations of the upstream
+//! and read the lowerings, which requests find in memory.
 
 use super::{
     Candidate, ManualScale, Observed, Origin, OverloadEvent, Policy, State, StoredOverload, load_of,
@@ -11,7 +11,7 @@ use crate::shared::StoreError;
 use crate::tiers::{TierId, TierTable};
 use crate::time::Mono;
 
-/// Statuses by which an upstream says that it is overloaded.
+/// The response statuses that mean overload.
 const OVERLOADED: [&[u8]; 3] = [b"503", b"529", b"429"];
 
 /// One worker's view of the overload control.
@@ -22,7 +22,7 @@ pub struct OverloadView {
     stored: StoredOverload,
     /// This config's policy, if it has one.
     candidate: Option<Candidate>,
-    /// The state as it was last read.
+    /// The state as last read.
     state: State,
     /// The lowering of each tier.
     lowerings: Vec<Lowering>,
@@ -30,12 +30,12 @@ pub struct OverloadView {
     observed: Observed,
     /// Changes that this worker made, until they are logged.
     events: Vec<OverloadEvent>,
-    /// The value that each tier's gauge has, in thousandths.
+    /// The last reported value of each tier's gauge, in thousandths.
     reported: Vec<Option<u32>>,
 }
 
 impl OverloadView {
-    /// Opens the view; creates the shared state if this is the first time, alone.
+    /// Opens the view; creates the shared state on the first start.
     ///
     /// # Errors
     /// The host's status.
@@ -70,7 +70,7 @@ impl OverloadView {
         self.candidate.as_ref().map(|candidate| &candidate.policy)
     }
 
-    /// Writes the observations down, learns the effective limits, and flushes the gauges.
+    /// Stores the observations, reads the lowerings, and flushes the gauges.
     ///
     /// # Errors
     /// [`StoreError`] when the shared state can't be used; the observations wait for the next tick.
@@ -125,29 +125,29 @@ impl OverloadView {
         }
     }
 
-    /// Corrupt values that were written anew since the last call.
+    /// Takes the number of corrupt values that were replaced since the last call.
     pub fn take_corrupt(&self) -> u64 {
         self.stored.take_corrupt()
     }
 
-    /// The lowered limits of an account of that tier; `None` while its base limits stand.
+    /// Returns the lowered limits of an account of a tier; `None` without a lowering.
     pub fn lowered(&self, tier: TierId, base: &Limits) -> Option<Lowered> {
         self.lowerings.get(tier.index())?.of(base)
     }
 
-    /// The effective limits of that tier at `now`.
+    /// Returns the effective limits of an account of a tier at `now`.
     pub fn effective(&self, tier: TierId, base: &Limits, now: Mono) -> Limits {
         let lowered = self.lowered(tier, base);
         lowered.map_or(*base, |lowered| lowered.at(now).over(base))
     }
 
-    /// The state as this worker knows it, and this config's policy.
+    /// Returns the last state that this worker read, and this config's policy.
     pub fn state(&self) -> (&State, Option<&Policy>) {
         (&self.state, self.policy())
     }
 
-    /// Takes note of the upstream's answer to a request that was let through. `load` is the header
-    /// in which the upstream reports its load, where the policy names one.
+    /// Records the upstream's answer to a forwarded request. `load` is the header in which the
+    /// upstream reports its load, if the policy names one.
     pub fn observe(&mut self, status: Option<&[u8]>, load: Option<&[u8]>) {
         let Some(candidate) = &self.candidate else {
             return;
@@ -169,7 +169,7 @@ impl OverloadView {
         }
     }
 
-    /// Changes that this worker made to the effective limits, each to be logged once.
+    /// Takes the changes that this worker made to the effective limits, for the log.
     pub fn drain_events(&mut self) -> Vec<OverloadEvent> {
         std::mem::take(&mut self.events)
     }
