@@ -1,4 +1,4 @@
-//! Text as HTTP carries it: names, paths, queries, visible text, digests.
+//! Text in HTTP: names, paths, queries, visible text, digests.
 
 pub mod names;
 pub mod query;

@@ -1,11 +1,12 @@
-//! Header names and request paths, as configs and feeds write them.
+//! Header names and request paths in configs and feeds.
 
 use crate::json::Invalid;
 
 /// The longest request path, in bytes.
 pub const PATH_BYTES: usize = 1024;
 
-/// Checks the name of a header (RFC 9110, 5.6.2: a token of 1 to 128 bytes), and lowers its case.
+/// Checks a header's name (a token of RFC 9110, 5.6.2, of 1 to 128 bytes). Returns it in lower
+/// case.
 ///
 /// # Errors
 /// [`Invalid`] at `path`.

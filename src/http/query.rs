@@ -1,12 +1,12 @@
-//! Parameters of a request's query, as browsers and the SDKs of LLM APIs write them:
-//! application/x-www-form-urlencoded, so `+` is a space and `%41` an `A`, in names too.
+//! Parameters of a request's query, in the form of browsers and LLM SDKs:
+//! application/x-www-form-urlencoded. So `+` is a space and `%41` an `A`, in names too.
 
 use percent_encoding::percent_decode;
 
-/// The values of each parameter of that name in a `:path`, in order.
+/// Returns the values of all parameters of this name in a `:path`, in order.
 pub fn values<'a>(path: &'a [u8], name: &'a str) -> impl Iterator<Item = Vec<u8>> + 'a {
     let query = path.splitn(2, |b| *b == b'?').nth(1).unwrap_or_default();
-    // The query ends at a fragment, which Envoy may have been told to let in.
+    // The query ends at a fragment, which Envoy can be configured to accept.
     let query = query.split(|b| *b == b'#').next().unwrap_or_default();
     query.split(|b| *b == b'&').filter_map(move |pair| {
         let mut halves = pair.splitn(2, |b| *b == b'=');
@@ -15,7 +15,7 @@ pub fn values<'a>(path: &'a [u8], name: &'a str) -> impl Iterator<Item = Vec<u8>
     })
 }
 
-/// The bytes that a name or a value stands for; an escape that is none stays as it is written.
+/// Decodes a name or a value; an invalid escape stays unchanged.
 fn decoded(text: &[u8]) -> Vec<u8> {
     let spaced: Vec<u8> = text
         .iter()

@@ -1,14 +1,14 @@
-//! Ids as text for people: what a client sent, made safe to look at.
+//! Ids of clients as text for people, safe to show.
 //!
-//! Nothing in the text is invisible, moves what stands beside it or ends a line, and two ids that
-//! differ never look alike because of such characters. It is text, not markup: whoever puts it into
-//! HTML or a terminal still has the quotes and brackets of that place to escape.
+//! The text has no invisible character, no line end, and no character that moves its neighbours. So
+//! different ids do not look alike because of such characters. The text is not markup: HTML still
+//! needs its quotes and brackets escaped.
 
-/// The text of an id, of at most `most` of its characters; `…` stands for the rest.
+/// Returns the text of an id, of at most `most` of its characters; `…` replaces the rest.
 ///
-/// Bytes that are no UTF-8 show as `\xNN`, and what can't be seen as `\u{..}`: controls, marks of
-/// direction and format, blanks other than a space, what combines with the character before, and
-/// what Unicode has not assigned. A backslash shows as two, so that none is taken for the above.
+/// Bytes that are not UTF-8 show as `\xNN`. Invisible characters show as `\u{..}`: controls, marks
+/// of direction and format, blanks other than a space, combining and unassigned characters. A
+/// backslash shows as two, so that it is never read as an escape.
 pub fn visible(id: &[u8], most: usize) -> String {
     use std::fmt::Write as _;
     let mut text = String::with_capacity(id.len().min(most));
@@ -35,7 +35,7 @@ pub fn visible(id: &[u8], most: usize) -> String {
     text
 }
 
-/// Takes one from what is left; says in the text when there was none.
+/// Takes one character from `left`. When none is left, adds `…` and returns false.
 fn spend(left: &mut usize, text: &mut String) -> bool {
     match left.checked_sub(1) {
         Some(less) => {
@@ -49,18 +49,18 @@ fn spend(left: &mut usize, text: &mut String) -> bool {
     }
 }
 
-/// Whether it shows as itself.
+/// True when a character shows as itself.
 fn is_seen(c: char) -> bool {
     match c {
         '"' | '\'' => true,
-        // Letters and a symbol that are blank: Hangul fillers and the empty Braille pattern.
+        // Blank letters and a blank symbol: Hangul fillers and the empty Braille pattern.
         '\u{115f}' | '\u{1160}' | '\u{3164}' | '\u{ffa0}' | '\u{2800}' => false,
-        // The standard library escapes what is not printable, and what combines.
+        // The standard library escapes unprintable and combining characters.
         _ => c.escape_debug().len() == 1,
     }
 }
 
-/// The first `most` bytes of an id, and whether that is not all of it; no character is cut in two.
+/// Returns at most `most` bytes of an id, and true when bytes were cut off. No character is split.
 pub fn cut(id: &[u8], most: usize) -> (&[u8], bool) {
     let Some((head, _)) = id
         .split_at_checked(most)
@@ -69,7 +69,7 @@ pub fn cut(id: &[u8], most: usize) -> (&[u8], bool) {
         return (id, false);
     };
     let broken = match head.utf8_chunks().last().map(|chunk| chunk.invalid()) {
-        // Incomplete, rather than wrong.
+        // An incomplete character, not an invalid one.
         Some(end) if std::str::from_utf8(end).is_err_and(|e| e.error_len().is_none()) => end.len(),
         _ => 0,
     };
