@@ -1,17 +1,18 @@
 //! tiergate: a tiered rate limiter for LLM APIs, as a proxy-wasm filter for Envoy and Istio.
 //!
-//! The core is cut by feature, on floors; imports point down this table (`tests/layers` holds it).
+//! The core is split by feature, on floors; imports point down this table (`tests/layers` checks
+//! that).
 //!
 //! | floor | modules |
 //! |---|---|
-//! | shell | [`plugin`]: the only place that calls the host |
+//! | shell | [`plugin`]: the only module that calls the host |
 //! | assembly | [`admin`], [`limiter`], [`config`] |
 //! | features | [`refusals`], [`reply`], [`identity`], [`overload`], [`directory`], [`metrics`], [`ledger`], [`tiers`], [`tokens`] |
 //! | kernel | [`limits`], [`text`], [`shared`], [`http`], [`json`], [`host`], [`time`], [`version`] |
 //!
-//! `docs/architecture.md` has the subject of each and follows one request through them.
+//! `docs/architecture.md` describes each module and follows one request through them.
 
-// Tests may stop where a worker must not.
+// Tests may panic, a worker must not.
 #![cfg_attr(
     test,
     allow(

@@ -1,8 +1,8 @@
-//! Numbers, bytes and times as a person reads them.
+//! Texts of numbers, bytes and times for people.
 
 use crate::limits::Limit;
 
-/// A number in groups of three digits: "1,500,000".
+/// Returns a number in groups of three digits: "1,500,000".
 pub fn number(n: u64) -> String {
     let digits = n.to_string();
     let mut out = String::with_capacity(digits.len().saturating_mul(2));
@@ -16,12 +16,12 @@ pub fn number(n: u64) -> String {
     out
 }
 
-/// A limit: its number, or "unlimited".
+/// Returns the number of a limit, or "unlimited".
 pub fn limit(limit: Limit) -> String {
     limit.finite().map_or("unlimited".to_owned(), number)
 }
 
-/// Bytes in the largest unit of 1024 that leaves at least one: "1.4 MiB".
+/// Returns a size in the largest fitting unit of 1024: "1.4 MiB".
 pub fn bytes(n: u64) -> String {
     let units = ["KiB", "MiB", "GiB", "TiB"];
     let mut tenths = n.saturating_mul(10);
@@ -40,8 +40,8 @@ pub fn bytes(n: u64) -> String {
     }
 }
 
-/// Milliseconds in at most two units: "59 s", "4 min 12 s", "23 h 59 min". Below a minute rounded up,
-/// so that what is not over is never 0; above it down.
+/// Returns milliseconds in at most two units: "59 s", "4 min 12 s", "23 h 59 min". Below a minute
+/// the seconds are rounded up, so that a rest is never 0; above, down.
 pub fn time(ms: u64) -> String {
     let seconds = match ms {
         0..60_000 => ms.div_ceil(1000),
@@ -55,7 +55,8 @@ pub fn time(ms: u64) -> String {
     }
 }
 
-/// So many of so many in thousandths, at most 1000; at least 1 of what is there at all.
+/// Returns the share of `part` in `whole` in thousandths, at most 1000; at least 1 for a part above
+/// 0.
 pub fn per_mille(part: u64, whole: u64) -> u64 {
     let ratio = u128::from(part)
         .saturating_mul(1000)

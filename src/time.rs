@@ -1,33 +1,33 @@
-//! Points in time and spans, in whole milliseconds, as types of their own.
+//! Types for moments and spans, in milliseconds.
 //!
-//! [`Mono`] is for all that slides or expires: it never steps, and is the same clock for every
-//! worker of one Envoy process, which is just as long as shared data lives. [`Wall`] is only for
-//! calendar days. Reading a clock is the host's work ([`crate::host::Clock`]).
+//! [`Mono`] is for windows and expiry: one clock for all workers of an Envoy process, which lives
+//! as long as shared data. [`Wall`] is only for calendar days. The host reads the clocks
+//! ([`crate::host::Clock`]).
 
 /// A length of time in milliseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Span(u64);
 
 impl Span {
-    /// No time at all.
+    /// A span of zero.
     pub const ZERO: Self = Self(0);
 
-    /// A span of `ms` milliseconds.
+    /// Returns a span of `ms` milliseconds.
     pub const fn from_millis(ms: u64) -> Self {
         Self(ms)
     }
 
-    /// A span of `secs` seconds, at most `u64::MAX` milliseconds.
+    /// Returns a span of `secs` seconds, at most `u64::MAX` milliseconds.
     pub const fn from_secs(secs: u64) -> Self {
         Self(secs.saturating_mul(1000))
     }
 
-    /// The whole milliseconds in this span.
+    /// Returns the milliseconds in this span.
     pub const fn as_millis(self) -> u64 {
         self.0
     }
 
-    /// The seconds in this span, rounded up.
+    /// Returns the seconds in this span, rounded up.
     pub const fn as_secs_ceil(self) -> u64 {
         self.0.div_ceil(1000)
     }
@@ -50,29 +50,29 @@ impl Span {
 pub struct Mono(u64);
 
 impl Mono {
-    /// The moment `ms` milliseconds after the clock's start.
+    /// Returns the moment `ms` milliseconds after the clock's start.
     pub const fn from_millis(ms: u64) -> Self {
         Self(ms)
     }
 
-    /// Milliseconds since the clock's start.
+    /// Returns the milliseconds since the clock's start.
     pub const fn as_millis(self) -> u64 {
         self.0
     }
 
-    /// This moment and `span` more.
+    /// Returns the moment `span` later.
     #[must_use]
     pub const fn after(self, span: Span) -> Self {
         Self(self.0.saturating_add(span.0))
     }
 
-    /// This moment less `span`, not before the clock's start.
+    /// Returns the moment `span` earlier, at least the clock's start.
     #[must_use]
     pub const fn before(self, span: Span) -> Self {
         Self(self.0.saturating_sub(span.0))
     }
 
-    /// The time from `earlier` to this moment; zero when `earlier` is later.
+    /// Returns the time from `earlier` to this moment; zero when `earlier` is later.
     pub const fn since(self, earlier: Self) -> Span {
         Span(self.0.saturating_sub(earlier.0))
     }
@@ -83,12 +83,12 @@ impl Mono {
 pub struct Wall(u64);
 
 impl Wall {
-    /// The moment `ms` milliseconds after the epoch.
+    /// Returns the moment `ms` milliseconds after the epoch.
     pub const fn from_millis(ms: u64) -> Self {
         Self(ms)
     }
 
-    /// Milliseconds since the epoch.
+    /// Returns the milliseconds since the epoch.
     pub const fn as_millis(self) -> u64 {
         self.0
     }
@@ -99,6 +99,6 @@ impl Wall {
 pub struct Now {
     /// For windows and leases.
     pub mono: Mono,
-    /// For calendar days; `None` where nothing asked for it, since each reading costs a host call.
+    /// For calendar days; `None` when no limit needs it, since each reading costs a host call.
     pub wall: Option<Wall>,
 }
