@@ -312,7 +312,12 @@ impl Exchange {
         let result = self
             .worker
             .with_limiter(|limiter| limiter.check(&Envoy, request, asked, id));
-        self.follow(result, request.reply_form(), hides_usage)
+        let form = match result.as_ref().map(|result| &result.next) {
+            Some(limiter::Next::Queue(_) | limiter::Next::Reply(_)) => request.reply_form(),
+            // The filter does not reply to it, so its form is not looked up.
+            Some(limiter::Next::Forward(_)) | None => ReplyForm::Http,
+        };
+        self.follow(result, form, hides_usage)
     }
 
     /// Follows the limiter's result. `None`: the limiter was in use; the request goes on
