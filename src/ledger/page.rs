@@ -184,9 +184,7 @@ impl<'a> Page<'a> {
 /// Makes room for a record of `bytes` bytes and returns the number of evicted records. Records
 /// without leases go first, the idlest first.
 fn evict(kept: &mut Vec<Slice<'_>>, bytes: usize) -> u64 {
-    let mut total = kept.iter().fold(EMPTY.len(), |sum: usize, slice| {
-        sum.saturating_add(slice.bytes())
-    });
+    let mut total = page_bytes(kept);
     let is_over = |records: usize, total: usize| {
         records >= MAX_RECORDS || total.saturating_add(bytes) > MAX_BYTES
     };
@@ -204,11 +202,15 @@ fn evict(kept: &mut Vec<Slice<'_>>, bytes: usize) -> u64 {
     evicted
 }
 
-fn write(records: &[Slice<'_>]) -> Vec<u8> {
-    let bytes = records.iter().fold(EMPTY.len(), |sum: usize, slice| {
+/// The bytes of a page with these records.
+fn page_bytes(records: &[Slice<'_>]) -> usize {
+    records.iter().fold(EMPTY.len(), |sum: usize, slice| {
         sum.saturating_add(slice.bytes())
-    });
-    let mut out = Vec::with_capacity(bytes);
+    })
+}
+
+fn write(records: &[Slice<'_>]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(page_bytes(records));
     out.extend_from_slice(&EMPTY);
     for slice in records {
         out.extend_from_slice(&slice.key);

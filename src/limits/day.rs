@@ -198,6 +198,15 @@ mod tests {
         }
     }
 
+    fn reservation(day: &DayUse, at: Now, reserved: u64) -> Reservation {
+        Reservation {
+            at: at.mono,
+            day: day.label(),
+            reserved,
+            holder: None,
+        }
+    }
+
     #[test]
     fn a_calendar_day_ends_at_local_midnight() {
         let rule = DayRule::Calendar {
@@ -243,26 +252,11 @@ mod tests {
         let mut day = DayUse::default();
         let (eve, morning) = (now(DAY_MS - 5), now(DAY_MS + 5));
         day.add(eve, UTC, 100);
-        let label = day.label();
+        let reservation = reservation(&day, eve, 100);
         day.advance(morning, UTC);
-        let reservation = Reservation {
-            at: eve.mono,
-            day: label,
-            reserved: 100,
-            holder: None,
-        };
         day.settle(morning, UTC, &reservation, 30);
         assert_eq!(day.used(), 30);
     }
-    fn reservation(day: &DayUse, at: Now, reserved: u64) -> Reservation {
-        Reservation {
-            at: at.mono,
-            day: day.label(),
-            reserved,
-            holder: None,
-        }
-    }
-
     #[test]
     fn a_settlement_on_the_same_day_refunds_or_charges_the_difference() {
         for rule in [UTC, DayRule::Rolling(Span::from_millis(DAY_MS))] {
