@@ -208,13 +208,18 @@ fn a_config_that_lost_its_load_is_free_of_it_though_the_old_root_ticks_on() {
     );
 }
 
+/// A moment that a clock which runs since `now` does not reach in the test.
+fn far_after(now: Mono) -> Mono {
+    Mono::from_millis(now.as_millis() * 1_000)
+}
+
 /// Times far ahead in the stored load must not make it stand for good.
 #[test]
 fn a_stored_step_far_ahead_does_not_press_for_ever() {
     let world = World::new();
     let worker = pressed(&world);
     corrupt_state(&worker, |state, now| {
-        state.adaptive.ownership.last_step = Mono::from_millis(now.as_millis() * 1_000)
+        state.adaptive.ownership.last_step = far_after(now)
     });
     comes_back(&worker);
 }
@@ -225,7 +230,7 @@ fn a_stored_rise_far_ahead_does_not_hold_for_ever() {
     let worker = pressed(&world);
     ticks(&worker, 5, "200", 100);
     corrupt_state(&worker, |state, now| {
-        state.adaptive.controller.hold_since = Mono::from_millis(now.as_millis() * 1_000)
+        state.adaptive.controller.hold_since = far_after(now)
     });
     comes_back(&worker);
 }
@@ -237,7 +242,7 @@ fn a_stored_setting_does_not_outlive_a_day() {
     put_load(&worker, r#"{"scale": 0.5}"#);
     corrupt_state(&worker, |state, now| {
         let setting = state.manual.as_mut().unwrap();
-        setting.ends = Mono::from_millis(now.as_millis() * 1_000);
+        setting.ends = far_after(now);
     });
     worker.tick();
     world.pass_ms(25 * 3_600_000);

@@ -30,6 +30,15 @@ fn of_floor(world: &Arc<World>, floor: f64) -> Worker {
     Worker::new(world, config.with(json!({"load": {"floor": floor}})))
 }
 
+/// A worker of a config with a floor of 0.2, and one of the config that replaces it.
+fn replaced(world: &Arc<World>) -> (Worker, Worker) {
+    let old = of_floor(world, 0.2);
+    ticks(&old, 10, "503", 100);
+    let new = of_floor(world, 0.5);
+    ticks(&new, 10, "503", 100);
+    (old, new)
+}
+
 /// What is in force after five minutes of nothing but 503.
 fn after_five_minutes_of_503(worker: &Worker) -> f64 {
     ticks(worker, 600, "503", 100);
@@ -155,12 +164,9 @@ fn a_limit_that_moves_a_little_gives_no_new_tenth_each_time_of_an_hour() {
 #[test]
 fn when_the_newer_config_is_gone_the_older_one_runs_its_loop_again() {
     let world = World::new();
-    let one = of_floor(&world, 0.2);
-    ticks(&one, 10, "503", 100);
-    let two = of_floor(&world, 0.5);
-    ticks(&two, 10, "503", 100);
-    drop(two);
-    let in_force = after_five_minutes_of_503(&one);
+    let (old, new) = replaced(&world);
+    drop(new);
+    let in_force = after_five_minutes_of_503(&old);
     assert!(in_force < 0.5, "{in_force}");
 }
 
@@ -168,10 +174,7 @@ fn when_the_newer_config_is_gone_the_older_one_runs_its_loop_again() {
 #[test]
 fn a_trap_in_the_old_config_does_not_end_the_loop_of_the_new_one() {
     let world = World::new();
-    let old = of_floor(&world, 0.2);
-    ticks(&old, 10, "503", 100);
-    let new = of_floor(&world, 0.5);
-    ticks(&new, 10, "503", 100);
+    let (old, new) = replaced(&world);
     drop(old);
     let again = of_floor(&world, 0.2);
     ticks(&again, 4, "503", 100);
