@@ -24,6 +24,7 @@
 //!
 //! `POST /feed/…` sets what a GET of that path answers, with an ETag that a GET may name in
 //! `if-none-match`; `DELETE` of it has a GET answer 503. `GET /feed-gets` says how many GETs there were.
+//! A POST's `x-tiergate-trap` is a header of the answer to the next GET alone.
 //!
 //! `POST /capacity` with `{"concurrent": N}` has it process at most N chat requests at once (`null`,
 //! the default: any number), from their first byte to the last of their replies; `"queue": M`

@@ -132,6 +132,8 @@ impl Context for Root {
         body: usize,
         _trailers: usize,
     ) {
+        #[cfg(feature = "trap")]
+        super::trap::trigger(proxy_wasm::types::MapType::HttpCallResponseHeaders);
         if let Some(Running { worker, feed, .. }) = &mut self.running
             && let Some(feed) = feed
         {

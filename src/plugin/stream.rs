@@ -63,7 +63,7 @@ impl Context for Stream {
 impl HttpContext for Stream {
     fn on_http_request_headers(&mut self, _count: usize, end: bool) -> Action {
         #[cfg(feature = "trap")]
-        super::trap::trigger();
+        super::trap::trigger(proxy_wasm::types::MapType::HttpRequestHeaders);
         self.request(|exchange| exchange.request_headers(end))
     }
 

@@ -46,6 +46,23 @@ fn after_five_minutes_of_503(worker: &Worker) -> f64 {
 }
 
 #[test]
+fn as_many_requests_as_are_told_to_remain_are_admitted_at_once() {
+    let world = World::new();
+    let worker = pressed(&world, Config::tier("t").rpm(600).adaptive());
+    assert_eq!(in_force(&worker, "t", "rpm"), 120);
+    for _ in 0..20 {
+        press(&worker);
+        let told = worker.usage(&FakeRequest::acme(0))["limits"]["rpm"]["remaining"].clone();
+        let mut admitted = 0;
+        while worker.serves(&FakeRequest::acme(0), Used::Unknown) {
+            admitted += 1;
+        }
+        assert_eq!(told, admitted);
+        world.pass_ms(3_700);
+    }
+}
+
+#[test]
 fn requests_of_varying_size_stay_within_the_lowered_tpm() {
     let world = World::new();
     let worker = pressed(&world, Config::tier("t").tpm(500_000).adaptive());
