@@ -204,14 +204,19 @@ impl Api<'_> {
             concurrency_wait: Span::ZERO,
         };
         let table = self.limiter.vm_table();
-        self.limiter
+        // The overflow record has the use of other accounts too.
+        let reset = self
+            .limiter
             .ledger()
             .change(self.host, key, &terms, table, |record, _| {
+                if record.is_overflow() {
+                    return RecordChange::Keep(false);
+                }
                 record.clear_usage();
-                RecordChange::Write(())
+                RecordChange::Write(true)
             })?;
         Ok(AdminResponse::ok(
-            &serde_json::json!({"id": text(id), "reset": true}),
+            &serde_json::json!({"id": text(id), "reset": reset}),
         ))
     }
 }

@@ -174,7 +174,8 @@ impl Directory {
             tries: TRIES,
         };
         let changed = update(host, &target, |bytes| {
-            let mut entries = self.entries(bytes.unwrap_or_default());
+            let bytes = bytes.unwrap_or_default();
+            let mut entries = self.entries(&bytes);
             let (changed, result) = f(self.entry(&entries, key));
             entries.retain(|(k, _)| *k != key.bytes());
             let body = changed.as_ref().map(bytes::encode);

@@ -89,7 +89,7 @@ impl InFlight {
             tries: 1,
         };
         let changed = update(host, &target, |bytes| {
-            let before = bytes.map(|bytes| cell::decode::<PerTier>(LAYOUT, bytes));
+            let before = bytes.map(|bytes| cell::decode::<PerTier>(LAYOUT, &bytes));
             let corrupt = before == Some(None);
             let before = before.flatten().unwrap_or_default();
             Ok(match before == *counts && !corrupt {

@@ -2,29 +2,24 @@
 //! back with a compare-and-set. Without contention, an admission is one read and one write, and a
 //! refusal is one read.
 
-pub mod bytes;
+mod change;
 pub mod in_flight;
 pub mod page;
 pub mod slots;
 
 use crate::host::{Host, HostError, SetError};
-use crate::limits::Terms;
-use crate::limits::lease::Liveness;
 use crate::limits::record::Record;
-use crate::shared::{self, Fill, StoreError, Target};
-use crate::time::Now;
+use crate::shared::{Fill, StoreError};
+pub use change::{RecordChange, RecordKey};
 pub use in_flight::InFlight;
-use page::{Losses, Page, Update};
 use siphasher::sip128::{Hasher128, SipHasher24};
 pub use slots::{SlotError, Slots, VmSlot};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::hash::Hasher;
 use std::num::NonZeroU32;
 
 /// The average number of accounts on a page of a full ledger.
 const ACCOUNTS_PER_PAGE: u32 = 8;
-/// Tries to write a page before the ledger counts as unusable.
-const TRIES: u32 = 100;
 
 /// An account in the ledger: SipHash-2-4 of its id with the namespace's secret, 128 bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -40,7 +35,7 @@ impl AccountKey {
     }
 
     /// Returns the key's bytes.
-    pub(super) fn bytes(&self) -> &[u8] {
+    pub(super) const fn bytes(&self) -> &[u8; 16] {
         &self.0
     }
 }
@@ -93,22 +88,15 @@ impl From<SetError> for OpenError {
     }
 }
 
-/// The outcome of an update of a record.
-#[derive(Debug)]
-pub enum RecordChange<T> {
-    /// Write the record back.
-    Write(T),
-    /// Keep the stored record, unless it is ahead of the clock.
-    Keep(T),
-}
-
 /// Observations of the ledger since the last call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Health {
     /// Writes that were retried.
     pub cas_retries: u64,
-    /// Live records that a full page dropped.
+    /// Live records that a page at its maximum size gave up.
     pub evicted: u64,
+    /// Requests of new accounts that a full page counted on its overflow record.
+    pub overflow: u64,
     /// Stored values that could not be read.
     pub corrupt: u64,
     /// Dropped leases of lost VMs.
@@ -119,14 +107,6 @@ pub struct Health {
     pub directory_full: u64,
 }
 
-/// Observations of one write to a page.
-#[derive(Clone, Copy, Debug, Default)]
-struct Noticed {
-    corrupt: bool,
-    stale: u64,
-    losses: Losses,
-}
-
 /// The ledger of one namespace.
 #[derive(Debug)]
 pub struct Ledger {
@@ -134,6 +114,8 @@ pub struct Ledger {
     secret: [u8; 16],
     pages: u32,
     health: Cell<Health>,
+    /// The buffer in which records are edited.
+    scratch: RefCell<Record>,
 }
 
 /// Returns the shared-data key of the slot table.
@@ -185,6 +167,7 @@ impl Ledger {
             secret: table.secret,
             pages: table.pages,
             health: Cell::new(health),
+            scratch: RefCell::default(),
         };
         Ok((ledger, table))
     }
@@ -211,8 +194,8 @@ impl Ledger {
         Fill::of(
             host,
             self.pages,
-            |page| page_name(&self.prefix, page),
-            |bytes| Page::parse(bytes).len(),
+            |page| page_name(&self.prefix, self.pages, page),
+            page::count,
         )
     }
 
@@ -226,78 +209,6 @@ impl Ledger {
         self.health.take()
     }
 
-    /// Runs `update` on the account's record and stores a changed record.
-    ///
-    /// The clocks are read after the record, so a record is ahead only of a clock that stepped
-    /// back. The wall clock is read only where the terms need it. `update` runs again each time
-    /// another writer was faster. A record ahead of the clock is always written back, so the rule
-    /// moves the record to the clock only once.
-    ///
-    /// # Errors
-    /// [`Fault`] when the page can't be used, or other writers were faster too often.
-    pub fn change<T>(
-        &self,
-        host: &dyn Host,
-        key: AccountKey,
-        terms: &Terms<'_>,
-        liveness: &dyn Liveness,
-        mut update: impl FnMut(&mut Record, Now) -> RecordChange<T>,
-    ) -> Result<T, Fault> {
-        let name = self.page_name(key);
-        let target = Target {
-            key: &name,
-            layout: page::LAYOUT,
-            tries: TRIES,
-        };
-        let changed = shared::update(host, &target, |bytes| {
-            if bytes.is_none() {
-                self.note(|h| h.lost_pages = h.lost_pages.saturating_add(1));
-            }
-            let now = Now {
-                mono: host.mono(),
-                wall: terms.needs_wall_clock().then(|| host.wall()),
-            };
-            let mut page = Page::parse(bytes.unwrap_or_default());
-            let mut record = page.find(&key.0);
-            let stale = record.leases.forget_stale(liveness);
-            let ahead = record.newest() > now.mono;
-            let result = match update(&mut record, now) {
-                RecordChange::Keep(result) if !ahead => {
-                    return Ok(shared::Change::Keep((result, Noticed::default())));
-                }
-                RecordChange::Keep(result) | RecordChange::Write(result) => result,
-            };
-            let update = Update {
-                key: key.0,
-                record: &record,
-                now: now.mono,
-                expires_at: record.expires_at(now, terms.windows),
-            };
-            let (value, losses) = page.with(&update, liveness);
-            let noticed = Noticed {
-                corrupt: page.corrupt,
-                stale,
-                losses,
-            };
-            Ok::<_, StoreError>(shared::Change::Write(value, (result, noticed)))
-        });
-        let changed = changed.inspect_err(|error| {
-            if let StoreError::Contended(_, tries) = error {
-                self.note(|h| h.cas_retries = h.cas_retries.saturating_add(u64::from(*tries)));
-            }
-        })?;
-        let (result, noticed) = changed.result;
-        self.note(|h| {
-            let add = |n: &mut u64, more: u64| *n = n.saturating_add(more);
-            add(&mut h.cas_retries, changed.retries.into());
-            add(&mut h.corrupt, noticed.corrupt.into());
-            add(&mut h.evicted, noticed.losses.evicted);
-            add(&mut h.stale_leases, noticed.losses.stale_leases);
-            add(&mut h.stale_leases, noticed.stale);
-        });
-        Ok(result)
-    }
-
     fn note(&self, change: impl FnOnce(&mut Health)) {
         let mut health = self.health.get();
         change(&mut health);
@@ -305,16 +216,18 @@ impl Ledger {
     }
 
     fn page_name(&self, key: AccountKey) -> String {
-        page_name(&self.prefix, key.page(self.pages))
+        page_name(&self.prefix, self.pages, key.page(self.pages))
     }
 }
 
-fn page_name(prefix: &str, page: u32) -> String {
+/// Returns the shared-data key of a page. A ledger of another size has other keys, and layout 1 had
+/// keys without a dot.
+fn page_name(prefix: &str, pages: u32, page: u32) -> String {
     use std::fmt::Write as _;
-    let mut name = String::with_capacity(prefix.len().saturating_add(10));
+    let mut name = String::with_capacity(prefix.len().saturating_add(19));
     name.push_str(prefix);
     // Writing to a String can't fail.
-    let _ = write!(name, "/p{page:x}");
+    let _ = write!(name, "/p{pages:x}.{page:x}");
     name
 }
 
@@ -327,7 +240,7 @@ fn create(
     cas: Option<NonZeroU32>,
 ) -> Result<Slots, OpenError> {
     for page in 0..pages {
-        let name = page_name(namespace, page);
+        let name = page_name(namespace, pages, page);
         if host.get(&name)?.is_none() {
             host.set(&name, &page::EMPTY, None)?;
         }

@@ -4,240 +4,369 @@
 //! offset  width  field
 //! 0       1      layout version (LAYOUT)
 //! 1       1      'P'
-//! 2       ...    records, one after the other:
+//! 2       2      unused, 0
+//! 4       ...    records, one after the other:
 //!         16     account key
-//!         8      touched: time of the last write, monotonic ms, little endian
-//!         8      expires_at: moment from which the windows are empty, same form
-//!         2      length of the body, little endian
-//!         ...    body (bytes.rs)
+//!         2      length of the record with this head
+//!         1      worth: about the binary logarithm of what would be forgiven, in tokens
+//!         1      flags
+//!         4      touched: time of the last write, monotonic s
+//!         8      expires_at: moment from which the windows are empty, monotonic ms
+//!         8      sliding_until: moment from which the sliding windows are empty, same form
+//!         ...    body (limits/record)
 //! ```
-//! A page has at most [`MAX_RECORDS`] records and [`MAX_BYTES`] bytes. Each write drops expired
-//! records without living leases. Past a bound, live records are evicted and counted: those without
-//! leases first, then the idlest.
+//! Numbers are little endian. The head of a record tells all that other accounts' writes need, so
+//! they decode nothing. Each write drops the records that are over, and the sliding windows of those
+//! of which only a calendar period is left.
+//!
+//! No account's traffic forgives another account anything. A page of [`NEWCOMERS`] bytes takes no
+//! new account: those share the page's overflow record, each under its own limits. From [`CROWDED`]
+//! bytes on, events join the newest grain of their log. Only a page that reaches [`MAX_BYTES`] all
+//! the same, by leases of many VMs, gives up records: the one of least worth first.
 
-use super::bytes;
-use crate::limits::lease::{Leases, Liveness};
-use crate::limits::record::Record;
+use crate::limits::lease::Liveness;
+use crate::limits::record::{self, Expiry, Record};
 use crate::shared::Layout;
-use crate::shared::varint::Corrupt;
-use crate::time::Mono;
-use std::cmp::Reverse;
+use crate::shared::fields::{insert, put, remove, u16_at, u32_at, u64_at};
+use crate::time::{Mono, Wall};
 
 /// The layout of a page.
 pub const LAYOUT: Layout = Layout {
     name: "a page of the ledger",
-    version: 1,
+    version: 2,
     kind: b'P',
 };
-/// The maximum number of records on a page: three times the average of a full ledger.
-pub const MAX_RECORDS: usize = 24;
+/// The size from which a page takes no new account.
+pub const NEWCOMERS: usize = 12_288;
+/// The size from which logs grow no more.
+pub const CROWDED: usize = 16_384;
 /// The maximum size of a page in bytes.
-pub const MAX_BYTES: usize = 16_384;
+pub const MAX_BYTES: usize = 20_480;
 /// A page without records.
-pub const EMPTY: [u8; 2] = LAYOUT.prefix();
+pub const EMPTY: [u8; 4] = {
+    let [version, kind] = LAYOUT.prefix();
+    [version, kind, 0, 0]
+};
 
-const KEY: usize = 16;
+/// Bytes of an account key.
+pub const KEY: usize = 16;
+/// The key of the record that new accounts of a full page share.
+pub const OVERFLOW: [u8; KEY] = [0xff; KEY];
+
+const LENGTH: usize = 16;
+const WORTH: usize = 18;
+const FLAGS: usize = 19;
+const TOUCHED: usize = 20;
+const EXPIRES_AT: usize = 24;
+const SLIDING_UNTIL: usize = 32;
 /// Bytes of a record before its body.
-const HEAD: usize = KEY + 18;
-/// Bytes of the largest body: a page with one record.
-const MAX_BODY: usize = MAX_BYTES - EMPTY.len() - HEAD;
+const HEAD: usize = 40;
 
-/// One record as stored on the page.
+/// The record has leases.
+const LEASED: u8 = 1;
+/// The record has sliding windows.
+const SLIDES: u8 = 2;
+/// The record has a calendar period.
+const PERIODIC: u8 = 4;
+/// The account may have leases in the overflow record.
+const SHARES: u8 = 8;
+
+/// The place of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Place {
+    at: usize,
+    len: usize,
+}
+
+impl Place {
+    fn read(bytes: &[u8], at: usize) -> Option<Self> {
+        let len = usize::from(u16_at(bytes, at.saturating_add(LENGTH)));
+        let end = at.checked_add(len)?;
+        (len >= HEAD && end <= bytes.len()).then_some(Self { at, len })
+    }
+
+    const fn end(&self) -> usize {
+        self.at.saturating_add(self.len)
+    }
+
+    fn of<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
+        bytes.get(self.at..self.end()).unwrap_or_default()
+    }
+}
+
+/// A stored record.
 #[derive(Clone, Copy, Debug)]
-struct Slice<'a> {
-    key: [u8; KEY],
-    touched: Mono,
-    expires_at: Mono,
-    body: Body<'a>,
-}
+pub struct Stored<'a>(&'a [u8]);
 
-impl Slice<'_> {
-    fn bytes(&self) -> usize {
-        self.body.bytes.len().saturating_add(HEAD)
+impl<'a> Stored<'a> {
+    /// Returns the account's key.
+    pub fn key(&self) -> &'a [u8] {
+        self.0.get(..KEY).unwrap_or_default()
     }
 
-    fn leases(&self) -> Leases {
-        bytes::leases_of(self.body.bytes)
+    /// Returns the sections.
+    pub fn body(&self) -> &'a [u8] {
+        self.0.get(HEAD..).unwrap_or_default()
     }
-}
 
-/// The bytes of a record, which fit on a page.
-#[derive(Clone, Copy, Debug)]
-struct Body<'a> {
-    bytes: &'a [u8],
-    len: u16,
-}
-
-impl<'a> Body<'a> {
-    fn new(bytes: &'a [u8]) -> Option<Self> {
-        let fits = bytes.len() <= MAX_BODY;
-        let len = u16::try_from(bytes.len()).ok().filter(|_| fits)?;
-        Some(Self { bytes, len })
+    /// True when the account may have leases in the overflow record.
+    pub fn shares(&self) -> bool {
+        self.has(SHARES)
     }
-}
 
-/// A page that was read.
-#[derive(Debug, Default)]
-pub struct Page<'a> {
-    records: Vec<Slice<'a>>,
-    /// True when stored bytes were corrupt; corrupt bytes read as empty.
-    pub corrupt: bool,
+    /// Returns the moment from which the windows are empty.
+    pub fn expires_at(&self) -> Mono {
+        Mono::from_millis(u64_at(self.0, EXPIRES_AT))
+    }
+
+    fn sliding_until(&self) -> Mono {
+        Mono::from_millis(u64_at(self.0, SLIDING_UNTIL))
+    }
+
+    /// Returns the worth and the time of the last write.
+    pub fn worth(&self) -> (u8, u32) {
+        let worth = self.0.get(WORTH).copied().unwrap_or(0);
+        (worth, u32_at(self.0, TOUCHED))
+    }
+
+    fn has(&self, flag: u8) -> bool {
+        self.0.get(FLAGS).is_some_and(|flags| flags & flag != 0)
+    }
 }
 
 /// Losses of a write.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Losses {
-    /// Evicted live records.
+    /// Live records that were given up.
     pub evicted: u64,
     /// Dropped leases of lost VMs.
     pub stale_leases: u64,
 }
 
-/// An account's new record and its times.
-#[derive(Debug)]
-pub struct Update<'a> {
-    /// The account's key.
-    pub key: [u8; KEY],
-    /// The record.
-    pub record: &'a Record,
+/// The head of a written record.
+#[derive(Clone, Copy, Debug)]
+pub struct Head {
     /// The moment of the write.
     pub now: Mono,
-    /// The moment from which the record's windows are empty.
-    pub expires_at: Mono,
+    /// The moments from which the windows are empty.
+    pub expiry: Expiry,
+    /// True when the account may have leases in the overflow record.
+    pub shares: bool,
 }
 
-impl<'a> Page<'a> {
-    /// Reads a page; bytes of another layout and corrupt bytes read as empty.
-    pub fn parse(bytes: &'a [u8]) -> Self {
-        if bytes.is_empty() {
-            return Self::default();
+/// A page that was read, and is edited in place.
+#[derive(Debug)]
+pub struct Page {
+    bytes: Vec<u8>,
+    /// True when stored bytes were corrupt; corrupt bytes read as empty.
+    pub corrupt: bool,
+}
+
+impl Page {
+    /// Opens a stored page; bytes of another layout and corrupt bytes read as empty.
+    pub fn open(bytes: Vec<u8>) -> Self {
+        if is_page(&bytes) {
+            return Self {
+                bytes,
+                corrupt: false,
+            };
         }
-        let parsed = LAYOUT.body(bytes).and_then(parse_records);
         Self {
-            corrupt: parsed.is_none(),
-            records: parsed.unwrap_or_default(),
+            corrupt: !bytes.is_empty(),
+            bytes: EMPTY.to_vec(),
         }
     }
 
-    /// Returns the number of records.
-    pub fn len(&self) -> usize {
-        self.records.len()
+    /// Returns the stored form.
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.bytes
     }
 
-    /// True when the page has no record.
-    pub fn is_empty(&self) -> bool {
-        self.records.is_empty()
+    /// Returns the size in bytes.
+    pub fn size(&self) -> usize {
+        self.bytes.len()
     }
 
-    /// Returns the record of `key`, or an empty one. A corrupt record reads as empty and marks the
-    /// page.
-    pub fn find(&mut self, key: &[u8; KEY]) -> Record {
-        let Some(slice) = self.records.iter().find(|r| r.key == *key) else {
-            return Record::default();
-        };
-        bytes::decode(slice.body.bytes).unwrap_or_else(|Corrupt| {
-            self.corrupt = true;
-            Record::default()
-        })
+    /// Returns the records.
+    pub fn records(&self) -> impl Iterator<Item = Stored<'_>> {
+        places(&self.bytes).map(|place| Stored(place.of(&self.bytes)))
     }
 
-    /// Returns the page's bytes with one changed record, and the losses of the write.
-    pub fn with(&self, update: &Update<'_>, liveness: &dyn Liveness) -> (Vec<u8>, Losses) {
-        let mut losses = Losses::default();
-        let mut body = Vec::with_capacity(64);
-        if !update.record.is_empty() {
-            bytes::encode(update.record, &mut body);
-        }
-        let mut kept: Vec<Slice<'_>> = Vec::with_capacity(self.records.len().saturating_add(1));
-        for slice in self.records.iter().filter(|r| r.key != update.key) {
-            if slice.expires_at > update.now {
-                kept.push(*slice);
+    /// Finds the record of `key`.
+    pub fn find(&self, key: &[u8; KEY]) -> Option<Stored<'_>> {
+        self.records().find(|stored| stored.key() == key)
+    }
+
+    /// Drops the records that are over, but for the one of `keep`, and shrinks those of which only
+    /// a calendar period is left.
+    ///
+    /// `wall` is read only for a calendar period that is over by the monotonic clock: after a step
+    /// back of the wall clock it may not be.
+    pub fn clean(
+        &mut self,
+        keep: &[u8; KEY],
+        now: Mono,
+        wall: &mut dyn FnMut() -> Wall,
+        liveness: &dyn Liveness,
+    ) -> u64 {
+        let mut stale: u64 = 0;
+        let mut at = EMPTY.len();
+        while let Some(place) = Place::read(&self.bytes, at) {
+            let stored = Stored(place.of(&self.bytes));
+            at = place.end();
+            if stored.key() == keep {
                 continue;
             }
-            let leases = slice.leases();
-            let live = leases.counts.iter().any(|(h, _)| liveness.is_alive(*h));
-            if live {
-                kept.push(*slice);
-            } else {
-                losses.stale_leases = losses.stale_leases.saturating_add(leases.count());
+            if stored.expires_at() > now {
+                if stored.sliding_until() <= now && stored.has(SLIDES) {
+                    at = self.shrink(place);
+                }
+                continue;
+            }
+            if stored.has(PERIODIC) {
+                let end = record::periods_end(stored.body()).unwrap_or_default();
+                if end > wall() {
+                    continue;
+                }
+            }
+            let (live, lost) = match stored.has(LEASED) {
+                true => record::count_leases(stored.body(), liveness),
+                false => (0, 0),
+            };
+            if live == 0 {
+                stale = stale.saturating_add(lost);
+                remove(&mut self.bytes, place.at, place.len);
+                at = place.at;
             }
         }
-        match Body::new(&body) {
-            _ if body.is_empty() => {}
-            Some(body) => {
-                let slice = Slice {
-                    key: update.key,
-                    touched: update.now,
-                    expires_at: update.expires_at,
-                    body,
-                };
-                losses.evicted = evict(&mut kept, slice.bytes());
-                kept.push(slice);
+        stale
+    }
+
+    /// Drops the sliding windows of a record; returns its new end.
+    fn shrink(&mut self, place: Place) -> usize {
+        let mut body = Stored(place.of(&self.bytes)).body().to_vec();
+        record::shrink(&mut body);
+        let flags = place.at.saturating_add(FLAGS);
+        let without = self.bytes.get(flags).copied().unwrap_or(0) & !SLIDES;
+        put(&mut self.bytes, flags, [without]);
+        let place = self.resize(place, body.len().saturating_add(HEAD));
+        self.write_body(place, &body);
+        place.end()
+    }
+
+    /// Writes the record of `key` over the stored one; an empty record is dropped. Returns the
+    /// number of live records that were given up for it.
+    pub fn put(&mut self, key: &[u8; KEY], record: &Record, head: &Head) -> u64 {
+        let is_key = |place: &Place| Stored(place.of(&self.bytes)).key() == key;
+        let stored = places(&self.bytes).find(is_key);
+        let len = HEAD.saturating_add(record.bytes().len());
+        if record.is_empty() || u16::try_from(len).is_err() {
+            if let Some(place) = stored {
+                remove(&mut self.bytes, place.at, place.len);
             }
-            // No record grows as large as a page: see the bounds of logs and leases.
-            None => losses.evicted = 1,
+            return u64::from(!record.is_empty());
         }
-        (write(&kept), losses)
+        let place = stored.unwrap_or(Place {
+            at: self.bytes.len(),
+            len: 0,
+        });
+        let place = self.resize(place, len);
+        put(&mut self.bytes, place.at, *key);
+        self.write_head(place, record, head);
+        self.write_body(place, record.bytes());
+        self.make_room(key)
+    }
+
+    fn write_head(&mut self, place: Place, record: &Record, head: &Head) {
+        let flag = |set: bool, flag: u8| if set { flag } else { 0 };
+        let leased = record.all_leases() > 0;
+        let worth = record.worth().min(0x7f) | flag(leased, 0x80);
+        let flags = flag(leased, LEASED)
+            | flag(head.expiry.sliding > Mono::default(), SLIDES)
+            | flag(record.has_period(), PERIODIC)
+            | flag(head.shares, SHARES);
+        let seconds = head.now.as_millis().div_euclid(1_000);
+        let touched = u32::try_from(seconds).unwrap_or(u32::MAX);
+        let at = |field: usize| place.at.saturating_add(field);
+        let bytes = &mut self.bytes;
+        put(bytes, at(WORTH), [worth, flags]);
+        put(bytes, at(TOUCHED), touched.to_le_bytes());
+        let (all, sliding) = (head.expiry.all.as_millis(), head.expiry.sliding.as_millis());
+        put(bytes, at(EXPIRES_AT), all.to_le_bytes());
+        put(bytes, at(SLIDING_UNTIL), sliding.to_le_bytes());
+    }
+
+    fn write_body(&mut self, place: Place, body: &[u8]) {
+        let target = place.at.saturating_add(HEAD)..place.end();
+        let target = self.bytes.get_mut(target).unwrap_or_default();
+        for (byte, new) in target.iter_mut().zip(body) {
+            *byte = *new;
+        }
+    }
+
+    /// Gives a record `len` bytes.
+    fn resize(&mut self, place: Place, len: usize) -> Place {
+        match len.checked_sub(place.len) {
+            Some(more) => insert(&mut self.bytes, place.end(), more),
+            None => remove(
+                &mut self.bytes,
+                place.at.saturating_add(len),
+                place.len.saturating_sub(len),
+            ),
+        }
+        let stored = u16::try_from(len).unwrap_or(u16::MAX).to_le_bytes();
+        put(&mut self.bytes, place.at.saturating_add(LENGTH), stored);
+        Place { at: place.at, len }
+    }
+
+    /// Gives up records until the page has its maximum size: the one of least worth first, then
+    /// the idlest. Returns their number.
+    fn make_room(&mut self, keep: &[u8; KEY]) -> u64 {
+        let mut evicted: u64 = 0;
+        while self.bytes.len() > MAX_BYTES {
+            let least = places(&self.bytes)
+                .map(|place| (place, Stored(place.of(&self.bytes))))
+                .filter(|(_, stored)| stored.key() != keep && stored.key() != OVERFLOW)
+                .min_by_key(|(_, stored)| stored.worth())
+                .map(|(place, _)| place);
+            let Some(place) = least else { break };
+            remove(&mut self.bytes, place.at, place.len);
+            evicted = evicted.saturating_add(1);
+        }
+        evicted
+    }
+
+    /// Checks the invariants that every change keeps.
+    pub fn is_valid(&self) -> bool {
+        let mut record = Record::default();
+        is_page(&self.bytes)
+            && self
+                .records()
+                .all(|stored| record.load(stored.body()) && record.is_valid())
     }
 }
 
-/// Makes room for a record of `bytes` bytes and returns the number of evicted records. Records
-/// without leases go first, the idlest first.
-fn evict(kept: &mut Vec<Slice<'_>>, bytes: usize) -> u64 {
-    let mut total = page_bytes(kept);
-    let is_over = |records: usize, total: usize| {
-        records >= MAX_RECORDS || total.saturating_add(bytes) > MAX_BYTES
-    };
-    if !is_over(kept.len(), total) {
-        return 0;
-    }
-    // Descending: the end of the list is evicted first.
-    kept.sort_by_cached_key(|slice| Reverse((!slice.leases().is_empty(), slice.touched)));
-    let mut evicted: u64 = 0;
-    while is_over(kept.len(), total) {
-        let Some(slice) = kept.pop() else { break };
-        total = total.saturating_sub(slice.bytes());
-        evicted = evicted.saturating_add(1);
-    }
-    evicted
-}
-
-/// The bytes of a page with these records.
-fn page_bytes(records: &[Slice<'_>]) -> usize {
-    records.iter().fold(EMPTY.len(), |sum: usize, slice| {
-        sum.saturating_add(slice.bytes())
+fn places(bytes: &[u8]) -> impl Iterator<Item = Place> {
+    let mut at = EMPTY.len();
+    std::iter::from_fn(move || {
+        let place = Place::read(bytes, at)?;
+        at = place.end();
+        Some(place)
     })
 }
 
-fn write(records: &[Slice<'_>]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(page_bytes(records));
-    out.extend_from_slice(&EMPTY);
-    for slice in records {
-        out.extend_from_slice(&slice.key);
-        out.extend_from_slice(&slice.touched.as_millis().to_le_bytes());
-        out.extend_from_slice(&slice.expires_at.as_millis().to_le_bytes());
-        out.extend_from_slice(&slice.body.len.to_le_bytes());
-        out.extend_from_slice(slice.body.bytes);
-    }
-    out
+/// True when the records fill the bytes.
+fn is_page(bytes: &[u8]) -> bool {
+    let end = places(bytes)
+        .last()
+        .map_or(EMPTY.len(), |place| place.end());
+    LAYOUT.body(bytes).is_some() && end == bytes.len()
 }
 
-fn parse_records(mut rest: &[u8]) -> Option<Vec<Slice<'_>>> {
-    let mut records = Vec::with_capacity(8);
-    while !rest.is_empty() {
-        let (key, after) = rest.split_first_chunk::<KEY>()?;
-        let (touched, after) = after.split_first_chunk::<8>()?;
-        let (expires_at, after) = after.split_first_chunk::<8>()?;
-        let (len, after) = after.split_first_chunk::<2>()?;
-        let len = u16::from_le_bytes(*len);
-        let (bytes, after) = after.split_at_checked(usize::from(len))?;
-        records.push(Slice {
-            key: *key,
-            touched: Mono::from_millis(u64::from_le_bytes(*touched)),
-            expires_at: Mono::from_millis(u64::from_le_bytes(*expires_at)),
-            body: Body { bytes, len },
-        });
-        rest = after;
+/// Returns the number of records of a stored page.
+pub fn count(bytes: &[u8]) -> usize {
+    match is_page(bytes) {
+        true => places(bytes).count(),
+        false => 0,
     }
-    Some(records)
 }

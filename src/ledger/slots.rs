@@ -248,7 +248,7 @@ impl VmSlot {
             tries: TRIES,
         };
         let changed = update(host, &target, |bytes| {
-            let mut table = self.read(host, bytes)?;
+            let mut table = self.read(host, bytes.as_deref())?;
             let holder = table.beat(self.holder).ok_or(SlotError::Full)?;
             Ok::<_, SlotError>(Change::Write(table.encode(), (table, holder)))
         })?;

@@ -2,7 +2,7 @@
 
 use super::{Admission, Limiter, terms};
 use crate::host::Host;
-use crate::ledger::{Fault, RecordChange};
+use crate::ledger::{Fault, RecordChange, RecordKey};
 use crate::limits::{Limits, settle};
 use crate::metrics::TokenKind;
 use crate::tokens::Used;
@@ -56,11 +56,14 @@ impl Limiter {
         }
         let terms = terms(&self.config, &admission.limits, None);
         let table = self.vm.table();
-        self.ledger
-            .change(host, admission.key, &terms, table, |record, now| {
-                settle(record, &admission.reservation, used, &terms, now);
-                RecordChange::Write(())
-            })
+        let key = RecordKey {
+            account: admission.key,
+            overflow: admission.reservation.overflow,
+        };
+        self.ledger.change(host, key, &terms, table, |record, now| {
+            settle(record, &admission.reservation, used, &terms, now);
+            RecordChange::Write(())
+        })
     }
 
     /// Retries the settlements that the ledger could not store.

@@ -1,10 +1,13 @@
 //! Admission: admits a request against all limits at once, or names the limit that refuses it.
 
 use super::check::Check;
+use super::day::DayRule;
 use super::kinds::{LimitKind, Limits};
-use super::record::{Meter, Record};
+use super::meter::{ACCOUNT, Meter, Needed};
+use super::record::{Calendar, Record};
 use super::snapshot::Snapshot;
 use super::terms::{Ask, Reservation, Terms};
+use super::units::Units;
 use crate::time::{Now, Span};
 
 /// A refusal by a limit.
@@ -79,21 +82,30 @@ fn too_large(ask: &Ask, limits: &Limits) -> Option<(LimitKind, u64)> {
 
 fn enter(record: &mut Record, ask: &Ask, terms: &Terms<'_>, now: Now) -> Reservation {
     let (limits, windows) = (terms.limits, terms.windows);
-    if Meter::needs_minute(limits) {
-        let log = &mut record.minute;
-        log.add(now.mono, windows.minute, ask.requests, ask.tokens);
-    }
-    if Meter::needs_day(limits) {
-        record.day.add(now, windows.day, ask.tokens);
+    let (needed, amounts) = (Needed::by(limits), ask.amounts());
+    let mut slide = |kind: LimitKind, units: Units| {
+        if let Meter::Sliding(window, _) = Meter::of(kind, windows)
+            && units.iter().any(|unit| amounts.get(unit) > 0)
+        {
+            record.add(now.mono, ACCOUNT, window, units, &amounts);
+        }
+    };
+    slide(LimitKind::Rpm, needed.minute);
+    slide(LimitKind::Tpd, needed.day);
+    let calendar = (Calendar::Day, windows.day);
+    if matches!(windows.day, DayRule::Calendar { .. }) && !needed.day.is_empty() && ask.tokens > 0 {
+        record.add_to_period(now, ACCOUNT, calendar, needed.day, &amounts);
     }
     let leased = limits.is_limited(LimitKind::Concurrency);
     if leased {
-        record.leases.acquire(ask.holder);
+        record.acquire(ACCOUNT, ask.holder);
     }
+    let day = record.period(ACCOUNT, Calendar::Day);
     Reservation {
         at: now.mono,
-        day: record.day.label(),
+        day: day.map(|day| day.ends_at()),
         reserved: ask.tokens,
         holder: leased.then_some(ask.holder),
+        overflow: record.is_overflow(),
     }
 }

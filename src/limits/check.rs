@@ -2,7 +2,8 @@
 
 use super::kinds::{LimitKind, Limits};
 use super::leaky_bucket::LeakyBucket;
-use super::record::{Meter, Record};
+use super::meter::Meter;
+use super::record::Record;
 use super::terms::{Ask, Terms};
 use crate::time::{Mono, Now, Span};
 
@@ -106,10 +107,13 @@ impl Check<'_> {
 
     fn exceeded(&self, ask: &Ask, set: &LimitSet<'_>) -> Option<Exceeded> {
         let exceeded = LimitKind::ALL.into_iter().filter_map(|kind| {
+            if self.fits(ask, set, kind) {
+                return None;
+            }
             let wait = self.wait(ask, set, kind)?;
             (wait > Span::ZERO).then(|| Exceeded {
                 kind,
-                used: self.record.used(kind),
+                used: self.used(kind),
                 wait,
             })
         });
@@ -121,6 +125,22 @@ impl Check<'_> {
         })
     }
 
+    /// True when a limit admits the request, by the running sums alone.
+    #[inline]
+    fn fits(&self, ask: &Ask, set: &LimitSet<'_>, kind: LimitKind) -> bool {
+        let Some(limit) = set.limits[kind].finite() else {
+            return true;
+        };
+        let need = match self.meter(kind) {
+            Meter::Leases => 1,
+            Meter::Sliding(..) if matches!(set.measure, Measure::Leaking(_)) => return false,
+            Meter::Sliding(..) | Meter::Period(..) => ask.need(kind),
+        };
+        limit
+            .checked_sub(need)
+            .is_some_and(|room| self.used(kind) <= room)
+    }
+
     /// Returns the time for which a limit refuses; `None` where it is unlimited.
     ///
     /// A request larger than a *manual* limit waits until the lowering expires. A request larger
@@ -128,47 +148,47 @@ impl Check<'_> {
     /// refused requests larger than a base limit.
     fn wait(&self, ask: &Ask, set: &LimitSet<'_>, kind: LimitKind) -> Option<Span> {
         let limit = set.limits[kind].finite()?;
-        let (record, windows) = (self.record, self.terms.windows);
-        let wait = match (Meter::of(kind), set.measure) {
-            (Meter::Leases, _) if record.leases.count() >= limit => {
+        let (record, need) = (self.record, ask.need(kind));
+        let wait = match (self.meter(kind), set.measure) {
+            (meter @ Meter::Leases, _) if meter.used(record, self.now) >= limit => {
                 Some(self.terms.concurrency_wait)
             }
             (Meter::Leases, _) => Some(Span::ZERO),
-            (Meter::Minute(column), Measure::Windowed) => {
-                let (log, need) = (&record.minute, ask.need(kind));
-                log.wait(self.now.mono, windows.minute, column, need, limit)
+            (Meter::Sliding(window, unit), Measure::Leaking(since)) => {
+                let bucket = LeakyBucket::new(limit, window, since);
+                bucket.wait(record, self.now.mono, unit, need)
             }
-            (Meter::Minute(column), Measure::Leaking(since)) => {
-                let bucket = self.bucket(limit, since);
-                bucket.wait(&record.minute, self.now.mono, column, ask.need(kind))
-            }
-            (Meter::Day, _) => record
-                .day
-                .wait(self.now, windows.day, ask.need(kind), limit),
+            (meter, _) => meter.wait(record, self.now, need, limit),
         };
         let never = match set.measure {
             Measure::Windowed => NEVER,
-            Measure::Leaking(_) => windows.minute,
+            Measure::Leaking(_) => self.terms.windows.minute,
         };
         Some(wait.unwrap_or(never))
     }
 
     fn rest(&self, set: &LimitSet<'_>, kind: LimitKind) -> Option<u64> {
         let limit = set.limits[kind].finite()?;
-        Some(match (Meter::of(kind), set.measure) {
-            (Meter::Minute(column), Measure::Leaking(since)) => {
-                let bucket = self.bucket(limit, since);
-                bucket.left(&self.record.minute, self.now.mono, column)
+        Some(match (self.meter(kind), set.measure) {
+            (Meter::Sliding(window, unit), Measure::Leaking(since)) => {
+                let bucket = LeakyBucket::new(limit, window, since);
+                bucket.left(self.record, self.now.mono, unit)
             }
-            _ => limit.saturating_sub(self.record.used(kind)),
+            _ => limit.saturating_sub(self.used(kind)),
         })
     }
 
-    fn bucket(&self, limit: u64, since: Mono) -> LeakyBucket {
-        LeakyBucket {
-            limit,
-            window: self.terms.windows.minute,
-            since,
-        }
+    const fn meter(&self, kind: LimitKind) -> Meter {
+        Meter::of(kind, self.terms.windows)
+    }
+
+    /// Returns the use of a limit kind.
+    pub fn used(&self, kind: LimitKind) -> u64 {
+        self.meter(kind).used(self.record, self.now)
+    }
+
+    /// Returns the time until nothing of a kind is used, if nothing more happens.
+    pub fn resets_in(&self, kind: LimitKind) -> Span {
+        self.meter(kind).resets_in(self.record, self.now)
     }
 }

@@ -13,7 +13,9 @@
 //! request, or for one token. So a reduction of RPM refuses no first request, and a tier's
 //! accounts do not all come at once.
 
-use crate::limits::window::{Log, LogColumn};
+use super::meter::ACCOUNT;
+use super::record::{Record, Window};
+use super::units::Unit;
 use crate::time::{Mono, Span};
 
 /// The number by which a limit is divided for the size of its bucket.
@@ -24,13 +26,22 @@ const BUCKET_SHARE: u64 = 10;
 pub(super) struct LeakyBucket {
     /// The limit of one window.
     pub limit: u64,
-    /// The length of the window.
-    pub window: Span,
+    /// The window.
+    pub window: Window,
     /// Time of the last reduction.
     pub since: Mono,
 }
 
 impl LeakyBucket {
+    /// Creates the bucket of a limit.
+    pub const fn new(limit: u64, window: Window, since: Mono) -> Self {
+        Self {
+            limit,
+            window,
+            since,
+        }
+    }
+
     /// Returns the size of the bucket; at least one.
     const fn most(&self) -> u64 {
         let part = self.limit.div_euclid(BUCKET_SHARE);
@@ -39,7 +50,7 @@ impl LeakyBucket {
 
     /// Converts a count to bucket units: 1 request is `window_ms` units, so the drain is exact.
     fn units(&self, n: u64) -> u128 {
-        u128::from(n).saturating_mul(u128::from(self.window.as_millis().max(1)))
+        u128::from(n).saturating_mul(u128::from(self.window.length.as_millis().max(1)))
     }
 
     fn drained(&self, level: u128, time: Span) -> u128 {
@@ -48,12 +59,14 @@ impl LeakyBucket {
     }
 
     /// Returns the level of the bucket, in units.
-    fn level(&self, log: &Log, now: Mono, column: LogColumn) -> u128 {
+    fn level(&self, record: &Record, now: Mono, unit: Unit) -> u128 {
         // Room for one request, or one token.
         let (mut level, mut at) = (self.units(self.most().saturating_sub(1)), self.since);
-        for grain in log.grains.iter().filter(|e| e.last > self.since) {
+        let log = record.log(ACCOUNT, self.window.id);
+        let grains = log.into_iter().flat_map(|log| log.grains());
+        for grain in grains.filter(|grain| grain.last > self.since) {
             level = self.drained(level, grain.last.since(at));
-            level = level.saturating_add(self.units(grain.get(column)));
+            level = level.saturating_add(self.units(grain.amount(unit)));
             at = grain.last;
         }
         self.drained(level, now.since(at))
@@ -64,20 +77,20 @@ impl LeakyBucket {
     ///
     /// A need of more than half the bucket waits for a half-empty bucket and may overfill it.
     /// Otherwise small requests would starve large ones.
-    pub fn wait(&self, log: &Log, now: Mono, column: LogColumn, need: u64) -> Option<Span> {
+    pub fn wait(&self, record: &Record, now: Mono, unit: Unit, need: u64) -> Option<Span> {
         if need > self.limit {
             return None;
         }
         let (most, half) = (self.most(), self.most().div_euclid(2));
         let room = self.units(most.saturating_sub(need).max(half));
-        let over = self.level(log, now, column).saturating_sub(room);
+        let over = self.level(record, now, unit).saturating_sub(room);
         let wait = over.div_ceil(u128::from(self.limit.max(1)));
         Some(Span::from_millis(u64::try_from(wait).unwrap_or(u64::MAX)))
     }
 
     /// Returns the count that fits now.
-    pub fn left(&self, log: &Log, now: Mono, column: LogColumn) -> u64 {
-        let level = self.level(log, now, column);
+    pub fn left(&self, record: &Record, now: Mono, unit: Unit) -> u64 {
+        let level = self.level(record, now, unit);
         let used = level.div_ceil(self.units(1));
         self.most()
             .saturating_sub(u64::try_from(used).unwrap_or(u64::MAX))

@@ -1,7 +1,8 @@
 //! The rate-limit rule: the use of an account, its limits, and the effects of an admission.
 //!
-//! Architecture: [`record::Record`] is the state of an account: a sliding log ([`window`]), a day
-//! ([`day`]) and leases ([`lease`]). [`kinds`] has the limit kinds and one value for each.
+//! Architecture: [`record::Record`] is the state of an account: sliding logs, calendar periods and
+//! leases, as bytes that are edited in place. [`kinds`] has the limit kinds and one value for each,
+//! [`meter`] the part of the record that counts a kind.
 //!
 //! Algorithm: [`admit()`] checks base, manual and adaptive limits at once and records the request;
 //! [`settle()`] returns the lease and replaces the reserve with the usage.
@@ -23,16 +24,17 @@ mod json;
 pub mod kinds;
 mod leaky_bucket;
 pub mod lease;
+pub mod meter;
 pub mod record;
 mod settle;
 pub mod snapshot;
 pub mod terms;
-pub mod window;
+pub mod units;
 
 pub use admit::{Decision, Limited, admit};
 pub use effective::{AdaptiveLowering, Lowered, Lowering, Scale, Until};
 pub use kinds::{Limit, LimitKind, Limits, Overrides, PerLimit};
-pub use lease::{Holder, Leases};
+pub use lease::Holder;
 pub use record::Record;
 pub use settle::settle;
 pub use snapshot::Snapshot;

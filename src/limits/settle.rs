@@ -1,7 +1,12 @@
 //! The end of an admitted request.
 
-use super::record::{Meter, Record};
+use super::day::DayRule;
+use super::kinds::LimitKind;
+use super::meter::{ACCOUNT, Meter, Needed};
+use super::record::period::Settled;
+use super::record::{Calendar, Record};
 use super::terms::{Reservation, Terms};
+use super::units::{Amounts, Units};
 use crate::time::Now;
 
 /// Returns the lease and replaces the reserve with `used` tokens.
@@ -12,20 +17,38 @@ pub fn settle(
     terms: &Terms<'_>,
     now: Now,
 ) {
-    record.advance(now, terms.windows);
+    let windows = terms.windows;
+    record.advance(now, windows);
     if let Some(holder) = reservation.holder {
-        record.leases.release(holder);
+        record.release(ACCOUNT, holder);
     }
-    let window = terms.windows.minute;
-    let extra = used.saturating_sub(reservation.reserved);
-    if extra == 0 {
-        let refund = reservation.reserved.saturating_sub(used);
-        let at = reservation.at;
-        record.minute.refund(now.mono, window, at, refund);
-    } else if Meter::needs_minute(terms.limits) {
-        record.minute.charge(now.mono, window, extra);
-    }
-    if Meter::needs_day(terms.limits) {
-        record.day.settle(now, terms.windows.day, reservation, used);
+    let tokens = |tokens: u64| Amounts {
+        tokens,
+        ..Amounts::default()
+    };
+    let (reserved, used) = (tokens(reservation.reserved), tokens(used));
+    let (extra, refund) = (used.over(&reserved), reserved.over(&used));
+    let mut slide = |kind: LimitKind, units: Units| {
+        let Meter::Sliding(window, _) = Meter::of(kind, windows) else {
+            return;
+        };
+        if extra.is_zero() {
+            record.refund(now.mono, ACCOUNT, window.id, reservation.at, &refund);
+        } else if !units.is_empty() {
+            record.charge(now.mono, ACCOUNT, window, units, &extra);
+        }
+    };
+    let needed = Needed::by(terms.limits);
+    slide(LimitKind::Rpm, needed.minute);
+    slide(LimitKind::Tpd, needed.day);
+    if !needed.day.is_empty() && matches!(windows.day, DayRule::Calendar { .. }) {
+        let settled = Settled {
+            at: reservation.at,
+            ends_at: reservation.day,
+            reserved: &reserved,
+            used: &used,
+        };
+        let calendar = (Calendar::Day, windows.day);
+        record.settle_period(now, ACCOUNT, calendar, needed.day, &settled);
     }
 }

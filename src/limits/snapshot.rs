@@ -34,8 +34,8 @@ impl Snapshot {
             Some(Gauge {
                 limit: check.terms.limits[kind].finite()?,
                 remaining: check.remaining(kind)?,
-                used: check.record.used(kind),
-                resets_in: check.record.resets_in(kind, check.now, check.terms.windows),
+                used: check.used(kind),
+                resets_in: check.resets_in(kind),
             })
         };
         Self {
@@ -64,8 +64,8 @@ pub fn levels(record: &mut Record, terms: &Terms<'_>, now: Now) -> PerLimit<Leve
     let terms = &terms.at(now);
     let check = Check { record, terms, now };
     PerLimit::from_fn(|kind| Level {
-        used: record.used(kind),
+        used: check.used(kind),
         remaining: check.remaining(kind),
-        resets_in: record.resets_in(kind, now, terms.windows),
+        resets_in: check.resets_in(kind),
     })
 }

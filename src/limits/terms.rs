@@ -1,11 +1,14 @@
 //! The input and the result of a decision: the request, the limits that apply, and the reservation
 //! of an admitted request.
 
+use super::day::DayRule;
 use super::effective::Lowered;
 use super::kinds::{LimitKind, Limits};
 use super::lease::Holder;
-use super::record::{Meter, Windows};
-use crate::time::{Mono, Now, Span};
+use super::meter::Needed;
+use super::record::Windows;
+use super::units::Amounts;
+use crate::time::{Mono, Now, Span, Wall};
 
 /// The demand of a request.
 #[derive(Clone, Copy, Debug)]
@@ -40,12 +43,22 @@ impl Ask {
             self.requests
         }
     }
+
+    /// Returns the amounts of the request.
+    pub(super) fn amounts(&self) -> Amounts {
+        Amounts {
+            requests: self.requests,
+            tokens: self.tokens,
+            ..Amounts::default()
+        }
+    }
 }
 
 impl Terms<'_> {
     /// Tells whether a decision reads the wall clock, which costs a host call.
     pub fn needs_wall_clock(&self) -> bool {
-        Meter::needs_day(self.limits)
+        let day = Needed::by(self.limits).day;
+        !day.is_empty() && matches!(self.windows.day, DayRule::Calendar { .. })
     }
 
     /// Returns the terms without the lowerings that have expired at `now`.
@@ -62,12 +75,14 @@ impl Terms<'_> {
 pub struct Reservation {
     /// Time of the admission.
     pub at: Mono,
-    /// The calendar day of the reserved tokens, if days are counted.
-    pub day: Option<u32>,
+    /// The end of the calendar day of the reserved tokens, if days are counted.
+    pub day: Option<Wall>,
     /// Tokens reserved.
     pub reserved: u64,
     /// The VM that has the lease; `None` where concurrency is unlimited.
     pub holder: Option<Holder>,
+    /// True when the page's overflow record counts the request.
+    pub overflow: bool,
 }
 
 impl Reservation {
@@ -78,6 +93,7 @@ impl Reservation {
             day: None,
             reserved,
             holder: None,
+            overflow: false,
         }
     }
 }

@@ -217,6 +217,7 @@ impl Counts {
         for (family, n) in [
             (names::CAS_RETRIES, health.cas_retries),
             (names::EVICTED_LIVE, health.evicted),
+            (names::OVERFLOW_REQUESTS, health.overflow),
             (names::DAMAGED_VALUES, health.corrupt),
             (names::STALE_LEASES, health.stale_leases),
             (names::LOST_PAGES, health.lost_pages),

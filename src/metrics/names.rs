@@ -23,8 +23,10 @@ pub const LIMIT_SCALE: Family = Family("limit_scale");
 pub const LOAD_UNREADABLE: Family = Family("load_unreadable");
 /// Compare-and-set writes lost to another worker.
 pub const CAS_RETRIES: Family = Family("cas_retries");
-/// Live records evicted from full pages.
+/// Live records that pages at their maximum size gave up.
 pub const EVICTED_LIVE: Family = Family("evicted_live");
+/// Requests of new accounts on full pages, counted on the page's overflow record.
+pub const OVERFLOW_REQUESTS: Family = Family("overflow_requests");
 /// Corrupt stored values.
 pub const DAMAGED_VALUES: Family = Family("damaged_values");
 /// Leases of lost VMs.
@@ -43,7 +45,7 @@ pub const FEED_ACCOUNTS: Family = Family("feed_accounts");
 pub const BUILD_INFO: Family = Family("build_info");
 
 /// All families.
-pub const ALL: [Family; 17] = [
+pub const ALL: [Family; 18] = [
     REQUESTS,
     LIMITED,
     OVERLOADED,
@@ -53,6 +55,7 @@ pub const ALL: [Family; 17] = [
     LOAD_UNREADABLE,
     CAS_RETRIES,
     EVICTED_LIVE,
+    OVERFLOW_REQUESTS,
     DAMAGED_VALUES,
     STALE_LEASES,
     LOST_PAGES,

@@ -105,7 +105,7 @@ impl<T: Content> SharedCell<T> {
         let changed = update(host, &target, |bytes| {
             let now = host.mono();
             let bytes = bytes.unwrap_or_default();
-            let valid = Self::valid(bytes);
+            let valid = Self::valid(&bytes);
             let corrupt = valid.is_none() && !bytes.is_empty();
             let mut content = valid.unwrap_or_else(|| T::initial(now));
             let result = f(&mut content, now);

@@ -1,6 +1,7 @@
 //! Values of shared data: created once, changed with a compare-and-set.
 
 pub mod cell;
+pub mod fields;
 pub mod fill;
 mod layout;
 mod update;

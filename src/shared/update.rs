@@ -58,14 +58,15 @@ pub struct Changed<T> {
 pub fn update<T, E: From<StoreError>>(
     host: &dyn Host,
     target: &Target<'_>,
-    mut update: impl FnMut(Option<&[u8]>) -> Result<Change<T>, E>,
+    mut update: impl FnMut(Option<Vec<u8>>) -> Result<Change<T>, E>,
 ) -> Result<Changed<T>, E> {
     let Target { key, layout, tries } = *target;
     let failed = |error| StoreError::Host(layout.name, error);
     for retries in 0..tries {
         let stored = host.get(key).map_err(failed)?;
-        let value = stored.as_ref().map(|s| s.value.as_slice());
-        layout.check(value.unwrap_or_default())?;
+        let cas = stored.as_ref().map(|stored| stored.cas);
+        let value = stored.map(|stored| stored.value);
+        layout.check(value.as_deref().unwrap_or_default())?;
         let (bytes, result) = match update(value)? {
             Change::Write(bytes, result) => (bytes, result),
             Change::Keep(result) => {
@@ -76,7 +77,7 @@ pub fn update<T, E: From<StoreError>>(
                 });
             }
         };
-        match host.set(key, &bytes, stored.map(|s| s.cas)) {
+        match host.set(key, &bytes, cas) {
             Ok(()) => {
                 return Ok(Changed {
                     result,

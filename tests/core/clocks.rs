@@ -134,3 +134,38 @@ fn a_calendar_day_follows_its_utc_offset() {
     world.pass_ms(1);
     worker.admit(&FakeRequest::acme(900));
 }
+
+#[test]
+fn a_step_back_of_an_hour_gives_no_second_day_whatever_neighbours_write() {
+    let world = World::new();
+    let config = Config::tier("t").tpd(10_000);
+    let worker = Worker::new(&world, config.with(json!({"capacity": {"accounts": 8}})));
+    world.pass_ms(33_400_000); // 23:30
+    let acme = FakeRequest::acme(8_976);
+    worker.admit(&acme);
+    worker.refuse(&acme);
+    world.set_wall_back_ms(HOUR_MS); // 22:30
+    worker.refuse(&acme);
+    world.pass_ms(1_860_000); // 23:01, the same day
+    worker.admit(&FakeRequest::of("neighbour", "t", 0));
+    worker.refuse(&acme);
+}
+
+#[test]
+fn another_offset_of_the_day_makes_no_account_wait_longer_than_a_new_one() {
+    let world = World::new();
+    let of = |offset: &str| {
+        let day = json!({"windows": {"day": {"calendar": offset}}});
+        Worker::new(&world, Config::tier("t").tpd(10_000).with(day))
+    };
+    let (utc, west) = (of("+00:00"), of("-04:27"));
+    let acme = FakeRequest::acme(8_976);
+    utc.admit(&acme);
+    utc.refuse(&acme);
+    let wait = retry_after_ms(&west.refuse(&acme));
+    let new = FakeRequest::of("new", "t", 8_976);
+    west.admit(&new);
+    assert_eq!(wait, retry_after_ms(&west.refuse(&new)));
+    world.pass_ms(wait);
+    west.admit(&acme);
+}

@@ -15,6 +15,7 @@ mod identity;
 mod in_flight;
 mod leases;
 mod lost_vms;
+mod model;
 mod never_over;
 mod newer_layouts;
 mod overload;

@@ -31,12 +31,12 @@ fn a_page_of_the_ledger_is_not_written_by_a_settlement_and_denies() {
     let world = World::new();
     let worker = Worker::new(&world, config());
     let admission = worker.admission(&FakeRequest::acme(0));
-    take_over(&world, "tiergate/p0");
+    take_over(&world, "tiergate/p1.0");
     worker.release(admission);
     let reply = worker.refuse(&FakeRequest::acme(0));
     assert_eq!((reply.status, reply.code), (503, "limiter_unavailable"));
     worker.tick();
-    assert_eq!(value(&worker, "tiergate/p0"), NEWER);
+    assert_eq!(value(&worker, "tiergate/p1.0"), NEWER);
 }
 
 #[test]

@@ -292,7 +292,7 @@ fn the_status_says_mode_tiers_limits_and_memory() {
     );
     assert_eq!(status["refusals"]["window_s"], 300);
     let memory = &status["memory"];
-    assert_eq!(memory["bytes"], 2 * (8 + 8), "eight empty pages of each");
+    assert_eq!(memory["bytes"], 8 * (4 + 2), "eight empty pages of each");
     assert!(memory["bound"].as_u64().unwrap() >= world.bytes() as u64);
 }
 

@@ -1,15 +1,35 @@
-//! Stored values: round trips, and any bytes at all.
+//! Stored values: what is read is what was written, and any bytes at all.
 
 use crate::harness::{Config, FakeRequest, Worker, World};
+use crate::model::{Log, LogColumn};
 use proptest::prelude::*;
-use tiergate::ledger::bytes;
-use tiergate::ledger::page::{MAX_BYTES, Page, Update};
+use tiergate::ledger::page::{Head, MAX_BYTES, Page};
 use tiergate::ledger::slots::Slots;
-use tiergate::limits::day::DayUse;
-use tiergate::limits::lease::{Holder, Leases, Liveness};
-use tiergate::limits::record::Record;
-use tiergate::limits::window::{Grain, Log};
-use tiergate::time::Mono;
+use tiergate::limits::day::DayRule;
+use tiergate::limits::lease::{Holder, Liveness};
+use tiergate::limits::record::{Calendar, FamilyKey, Record, Window, Windows};
+use tiergate::limits::units::{Amounts, Unit, Units};
+use tiergate::time::{Mono, Now, Span, Wall};
+
+const WINDOW: Span = Span::from_secs(60);
+const MINUTE: Window = Window {
+    id: 2,
+    length: WINDOW,
+};
+const ACCOUNT: FamilyKey = FamilyKey(0);
+const DAY: DayRule = DayRule::Calendar { offset_minutes: 0 };
+
+fn both() -> Units {
+    Units::default().with(Unit::Requests).with(Unit::Tokens)
+}
+
+fn amounts(requests: u64, tokens: u64) -> Amounts {
+    Amounts {
+        requests,
+        tokens,
+        ..Amounts::default()
+    }
+}
 
 struct AllAlive;
 impl Liveness for AllAlive {
@@ -18,124 +38,261 @@ impl Liveness for AllAlive {
     }
 }
 
-fn log() -> impl Strategy<Value = Log> {
-    let entry = (0..1_000_000_u64, any::<u64>(), any::<u64>());
-    let grains = prop::collection::vec(entry, 0..70);
-    (grains, any::<u64>()).prop_map(|(mut grains, first)| {
-        grains.sort_unstable();
-        let newest_first = if grains.is_empty() { 0 } else { first };
-        Log {
-            newest_first: Mono::from_millis(newest_first),
-            begun: Mono::from_millis(newest_first / 2),
-            grains: grains
-                .into_iter()
-                .map(|(last, requests, tokens)| Grain {
-                    last: Mono::from_millis(last),
-                    requests,
-                    tokens,
-                })
-                .collect(),
-        }
-    })
+/// One event of an account; times are milliseconds after the event before.
+#[derive(Clone, Debug)]
+enum Event {
+    Admit(u64, u64),
+    Refund(u64, prop::sample::Index, u64),
+    Charge(u64, u64),
+    StepBack(u64),
+    Acquire(u16),
+    Release(u16),
 }
 
-fn record() -> impl Strategy<Value = Record> {
-    let day = prop_oneof![
-        Just(DayUse::None),
-        (any::<u32>(), any::<u64>()).prop_map(|(number, tokens)| DayUse::Calendar {
-            number,
-            tokens,
-            begun: Mono::from_millis(tokens % 1_000),
-        }),
-        log().prop_map(DayUse::Rolling),
+fn events() -> impl Strategy<Value = Vec<Event>> {
+    let gap = || prop_oneof![0..1_200_u64, 0..3_000_u64, 0..70_000_u64];
+    let tokens = || prop_oneof![0..10_000_u64, Just(5_000_000_000), Just(1 << 53)];
+    let event = prop_oneof![
+        4 => (gap(), tokens()).prop_map(|(gap, tokens)| Event::Admit(gap, tokens)),
+        2 => (gap(), any::<prop::sample::Index>(), tokens())
+            .prop_map(|(gap, at, tokens)| Event::Refund(gap, at, tokens)),
+        1 => (gap(), tokens()).prop_map(|(gap, tokens)| Event::Charge(gap, tokens)),
+        1 => (0..90_000_u64).prop_map(Event::StepBack),
+        1 => (0..4_u16).prop_map(Event::Acquire),
+        1 => (0..4_u16).prop_map(Event::Release),
     ];
-    let lease = (any::<u16>(), any::<u32>(), any::<u32>());
-    let leases = prop::collection::vec(lease, 0..20);
-    (log(), day, leases).prop_map(|(minute, day, leases)| Record {
-        minute,
-        day,
-        leases: Leases {
-            counts: leases
-                .into_iter()
-                .map(|(slot, generation, n)| (Holder { slot, generation }, n))
-                .collect(),
-        },
-    })
+    prop::collection::vec(event, 1..120)
 }
 
-fn written(records: &[([u8; 16], Record)]) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    for (key, record) in records {
-        let update = Update {
-            key: *key,
-            record,
-            now: Mono::from_millis(5),
-            expires_at: Mono::from_millis(1_000),
-        };
-        bytes = Page::parse(&bytes).with(&update, &AllAlive).0;
+/// The stored record, and the model beside it.
+struct Both {
+    record: Record,
+    log: Log,
+    leases: [u64; 4],
+    admitted: Vec<Mono>,
+    now: Mono,
+}
+
+impl Both {
+    fn new() -> Self {
+        Self {
+            record: Record::default(),
+            log: Log::default(),
+            leases: [0; 4],
+            admitted: vec![Mono::from_millis(1)],
+            now: Mono::from_millis(1_000_000_000),
+        }
     }
-    bytes
+
+    fn pass(&mut self, ms: u64) {
+        self.now = self.now.after(Span::from_millis(ms));
+        self.advance();
+    }
+
+    fn advance(&mut self) {
+        let now = Now {
+            mono: self.now,
+            wall: None,
+        };
+        let windows = Windows {
+            minute: WINDOW,
+            day: DAY,
+        };
+        self.record.advance(now, &windows);
+        self.log.advance(self.now, WINDOW);
+    }
+
+    fn run(&mut self, event: &Event) {
+        let holder = |slot: u16| Holder {
+            slot,
+            generation: 1,
+        };
+        match event {
+            Event::Admit(gap, tokens) => {
+                self.pass(*gap);
+                let amounts = amounts(1, *tokens);
+                self.record.add(self.now, ACCOUNT, MINUTE, both(), &amounts);
+                self.log.add(self.now, WINDOW, 1, *tokens);
+                self.admitted.push(self.now);
+            }
+            Event::Refund(gap, at, tokens) => {
+                self.pass(*gap);
+                let at = *at.get(&self.admitted);
+                let amounts = amounts(0, *tokens);
+                self.record
+                    .refund(self.now, ACCOUNT, MINUTE.id, at, &amounts);
+                self.log.refund(self.now, WINDOW, at, *tokens);
+            }
+            Event::Charge(gap, tokens) => {
+                self.pass(*gap);
+                let amounts = amounts(0, *tokens);
+                self.record
+                    .charge(self.now, ACCOUNT, MINUTE, both(), &amounts);
+                self.log.charge(self.now, WINDOW, *tokens);
+            }
+            Event::StepBack(ms) => {
+                self.now = self.now.before(Span::from_millis(*ms));
+                self.advance();
+            }
+            Event::Acquire(slot) => {
+                self.record.acquire(ACCOUNT, holder(*slot));
+                self.leases[usize::from(*slot)] += 1;
+            }
+            Event::Release(slot) => {
+                self.record.release(ACCOUNT, holder(*slot));
+                let count = &mut self.leases[usize::from(*slot)];
+                *count = count.saturating_sub(1);
+            }
+        }
+    }
+
+    /// What a decision sees of both.
+    fn compare(&self) {
+        let (now, log) = (self.now, self.record.log(ACCOUNT, MINUTE.id));
+        for (unit, column) in [
+            (Unit::Requests, LogColumn::Requests),
+            (Unit::Tokens, LogColumn::Tokens),
+        ] {
+            let used = log.map_or(0, |log| log.used(now, WINDOW, unit));
+            assert_eq!(used, self.log.used(column), "{unit:?}");
+            let resets_in = log.map_or(Span::ZERO, |log| log.resets_in(now, WINDOW, unit));
+            assert_eq!(resets_in, self.log.resets_in(now, WINDOW, column));
+            for (need, limit) in [(1, used.max(1)), (1, used / 2), (3, 2)] {
+                let wait = log.map(|log| log.wait(now, WINDOW, unit, need, limit));
+                let alone = limit.checked_sub(need).map(|_| Span::ZERO);
+                let model = self.log.wait(now, WINDOW, column, need, limit);
+                assert_eq!(wait.unwrap_or(alone), model);
+            }
+        }
+        assert_eq!(self.record.leases(ACCOUNT), self.leases.iter().sum::<u64>());
+    }
+}
+
+fn windows() -> Windows {
+    Windows {
+        minute: WINDOW,
+        day: DAY,
+    }
+}
+
+/// Uses every part of a record, whatever its bytes say.
+fn touch(record: &mut Record) {
+    let now = Now {
+        mono: Mono::from_millis(1_000_000),
+        wall: Some(Wall::from_millis(5)),
+    };
+    let (calendar, amounts) = ((Calendar::Day, DAY), amounts(1, 1 << 40));
+    record.advance(now, &windows());
+    record.add(now.mono, ACCOUNT, MINUTE, both(), &amounts);
+    record.add_to_period(now, ACCOUNT, calendar, both(), &amounts);
+    record.refund(now.mono, ACCOUNT, MINUTE.id, now.mono, &amounts);
+    record.acquire(
+        ACCOUNT,
+        Holder {
+            slot: 1,
+            generation: 1,
+        },
+    );
+    record.forget_stale(&AllAlive);
+    let _ = (record.expiry(now), record.worth(), record.newest());
+}
+
+fn put(page: &mut Page, key: [u8; 16], record: &Record) -> u64 {
+    let now = Now {
+        mono: Mono::from_millis(1_000_000_000),
+        wall: None,
+    };
+    let head = Head {
+        now: now.mono,
+        expiry: record.expiry(now),
+        shares: false,
+    };
+    page.put(&key, record, &head)
+}
+
+fn record_of(events: &[Event]) -> Record {
+    let mut both = Both::new();
+    for event in events {
+        both.run(event);
+    }
+    both.record
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
+
     #[test]
-    fn a_record_is_read_as_it_was_written(record in record()) {
-        let mut bytes = Vec::new();
-        bytes::encode(&record, &mut bytes);
-        prop_assert_eq!(bytes::decode(&bytes), Ok(record));
+    fn the_stored_form_is_the_list_of_grains(events in events()) {
+        let mut both = Both::new();
+        for event in &events {
+            both.run(event);
+            both.compare();
+            prop_assert!(both.record.is_valid());
+            let mut again = Record::default();
+            prop_assert!(again.load(both.record.bytes()));
+        }
+    }
+
+    #[test]
+    fn sections_of_newer_code_are_carried_over(events in events(), body in prop::collection::vec(any::<u8>(), 0..40)) {
+        let length = u16::try_from(body.len() + 8).unwrap().to_le_bytes();
+        let section = [&[200, 0], &length[..], &[0; 4], &body].concat();
+        let mut both = Both::new();
+        prop_assert!(both.record.load(&section));
+        for event in &events {
+            both.run(event);
+        }
+        prop_assert!(both.record.has_unknown() && both.record.is_valid());
+        prop_assert_eq!(&both.record.bytes()[..section.len()], &section);
     }
 
     #[test]
     fn any_bytes_are_a_record_or_corrupt(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
-        if let Ok(record) = bytes::decode(&bytes) {
-            let mut again = Vec::new();
-            bytes::encode(&record, &mut again);
-            prop_assert_eq!(bytes::decode(&again), Ok(record));
-        }
+        let mut record = Record::default();
+        let _ = record.load(&bytes);
+        touch(&mut record);
     }
 
     #[test]
-    fn a_page_gives_back_each_record(
-        records in prop::collection::btree_map(any::<[u8; 16]>(), record(), 1..6),
-    ) {
-        let records: Vec<_> = records.into_iter().collect();
-        let bytes = written(&records);
-        let mut page = Page::parse(&bytes);
+    fn a_bent_record_never_panics(events in events(), at in any::<prop::sample::Index>(), with in any::<u8>()) {
+        let mut bytes = record_of(&events).bytes().to_vec();
+        prop_assume!(!bytes.is_empty());
+        let at = at.index(bytes.len());
+        bytes[at] = with;
+        let mut record = Record::default();
+        let _ = record.load(&bytes);
+        touch(&mut record);
+    }
+
+    #[test]
+    fn a_page_gives_back_each_record(all in prop::collection::btree_map(any::<[u8; 16]>(), events(), 1..4)) {
+        let mut page = Page::open(Vec::new());
+        let records: Vec<_> = all.iter().map(|(key, events)| (*key, record_of(events))).collect();
         for (key, record) in &records {
-            prop_assert_eq!(&page.find(key), record);
+            put(&mut page, *key, &Record::default());
+            prop_assert_eq!(put(&mut page, *key, record), 0);
+        }
+        prop_assert!(page.is_valid() && page.size() <= MAX_BYTES);
+        let page = Page::open(page.into_bytes());
+        for (key, record) in &records {
+            let stored = page.find(key).map(|stored| stored.body());
+            prop_assert_eq!(stored.unwrap_or_default(), record.bytes());
         }
         prop_assert!(!page.corrupt);
-        prop_assert!(bytes.len() <= MAX_BYTES);
     }
 
     #[test]
-    fn any_bytes_are_a_page_or_empty(bytes in prop::collection::vec(any::<u8>(), 0..600), v1 in any::<bool>()) {
+    fn any_bytes_are_a_page_or_empty(bytes in prop::collection::vec(any::<u8>(), 0..600), v2 in any::<bool>()) {
         let mut bytes = bytes;
-        if v1 {
-            bytes.splice(0..0, [1, b'P']);
+        if v2 {
+            bytes.splice(0..0, [2, b'P', 0, 0]);
         }
-        let mut page = Page::parse(&bytes);
-        let record = page.find(&[0; 16]);
-        prop_assert!(v1 || page.corrupt || bytes.is_empty() || bytes.starts_with(&[1, b'P']));
-        let update = Update { key: [0; 16], record: &record, now: Mono::from_millis(9), expires_at: Mono::from_millis(10) };
-        let (again, _) = page.with(&update, &AllAlive);
-        prop_assert!(!Page::parse(&again).corrupt);
-    }
-
-    #[test]
-    fn a_cut_or_bent_page_never_panics(
-        records in prop::collection::btree_map(any::<[u8; 16]>(), record(), 1..4),
-        at in any::<prop::sample::Index>(),
-        with in any::<u8>(),
-    ) {
-        let records: Vec<_> = records.into_iter().collect();
-        let mut bytes = written(&records);
-        let at = at.index(bytes.len());
-        Page::parse(&bytes[..at]).find(&records[0].0);
-        bytes[at] = with;
-        for (key, _) in &records {
-            Page::parse(&bytes).find(key);
-        }
+        let mut page = Page::open(bytes.clone());
+        prop_assert!(v2 || page.corrupt || bytes.is_empty() || bytes.starts_with(&[2, b'P']));
+        let now = Mono::from_millis(9);
+        page.clean(&[0; 16], now, &mut || Wall::from_millis(9), &AllAlive);
+        put(&mut page, [0; 16], &record_of(&[Event::Admit(1, 1)]));
+        prop_assert!(!Page::open(page.into_bytes()).corrupt);
     }
 
     #[test]
@@ -151,6 +308,17 @@ proptest! {
 }
 
 #[test]
+fn a_log_of_more_than_49_days_still_counts() {
+    let mut both = Both::new();
+    for _ in 0..60_000 {
+        both.run(&Event::Admit(59_000, 1));
+        both.run(&Event::Admit(59_500, 1));
+    }
+    both.compare();
+    assert!(both.record.is_valid());
+}
+
+#[test]
 fn corrupt_pages_read_as_empty_and_are_counted() {
     let world = World::new();
     let worker = Worker::new(&world, Config::tier("t").rpm(1));
@@ -158,7 +326,7 @@ fn corrupt_pages_read_as_empty_and_are_counted() {
     worker.admit(&request);
     worker.refuse(&request);
     for key in world.keys().iter().filter(|k| k.contains("/p")) {
-        world.overwrite(key, b"\x01another kind");
+        world.overwrite(key, b"\x02another kind");
     }
     worker.admit(&request);
     worker.refuse(&request);

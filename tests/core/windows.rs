@@ -1,7 +1,8 @@
 //! Requests per window: never over, never needlessly under, honest waiting.
 
-use crate::harness::{Config, FakeRequest, Next, Used, Worker, World, retry_after_ms};
+use crate::harness::{Call, Config, FakeRequest, Next, Used, Worker, World, retry_after_ms};
 use proptest::prelude::*;
+use serde_json::json;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -178,4 +179,37 @@ fn an_admission_and_a_settlement_read_once_and_write_once_each() {
     assert_eq!(cost(&worker), (2, 1), "admit");
     worker.settle(admission, Used::Tokens(3));
     assert_eq!(cost(&worker), (2, 1), "settle");
+}
+
+#[test]
+fn a_filter_with_a_shorter_window_takes_nothing_from_the_others() {
+    let world = World::new();
+    let config = Config::tier("t").rpm(3);
+    let long = Worker::new(&world, &config);
+    let short = Worker::new(&world, config.with(json!({"windows": {"minute": "1s"}})));
+    let acme = FakeRequest::acme(0);
+    for _ in 0..3 {
+        long.admit(&acme);
+    }
+    long.refuse(&acme);
+    world.pass_ms(2_000);
+    short.admit(&acme);
+    long.refuse(&acme);
+    world.pass_ms(58_001);
+    long.admit(&acme);
+    long.admit(&acme);
+    long.refuse(&acme);
+}
+
+#[test]
+fn a_reset_is_a_reset_for_the_day_as_for_the_minute() {
+    let world = World::new();
+    let config = Config::tier("t").tpm(1_000_000).tpd(1_000_000);
+    let usage_path = json!({"usage_path": "/u", "admin": {"path": "/a", "insecure": true}});
+    let worker = Worker::new(&world, config.with(usage_path));
+    let admission = worker.admission(&FakeRequest::acme(5_000));
+    assert_eq!(worker.call(&Call::Reset(b"acme".to_vec()), "").0, 200);
+    worker.settle(admission, Used::Tokens(6_024));
+    let used = |name: &str| worker.usage(&FakeRequest::acme(0))["limits"][name]["used"].clone();
+    assert_eq!((used("tpm"), used("tpd")), (json!(0), json!(0)));
 }

@@ -9,15 +9,15 @@ use serde_json::json;
 /// Corrupt bytes for each kind of value: its layout version and letter, and no content after them.
 fn corrupt_values() -> String {
     let mut values = String::new();
-    let mut corrupt = |key: &str, kind: char| {
-        values.push_str(&format!("tiergate/{key} \u{1}{kind}corrupt\n"));
+    let mut corrupt = |key: &str, prefix: &str| {
+        values.push_str(&format!("tiergate/{key} {prefix}corrupt\n"));
     };
-    corrupt("overload", 'O');
-    corrupt("refusal-log", 'R');
+    corrupt("overload", "\u{1}O");
+    corrupt("refusal-log", "\u{1}R");
     for page in 0..8 {
-        corrupt(&format!("p{page:x}"), 'P');
-        corrupt(&format!("d{page:x}"), 'D');
-        corrupt(&format!("g{page:x}"), 'F');
+        corrupt(&format!("p8.{page:x}"), "\u{2}P");
+        corrupt(&format!("d{page:x}"), "\u{1}D");
+        corrupt(&format!("g{page:x}"), "\u{1}F");
     }
     values
 }

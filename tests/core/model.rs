@@ -1,3 +1,5 @@
+//! The sliding log as a list of grains, beside which the stored form is tested.
+//!
 //! A compressed sliding log: an account's use of the last window, in at most about 61 grains.
 //!
 //! An event joins the newest grain while that grain is younger than 1/60 of the window, and moves
@@ -8,7 +10,7 @@
 //! Clock readings are truncated to milliseconds, so an event counts for one millisecond more than
 //! the window. Events less than a window apart by the true clock always count together.
 
-use crate::time::{Mono, Span};
+use tiergate::time::{Mono, Span};
 
 /// The number of parts of a window.
 const PARTS: u64 = 60;
@@ -64,11 +66,6 @@ fn grain_ms(window: Span) -> u64 {
 }
 
 impl Log {
-    /// True when the log has no grain.
-    pub fn is_empty(&self) -> bool {
-        self.grains.is_empty()
-    }
-
     /// Returns the time of the newest event; the clock's start for an empty log.
     pub fn newest(&self) -> Mono {
         self.grains.last().map_or(Mono::default(), |e| e.last)
@@ -175,110 +172,5 @@ impl Log {
             .rev()
             .find(|e| e.get(column) > 0)
             .map_or(Span::ZERO, |e| expiry(e.last, window).since(now))
-    }
-
-    /// Returns the moment from which the log is empty, if nothing more happens.
-    pub fn expires_at(&self, window: Span) -> Mono {
-        self.grains
-            .last()
-            .map_or(Mono::default(), |e| expiry(e.last, window))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const W: Span = Span::from_secs(60);
-
-    fn at(ms: u64) -> Mono {
-        Mono::from_millis(1_000_000 + ms)
-    }
-
-    #[test]
-    fn slow_events_are_kept_apart_and_expire_one_by_one() {
-        let mut log = Log::default();
-        for s in [0, 5, 10] {
-            log.add(at(s * 1000), W, 1, 100);
-        }
-        assert_eq!(log.grains.len(), 3);
-        assert_eq!(
-            log.wait(at(10_000), W, LogColumn::Requests, 1, 3),
-            Some(Span::from_millis(50_001))
-        );
-        log.advance(at(60_000), W);
-        assert_eq!(
-            log.used(LogColumn::Requests),
-            3,
-            "a true minute has not passed"
-        );
-        log.advance(at(60_001), W);
-        assert_eq!(log.used(LogColumn::Requests), 2);
-    }
-
-    #[test]
-    fn an_hour_of_steady_events_stays_within_61_entries() {
-        let mut log = Log::default();
-        for ms in (0..3_600_000).step_by(7) {
-            log.advance(at(ms), W);
-            log.add(at(ms), W, 1, 1);
-            assert!(log.grains.len() <= 61);
-        }
-    }
-
-    #[test]
-    fn a_refund_goes_to_the_entry_that_was_charged() {
-        let mut log = Log::default();
-        log.add(at(0), W, 1, 100);
-        log.add(at(500), W, 1, 70);
-        log.add(at(5_000), W, 1, 30);
-        log.refund(at(5_000), W, at(0), 60);
-        let tokens: Vec<u64> = log.grains.iter().map(|e| e.tokens).collect();
-        assert_eq!(tokens, [110, 30]);
-        log.advance(at(60_501), W);
-        log.refund(at(60_501), W, at(0), 30);
-        assert_eq!(
-            log.used(LogColumn::Tokens),
-            30,
-            "what is gone is not refunded"
-        );
-    }
-
-    #[test]
-    fn what_was_cleared_is_not_refunded_out_of_what_came_later() {
-        let mut log = Log::default();
-        log.add(at(5_000), W, 1, 5_000);
-        log.refund(at(6_000), W, at(0), 9_900);
-        assert_eq!(log.used(LogColumn::Tokens), 5_000);
-    }
-
-    #[test]
-    fn tokens_charged_late_do_not_move_the_wait_of_requests() {
-        let mut log = Log::default();
-        log.add(at(0), W, 3, 100);
-        let told = log.wait(at(200), W, LogColumn::Requests, 1, 3);
-        log.charge(at(900), W, 50);
-        assert_eq!(log.wait(at(200), W, LogColumn::Requests, 1, 3), told);
-        assert_eq!(log.used(LogColumn::Tokens), 150);
-    }
-
-    #[test]
-    fn a_clock_that_steps_back_an_hour_moves_the_log_with_it() {
-        let mut log = Log::default();
-        let hour = Span::from_secs(3600);
-        let late = at(0).after(hour);
-        log.add(late, W, 3, 0);
-        log.advance(at(0), W);
-        assert_eq!(log.used(LogColumn::Requests), 3);
-        let wait = log.wait(at(0), W, LogColumn::Requests, 1, 3);
-        assert_eq!(wait, Some(Span::from_millis(60_001)));
-    }
-
-    #[test]
-    fn more_than_the_limit_never_fits() {
-        assert_eq!(
-            Log::default().wait(at(0), W, LogColumn::Tokens, 11, 10),
-            None
-        );
     }
 }

@@ -1,0 +1,213 @@
+//! One change of an account's record: the page is read, edited in place and written back.
+
+use super::page::{self, Head, OVERFLOW, Page};
+use super::{AccountKey, Fault, Ledger};
+use crate::host::Host;
+use crate::limits::Terms;
+use crate::limits::lease::Liveness;
+use crate::limits::record::Record;
+use crate::shared::{self, StoreError, Target};
+use crate::time::Now;
+
+/// Tries to write a page before the ledger counts as unusable.
+const TRIES: u32 = 100;
+
+/// The record that counts a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecordKey {
+    /// The account.
+    pub account: AccountKey,
+    /// True for the overflow record of the account's page.
+    pub overflow: bool,
+}
+
+impl From<AccountKey> for RecordKey {
+    fn from(account: AccountKey) -> Self {
+        Self {
+            account,
+            overflow: false,
+        }
+    }
+}
+
+/// The outcome of an update of a record.
+#[derive(Debug)]
+pub enum RecordChange<T> {
+    /// Write the record back.
+    Write(T),
+    /// Keep the stored record, unless it is ahead of the clock.
+    Keep(T),
+}
+
+/// Observations of one write to a page.
+#[derive(Clone, Copy, Debug, Default)]
+struct Noticed {
+    corrupt: bool,
+    stale: u64,
+    evicted: u64,
+    overflow: bool,
+}
+
+/// A record that was read from its page.
+struct Loaded {
+    key: [u8; page::KEY],
+    /// True when the account may have leases in the overflow record.
+    shares: bool,
+    /// Leases of lost VMs that were dropped.
+    stale: u64,
+}
+
+impl Ledger {
+    /// Runs `update` on the account's record and stores a changed record.
+    ///
+    /// The clocks are read after the record, so a record is ahead only of a clock that stepped
+    /// back. The wall clock is read only where the terms or the record need it. `update` runs again
+    /// each time another writer was faster. A record ahead of the clock is always written back, so
+    /// the rule moves the record to the clock only once.
+    ///
+    /// # Errors
+    /// [`Fault`] when the page can't be used, or other writers were faster too often.
+    pub fn change<T>(
+        &self,
+        host: &dyn Host,
+        key: impl Into<RecordKey>,
+        terms: &Terms<'_>,
+        liveness: &dyn Liveness,
+        mut update: impl FnMut(&mut Record, Now) -> RecordChange<T>,
+    ) -> Result<T, Fault> {
+        let key = key.into();
+        let name = self.page_name(key.account);
+        let target = Target {
+            key: &name,
+            layout: page::LAYOUT,
+            tries: TRIES,
+        };
+        let mut record = self.scratch.take();
+        let changed = shared::update(host, &target, |bytes| {
+            if bytes.is_none() {
+                self.note(|h| h.lost_pages = h.lost_pages.saturating_add(1));
+            }
+            let mut page = Page::open(bytes.unwrap_or_default());
+            let mut now = Now {
+                mono: host.mono(),
+                wall: None,
+            };
+            let loaded = load(&mut page, key, host, now, liveness, &mut record);
+            if terms.needs_wall_clock() || record.has_period() {
+                now.wall = Some(host.wall());
+            }
+            let ahead = record.newest() > now.mono;
+            let result = match update(&mut record, now) {
+                RecordChange::Keep(result) if !ahead => {
+                    return Ok(shared::Change::Keep((result, Noticed::default())));
+                }
+                RecordChange::Keep(result) | RecordChange::Write(result) => result,
+            };
+            let noticed = write(&mut page, &loaded, &record, host, now, liveness);
+            debug_assert!(record.is_valid(), "a record that was written");
+            let bytes = page.into_bytes();
+            Ok::<_, StoreError>(shared::Change::Write(bytes, (result, noticed)))
+        });
+        self.scratch.replace(record);
+        let changed = changed.inspect_err(|error| {
+            if let StoreError::Contended(_, tries) = error {
+                self.note(|h| h.cas_retries = h.cas_retries.saturating_add(u64::from(*tries)));
+            }
+        })?;
+        let (result, noticed) = changed.result;
+        self.note(|h| {
+            let add = |n: &mut u64, more: u64| *n = n.saturating_add(more);
+            add(&mut h.cas_retries, changed.retries.into());
+            add(&mut h.corrupt, noticed.corrupt.into());
+            add(&mut h.evicted, noticed.evicted);
+            add(&mut h.overflow, noticed.overflow.into());
+            add(&mut h.stale_leases, noticed.stale);
+        });
+        Ok(result)
+    }
+}
+
+/// Reads the record that counts for `key`: the account's own; where the page has room, a new one;
+/// else the overflow record.
+///
+/// While there is an overflow record, a new account may have used of it what the record has. So a
+/// new record begins as a copy, and counts its leases too.
+fn load(
+    page: &mut Page,
+    key: RecordKey,
+    host: &dyn Host,
+    now: Now,
+    liveness: &dyn Liveness,
+    record: &mut Record,
+) -> Loaded {
+    let own = key.account.bytes();
+    let mut loaded = Loaded {
+        key: if key.overflow { OVERFLOW } else { *own },
+        shares: false,
+        stale: 0,
+    };
+    let found = page.find(&loaded.key).is_some();
+    if !found && !key.overflow {
+        loaded.stale = page.clean(own, now.mono, &mut || host.wall(), liveness);
+        if page.size() >= page::NEWCOMERS {
+            loaded.key = OVERFLOW;
+        }
+    }
+    let stored = page.find(&loaded.key);
+    loaded.shares = stored.is_some_and(|stored| stored.shares());
+    let is_record = record.load(stored.map(|stored| stored.body()).unwrap_or_default());
+    page.corrupt |= !is_record;
+    record.set_overflow(loaded.key == OVERFLOW);
+    loaded.stale = loaded.stale.saturating_add(record.forget_stale(liveness));
+    let is_new = !found && loaded.key != OVERFLOW;
+    if is_new || loaded.shares {
+        loaded.shares = share(page, is_new, liveness, record);
+    }
+    if page.size() >= page::CROWDED {
+        record.crowd();
+    }
+    loaded
+}
+
+/// Counts the overflow record's leases in `record`; a new one begins as its copy. Returns true
+/// while there are such leases.
+fn share(page: &Page, is_new: bool, liveness: &dyn Liveness, record: &mut Record) -> bool {
+    let Some(overflow) = page.find(&OVERFLOW) else {
+        return false;
+    };
+    if is_new {
+        let _ = record.load(overflow.body());
+        record.drop_leases();
+    }
+    let (live, _) = crate::limits::record::count_leases(overflow.body(), liveness);
+    record.share_leases(live);
+    live > 0
+}
+
+fn write(
+    page: &mut Page,
+    loaded: &Loaded,
+    record: &Record,
+    host: &dyn Host,
+    now: Now,
+    liveness: &dyn Liveness,
+) -> Noticed {
+    let stale = page.clean(&loaded.key, now.mono, &mut || host.wall(), liveness);
+    let mut expiry = record.expiry(now);
+    if record.has_unknown() {
+        // A section of newer code may live longer than what this code knows.
+        let stored = page.find(&loaded.key).map(|stored| stored.expires_at());
+        expiry.all = expiry.all.max(stored.unwrap_or_default());
+    }
+    let head = Head {
+        now: now.mono,
+        expiry,
+        shares: loaded.shares,
+    };
+    Noticed {
+        evicted: page.put(&loaded.key, record, &head),
+        corrupt: page.corrupt,
+        stale: stale.saturating_add(loaded.stale),
+        overflow: loaded.key == OVERFLOW,
+    }
+}
