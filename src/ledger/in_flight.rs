@@ -42,7 +42,7 @@ impl InFlight {
         }
     }
 
-    /// Writes the requests in flight of `holder`, and empties the values of stale slots.
+    /// Writes the requests in flight of `holder`, and empties the values of slots that are free.
     ///
     /// Adds the change of the gauge to `moves`.
     ///
@@ -60,7 +60,7 @@ impl InFlight {
         if let Some(holder) = holder {
             self.replace(host, holder.slot, counts, moves)?;
         }
-        for gone in table.stale() {
+        for gone in table.gone() {
             let emptied = self.emptied.get(&gone.slot) == Some(&gone.generation);
             if !emptied && self.replace(host, gone.slot, &PerTier::new(), moves)? {
                 self.emptied.insert(gone.slot, gone.generation);

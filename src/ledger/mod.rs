@@ -6,6 +6,7 @@ mod change;
 pub mod in_flight;
 pub mod page;
 pub mod slots;
+pub mod vm_slot;
 
 use crate::host::{Host, HostError, SetError};
 use crate::limits::record::Record;
@@ -13,10 +14,11 @@ use crate::shared::{Fill, StoreError};
 pub use change::{RecordChange, RecordKey};
 pub use in_flight::InFlight;
 use siphasher::sip128::{Hasher128, SipHasher24};
-pub use slots::{SlotError, Slots, VmSlot};
+pub use slots::Slots;
 use std::cell::{Cell, RefCell};
 use std::hash::Hasher;
 use std::num::NonZeroU32;
+pub use vm_slot::{SlotError, VmSlot};
 
 /// The average number of accounts on a page of a full ledger.
 const ACCOUNTS_PER_PAGE: u32 = 8;

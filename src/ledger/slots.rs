@@ -6,28 +6,25 @@
 //! 1       1      'S'
 //! 2       16     secret of the account hash
 //! 18      4      pages in the ledger, little endian
-//! 22      12*256 slots: generation (4, little endian; 0: never used), heartbeat (8, monotonic ms)
+//! 22      12*256 slots: generation (4, little endian; 0: never used),
+//!                heartbeat (8, monotonic ms; 0: nobody has the slot)
 //! ```
-//! A VM takes a slot with its first counted request, and renews its heartbeat on each tick. The age
-//! of a heartbeat is its age when the table was read, so a worker whose own loop stalled does not
-//! take the others for lost.
+//! The table alone tells who is alive: whoever finds a VM lost frees its slot here first, with a
+//! compare-and-set that no heartbeat can miss ([`super::vm_slot`]). So all VMs agree, and a VM that
+//! was taken for lost finds that out. To code before 0.2.0, which judges by the age of a heartbeat,
+//! a free slot is a stale one.
 
-use crate::host::Host;
 use crate::limits::lease::{Holder, Liveness};
-use crate::shared::{Change, Layout, StoreError, Target, update};
-use crate::time::{Mono, Span};
+use crate::shared::{Layout, StoreError};
+use crate::time::Mono;
 
 /// The maximum number of VMs with a slot.
 pub const SLOTS: usize = 256;
-/// The age above which a heartbeat is stale.
-pub const STALE: Span = Span::from_secs(4);
-/// The age at which a request renews the VM's own heartbeat.
-const OVERDUE: Span = Span::from_secs(2);
-/// The maximum number of tries to write the table.
-const TRIES: u32 = 50;
+/// The heartbeat of a slot that nobody has.
+const FREE: Mono = Mono::from_millis(0);
 
 /// The layout of the slot table.
-const LAYOUT: Layout = Layout {
+pub(super) const LAYOUT: Layout = Layout {
     name: "the slot table",
     version: 1,
     kind: b'S',
@@ -42,8 +39,8 @@ struct Slot {
 }
 
 impl Slot {
-    fn is_stale(&self, at: Mono) -> bool {
-        self.generation == 0 || self.beat.after(STALE) < at
+    fn is_taken(&self) -> bool {
+        self.generation != 0 && self.beat != FREE
     }
 }
 
@@ -118,158 +115,93 @@ impl Slots {
         })
     }
 
-    /// Returns the number of VMs that were alive when the table was read.
-    pub fn alive(&self) -> usize {
-        self.slots
-            .iter()
-            .filter(|s| !s.is_stale(self.read_at))
-            .count()
+    /// Returns the moment at which the table was read.
+    pub fn read_at(&self) -> Mono {
+        self.read_at
     }
 
-    /// Returns the last VM of each used slot that was stale when the table was read.
-    pub fn stale(&self) -> impl Iterator<Item = Holder> {
-        let used = |s: &Slot| s.generation != 0 && s.is_stale(self.read_at);
-        let numbered = (0..).zip(&self.slots);
-        numbered
-            .filter(move |(_, s)| used(s))
-            .map(|(slot, s)| Holder {
-                slot,
-                generation: s.generation,
-            })
-    }
-
-    fn slot(&self, holder: Holder) -> Option<&Slot> {
-        self.slots.get(usize::from(holder.slot))
-    }
-
-    /// Renews the heartbeat of `holder`, or takes a slot for a VM without a fresh one.
-    fn beat(&mut self, holder: Option<Holder>) -> Option<Holder> {
-        let now = self.read_at;
-        let current = holder.filter(|h| {
-            self.slot(*h)
-                .is_some_and(|s| s.generation == h.generation && !s.is_stale(now))
-        });
-        let index = match current {
-            Some(h) => usize::from(h.slot),
-            None => self.slots.iter().position(|s| s.is_stale(now))?,
-        };
-        let slot = self.slots.get_mut(index)?;
-        if current.is_none() {
-            slot.generation = slot.generation.saturating_add(1);
+    /// Returns a copy that was read at `now`.
+    #[must_use]
+    pub(super) fn read_again(&self, now: Mono) -> Self {
+        Self {
+            read_at: now,
+            ..self.clone()
         }
-        slot.beat = now;
+    }
+
+    /// Returns the number of VMs with a slot.
+    pub fn alive(&self) -> usize {
+        self.slots.iter().filter(|s| s.is_taken()).count()
+    }
+
+    /// Returns the last VM of each slot that was used and is free.
+    pub fn gone(&self) -> impl Iterator<Item = Holder> {
+        self.numbered()
+            .filter(|(holder, slot)| holder.generation != 0 && !slot.is_taken())
+            .map(|(holder, _)| holder)
+    }
+
+    /// Returns the VMs with a slot, each with its heartbeat.
+    pub(super) fn heartbeats(&self) -> impl Iterator<Item = (Holder, Mono)> {
+        self.numbered()
+            .filter(|(_, slot)| slot.is_taken())
+            .map(|(holder, slot)| (holder, slot.beat))
+    }
+
+    fn numbered(&self) -> impl Iterator<Item = (Holder, &Slot)> {
+        let holder = |(number, slot): (u16, &Slot)| Holder {
+            slot: number,
+            generation: slot.generation,
+        };
+        let numbered = (0..).zip(&self.slots);
+        numbered.map(move |(number, slot)| (holder((number, slot)), slot))
+    }
+
+    /// Renews the heartbeat of `holder`; false when it has the slot no more.
+    pub(super) fn renew(&mut self, holder: Holder) -> bool {
+        let beat = self.now();
+        let slot = self.slot_of(holder);
+        slot.map(|slot| slot.beat = beat).is_some()
+    }
+
+    /// Takes the first free slot, as its next VM.
+    pub(super) fn claim(&mut self) -> Option<Holder> {
+        let beat = self.now();
+        let index = self.slots.iter().position(|s| !s.is_taken())?;
+        let slot = self.slots.get_mut(index)?;
+        slot.generation = slot.generation.saturating_add(1);
+        slot.beat = beat;
         Some(Holder {
             slot: u16::try_from(index).ok()?,
             generation: slot.generation,
         })
     }
+
+    /// Frees the slot of `holder`, if it has it.
+    pub(super) fn free(&mut self, holder: Holder) {
+        if let Some(slot) = self.slot_of(holder) {
+            slot.beat = FREE;
+        }
+    }
+
+    fn slot_of(&mut self, holder: Holder) -> Option<&mut Slot> {
+        let slot = self.slots.get_mut(usize::from(holder.slot))?;
+        (slot.is_taken() && slot.generation == holder.generation).then_some(slot)
+    }
+
+    /// Returns a heartbeat of now, which is never [`FREE`].
+    fn now(&self) -> Mono {
+        self.read_at.max(Mono::from_millis(1))
+    }
 }
 
 impl Liveness for Slots {
     fn is_alive(&self, holder: Holder) -> bool {
+        let slot = self.slots.get(usize::from(holder.slot));
         // A newer generation took the slot after this table was read.
-        self.slot(holder).is_some_and(|slot| {
+        slot.is_some_and(|slot| {
             holder.generation > slot.generation
-                || (holder.generation == slot.generation && !slot.is_stale(self.read_at))
+                || (holder.generation == slot.generation && slot.is_taken())
         })
-    }
-}
-
-/// One VM's slot, and the last table that the VM read.
-#[derive(Debug)]
-pub struct VmSlot {
-    key: String,
-    table: Slots,
-    holder: Option<Holder>,
-}
-
-/// The reason why a VM has no slot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SlotError {
-    /// Every slot belongs to a living VM.
-    #[error("all {SLOTS} VM slots are taken")]
-    Full,
-    /// The heartbeat was overdue again right after its renewal.
-    #[error("this VM is too slow to prove that it lives")]
-    Overdue,
-    /// The slot table can't be used.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-impl VmSlot {
-    /// Creates the state of a VM without a slot.
-    pub fn new(key: String, table: Slots) -> Self {
-        Self {
-            key,
-            table,
-            holder: None,
-        }
-    }
-
-    /// Returns the table as this VM last read it.
-    pub fn table(&self) -> &Slots {
-        &self.table
-    }
-
-    /// Returns the VM's slot; `None` before the first [`VmSlot::beat`].
-    pub fn holder(&self) -> Option<Holder> {
-        self.holder
-    }
-
-    /// True when a heartbeat must precede the next admission.
-    pub fn is_overdue(&self, now: Mono) -> bool {
-        now.since(self.table.read_at) >= OVERDUE
-    }
-
-    /// Runs one tick: reads the table, and renews the heartbeat if the VM has a slot.
-    ///
-    /// # Errors
-    /// [`SlotError`] when the table can't be read or written; the last table stays in use.
-    pub fn tick(&mut self, host: &dyn Host) -> Result<(), SlotError> {
-        if self.holder.is_some() {
-            return self.beat(host).map(|_| ());
-        }
-        let failed = |error| StoreError::Host(LAYOUT.name, error);
-        if let Some(stored) = host.get(&self.key).map_err(failed)? {
-            self.table = self.read(host, Some(&stored.value))?;
-        }
-        Ok(())
-    }
-
-    /// Renews the heartbeat; takes a slot if the VM has none or its slot is stale.
-    ///
-    /// # Errors
-    /// [`SlotError`] when no slot is free, or the table can't be used.
-    pub fn beat(&mut self, host: &dyn Host) -> Result<Holder, SlotError> {
-        let target = Target {
-            key: &self.key,
-            layout: LAYOUT,
-            tries: TRIES,
-        };
-        let changed = update(host, &target, |bytes| {
-            let mut table = self.read(host, bytes.as_deref())?;
-            let holder = table.beat(self.holder).ok_or(SlotError::Full)?;
-            Ok::<_, SlotError>(Change::Write(table.encode(), (table, holder)))
-        })?;
-        let (table, holder) = changed.result;
-        self.table = table;
-        self.holder = Some(holder);
-        Ok(holder)
-    }
-
-    /// Returns a table for a host that lost the stored one. The secret stays the same, so accounts
-    /// keep their pages.
-    fn initial(&self, now: Mono) -> Slots {
-        let mut table = self.table.clone();
-        table.read_at = now;
-        table
-    }
-
-    /// Decodes the table; missing or corrupt bytes read as the last table.
-    fn read(&self, host: &dyn Host, bytes: Option<&[u8]>) -> Result<Slots, StoreError> {
-        let now = host.mono();
-        let table = Slots::decode(bytes.unwrap_or_default(), now)?;
-        Ok(table.unwrap_or_else(|| self.initial(now)))
     }
 }

@@ -23,7 +23,8 @@ fn two_tiers() -> Config {
         .tpd(9_007_199_254_740_991)
 }
 
-/// How old a heartbeat may be, as docs/concurrency.md states.
+/// The silence after which others may take a VM for lost, as docs/concurrency.md states. They do so
+/// only if they looked meanwhile.
 const IN_TIME_MS: u64 = 4_000;
 /// From what age on a request brings its own heartbeat.
 const OVERDUE_MS: u64 = 2_000;
@@ -63,7 +64,7 @@ fn event() -> impl Strategy<Value = Event> {
 /// A lease that a request in process has, or had.
 struct Lease {
     admission: Admission,
-    /// The VM's heartbeat failed for too long: others may have forgotten it.
+    /// The VM's heartbeat failed for so long that others may have forgotten it.
     lost: bool,
 }
 
@@ -86,7 +87,7 @@ impl Vm {
     }
 
     fn is_in_time(&self, now: u64) -> bool {
-        self.last_beat.is_some_and(|at| now <= at + IN_TIME_MS)
+        self.last_beat.is_some_and(|at| now < at + IN_TIME_MS)
     }
 
     fn beats(&mut self, now: u64) {
@@ -248,7 +249,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
     /// Whatever happens to VMs and clocks: a worker counts every lease of a VM that is in time with
-    /// its heartbeats, and once all have ticked for five seconds it counts nothing else.
+    /// its heartbeats, and once all have ticked for five seconds it counts none of a VM that is gone.
     #[test]
     fn no_lease_of_a_vm_in_time_is_ever_missed_and_none_of_another_is_counted_for_long(
         events in prop::collection::vec((event(), 0..VMS), 1..80),
@@ -264,7 +265,9 @@ proptest! {
         process.vms.iter_mut().for_each(|vm| vm.awake = true);
         process.pass(5_000);
         for vm in 0..VMS {
-            prop_assert_eq!(process.count_by(vm), process.in_time());
+            let seen = process.count_by(vm);
+            prop_assert!(seen >= process.in_time(), "missed");
+            prop_assert!(seen <= process.in_process(), "of a VM that is gone");
         }
         process.pass(500);
         let gauge = process.gauge.get("in_flight", "");
