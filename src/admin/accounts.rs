@@ -208,7 +208,7 @@ impl Api<'_> {
         let reset = self
             .limiter
             .ledger()
-            .change(self.host, key, &terms, table, |record, _| {
+            .change(self.host, key, &terms, &*table, |record, _| {
                 if record.is_overflow() {
                     return RecordChange::Keep(false);
                 }

@@ -41,7 +41,7 @@ pub struct Status {
     /// Version of the stored values' layout.
     #[serde(default)]
     pub layout: u8,
-    /// VMs that have admitted a request and have a recent heartbeat.
+    /// VMs with a slot: those with a request in flight or in the last 2 s.
     pub live_vms: Option<usize>,
     /// The ledger's fill level; 0 pages when not reported.
     #[serde(default, deserialize_with = "null_as_default")]

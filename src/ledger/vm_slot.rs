@@ -1,7 +1,7 @@
 //! One VM's slot, and its view of the other VMs.
 //!
-//! A VM takes a slot with its first request that needs a lease, and renews its heartbeat there on
-//! each tick. A VM is lost when its heartbeat stays the same for [`LOST_AFTER`] of another VM's own
+//! A VM takes a slot with its first request, renews its heartbeat there on each tick, and gives the
+//! slot back when it has been idle. A VM is lost when its heartbeat stays the same for [`LOST_AFTER`] of another VM's own
 //! looks at the table. A gap between two looks counts as at most [`LONGEST_GAP`]: a process that
 //! stands still as a whole takes nobody for lost when it goes on, however long it stood.
 
@@ -62,7 +62,7 @@ impl VmSlot {
         &self.table
     }
 
-    /// Returns the VM's slot; `None` before the first [`VmSlot::beat`].
+    /// Returns the VM's slot, if it has one.
     pub fn holder(&self) -> Option<Holder> {
         self.holder
     }
@@ -94,6 +94,20 @@ impl VmSlot {
             kept.or_else(|| table.claim())
         })?;
         self.holder.ok_or(SlotError::Full)
+    }
+
+    /// Gives the slot back, if the VM has one, and looks at the table.
+    ///
+    /// # Errors
+    /// [`SlotError`] when the table can't be read or written; the VM keeps its slot.
+    pub fn give_back(&mut self, host: &dyn Host) -> Result<(), SlotError> {
+        let holder = self.holder;
+        self.look(host, |table| {
+            if let Some(holder) = holder {
+                table.free(holder);
+            }
+            None
+        })
     }
 
     /// Reads the table, frees the slots of lost VMs, and runs `act`, which returns this VM's slot.

@@ -157,14 +157,11 @@ impl Limiter {
             return Ok(Decision::Admitted(reservation, Snapshot::default()));
         }
         // A VM takes a slot before the page is read, or its lease would count as lost.
-        let holder = match self.vm.holder() {
-            Some(holder) => holder,
-            None => self.vm.beat(host)?,
-        };
+        let holder = self.vm.borrow_mut().holder(host)?;
         if let Some(decision) = self.try_admit(host, ticket, tokens, holder)? {
             return Ok(decision);
         }
-        let holder = self.vm.beat(host)?;
+        let holder = self.vm.borrow_mut().renewed(host)?;
         let decision = self.try_admit(host, ticket, tokens, holder)?;
         decision.ok_or(Fault::Slot(SlotError::Overdue))
     }
@@ -189,7 +186,7 @@ impl Limiter {
             tokens,
             holder,
         };
-        let vm = &self.vm;
+        let vm = &*self.vm.borrow();
         self.ledger
             .change(host, ticket.key, &terms, vm.table(), |record, now| {
                 if vm.is_overdue(now.mono) {

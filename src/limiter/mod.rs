@@ -8,17 +8,19 @@ mod outcome;
 mod queue;
 mod settle;
 mod usage;
+mod vm;
 
 pub use outcome::AccessLog;
 pub use queue::{MOST_WAITING, Ticket};
 pub use usage::Inspected;
+pub use vm::Vm;
 
 use crate::config::Config;
 use crate::directory::Directory;
 use crate::directory::feed::leader::SharedFeedState;
 use crate::host::{Host, MetricSink};
 use crate::ledger::in_flight::Moves;
-use crate::ledger::{self, AccountKey, Fault, InFlight, Ledger, OpenError, Slots, VmSlot};
+use crate::ledger::{AccountKey, Fault, Ledger, OpenError, Slots};
 use crate::limits::{Limits, Lowered, Reservation, Terms};
 use crate::metrics::{Counts, names};
 use crate::overload::OverloadView;
@@ -28,8 +30,10 @@ use crate::reply::Reply;
 use crate::reply::headers::HeaderLine;
 use crate::tiers::TierId;
 use queue::Queue;
+use std::cell::{Ref, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
+use vm::VmState;
 
 /// The result of a check.
 #[derive(Debug)]
@@ -86,9 +90,9 @@ pub struct Admission {
 pub struct Limiter {
     config: Rc<Config>,
     ledger: Ledger,
-    vm: VmSlot,
+    /// The part that other limiters of this VM share.
+    vm: Rc<RefCell<VmState>>,
     counts: Counts,
-    in_flight: InFlight,
     /// Settlements that the ledger could not store; each tick retries them.
     pending: VecDeque<(Admission, u64)>,
     /// Requests that wait for a lease.
@@ -106,20 +110,22 @@ pub struct Limiter {
     fault: Option<Fault>,
     /// True once the gauge of version and build is set.
     told_build: bool,
+    /// True once no other tick follows.
+    closed: bool,
 }
 
 impl Limiter {
-    /// Opens a limiter for a checked config; creates the stored values on the first start.
+    /// Opens a limiter of `vm` for a checked config; creates the stored values on the first start.
     ///
     /// # Errors
     /// [`OpenError`] when stored values do not fit the config, or shared data can't be used.
     pub fn open(
         host: &dyn Host,
         config: Config,
+        vm: &Vm,
         new_secret: impl FnOnce() -> [u8; 16],
     ) -> Result<Self, OpenError> {
         let (ledger, table) = Ledger::open(host, &config.namespace, config.accounts, new_secret)?;
-        let vm = VmSlot::new(ledger::slots_key(&config.namespace), table);
         let directory = match config.uses_directory() {
             true => Some(Directory::open(
                 host,
@@ -143,10 +149,9 @@ impl Limiter {
         Ok(Self {
             overload,
             counts: Counts::new(&config.namespace, &config.tiers),
-            in_flight: InFlight::new(&config.namespace),
+            vm: vm.join(&config.namespace, table),
             config: Rc::new(config),
             ledger,
-            vm,
             pending: VecDeque::new(),
             queue: Queue::default(),
             refused: RefusalBatch::default(),
@@ -155,6 +160,7 @@ impl Limiter {
             directory,
             fault: None,
             told_build: false,
+            closed: false,
         })
     }
 
@@ -169,8 +175,8 @@ impl Limiter {
     }
 
     /// Returns the slot table as this VM last read it.
-    pub fn vm_table(&self) -> &Slots {
-        self.vm.table()
+    pub fn vm_table(&self) -> Ref<'_, Slots> {
+        Ref::map(self.vm.borrow(), VmState::table)
     }
 
     /// Returns this worker's view of the overload control.
@@ -219,13 +225,9 @@ impl Limiter {
     ///
     /// Returns the last fault since the previous tick, for the log.
     pub fn tick(&mut self, host: &dyn Host, sink: &mut dyn MetricSink) -> Option<Fault> {
-        let proof = match self.counts.in_flight().is_empty() {
-            true => self.vm.tick(host),
-            // A VM with only unlimited tiers also needs a slot, for the in-flight gauge.
-            false => self.vm.beat(host).map(|_| ()),
-        };
-        match proof {
-            Ok(()) => self.ledger.adopt(self.vm.table()),
+        let looked = self.vm.borrow_mut().tick(host, &self.config.digest);
+        match looked {
+            Ok(()) => self.ledger.adopt(self.vm.borrow().table()),
             Err(error) => self.fault = Some(error.into()),
         }
         self.settle_pending(host);
@@ -257,12 +259,22 @@ impl Limiter {
         }
     }
 
-    /// Stores refusals and flushes metrics when no other tick follows.
+    /// Stores refusals and flushes metrics when no other tick follows. The last limiter of a VM
+    /// gives the slot back.
     pub fn close(&mut self, host: &dyn Host, sink: &mut dyn MetricSink) {
         let tiers = &self.config.tiers;
         let written = self.refused.write_now(host, &self.refusals, tiers);
         self.keep_fault(written);
         self.flush(host, sink);
+        self.leave_vm();
+        let closed = self.vm.borrow_mut().close(host);
+        self.keep_fault(closed);
+    }
+
+    fn leave_vm(&mut self) {
+        if !std::mem::replace(&mut self.closed, true) {
+            self.vm.borrow_mut().left();
+        }
     }
 
     /// Flushes the counts and the gauges.
@@ -271,15 +283,11 @@ impl Limiter {
             sink.set(&names::build_info(&self.config.namespace), 1);
         }
         let mut moves = Moves::new();
-        let (counts, holder) = (self.counts.in_flight(), self.vm.holder());
-        let table = self.vm.table();
-        let written = self
-            .in_flight
-            .update(host, holder, &counts, table, &mut moves);
+        let written = self.vm.borrow_mut().write_gauge(host, &mut moves);
         self.keep_fault(written);
         let mut health = self.ledger.take_health();
         for corrupt in [
-            self.in_flight.take_corrupt(),
+            self.vm.borrow_mut().take_corrupt(),
             self.overload.take_corrupt(),
             self.refusals.take_corrupt(),
         ] {
@@ -291,6 +299,12 @@ impl Limiter {
             health.directory_full = noticed.full;
         }
         self.counts.flush(health, moves, sink);
+    }
+}
+
+impl Drop for Limiter {
+    fn drop(&mut self) {
+        self.leave_vm();
     }
 }
 

@@ -11,6 +11,7 @@ use crate::reply::headers::{self, HeaderLine};
 use crate::reply::{Code, Refusal};
 use crate::tiers::TierId;
 use crate::tiers::table::NO_TIER;
+use crate::time::Mono;
 use std::fmt;
 
 /// The line that access logs show: `tier=tier0 outcome=limited limit=rpm`.
@@ -42,7 +43,7 @@ impl Limiter {
     pub(super) fn admitted(&mut self, admission: Admission, snapshot: &Snapshot) -> CheckResult {
         let tier = admission.tier;
         self.counts.request(Some(tier), Outcome::Admitted);
-        self.counts.begun(tier);
+        self.begun(tier, admission.reservation.at);
         let reserved = admission.reservation.reserved;
         self.counts.tokens(tier, TokenKind::Reserved, reserved);
         CheckResult {
@@ -51,6 +52,20 @@ impl Limiter {
                 headers: headers::lines(&self.config.headers, snapshot),
                 admission: Some(admission),
             }),
+        }
+    }
+
+    fn begun(&self, tier: TierId, at: Mono) {
+        if let Some(tier) = self.config.tiers.get(tier) {
+            self.vm.borrow_mut().begun(&tier.name, at);
+        }
+    }
+
+    /// Counts the end of an admitted request.
+    pub(super) fn ended(&mut self, tier: TierId) {
+        self.counts.ended(tier);
+        if let Some(tier) = self.config.tiers.get(tier) {
+            self.vm.borrow_mut().ended(&tier.name);
         }
     }
 

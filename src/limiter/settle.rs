@@ -17,7 +17,7 @@ impl Limiter {
     ///
     /// An [`Admission`] must be settled only once.
     pub fn settle(&mut self, host: &dyn Host, admission: Admission, used: Used) {
-        self.counts.ended(admission.tier);
+        self.ended(admission.tier);
         let used = match self.config.tokens.settle {
             Settle::Usage => used,
             Settle::Reserve => Used::Unknown,
@@ -55,15 +55,16 @@ impl Limiter {
             return Ok(());
         }
         let terms = terms(&self.config, &admission.limits, None);
-        let table = self.vm.table();
+        let vm = self.vm.borrow();
         let key = RecordKey {
             account: admission.key,
             overflow: admission.reservation.overflow,
         };
-        self.ledger.change(host, key, &terms, table, |record, now| {
-            settle(record, &admission.reservation, used, &terms, now);
-            RecordChange::Write(())
-        })
+        self.ledger
+            .change(host, key, &terms, vm.table(), |record, now| {
+                settle(record, &admission.reservation, used, &terms, now);
+                RecordChange::Write(())
+            })
     }
 
     /// Retries the settlements that the ledger could not store.

@@ -33,16 +33,17 @@ impl Limiter {
         lowered: Option<Lowered>,
     ) -> Result<Inspected, Fault> {
         let terms = terms(&self.config, base, lowered);
-        let table = self.vm.table();
-        self.ledger.change(host, key, &terms, table, |record, now| {
-            let levels = levels(record, &terms, now);
-            let lowered = lowered.map(|lowered| lowered.at(now.mono));
-            let in_force = lowered.map_or(*base, |lowered| lowered.over(base));
-            RecordChange::Keep(Inspected {
-                in_force,
-                usage: usage_view(base, &in_force, &levels),
+        let vm = self.vm.borrow();
+        self.ledger
+            .change(host, key, &terms, vm.table(), |record, now| {
+                let levels = levels(record, &terms, now);
+                let lowered = lowered.map(|lowered| lowered.at(now.mono));
+                let in_force = lowered.map_or(*base, |lowered| lowered.over(base));
+                RecordChange::Keep(Inspected {
+                    in_force,
+                    usage: usage_view(base, &in_force, &levels),
+                })
             })
-        })
     }
 
     /// Reports a client's own usage; the request counts against no limit.

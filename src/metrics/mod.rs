@@ -8,7 +8,7 @@ pub mod names;
 
 use crate::host::MetricSink;
 use crate::ledger::Health;
-use crate::ledger::in_flight::{Moves, PerTier};
+use crate::ledger::in_flight::Moves;
 use crate::limits::LimitKind;
 use crate::tiers::table::NO_TIER;
 use crate::tiers::{TierId, TierTable};
@@ -116,8 +116,6 @@ pub struct Counts {
     namespace: String,
     names: Vec<String>,
     tiers: Vec<TierCounts>,
-    /// The current requests in flight, by tier.
-    in_flight: Vec<u64>,
 }
 
 impl Counts {
@@ -128,7 +126,6 @@ impl Counts {
         Self {
             namespace: namespace.to_owned(),
             tiers: vec![TierCounts::default(); names.len()],
-            in_flight: vec![0; names.len()],
             names,
         }
     }
@@ -161,31 +158,11 @@ impl Counts {
         }
     }
 
-    /// Counts one more request in flight.
-    pub fn begun(&mut self, tier: TierId) {
-        if let Some(n) = self.in_flight.get_mut(tier.index()) {
-            *n = n.saturating_add(1);
-        }
-    }
-
-    /// Counts one request less in flight.
+    /// Counts the end of an admitted request.
     pub fn ended(&mut self, tier: TierId) {
-        if let Some(n) = self.in_flight.get_mut(tier.index()) {
-            *n = n.saturating_sub(1);
-        }
         if let Some(counts) = self.tier(Some(tier)) {
             counts.moved = true;
         }
-    }
-
-    /// Returns the requests in flight.
-    pub fn in_flight(&self) -> PerTier {
-        let all = self
-            .names
-            .iter()
-            .cloned()
-            .zip(self.in_flight.iter().copied());
-        all.filter(|(_, n)| *n > 0).collect()
     }
 
     /// Flushes all counts and resets them; moves the gauge by `moves`.

@@ -12,7 +12,7 @@ use crate::config;
 use crate::host::Clock as _;
 use crate::json::Invalid;
 use crate::ledger::OpenError;
-use crate::limiter::Limiter;
+use crate::limiter::{Limiter, Vm};
 use crate::time::{Mono, Span};
 use crate::version::{BUILD, VERSION};
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
@@ -21,6 +21,11 @@ use std::rc::Rc;
 
 /// The minimum time between slow ticks while ticks are fast; earlier ticks do only the fast work.
 const HALF_A_TICK: Span = Span::from_millis(250);
+
+thread_local! {
+    /// The VM, which is one thread: its root contexts share what this has.
+    static VM: Vm = Vm::default();
+}
 
 /// One config in one VM.
 #[derive(Debug, Default)]
@@ -63,7 +68,7 @@ fn configure(size: usize) -> Result<Running, ConfigureError> {
     getrandom::fill(&mut secret).map_err(ConfigureError::Random)?;
     let mut nonce = [0; 8];
     getrandom::fill(&mut nonce).map_err(ConfigureError::Random)?;
-    let limiter = Limiter::open(&Envoy, config, || secret)?;
+    let limiter = VM.with(|vm| Limiter::open(&Envoy, config, vm, || secret))?;
     let feed = FeedClient::open(limiter.config(), u64::from_le_bytes(nonce))?;
     let worker = Rc::new(Worker::new(limiter, TickPeriod::start()?));
     Ok(Running {

@@ -117,6 +117,26 @@ fn a_vm_that_slept_is_in_the_gauge_again_when_it_wakes() {
 }
 
 #[test]
+fn two_configs_of_one_vm_are_one_part_of_the_gauge() {
+    let world = World::new();
+    let old = worker(&world);
+    let new = old.beside(Config::tier("t").concurrency(51));
+    let mut gauge = Gauge::default();
+    let (first, second) = (admission(&old), admission(&new));
+    gauge.tick(&[&old, &new]);
+    assert_eq!(gauge.value(), 2);
+    old.release(first);
+    for (name, delta) in old.close().0 {
+        gauge.0.gauge(&name, delta);
+    }
+    drop(old);
+    assert_eq!(gauge.value(), 1);
+    new.release(second);
+    gauge.tick(&[&new]);
+    assert_eq!(gauge.value(), 0);
+}
+
+#[test]
 fn tiers_without_limits_are_in_the_gauge() {
     let world = World::new();
     let (dies, lives) = (

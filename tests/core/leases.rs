@@ -1,6 +1,6 @@
 //! Concurrency: a lease for each request, given back once, forgotten with its VM.
 
-use crate::harness::{Admission, Config, FakeRequest, Next, Worker, World};
+use crate::harness::{Admission, Call, Config, FakeRequest, Next, Worker, World};
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -107,6 +107,96 @@ fn a_vm_taken_for_dead_comes_back_with_a_new_generation() {
     stalls.release(second);
     let _ = (admission(&lives), admission(&stalls));
     lives.refuse(&FakeRequest::acme(0));
+}
+
+/// How many VMs have a slot, as an operator is told.
+fn live_vms(worker: &Worker) -> u64 {
+    let (status, body) = worker.call(&Call::Status, "");
+    assert_eq!(status, 200, "{body}");
+    body["live_vms"].as_u64().unwrap()
+}
+
+#[test]
+fn vms_without_requests_hold_no_slots() {
+    let world = World::new();
+    let json = Config::tier("t").concurrency(1);
+    let workers: Vec<_> = (0..256).map(|_| Worker::new(&world, &json)).collect();
+    for worker in &workers {
+        let lease = admission(worker);
+        worker.release(lease);
+    }
+    let newest = Worker::new(&world, json.open_admin());
+    newest.tick();
+    assert_eq!(live_vms(&newest), 256);
+    let all: Vec<_> = workers.iter().collect();
+    ticks(&world, &all, 4);
+    newest.tick();
+    assert_eq!(live_vms(&newest), 0);
+    let result = newest.check(&FakeRequest::acme(0));
+    assert_eq!(result.log_line(), "tier=t outcome=admitted");
+    let stale = workers.iter().map(|w| w.tick().get("stale_leases", ""));
+    assert_eq!(stale.sum::<i64>(), 0);
+}
+
+#[test]
+fn a_vm_with_a_request_in_flight_keeps_its_slot_and_an_idle_one_takes_it_anew() {
+    let world = World::new();
+    let json = Config::tier("t").concurrency(1);
+    let (worker, other) = (Worker::new(&world, &json), Worker::new(&world, &json));
+    for _ in 0..3 {
+        let lease = admission(&worker);
+        ticks(&world, &[&worker, &other], 20);
+        other.refuse(&FakeRequest::acme(0));
+        worker.release(lease);
+        ticks(&world, &[&worker, &other], 20);
+        let lease = admission(&other);
+        worker.refuse(&FakeRequest::acme(0));
+        other.release(lease);
+    }
+}
+
+#[test]
+fn sixty_four_workers_with_four_configs_each_enforce_every_request() {
+    let world = World::new();
+    let config = |n: u32| {
+        let retry_after = format!("{n}s");
+        let config = Config::tier("t").concurrency(256).rpm(1_000);
+        config.with(json!({"concurrency_retry_after": retry_after}))
+    };
+    let mut workers: Vec<_> = (0..64).map(|_| Worker::new(&world, config(1))).collect();
+    for n in 2..5 {
+        let next: Vec<_> = workers[..64].iter().map(|w| w.beside(config(n))).collect();
+        workers.extend(next);
+    }
+    let leases: Vec<_> = workers.iter().map(admission).collect();
+    let all: Vec<_> = workers.iter().collect();
+    ticks(&world, &all, 10);
+    for worker in &workers {
+        assert_eq!(worker.refuse(&FakeRequest::acme(0)).code, "concurrency");
+    }
+    let status = Worker::new(&world, config(5).open_admin());
+    assert_eq!(live_vms(&status), 64, "one for each worker");
+    for (worker, lease) in workers.iter().zip(leases) {
+        worker.release(lease);
+    }
+    admission(&workers[0]);
+}
+
+#[test]
+fn the_last_config_of_a_vm_gives_the_slot_back_when_it_goes() {
+    let world = World::new();
+    let json = Config::tier("t").concurrency(1).open_admin();
+    let old = Worker::new(&world, &json);
+    let new = old.beside(json.clone().with(json!({"mode": "shadow"})));
+    let lease = admission(&old);
+    old.release(lease);
+    old.close();
+    drop(old);
+    let status = Worker::new(&world, &json);
+    assert_eq!(live_vms(&status), 1, "another config of the VM is there");
+    new.close();
+    status.tick();
+    assert_eq!(live_vms(&status), 0);
 }
 
 #[test]

@@ -45,7 +45,7 @@ fn put(worker: &Worker, id: &str, body: &str) {
 fn it_shows_tiers_refusals_and_pages_as_tables() {
     let world = World::new();
     let worker = worker(&world);
-    assert!(page(&worker, None).contains("none has admitted a request yet"));
+    assert!(page(&worker, None).contains("none has had a request in the last 2 s"));
     for _ in 0..3 {
         assert!(worker.serves(&FakeRequest::of("acme", "tier0", 0), Used::Tokens(100)));
     }

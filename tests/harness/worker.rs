@@ -4,11 +4,12 @@ use super::fake_host::{FakeHost, FakeRequest, Metrics, World};
 use serde_json::Value;
 use std::cell::RefCell;
 use std::fmt::Display;
+use std::rc::Rc;
 use std::sync::Arc;
 use tiergate::admin::{AdminResponse, Api};
 use tiergate::config;
 use tiergate::ledger::OpenError;
-use tiergate::limiter::{CheckResult, Forwarded, Limiter};
+use tiergate::limiter::{CheckResult, Forwarded, Limiter, Vm};
 use tiergate::reply::Reply;
 
 pub use tiergate::admin::route::Call;
@@ -16,9 +17,10 @@ pub use tiergate::limiter::{Admission, Next, Ticket};
 pub use tiergate::overload::OverloadEvent;
 pub use tiergate::tokens::Used;
 
-/// One worker: its host and its limiter.
+/// One config in one worker: its host, its VM and its limiter.
 pub struct Worker {
     pub host: FakeHost,
+    vm: Rc<Vm>,
     limiter: RefCell<Limiter>,
 }
 
@@ -29,10 +31,19 @@ impl Worker {
 
     /// A worker, unless shared data does not fit its config.
     pub fn open(world: &Arc<World>, config: impl Display) -> Result<Self, OpenError> {
+        Self::open_in(Rc::default(), world, config)
+    }
+
+    /// Another config in the same VM.
+    pub fn beside(&self, config: impl Display) -> Self {
+        Self::open_in(Rc::clone(&self.vm), &self.host.world, config).unwrap()
+    }
+
+    fn open_in(vm: Rc<Vm>, world: &Arc<World>, config: impl Display) -> Result<Self, OpenError> {
         let host = FakeHost::new(world);
         let config = config::parse(config.to_string().as_bytes()).unwrap();
-        let limiter = RefCell::new(Limiter::open(&host, config, || [7; 16])?);
-        Ok(Self { host, limiter })
+        let limiter = RefCell::new(Limiter::open(&host, config, &vm, || [7; 16])?);
+        Ok(Self { host, vm, limiter })
     }
 
     pub fn check(&self, request: &FakeRequest) -> CheckResult {
@@ -142,6 +153,13 @@ impl Worker {
     /// What there is to log of lowered limits.
     pub fn news(&self) -> Vec<OverloadEvent> {
         self.limiter.borrow_mut().overload_mut().drain_events()
+    }
+
+    /// The config goes, as Envoy ends a root context; what is left of metrics.
+    pub fn close(&self) -> Metrics {
+        let mut metrics = Metrics::default();
+        self.limiter.borrow_mut().close(&self.host, &mut metrics);
+        metrics
     }
 
     pub fn tick(&self) -> Metrics {

@@ -114,7 +114,7 @@ fn header(status: &Status) -> Markup {
                 span.fact { span.key { "namespace" } " " code { (status.namespace) } }
                 span.fact { span.key { "config of this listener" } " " code { (digest) } }
                 span.fact { span.key { "mode" } " " span.mode.(mode) { (mode) } " " span.quiet { (says) } }
-                span.fact { span.key { "workers alive" } " " b { (live_vms) } @if live_vms == 0 { span.quiet { " (none has admitted a request yet)" } } }
+                span.fact { span.key { "workers busy" } " " b { (live_vms) } @if live_vms == 0 { span.quiet { " (none has had a request in the last 2 s)" } } }
             }
             p #stale role="status" {}
         }

@@ -88,8 +88,8 @@ fn head(status: &Status) -> String {
         mode => Some(visible(mode)),
     });
     words.extend(status.live_vms.map(|n| match n {
-        // A worker takes its slot with the first admitted request.
-        0 => "no worker admitted a request yet".to_owned(),
+        // A worker takes its slot with a request, and gives it back when it is idle.
+        0 => "no worker busy".to_owned(),
         1 => "1 worker".to_owned(),
         n => format!("{} workers", number(u64::try_from(n).unwrap_or(u64::MAX))),
     }));
