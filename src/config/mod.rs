@@ -3,10 +3,12 @@
 //! Each feature checks its own part; this module assembles the parts.
 
 pub mod admin;
+mod on_fault;
 mod parse;
 mod schema;
 
 pub use admin::Admin;
+pub use on_fault::{FaultAction, OnFault};
 pub use parse::parse;
 
 use crate::directory::feed::config::FeedSource;
@@ -28,7 +30,7 @@ pub struct Config {
     pub namespace: String,
     /// The mode: enforce or shadow.
     pub mode: Mode,
-    /// The action for requests while the ledger can't be used.
+    /// The action for requests while the ledger can't be used, by cause.
     pub on_fault: OnFault,
     /// The tiers, ascending by recharge.
     pub tiers: TierTable,
@@ -91,14 +93,4 @@ impl Mode {
             Self::Shadow => "shadow",
         }
     }
-}
-
-/// The action for requests while the ledger can't be used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum OnFault {
-    /// Lets them through, uncounted.
-    Allow,
-    /// Refuses them with a 503.
-    Deny,
 }

@@ -1,7 +1,7 @@
 //! Parses the bytes of a config to a checked [`Config`], or to the first error.
 
 use super::schema::ConfigRoot;
-use super::{Config, Mode, OnFault, admin};
+use super::{Config, Mode, admin};
 use crate::directory::feed::config::FeedSource;
 use crate::http::names::is_path;
 use crate::http::sha256::sha256_hex;
@@ -44,7 +44,7 @@ pub fn parse(json: &[u8]) -> Result<Config, Invalid> {
         digest: sha256_hex(json),
         namespace: namespace(root.namespace)?,
         mode: root.mode.unwrap_or(Mode::Enforce),
-        on_fault: root.on_fault.unwrap_or(OnFault::Allow),
+        on_fault: root.on_fault.unwrap_or_default(),
         overload: root.load.map(|l| Policy::check(l, &tiers)).transpose()?,
         usage_path: root.usage_path.map(usage_path).transpose()?,
         unknown_tier: tier_or_refuse("unknown_tier", root.unknown_tier, &tiers)?,

@@ -3,6 +3,7 @@
 //! refusal is one read.
 
 mod change;
+mod fault;
 pub mod in_flight;
 pub mod page;
 pub mod slots;
@@ -12,6 +13,7 @@ use crate::host::{Host, HostError, SetError};
 use crate::limits::record::Record;
 use crate::shared::{Fill, StoreError};
 pub use change::{RecordChange, RecordKey};
+pub use fault::{Fault, FaultCause};
 pub use in_flight::InFlight;
 use siphasher::sip128::{Hasher128, SipHasher24};
 pub use slots::Slots;
@@ -40,20 +42,6 @@ impl AccountKey {
     pub(super) const fn bytes(&self) -> &[u8; 16] {
         &self.0
     }
-}
-
-/// The reason why the ledger could not be used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Fault {
-    /// This VM has no slot for leases.
-    #[error("no VM slot: {0}")]
-    Slot(#[from] SlotError),
-    /// A stored value can't be used.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The host failed.
-    #[error(transparent)]
-    Host(#[from] HostError),
 }
 
 /// The reason why there is no ledger or directory for a config.
@@ -107,6 +95,8 @@ pub struct Health {
     pub lost_pages: u64,
     /// Writes to a full page of the directory.
     pub directory_full: u64,
+    /// Requests whose concurrency was not counted, for want of a VM slot.
+    pub unleased: u64,
 }
 
 /// The ledger of one namespace.

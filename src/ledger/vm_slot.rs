@@ -123,7 +123,7 @@ impl VmSlot {
         };
         let changed = update(host, &target, |bytes| {
             let now = host.mono();
-            let stored = Slots::decode(bytes.unwrap_or_default(), now)?;
+            let stored = Slots::decode(&bytes.unwrap_or_default(), now)?;
             let stands = stored.is_some();
             // Missing or corrupt bytes read as the last table: the secret stays the same, so
             // accounts keep their pages.

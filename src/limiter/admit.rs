@@ -2,18 +2,26 @@
 
 use super::queue::{Ticket, Turn, hold};
 use super::{Admission, CheckResult, Limiter, terms};
-use crate::config::Mode;
+use crate::config::{FaultAction, Mode};
 use crate::directory::entry::AccountEntry;
 use crate::host::{Header, Host, Request};
 use crate::identity::{self, Account, IdentityError, Lookup, TierMatch};
 use crate::ledger::{Fault, RecordChange, SlotError};
-use crate::limits::{Ask, Decision, Holder, LimitKind, Limits, Reservation, Snapshot, admit};
+use crate::limits::{
+    Ask, Decision, Holder, Limit, LimitKind, Limits, Reservation, Snapshot, admit,
+};
 use crate::reply::Refusal;
 use crate::tiers::Tier;
 use crate::time::Mono;
 use crate::tokens::request::Asked;
 use crate::tokens::{Estimate, Reserve};
 use std::rc::Rc;
+
+/// The holder for a request without a lease, which records none.
+const NO_HOLDER: Holder = Holder {
+    slot: u16::MAX,
+    generation: 0,
+};
 
 impl Limiter {
     /// Checks a request of the stream `id`; `asked` is the demand in the body, if it was read.
@@ -63,7 +71,7 @@ impl Limiter {
         self.queue.leave(ticket);
     }
 
-    fn enter(&mut self, host: &dyn Host, ticket: Ticket) -> CheckResult {
+    fn enter(&mut self, host: &dyn Host, mut ticket: Ticket) -> CheckResult {
         let config = Rc::clone(&self.config);
         let Some(tier) = config.tiers.get(ticket.tier) else {
             return self.refuse(Some(&ticket.account), None, &Refusal::Unavailable);
@@ -74,7 +82,7 @@ impl Limiter {
         if let Some((wait, Turn::Behind)) = turn {
             return hold(host, ticket, wait);
         }
-        let decision = self.admit(host, &ticket, ticket.reserve.tokens());
+        let decision = self.admit(host, &mut ticket);
         if let (Some((wait, Turn::First)), Ok(Decision::Limited(limited))) = (turn, &decision)
             && limited.last == LimitKind::Concurrency
         {
@@ -151,29 +159,63 @@ impl Limiter {
         }
     }
 
-    fn admit(&mut self, host: &dyn Host, ticket: &Ticket, tokens: u64) -> Result<Decision, Fault> {
-        if ticket.limits == Limits::UNLIMITED {
-            let reservation = Reservation::unrecorded(tokens);
-            return Ok(Decision::Admitted(reservation, Snapshot::default()));
-        }
-        // A VM takes a slot before the page is read, or its lease would count as lost.
-        let holder = self.vm.borrow_mut().holder(host)?;
-        if let Some(decision) = self.try_admit(host, ticket, tokens, holder)? {
+    fn admit(&mut self, host: &dyn Host, ticket: &mut Ticket) -> Result<Decision, Fault> {
+        if ticket.limits.is_limited(LimitKind::Concurrency) {
+            match self.admit_leased(host, ticket) {
+                Err(fault @ Fault::Slot(_)) => self.go_on_without_a_lease(ticket, fault)?,
+                decided => return decided,
+            }
+            let decision = self.admit_unleased(host, ticket)?;
+            let admitted = matches!(decision, Decision::Admitted(..));
+            self.unleased = self.unleased.saturating_add(admitted.into());
             return Ok(decision);
         }
-        let holder = self.vm.borrow_mut().renewed(host)?;
-        let decision = self.try_admit(host, ticket, tokens, holder)?;
+        self.admit_unleased(host, ticket)
+    }
+
+    fn admit_unleased(&self, host: &dyn Host, ticket: &Ticket) -> Result<Decision, Fault> {
+        if ticket.limits == Limits::UNLIMITED {
+            let reservation = Reservation::unrecorded(ticket.reserve.tokens());
+            return Ok(Decision::Admitted(reservation, Snapshot::default()));
+        }
+        let always = |_| true;
+        let decision = self.try_admit(host, ticket, NO_HOLDER, &always)?;
         decision.ok_or(Fault::Slot(SlotError::Overdue))
     }
 
-    /// Tries to admit a request. Returns `None` and records nothing when this VM's heartbeat is
-    /// overdue, which only the ledger's reading of the clock shows.
+    /// Leaves the concurrency out of a request's limits: all others need no slot.
+    fn go_on_without_a_lease(&mut self, ticket: &mut Ticket, fault: Fault) -> Result<(), Fault> {
+        if self.config.on_fault.action(fault.cause()) == FaultAction::Deny {
+            return Err(fault);
+        }
+        self.note_fault(fault);
+        ticket.limits = Limits {
+            concurrency: Limit::Unlimited,
+            ..ticket.limits
+        };
+        Ok(())
+    }
+
+    fn admit_leased(&self, host: &dyn Host, ticket: &Ticket) -> Result<Decision, Fault> {
+        // A VM takes a slot before the page is read, or its lease would count as lost.
+        let holder = self.vm.borrow_mut().holder(host)?;
+        let in_time = |now| !self.vm.borrow().is_overdue(now);
+        if let Some(decision) = self.try_admit(host, ticket, holder, &in_time)? {
+            return Ok(decision);
+        }
+        let holder = self.vm.borrow_mut().renewed(host)?;
+        let decision = self.try_admit(host, ticket, holder, &in_time)?;
+        decision.ok_or(Fault::Slot(SlotError::Overdue))
+    }
+
+    /// Tries to admit a request. Returns `None` and records nothing when the ledger's reading of
+    /// the clock is not `in_time` for a lease of `holder`.
     fn try_admit(
         &self,
         host: &dyn Host,
         ticket: &Ticket,
-        tokens: u64,
         holder: Holder,
+        in_time: &dyn Fn(Mono) -> bool,
     ) -> Result<Option<Decision>, Fault> {
         let limits = &ticket.limits;
         let terms = terms(
@@ -183,13 +225,13 @@ impl Limiter {
         );
         let ask = Ask {
             requests: 1,
-            tokens,
+            tokens: ticket.reserve.tokens(),
             holder,
         };
-        let vm = &*self.vm.borrow();
+        let vm = self.vm.borrow();
         self.ledger
             .change(host, ticket.key, &terms, vm.table(), |record, now| {
-                if vm.is_overdue(now.mono) {
+                if !in_time(now.mono) {
                     return RecordChange::Keep(None);
                 }
                 match admit(record, &ask, &terms, now) {

@@ -20,7 +20,7 @@ use crate::directory::Directory;
 use crate::directory::feed::leader::SharedFeedState;
 use crate::host::{Host, MetricSink};
 use crate::ledger::in_flight::Moves;
-use crate::ledger::{AccountKey, Fault, Ledger, OpenError, Slots};
+use crate::ledger::{AccountKey, Fault, FaultCause, Ledger, OpenError, Slots};
 use crate::limits::{Limits, Lowered, Reservation, Terms};
 use crate::metrics::{Counts, names};
 use crate::overload::OverloadView;
@@ -106,6 +106,8 @@ pub struct Limiter {
     directory: Option<Directory>,
     /// True once this worker knows that the directory is complete.
     directory_ready: bool,
+    /// Requests whose concurrency was not counted since the last flush.
+    unleased: u64,
     /// The last fault, until it is logged.
     fault: Option<Fault>,
     /// True once the gauge of version and build is set.
@@ -158,6 +160,7 @@ impl Limiter {
             refusals,
             directory_ready,
             directory,
+            unleased: 0,
             fault: None,
             told_build: false,
             closed: false,
@@ -228,7 +231,7 @@ impl Limiter {
         let looked = self.vm.borrow_mut().tick(host, &self.config.digest);
         match looked {
             Ok(()) => self.ledger.adopt(self.vm.borrow().table()),
-            Err(error) => self.fault = Some(error.into()),
+            Err(error) => self.note_fault(error.into()),
         }
         self.settle_pending(host);
         self.refresh_ready(host);
@@ -238,13 +241,21 @@ impl Limiter {
         let written = self.refused.write_down(host, &self.refusals, tiers);
         self.keep_fault(written);
         self.flush(host, sink);
-        self.fault.take()
+        let newer = self.vm.borrow_mut().take_newer();
+        newer.or_else(|| self.fault.take())
     }
 
     /// Keeps the fault of a step for the next log line.
     fn keep_fault<E: Into<Fault>>(&mut self, done: Result<(), E>) {
         if let Err(error) = done {
-            self.fault = Some(error.into());
+            self.note_fault(error.into());
+        }
+    }
+
+    fn note_fault(&mut self, fault: Fault) {
+        match fault.cause() {
+            FaultCause::NewerLayout => self.vm.borrow_mut().note_newer(fault),
+            _ => self.fault = Some(fault),
         }
     }
 
@@ -254,7 +265,7 @@ impl Limiter {
         {
             match directory.is_ready(host) {
                 Ok(ready) => self.directory_ready = ready,
-                Err(error) => self.fault = Some(error.into()),
+                Err(error) => self.note_fault(error.into()),
             }
         }
     }
@@ -286,6 +297,7 @@ impl Limiter {
         let written = self.vm.borrow_mut().write_gauge(host, &mut moves);
         self.keep_fault(written);
         let mut health = self.ledger.take_health();
+        health.unleased = std::mem::take(&mut self.unleased);
         for corrupt in [
             self.vm.borrow_mut().take_corrupt(),
             self.overload.take_corrupt(),

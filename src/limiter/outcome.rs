@@ -1,7 +1,7 @@
 //! The outcome of a check, for metrics, the refusal log and access logs.
 
 use super::{Admission, CheckResult, Forwarded, Limiter, Next};
-use crate::config::{Mode, OnFault};
+use crate::config::{FaultAction, Mode};
 use crate::identity::{Account, IdentityError};
 use crate::ledger::Fault;
 use crate::limits::Snapshot;
@@ -126,9 +126,9 @@ impl Limiter {
         tier: Option<TierId>,
         fault: Fault,
     ) -> CheckResult {
-        self.fault = Some(fault);
+        let denies = self.config.on_fault.action(fault.cause()) == FaultAction::Deny;
+        self.note_fault(fault);
         self.counts.request(tier, Outcome::Faulted);
-        let denies = self.config.on_fault == OnFault::Deny;
         if denies {
             self.note(account, tier, Refusal::Unavailable.code());
         }

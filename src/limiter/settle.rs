@@ -33,7 +33,7 @@ impl Limiter {
         self.counts
             .tokens(admission.tier, TokenKind::Refunded, refund);
         if let Err(fault) = self.write_settlement(host, admission, tokens) {
-            self.fault = Some(fault);
+            self.note_fault(fault);
             if self.pending.len() >= MOST_PENDING {
                 self.pending.pop_front();
             }
@@ -74,7 +74,7 @@ impl Limiter {
                 break;
             };
             if let Err(fault) = self.write_settlement(host, admission, used) {
-                self.fault = Some(fault);
+                self.note_fault(fault);
                 self.pending.push_front((admission, used));
                 break;
             }

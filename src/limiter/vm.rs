@@ -6,7 +6,7 @@
 
 use crate::host::Host;
 use crate::ledger::in_flight::{Moves, PerTier};
-use crate::ledger::{InFlight, SlotError, Slots, VmSlot, slots_key};
+use crate::ledger::{Fault, InFlight, SlotError, Slots, VmSlot, slots_key};
 use crate::limits::Holder;
 use crate::shared::StoreError;
 use crate::time::{Mono, Span};
@@ -40,6 +40,13 @@ impl Vm {
     }
 }
 
+/// A fault, and if it was logged.
+#[derive(Debug)]
+struct Told {
+    fault: Fault,
+    told: bool,
+}
+
 /// One VM in one namespace.
 #[derive(Debug)]
 pub(super) struct VmState {
@@ -51,6 +58,8 @@ pub(super) struct VmState {
     active_at: Mono,
     /// The number of open limiters.
     limiters: usize,
+    /// A fault by a value of newer code, which is told once.
+    newer: Option<Told>,
     /// The config's digest of the limiter that looked at the slot table last.
     looked: Option<String>,
 }
@@ -63,6 +72,7 @@ impl VmState {
             gauge: InFlight::new(namespace),
             active_at: Mono::default(),
             limiters: 0,
+            newer: None,
             looked: None,
         }
     }
@@ -166,6 +176,19 @@ impl VmState {
         let (holder, table) = (self.slot.holder(), self.slot.table());
         self.gauge
             .update(host, holder, &self.in_flight, table, moves)
+    }
+
+    /// Notes a fault by a value of newer code. It stays until the module goes, so one line of log
+    /// is enough.
+    pub fn note_newer(&mut self, fault: Fault) {
+        self.newer.get_or_insert(Told { fault, told: false });
+    }
+
+    /// Takes the fault by a value of newer code, once.
+    pub fn take_newer(&mut self) -> Option<Fault> {
+        let newer = self.newer.as_mut()?;
+        let told = std::mem::replace(&mut newer.told, true);
+        (!told).then_some(newer.fault)
     }
 
     /// Takes the number of corrupt parts of the gauge since the last call.

@@ -198,6 +198,7 @@ impl Counts {
             (names::DAMAGED_VALUES, health.corrupt),
             (names::STALE_LEASES, health.stale_leases),
             (names::LOST_PAGES, health.lost_pages),
+            (names::UNLEASED, health.unleased),
             (names::DIRECTORY_FULL, health.directory_full),
         ] {
             if n > 0 {

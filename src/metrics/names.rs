@@ -33,6 +33,8 @@ pub const DAMAGED_VALUES: Family = Family("damaged_values");
 pub const STALE_LEASES: Family = Family("stale_leases");
 /// Pages that the host lost.
 pub const LOST_PAGES: Family = Family("lost_pages");
+/// Requests whose concurrency was not counted, for want of a VM slot.
+pub const UNLEASED: Family = Family("unleased");
 /// Directory writes without room.
 pub const DIRECTORY_FULL: Family = Family("directory_full");
 /// The age of the directory, in seconds.
@@ -45,7 +47,7 @@ pub const FEED_ACCOUNTS: Family = Family("feed_accounts");
 pub const BUILD_INFO: Family = Family("build_info");
 
 /// All families.
-pub const ALL: [Family; 18] = [
+pub const ALL: [Family; 19] = [
     REQUESTS,
     LIMITED,
     OVERLOADED,
@@ -59,6 +61,7 @@ pub const ALL: [Family; 18] = [
     DAMAGED_VALUES,
     STALE_LEASES,
     LOST_PAGES,
+    UNLEASED,
     DIRECTORY_FULL,
     DIRECTORY_AGE,
     FEED_LOADS,

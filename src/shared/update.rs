@@ -7,7 +7,10 @@ use crate::host::{Host, HostError, SetError};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
     /// Newer code wrote the value.
-    #[error("{0} in shared data is of a newer layout than this module's: load the newer module")]
+    #[error(
+        "{0} in shared data is of a newer layout than this module's and is left alone: \
+             load the newer module again, or restart Envoy"
+    )]
     Newer(&'static str),
     /// Other writers were faster at each try.
     #[error("{0} in shared data was changed by others {1} times in a row")]

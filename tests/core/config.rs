@@ -38,6 +38,31 @@ fn nothing_and_an_empty_object_are_the_defaults() {
 }
 
 #[test]
+fn on_fault_is_a_word_or_an_action_by_cause() {
+    let on_fault = |value: &str| {
+        let json = format!(r#"{{"on_fault": {value}}}"#);
+        parse(json.as_bytes()).unwrap().on_fault
+    };
+    let (allow, deny) = (on_fault(r#""allow""#), on_fault(r#""deny""#));
+    for all in [
+        "{}",
+        "null",
+        r#"{"host": null}"#,
+        r#"{"no_slot": "allow", "lost_races": "allow", "host": "allow", "newer_layout": "allow"}"#,
+    ] {
+        assert_eq!(on_fault(all), allow);
+    }
+    let all =
+        r#"{"no_slot": "deny", "lost_races": "deny", "host": "deny", "newer_layout": "deny"}"#;
+    assert_eq!(on_fault(all), deny);
+    let one = tiergate::config::OnFault {
+        host: tiergate::config::FaultAction::Deny,
+        ..allow
+    };
+    assert_eq!(on_fault(r#"{"host": "deny"}"#), one);
+}
+
+#[test]
 fn numbers_may_come_as_a_struct_config_writes_them() {
     let tier = r#"{"name": "a", "recharge": 4.99, "limits":
         {"concurrency": 1.0, "rpm": 2.0, "tpm": 500000.0, "tpd": "unlimited"}}"#;
@@ -64,6 +89,31 @@ fn each_refusal_says_where_what_and_what_is_allowed() {
             "unknown field",
         ),
         (r#"{"mode": "on"}"#.to_owned(), "mode", "shadow"),
+        (
+            r#"{"on_fault": "denied"}"#.to_owned(),
+            "on_fault",
+            "\"allow\", \"deny\", or an object with no_slot",
+        ),
+        (
+            r#"{"on_fault": ["deny"]}"#.to_owned(),
+            "on_fault",
+            "or an object",
+        ),
+        (
+            r#"{"on_fault": {"slot": "deny"}}"#.to_owned(),
+            "on_fault.slot",
+            "no_slot",
+        ),
+        (
+            r#"{"on_fault": {"host": "denied"}}"#.to_owned(),
+            "on_fault.host",
+            "`allow` or `deny`",
+        ),
+        (
+            r#"{"on_fault": {"host": "deny", "host": "allow"}}"#.to_owned(),
+            "on_fault",
+            "duplicate field",
+        ),
         (
             r#"{"mode": "enforce", "mode": "shadow"}"#.to_owned(),
             "$",

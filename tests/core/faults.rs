@@ -55,6 +55,50 @@ fn a_write_that_is_always_overtaken_is_a_fault_in_the_end() {
     assert_eq!(retries, 100);
 }
 
+/// The reply to a request for which shared data fails in that way; `None` when it is let through.
+fn denied(cause: &str, on_fault: serde_json::Value) -> Option<u32> {
+    let world = World::new();
+    let config = || {
+        let config = Config::tier("t").rpm(1_000);
+        config.with(json!({"capacity": {"accounts": 8}}))
+    };
+    let worker = Worker::new(&world, config().with(json!({"on_fault": on_fault})));
+    match cause {
+        "host" => worker.host.failing.set(10),
+        "newer_layout" => world.overwrite("tiergate/p0", b"\xc8?newer"),
+        "lost_races" => {
+            let rival = Rc::new(Worker::new(&world, config()));
+            for _ in 0..100 {
+                let rival = Rc::clone(&rival);
+                let overtake = move || drop(rival.admit(&FakeRequest::acme(0)));
+                worker.host.intrude(overtake);
+            }
+        }
+        other => panic!("{other}"),
+    }
+    let result = worker.check(&FakeRequest::acme(0));
+    assert_eq!(result.log_line(), "tier=t outcome=faulted", "{cause}");
+    match result.next {
+        Next::Reply(reply) => Some(reply.status),
+        _ => None,
+    }
+}
+
+#[test]
+fn each_cause_of_a_fault_has_an_action_of_its_own() {
+    let causes = ["host", "newer_layout", "lost_races"];
+    for cause in causes {
+        for named in causes.into_iter().chain(["no_slot"]) {
+            let deny_one = json!({named: "deny"});
+            let wanted = (named == cause).then_some(503);
+            assert_eq!(denied(cause, deny_one), wanted, "{cause}, {named}");
+        }
+        assert_eq!(denied(cause, json!({})), None);
+        assert_eq!(denied(cause, json!("allow")), None);
+        assert_eq!(denied(cause, json!("deny")), Some(503));
+    }
+}
+
 #[test]
 fn a_settlement_that_failed_is_made_up_for_on_the_next_tick() {
     let world = World::new();

@@ -3,6 +3,7 @@
 use crate::harness::{Admission, Call, Config, FakeRequest, Next, Worker, World};
 use proptest::prelude::*;
 use serde_json::json;
+use std::sync::Arc;
 
 fn admission(worker: &Worker) -> Admission {
     worker.admission(&FakeRequest::acme(0))
@@ -213,6 +214,57 @@ fn without_a_free_vm_slot_a_request_is_a_fault() {
     assert_eq!((reply.status, reply.code), (503, "limiter_unavailable"));
     ticks(&world, &[&workers[256]], 9);
     admission(&workers[256]);
+}
+
+/// 256 workers, each with a request in flight, and one more.
+fn one_too_many(world: &Arc<World>, json: &Config) -> (Vec<Worker>, Worker) {
+    let workers: Vec<_> = (0..256).map(|_| Worker::new(world, json)).collect();
+    for worker in &workers {
+        worker.admission(&FakeRequest::of("other", "t", 0));
+    }
+    (workers, Worker::new(world, json))
+}
+
+#[test]
+fn without_a_free_vm_slot_every_limit_but_concurrency_is_kept() {
+    let world = World::new();
+    let base = || Config::tier("t").concurrency(300);
+    for (config, code) in [
+        (base().rpm(2), "rpm"),
+        (base().tpm(2_048), "tpm"),
+        (base().tpd(2_048), "tpd"),
+    ] {
+        let config = config.with(json!({"namespace": code}));
+        let slots = config.clone().rpm(1_000).tpm(1_000_000).tpd(1_000_000);
+        let (_workers, _) = one_too_many(&world, &slots);
+        let worker = Worker::new(&world, &config);
+        for _ in 0..2 {
+            let result = worker.check(&FakeRequest::acme(0));
+            assert_eq!(result.log_line(), "tier=t outcome=admitted");
+        }
+        assert_eq!(worker.refuse(&FakeRequest::acme(0)).code, code);
+        let log = worker.tick_log().unwrap();
+        assert_eq!(log, "no VM slot: all 256 VM slots are taken");
+    }
+}
+
+#[test]
+fn without_a_free_vm_slot_concurrency_goes_by_its_own_cause() {
+    let world = World::new();
+    let json = Config::tier("t").concurrency(300);
+    let (_workers, allows) = one_too_many(&world, &json);
+    let lease = admission(&allows);
+    allows.release(lease);
+    assert_eq!(allows.tick().get("unleased", ""), 1);
+    assert_eq!(allows.tick().get("unleased", ""), 0);
+    let denies = json.clone().with(json!({"on_fault": {"no_slot": "deny"}}));
+    let denies = denies.and_tier("free").rpm(5);
+    let denies = Worker::new(&world, denies);
+    assert_eq!(denies.refuse(&FakeRequest::acme(0)).status, 503);
+    denies.admission(&FakeRequest::of("acme", "free", 0));
+    let others = json!({"lost_races": "deny", "host": "deny", "newer_layout": "deny"});
+    let others = Worker::new(&world, json.with(json!({"on_fault": others})));
+    admission(&others);
 }
 
 /// So many ticks of these workers, half a second apart.

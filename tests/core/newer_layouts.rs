@@ -40,6 +40,28 @@ fn a_page_of_the_ledger_is_not_written_by_a_settlement_and_denies() {
 }
 
 #[test]
+fn it_is_said_once_in_a_vm_with_the_remedy() {
+    let world = World::new();
+    let worker = Worker::new(&world, config());
+    let beside = worker.beside(config().with(json!({"mode": "shadow"})));
+    for key in ["tiergate/vms", "tiergate/p0", "tiergate/refusals"] {
+        world.overwrite(key, NEWER);
+    }
+    let mut lines = Vec::new();
+    for _ in 0..10 {
+        world.pass_ms(500);
+        for worker in [&worker, &beside] {
+            worker.check(&FakeRequest::acme(0));
+            lines.extend(worker.tick_log());
+        }
+    }
+    let [line] = &lines[..] else {
+        panic!("{lines:#?}");
+    };
+    assert!(line.contains("load the newer module again"), "{line}");
+}
+
+#[test]
 fn a_directory_is_neither_read_nor_written() {
     let world = World::new();
     let worker = Worker::new(&world, config().with(json!({"tier": ["directory"]})));

@@ -162,6 +162,13 @@ impl Worker {
         metrics
     }
 
+    /// The line that a tick logs.
+    pub fn tick_log(&self) -> Option<String> {
+        let mut metrics = Metrics::default();
+        let fault = self.limiter.borrow_mut().tick(&self.host, &mut metrics);
+        fault.map(|fault| fault.to_string())
+    }
+
     pub fn tick(&self) -> Metrics {
         let mut metrics = Metrics::default();
         self.limiter.borrow_mut().tick(&self.host, &mut metrics);
