@@ -13,7 +13,7 @@ use crate::time::Now;
 const TRIES: u32 = 100;
 
 /// The record that counts a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RecordKey {
     /// The account.
     pub account: AccountKey,

@@ -5,6 +5,7 @@
 
 mod admit;
 mod outcome;
+mod pending;
 mod queue;
 mod settle;
 mod usage;
@@ -31,7 +32,6 @@ use crate::reply::headers::HeaderLine;
 use crate::tiers::TierId;
 use queue::Queue;
 use std::cell::{Ref, RefCell};
-use std::collections::VecDeque;
 use std::rc::Rc;
 use vm::VmState;
 
@@ -93,8 +93,6 @@ pub struct Limiter {
     /// The part that other limiters of this VM share.
     vm: Rc<RefCell<VmState>>,
     counts: Counts,
-    /// Settlements that the ledger could not store; each tick retries them.
-    pending: VecDeque<(Admission, u64)>,
     /// Requests that wait for a lease.
     queue: Queue,
     /// The overload control.
@@ -154,7 +152,6 @@ impl Limiter {
             vm: vm.join(&config.namespace, table),
             config: Rc::new(config),
             ledger,
-            pending: VecDeque::new(),
             queue: Queue::default(),
             refused: RefusalBatch::default(),
             refusals,
@@ -273,6 +270,7 @@ impl Limiter {
     /// Stores refusals and flushes metrics when no other tick follows. The last limiter of a VM
     /// gives the slot back.
     pub fn close(&mut self, host: &dyn Host, sink: &mut dyn MetricSink) {
+        self.settle_pending(host);
         let tiers = &self.config.tiers;
         let written = self.refused.write_now(host, &self.refusals, tiers);
         self.keep_fault(written);

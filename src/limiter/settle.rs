@@ -1,16 +1,13 @@
 //! Settlement: returns the lease and replaces the reserve with the usage.
 
-use super::{Admission, Limiter, terms};
+use super::pending::Settlement;
+use super::{Admission, Limiter};
 use crate::host::Host;
-use crate::ledger::{Fault, RecordChange, RecordKey};
-use crate::limits::{Limits, settle};
+use crate::ledger::{Fault, FaultCause, RecordChange};
 use crate::metrics::TokenKind;
 use crate::tokens::Used;
 use crate::tokens::config::Settle;
 use crate::tokens::response::Streamed;
-
-/// The maximum number of settlements that wait for a retry; the oldest one over it is dropped.
-const MOST_PENDING: usize = 1024;
 
 impl Limiter {
     /// Returns a request's lease and replaces its reserve with its usage.
@@ -32,52 +29,40 @@ impl Limiter {
         let refund = reserved.saturating_sub(tokens);
         self.counts
             .tokens(admission.tier, TokenKind::Refunded, refund);
-        if let Err(fault) = self.write_settlement(host, admission, tokens) {
+        let settlement = Settlement::of(&admission, tokens, self.config.windows);
+        if let Err(fault) = self.store(host, &settlement) {
             self.note_fault(fault);
-            if self.pending.len() >= MOST_PENDING {
-                self.pending.pop_front();
-            }
-            self.pending.push_back((admission, tokens));
+            self.vm.borrow_mut().pending.add(settlement);
         }
     }
 
-    fn write_settlement(
-        &self,
-        host: &dyn Host,
-        admission: Admission,
-        used: u64,
-    ) -> Result<(), Fault> {
-        let reservation = &admission.reservation;
-        let nothing_changes = used == reservation.reserved
-            && reservation.holder.is_none()
-            && reservation.day.is_none();
-        if admission.limits == Limits::UNLIMITED || nothing_changes {
+    fn store(&self, host: &dyn Host, settlement: &Settlement) -> Result<(), Fault> {
+        if settlement.changes_nothing() {
             return Ok(());
         }
-        let terms = terms(&self.config, &admission.limits, None);
-        let vm = self.vm.borrow();
-        let key = RecordKey {
-            account: admission.key,
-            overflow: admission.reservation.overflow,
-        };
+        let (vm, terms) = (self.vm.borrow(), settlement.terms());
         self.ledger
-            .change(host, key, &terms, vm.table(), |record, now| {
-                settle(record, &admission.reservation, used, &terms, now);
+            .change(host, settlement.key, &terms, vm.table(), |record, now| {
+                settlement.apply(record, now);
                 RecordChange::Write(())
             })
     }
 
-    /// Retries the settlements that the ledger could not store.
+    /// Retries the settlements that the ledger could not store, also those of other configs in this
+    /// VM.
     pub(super) fn settle_pending(&mut self, host: &dyn Host) {
-        for _ in 0..self.pending.len() {
-            let Some((admission, used)) = self.pending.pop_front() else {
-                break;
-            };
-            if let Err(fault) = self.write_settlement(host, admission, used) {
+        let pending = self.vm.borrow_mut().pending.take();
+        let mut fails = false;
+        for settlement in pending {
+            if !fails {
+                let Err(fault) = self.store(host, &settlement) else {
+                    continue;
+                };
+                // A page of newer code says nothing of the others.
+                fails = fault.cause() != FaultCause::NewerLayout;
                 self.note_fault(fault);
-                self.pending.push_front((admission, used));
-                break;
             }
+            self.vm.borrow_mut().pending.add(settlement);
         }
     }
 }

@@ -1,9 +1,11 @@
-//! The state that all limiters of one VM share: the VM's slot, and its requests in flight.
+//! The state that all limiters of one VM share: the VM's slot, its requests in flight, and
+//! its pending settlements.
 //!
 //! Envoy gives each config a root context of its own, but one VM for all that have the module and
 //! the `vm_config` in common. They fall together in a trap, so one slot is enough for their leases.
 //! With a slot for each config, configs that drain would use up the slot table.
 
+use super::pending::Pending;
 use crate::host::Host;
 use crate::ledger::in_flight::{Moves, PerTier};
 use crate::ledger::{Fault, InFlight, SlotError, Slots, VmSlot, slots_key};
@@ -54,6 +56,8 @@ pub(super) struct VmState {
     /// The requests in flight of all limiters.
     in_flight: PerTier,
     gauge: InFlight,
+    /// Settlements that the ledger could not store; each tick retries them.
+    pub pending: Pending,
     /// The last moment with a request in flight, or with a claim of the slot.
     active_at: Mono,
     /// The number of open limiters.
@@ -70,6 +74,7 @@ impl VmState {
             slot: VmSlot::new(slots_key(namespace), table),
             in_flight: PerTier::new(),
             gauge: InFlight::new(namespace),
+            pending: Pending::default(),
             active_at: Mono::default(),
             limiters: 0,
             newer: None,
@@ -151,7 +156,7 @@ impl VmState {
             // A VM with only unlimited tiers also needs a slot, for the gauge.
             return self.renewed(host).map(|_| ());
         }
-        match now.since(self.active_at) >= IDLE_AFTER {
+        match now.since(self.active_at) >= IDLE_AFTER && self.pending.is_empty() {
             true => self.slot.give_back(host),
             false => self.slot.tick(host),
         }
@@ -162,7 +167,8 @@ impl VmState {
     /// # Errors
     /// [`SlotError`] when the table can't be used.
     pub fn close(&mut self, host: &dyn Host) -> Result<(), SlotError> {
-        match self.limiters == 0 && self.in_flight.is_empty() {
+        let is_last = self.limiters == 0;
+        match is_last && self.in_flight.is_empty() && self.pending.is_empty() {
             true => self.slot.give_back(host),
             false => Ok(()),
         }

@@ -1,8 +1,9 @@
 //! A host that fails: `on_fault` decides, nothing leaks, and shadow mode lets all through.
 
-use crate::harness::{Config, FakeRequest, Next, Worker, World};
+use crate::harness::{Config, FakeRequest, Next, Used, Worker, World};
 use serde_json::json;
 use std::rc::Rc;
+use std::sync::Arc;
 
 fn deny() -> serde_json::Value {
     json!({"on_fault": "deny"})
@@ -109,6 +110,96 @@ fn a_settlement_that_failed_is_made_up_for_on_the_next_tick() {
     worker.refuse(&FakeRequest::acme(0));
     worker.tick();
     worker.admit(&FakeRequest::acme(0));
+}
+
+/// Leases in use and tokens of the last minute.
+fn used(worker: &Worker) -> (u64, u64) {
+    let limits = &worker.usage(&FakeRequest::acme(0))["limits"];
+    let used = |name: &str| limits[name]["used"].as_u64().unwrap();
+    (used("concurrency"), used("tpm"))
+}
+
+/// A worker whose host fails while these requests end, each a millisecond after the last and with
+/// so many tokens used. Each has reserved 1,024.
+fn ends_while_the_host_fails(world: &Arc<World>, tokens: &[u64]) -> Worker {
+    let config = Config::tier("t").concurrency(5_000).tpm(1_000_000_000);
+    let worker = Worker::new(world, config.tpd(1_000_000_000).open_admin());
+    let admissions: Vec<_> = tokens
+        .iter()
+        .map(|_| {
+            world.pass_ms(1);
+            worker.admission(&FakeRequest::acme(0))
+        })
+        .collect();
+    worker.host.failing.set(u32::MAX);
+    for (admission, tokens) in admissions.into_iter().zip(tokens) {
+        worker.settle(admission, Used::Tokens(*tokens));
+    }
+    worker.host.failing.set(0);
+    worker
+}
+
+#[test]
+fn no_settlement_is_dropped_however_many_there_are() {
+    for (n, tokens) in [(1_030, 1_024), (3_000, 2_000), (3_000, 24)] {
+        let world = World::new();
+        let worker = ends_while_the_host_fails(&world, &vec![tokens; n]);
+        let n = n as u64;
+        assert_eq!(used(&worker), (n, n * 1_024));
+        worker.tick();
+        let (leases, counted) = used(&worker);
+        assert_eq!(leases, 0, "of a VM that lives on");
+        assert!(counted >= n * tokens, "{counted} of {}", n * tokens);
+        assert!(counted <= n * tokens + n * 100, "{counted}");
+    }
+}
+
+#[test]
+fn settlements_that_are_merged_come_to_what_each_comes_to() {
+    let tokens: Vec<u64> = (0..500).map(|n| n * 37 % 2_048).collect();
+    let world = World::new();
+    let worker = ends_while_the_host_fails(&world, &tokens);
+    worker.tick();
+    assert_eq!(used(&worker), (0, tokens.iter().sum()));
+    world.pass_ms(61_000);
+    assert_eq!(used(&worker), (0, 0));
+}
+
+#[test]
+fn a_settlement_outlives_its_config() {
+    let world = World::new();
+    let old = ends_while_the_host_fails(&world, &[10, 20]);
+    let new = old.beside(Config::tier("t").concurrency(1).tpm(50_000).open_admin());
+    old.host.failing.set(u32::MAX);
+    old.close();
+    drop(old);
+    assert_eq!(used(&new), (2, 2_048));
+    new.tick();
+    assert_eq!(used(&new), (0, 30));
+}
+
+/// One page is of newer code, the other is not.
+#[test]
+fn a_settlement_that_can_never_be_stored_holds_back_no_other() {
+    let world = World::new();
+    let worker = Worker::new(&world, Config::tier("t").concurrency(1));
+    let requests: Vec<_> = (0..20)
+        .map(|n| FakeRequest::of(&format!("account-{n}"), "t", 0))
+        .collect();
+    let admissions: Vec<_> = requests.iter().map(|r| worker.admission(r)).collect();
+    for page in 0..4 {
+        world.overwrite(&format!("tiergate/p{page}"), b"\xc8?newer");
+    }
+    worker.host.failing.set(u32::MAX);
+    for admission in admissions {
+        worker.release(admission);
+    }
+    worker.host.failing.set(0);
+    worker.tick();
+    for request in &requests {
+        let log = worker.check(request).log_line();
+        assert!(log != "tier=t outcome=limited limit=concurrency", "{log}");
+    }
 }
 
 #[test]

@@ -1,0 +1,139 @@
+//! Settlements that the ledger did not store, until a tick can. None is dropped: with it, a lease of
+//! a living VM would be lost for good.
+//!
+//! Settlements of one account are merged where that changes nothing. Over [`MOST_APART`], refunds of
+//! one account also merge within a 600th of the minute window. A merged refund goes to the earliest
+//! moment, which refunds no more than each by itself: never over a limit.
+
+use super::Admission;
+use crate::ledger::RecordKey;
+use crate::limits::meter::ACCOUNT;
+use crate::limits::record::{Record, Windows};
+use crate::limits::{Limits, Reservation, Terms, settle};
+use crate::time::{Now, Span};
+use std::collections::BTreeMap;
+
+/// The number of pending settlements from which near moments are merged.
+const MOST_APART: usize = 1024;
+/// The number of parts of a window within which moments are near.
+const PARTS: u64 = 600;
+
+/// The end of admitted requests of one account.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Settlement {
+    pub key: RecordKey,
+    limits: Limits,
+    windows: Windows,
+    /// With the reserves of all the requests.
+    reservation: Reservation,
+    /// The tokens used by all the requests.
+    used: u64,
+    requests: u32,
+}
+
+impl Settlement {
+    /// Creates the settlement of one request that used so many tokens.
+    pub const fn of(admission: &Admission, used: u64, windows: Windows) -> Self {
+        Self {
+            key: RecordKey {
+                account: admission.key,
+                overflow: admission.reservation.overflow,
+            },
+            limits: admission.limits,
+            windows,
+            reservation: admission.reservation,
+            used,
+            requests: 1,
+        }
+    }
+
+    /// Returns the terms under which it is settled.
+    pub const fn terms(&self) -> Terms<'_> {
+        Terms {
+            limits: &self.limits,
+            lowered: None,
+            windows: &self.windows,
+            concurrency_wait: Span::ZERO,
+        }
+    }
+
+    /// True when the record stays as it is.
+    pub fn changes_nothing(&self) -> bool {
+        let reservation = &self.reservation;
+        let recorded = reservation.holder.is_some() || reservation.day.is_some();
+        self.limits == Limits::UNLIMITED || (!recorded && self.used == reservation.reserved)
+    }
+
+    /// Settles the requests in the account's record.
+    pub fn apply(&self, record: &mut Record, now: Now) {
+        settle(record, &self.reservation, self.used, &self.terms(), now);
+        if let Some(holder) = self.reservation.holder {
+            // The first lease went back with the tokens.
+            for _ in 1..self.requests {
+                record.release(ACCOUNT, holder);
+            }
+        }
+    }
+
+    const fn is_over(&self) -> bool {
+        self.used > self.reservation.reserved
+    }
+
+    /// True when both can be one. A charge is made at the moment of settlement, a refund to the
+    /// moment of admission.
+    fn merges(&self, other: &Self, merges_near: bool) -> bool {
+        let (a, b) = (&self.reservation, &other.reservation);
+        self.key == other.key
+            && self.limits == other.limits
+            && self.windows == other.windows
+            && (a.holder, a.day) == (b.holder, b.day)
+            && self.is_over() == other.is_over()
+            && (self.is_over() || a.at == b.at || (merges_near && self.part() == other.part()))
+    }
+
+    fn part(&self) -> u64 {
+        let length = self.windows.minute.as_millis().div_euclid(PARTS).max(1);
+        self.reservation.at.as_millis().div_euclid(length)
+    }
+
+    fn merge(&mut self, other: &Self) {
+        let (a, b) = (&mut self.reservation, &other.reservation);
+        a.at = a.at.min(b.at);
+        a.reserved = a.reserved.saturating_add(b.reserved);
+        self.used = self.used.saturating_add(other.used);
+        self.requests = self.requests.saturating_add(other.requests);
+    }
+}
+
+/// The pending settlements of one VM.
+#[derive(Debug, Default)]
+pub(super) struct Pending {
+    accounts: BTreeMap<RecordKey, Vec<Settlement>>,
+    length: usize,
+}
+
+impl Pending {
+    /// True when none is left.
+    pub fn is_empty(&self) -> bool {
+        self.accounts.is_empty()
+    }
+
+    /// Keeps a settlement.
+    pub fn add(&mut self, settlement: Settlement) {
+        let merges_near = self.length >= MOST_APART;
+        let own = self.accounts.entry(settlement.key).or_default();
+        match own.iter_mut().find(|s| s.merges(&settlement, merges_near)) {
+            Some(same) => same.merge(&settlement),
+            None => {
+                own.push(settlement);
+                self.length = self.length.saturating_add(1);
+            }
+        }
+    }
+
+    /// Takes all of them.
+    pub fn take(&mut self) -> Vec<Settlement> {
+        let all = std::mem::take(self).accounts;
+        all.into_values().flatten().collect()
+    }
+}
