@@ -21,7 +21,7 @@ BUILD := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
 export PROXY_PORT ADMIN_PORT ENVOY_ADMIN_PORT UPSTREAM_PORT
 export TIERGATE_ENVOY := $(CURDIR)/$(ENVOY)
 
-.PHONY: run test wasm cli modules bench soak load check lint examples links shell module-alone audit mutants \
+.PHONY: run test wasm cli modules bench soak load check lint examples links shell module-alone audit mutants zones \
         help envoy chromium target clean
 
 run: wasm envoy ## Envoy with the filter and a demo upstream; Ctrl-C stops them
@@ -96,6 +96,9 @@ audit: $(TOOLS)/cargo-deny-$(CARGO_DENY) ## licences, duplicates, sources and ad
 mutants: export CARGO_PROFILE_DEV_OPT_LEVEL := 1
 mutants: target $(TOOLS)/cargo-mutants-$(CARGO_MUTANTS) ## changes to src/limits/ that no test sees (cargo-mutants; hours)
 	$(TOOLS)/bin/cargo-mutants mutants --file 'src/limits/**' --output target -- --lib --test core
+
+zones: ## src/zone/tzdata.txt, from the tzdata that Cargo.lock has
+	TIERGATE_WRITE_ZONES=1 cargo test --quiet --test zones the_table
 
 help: ## these lines
 	@sed -nE 's/^([a-z]+):.*## (.*)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf 'make %-8s %s\n' "$$name" "$$text"; done

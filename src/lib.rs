@@ -8,7 +8,7 @@
 //! | shell | [`plugin`]: the only module that calls the host |
 //! | assembly | [`admin`], [`limiter`], [`config`] |
 //! | features | [`refusals`], [`reply`], [`identity`], [`overload`], [`directory`], [`metrics`], [`ledger`], [`tiers`], [`tokens`] |
-//! | kernel | [`limits`], [`text`], [`shared`], [`http`], [`json`], [`host`], [`time`], [`version`] |
+//! | kernel | [`limits`], [`text`], [`shared`], [`http`], [`json`], [`host`], [`zone`], [`time`], [`version`] |
 //!
 //! `docs/architecture.md` describes each module and follows one request through them.
 
@@ -43,3 +43,4 @@ pub mod tiers;
 pub mod time;
 pub mod tokens;
 pub mod version;
+pub mod zone;
