@@ -2,4 +2,5 @@
 //! and each zone has jiff's offsets and jiff's days, weeks and months.
 #![allow(missing_docs, clippy::restriction)]
 
+mod oracle;
 mod table;

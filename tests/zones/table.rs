@@ -38,7 +38,7 @@ pub fn known() -> impl Iterator<Item = Known> {
         })
 }
 
-fn moment(text: &str) -> Timestamp {
+pub fn moment(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
