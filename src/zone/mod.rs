@@ -13,6 +13,8 @@ pub use calendar::{Calendar, CalendarPeriod};
 
 use crate::time::Wall;
 use posix::Rule;
+use serde::Deserialize;
+use serde::de::{self, Deserializer};
 use thiserror::Error;
 
 /// A time zone: a UTC offset, or the offsets and changes of a yearly rule.
@@ -26,7 +28,7 @@ pub struct Zone {
 /// The reason why a text is no zone.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum ZoneError {
-    /// A sign, but no offset after it.
+    /// A sign or a digit, but no offset.
     #[error("{text:?} is no UTC offset: the form is \"+08:00\", from \"-23:59\" to \"+23:59\"")]
     Offset {
         /// The text as written.
@@ -75,7 +77,8 @@ impl Zone {
     /// # Errors
     /// [`ZoneError`] for any other text, and for the few zones without a yearly rule.
     pub fn parse(text: &str) -> Result<Self, ZoneError> {
-        if text.starts_with(['+', '-']) {
+        let is_offset = |c: char| matches!(c, '+' | '-') || c.is_ascii_digit();
+        if text.starts_with(is_offset) {
             let offset = offset_seconds(text).ok_or_else(|| ZoneError::Offset {
                 text: text.to_owned(),
             })?;
@@ -95,6 +98,12 @@ impl Zone {
     /// Returns the offset at a moment, in seconds east of UTC.
     pub fn offset_at(&self, wall: Wall) -> i64 {
         self.rule.offset_at(seconds(wall))
+    }
+}
+
+impl<'de> Deserialize<'de> for Zone {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::parse(&String::deserialize(deserializer)?).map_err(de::Error::custom)
     }
 }
 
