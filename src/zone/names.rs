@@ -2,9 +2,9 @@
 //!
 //! A config is read once in the life of a VM, so a look-up may read the whole table.
 
+use std::iter;
+
 const TABLE: &str = include_str!("tzdata.txt");
-/// Stands in place of the rule of an irregular zone.
-const IRREGULAR: &str = "-";
 const MOST_NEAR: usize = 3;
 const LONGEST_NAME: usize = 40;
 
@@ -16,55 +16,61 @@ pub fn tzdata_version() -> &'static str {
 
 /// Returns the rule of a zone; that of an irregular zone is no rule.
 pub fn find(name: &str) -> Option<&'static str> {
-    let (rule, _) = entries().find(|(_, known)| *known == name)?;
-    Some(rule)
+    let mut found = None;
+    for_each(&mut |rule, known| {
+        if known == name {
+            found = Some(rule);
+        }
+    });
+    found
 }
 
-/// Returns names that look like `text`, the nearest first. A city alone is enough.
+/// Returns the names that look most like `text`. A city alone is enough.
 pub fn near(text: &str) -> Vec<&'static str> {
+    let mut near = Vec::new();
     if text.len() > LONGEST_NAME {
-        return Vec::new();
+        return near;
     }
     let text = text.to_ascii_lowercase().replace(' ', "_");
-    let most_edits = text.len().div_euclid(4);
-    let edits = |known: &str| {
-        let could = known.len().abs_diff(text.len()) <= most_edits;
-        could
-            .then(|| edits(&text, known))
-            .filter(|edits| *edits <= most_edits)
-    };
-    let mut near: Vec<_> = entries()
-        .filter_map(|(_, name)| {
-            let known = name.to_ascii_lowercase();
-            let city = known.rsplit('/').next().and_then(edits);
-            Some((edits(&known).into_iter().chain(city).min()?, name))
-        })
-        .collect();
-    near.sort_unstable();
-    let least = near.first().map_or(0, |(edits, _)| *edits);
-    near.into_iter()
-        .take_while(|(edits, _)| *edits == least)
-        .take(MOST_NEAR)
-        .map(|(_, name)| name)
-        .collect()
+    let mut least = text.len().div_euclid(4);
+    for_each(&mut |_, name| {
+        let known = name.to_ascii_lowercase();
+        let city = known.rsplit_once('/').map(|(_, city)| city);
+        for known in iter::once(known.as_str()).chain(city) {
+            if known.len().abs_diff(text.len()) > least {
+                continue;
+            }
+            let edits = edits(&text, known);
+            if edits < least {
+                near.clear();
+            }
+            let is_new = near.len() < MOST_NEAR && near.last() != Some(&name);
+            if edits <= least && is_new {
+                least = edits;
+                near.push(name);
+            }
+        }
+    });
+    near
 }
 
-/// Rules with each of their names.
-fn entries() -> impl Iterator<Item = (&'static str, &'static str)> {
-    TABLE
-        .lines()
-        .filter(|line| !line.starts_with('#'))
-        .flat_map(|line| {
-            let (rule, names) = line.split_once(' ').unwrap_or((IRREGULAR, ""));
-            names.split(' ').map(move |name| (rule, name))
-        })
-        .filter(|(_, name)| !name.is_empty())
+/// Calls `f` with each name, after its rule.
+fn for_each(f: &mut dyn FnMut(&'static str, &'static str)) {
+    for line in TABLE.lines().filter(|line| !line.starts_with('#')) {
+        if let Some((rule, names)) = line.split_once(' ') {
+            for name in names.split(' ') {
+                f(rule, name);
+            }
+        }
+    }
 }
 
 /// All names, those of irregular zones too.
 #[cfg(test)]
-pub fn all() -> impl Iterator<Item = &'static str> {
-    entries().map(|(_, name)| name)
+pub fn all() -> Vec<&'static str> {
+    let mut all = Vec::new();
+    for_each(&mut |_, name| all.push(name));
+    all
 }
 
 /// The number of letters to insert, take off or replace (Levenshtein's distance).

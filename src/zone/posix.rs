@@ -73,49 +73,59 @@ impl Rule {
     /// Returns the offset at a moment, in seconds. Both count from the epoch.
     pub fn offset_at(&self, at: i64) -> i64 {
         let standard = i64::from(self.standard);
-        self.switches_around(at.saturating_add(standard).div_euclid(DAY))
-            .filter(|(moment, _)| *moment <= at)
-            .max()
-            .map_or(standard, |(_, offset)| offset)
+        let Some(saving) = self.saving else {
+            return standard;
+        };
+        let mut last = (i64::MIN, standard);
+        for switch in saving.switches_around(at.div_euclid(DAY), standard) {
+            if switch.0 <= at && switch.0 > last.0 {
+                last = switch;
+            }
+        }
+        last.1
     }
 
     /// Returns the first moment at which clocks show the date, or a later one.
     pub fn start_of(&self, day: i64) -> i64 {
         let midnight = day.saturating_mul(DAY);
-        let (low, high) = self.offsets();
+        let standard = i64::from(self.standard);
+        let Some(saving) = self.saving else {
+            return midnight.saturating_sub(standard);
+        };
+        let high = standard.max(i64::from(saving.offset));
+        let low = standard.min(i64::from(saving.offset));
         let earliest = midnight.saturating_sub(high);
-        let latest = midnight.saturating_sub(low);
         if self.offset_at(earliest) == high {
             return earliest;
         }
+        let mut first = midnight.saturating_sub(low);
         // Clocks that go forward meanwhile show midnight, or skip it.
-        self.switches_around(day)
-            .filter(|(moment, offset)| *offset == high && earliest < *moment && *moment < latest)
-            .map(|(moment, _)| moment)
-            .min()
-            .unwrap_or(latest)
+        for (moment, offset) in saving.switches_around(day, standard) {
+            if offset == high && earliest < moment && moment < first {
+                first = moment;
+            }
+        }
+        first
     }
+}
 
-    fn offsets(&self) -> (i64, i64) {
-        let standard = i64::from(self.standard);
-        let saving = self.saving.map_or(standard, |s| i64::from(s.offset));
-        (standard.min(saving), standard.max(saving))
-    }
-
+impl Saving {
     /// The changes of the day's year and of both neighbours: a change's time may lie outside of
     /// its year.
-    fn switches_around(&self, day: i64) -> impl Iterator<Item = Switch> {
-        let standard = i64::from(self.standard);
-        self.saving.into_iter().flat_map(move |saving| {
-            let year = year_of(day);
-            let years = year.saturating_sub(1)..=year.saturating_add(1);
-            let offset = i64::from(saving.offset);
-            years.flat_map(move |year| {
-                let start = saving.start.in_year(year).saturating_sub(standard);
-                let end = saving.end.in_year(year).saturating_sub(offset);
-                [(start, offset), (end, standard)]
-            })
-        })
+    fn switches_around(&self, day: i64, standard: i64) -> [Switch; 6] {
+        let year = year_of(day);
+        let offset = i64::from(self.offset);
+        let start = |year| (self.start.in_year(year).saturating_sub(standard), offset);
+        let end = |year| (self.end.in_year(year).saturating_sub(offset), standard);
+        let (before, after) = (year.saturating_sub(1), year.saturating_add(1));
+        [
+            start(before),
+            end(before),
+            start(year),
+            end(year),
+            start(after),
+            end(after),
+        ]
     }
 }
 
