@@ -1,4 +1,4 @@
-//! Values for which JSON has no type: counts, durations and UTC offsets.
+//! Values for which JSON has no type: counts and durations.
 //!
 //! Numbers may be floating point with a zero fraction: Envoy converts a Struct config to JSON that
 //! way.
@@ -85,37 +85,4 @@ where
     T: Deserialize<'de> + Default,
 {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
-}
-
-/// A UTC offset, in minutes east.
-#[derive(Clone, Copy, Debug)]
-pub struct Offset(pub i32);
-
-fn offset_minutes(text: &str) -> Option<i32> {
-    let sign = match text.as_bytes().first()? {
-        b'+' => 1,
-        b'-' => -1,
-        _ => return None,
-    };
-    let (hours, minutes) = text.get(1..)?.split_once(':')?;
-    let two_digits = |s: &str, below: i32| {
-        let valid = s.len() == 2 && s.bytes().all(|b| b.is_ascii_digit());
-        valid.then(|| s.parse::<i32>().ok())?.filter(|n| *n < below)
-    };
-    two_digits(hours, 24)?
-        .checked_mul(60)?
-        .checked_add(two_digits(minutes, 60)?)?
-        .checked_mul(sign)
-}
-
-impl<'de> Deserialize<'de> for Offset {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        offset_minutes(&text).map(Offset).ok_or_else(|| {
-            de::Error::invalid_value(
-                de::Unexpected::Str(&text),
-                &"a UTC offset from \"-23:59\" to \"+23:59\"",
-            )
-        })
-    }
 }

@@ -4,11 +4,12 @@ use super::check::Check;
 use super::day::DayRule;
 use super::kinds::{LimitKind, Limits};
 use super::meter::{ACCOUNT, Meter, Needed};
-use super::record::{Calendar, Record};
+use super::record::Record;
 use super::snapshot::Snapshot;
 use super::terms::{Ask, Reservation, Terms};
 use super::units::Units;
 use crate::time::{Now, Span};
+use crate::zone::Calendar;
 
 /// A refusal by a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,9 +2,10 @@
 
 use super::day::DayRule;
 use super::record::Windows;
-use crate::json::values::{Duration, Offset};
+use crate::json::values::Duration;
 use crate::json::{Invalid, Object, in_range};
 use crate::time::Span;
+use crate::zone::Zone;
 use serde::Deserialize;
 
 const SHORTEST: Span = Span::from_millis(60);
@@ -22,7 +23,7 @@ pub struct WindowsConfig {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct DayConfig {
-    calendar: Option<Offset>,
+    calendar: Option<Zone>,
     rolling: Option<Duration>,
 }
 
@@ -34,9 +35,9 @@ pub fn windows(written: &WindowsConfig) -> Result<Windows, Invalid> {
     let minute = written.minute.map_or(Span::from_secs(60), |d| d.0);
     let minute = in_range("windows.minute", minute, SHORTEST..=LONGEST_MINUTE)?;
     let day = match &written.day {
-        None => DayRule::Calendar { offset_minutes: 0 },
+        None => DayRule::Calendar { zone: Zone::UTC },
         Some(Object(day)) => match (day.calendar, day.rolling) {
-            (Some(Offset(offset_minutes)), None) => DayRule::Calendar { offset_minutes },
+            (Some(zone), None) => DayRule::Calendar { zone },
             (None, Some(Duration(length))) if length >= SHORTEST => DayRule::Rolling(length),
             _ => {
                 return Err(Invalid::new(

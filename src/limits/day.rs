@@ -1,16 +1,15 @@
-//! The meaning of a day: a calendar day with a UTC offset, or a sliding window.
+//! The meaning of a day: a calendar day in a time zone, or a sliding window.
 
 use crate::time::{Span, Wall};
-
-const DAY_MS: u64 = 86_400_000;
+use crate::zone::{Calendar, Zone};
 
 /// The meaning of a day, by config.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DayRule {
-    /// From midnight to midnight at a UTC offset.
+    /// From midnight to midnight in a time zone.
     Calendar {
-        /// Minutes east of UTC, -1439 to 1439.
-        offset_minutes: i32,
+        /// The zone whose dates count.
+        zone: Zone,
     },
     /// A sliding window of this length.
     Rolling(Span),
@@ -19,16 +18,10 @@ pub enum DayRule {
 impl DayRule {
     /// Returns the end of the calendar day at `wall`. A rolling day has no end of its own.
     pub fn ends_at(self, wall: Wall) -> Wall {
-        let Self::Calendar { offset_minutes } = self else {
-            return wall;
-        };
-        let offset = i64::from(offset_minutes).saturating_mul(60_000);
-        let local = wall.as_millis().saturating_add_signed(offset);
-        let end = local
-            .div_euclid(DAY_MS)
-            .saturating_add(1)
-            .saturating_mul(DAY_MS);
-        Wall::from_millis(end.saturating_add_signed(offset.saturating_neg()))
+        match self {
+            Self::Calendar { zone } => zone.period(Calendar::Day, wall).ends_at,
+            Self::Rolling(_) => wall,
+        }
     }
 }
 
@@ -39,15 +32,26 @@ mod tests {
     #[test]
     fn a_calendar_day_ends_at_local_midnight() {
         let hours = |n: u64| Wall::from_millis(n * 3_600_000);
-        for (offset_minutes, wall, end) in
-            [(480, 15, 16), (480, 16, 40), (0, 23, 24), (-60, 24, 25)]
-        {
-            let rule = DayRule::Calendar { offset_minutes };
-            assert_eq!(
-                rule.ends_at(hours(wall)),
-                hours(end),
-                "{offset_minutes} {wall}"
-            );
+        for (zone, wall, end) in [
+            ("+08:00", 15, 16),
+            ("+08:00", 16, 40),
+            ("+00:00", 23, 24),
+            ("-01:00", 24, 25),
+        ] {
+            let zone = Zone::parse(zone).unwrap();
+            let rule = DayRule::Calendar { zone };
+            assert_eq!(rule.ends_at(hours(wall)), hours(end), "{zone:?} {wall}");
         }
+    }
+
+    #[test]
+    fn a_day_of_25_hours_is_one_day() {
+        let zone = Zone::parse("America/Los_Angeles").unwrap();
+        let rule = DayRule::Calendar { zone };
+        // 2027-11-07T00:00:00-07:00; the clocks go back at 02:00.
+        let midnight = 1_825_570_800_000;
+        let end = Wall::from_millis(midnight + 25 * 3_600_000);
+        assert_eq!(rule.ends_at(Wall::from_millis(midnight)), end);
+        assert_eq!(rule.ends_at(Wall::from_millis(end.as_millis() - 1)), end);
     }
 }

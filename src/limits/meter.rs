@@ -2,9 +2,10 @@
 
 use super::day::DayRule;
 use super::kinds::{LimitKind, Limits};
-use super::record::{Calendar, FamilyKey, Record, Window, Windows, window_id};
+use super::record::{FamilyKey, Record, Window, Windows, window_id};
 use super::units::{Unit, Units};
 use crate::time::{Now, Span};
+use crate::zone::Calendar;
 
 /// The account's own limits.
 pub const ACCOUNT: FamilyKey = FamilyKey(0);

@@ -4,10 +4,11 @@ use super::day::DayRule;
 use super::kinds::LimitKind;
 use super::meter::{ACCOUNT, Meter, Needed};
 use super::record::period::Settled;
-use super::record::{Calendar, Record};
+use super::record::Record;
 use super::terms::{Reservation, Terms};
 use super::units::{Amounts, Units};
 use crate::time::Now;
+use crate::zone::Calendar;
 
 /// Returns the lease and replaces the reserve with `used` tokens.
 pub fn settle(

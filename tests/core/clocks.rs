@@ -125,14 +125,18 @@ fn a_rolling_day_slides() {
 }
 
 #[test]
-fn a_calendar_day_follows_its_utc_offset() {
-    let world = World::new();
-    let rest = json!({"windows": {"day": {"calendar": "+08:00"}}});
-    let worker = Worker::new(&world, Config::tier("t").tpd(2_000).with(rest));
-    before_midnight(&world, 8 * HOUR_MS + 1);
-    worker.admit(&FakeRequest::acme(900));
-    world.pass_ms(1);
-    worker.admit(&FakeRequest::acme(900));
+fn a_calendar_day_follows_its_time_zone() {
+    for calendar in ["+08:00", "Asia/Shanghai"] {
+        let world = World::new();
+        let rest = json!({"windows": {"day": {"calendar": calendar}}});
+        let worker = Worker::new(&world, Config::tier("t").tpd(2_000).with(rest));
+        before_midnight(&world, 8 * HOUR_MS + 1);
+        let request = FakeRequest::acme(900);
+        worker.admit(&request);
+        assert_eq!(retry_after_ms(&worker.refuse(&request)), 1);
+        world.pass_ms(1);
+        worker.admit(&request);
+    }
 }
 
 #[test]
@@ -153,19 +157,23 @@ fn a_step_back_of_an_hour_gives_no_second_day_whatever_neighbours_write() {
 
 #[test]
 fn another_offset_of_the_day_makes_no_account_wait_longer_than_a_new_one() {
-    let world = World::new();
-    let of = |offset: &str| {
-        let day = json!({"windows": {"day": {"calendar": offset}}});
-        Worker::new(&world, Config::tier("t").tpd(10_000).with(day))
-    };
-    let (utc, west) = (of("+00:00"), of("-04:27"));
-    let acme = FakeRequest::acme(8_976);
-    utc.admit(&acme);
-    utc.refuse(&acme);
-    let wait = retry_after_ms(&west.refuse(&acme));
-    let new = FakeRequest::of("new", "t", 8_976);
-    west.admit(&new);
-    assert_eq!(wait, retry_after_ms(&west.refuse(&new)));
-    world.pass_ms(wait);
-    west.admit(&acme);
+    // At 14:13, and at 03:26, when it is still yesterday in the west.
+    for passed_ms in [0, 47_600_000] {
+        let world = World::new();
+        world.pass_ms(passed_ms);
+        let of = |offset: &str| {
+            let day = json!({"windows": {"day": {"calendar": offset}}});
+            Worker::new(&world, Config::tier("t").tpd(10_000).with(day))
+        };
+        let (utc, west) = (of("+00:00"), of("-04:27"));
+        let acme = FakeRequest::acme(8_976);
+        utc.admit(&acme);
+        utc.refuse(&acme);
+        let wait = retry_after_ms(&west.refuse(&acme));
+        let new = FakeRequest::of("new", "t", 8_976);
+        west.admit(&new);
+        assert_eq!(wait, retry_after_ms(&west.refuse(&new)));
+        world.pass_ms(wait);
+        west.admit(&acme);
+    }
 }

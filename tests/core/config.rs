@@ -255,6 +255,16 @@ fn each_refusal_says_where_what_and_what_is_allowed() {
             "+23:59",
         ),
         (
+            r#"{"windows": {"day": {"calendar": "America/Los_Angles"}}}"#.to_owned(),
+            "windows.day.calendar",
+            "did you mean \"America/Los_Angeles\"?",
+        ),
+        (
+            r#"{"windows": {"day": {"calendar": "Asia/Gaza"}}}"#.to_owned(),
+            "windows.day.calendar",
+            "no yearly rule",
+        ),
+        (
             r#"{"tokens": {"bytes_per_token": 0}}"#.to_owned(),
             "tokens.bytes_per_token",
             "1 to",

@@ -7,9 +7,10 @@ use tiergate::ledger::page::{Head, MAX_BYTES, Page};
 use tiergate::ledger::slots::Slots;
 use tiergate::limits::day::DayRule;
 use tiergate::limits::lease::{Holder, Liveness};
-use tiergate::limits::record::{Calendar, FamilyKey, Record, Window, Windows};
+use tiergate::limits::record::{FamilyKey, Record, Window, Windows};
 use tiergate::limits::units::{Amounts, Unit, Units};
 use tiergate::time::{Mono, Now, Span, Wall};
+use tiergate::zone::{Calendar, Zone};
 
 const WINDOW: Span = Span::from_secs(60);
 const MINUTE: Window = Window {
@@ -17,7 +18,7 @@ const MINUTE: Window = Window {
     length: WINDOW,
 };
 const ACCOUNT: FamilyKey = FamilyKey(0);
-const DAY: DayRule = DayRule::Calendar { offset_minutes: 0 };
+const DAY: DayRule = DayRule::Calendar { zone: Zone::UTC };
 
 fn both() -> Units {
     Units::default().with(Unit::Requests).with(Unit::Tokens)

@@ -18,6 +18,7 @@ use crate::limits::day::DayRule;
 use crate::limits::lease::{Holder, Liveness};
 use crate::shared::fields::{insert, put};
 use crate::time::{Mono, Now, Span};
+use crate::zone::Calendar;
 use leases::Leases;
 use log::Log;
 use period::Period;
@@ -42,13 +43,6 @@ pub mod window_id {
     pub const MINUTE: u32 = 2;
     /// A rolling day.
     pub const DAY: u32 = 4;
-}
-
-/// A calendar period.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Calendar {
-    /// A day.
-    Day = 1,
 }
 
 /// The lengths of the windows, by config.

@@ -10,11 +10,12 @@
 //! refund.
 
 use super::section::{HEAD, PERIOD, Section, drop_section, grow};
-use super::{Calendar, FamilyKey, Record};
+use super::{FamilyKey, Record};
 use crate::limits::day::DayRule;
 use crate::limits::units::{Amounts, Unit, Units};
 use crate::shared::fields::{put, u64_at};
 use crate::time::{Mono, Now, Span, Wall};
+use crate::zone::Calendar;
 
 const CALENDAR: usize = HEAD;
 const BEGUN: usize = 12;
@@ -38,7 +39,7 @@ impl Period<'_> {
 
     /// True when the period is one of this calendar.
     pub(super) fn is(&self, calendar: Calendar) -> bool {
-        self.0.get(CALENDAR) == Some(&(calendar as u8))
+        self.0.get(CALENDAR) == Some(&code(calendar))
     }
 
     fn units(&self) -> Units {
@@ -89,6 +90,15 @@ impl Period<'_> {
     }
 }
 
+/// The calendar's number in stored bytes.
+const fn code(calendar: Calendar) -> u8 {
+    match calendar {
+        Calendar::Day => 1,
+        Calendar::Week => 2,
+        Calendar::Month => 3,
+    }
+}
+
 const fn sum_at(column: usize) -> usize {
     SUMS.saturating_add(column.saturating_mul(8))
 }
@@ -130,7 +140,7 @@ impl Record {
             None => {
                 let section = self.append(PERIOD, 0, family, SUMS);
                 let at = |field: usize| section.at.saturating_add(field);
-                put(&mut self.bytes, at(CALENDAR), [calendar as u8]);
+                put(&mut self.bytes, at(CALENDAR), [code(calendar)]);
                 let (begun, ends_at) = (now.mono.as_millis(), rule.ends_at(wall).as_millis());
                 put(&mut self.bytes, at(BEGUN), begun.to_le_bytes());
                 put(&mut self.bytes, at(ENDS_AT), ends_at.to_le_bytes());
