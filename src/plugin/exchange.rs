@@ -12,6 +12,7 @@ use super::overload_signal;
 use super::own_path::{self, LONGEST_BODY, OwnPath};
 use super::phase::{AwaitingBody, Flow, PausedFor, Phase, Queued};
 use super::request::StreamRequest;
+use super::response::ResponsePlan;
 use super::worker::Worker;
 use crate::admin::route::Call;
 use crate::admin::{AdminResponse, Api, Problem};
@@ -56,7 +57,7 @@ impl Exchange {
             Err(error) => {
                 let fault = error.into();
                 let result = self.worker.with_limiter(|limiter| limiter.fault(fault));
-                return self.follow(result, ReplyForm::Http, false);
+                return self.follow(result, ReplyForm::Http, ResponsePlan::default());
             }
         };
         match own_path::find(self.config(), &request, end) {
@@ -123,7 +124,7 @@ impl Exchange {
                 let result = self
                     .worker
                     .with_limiter(|limiter| limiter.retry(&Envoy, ticket));
-                self.follow(result, queued.form, queued.hides_usage)
+                self.follow(result, queued.form, queued.plan)
             }
             other => self.hold(other),
         }
@@ -199,7 +200,7 @@ impl Exchange {
         let result = self
             .worker
             .with_limiter(|limiter| limiter.report_usage(&Envoy, request));
-        let flow = self.follow(result, ReplyForm::Http, false);
+        let flow = self.follow(result, ReplyForm::Http, ResponsePlan::default());
         self.strip(request);
         flow
     }
@@ -317,32 +318,29 @@ impl Exchange {
             // The filter does not reply to it, so its form is not looked up.
             Some(limiter::Next::Forward(_)) | None => ReplyForm::Http,
         };
-        self.follow(result, form, hides_usage)
+        let plan = ResponsePlan {
+            hides_usage,
+            may_tunnel: request.asks_for_upgrade(),
+        };
+        self.follow(result, form, plan)
     }
 
     /// Follows the limiter's result. `None`: the limiter was in use; the request goes on
     /// unrecorded.
-    fn follow(&mut self, result: Option<CheckResult>, form: ReplyForm, hides_usage: bool) -> Flow {
+    fn follow(&mut self, result: Option<CheckResult>, form: ReplyForm, plan: ResponsePlan) -> Flow {
         let Some(result) = result else {
-            let unrecorded = limiter::Forwarded::default();
-            return self.stay(Phase::Forwarded(ForwardedRequest::new(
-                unrecorded,
-                hides_usage,
-            )));
+            let unrecorded = ForwardedRequest::new(limiter::Forwarded::default(), plan);
+            return self.stay(Phase::Forwarded(unrecorded));
         };
         let log = result.log_line();
         match result.next {
             limiter::Next::Queue(ticket) => {
-                self.phase = Phase::Queued(Queued {
-                    ticket,
-                    form,
-                    hides_usage,
-                });
+                self.phase = Phase::Queued(Queued { ticket, form, plan });
                 Flow::Pause(PausedFor::Lease)
             }
             limiter::Next::Forward(forwarded) => {
                 set_filter_state(log.as_bytes());
-                self.phase = Phase::Forwarded(ForwardedRequest::new(forwarded, hides_usage));
+                self.phase = Phase::Forwarded(ForwardedRequest::new(forwarded, plan));
                 Flow::Continue
             }
             limiter::Next::Reply(reply) => {

@@ -4,7 +4,7 @@ use super::envoy::{Envoy, remove_header};
 use super::hostcalls;
 use super::log::warn;
 use super::overload_signal;
-use super::response::ResponseReader;
+use super::response::{ResponsePlan, ResponseReader};
 use super::worker::Worker;
 use crate::limiter::{self, Admission};
 use crate::reply::headers::HeaderLine;
@@ -20,19 +20,18 @@ pub struct ForwardedRequest {
     admission: Option<Admission>,
     /// Rate-limit headers, until they are set on the response.
     headers: Vec<HeaderLine>,
-    /// True when the response's usage event must be hidden: the client did not ask for it.
-    hides_usage: bool,
+    plan: ResponsePlan,
     /// `None` before the response headers, and when nothing in the response is read.
     response: Option<ResponseReader>,
 }
 
 impl ForwardedRequest {
     /// Creates the state of a request that goes to the upstream now.
-    pub fn new(forwarded: limiter::Forwarded, hides_usage: bool) -> Self {
+    pub fn new(forwarded: limiter::Forwarded, plan: ResponsePlan) -> Self {
         Self {
             admission: forwarded.admission,
             headers: forwarded.headers,
-            hides_usage,
+            plan,
             response: None,
         }
     }
@@ -42,17 +41,22 @@ impl ForwardedRequest {
         self.set_headers();
         let tokens = &worker.config.tokens;
         let settles = self.admission.is_some();
-        let reads =
-            (settles || self.hides_usage) && ResponseReader::wants(tokens, self.hides_usage);
-        if !reads && worker.config.overload.is_none() {
-            return;
+        let reads = self.plan.reads(tokens, settles);
+        if worker.config.overload.is_none() {
+            if !reads {
+                return;
+            }
+            if !self.plan.needs_headers(tokens) {
+                self.response = Some(ResponseReader::without_headers(tokens, end));
+                return;
+            }
         }
         let Ok(headers) = hostcalls::header_map(MAP) else {
             return;
         };
         overload_signal::note(worker, &headers, settles);
         if reads {
-            let response = ResponseReader::begin(tokens, &headers, end, self.hides_usage);
+            let response = ResponseReader::begin(tokens, &headers, end, self.plan.hides_usage);
             self.response = Some(response);
         }
     }

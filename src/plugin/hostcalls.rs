@@ -179,7 +179,20 @@ pub fn replace_header(map: MapType, name: &str, value: &str) -> Result<(), HostE
 /// # Errors
 /// The host's status.
 pub fn property(path: &[String]) -> Result<Option<Vec<u8>>, HostError> {
-    let path = path.join("\0");
+    property_at(&path.join("\0"))
+}
+
+/// Reads the status of the response as the client gets it; `None` when there is none.
+///
+/// # Errors
+/// The host's status.
+pub fn response_code() -> Result<Option<u64>, HostError> {
+    let code = property_at("response\0code")?;
+    // The host gives a number as eight bytes.
+    Ok(code.and_then(|code| Some(u64::from_le_bytes(code.try_into().ok()?))))
+}
+
+fn property_at(path: &str) -> Result<Option<Vec<u8>>, HostError> {
     // SAFETY: `path` and the out-pointers are valid for the call.
     bytes(|data, size| unsafe { proxy_get_property(path.as_ptr(), path.len(), data, size) })
 }

@@ -27,6 +27,7 @@
 use super::forwarded::ForwardedRequest;
 use super::http_reply::ReplyForm;
 use super::request::StreamRequest;
+use super::response::ResponsePlan;
 use crate::admin::route::Call;
 use crate::limiter::Ticket;
 
@@ -67,8 +68,8 @@ pub struct Queued {
     pub ticket: Box<Ticket>,
     /// The form of a refusal.
     pub form: ReplyForm,
-    /// True when the request asks for a usage event that its client must not see.
-    pub hides_usage: bool,
+    /// The way to read the response.
+    pub plan: ResponsePlan,
 }
 
 /// The reason for a pause.

@@ -39,6 +39,11 @@ impl StreamRequest {
         }
     }
 
+    /// True when the client asks for an upgrade to another protocol, such as WebSocket.
+    pub fn asks_for_upgrade(&self) -> bool {
+        self.header("upgrade") != Header::Absent
+    }
+
     /// Removes the headers that the upstream must not see.
     pub fn strip(&self, config: &Config) {
         for name in &config.strip {

@@ -14,6 +14,30 @@ use proxy_wasm::types::{BufferType, MapType};
 
 const BODY: BufferType = BufferType::HttpResponseBody;
 
+/// The facts of a request that tell how its response is read.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ResponsePlan {
+    /// True when the response's usage event must be hidden: the client did not ask for it.
+    pub hides_usage: bool,
+    /// True when the client asks for an upgrade: the response may be a tunnel.
+    pub may_tunnel: bool,
+}
+
+impl ResponsePlan {
+    /// True when something in a response must be read. `settles`: the request was admitted.
+    pub fn reads(self, tokens: &Tokens, settles: bool) -> bool {
+        self.hides_usage || (settles && tokens.settle == Settle::Usage)
+    }
+
+    /// True when the body alone does not tell how to read it.
+    ///
+    /// The bytes of a tunnel may look like a usage, and those of an encoded body like a stream.
+    pub const fn needs_headers(self, tokens: &Tokens) -> bool {
+        let may_be_encoded = !tokens.identity;
+        self.hides_usage || self.may_tunnel || may_be_encoded || tokens.options.header.is_some()
+    }
+}
+
 /// The reader of one response.
 #[derive(Debug)]
 pub struct ResponseReader {
@@ -24,9 +48,13 @@ pub struct ResponseReader {
 }
 
 impl ResponseReader {
-    /// True when something in a response must be read.
-    pub fn wants(tokens: &Tokens, hides_usage: bool) -> bool {
-        tokens.settle == Settle::Usage || hides_usage
+    /// Starts to read a response by its body alone.
+    pub const fn without_headers(tokens: &Tokens, end: bool) -> Self {
+        Self {
+            usage: UsageReader::without_headers(end, &tokens.options),
+            hide: None,
+            complete: end,
+        }
     }
 
     /// Starts to read a response, from its headers.
@@ -87,7 +115,8 @@ impl ResponseReader {
 
     /// Returns the tokens that the response used.
     pub fn used(self) -> Used {
-        self.usage.used(self.complete)
+        let code = || hostcalls::response_code().ok().flatten();
+        self.usage.used(self.complete, code)
     }
 }
 

@@ -80,6 +80,20 @@ impl Excerpt {
         self.gap = false;
     }
 
+    /// True when the text names an error, as a failure's body does. `"error": null` names none.
+    pub fn names_error(&self) -> bool {
+        const NAME: &[u8] = b"\"error\"";
+        let names = |part: &[u8]| {
+            memmem::find_iter(part, NAME).any(|at| {
+                let behind = part.get(at.saturating_add(NAME.len())..);
+                let behind = behind.unwrap_or_default().trim_ascii_start();
+                let value = behind.strip_prefix(b":").map(<[u8]>::trim_ascii_start);
+                !value.is_some_and(|value| value.starts_with(b"null"))
+            })
+        };
+        names(&self.head) || names(&self.tail)
+    }
+
     /// Returns the usage in the text; `None` when the usage is absent or invalid.
     pub fn usage(&mut self, dialects: &Dialects) -> Option<Usage> {
         if self.gap {
@@ -159,6 +173,22 @@ mod tests {
             for piece in [1, 7, 4096, 5000, 100_000] {
                 assert_eq!(read(&body, piece), Some(42), "{piece}");
             }
+        }
+    }
+
+    #[test]
+    fn an_error_is_named_by_a_string_of_its_own() {
+        for (body, names) in [
+            (r#"{"error":{"message":"no"}}"#, true),
+            (r#"{"object":"error","code":400}"#, true),
+            (r#"{"error" : null,"detail":"error"}"#, true),
+            (r#"{"error" : null}"#, false),
+            (r#"{"content":"she said \"error\""}"#, false),
+            (r#"{"errors":[]}"#, false),
+        ] {
+            let mut excerpt = Excerpt::default();
+            excerpt.feed(body.as_bytes());
+            assert_eq!(excerpt.names_error(), names, "{body}");
         }
     }
 

@@ -1,5 +1,8 @@
 //! The tokens that one response reports: in its headers, its body and its trailers. The body's
 //! first byte gives the format, not the path or the content type.
+//!
+//! Headers cost a host call, so most responses are read without them. A usage in the body then
+//! decides. Only a body that leaves a doubt has its status asked for, at its end.
 
 use crate::tokens::dialect;
 use crate::tokens::excerpt::Excerpt;
@@ -51,6 +54,27 @@ pub enum Wants {
     Ends(usize),
 }
 
+/// The meaning of a response's status for its tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum StatusClass {
+    /// The body reports the tokens.
+    Success,
+    /// 101: the body is a tunnel, whose tokens are unknown.
+    Tunnel,
+    /// The response used no tokens.
+    Failure,
+}
+
+impl StatusClass {
+    const fn of(code: u64) -> Self {
+        match code {
+            101 => Self::Tunnel,
+            200..=299 => Self::Success,
+            _ => Self::Failure,
+        }
+    }
+}
+
 #[derive(Debug)]
 enum BodyState {
     /// The response used no tokens.
@@ -70,11 +94,27 @@ pub struct UsageReader {
     body: BodyState,
     /// The tokens reported in a header or trailer.
     said: Option<u64>,
+    /// True when the headers were read, and the status with them.
+    knows_status: bool,
 }
 
 type HeaderPair<'a> = (&'a [u8], &'a [u8]);
 
 impl UsageReader {
+    /// Starts to read a response without its headers; `end`: no body follows.
+    pub const fn without_headers(end: bool, options: &ReadOptions) -> Self {
+        Self {
+            cached: options.cached,
+            body: if end {
+                BodyState::Free
+            } else {
+                BodyState::Unseen
+            },
+            said: None,
+            knows_status: false,
+        }
+    }
+
     /// Starts to read a response, from its headers; `end`: no body follows.
     ///
     /// A response without success or without a body used no tokens.
@@ -84,13 +124,8 @@ impl UsageReader {
         options: &ReadOptions,
     ) -> Self {
         let mut response = Self {
-            cached: options.cached,
-            body: if end {
-                BodyState::Free
-            } else {
-                BodyState::Unseen
-            },
-            said: None,
+            knows_status: true,
+            ..Self::without_headers(end, options)
         };
         for (name, value) in headers {
             match name {
@@ -178,36 +213,61 @@ impl UsageReader {
         }
     }
 
-    /// Returns the tokens used; `complete`: the response reached its end.
-    pub fn used(self, complete: bool) -> Used {
+    /// Returns the tokens used; `complete`: the response reached its end. `code` gives the status,
+    /// and is called only where the body leaves a doubt.
+    ///
+    /// A status that is not known counts as success.
+    pub fn used(self, complete: bool, code: impl FnOnce() -> Option<u64>) -> Used {
         if let Some(tokens) = self.said {
             return Used::Tokens(tokens);
         }
+        let knows_status = self.knows_status;
+        let (used, is_certain) = self.used_by_body(complete);
+        if is_certain || knows_status {
+            return used;
+        }
+        match code().map(StatusClass::of) {
+            Some(StatusClass::Failure) => Used::Tokens(0),
+            Some(StatusClass::Tunnel) => Used::Unknown,
+            Some(StatusClass::Success) | None => used,
+        }
+    }
+
+    /// Returns the tokens of a success, and true when no status would change them.
+    fn used_by_body(self, complete: bool) -> (Used, bool) {
         match self.body {
-            BodyState::Free => Used::Tokens(0),
-            BodyState::Opaque | BodyState::Unseen => Used::Unknown,
+            BodyState::Free => (Used::Tokens(0), true),
+            BodyState::Opaque | BodyState::Unseen => (Used::Unknown, false),
             BodyState::Json(mut excerpt) => {
                 let mut totals = UsageTotals::default();
                 if let Some(usage) = excerpt.usage(&dialect::ALL) {
                     totals.update(&usage);
                 }
-                totals
-                    .tokens(self.cached)
-                    .map_or(Used::Unknown, Used::Tokens)
-            }
-            BodyState::Events(mut events) => {
-                let complete = events.end(complete);
-                match events.totals.tokens(self.cached) {
-                    Some(tokens) if complete => Used::Tokens(tokens),
-                    said => Used::Streamed(Streamed {
-                        prompt: events.totals.prompt(),
-                        said: said.unwrap_or(0),
-                        events: events.count,
-                        complete,
-                    }),
+                match totals.tokens(self.cached) {
+                    // A failure that reports a usage says that it is an error.
+                    Some(tokens) => (Used::Tokens(tokens), !excerpt.names_error()),
+                    None => (Used::Unknown, false),
                 }
             }
+            // One more call is nothing beside a stream, so its status is always checked.
+            BodyState::Events(events) => (used_by_events(*events, self.cached, complete), false),
         }
+    }
+}
+
+fn used_by_events(mut events: Events, cached: Cached, complete: bool) -> Used {
+    let complete = events.end(complete);
+    let (said, prompt) = (events.totals.tokens(cached), events.totals.prompt());
+    match said {
+        Some(tokens) if complete => Used::Tokens(tokens),
+        // Bytes without an event may be no stream at all, but an encoded body.
+        None if events.count == 0 && prompt.is_none() => Used::Unknown,
+        said => Used::Streamed(Streamed {
+            prompt,
+            said: said.unwrap_or(0),
+            events: events.count,
+            complete,
+        }),
     }
 }
 
@@ -227,7 +287,43 @@ mod tests {
         for piece in body {
             response.feed(piece.as_bytes());
         }
-        response.used(true)
+        response.used(true, || panic!("the headers told the status"))
+    }
+
+    /// The tokens of a response that is read without its headers, and whether the status is asked.
+    fn unread(code: Option<u64>, end: bool, body: &[u8]) -> (Used, bool) {
+        let mut response = UsageReader::without_headers(end, &ReadOptions::default());
+        response.feed(body);
+        let mut asked = false;
+        let used = response.used(true, || {
+            asked = true;
+            code
+        });
+        (used, asked)
+    }
+
+    #[test]
+    fn without_headers_the_status_is_asked_for_only_in_doubt() {
+        let usage = br#"{"usage":{"total_tokens":5}}"#;
+        let error = br#"{"error":{},"usage":{"total_tokens":5}}"#;
+        let stream = b"data: {\"usage\":{\"total_tokens\":5}}\n\n";
+        for code in [None, Some(200), Some(500), Some(101)] {
+            assert_eq!(unread(code, false, usage), (Used::Tokens(5), false));
+            assert_eq!(unread(code, true, b""), (Used::Tokens(0), false));
+        }
+        for (code, said) in [
+            (None, Used::Tokens(5)),
+            (Some(299), Used::Tokens(5)),
+            (Some(300), Used::Tokens(0)),
+            (Some(101), Used::Unknown),
+        ] {
+            assert_eq!(unread(code, false, error), (said, true), "{code:?}");
+            assert_eq!(unread(code, false, stream), (said, true), "{code:?}");
+        }
+        for body in [&b"{}"[..], b"", b"\x1f\x8b", b"d\x01\x02"] {
+            assert_eq!(unread(Some(200), false, body), (Used::Unknown, true));
+            assert_eq!(unread(Some(404), false, body), (Used::Tokens(0), true));
+        }
     }
 
     #[test]
@@ -296,6 +392,7 @@ mod tests {
             events: 3,
             complete: false,
         };
-        assert_eq!(cut.used(false), Used::Streamed(told));
+        let used = cut.used(false, || Some(200));
+        assert_eq!(used, Used::Streamed(told));
     }
 }

@@ -31,12 +31,12 @@ pub fn usage_holds(input: &[u8]) {
 }
 
 fn response<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Used {
-    let mut response = UsageReader::begin(std::iter::empty(), false, &ReadOptions::default());
+    let mut response = UsageReader::without_headers(false, &ReadOptions::default());
     for piece in pieces {
         response.feed(piece);
         assert!(response.buffered() <= HEAD_BYTES + TAIL_BYTES);
     }
-    response.used(true)
+    response.used(true, || None)
 }
 
 fn hides_nothing_else(bytes: &[u8], size: usize) {

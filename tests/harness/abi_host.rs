@@ -172,12 +172,19 @@ unsafe extern "C" fn proxy_replace_header_map_value(
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn proxy_get_property(
-    _path: *const u8,
-    _path_size: usize,
-    _data: *mut *mut u8,
-    _size: *mut usize,
+    path: *const u8,
+    path_size: usize,
+    data: *mut *mut u8,
+    size: *mut usize,
 ) -> u32 {
-    call("get_property", |_| NOT_FOUND)
+    call("get_property", |host| {
+        let status = host.response.iter().find(|(name, _)| name == ":status");
+        let code = status.and_then(|(_, value)| str::from_utf8(value).ok()?.parse::<i64>().ok());
+        match (unsafe { slice(path, path_size) }, code) {
+            (b"response\0code", Some(code)) => unsafe { give(&code.to_le_bytes(), data, size) },
+            _ => NOT_FOUND,
+        }
+    })
 }
 
 #[unsafe(no_mangle)]

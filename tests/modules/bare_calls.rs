@@ -55,11 +55,6 @@ impl HttpContext for Bare {
         Action::Continue
     }
 
-    fn on_http_response_headers(&mut self, _count: usize, _end_of_stream: bool) -> Action {
-        let _ = hostcalls::get_map_bytes(MapType::HttpResponseHeaders);
-        Action::Continue
-    }
-
     fn on_http_response_body(&mut self, size: usize, _end_of_stream: bool) -> Action {
         let _ = hostcalls::get_buffer(BufferType::HttpResponseBody, 0, size);
         Action::Continue
