@@ -66,6 +66,8 @@ pub struct Config {
     pub overload: Option<Policy>,
     /// The path of an account's usage report.
     pub usage_path: Option<String>,
+    /// True when admitted requests have a line in access logs too.
+    pub log_admitted: bool,
 }
 
 impl Config {

@@ -47,6 +47,7 @@ pub fn parse(json: &[u8]) -> Result<Config, Invalid> {
         on_fault: root.on_fault.unwrap_or_default(),
         overload: root.load.map(|l| Policy::check(l, &tiers)).transpose()?,
         usage_path: root.usage_path.map(usage_path).transpose()?,
+        log_admitted: root.log_admitted.unwrap_or(true),
         unknown_tier: tier_or_refuse("unknown_tier", root.unknown_tier, &tiers)?,
         not_ready: tier_or_refuse("not_ready", root.not_ready, &tiers)?,
         tiers,

@@ -40,6 +40,7 @@ pub(super) struct ConfigRoot {
     pub not_ready: Option<String>,
     pub directory: Option<Object<FeedConfig>>,
     pub usage_path: Option<String>,
+    pub log_admitted: Option<bool>,
     pub load: Option<Object<OverloadConfig>>,
 }
 

@@ -85,6 +85,13 @@ pub struct Admission {
     prompt: u64,
 }
 
+impl Admission {
+    /// Returns the tier of the account.
+    pub const fn tier(&self) -> TierId {
+        self.tier
+    }
+}
+
 /// One worker's limiter.
 #[derive(Debug)]
 pub struct Limiter {

@@ -17,7 +17,7 @@ use super::worker::Worker;
 use crate::admin::route::Call;
 use crate::admin::{AdminResponse, Api, Problem};
 use crate::config::Config;
-use crate::limiter::{self, CheckResult};
+use crate::limiter::{self, AccessLog, CheckResult};
 use crate::time::Mono;
 use crate::tokens::request::{self, Asked};
 use proxy_wasm::types::BufferType;
@@ -332,19 +332,25 @@ impl Exchange {
             let unrecorded = ForwardedRequest::new(limiter::Forwarded::default(), plan);
             return self.stay(Phase::Forwarded(unrecorded));
         };
-        let log = result.log_line();
         match result.next {
             limiter::Next::Queue(ticket) => {
                 self.phase = Phase::Queued(Queued { ticket, form, plan });
                 Flow::Pause(PausedFor::Lease)
             }
             limiter::Next::Forward(forwarded) => {
-                set_filter_state(log.as_bytes());
+                match &forwarded.admission {
+                    Some(admission) => {
+                        if let Some(line) = self.worker.admitted_line(admission.tier()) {
+                            set_filter_state(line.as_bytes());
+                        }
+                    }
+                    None => set_log(result.log.as_ref()),
+                }
                 self.phase = Phase::Forwarded(ForwardedRequest::new(forwarded, plan));
                 Flow::Continue
             }
             limiter::Next::Reply(reply) => {
-                set_filter_state(log.as_bytes());
+                set_log(result.log.as_ref());
                 http_reply::send(&reply, form);
                 self.answered()
             }
@@ -357,6 +363,11 @@ impl Exchange {
             request.strip(self.config());
         }
     }
+}
+
+fn set_log(log: Option<&AccessLog>) {
+    let line = log.map(AccessLog::to_string).unwrap_or_default();
+    set_filter_state(line.as_bytes());
 }
 
 impl Drop for Exchange {

@@ -32,7 +32,7 @@ fn nothing_and_an_empty_object_are_the_defaults() {
       "tokens": {"settle": "usage", "bytes_per_token": 4, "context": 262144, "prompt": 1024,
         "completion": 1024, "read_body": false, "body_limit": 262144, "include_usage": false},
       "headers": ["openai"], "concurrency_retry_after": "1s", "routes": [],
-      "capacity": {"accounts": 65536, "directory": 65536}
+      "log_admitted": true, "capacity": {"accounts": 65536, "directory": 65536}
     }"#;
     assert_eq!(nothing, parse(contract.as_bytes()));
 }
@@ -113,6 +113,11 @@ fn each_refusal_says_where_what_and_what_is_allowed() {
             r#"{"on_fault": {"host": "deny", "host": "allow"}}"#.to_owned(),
             "on_fault",
             "duplicate field",
+        ),
+        (
+            r#"{"log_admitted": "no"}"#.to_owned(),
+            "log_admitted",
+            "a boolean",
         ),
         (
             r#"{"mode": "enforce", "mode": "shadow"}"#.to_owned(),

@@ -30,6 +30,8 @@ pub struct Host {
     /// Status and body of a local reply.
     pub reply: Option<(u32, Vec<u8>)>,
     pub calls: BTreeMap<&'static str, u32>,
+    /// The value of the last filter state that was set.
+    pub filter_state: Option<Vec<u8>>,
     /// Every call fails.
     pub failing: bool,
     /// The headers of HTTP calls that were made, as they were given; their tokens count from 1.
@@ -191,10 +193,13 @@ unsafe extern "C" fn proxy_get_property(
 unsafe extern "C" fn proxy_set_property(
     _path: *const u8,
     _path_size: usize,
-    _value: *const u8,
-    _value_size: usize,
+    value: *const u8,
+    value_size: usize,
 ) -> u32 {
-    call("set_property", |_| OK)
+    call("set_property", |host| {
+        host.filter_state = Some(unsafe { slice(value, value_size) }.to_vec());
+        OK
+    })
 }
 
 #[unsafe(no_mangle)]

@@ -2,6 +2,7 @@
 //! that it lives on whatever the host answers.
 #![allow(missing_docs, clippy::restriction)]
 
+mod access_log;
 #[path = "../harness/shell.rs"]
 mod harness;
 mod phases;
