@@ -13,6 +13,7 @@ use crate::limits::Overrides;
 use crate::shared::StoreError;
 use crate::tiers::money::Cents;
 use crate::tiers::table::{TierId, TierTable};
+use std::borrow::Cow;
 
 /// A source of the account.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -174,13 +175,15 @@ pub fn tier(
                 Ok(Some(amount)) => return by_recharge(&amount, tiers).map(TierMatch::tier),
                 other => other,
             },
-            TierSource::SharedData(template) => Ok(stored(lookup, template, account)),
+            TierSource::SharedData(template) => {
+                Ok(stored(lookup, template, account).map(Cow::Owned))
+            }
         };
         match found {
             Ok(None) => {}
             Ok(Some(name)) => {
                 let tier = tiers.by_name(&name).map(TierMatch::tier);
-                return tier.ok_or(IdentityError::TierUnknown(name));
+                return tier.ok_or_else(|| IdentityError::TierUnknown(name.into_owned()));
             }
             Err(Repeated(field)) => return Err(IdentityError::TierRepeated(field)),
         }
@@ -214,15 +217,18 @@ fn by_recharge(amount: &[u8], tiers: &TierTable) -> Result<TierId, IdentityError
 /// The field, in words, that has more than one value.
 struct Repeated(String);
 
-/// Returns the value of a field; an empty value counts as absent.
-fn value(request: &dyn Request, field: &RequestField) -> Result<Option<Vec<u8>>, Repeated> {
+/// Returns the value of a field; an empty value counts as absent. A header's value is not copied.
+fn value<'a>(
+    request: &'a dyn Request,
+    field: &RequestField,
+) -> Result<Option<Cow<'a, [u8]>>, Repeated> {
     let value = match field {
         RequestField::Header(name) => match request.header(name) {
             Header::Absent => None,
-            Header::Once(value) => Some(value.to_vec()),
+            Header::Once(value) => Some(Cow::Borrowed(value)),
             Header::Repeated => return Err(Repeated(format!("header {name}"))),
         },
-        RequestField::Property(path) => request.property(path),
+        RequestField::Property(path) => request.property(path).map(Cow::Owned),
         RequestField::Query(name) => match request.header(":path") {
             Header::Once(path) => {
                 let mut values = query::values(path, name);
@@ -230,7 +236,7 @@ fn value(request: &dyn Request, field: &RequestField) -> Result<Option<Vec<u8>>,
                 if values.next().is_some() {
                     return Err(Repeated(format!("query parameter {name}")));
                 }
-                value
+                value.map(Cow::Owned)
             }
             // HTTP allows only one path, and a CONNECT has none.
             Header::Absent | Header::Repeated => None,

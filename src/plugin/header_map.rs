@@ -4,9 +4,21 @@
 //! the sizes of each name and value, then each name and value with a NUL behind it. Numbers are 32
 //! bits, little endian.
 
+use std::cell::Cell;
+use std::mem::take;
 use std::ops::Range;
 
+/// The lines for which memory is kept from one map to the next: more are rare.
+const LINES_KEPT: usize = 256;
+
+thread_local! {
+    /// The lines of an earlier map, without content. A VM is one thread.
+    static SPARE: Cell<Vec<HeaderRange>> = const { Cell::new(Vec::new()) };
+}
+
 /// A header map as the host serialised it.
+///
+/// One pass finds all lines, in memory that the next map uses again.
 #[derive(Debug, Default)]
 pub struct HeaderMap {
     bytes: Vec<u8>,
@@ -25,7 +37,8 @@ impl HeaderMap {
     ///
     /// Reading ends early where the bytes are not a map.
     pub fn from_bytes(bytes: Vec<u8>) -> Self {
-        let lines = lines(&bytes);
+        let mut lines = SPARE.try_with(Cell::take).unwrap_or_default();
+        read_lines(&bytes, &mut lines);
         Self { bytes, lines }
     }
 
@@ -48,14 +61,25 @@ impl HeaderMap {
     }
 }
 
-fn lines(bytes: &[u8]) -> Vec<HeaderRange> {
+impl Drop for HeaderMap {
+    fn drop(&mut self) {
+        let mut lines = take(&mut self.lines);
+        if (1..=LINES_KEPT).contains(&lines.capacity()) {
+            lines.clear();
+            // It fails only at the end of the thread.
+            let _ = SPARE.try_with(|spare| spare.set(lines));
+        }
+    }
+}
+
+fn read_lines(bytes: &[u8], lines: &mut Vec<HeaderRange>) {
     let (count, mut sizes) = take_u32(bytes).unwrap_or((0, &[]));
     let count = usize::try_from(count).unwrap_or(0);
     let mut at = count.saturating_mul(8).saturating_add(4);
     if at > bytes.len() {
-        return Vec::new();
+        return;
     }
-    let mut lines = Vec::with_capacity(count);
+    lines.reserve(count);
     for _ in 0..count {
         let mut range = || {
             let (size, rest) = take_u32(sizes)?;
@@ -71,7 +95,6 @@ fn lines(bytes: &[u8]) -> Vec<HeaderRange> {
         };
         lines.push(HeaderRange { name, value });
     }
-    lines
 }
 
 fn take_u32(bytes: &[u8]) -> Option<(u32, &[u8])> {
@@ -105,6 +128,27 @@ mod tests {
         let read: Vec<_> = map.iter().collect();
         let wanted = [(&b"retry-after"[..], &b"3"[..]), (b"x-empty", b"")];
         assert_eq!(read, wanted);
+    }
+
+    #[test]
+    fn the_memory_of_lines_is_used_again_and_their_content_is_not() {
+        let many: Vec<_> = (0..20).map(|n| ("x-many", n.to_string())).collect();
+        let first = HeaderMap::from_bytes(serialise(&many));
+        let place = first.lines.as_ptr();
+        drop(first);
+        let second = HeaderMap::from_bytes(serialise(&[("a", "1".to_owned())]));
+        assert_eq!(second.lines.as_ptr(), place);
+        assert_eq!(second.iter().collect::<Vec<_>>(), [(&b"a"[..], &b"1"[..])]);
+        let beside = HeaderMap::from_bytes(serialise(&many));
+        assert_eq!((beside.iter().count(), second.iter().count()), (20, 1));
+    }
+
+    #[test]
+    fn a_map_of_more_lines_than_usual_is_forgotten() {
+        let huge: Vec<_> = (0..=LINES_KEPT).map(|_| ("a", String::new())).collect();
+        drop(HeaderMap::from_bytes(serialise(&huge)));
+        let small = HeaderMap::from_bytes(serialise(&[("a", String::new())]));
+        assert!(small.lines.capacity() <= LINES_KEPT);
     }
 
     #[test]
