@@ -48,6 +48,7 @@ pub(super) fn monotonic_ns() -> u64 {
 #[cfg(not(target_os = "wasi"))]
 thread_local! {
     static SET_NS: std::cell::Cell<Option<u64>> = const { std::cell::Cell::new(None) };
+    static READS: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
 }
 
 /// Sets this thread's monotonic clock, off Envoy only; `None` starts it again.
@@ -56,12 +57,19 @@ pub fn set_monotonic_ns(ns: Option<u64>) {
     SET_NS.set(ns);
 }
 
+/// Returns this thread's readings of the monotonic clock since the last call, off Envoy only.
+#[cfg(not(target_os = "wasi"))]
+pub fn take_monotonic_reads() -> u32 {
+    READS.take()
+}
+
 /// Reads the process-wide clock, off Envoy, unless the thread has set its own.
 #[cfg(not(target_os = "wasi"))]
 pub(super) fn monotonic_ns() -> u64 {
     use std::sync::OnceLock;
     use std::time::Instant;
     static START: OnceLock<Instant> = OnceLock::new();
+    READS.set(READS.get().saturating_add(1));
     SET_NS.get().unwrap_or_else(|| {
         let elapsed = START.get_or_init(Instant::now).elapsed();
         u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX)

@@ -26,7 +26,7 @@ mod trap;
 mod worker;
 
 #[cfg(not(target_os = "wasi"))]
-pub use envoy::set_monotonic_ns;
+pub use envoy::{set_monotonic_ns, take_monotonic_reads};
 pub use root::Root;
 
 #[cfg(target_arch = "wasm32")]

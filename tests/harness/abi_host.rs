@@ -30,6 +30,8 @@ pub struct Host {
     /// Status and body of a local reply.
     pub reply: Option<(u32, Vec<u8>)>,
     pub calls: BTreeMap<&'static str, u32>,
+    /// The names of all calls, in order.
+    pub trace: Vec<&'static str>,
     /// The value of the last filter state that was set.
     pub filter_state: Option<Vec<u8>>,
     /// Every call fails.
@@ -73,6 +75,7 @@ fn call(name: &'static str, f: impl FnOnce(&mut Host) -> u32) -> u32 {
     let counted = HOST.try_with(|host| {
         let mut host = host.borrow_mut();
         *host.calls.entry(name).or_default() += 1;
+        host.trace.push(name);
         if host.failing {
             return INTERNAL_FAILURE;
         }

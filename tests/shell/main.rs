@@ -5,6 +5,7 @@
 mod access_log;
 #[path = "../harness/shell.rs"]
 mod harness;
+mod host_calls;
 mod phases;
 mod responses;
 
@@ -104,64 +105,6 @@ fn small() -> Config {
 
 fn no_headers() -> Config {
     small().with(json!({"headers": []}))
-}
-
-/// The price in host calls must not creep. Clocks are not seen here but in the core's tests.
-#[test]
-fn the_host_calls_of_an_admitted_request() {
-    let root = Root::start(&no_headers());
-    root.admitted("tier1");
-    let wanted = BTreeMap::from([
-        ("get_header_map_pairs", 1),
-        ("get_shared_data", 2),
-        ("set_shared_data", 2),
-        ("set_property", 1),
-        ("remove_header_map_value", 2),
-        ("get_buffer_bytes", 1),
-    ]);
-    assert_eq!(root.admitted("tier1"), wanted);
-}
-
-#[test]
-fn load_costs_a_request_the_headers_of_its_response() {
-    let mut wanted = Root::start(&no_headers()).admitted("tier1");
-    *wanted.entry("get_header_map_pairs").or_default() += 1;
-    for from in [json!("overload"), json!({"header": "server"})] {
-        let config = no_headers().with(json!({"load": {"from": from}}));
-        assert_eq!(Root::start(&config).admitted("tier1"), wanted);
-    }
-}
-
-#[test]
-fn a_calendar_day_costs_two_readings_of_the_clock_and_openai_six_headers() {
-    let root = Root::start(&small());
-    root.admitted("tier0");
-    let calls = root.admitted("tier0");
-    assert_eq!(calls["get_current_time_nanoseconds"], 2);
-    assert_eq!(calls["replace_header_map_value"], 6);
-}
-
-#[test]
-fn the_host_calls_of_a_refused_request() {
-    let root = Root::start(&no_headers());
-    for _ in 0..3 {
-        root.admitted("tier0");
-    }
-    host(|host| host.calls.clear());
-    let (id, passes) = root.arrives("tier0");
-    assert!(!passes);
-    proxy_on_response_headers(id, 2, false);
-    proxy_on_response_body(id, 100, true);
-    ends(id);
-    let wanted = BTreeMap::from([
-        ("get_header_map_pairs", 1),
-        ("get_shared_data", 1),
-        ("get_current_time_nanoseconds", 1),
-        ("set_property", 1),
-        ("send_local_response", 1),
-    ]);
-    assert_eq!(host(|host| host.calls.clone()), wanted);
-    assert_eq!(host(|host| host.reply.take()).unwrap().0, 429);
 }
 
 fn two_at_a_time() -> Config {

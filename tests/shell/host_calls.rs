@@ -1,0 +1,96 @@
+//! The price of a request in host calls: each by name and in order, so that a new one fails a test.
+
+use super::*;
+use tiergate::plugin::take_monotonic_reads;
+
+const OPENAI: [&str; 6] = ["replace_header_map_value"; 6];
+
+/// The host calls of a request that is admitted, answered and settled, in order, and its readings
+/// of the monotonic clock.
+fn price(config: &Config, tier: &str) -> (Vec<&'static str>, u32) {
+    let root = Root::start(config);
+    // The first request of a VM takes a slot, and writes the account's record.
+    root.admitted(tier);
+    host(|host| host.trace.clear());
+    take_monotonic_reads();
+    root.admitted(tier);
+    (host(|host| host.trace.clone()), take_monotonic_reads())
+}
+
+#[test]
+fn the_host_calls_of_an_admitted_and_settled_request() {
+    let wanted = [
+        // The request's headers.
+        "get_header_map_pairs",
+        "get_shared_data",
+        "set_shared_data",
+        "set_property",
+        "remove_header_map_value",
+        "remove_header_map_value",
+        // The response's headers: none. Its body.
+        "get_buffer_bytes",
+        // The end.
+        "get_shared_data",
+        "set_shared_data",
+    ];
+    assert_eq!(price(&no_headers(), "tier1"), (wanted.to_vec(), 2));
+    let openai = [&wanted[..6], &OPENAI, &wanted[6..]].concat();
+    assert_eq!(price(&small(), "tier1"), (openai, 2));
+}
+
+#[test]
+fn the_fewest_host_calls_of_an_admitted_and_settled_request() {
+    let fewest = json!({"log_admitted": false, "strip_headers": false});
+    let wanted = [
+        "get_header_map_pairs",
+        "get_shared_data",
+        "set_shared_data",
+        "get_buffer_bytes",
+        "get_shared_data",
+        "set_shared_data",
+    ];
+    let config = no_headers().with(fewest);
+    assert_eq!(price(&config, "tier1"), (wanted.to_vec(), 2));
+}
+
+#[test]
+fn load_costs_a_request_the_headers_of_its_response() {
+    let mut wanted = Root::start(&no_headers()).admitted("tier1");
+    *wanted.entry("get_header_map_pairs").or_default() += 1;
+    for from in [json!("overload"), json!({"header": "server"})] {
+        let config = no_headers().with(json!({"load": {"from": from}}));
+        assert_eq!(Root::start(&config).admitted("tier1"), wanted);
+    }
+}
+
+#[test]
+fn a_calendar_day_costs_two_readings_of_the_clock_and_openai_six_headers() {
+    let root = Root::start(&small());
+    root.admitted("tier0");
+    let calls = root.admitted("tier0");
+    assert_eq!(calls["get_current_time_nanoseconds"], 2);
+    assert_eq!(calls["replace_header_map_value"], 6);
+}
+
+#[test]
+fn the_host_calls_of_a_refused_request() {
+    let root = Root::start(&no_headers());
+    for _ in 0..3 {
+        root.admitted("tier0");
+    }
+    host(|host| host.calls.clear());
+    let (id, passes) = root.arrives("tier0");
+    assert!(!passes);
+    proxy_on_response_headers(id, 2, false);
+    proxy_on_response_body(id, 100, true);
+    ends(id);
+    let wanted = BTreeMap::from([
+        ("get_header_map_pairs", 1),
+        ("get_shared_data", 1),
+        ("get_current_time_nanoseconds", 1),
+        ("set_property", 1),
+        ("send_local_response", 1),
+    ]);
+    assert_eq!(host(|host| host.calls.clone()), wanted);
+    assert_eq!(host(|host| host.reply.take()).unwrap().0, 429);
+}
