@@ -24,6 +24,9 @@ struct StreamOptions {
 
 pub fn reply(headers: &HeaderMap, request: &Bytes) -> Result<Response<Body>, io::Error> {
     let chat: Chat = serde_json::from_slice(request).unwrap_or_default();
+    let status = number(headers, "x-demo-status").and_then(|s| u16::try_from(s).ok());
+    let status = status.and_then(|s| StatusCode::from_u16(s).ok());
+    let status = status.unwrap_or_default();
     let (kind, frames, pause) = if let Some(kind) = headers.get("x-demo-echo") {
         (kind.clone(), vec![request.clone()], 1)
     } else if let Some(body) = headers.get("x-demo-body") {
@@ -33,6 +36,9 @@ pub fn reply(headers: &HeaderMap, request: &Bytes) -> Result<Response<Body>, io:
         let usage = chat.stream_options.is_some_and(|o| o.include_usage);
         let events = events(headers, request.len(), usage);
         (HeaderValue::from_static("text/event-stream"), events, 20)
+    } else if status.is_client_error() || status.is_server_error() {
+        let body = failure(status).into();
+        (HeaderValue::from_static("application/json"), vec![body], 1)
     } else {
         let body = completion(headers, request.len()).into();
         (HeaderValue::from_static("application/json"), vec![body], 1)
@@ -44,15 +50,24 @@ pub fn reply(headers: &HeaderMap, request: &Bytes) -> Result<Response<Body>, io:
         Ok(body) => in_frames(headers, &body, pause),
         Err(frames) => in_frames(headers, &frames, pause),
     };
-    let status = number(headers, "x-demo-status").and_then(|s| u16::try_from(s).ok());
-    let status = status.and_then(|s| StatusCode::from_u16(s).ok());
     let mut response = Response::new(body);
-    *response.status_mut() = status.unwrap_or_default();
+    *response.status_mut() = status;
     response.headers_mut().insert("content-type", kind);
     if let Some((name, value)) = line(headers, "x-demo-header") {
         response.headers_mut().insert(name, value);
     }
     Ok(response)
+}
+
+/// An error body as OpenAI's are.
+fn failure(status: StatusCode) -> String {
+    let error = serde_json::json!({
+        "message": format!("the demo upstream was asked for {status}"),
+        "type": "demo_error",
+        "param": null,
+        "code": null
+    });
+    serde_json::json!({ "error": error }).to_string()
 }
 
 /// A streamed chat completion: an event for each word, then the end, the usage and `[DONE]`.

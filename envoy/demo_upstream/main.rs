@@ -10,7 +10,7 @@
 //! | `x-demo-latency-ms` | wait before the reply | 0 |
 //! | `x-demo-completion-tokens` | usage, and words of the reply | 16 |
 //! | `x-demo-status` | the reply's status | 200 |
-//! | `x-demo-body` | the reply's body, as it stands | a chat completion |
+//! | `x-demo-body` | the reply's body, as it stands | a chat completion, or an error from status 400 on |
 //! | `x-demo-echo` | the reply's body is the request's, of this content type | a chat completion |
 //! | `x-demo-chunk-bytes` | cut the body into frames of so many bytes, or of up to so many for `random:N` | one frame, or one for each event |
 //! | `x-demo-chunk-ms` | wait between frames | 1, or 20 between events |

@@ -77,6 +77,18 @@ fn a_refused_or_failed_request_used_nothing() {
 }
 
 #[test]
+fn a_failure_used_nothing_whatever_its_body_reports() {
+    let stack = Stack::start(tpm(1_000_000));
+    let body = r#"{"error":{"message":"no"},"usage":{"total_tokens":777}}"#;
+    let says = |account, status| {
+        let call = Call::of(account, "t").header("x-demo-body", body);
+        stack.send(call.header("x-demo-status", status));
+        used(&stack, account)
+    };
+    assert_eq!((says("failed", "500"), says("done", "200")), (0, 777));
+}
+
+#[test]
 fn a_response_without_usage_is_counted_as_estimated() {
     let stack = Stack::start(tpm(1_000_000));
     stack.send(Call::of("acme", "t").header("x-demo-body", "{}"));
