@@ -1,0 +1,89 @@
+//! The traffic of a row, by wrk, and the route that answers it.
+
+use serde_json::{Value, json};
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+/// The words of a stream, an event each.
+pub const WORDS: u32 = 100;
+/// The events of a stream: the words, the end of the answer and `[DONE]`; one more where the filter
+/// asks for the usage, to hide it.
+pub const EVENTS: f64 = 102.0;
+/// The time between the events of a stream. With [`Traffic::connections`] it keeps a worker busy:
+/// the wake-ups of an idle one cost more than the filter.
+pub const EVERY_MS: u32 = 3;
+
+/// A kind of traffic; each has a script for wrk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Traffic {
+    /// Requests of 1,000 accounts in turn.
+    ManyAccounts,
+    /// Requests of one account.
+    OneAccount,
+    /// Streams of one account.
+    Streams,
+}
+
+impl Traffic {
+    const fn script(self) -> &'static str {
+        match self {
+            Self::ManyAccounts => "many_accounts.lua",
+            Self::OneAccount => "one_account.lua",
+            Self::Streams => "streams.lua",
+        }
+    }
+
+    const fn connections(self) -> u32 {
+        match self {
+            Self::ManyAccounts | Self::OneAccount => 32,
+            Self::Streams => 80,
+        }
+    }
+
+    /// The route: Envoy answers plain requests by itself; streams come from the demo upstream.
+    pub fn route(self) -> Value {
+        match self {
+            Self::ManyAccounts | Self::OneAccount => answers(),
+            Self::Streams => json!({"route": {"cluster": "llm"}}),
+        }
+    }
+
+    /// Starts the traffic. It ends when it is dropped, or after `most`.
+    pub fn start(self, proxy: SocketAddr, most: Duration) -> Running {
+        let wrk = Command::new("wrk")
+            .arg("-t1")
+            .arg(format!("-c{}", self.connections()))
+            .arg(format!("-d{}s", most.as_secs()))
+            .arg("-s")
+            .arg(format!("tests/bench/price/{}", self.script()))
+            .arg(format!("http://{proxy}/v1/chat/completions"))
+            .stdout(Stdio::null())
+            .env("EVERY_MS", EVERY_MS.to_string())
+            .env("WORDS", WORDS.to_string())
+            .spawn();
+        Running(wrk.expect("wrk runs"))
+    }
+}
+
+/// Traffic that runs.
+pub struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Envoy's own answer, as an upstream would give it.
+fn answers() -> Value {
+    let answer = r#"{"usage":{"prompt_tokens":15,"completion_tokens":16,"total_tokens":31}}"#;
+    json!({
+        "direct_response": {"status": 200, "body": {"inline_string": answer}},
+        "response_headers_to_add": [{
+            "header": {"key": "content-type", "value": "application/json"},
+            "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"
+        }]
+    })
+}
