@@ -28,10 +28,21 @@ mod stack;
 mod traffic;
 
 use options::Options;
+use std::process::ExitCode;
 
-fn main() -> Result<(), String> {
-    let options = Options::from_env();
-    let tables = rows::tables(&options);
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<(), String> {
+    let options = Options::from_env()?;
+    let tables = rows::tables(&options)?;
     let rows: usize = tables.iter().map(|table| table.rows.len()).sum();
     let measured = rows * options.processes * options.rounds;
     let seconds = measured as f64 * (options.window + options.length).as_secs_f64();

@@ -21,20 +21,20 @@ pub struct Options {
 }
 
 impl Options {
-    /// Reads the settings.
-    pub fn from_env() -> Self {
+    /// Reads the settings; `Err` names one that is none.
+    pub fn from_env() -> Result<Self, String> {
         let rows = std::env::var("BENCH_ROWS").unwrap_or_default();
         let rows = rows.split(',').map(|part| part.trim().to_lowercase());
-        Self {
-            processes: usize::try_from(number("BENCH_PROCESSES", 3)).unwrap(),
-            rounds: usize::try_from(number("BENCH_ROUNDS", 4)).unwrap(),
-            length: Duration::from_secs(number("BENCH_SECONDS", 1)),
-            window: Duration::from_secs(number("BENCH_WINDOW", 2)),
+        Ok(Self {
+            processes: number("BENCH_PROCESSES", 3)? as usize,
+            rounds: number("BENCH_ROUNDS", 4)? as usize,
+            length: Duration::from_secs(number("BENCH_SECONDS", 1)?.into()),
+            window: Duration::from_secs(number("BENCH_WINDOW", 2)?.into()),
             rows: rows.filter(|part| !part.is_empty()).collect(),
             before: std::env::var_os("BENCH_BEFORE")
                 .filter(|path| !path.is_empty())
                 .map(|path| std::path::absolute(path).unwrap()),
-        }
+        })
     }
 
     /// True when a row of that name runs.
@@ -44,12 +44,14 @@ impl Options {
     }
 }
 
-fn number(name: &str, default: u64) -> u64 {
+fn number(name: &str, default: u32) -> Result<u32, String> {
     let Ok(text) = std::env::var(name) else {
-        return default;
+        return Ok(default);
     };
     match text.parse() {
-        Ok(number) if number > 0 => number,
-        _ => panic!("{name}: a whole number from 1 is wanted, not {text:?}"),
+        Ok(number) if number > 0 => Ok(number),
+        _ => Err(format!(
+            "{name}: a whole number from 1 is wanted, not {text:?}"
+        )),
     }
 }

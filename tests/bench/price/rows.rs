@@ -73,8 +73,8 @@ impl Table {
         }
     }
 
-    /// Leaves out the rows that are not asked for, but not those to compare with. `None` when
-    /// nothing is left to compare.
+    /// Leaves out the rows that are not asked for, but not those to compare with. `None` when no
+    /// row is asked for.
     fn picked(mut self, options: &Options) -> Option<Self> {
         let is_base = |row: &Row| [NO_FILTER, EMPTY, BARE].contains(&row.name.as_str());
         let wants = |row: &Row| options.wants(&format!("{}: {}", self.name, row.name));
@@ -97,8 +97,8 @@ impl Table {
     }
 }
 
-/// The tables that are asked for.
-pub fn tables(options: &Options) -> Vec<Table> {
+/// The tables that are asked for; `Err` lists all rows when there is none.
+pub fn tables(options: &Options) -> Result<Vec<Table>, String> {
     let all = [one_worker(options), two_workers(options), streams(options)];
     let names = |table: &Table| {
         let lines = table.rows.iter();
@@ -107,8 +107,10 @@ pub fn tables(options: &Options) -> Vec<Table> {
     };
     let known: String = all.iter().map(names).collect();
     let picked: Vec<_> = all.into_iter().filter_map(|t| t.picked(options)).collect();
-    assert!(!picked.is_empty(), "BENCH_ROWS names none of\n{known}");
-    picked
+    match picked.is_empty() {
+        true => Err(format!("BENCH_ROWS names none of\n{known}")),
+        false => Ok(picked),
+    }
 }
 
 fn one_worker(options: &Options) -> Table {
