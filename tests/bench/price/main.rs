@@ -29,6 +29,7 @@ mod traffic;
 
 use options::Options;
 use std::process::ExitCode;
+use std::time::Duration;
 
 fn main() -> ExitCode {
     match run() {
@@ -43,10 +44,14 @@ fn main() -> ExitCode {
 fn run() -> Result<(), String> {
     let options = Options::from_env()?;
     let tables = rows::tables(&options)?;
-    let rows: usize = tables.iter().map(|table| table.rows.len()).sum();
-    let measured = rows * options.processes * options.rounds;
-    let seconds = measured as f64 * (options.window + options.length).as_secs_f64();
-    eprintln!("{rows} rows, {:.0} minutes and the starts", seconds / 60.0);
+    let rows = || tables.iter().flat_map(|table| &table.rows);
+    let round: Duration = rows().map(|row| row.warm_up + options.length).sum();
+    let all = round.as_secs_f64() * (options.processes * options.rounds) as f64;
+    eprintln!(
+        "{} rows, {:.0} minutes and the starts",
+        rows().count(),
+        all / 60.0
+    );
     for table in tables {
         let name = table.name;
         let measured = measure::measure(table, &options)?;

@@ -11,8 +11,8 @@ pub struct Options {
     pub rounds: usize,
     /// The length of one measurement.
     pub length: Duration,
-    /// The window of RPM and TPM, and the warm-up before each measurement: a log is full after
-    /// one window of traffic.
+    /// The window of RPM and TPM of rows that admit, and their warm-up before each measurement: a
+    /// log is full after one window of traffic.
     pub window: Duration,
     /// Substrings of the names of rows to run; empty for all rows.
     pub rows: Vec<String>,
@@ -29,7 +29,7 @@ impl Options {
             processes: number("BENCH_PROCESSES", 3)? as usize,
             rounds: number("BENCH_ROUNDS", 4)? as usize,
             length: Duration::from_secs(number("BENCH_SECONDS", 1)?.into()),
-            window: Duration::from_secs(number("BENCH_WINDOW", 2)?.into()),
+            window: Duration::from_secs(number("BENCH_WINDOW", 4)?.into()),
             rows: rows.filter(|part| !part.is_empty()).collect(),
             before: std::env::var_os("BENCH_BEFORE")
                 .filter(|path| !path.is_empty())

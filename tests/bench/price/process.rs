@@ -23,6 +23,7 @@ pub struct Process {
     /// The connection to Envoy's admin port.
     admin: Connection,
     traffic: Traffic,
+    warm_up: Duration,
     refused: bool,
     /// What Envoy receives from the upstream for one stream; 0 where there are no streams.
     stream_bytes: u64,
@@ -52,6 +53,7 @@ impl Process {
             stack,
             admin: connection(false),
             traffic: row.traffic,
+            warm_up: row.warm_up,
             refused: row.refused,
             stream_bytes: 0,
         };
@@ -68,9 +70,9 @@ impl Process {
     /// Warms up, and measures the CPU of the process per request or stream, in microseconds.
     /// `Err` says why the row is not what its name says.
     pub fn measure(&self, options: &Options) -> Result<f64, String> {
-        let most = options.window + options.length + SPARE;
+        let most = self.warm_up + options.length + SPARE;
         let running = self.traffic.start(self.stack.proxy, most);
-        sleep(options.window);
+        sleep(self.warm_up);
         let (cpu_before, counts_before) = self.reading();
         sleep(options.length);
         let (cpu, counts) = self.reading();

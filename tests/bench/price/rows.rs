@@ -5,6 +5,7 @@ use crate::options::Options;
 use crate::traffic::Traffic;
 use serde_json::{Value, json};
 use std::path::Path;
+use std::time::Duration;
 
 /// Rows that are compared with each other. All their processes are up at the same time.
 pub struct Table {
@@ -18,6 +19,8 @@ pub struct Row {
     pub name: String,
     pub filters: Vec<Value>,
     pub traffic: Traffic,
+    /// How long traffic runs before a measurement.
+    pub warm_up: Duration,
     /// True when nearly all replies are 429; otherwise all are 2xx.
     pub refused: bool,
     /// The number of the row that this one is the "before" of.
@@ -28,6 +31,9 @@ pub struct Row {
 pub const NO_FILTER: &str = "no filter";
 pub const EMPTY: &str = "empty wasm filter";
 pub const BARE: &str = "the host calls of an admitted request, alone";
+
+/// The warm-up of rows that keep no log.
+const WARM_UP: Duration = Duration::from_secs(1);
 
 impl Table {
     fn new(name: &'static str, workers: usize, traffic: Traffic, bare: Value) -> Self {
@@ -48,6 +54,7 @@ impl Table {
             name: name.to_owned(),
             filters,
             traffic,
+            warm_up: WARM_UP,
             refused: false,
             before_of: None,
         });
@@ -64,10 +71,21 @@ impl Table {
         }
     }
 
+    /// Adds rows of tiergate that admit, whose logs are full after one window of traffic.
+    fn admitted(&mut self, options: &Options, name: &str, config: &Value, traffic: Traffic) {
+        let first = self.rows.len();
+        let name = format!("admitted and settled, {name}");
+        self.tiergate(options, &name, config, traffic);
+        for row in &mut self.rows[first..] {
+            row.warm_up = options.window;
+        }
+    }
+
     /// Adds rows of tiergate that refuse.
     fn refused(&mut self, options: &Options, name: &str, config: &Value) {
         let first = self.rows.len();
-        self.tiergate(options, name, config, Traffic::ManyAccounts);
+        let name = format!("refused (429), {name}");
+        self.tiergate(options, &name, config, Traffic::ManyAccounts);
         for row in &mut self.rows[first..] {
             row.refused = true;
         }
@@ -139,12 +157,10 @@ fn one_worker(options: &Options) -> Table {
         ),
         ("one hot account", admits(&[]), Traffic::OneAccount),
     ] {
-        let name = format!("admitted and settled, {name}");
-        table.tiergate(options, &name, &config, traffic);
+        table.admitted(options, name, &config, traffic);
     }
     for (name, headers) in [("headers: []", vec![]), ("openai headers", vec!["openai"])] {
-        let name = format!("refused (429), {name}");
-        table.refused(options, &name, &filters::refuses(&headers));
+        table.refused(options, name, &filters::refuses(&headers));
     }
     table
 }
@@ -157,8 +173,7 @@ fn two_workers(options: &Options) -> Table {
         ("one hot account", Traffic::OneAccount),
         ("1,000 accounts", Traffic::ManyAccounts),
     ] {
-        let name = format!("admitted and settled, {name}");
-        table.tiergate(options, &name, &config, traffic);
+        table.admitted(options, name, &config, traffic);
     }
     table
 }
