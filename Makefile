@@ -49,6 +49,7 @@ modules: wasm
 	cargo build --release --lib --target $(TARGET) --features trap --target-dir $(TRAP)
 	@cp $(TRAP)/$(TARGET)/release/tiergate.wasm dist/tiergate_trap.wasm
 
+# docs/bench.md has its settings: BENCH_ROWS, BENCH_ROUNDS, BENCH_BEFORE and others.
 bench: modules envoy ## the price of a request, side by side
 	@command -v wrk >/dev/null || { echo "make bench needs wrk: apt-get install wrk" >&2; exit 1; }
 	cargo build --quiet --example demo-upstream
