@@ -205,16 +205,16 @@ impl Api<'_> {
         };
         let table = self.limiter.vm_table();
         // The overflow record has the use of other accounts too.
-        let reset = self
-            .limiter
-            .ledger()
-            .change(self.host, key, &terms, &*table, |record, _| {
-                if record.is_overflow() {
-                    return RecordChange::Keep(false);
-                }
-                record.clear_usage();
-                RecordChange::Write(true)
-            })?;
+        let reset =
+            self.limiter
+                .ledger()
+                .change(self.host, key, &terms, &*table, |record, _| {
+                    if record.is_overflow() {
+                        return RecordChange::Keep(false);
+                    }
+                    record.clear_usage();
+                    RecordChange::Write(true)
+                })?;
         Ok(AdminResponse::ok(
             &serde_json::json!({"id": text(id), "reset": reset}),
         ))

@@ -3,8 +3,8 @@
 use super::day::DayRule;
 use super::kinds::LimitKind;
 use super::meter::{ACCOUNT, Meter, Needed};
-use super::record::period::Settled;
 use super::record::Record;
+use super::record::period::Settled;
 use super::terms::{Reservation, Terms};
 use super::units::{Amounts, Units};
 use crate::time::Now;
