@@ -33,6 +33,18 @@ impl Span {
     }
 }
 
+/// Written as configs have it: "250ms", "90s", "2h".
+impl std::fmt::Display for Span {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (unit, name) in [(3_600_000, "h"), (60_000, "m"), (1_000, "s")] {
+            if self.0 > 0 && self.0.checked_rem(unit) == Some(0) {
+                return write!(f, "{}{name}", self.0.div_euclid(unit));
+            }
+        }
+        write!(f, "{}ms", self.0)
+    }
+}
+
 /// A moment on the process's monotonic clock, in milliseconds from an unstated start.
 #[derive(
     Clone,

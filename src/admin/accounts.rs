@@ -30,10 +30,10 @@ pub struct AccountView {
     pub disabled: bool,
     /// Effective limits; null when the tier is unknown.
     pub limits: Option<Limits>,
-    /// Live usage of all four limit kinds.
+    /// Live usage of each limit.
     pub usage: Option<UsageView>,
-    /// Requests in flight.
-    pub in_flight: u64,
+    /// Requests in flight; null where no limit counts them.
+    pub in_flight: Option<u64>,
 }
 
 /// The result of a write.
@@ -80,13 +80,12 @@ impl Api<'_> {
         let tier = self.tier_of(&entry);
         let place = tier.and_then(|tier| self.config().tiers.by_name(tier.name.as_bytes()));
         let base = tier.map(|tier| entry.limits.over(&tier.limits));
-        let lowered = place.zip(base);
-        let lowered = lowered.and_then(|(id, base)| self.limiter.overload().lowered(id, &base));
+        let lowered = place.and_then(|id| self.limiter.overload().lowered(id));
         // The account's requests may carry a tier, so requests can be in flight without a tier
         // here.
-        let inspected =
-            self.limiter
-                .inspect(self.host, key, &base.unwrap_or(Limits::UNLIMITED), lowered)?;
+        let inspected = self
+            .limiter
+            .inspect(self.host, key, base.as_ref(), lowered)?;
         let history = entry.history.as_ref();
         Ok(Some(AccountView {
             id: text(id),
@@ -100,9 +99,9 @@ impl Api<'_> {
             },
             written_by: if entry.by_feed { "feed" } else { "admin" },
             disabled: entry.disabled,
-            in_flight: inspected.usage.concurrency.used,
-            limits: base.map(|_| inspected.in_force),
-            usage: base.map(|_| inspected.usage),
+            in_flight: inspected.in_flight,
+            limits: base.is_some().then_some(inspected.in_force),
+            usage: base.is_some().then_some(inspected.usage),
         }))
     }
 
@@ -111,6 +110,9 @@ impl Api<'_> {
         if let TierBasis::Tier(name) = &put.basis {
             self.known_tier(name, "tier")?;
         }
+        let tiers = &self.config().tiers;
+        let is_in_a_tier = |name: &str| tiers.names_limit(name);
+        put.limits.check(&is_in_a_tier).map_err(Problem::BadBody)?;
         let rule = self.config().voucher;
         self.write(id, |entry| {
             let mut due = false;
@@ -122,7 +124,7 @@ impl Api<'_> {
                 }
                 TierBasis::Tier(name) => entry.tier = Some(name.to_string()),
             }
-            entry.limits = put.limits;
+            entry.limits = put.limits.clone();
             entry.disabled = put.disabled;
             (due, true)
         })
@@ -197,8 +199,9 @@ impl Api<'_> {
 
     pub(super) fn reset(&mut self, id: &[u8]) -> Result<AdminResponse, Problem> {
         let key = self.limiter.ledger().key(id);
+        let limits = Limits::default();
         let terms = Terms {
-            limits: &Limits::UNLIMITED,
+            limits: &limits,
             lowered: None,
             windows: &self.config().windows,
             concurrency_wait: Span::ZERO,

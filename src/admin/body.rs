@@ -18,7 +18,7 @@ const LONGEST_EVENT_ID: usize = 1024;
 struct PutAccountBody {
     recharge: Option<Cents>,
     tier: Option<String>,
-    limits: Option<Object<Overrides>>,
+    limits: Option<Overrides>,
     disabled: Option<bool>,
 }
 
@@ -71,7 +71,7 @@ pub fn put(body: &[u8]) -> Result<Put, Problem> {
     };
     Ok(Put {
         basis,
-        limits: body.limits.map(|Object(own)| own).unwrap_or_default(),
+        limits: body.limits.unwrap_or_default(),
         disabled: body.disabled.unwrap_or(false),
     })
 }
@@ -122,9 +122,9 @@ mod tests {
                 "from 1",
             ),
             (
-                r#"{"tier": "a", "limits": {"rps": 1}}"#,
-                "limits.rps",
-                "unknown field",
+                r#"{"tier": "a", "limits": {"x": {"unit": "bits", "per": "day", "limit": 1}}}"#,
+                "limits.x.unit",
+                "unknown variant",
             ),
             (r#"{"tier": "a", "off": true}"#, "off", "unknown field"),
         ] {

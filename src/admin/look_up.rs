@@ -4,7 +4,6 @@ use super::page::{self, LookUp, LookUpResult};
 use super::route::LONGEST_ID;
 use super::status::{RefusedAccountView, Status};
 use super::{AdminResponse, Api, Problem};
-use crate::limits::Limits;
 use crate::reply::usage::UsageView;
 use crate::tiers::{Tier, TierId};
 use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
@@ -55,11 +54,10 @@ impl Api<'_> {
 
     /// Returns an account's usage against the limits of `tier`, or against no limits.
     fn counted(&self, id: &[u8], tier: Option<(TierId, &Tier)>) -> Result<UsageView, Problem> {
-        let limits = tier.map_or(Limits::UNLIMITED, |(_, tier)| tier.limits);
         let key = self.limiter.ledger().key(id);
-        let lowered =
-            tier.and_then(|(place, tier)| self.limiter.overload().lowered(place, &tier.limits));
-        let inspected = self.limiter.inspect(self.host, key, &limits, lowered)?;
+        let lowered = tier.and_then(|(place, _)| self.limiter.overload().lowered(place));
+        let limits = tier.map(|(_, tier)| &*tier.limits);
+        let inspected = self.limiter.inspect(self.host, key, limits, lowered)?;
         Ok(inspected.usage)
     }
 

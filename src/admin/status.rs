@@ -92,10 +92,10 @@ pub struct TierView {
     #[serde(default)]
     pub recharge: String,
     /// The base limits. Not read back: a newer filter may have other kinds.
-    #[serde(skip_deserializing, default = "unlimited")]
+    #[serde(skip_deserializing)]
     pub limits: Limits,
     /// The effective limits. Not read back either.
-    #[serde(skip_deserializing, default = "unlimited")]
+    #[serde(skip_deserializing)]
     pub in_force: Limits,
     /// The effective scale of concurrency, RPM and TPM: 0 to 1.
     #[serde(default = "in_full")]
@@ -104,10 +104,6 @@ pub struct TierView {
 
 const fn in_full() -> f64 {
     1.0
-}
-
-const fn unlimited() -> Limits {
-    Limits::UNLIMITED
 }
 
 /// Shared data in bytes.
@@ -222,7 +218,7 @@ impl Api<'_> {
         let view = |(id, tier): (TierId, &Tier)| TierView {
             name: tier.name.clone(),
             recharge: tier.recharge.decimal(),
-            limits: tier.limits,
+            limits: (*tier.limits).clone(),
             in_force: self.limiter.overload().effective(id, &tier.limits, now),
             scale: load.in_force.get(&tier.name).copied().unwrap_or(1.0),
         };

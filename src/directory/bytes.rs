@@ -1,16 +1,20 @@
 //! A directory entry as bytes, and back. Decoding takes any bytes and never panics.
 //!
 //! ```text
-//! entry   = flags tier limits [history]
-//! flags   = bit 0 switched off, bit 1 written by the feed, bit 2 a history follows, bit 3 voucher
+//! entry   = flags tier limits [history] [others]
+//! flags   = bit 0 switched off, bit 1 written by the feed, bit 2 a history follows, bit 3 voucher,
+//!           bit 4 other limits follow
 //! tier    = length, name; length 0 for none
 //! limits  = 4 x (0: the tier's, 1: unlimited, n + 1: n)
+//! others  = own limits of other names or meanings (own_limits.rs)
 //! history = cash (zigzag) vouchers (zigzag) [voucher_by (8)] count, events (8 each)
 //! ```
 //! Numbers are varints as in [`crate::shared::varint`], hashes little endian.
 
+use super::own_limits;
 use crate::directory::entry::AccountEntry;
-use crate::limits::{Limit, Overrides};
+use crate::limits::own::OwnLimit;
+use crate::limits::{Limit, LimitKind, Overrides};
 use crate::shared::varint::{put, put_len, take, take_count};
 use crate::tiers::money::SignedCents;
 use crate::tiers::recharge::{History, REMEMBERED};
@@ -20,10 +24,11 @@ const DISABLED: u8 = 1;
 const BY_FEED: u8 = 2;
 const HISTORY: u8 = 4;
 const VOUCHER: u8 = 8;
+const OTHERS: u8 = 16;
 
 /// The maximum size of an entry in bytes: flags, a tier's name of 64, six numbers of at most 10, a
-/// hash, and the remembered events.
-pub const MOST_BYTES: usize = 1 + 65 + 60 + 8 + 1 + 8 * REMEMBERED;
+/// hash, the remembered events, and other limits.
+pub const MOST_BYTES: usize = 1 + 65 + 60 + 8 + 1 + 8 * REMEMBERED + own_limits::MOST_BYTES;
 
 /// Encodes an entry.
 pub fn encode(entry: &AccountEntry) -> Vec<u8> {
@@ -33,14 +38,15 @@ pub fn encode(entry: &AccountEntry) -> Vec<u8> {
         flag(entry.disabled, DISABLED)
             | flag(entry.by_feed, BY_FEED)
             | flag(entry.history.is_some(), HISTORY)
-            | flag(voucher.is_some(), VOUCHER),
+            | flag(voucher.is_some(), VOUCHER)
+            | flag(!split(&entry.limits).1.is_empty(), OTHERS),
     ];
     let tier = entry.tier.as_deref().unwrap_or_default();
     put_len(&mut out, tier.len());
     out.extend_from_slice(tier.as_bytes());
-    let limits = &entry.limits;
-    for (_, limit) in limits.iter() {
-        put(&mut out, limit_number(*limit));
+    let (plain, others) = split(&entry.limits);
+    for limit in plain {
+        put(&mut out, limit_number(limit));
     }
     if let Some(history) = &entry.history {
         put(&mut out, zigzag(history.cash.get()));
@@ -53,7 +59,26 @@ pub fn encode(entry: &AccountEntry) -> Vec<u8> {
             out.extend_from_slice(&event.to_le_bytes());
         }
     }
+    if !others.is_empty() {
+        own_limits::put_all(&mut out, &others);
+    }
     out
+}
+
+/// Splits own limits into those of the four necessary kinds, and others.
+fn split(own: &Overrides) -> ([Option<Limit>; 4], Vec<&(String, OwnLimit)>) {
+    let mut plain = [None; 4];
+    let mut others = Vec::new();
+    for named in &own.0 {
+        let (name, own) = named;
+        let necessary = LimitKind::NECESSARY.iter().position(|n| n == name);
+        let place = necessary.and_then(|at| plain.get_mut(at));
+        match place.filter(|_| own.counted.is_none()) {
+            Some(place) => *place = Some(own.limit),
+            None => others.push(named),
+        }
+    }
+    (plain, others)
 }
 
 /// Reads an entry from all of `bytes`; `None` for bytes that are not an entry.
@@ -64,11 +89,22 @@ pub fn decode(bytes: &[u8]) -> Option<AccountEntry> {
     let (tier, after) = input.split_at_checked(length)?;
     *input = after;
     let tier = std::str::from_utf8(tier).ok()?;
-    let limits = Overrides::try_from_fn(|_| Some(number_limit(take(input).ok()?)))?;
+    let mut limits = Overrides::default();
+    for name in LimitKind::NECESSARY {
+        if let Some(limit) = number_limit(take(input).ok()?) {
+            let counted = None;
+            limits
+                .0
+                .push((name.to_owned(), OwnLimit { limit, counted }));
+        }
+    }
     let history = match flags & HISTORY {
         0 => None,
         _ => Some(take_history(input, flags & VOUCHER != 0)?),
     };
+    if flags & OTHERS != 0 {
+        limits.0.extend(own_limits::take_all(input)?);
+    }
     input.is_empty().then(|| AccountEntry {
         history,
         tier: (!tier.is_empty()).then(|| tier.to_owned()),
@@ -103,7 +139,7 @@ fn take_hash(input: &mut &[u8]) -> Option<u64> {
     Some(u64::from_le_bytes(*hash))
 }
 
-fn limit_number(limit: Option<Limit>) -> u64 {
+pub(super) fn limit_number(limit: Option<Limit>) -> u64 {
     match limit {
         None => 0,
         Some(Limit::Unlimited) => 1,
@@ -112,7 +148,7 @@ fn limit_number(limit: Option<Limit>) -> u64 {
 }
 
 /// Reads a limit: 0 is the tier's, 1 is unlimited, a larger number is the limit plus 1.
-fn number_limit(number: u64) -> Option<Limit> {
+pub(super) fn number_limit(number: u64) -> Option<Limit> {
     match number {
         0 => None,
         1 => Some(Limit::Unlimited),
@@ -132,6 +168,9 @@ fn unzigzag(n: u64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::kinds::{Counted, Per};
+    use crate::limits::units::Unit;
+    use crate::time::Span;
 
     #[test]
     fn an_entry_is_read_as_it_was_written() {
@@ -141,11 +180,18 @@ mod tests {
             voucher_by: Some(7),
             recent_ids: (0..64).collect(),
         };
-        let limits = Overrides {
-            rpm: Some(Limit::Unlimited),
-            tpm: NonZeroU64::new(1).map(Limit::Finite),
-            ..Overrides::default()
-        };
+        let own = |limit, counted| OwnLimit { limit, counted };
+        let one = Limit::Finite(NonZeroU64::MIN);
+        let per = |per| Some(Counted::Sum(Unit::Requests, per));
+        let custom = Per::Custom(Span::from_secs(90));
+        let limits = [
+            ("rpm", own(Limit::Unlimited, None)),
+            ("tpm", own(one, None)),
+            ("rpd", own(one, None)),
+            ("images", own(one, per(Per::Week))),
+            ("bursts", own(Limit::Unlimited, per(custom))),
+        ];
+        let limits = Overrides(limits.map(|(name, own)| (name.to_owned(), own)).to_vec());
         let full = AccountEntry {
             history: Some(history),
             tier: Some("tier3".to_owned()),

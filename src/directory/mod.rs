@@ -15,6 +15,7 @@
 pub mod bytes;
 pub mod entry;
 pub mod feed;
+mod own_limits;
 
 use crate::directory::entry::AccountEntry;
 use crate::host::{Host, HostError};

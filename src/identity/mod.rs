@@ -64,7 +64,7 @@ pub trait Lookup {
 }
 
 /// The tier of an account, and the account's own limits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TierMatch {
     /// The tier's id.
     pub tier: TierId,
@@ -198,7 +198,7 @@ fn by_entry(entry: &AccountEntry, tiers: &TierTable) -> Result<TierMatch, Identi
     match entry.resolve_tier(tiers) {
         ResolvedTier::Tier(tier) => Ok(TierMatch {
             tier,
-            limits: entry.limits,
+            limits: entry.limits.clone(),
         }),
         ResolvedTier::RechargeRequired(paid) => Err(IdentityError::RechargeRequired(paid)),
         ResolvedTier::Unknown(name) => Err(IdentityError::TierUnknown(name.into_bytes())),

@@ -62,8 +62,22 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
 }
 
 /// A JSON object whose names are data, in order; names are unique.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Named<T>(pub Vec<(String, T)>);
+
+impl<T> Named<T> {
+    /// Returns the value of a name.
+    pub fn get(&self, name: &str) -> Option<&T> {
+        let mut all = self.0.iter();
+        all.find(|(n, _)| n == name).map(|(_, value)| value)
+    }
+}
+
+impl<T: serde::Serialize> serde::Serialize for Named<T> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
+    }
+}
 
 impl<T> Default for Named<T> {
     fn default() -> Self {

@@ -96,9 +96,9 @@ impl Place {
 
 /// A stored record.
 #[derive(Clone, Copy, Debug)]
-pub struct Stored<'a>(&'a [u8]);
+pub struct StoredRecord<'a>(&'a [u8]);
 
-impl<'a> Stored<'a> {
+impl<'a> StoredRecord<'a> {
     /// Returns the account's key.
     pub fn key(&self) -> &'a [u8] {
         self.0.get(..KEY).unwrap_or_default()
@@ -188,12 +188,12 @@ impl Page {
     }
 
     /// Returns the records.
-    pub fn records(&self) -> impl Iterator<Item = Stored<'_>> {
-        places(&self.bytes).map(|place| Stored(place.of(&self.bytes)))
+    pub fn records(&self) -> impl Iterator<Item = StoredRecord<'_>> {
+        places(&self.bytes).map(|place| StoredRecord(place.of(&self.bytes)))
     }
 
     /// Finds the record of `key`.
-    pub fn find(&self, key: &[u8; KEY]) -> Option<Stored<'_>> {
+    pub fn find(&self, key: &[u8; KEY]) -> Option<StoredRecord<'_>> {
         self.records().find(|stored| stored.key() == key)
     }
 
@@ -212,7 +212,7 @@ impl Page {
         let mut stale: u64 = 0;
         let mut at = EMPTY.len();
         while let Some(place) = Place::read(&self.bytes, at) {
-            let stored = Stored(place.of(&self.bytes));
+            let stored = StoredRecord(place.of(&self.bytes));
             at = place.end();
             if stored.key() == keep {
                 continue;
@@ -244,7 +244,7 @@ impl Page {
 
     /// Drops the sliding windows of a record; returns its new end.
     fn shrink(&mut self, place: Place) -> usize {
-        let mut body = Stored(place.of(&self.bytes)).body().to_vec();
+        let mut body = StoredRecord(place.of(&self.bytes)).body().to_vec();
         record::shrink(&mut body);
         let flags = place.at.saturating_add(FLAGS);
         let without = self.bytes.get(flags).copied().unwrap_or(0) & !SLIDES;
@@ -257,7 +257,7 @@ impl Page {
     /// Writes the record of `key` over the stored one; an empty record is dropped. Returns the
     /// number of live records that were given up for it.
     pub fn put(&mut self, key: &[u8; KEY], record: &Record, head: &Head) -> u64 {
-        let is_key = |place: &Place| Stored(place.of(&self.bytes)).key() == key;
+        let is_key = |place: &Place| StoredRecord(place.of(&self.bytes)).key() == key;
         let stored = places(&self.bytes).find(is_key);
         let len = HEAD.saturating_add(record.bytes().len());
         if record.is_empty() || u16::try_from(len).is_err() {
@@ -325,7 +325,7 @@ impl Page {
         let mut evicted: u64 = 0;
         while self.bytes.len() > MAX_BYTES {
             let least = places(&self.bytes)
-                .map(|place| (place, Stored(place.of(&self.bytes))))
+                .map(|place| (place, StoredRecord(place.of(&self.bytes))))
                 .filter(|(_, stored)| stored.key() != keep && stored.key() != OVERFLOW)
                 .min_by_key(|(_, stored)| stored.worth())
                 .map(|(place, _)| place);

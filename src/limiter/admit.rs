@@ -7,9 +7,7 @@ use crate::directory::entry::AccountEntry;
 use crate::host::{Header, Host, Request};
 use crate::identity::{self, Account, IdentityError, Lookup, TierMatch};
 use crate::ledger::{Fault, RecordChange, SlotError};
-use crate::limits::{
-    Ask, Decision, Holder, Limit, LimitKind, Limits, Reservation, Snapshot, admit,
-};
+use crate::limits::{Amounts, Ask, Decision, Holder, Reservation, Snapshot, admit};
 use crate::reply::Refusal;
 use crate::tiers::Tier;
 use crate::time::Mono;
@@ -48,7 +46,10 @@ impl Limiter {
             key: self.ledger.key(&account.id),
             account,
             tier: found.tier,
-            limits: found.limits.over(&base.limits),
+            limits: match found.limits.is_empty() {
+                true => Rc::clone(&base.limits),
+                false => found.limits.over(&base.limits).into(),
+            },
             reserve: reserve(&self.config.tokens.estimate, request, asked),
             until: None,
         };
@@ -84,7 +85,7 @@ impl Limiter {
         }
         let decision = self.admit(host, &mut ticket);
         if let (Some((wait, Turn::First)), Ok(Decision::Limited(limited))) = (turn, &decision)
-            && limited.last == LimitKind::Concurrency
+            && limited.last.is_concurrency()
         {
             return hold(host, ticket, wait);
         }
@@ -106,7 +107,6 @@ impl Limiter {
                     reservation,
                     tier,
                     limits: ticket.limits,
-                    prompt: ticket.reserve.prompt,
                 };
                 self.admitted(admission, &snapshot)
             }
@@ -160,7 +160,7 @@ impl Limiter {
     }
 
     fn admit(&mut self, host: &dyn Host, ticket: &mut Ticket) -> Result<Decision, Fault> {
-        if ticket.limits.is_limited(LimitKind::Concurrency) {
+        if ticket.limits.limits_concurrency() {
             match self.admit_leased(host, ticket) {
                 Err(fault @ Fault::Slot(_)) => self.go_on_without_a_lease(ticket, fault)?,
                 decided => return decided,
@@ -174,8 +174,8 @@ impl Limiter {
     }
 
     fn admit_unleased(&self, host: &dyn Host, ticket: &Ticket) -> Result<Decision, Fault> {
-        if ticket.limits == Limits::UNLIMITED {
-            let reservation = Reservation::unrecorded(ticket.reserve.tokens());
+        if ticket.limits.is_unlimited() {
+            let reservation = Reservation::unrecorded(amounts(&ticket.reserve));
             return Ok(Decision::Admitted(reservation, Snapshot::default()));
         }
         let always = |_| true;
@@ -189,10 +189,7 @@ impl Limiter {
             return Err(fault);
         }
         self.note_fault(fault);
-        ticket.limits = Limits {
-            concurrency: Limit::Unlimited,
-            ..ticket.limits
-        };
+        ticket.limits = ticket.limits.without_concurrency().into();
         Ok(())
     }
 
@@ -218,14 +215,9 @@ impl Limiter {
         in_time: &dyn Fn(Mono) -> bool,
     ) -> Result<Option<Decision>, Fault> {
         let limits = &ticket.limits;
-        let terms = terms(
-            &self.config,
-            limits,
-            self.overload.lowered(ticket.tier, limits),
-        );
+        let terms = terms(&self.config, limits, self.overload.lowered(ticket.tier));
         let ask = Ask {
-            requests: 1,
-            tokens: ticket.reserve.tokens(),
+            amounts: amounts(&ticket.reserve),
             holder,
         };
         let vm = self.vm.borrow();
@@ -263,6 +255,17 @@ impl Lookup for Here<'_> {
             None if !self.limiter.directory_ready => Err(IdentityError::DirectoryUnready),
             entry => Ok(entry),
         }
+    }
+}
+
+/// Returns the amounts that a request reserves.
+const fn amounts(reserve: &Reserve) -> Amounts {
+    Amounts {
+        requests: 1,
+        tokens: reserve.tokens(),
+        input_tokens: reserve.prompt,
+        output_tokens: reserve.completion,
+        usd: 0,
     }
 }
 

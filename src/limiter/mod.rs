@@ -75,14 +75,12 @@ pub struct Forwarded {
 }
 
 /// An admitted request that has not been settled.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Admission {
     key: AccountKey,
     reservation: Reservation,
     tier: TierId,
-    limits: Limits,
-    /// The reserved tokens of the prompt.
-    prompt: u64,
+    limits: Rc<Limits>,
 }
 
 impl Admission {

@@ -44,7 +44,7 @@ impl Limiter {
         let tier = admission.tier;
         self.counts.request(Some(tier), Outcome::Admitted);
         self.begun(tier, admission.reservation.at);
-        let reserved = admission.reservation.reserved;
+        let reserved = admission.reservation.reserved.tokens;
         self.counts.tokens(tier, TokenKind::Reserved, reserved);
         CheckResult {
             log: self.log(Some(tier), Outcome::Admitted, None),

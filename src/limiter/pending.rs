@@ -9,9 +9,10 @@ use super::Admission;
 use crate::ledger::RecordKey;
 use crate::limits::meter::ACCOUNT;
 use crate::limits::record::{Record, Windows};
-use crate::limits::{Limits, Reservation, Terms, settle};
+use crate::limits::{Amounts, Limits, Reservation, Terms, settle};
 use crate::time::{Now, Span};
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 /// The number of pending settlements from which near moments are merged.
 const MOST_APART: usize = 1024;
@@ -19,27 +20,27 @@ const MOST_APART: usize = 1024;
 const PARTS: u64 = 600;
 
 /// The end of admitted requests of one account.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Settlement {
     pub key: RecordKey,
-    limits: Limits,
+    limits: Rc<Limits>,
     windows: Windows,
     /// With the reserves of all the requests.
     reservation: Reservation,
-    /// The tokens used by all the requests.
-    used: u64,
+    /// The amounts used by all the requests.
+    used: Amounts,
     requests: u32,
 }
 
 impl Settlement {
-    /// Creates the settlement of one request that used so many tokens.
-    pub const fn of(admission: &Admission, used: u64, windows: Windows) -> Self {
+    /// Creates the settlement of one request that used these amounts.
+    pub fn of(admission: &Admission, used: Amounts, windows: Windows) -> Self {
         Self {
             key: RecordKey {
                 account: admission.key,
                 overflow: admission.reservation.overflow,
             },
-            limits: admission.limits,
+            limits: Rc::clone(&admission.limits),
             windows,
             reservation: admission.reservation,
             used,
@@ -48,7 +49,7 @@ impl Settlement {
     }
 
     /// Returns the terms under which it is settled.
-    pub const fn terms(&self) -> Terms<'_> {
+    pub fn terms(&self) -> Terms<'_> {
         Terms {
             limits: &self.limits,
             lowered: None,
@@ -60,13 +61,13 @@ impl Settlement {
     /// True when the record stays as it is.
     pub fn changes_nothing(&self) -> bool {
         let reservation = &self.reservation;
-        let recorded = reservation.holder.is_some() || reservation.day.is_some();
-        self.limits == Limits::UNLIMITED || (!recorded && self.used == reservation.reserved)
+        let recorded = reservation.holder.is_some() || !reservation.periods.is_empty();
+        self.limits.is_unlimited() || (!recorded && self.used == reservation.reserved)
     }
 
     /// Settles the requests in the account's record.
     pub fn apply(&self, record: &mut Record, now: Now) {
-        settle(record, &self.reservation, self.used, &self.terms(), now);
+        settle(record, &self.reservation, &self.used, &self.terms(), now);
         if let Some(holder) = self.reservation.holder {
             // The first lease went back with the tokens.
             for _ in 1..self.requests {
@@ -75,8 +76,13 @@ impl Settlement {
         }
     }
 
-    const fn is_over(&self) -> bool {
-        self.used > self.reservation.reserved
+    /// True when a part of the reserve is charged beyond; `false` when it is only refunded.
+    fn is_over(&self) -> bool {
+        !self.used.over(&self.reservation.reserved).is_zero()
+    }
+
+    fn refunds(&self) -> bool {
+        !self.reservation.reserved.over(&self.used).is_zero()
     }
 
     /// True when both can be one. A charge is made at the moment of settlement, a refund to the
@@ -86,9 +92,9 @@ impl Settlement {
         self.key == other.key
             && self.limits == other.limits
             && self.windows == other.windows
-            && (a.holder, a.day) == (b.holder, b.day)
-            && self.is_over() == other.is_over()
-            && (self.is_over() || a.at == b.at || (merges_near && self.part() == other.part()))
+            && (a.holder, a.periods) == (b.holder, b.periods)
+            && (self.is_over(), self.refunds()) == (other.is_over(), other.refunds())
+            && (!self.refunds() || a.at == b.at || (merges_near && self.part() == other.part()))
     }
 
     fn part(&self) -> u64 {
@@ -99,8 +105,8 @@ impl Settlement {
     fn merge(&mut self, other: &Self) {
         let (a, b) = (&mut self.reservation, &other.reservation);
         a.at = a.at.min(b.at);
-        a.reserved = a.reserved.saturating_add(b.reserved);
-        self.used = self.used.saturating_add(other.used);
+        a.reserved = a.reserved.plus(&b.reserved);
+        self.used = self.used.plus(&other.used);
         self.requests = self.requests.saturating_add(other.requests);
     }
 }

@@ -9,6 +9,7 @@ use crate::tiers::TierId;
 use crate::time::{Mono, Span};
 use crate::tokens::Reserve;
 use std::collections::{HashMap, VecDeque};
+use std::rc::Rc;
 
 /// The maximum number of queued requests in one VM; a further request does not wait.
 pub const MOST_WAITING: usize = 1024;
@@ -20,7 +21,7 @@ pub struct Ticket {
     pub(super) key: AccountKey,
     pub(super) account: Account,
     pub(super) tier: TierId,
-    pub(super) limits: Limits,
+    pub(super) limits: Rc<Limits>,
     pub(super) reserve: Reserve,
     /// The end of the wait; `None` before the first wait.
     pub(super) until: Option<Mono>,

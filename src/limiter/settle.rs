@@ -4,6 +4,7 @@ use super::pending::Settlement;
 use super::{Admission, Limiter};
 use crate::host::Host;
 use crate::ledger::{Fault, FaultCause, RecordChange};
+use crate::limits::Amounts;
 use crate::metrics::TokenKind;
 use crate::tokens::Used;
 use crate::tokens::config::Settle;
@@ -19,17 +20,17 @@ impl Limiter {
             Settle::Usage => used,
             Settle::Reserve => Used::Unknown,
         };
-        let reserved = admission.reservation.reserved;
-        let (kind, tokens) = match used {
-            Used::Tokens(n) => (TokenKind::Used, n),
-            Used::Unknown => (TokenKind::Estimated, reserved),
-            Used::Streamed(streamed) => (TokenKind::Estimated, estimate(&admission, &streamed)),
+        let reserved = &admission.reservation.reserved;
+        let (kind, used) = match used {
+            Used::Tokens(n) => (TokenKind::Used, of_total(n, reserved)),
+            Used::Unknown => (TokenKind::Estimated, *reserved),
+            Used::Streamed(streamed) => (TokenKind::Estimated, estimate(reserved, &streamed)),
         };
-        self.counts.tokens(admission.tier, kind, tokens);
-        let refund = reserved.saturating_sub(tokens);
+        self.counts.tokens(admission.tier, kind, used.tokens);
+        let refund = reserved.tokens.saturating_sub(used.tokens);
         self.counts
             .tokens(admission.tier, TokenKind::Refunded, refund);
-        let settlement = Settlement::of(&admission, tokens, self.config.windows);
+        let settlement = Settlement::of(&admission, used, self.config.windows);
         if let Err(fault) = self.store(host, &settlement) {
             self.note_fault(fault);
             self.vm.borrow_mut().pending.add(settlement);
@@ -71,12 +72,28 @@ impl Limiter {
 ///
 /// Each event counts as one token. A stream that was cut is charged for the prompt and its events,
 /// a complete stream for at least the reserve.
-fn estimate(admission: &Admission, streamed: &Streamed) -> u64 {
-    let prompt = streamed.prompt.unwrap_or(admission.prompt);
+fn estimate(reserved: &Amounts, streamed: &Streamed) -> Amounts {
+    let prompt = streamed.prompt.unwrap_or(reserved.input_tokens);
     let counted = prompt.saturating_add(streamed.events).max(streamed.said);
-    if streamed.complete {
-        counted.max(admission.reservation.reserved)
-    } else {
-        counted
+    let tokens = match streamed.complete {
+        true => counted.max(reserved.tokens),
+        false => counted,
+    };
+    Amounts {
+        input_tokens: prompt.min(tokens),
+        output_tokens: tokens.saturating_sub(prompt),
+        tokens,
+        ..*reserved
+    }
+}
+
+/// Splits a total into input, as reserved, and output, which is the rest.
+fn of_total(tokens: u64, reserved: &Amounts) -> Amounts {
+    let input_tokens = reserved.input_tokens.min(tokens);
+    Amounts {
+        tokens,
+        input_tokens,
+        output_tokens: tokens.saturating_sub(input_tokens),
+        ..*reserved
     }
 }

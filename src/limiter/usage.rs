@@ -16,12 +16,15 @@ use crate::tiers::TierId;
 pub struct Inspected {
     /// The effective limits.
     pub in_force: Limits,
+    /// Requests in flight; `None` where no limit counts them.
+    pub in_flight: Option<u64>,
     /// The use of the limits.
     pub usage: UsageView,
 }
 
 impl Limiter {
-    /// Reads the usage of an account with these base and lowered limits, without a write.
+    /// Reads the usage of an account with these base limits and their scales, without a write.
+    /// Without base limits, it tells what is counted.
     ///
     /// # Errors
     /// [`Fault`] when the ledger can't be read.
@@ -29,19 +32,23 @@ impl Limiter {
         &self,
         host: &dyn Host,
         key: AccountKey,
-        base: &Limits,
+        base: Option<&Limits>,
         lowered: Option<Lowered>,
     ) -> Result<Inspected, Fault> {
+        let unknown = Limits::unknown();
+        let (known, base) = (base.is_some(), base.unwrap_or(&unknown));
         let terms = terms(&self.config, base, lowered);
         let vm = self.vm.borrow();
         self.ledger
             .change(host, key, &terms, vm.table(), |record, now| {
-                let levels = levels(record, &terms, now);
+                let levels = levels(record, &terms, known, now);
                 let lowered = lowered.map(|lowered| lowered.at(now.mono));
-                let in_force = lowered.map_or(*base, |lowered| lowered.over(base));
+                let in_force = lowered.map_or_else(|| base.clone(), |lowered| lowered.over(base));
+                let leases = levels.iter().find(|(kind, _)| kind.is_concurrency());
                 RecordChange::Keep(Inspected {
-                    in_force,
+                    in_flight: leases.and_then(|(_, leases)| leases.used),
                     usage: usage_view(base, &in_force, &levels),
+                    in_force,
                 })
             })
     }
@@ -64,8 +71,8 @@ impl Limiter {
         };
         let base = found.limits.over(&tier.limits);
         let key = self.ledger.key(&account.id);
-        let lowered = self.overload.lowered(found.tier, &base);
-        let inspected = self.inspect(host, key, &base, lowered);
+        let lowered = self.overload.lowered(found.tier);
+        let inspected = self.inspect(host, key, Some(&base), lowered);
         let body = match inspected {
             Ok(inspected) => serde_json::to_vec(&ClientView {
                 tier: &tier.name,

@@ -1,15 +1,12 @@
 //! Admission: admits a request against all limits at once, or names the limit that refuses it.
 
 use super::check::Check;
-use super::day::DayRule;
 use super::kinds::{LimitKind, Limits};
-use super::meter::{ACCOUNT, Meter, Needed};
+use super::meter::{ACCOUNT, Meter, needed};
 use super::record::Record;
 use super::snapshot::Snapshot;
-use super::terms::{Ask, Reservation, Terms};
-use super::units::Units;
+use super::terms::{Ask, PeriodEnds, Reservation, Terms};
 use crate::time::{Now, Span};
-use crate::zone::Calendar;
 
 /// A refusal by a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +36,7 @@ pub enum Decision {
     Limited(Limited),
     /// Exceeded for good: the request alone asks for more tokens than `limit`.
     TooLarge {
-        /// TPM or TPD.
+        /// A limit on tokens.
         kind: LimitKind,
         /// The size of the base limit.
         limit: u64,
@@ -60,7 +57,7 @@ pub fn admit(record: &mut Record, ask: &Ask, terms: &Terms<'_>, now: Now) -> Dec
         let exceeded = binding.exceeded;
         return Decision::Limited(Limited {
             kind: exceeded.kind,
-            limit: terms.limits[exceeded.kind].finite().unwrap_or(0),
+            limit: terms.limits.of(exceeded.kind).finite().unwrap_or(0),
             used: exceeded.used,
             wait: binding.wait,
             last: binding.last,
@@ -75,37 +72,38 @@ pub fn admit(record: &mut Record, ask: &Ask, terms: &Terms<'_>, now: Now) -> Dec
 
 /// Returns the token limit that the request alone exceeds.
 fn too_large(ask: &Ask, limits: &Limits) -> Option<(LimitKind, u64)> {
-    limits.iter().find_map(|(kind, limit)| {
-        let limit = limit.finite().filter(|_| kind.counts_tokens())?;
-        (ask.tokens > limit).then_some((kind, limit))
-    })
+    let mut tokens = limits.finite().filter(|(kind, _)| kind.counts_tokens());
+    tokens.find(|(kind, limit)| ask.need(*kind) > *limit)
 }
 
 fn enter(record: &mut Record, ask: &Ask, terms: &Terms<'_>, now: Now) -> Reservation {
-    let (limits, windows) = (terms.limits, terms.windows);
-    let (needed, amounts) = (Needed::by(limits), ask.amounts());
-    let mut slide = |kind: LimitKind, units: Units| {
-        if let Meter::Sliding(window, _) = Meter::of(kind, windows)
-            && units.iter().any(|unit| amounts.get(unit) > 0)
-        {
-            record.add(now.mono, ACCOUNT, window, units, &amounts);
+    let (limits, windows, amounts) = (terms.limits, terms.windows, &ask.amounts);
+    let mut periods = PeriodEnds::default();
+    for (meter, units) in needed(limits, windows) {
+        let counts = units.iter().any(|unit| amounts.get(unit) > 0);
+        match meter {
+            Meter::Sliding(window, _) if counts => {
+                record.add(now.mono, ACCOUNT, window, units, amounts);
+            }
+            Meter::Period(calendar, _) => {
+                if counts {
+                    let period = (calendar, windows.day);
+                    record.add_to_period(now, ACCOUNT, period, units, amounts);
+                }
+                let period = record.period(ACCOUNT, calendar);
+                periods.set(calendar, period.map(|period| period.ends_at()));
+            }
+            Meter::Leases | Meter::Sliding(..) => {}
         }
-    };
-    slide(LimitKind::Rpm, needed.minute);
-    slide(LimitKind::Tpd, needed.day);
-    let calendar = (Calendar::Day, windows.day);
-    if matches!(windows.day, DayRule::Calendar { .. }) && !needed.day.is_empty() && ask.tokens > 0 {
-        record.add_to_period(now, ACCOUNT, calendar, needed.day, &amounts);
     }
-    let leased = limits.is_limited(LimitKind::Concurrency);
+    let leased = limits.limits_concurrency();
     if leased {
         record.acquire(ACCOUNT, ask.holder);
     }
-    let day = record.period(ACCOUNT, Calendar::Day);
     Reservation {
         at: now.mono,
-        day: day.map(|day| day.ends_at()),
-        reserved: ask.tokens,
+        periods,
+        reserved: *amounts,
         holder: leased.then_some(ask.holder),
         overflow: record.is_overflow(),
     }

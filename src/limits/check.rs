@@ -1,6 +1,7 @@
 //! The limit that refuses a request, among base, manual and adaptive limits.
 
-use super::kinds::{LimitKind, Limits};
+use super::effective::{Cause, Scale};
+use super::kinds::LimitKind;
 use super::leaky_bucket::LeakyBucket;
 use super::meter::Meter;
 use super::record::Record;
@@ -42,13 +43,22 @@ enum Measure {
     Leaking(Mono),
 }
 
-/// Limits that hold together.
+/// Limits that hold together: the base limits, or those that a scale lowers.
 #[derive(Clone, Copy, Debug)]
-struct LimitSet<'a> {
-    limits: &'a Limits,
+struct LimitSet {
+    cause: Cause,
+    scale: Scale,
     measure: Measure,
     /// The time until the limits expire; `None` for base and adaptive limits.
     ends_in: Option<Span>,
+}
+
+impl LimitSet {
+    /// Returns the set's limit of a kind with this base; `None` for a kind that it does not lower.
+    fn limit(&self, kind: LimitKind, base: u64) -> Option<u64> {
+        let lowered = self.cause.lower(self.scale, kind, base);
+        (self.cause == Cause::Base || lowered < base).then_some(lowered)
+    }
 }
 
 /// One check of a request against a record.
@@ -63,7 +73,7 @@ impl Check<'_> {
     /// Returns the limit that refuses `ask`; `None` when all limits admit it.
     pub fn binding(&self, ask: &Ask) -> Option<Binding> {
         let [base, manual, adaptive] = self.sets();
-        let exceeded = |set: Option<LimitSet<'_>>| self.exceeded(ask, &set?);
+        let exceeded = |set: Option<LimitSet>| self.exceeded(ask, &set?);
         let base = exceeded(base);
         let all = [base, exceeded(manual), exceeded(adaptive)];
         let longest = all.into_iter().flatten().max_by_key(|e| e.wait)?;
@@ -77,40 +87,53 @@ impl Check<'_> {
 
     /// Returns the smallest rest of a limit over all sets; `None` where the base is unlimited.
     pub fn remaining(&self, kind: LimitKind) -> Option<u64> {
-        self.terms.limits[kind].finite()?;
+        let base = self.terms.limits.of(kind).finite()?;
         let sets = self.sets().into_iter().flatten();
-        sets.filter_map(|set| self.rest(&set, kind)).min()
+        sets.filter_map(|set| self.rest(&set, kind, base)).min()
+    }
+
+    /// Returns the use of a limit kind.
+    #[inline]
+    pub fn used(&self, kind: LimitKind) -> u64 {
+        self.meter(kind).used(self.record, self.now)
+    }
+
+    /// Returns the time until nothing of a kind is used, if nothing more happens.
+    pub fn resets_in(&self, kind: LimitKind) -> Span {
+        self.meter(kind).resets_in(self.record, self.now)
     }
 
     /// Returns the sets that hold now: base, manual, adaptive.
-    fn sets(&self) -> [Option<LimitSet<'_>>; 3] {
+    fn sets(&self) -> [Option<LimitSet>; 3] {
         let base = LimitSet {
-            limits: self.terms.limits,
+            cause: Cause::Base,
+            scale: Scale::ONE,
             measure: Measure::Windowed,
             ends_in: None,
         };
-        let lowered = self.terms.lowered.as_ref();
-        let manual = lowered.and_then(|lowered| lowered.manual.as_ref());
-        let adaptive = lowered.and_then(|lowered| lowered.adaptive.as_ref());
-        let manual = manual.map(|manual| LimitSet {
-            limits: &manual.value,
+        let lowered = self.terms.lowered.unwrap_or_default();
+        let manual = lowered.manual.map(|manual| LimitSet {
+            cause: Cause::Manual,
+            scale: manual.value,
             measure: Measure::Windowed,
             ends_in: Some(manual.expires_at.since(self.now.mono)),
         });
-        let adaptive = adaptive.map(|adaptive| LimitSet {
-            limits: &adaptive.limits,
+        let adaptive = lowered.adaptive.map(|adaptive| LimitSet {
+            cause: Cause::Adaptive,
+            scale: adaptive.scale,
             measure: Measure::Leaking(adaptive.since),
             ends_in: None,
         });
         [Some(base), manual, adaptive]
     }
 
-    fn exceeded(&self, ask: &Ask, set: &LimitSet<'_>) -> Option<Exceeded> {
-        let exceeded = LimitKind::ALL.into_iter().filter_map(|kind| {
-            if self.fits(ask, set, kind) {
+    fn exceeded(&self, ask: &Ask, set: &LimitSet) -> Option<Exceeded> {
+        let exceeded = self.terms.limits.finite().filter_map(|(kind, base)| {
+            let limit = set.limit(kind, base)?;
+            if self.fits(ask, set, kind, limit) {
                 return None;
             }
-            let wait = self.wait(ask, set, kind)?;
+            let wait = self.wait(ask, set, kind, limit);
             (wait > Span::ZERO).then(|| Exceeded {
                 kind,
                 used: self.used(kind),
@@ -127,48 +150,34 @@ impl Check<'_> {
 
     /// True when a limit admits the request, by the running sums alone.
     #[inline]
-    fn fits(&self, ask: &Ask, set: &LimitSet<'_>, kind: LimitKind) -> bool {
-        let Some(limit) = set.limits[kind].finite() else {
-            return true;
-        };
-        let need = match self.meter(kind) {
-            Meter::Leases => 1,
-            Meter::Sliding(..) if matches!(set.measure, Measure::Leaking(_)) => return false,
-            Meter::Sliding(..) | Meter::Period(..) => ask.need(kind),
-        };
-        limit
-            .checked_sub(need)
-            .is_some_and(|room| self.used(kind) <= room)
+    fn fits(&self, ask: &Ask, set: &LimitSet, kind: LimitKind, limit: u64) -> bool {
+        if let (Meter::Sliding(..), Measure::Leaking(_)) = (self.meter(kind), set.measure) {
+            return false;
+        }
+        let room = limit.checked_sub(ask.need(kind));
+        room.is_some_and(|room| self.used(kind) <= room)
     }
 
-    /// Returns the time for which a limit refuses; `None` where it is unlimited.
+    /// Returns the time for which a limit refuses.
     ///
     /// A request larger than a *manual* limit waits until the lowering expires. A request larger
     /// than an *adaptive* limit retries after one window, as that end is unknown. `admit` has
     /// refused requests larger than a base limit.
-    fn wait(&self, ask: &Ask, set: &LimitSet<'_>, kind: LimitKind) -> Option<Span> {
-        let limit = set.limits[kind].finite()?;
+    fn wait(&self, ask: &Ask, set: &LimitSet, kind: LimitKind, limit: u64) -> Span {
         let (record, need) = (self.record, ask.need(kind));
-        let wait = match (self.meter(kind), set.measure) {
-            (meter @ Meter::Leases, _) if meter.used(record, self.now) >= limit => {
-                Some(self.terms.concurrency_wait)
-            }
-            (Meter::Leases, _) => Some(Span::ZERO),
+        match (self.meter(kind), set.measure) {
+            (Meter::Leases, _) => self.terms.concurrency_wait,
             (Meter::Sliding(window, unit), Measure::Leaking(since)) => {
                 let bucket = LeakyBucket::new(limit, window, since);
-                bucket.wait(record, self.now.mono, unit, need)
+                let wait = bucket.wait(record, self.now.mono, unit, need);
+                wait.unwrap_or(window.length)
             }
-            (meter, _) => meter.wait(record, self.now, need, limit),
-        };
-        let never = match set.measure {
-            Measure::Windowed => NEVER,
-            Measure::Leaking(_) => self.terms.windows.minute,
-        };
-        Some(wait.unwrap_or(never))
+            (meter, _) => meter.wait(record, self.now, need, limit).unwrap_or(NEVER),
+        }
     }
 
-    fn rest(&self, set: &LimitSet<'_>, kind: LimitKind) -> Option<u64> {
-        let limit = set.limits[kind].finite()?;
+    fn rest(&self, set: &LimitSet, kind: LimitKind, base: u64) -> Option<u64> {
+        let limit = set.limit(kind, base)?;
         Some(match (self.meter(kind), set.measure) {
             (Meter::Sliding(window, unit), Measure::Leaking(since)) => {
                 let bucket = LeakyBucket::new(limit, window, since);
@@ -180,15 +189,5 @@ impl Check<'_> {
 
     const fn meter(&self, kind: LimitKind) -> Meter {
         Meter::of(kind, self.terms.windows)
-    }
-
-    /// Returns the use of a limit kind.
-    pub fn used(&self, kind: LimitKind) -> u64 {
-        self.meter(kind).used(self.record, self.now)
-    }
-
-    /// Returns the time until nothing of a kind is used, if nothing more happens.
-    pub fn resets_in(&self, kind: LimitKind) -> Span {
-        self.meter(kind).resets_in(self.record, self.now)
     }
 }

@@ -9,13 +9,15 @@ use crate::zone::Zone;
 use serde::Deserialize;
 
 const SHORTEST: Span = Span::from_millis(60);
-const LONGEST_MINUTE: Span = Span::from_secs(3_600);
+const LONGEST: Span = Span::from_secs(86_400);
 
 /// The windows as written in the config.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct WindowsConfig {
+    second: Option<Duration>,
     minute: Option<Duration>,
+    hour: Option<Duration>,
     day: Option<Object<DayConfig>>,
 }
 
@@ -27,13 +29,18 @@ struct DayConfig {
     rolling: Option<Duration>,
 }
 
-/// Checks the windows. The defaults are a minute of 60 s and a calendar day in UTC.
+/// Checks the windows. The defaults are the lengths that the names say, and a calendar day in UTC.
 ///
 /// # Errors
 /// [`Invalid`] for a length out of range, or a day without exactly one kind.
 pub fn windows(written: &WindowsConfig) -> Result<Windows, Invalid> {
-    let minute = written.minute.map_or(Span::from_secs(60), |d| d.0);
-    let minute = in_range("windows.minute", minute, SHORTEST..=LONGEST_MINUTE)?;
+    let length = |path: &str, written: Option<Duration>, seconds: u64| {
+        let length = written.map_or(Span::from_secs(seconds), |d| d.0);
+        in_range(path, length, SHORTEST..=LONGEST)
+    };
+    let second = length("windows.second", written.second, 1)?;
+    let minute = length("windows.minute", written.minute, 60)?;
+    let hour = length("windows.hour", written.hour, 3_600)?;
     let day = match &written.day {
         None => DayRule::Calendar { zone: Zone::UTC },
         Some(Object(day)) => match (day.calendar, day.rolling) {
@@ -48,5 +55,10 @@ pub fn windows(written: &WindowsConfig) -> Result<Windows, Invalid> {
             }
         },
     };
-    Ok(Windows { minute, day })
+    Ok(Windows {
+        second,
+        minute,
+        hour,
+        day,
+    })
 }

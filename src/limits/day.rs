@@ -16,10 +16,10 @@ pub enum DayRule {
 }
 
 impl DayRule {
-    /// Returns the end of the calendar day at `wall`. A rolling day has no end of its own.
-    pub fn ends_at(self, wall: Wall) -> Wall {
+    /// Returns the end of the calendar period at `wall`. A rolling day has no end of its own.
+    pub fn ends_at(self, calendar: Calendar, wall: Wall) -> Wall {
         match self {
-            Self::Calendar { zone } => zone.period(Calendar::Day, wall).ends_at,
+            Self::Calendar { zone } => zone.period(calendar, wall).ends_at,
             Self::Rolling(_) => wall,
         }
     }
@@ -40,7 +40,11 @@ mod tests {
         ] {
             let zone = Zone::parse(zone).unwrap();
             let rule = DayRule::Calendar { zone };
-            assert_eq!(rule.ends_at(hours(wall)), hours(end), "{zone:?} {wall}");
+            assert_eq!(
+                rule.ends_at(Calendar::Day, hours(wall)),
+                hours(end),
+                "{zone:?} {wall}"
+            );
         }
     }
 
@@ -51,7 +55,11 @@ mod tests {
         // 2027-11-07T00:00:00-07:00; the clocks go back at 02:00.
         let midnight = 1_825_570_800_000;
         let end = Wall::from_millis(midnight + 25 * 3_600_000);
-        assert_eq!(rule.ends_at(Wall::from_millis(midnight)), end);
-        assert_eq!(rule.ends_at(Wall::from_millis(end.as_millis() - 1)), end);
+        assert_eq!(
+            rule.ends_at(Calendar::Day, Wall::from_millis(midnight)),
+            end
+        );
+        let last = Wall::from_millis(end.as_millis() - 1);
+        assert_eq!(rule.ends_at(Calendar::Day, last), end);
     }
 }

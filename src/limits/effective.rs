@@ -113,47 +113,49 @@ impl Lowering {
         manual.min(adaptive.map_or(Scale::ONE, |adaptive| adaptive.scale))
     }
 
-    /// Returns the lowered limits; `None` when all stay at their base.
-    pub fn of(&self, base: &Limits) -> Option<Lowered> {
-        let manual = self.manual.map(|Until { value, expires_at }| Until {
-            value: Limits::from_fn(|kind| value.of(base[kind])),
-            expires_at,
-        });
-        let scale = |kind: LimitKind| match kind.is_adaptive() {
-            true => self.adaptive.scale,
-            false => Scale::ONE,
-        };
-        let adaptive = AdaptiveLimits {
-            limits: Limits::from_fn(|kind| scale(kind).of(base[kind])),
-            since: self.adaptive.since,
-            expires_at: self.adaptive.expires_at,
-        };
+    /// Returns the scales that lower a limit; `None` when none does.
+    pub fn lowered(&self) -> Option<Lowered> {
+        let lowers = |scale: Scale| scale < Scale::ONE;
         let lowered = Lowered {
-            manual: manual.filter(|manual| manual.value != *base),
-            adaptive: Some(adaptive).filter(|adaptive| adaptive.limits != *base),
+            manual: self.manual.filter(|manual| lowers(manual.value)),
+            adaptive: Some(self.adaptive).filter(|adaptive| lowers(adaptive.scale)),
         };
         (lowered != Lowered::default()).then_some(lowered)
     }
 }
 
-/// Lowered limits, each at most its base.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Lowered {
-    /// Manual limits, kept over complete windows.
-    pub manual: Option<Until<Limits>>,
-    /// Adaptive limits.
-    pub adaptive: Option<AdaptiveLimits>,
+/// The cause of a limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// The tier or the account.
+    Base,
+    /// An operator's scale.
+    Manual,
+    /// The overload loop.
+    Adaptive,
 }
 
-/// Limits that the overload loop lowered. Minute windows are kept as leaky buckets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AdaptiveLimits {
-    /// The limits.
-    pub limits: Limits,
-    /// Time of the last reduction.
-    pub since: Mono,
-    /// The moment from which the limits have no effect, unless they are renewed.
-    pub expires_at: Mono,
+impl Cause {
+    /// Returns a finite base limit as the cause lowers it.
+    pub fn lower(self, scale: Scale, kind: LimitKind, base: u64) -> u64 {
+        let lowers = match self {
+            Self::Base => false,
+            Self::Manual => kind.is_lowered_manually(),
+            Self::Adaptive => kind.is_adaptive(),
+        };
+        let limit = NonZeroU64::new(base).map_or(Limit::Unlimited, Limit::Finite);
+        let lowered = scale.of(limit).finite().filter(|_| lowers);
+        lowered.unwrap_or(base)
+    }
+}
+
+/// The scales on the limits of a tier.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lowered {
+    /// The operator's scale. Limits are kept over complete windows.
+    pub manual: Option<Until<Scale>>,
+    /// The scale of the overload loop. Sliding windows are kept as leaky buckets.
+    pub adaptive: Option<AdaptiveLowering>,
 }
 
 impl Lowered {
@@ -169,9 +171,16 @@ impl Lowered {
     /// Returns the strictest of base, manual and adaptive limits, expired or not.
     #[must_use]
     pub fn over(&self, base: &Limits) -> Limits {
-        let manual = self.manual.map_or(*base, |manual| manual.value);
-        let adaptive = self.adaptive.map_or(*base, |adaptive| adaptive.limits);
-        manual.min(&adaptive)
+        base.map(|kind, limit| {
+            let Some(base) = limit.finite() else {
+                return Limit::Unlimited;
+            };
+            let manual = self.manual.map_or(Scale::ONE, |manual| manual.value);
+            let adaptive = self.adaptive.map_or(Scale::ONE, |adaptive| adaptive.scale);
+            let manual = Cause::Manual.lower(manual, kind, base);
+            let lowest = Cause::Adaptive.lower(adaptive, kind, base).min(manual);
+            NonZeroU64::new(lowest).map_or(*limit, Limit::Finite)
+        })
     }
 }
 

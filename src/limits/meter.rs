@@ -1,7 +1,7 @@
 //! The part of a record that counts a limit kind.
 
 use super::day::DayRule;
-use super::kinds::{LimitKind, Limits};
+use super::kinds::{Counted, LimitKind, Limits, Per};
 use super::record::{FamilyKey, Record, Window, Windows, window_id};
 use super::units::{Unit, Units};
 use crate::time::{Now, Span};
@@ -25,25 +25,26 @@ impl Meter {
     /// Returns the meter of a kind.
     #[inline]
     pub const fn of(kind: LimitKind, windows: &Windows) -> Self {
-        let minute = Window {
-            id: window_id::MINUTE,
-            length: windows.minute,
+        let Counted::Sum(unit, per) = kind.counted() else {
+            return Self::Leases;
         };
-        match kind {
-            LimitKind::Concurrency => Self::Leases,
-            LimitKind::Rpm => Self::Sliding(minute, Unit::Requests),
-            LimitKind::Tpm => Self::Sliding(minute, Unit::Tokens),
-            LimitKind::Tpd => match windows.day {
-                DayRule::Calendar { .. } => Self::Period(Calendar::Day, Unit::Tokens),
-                DayRule::Rolling(length) => Self::Sliding(
-                    Window {
-                        id: window_id::DAY,
-                        length,
-                    },
-                    Unit::Tokens,
-                ),
-            },
-        }
+        let (id, length) = match per {
+            Per::Second => (window_id::SECOND, windows.second),
+            Per::Minute => (window_id::MINUTE, windows.minute),
+            Per::Hour => (window_id::HOUR, windows.hour),
+            Per::Custom(length) => return Self::Sliding(custom(length, windows), unit),
+            Per::Day | Per::Week | Per::Month => {
+                let DayRule::Rolling(day) = windows.day else {
+                    return Self::Period(calendar(per), unit);
+                };
+                match per {
+                    Per::Week => (window_id::WEEK, times(day, 7)),
+                    Per::Month => (window_id::MONTH, times(day, 30)),
+                    _ => (window_id::DAY, day),
+                }
+            }
+        };
+        Self::Sliding(Window { id, length }, unit)
     }
 
     /// Returns the use, as of the last [`Record::advance`].
@@ -97,31 +98,74 @@ impl Meter {
             },
         }
     }
-}
 
-/// The windows and the periods that limits need, each with its columns.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Needed {
-    /// The minute window.
-    pub minute: Units,
-    /// The day.
-    pub day: Units,
-}
-
-impl Needed {
-    /// Returns what `limits` need.
-    #[inline]
-    pub fn by(limits: &Limits) -> Self {
-        let mut needed = Self::default();
-        if limits.is_limited(LimitKind::Rpm) {
-            needed.minute = needed.minute.with(Unit::Requests);
+    /// True when both count in the same log or period.
+    fn shares_with(self, other: Self) -> bool {
+        match (self, other) {
+            (Self::Sliding(a, _), Self::Sliding(b, _)) => a.id == b.id,
+            (Self::Period(a, _), Self::Period(b, _)) => a == b,
+            _ => false,
         }
-        if limits.is_limited(LimitKind::Tpm) {
-            needed.minute = needed.minute.with(Unit::Tokens);
-        }
-        if limits.is_limited(LimitKind::Tpd) {
-            needed.day = needed.day.with(Unit::Tokens);
-        }
-        needed
     }
+
+    const fn unit(self) -> Option<Unit> {
+        match self {
+            Self::Leases => None,
+            Self::Sliding(_, unit) | Self::Period(_, unit) => Some(unit),
+        }
+    }
+}
+
+/// Returns the window of a custom length; a known window of that length, if there is one.
+const fn custom(length: Span, windows: &Windows) -> Window {
+    let ms = length.as_millis();
+    let known = [
+        (window_id::SECOND, windows.second),
+        (window_id::MINUTE, windows.minute),
+        (window_id::HOUR, windows.hour),
+    ];
+    let [(second, a), (minute, b), (hour, c)] = known;
+    let id = if ms == a.as_millis() {
+        second
+    } else if ms == b.as_millis() {
+        minute
+    } else if ms == c.as_millis() {
+        hour
+    } else {
+        let [a, b, c, d, ..] = ms.to_le_bytes();
+        u32::from_le_bytes([a, b, c, d])
+    };
+    Window { id, length }
+}
+
+const fn calendar(per: Per) -> Calendar {
+    match per {
+        Per::Week => Calendar::Week,
+        Per::Month => Calendar::Month,
+        _ => Calendar::Day,
+    }
+}
+
+const fn times(day: Span, n: u64) -> Span {
+    Span::from_millis(day.as_millis().saturating_mul(n))
+}
+
+/// The logs and the periods that finite limits need, each once, with its columns.
+pub fn needed<'a>(
+    limits: &'a Limits,
+    windows: &'a Windows,
+) -> impl Iterator<Item = (Meter, Units)> + use<'a> {
+    let meters = move || limits.finite().map(|(kind, _)| Meter::of(kind, windows));
+    meters().enumerate().filter_map(move |(i, meter)| {
+        let mut units = Units::default().with(meter.unit()?);
+        for (j, other) in meters().enumerate() {
+            if meter.shares_with(other) {
+                if j < i {
+                    return None;
+                }
+                units = other.unit().map_or(units, |unit| units.with(unit));
+            }
+        }
+        Some((meter, units))
+    })
 }

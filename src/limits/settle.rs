@@ -1,20 +1,17 @@
 //! The end of an admitted request.
 
-use super::day::DayRule;
-use super::kinds::LimitKind;
-use super::meter::{ACCOUNT, Meter, Needed};
+use super::meter::{ACCOUNT, Meter, needed};
 use super::record::Record;
 use super::record::period::Settled;
 use super::terms::{Reservation, Terms};
-use super::units::{Amounts, Units};
+use super::units::Amounts;
 use crate::time::Now;
-use crate::zone::Calendar;
 
-/// Returns the lease and replaces the reserve with `used` tokens.
+/// Returns the lease and replaces the reserve with the amounts `used`.
 pub fn settle(
     record: &mut Record,
     reservation: &Reservation,
-    used: u64,
+    used: &Amounts,
     terms: &Terms<'_>,
     now: Now,
 ) {
@@ -23,33 +20,29 @@ pub fn settle(
     if let Some(holder) = reservation.holder {
         record.release(ACCOUNT, holder);
     }
-    let tokens = |tokens: u64| Amounts {
-        tokens,
-        ..Amounts::default()
-    };
-    let (reserved, used) = (tokens(reservation.reserved), tokens(used));
-    let (extra, refund) = (used.over(&reserved), reserved.over(&used));
-    let mut slide = |kind: LimitKind, units: Units| {
-        let Meter::Sliding(window, _) = Meter::of(kind, windows) else {
-            return;
-        };
-        if extra.is_zero() {
-            record.refund(now.mono, ACCOUNT, window.id, reservation.at, &refund);
-        } else if !units.is_empty() {
-            record.charge(now.mono, ACCOUNT, window, units, &extra);
+    let (at, reserved) = (reservation.at, &reservation.reserved);
+    let (extra, refund) = (used.over(reserved), reserved.over(used));
+    for (meter, units) in needed(terms.limits, windows) {
+        match meter {
+            Meter::Sliding(window, _) => {
+                if units.iter().any(|unit| extra.get(unit) > 0) {
+                    record.charge(now.mono, ACCOUNT, window, units, &extra);
+                }
+                if units.iter().any(|unit| refund.get(unit) > 0) {
+                    record.refund(now.mono, ACCOUNT, window.id, at, &refund);
+                }
+            }
+            Meter::Period(calendar, _) => {
+                let settled = Settled {
+                    at,
+                    ends_at: reservation.periods.get(calendar),
+                    reserved,
+                    used,
+                };
+                let period = (calendar, windows.day);
+                record.settle_period(now, ACCOUNT, period, units, &settled);
+            }
+            Meter::Leases => {}
         }
-    };
-    let needed = Needed::by(terms.limits);
-    slide(LimitKind::Rpm, needed.minute);
-    slide(LimitKind::Tpd, needed.day);
-    if !needed.day.is_empty() && matches!(windows.day, DayRule::Calendar { .. }) {
-        let settled = Settled {
-            at: reservation.at,
-            ends_at: reservation.day,
-            reserved: &reserved,
-            used: &used,
-        };
-        let calendar = (Calendar::Day, windows.day);
-        record.settle_period(now, ACCOUNT, calendar, needed.day, &settled);
     }
 }

@@ -1,9 +1,10 @@
 //! The numbers of a record for clients and operators.
 
 use super::check::Check;
-use super::kinds::{LimitKind, PerLimit};
+use super::kinds::{LimitKind, Per, PerLimit};
 use super::record::Record;
 use super::terms::Terms;
+use super::units::Unit;
 use crate::time::{Now, Span};
 
 /// One limited window as a client sees it.
@@ -30,17 +31,22 @@ pub struct Snapshot {
 
 impl Snapshot {
     pub(super) fn of(check: &Check<'_>) -> Self {
-        let gauge = |kind: LimitKind| {
+        let gauge = |(kind, limit): (LimitKind, u64)| {
             Some(Gauge {
-                limit: check.terms.limits[kind].finite()?,
+                limit,
                 remaining: check.remaining(kind)?,
                 used: check.used(kind),
                 resets_in: check.resets_in(kind),
             })
         };
+        let tightest = |unit: Unit| {
+            let kinds = check.terms.limits.finite();
+            let gauges = kinds.filter(|(kind, _)| kind.is(unit, Per::Minute));
+            gauges.filter_map(gauge).min_by_key(|gauge| gauge.remaining)
+        };
         Self {
-            requests: gauge(LimitKind::Rpm),
-            tokens: gauge(LimitKind::Tpm),
+            requests: tightest(Unit::Requests),
+            tokens: tightest(Unit::Tokens),
         }
     }
 }
@@ -48,23 +54,24 @@ impl Snapshot {
 /// The use of one limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Level {
-    /// The amount.
-    pub used: u64,
+    /// The amount; `None` where it is unlimited, which is not counted.
+    pub used: Option<u64>,
     /// The rest of the effective limit; `None` where it is unlimited.
     pub remaining: Option<u64>,
     /// The time until nothing is used, if nothing more happens; zero for leases.
     pub resets_in: Span,
 }
 
-/// Returns the use of each limit kind. A record keeps only the meters that a limit needs.
+/// Returns the use of each limit. A record keeps only the meters that a finite limit needs.
 ///
-/// The caller must have dropped the leases of lost VMs.
-pub fn levels(record: &mut Record, terms: &Terms<'_>, now: Now) -> PerLimit<Level> {
+/// Without `known` limits, as of an account whose tier is not known, each use is told. The caller
+/// must have dropped the leases of lost VMs.
+pub fn levels(record: &mut Record, terms: &Terms<'_>, known: bool, now: Now) -> PerLimit<Level> {
     record.advance(now, terms.windows);
     let terms = &terms.at(now);
     let check = Check { record, terms, now };
-    PerLimit::from_fn(|kind| Level {
-        used: check.used(kind),
+    terms.limits.map(|kind, limit| Level {
+        used: (limit.finite().is_some() || !known).then(|| check.used(kind)),
         remaining: check.remaining(kind),
         resets_in: check.resets_in(kind),
     })

@@ -1,22 +1,20 @@
 //! The input and the result of a decision: the request, the limits that apply, and the reservation
 //! of an admitted request.
 
-use super::day::DayRule;
 use super::effective::Lowered;
-use super::kinds::{LimitKind, Limits};
+use super::kinds::{Counted, LimitKind, Limits};
 use super::lease::Holder;
-use super::meter::Needed;
+use super::meter::Meter;
 use super::record::Windows;
 use super::units::Amounts;
 use crate::time::{Mono, Now, Span, Wall};
+use crate::zone::Calendar;
 
 /// The demand of a request.
 #[derive(Clone, Copy, Debug)]
 pub struct Ask {
-    /// The number of requests to count.
-    pub requests: u64,
-    /// Tokens to reserve.
-    pub tokens: u64,
+    /// The amounts to reserve.
+    pub amounts: Amounts,
     /// The VM that gets the lease.
     pub holder: Holder,
 }
@@ -36,20 +34,11 @@ pub struct Terms<'a> {
 
 impl Ask {
     /// Returns the amount that the request needs of a kind.
+    #[inline]
     pub(super) const fn need(&self, kind: LimitKind) -> u64 {
-        if kind.counts_tokens() {
-            self.tokens
-        } else {
-            self.requests
-        }
-    }
-
-    /// Returns the amounts of the request.
-    pub(super) fn amounts(&self) -> Amounts {
-        Amounts {
-            requests: self.requests,
-            tokens: self.tokens,
-            ..Amounts::default()
+        match kind.counted() {
+            Counted::Leases => 1,
+            Counted::Sum(unit, _) => self.amounts.get(unit),
         }
     }
 }
@@ -57,8 +46,8 @@ impl Ask {
 impl Terms<'_> {
     /// Tells whether a decision reads the wall clock, which costs a host call.
     pub fn needs_wall_clock(&self) -> bool {
-        let day = Needed::by(self.limits).day;
-        !day.is_empty() && matches!(self.windows.day, DayRule::Calendar { .. })
+        let mut kinds = self.limits.finite();
+        kinds.any(|(kind, _)| matches!(Meter::of(kind, self.windows), Meter::Period(..)))
     }
 
     /// Returns the terms without the lowerings that have expired at `now`.
@@ -70,15 +59,47 @@ impl Terms<'_> {
     }
 }
 
+/// The ends of the calendar periods that a request was admitted in; `None` where none is counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PeriodEnds {
+    day: Option<Wall>,
+    week: Option<Wall>,
+    month: Option<Wall>,
+}
+
+impl PeriodEnds {
+    /// Returns the end of the period of a calendar.
+    pub const fn get(&self, calendar: Calendar) -> Option<Wall> {
+        match calendar {
+            Calendar::Day => self.day,
+            Calendar::Week => self.week,
+            Calendar::Month => self.month,
+        }
+    }
+
+    pub(super) const fn set(&mut self, calendar: Calendar, end: Option<Wall>) {
+        match calendar {
+            Calendar::Day => self.day = end,
+            Calendar::Week => self.week = end,
+            Calendar::Month => self.month = end,
+        }
+    }
+
+    /// True when no period counts the request.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// The part of an admitted request that its settlement needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reservation {
     /// Time of the admission.
     pub at: Mono,
-    /// The end of the calendar day of the reserved tokens, if days are counted.
-    pub day: Option<Wall>,
-    /// Tokens reserved.
-    pub reserved: u64,
+    /// The calendar periods of the reserved amounts.
+    pub periods: PeriodEnds,
+    /// The amounts reserved.
+    pub reserved: Amounts,
     /// The VM that has the lease; `None` where concurrency is unlimited.
     pub holder: Option<Holder>,
     /// True when the page's overflow record counts the request.
@@ -87,10 +108,10 @@ pub struct Reservation {
 
 impl Reservation {
     /// Returns the reservation of a request that is not recorded.
-    pub const fn unrecorded(reserved: u64) -> Self {
+    pub fn unrecorded(reserved: Amounts) -> Self {
         Self {
-            at: Mono::from_millis(0),
-            day: None,
+            at: Mono::default(),
+            periods: PeriodEnds::default(),
             reserved,
             holder: None,
             overflow: false,

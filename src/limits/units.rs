@@ -25,6 +25,17 @@ impl Unit {
         Self::Usd,
     ];
 
+    /// Returns the unit's name in replies.
+    pub const fn in_words(self) -> &'static str {
+        match self {
+            Self::Requests => "requests",
+            Self::Tokens => "tokens",
+            Self::InputTokens => "input tokens",
+            Self::OutputTokens => "output tokens",
+            Self::Usd => "USD",
+        }
+    }
+
     /// Returns the bit of the unit in [`Units`].
     const fn bit(self) -> u8 {
         1 << self as u8
@@ -136,6 +147,18 @@ impl Amounts {
             input_tokens: self.input_tokens.saturating_sub(other.input_tokens),
             output_tokens: self.output_tokens.saturating_sub(other.output_tokens),
             usd: self.usd.saturating_sub(other.usd),
+        }
+    }
+
+    /// Returns the sum of both.
+    #[must_use]
+    pub const fn plus(&self, other: &Self) -> Self {
+        Self {
+            requests: self.requests.saturating_add(other.requests),
+            tokens: self.tokens.saturating_add(other.tokens),
+            input_tokens: self.input_tokens.saturating_add(other.input_tokens),
+            output_tokens: self.output_tokens.saturating_add(other.output_tokens),
+            usd: self.usd.saturating_add(other.usd),
         }
     }
 

@@ -13,6 +13,7 @@ use crate::limits::LimitKind;
 use crate::tiers::table::NO_TIER;
 use crate::tiers::{TierId, TierTable};
 use names::Family;
+use std::collections::BTreeMap;
 
 /// The outcome of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,9 +103,9 @@ impl<const N: usize> Row<N> {
 #[derive(Clone, Debug, Default)]
 struct TierCounts {
     requests: Row<{ Outcome::ALL.len() }>,
-    limited: Row<{ LimitKind::ALL.len() }>,
+    limited: BTreeMap<LimitKind, u64>,
     /// The part of `limited` that only limits lowered for overload refused.
-    overloaded: Row<{ LimitKind::ALL.len() }>,
+    overloaded: BTreeMap<LimitKind, u64>,
     tokens: Row<{ TokenKind::ALL.len() }>,
     /// True when a request ended.
     moved: bool,
@@ -146,8 +147,12 @@ impl Counts {
     /// Counts one request over a limit; `overloaded`: only a lowered limit refuses.
     pub fn limited(&mut self, tier: TierId, kind: LimitKind, overloaded: bool) {
         if let Some(counts) = self.tier(Some(tier)) {
-            counts.limited.add(kind as usize, 1);
-            counts.overloaded.add(kind as usize, overloaded.into());
+            let add = |counts: &mut BTreeMap<LimitKind, u64>, n: u64| {
+                let count = counts.entry(kind).or_default();
+                *count = count.saturating_add(n);
+            };
+            add(&mut counts.limited, 1);
+            add(&mut counts.overloaded, overloaded.into());
         }
     }
 
@@ -177,11 +182,14 @@ impl Counts {
             } = std::mem::take(counts);
             let tier = (self.namespace.as_str(), name.as_str());
             let outcomes = Outcome::ALL.map(Outcome::as_str);
-            let limits = LimitKind::ALL.map(LimitKind::as_str);
             let kinds = TokenKind::ALL.map(TokenKind::as_str);
             emit(sink, names::REQUESTS, tier, "outcome", outcomes, &requests);
-            emit(sink, names::LIMITED, tier, "limit", limits, &limited);
-            emit(sink, names::OVERLOADED, tier, "limit", limits, &overloaded);
+            for (family, counts) in [(names::LIMITED, limited), (names::OVERLOADED, overloaded)] {
+                for (kind, n) in counts.into_iter().filter(|(_, n)| *n > 0) {
+                    let name = family.of_tier(tier.0, tier.1);
+                    sink.count(&format!("{name}.limit.{}", kind.as_str()), n);
+                }
+            }
             emit(sink, names::TOKENS, tier, "kind", kinds, &tokens);
             // A tier whose requests all began and ended between two ticks shows as 0.
             if moved {

@@ -130,15 +130,15 @@ impl OverloadView {
         self.stored.take_corrupt()
     }
 
-    /// Returns the lowered limits of an account of a tier; `None` without a lowering.
-    pub fn lowered(&self, tier: TierId, base: &Limits) -> Option<Lowered> {
-        self.lowerings.get(tier.index())?.of(base)
+    /// Returns the scales on the limits of a tier; `None` without a lowering.
+    pub fn lowered(&self, tier: TierId) -> Option<Lowered> {
+        self.lowerings.get(tier.index())?.lowered()
     }
 
     /// Returns the effective limits of an account of a tier at `now`.
     pub fn effective(&self, tier: TierId, base: &Limits, now: Mono) -> Limits {
-        let lowered = self.lowered(tier, base);
-        lowered.map_or(*base, |lowered| lowered.at(now).over(base))
+        let lowered = self.lowered(tier);
+        lowered.map_or_else(|| base.clone(), |lowered| lowered.at(now).over(base))
     }
 
     /// Returns the last state that this worker read, and this config's policy.

@@ -330,7 +330,7 @@ impl Exchange {
     fn follow(&mut self, result: Option<CheckResult>, form: ReplyForm, plan: ResponsePlan) -> Flow {
         let Some(result) = result else {
             let unrecorded = ForwardedRequest::new(limiter::Forwarded::default(), plan);
-            return self.stay(Phase::Forwarded(unrecorded));
+            return self.stay(Phase::Forwarded(unrecorded.into()));
         };
         match result.next {
             limiter::Next::Queue(ticket) => {
@@ -346,7 +346,7 @@ impl Exchange {
                     }
                     None => set_log(result.log.as_ref()),
                 }
-                self.phase = Phase::Forwarded(ForwardedRequest::new(forwarded, plan));
+                self.phase = Phase::Forwarded(ForwardedRequest::new(forwarded, plan).into());
                 Flow::Continue
             }
             limiter::Next::Reply(reply) => {

@@ -43,7 +43,7 @@ pub enum Phase {
     /// The request waits for a lease.
     Queued(Queued),
     /// The request goes to the upstream.
-    Forwarded(ForwardedRequest),
+    Forwarded(Box<ForwardedRequest>),
     /// The filter sent the response itself.
     Answered,
     /// The stream has ended; no lease or queue entry is left.

@@ -38,7 +38,7 @@ pub struct Spec {
 
 impl Code {
     /// Returns the code's row of the table.
-    pub const fn spec(self) -> Spec {
+    pub fn spec(self) -> Spec {
         let (status, grpc_status, kind, code) = match self {
             Self::AccountMissing => (401, 16, "invalid_authentication_error", "account_missing"),
             Self::TierUnknown => (403, 7, "permission_denied_error", "tier_unknown"),
@@ -58,7 +58,7 @@ impl Code {
     }
 
     /// Returns `error.code`.
-    pub const fn as_str(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         self.spec().code
     }
 

@@ -283,11 +283,11 @@ mod tests {
             },
             tier: "tier0".to_owned(),
             limited: Limited {
-                kind: LimitKind::Rpm,
+                kind: LimitKind::known("rpm").unwrap(),
                 limit: 3,
                 used: 3,
                 wait,
-                last: LimitKind::Rpm,
+                last: LimitKind::known("rpm").unwrap(),
                 overloaded: false,
                 snapshot: Snapshot::default(),
             },

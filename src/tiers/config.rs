@@ -4,8 +4,8 @@ use super::recharge::VoucherRule;
 use super::table::NO_TIER;
 use super::{Cents, Tier, TierId, TierTable};
 use crate::json::values::Duration;
-use crate::json::{Invalid, Object, in_range, plain_name};
-use crate::limits::Limits;
+use crate::json::{Invalid, Named, Object, in_range, plain_name};
+use crate::limits::own::{OwnLimit, tier_limits};
 use crate::time::Span;
 use serde::Deserialize;
 
@@ -19,7 +19,7 @@ const LONGEST_WAIT: Span = Span::from_secs(60);
 pub struct TierConfig {
     name: String,
     recharge: Cents,
-    limits: Object<Limits>,
+    limits: Named<OwnLimit>,
     wait: Option<Duration>,
 }
 
@@ -77,11 +77,11 @@ fn tier(path: &str, written: TierConfig, below: &[Tier]) -> Result<Tier, Invalid
         let allowed = Span::from_millis(1)..=LONGEST_WAIT;
         in_range(&format!("{path}.wait"), wait, allowed)
     };
-    let Object(limits) = written.limits;
+    let limits = tier_limits(&format!("{path}.limits"), &written.limits)?;
     Ok(Tier {
         name,
         recharge: written.recharge,
-        limits,
+        limits: limits.into(),
         wait: written.wait.map(wait).transpose()?,
     })
 }

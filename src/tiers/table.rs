@@ -1,9 +1,10 @@
 //! Tiers, by name or by cumulative recharge.
 
-use crate::limits::kinds::{Limit, Limits};
+use crate::limits::kinds::{Limit, LimitKind, Limits};
 use crate::tiers::money::Cents;
 use crate::time::Span;
 use std::num::NonZeroU64;
+use std::rc::Rc;
 
 /// The label of requests whose tier is unknown; no tier can have this name.
 pub const NO_TIER: &str = "none";
@@ -16,7 +17,7 @@ pub struct Tier {
     /// The lowest cumulative recharge of the tier.
     pub recharge: Cents,
     /// The base limits.
-    pub limits: Limits,
+    pub limits: Rc<Limits>,
     /// The longest wait of a request for a lease; `None` refuses at once.
     pub wait: Option<Span>,
 }
@@ -75,6 +76,12 @@ impl TierTable {
         reached.last().map(|(id, _)| id)
     }
 
+    /// True when a tier has a limit of this name.
+    pub fn names_limit(&self, name: &str) -> bool {
+        let mut limits = self.iter().flat_map(|tier| tier.limits.iter());
+        limits.any(|(kind, _)| kind.as_str() == name)
+    }
+
     /// Returns the recharge of the first tier.
     pub fn first_recharge(&self) -> Cents {
         self.0.first().map_or(Cents::default(), |t| t.recharge)
@@ -93,15 +100,15 @@ impl Default for TierTable {
             ("tier5", 3_000, [1_000, 10_000, 5_000_000, 0]),
         ];
         let limit = |n| NonZeroU64::new(n).map_or(Limit::Unlimited, Limit::Finite);
-        let tier = |(name, dollars, [concurrency, rpm, tpm, tpd]): (&str, u64, [u64; 4])| Tier {
+        let tier = |(name, dollars, limits): (&str, u64, [u64; 4])| Tier {
             name: name.to_owned(),
             recharge: Cents::new(dollars.saturating_mul(100)),
-            limits: Limits {
-                concurrency: limit(concurrency),
-                rpm: limit(rpm),
-                tpm: limit(tpm),
-                tpd: limit(tpd),
-            },
+            limits: LimitKind::NECESSARY
+                .into_iter()
+                .zip(limits)
+                .filter_map(|(name, n)| Some((LimitKind::known(name)?, limit(n))))
+                .collect::<Limits>()
+                .into(),
             wait: None,
         };
         Self(rows.into_iter().map(tier).collect())

@@ -71,10 +71,9 @@ fn numbers_may_come_as_a_struct_config_writes_them() {
         config.tiers.above(None).unwrap().recharge.to_string(),
         "$4.99"
     );
-    assert_eq!(
-        config.tiers.above(None).unwrap().limits.tpm.finite(),
-        Some(500_000)
-    );
+    let tpm = tiergate::limits::LimitKind::known("tpm").unwrap();
+    let limits = &config.tiers.above(None).unwrap().limits;
+    assert_eq!(limits.of(tpm).finite(), Some(500_000));
 }
 
 #[test]

@@ -66,7 +66,7 @@ fn denied(cause: &str, on_fault: serde_json::Value) -> Option<u32> {
     let worker = Worker::new(&world, config().with(json!({"on_fault": on_fault})));
     match cause {
         "host" => worker.host.failing.set(10),
-        "newer_layout" => world.overwrite("tiergate/p0", b"\xc8?newer"),
+        "newer_layout" => world.overwrite("tiergate/p1.0", b"\xc8?newer"),
         "lost_races" => {
             let rival = Rc::new(Worker::new(&world, config()));
             for _ in 0..100 {

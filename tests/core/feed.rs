@@ -13,7 +13,6 @@ use tiergate::directory::feed::{
     FeedError, FetchResult, ImportContext, ImportCounts, ImportOutcome, PageRequest, Step, Sync,
 };
 use tiergate::ledger::Ledger;
-use tiergate::limits::Limit;
 use tiergate::tiers::{money::SignedCents, recharge::VoucherRule};
 use tiergate::time::Span;
 
@@ -173,8 +172,13 @@ fn a_whole_feed_is_applied_with_all_that_it_says() {
     assert!(a.by_feed && !a.disabled && a.tier.is_none());
     let b = vm.find("b").unwrap();
     assert_eq!(b.tier.as_deref(), Some("tier3"));
-    assert_eq!(b.limits.rpm.unwrap().finite(), Some(20_000));
-    assert_eq!(b.limits.tpd, Some(Limit::Unlimited));
+    let own: Vec<_> = b
+        .limits
+        .0
+        .iter()
+        .map(|(name, own)| (&**name, own.limit.finite()))
+        .collect();
+    assert_eq!(own, [("rpm", Some(20_000)), ("tpd", None)]);
     assert!(vm.find("ü\n").unwrap().disabled);
     let metrics = vm.metrics();
     assert_eq!(metrics.get("feed_loads", "outcome.loaded"), 1);

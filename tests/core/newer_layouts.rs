@@ -44,7 +44,7 @@ fn it_is_said_once_in_a_vm_with_the_remedy() {
     let world = World::new();
     let worker = Worker::new(&world, config());
     let beside = worker.beside(config().with(json!({"mode": "shadow"})));
-    for key in ["tiergate/vms", "tiergate/p0", "tiergate/refusals"] {
+    for key in ["tiergate/vms", "tiergate/p1.0", "tiergate/refusals"] {
         world.overwrite(key, NEWER);
     }
     let mut lines = Vec::new();

@@ -93,7 +93,7 @@ fn a_look_up_shows_four_bars_whatever_is_known_of_the_account() {
     }
     let free = of(b"free");
     assert!(free.contains("tier tier3 put into it by name"), "{free}");
-    assert!(free.contains("TPD 0 unlimited – –"), "{free}");
+    assert!(free.contains("TPD – unlimited – –"), "{free}");
     assert!(of(b"poor").contains("gives it no tier"));
     let stranger = of(b"stranger");
     assert!(

@@ -82,7 +82,10 @@ fn one_page() -> Config {
 fn fill(worker: &Worker, world: &World, from: usize, n: usize) {
     for i in from..from + n {
         world.pass_ms(10);
-        worker.check(&FakeRequest::of(&format!("noise-{i}"), "tier0", 0));
+        worker.serves(
+            &FakeRequest::of(&format!("noise-{i}"), "tier0", 0),
+            Used::Unknown,
+        );
     }
 }
 

@@ -95,11 +95,7 @@ impl Both {
             mono: self.now,
             wall: None,
         };
-        let windows = Windows {
-            minute: WINDOW,
-            day: DAY,
-        };
-        self.record.advance(now, &windows);
+        self.record.advance(now, &windows());
         self.log.advance(self.now, WINDOW);
     }
 
@@ -171,6 +167,8 @@ impl Both {
 
 fn windows() -> Windows {
     Windows {
+        second: Span::from_secs(1),
+        hour: Span::from_secs(3_600),
         minute: WINDOW,
         day: DAY,
     }

@@ -1,4 +1,4 @@
-//! The look-up of one account: its state, and a bar for each of its four limits.
+//! The look-up of one account: its state, and a bar for each of its limits.
 
 use crate::admin::AccountView;
 use crate::http::visible::visible;
@@ -6,6 +6,7 @@ use crate::limits::LimitKind;
 use crate::reply::usage::{UsageView, UseView};
 use crate::text::{limit, number, per_mille, time};
 use maud::{Markup, html};
+use std::borrow::Cow;
 
 /// The maximum number of an id's characters on the page.
 const VISIBLE_CHARS: usize = 256;
@@ -112,7 +113,7 @@ fn facts(view: &AccountView) -> Markup {
         p.facts {
             span.fact { span.key { "tier" } " " b { (view.tier.as_deref().unwrap_or("none")) } " " span.quiet { (from) } }
             @if let Some(recharge) = &view.recharge { span.fact { span.key { "recharge" } " $" (recharge) } }
-            span.fact { span.key { "in flight" } " " b { (number(view.in_flight)) } }
+            span.fact { span.key { "in flight" } " " b { @if let Some(n) = view.in_flight { (number(n)) } @else { "not counted" } } }
             span.fact { span.key { "written by" } " " (view.written_by) }
             @if view.disabled { span.fact.warn { "switched off" } }
         }
@@ -120,7 +121,7 @@ fn facts(view: &AccountView) -> Markup {
 }
 
 fn is_idle(usage: &UsageView) -> bool {
-    usage.iter().all(|(_, one)| one.used == 0)
+    usage.0.iter().all(|(_, one)| one.used.unwrap_or(0) == 0)
 }
 
 /// Renders a bar for each limit; `known`: the limits are known.
@@ -139,23 +140,24 @@ fn bars(usage: &UsageView, known: bool) -> Markup {
                     }
                 }
                 tbody {
-                    @for (kind, one) in usage.iter() { (line(heading(kind), one, known)) }
+                    @for (name, one) in &usage.0 { (line(&heading(name), one, known)) }
                 }
             }
         }
     }
 }
 
-fn heading(kind: LimitKind) -> &'static str {
-    match kind {
-        LimitKind::Concurrency => "In flight",
-        kind => kind.heading(),
+fn heading(name: &str) -> Cow<'_, str> {
+    match LimitKind::known(name) {
+        Some(kind) if kind.is_concurrency() => "In flight".into(),
+        Some(kind) => kind.heading(),
+        None => name.into(),
     }
 }
 
 fn line(name: &str, usage: &UseView, known: bool) -> Markup {
     let finite = usage.in_force.or(usage.limit.finite());
-    let share = finite.map_or(0, |most| per_mille(usage.used, most));
+    let share = finite.map_or(0, |most| per_mille(usage.used.unwrap_or(0), most));
     let class = match (finite, share) {
         (None, _) => "open",
         (_, 1000) => "full",
@@ -166,7 +168,7 @@ fn line(name: &str, usage: &UseView, known: bool) -> Markup {
         tr {
             th scope="row" { (name) }
             td.share { (bar(share, class)) }
-            td.n { (number(usage.used)) }
+            td.n { @if let Some(used) = usage.used { (number(used)) } @else { span.quiet { "–" } } }
             td.n.lowered[usage.in_force.is_some()] {
                 @match (known, usage.in_force) {
                     (false, _) => span.quiet { "not known" },
@@ -176,7 +178,7 @@ fn line(name: &str, usage: &UseView, known: bool) -> Markup {
             }
             td.n { @if let Some(left) = usage.remaining { (number(left)) } @else { span.quiet { "–" } } }
             td.n { @match usage.reset_ms {
-                Some(ms) if usage.used > 0 => (time(ms)),
+                Some(ms) if usage.used > Some(0) => (time(ms)),
                 _ => span.quiet { "–" },
             } }
         }

@@ -6,6 +6,7 @@ use crate::limits::LimitKind;
 use crate::shared::Fill;
 use crate::text::{bytes, limit, number, per_mille, time};
 use maud::{Markup, html};
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 /// Renders the most important numbers.
@@ -50,6 +51,8 @@ fn tile(name: &str, value: &str, more: &str, warns: bool) -> Markup {
 
 /// Renders the tiers with their effective limits.
 pub fn tiers(status: &Status) -> Markup {
+    let kinds = status.tiers.iter().flat_map(|tier| tier.limits.iter());
+    let kinds: BTreeSet<LimitKind> = kinds.map(|(kind, _)| kind).collect();
     html! {
         section #tiers.wide data-live aria-labelledby="h-tiers" {
             h2 #h-tiers { "Tiers " span.quiet { "effective limits, by the config of this listener" } }
@@ -59,7 +62,7 @@ pub fn tiers(status: &Status) -> Markup {
                         tr {
                             th scope="col" { "Tier" }
                             th.n scope="col" { "Recharge from" }
-                            @for kind in LimitKind::ALL { th.n scope="col" { abbr title=(title(kind)) { (kind.heading()) } } }
+                            @for &kind in &kinds { th.n scope="col" { abbr title=(title(kind)) { (kind.heading()) } } }
                         }
                     }
                     tbody {
@@ -67,7 +70,7 @@ pub fn tiers(status: &Status) -> Markup {
                             tr {
                                 th scope="row" { (tier.name) }
                                 td.n { "$" (tier.recharge) }
-                                @for (base, effective) in LimitKind::ALL.map(|kind| (tier.limits[kind], tier.in_force[kind])) {
+                                @for (base, effective) in kinds.iter().map(|kind| (tier.limits.of(*kind), tier.in_force.of(*kind))) {
                                     td.n.lowered[base != effective].quiet[effective.finite().is_none()] {
                                         (limit(effective))
                                         @if base != effective { " " s.quiet { (limit(base)) } }
@@ -83,10 +86,10 @@ pub fn tiers(status: &Status) -> Markup {
 }
 
 /// Returns the explanation of a column.
-fn title(kind: LimitKind) -> &'static str {
-    match kind {
-        LimitKind::Concurrency => "requests at the same time",
-        kind => kind.in_words(),
+fn title(kind: LimitKind) -> Cow<'static, str> {
+    match kind.is_concurrency() {
+        true => "requests at the same time".into(),
+        false => kind.in_words(),
     }
 }
 

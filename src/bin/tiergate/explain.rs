@@ -2,6 +2,7 @@
 
 use clap::Args;
 use serde::Serialize;
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -126,20 +127,26 @@ fn explain<'a>(account: &AccountArgs, tiers: &'a TierTable) -> Result<Explained<
 
 impl Explained<'_> {
     fn table(&self) -> String {
-        let mut rows: Vec<(&str, String)> = Vec::new();
+        let mut rows: Vec<(Cow<'_, str>, String)> = Vec::new();
         if let Some(recharge) = self.recharge {
-            rows.push(("recharge", recharge.to_string()));
+            rows.push(("recharge".into(), recharge.to_string()));
         }
         match self.tier {
-            None => rows.push(("tier", "none: refused with recharge_required".to_owned())),
+            None => rows.push((
+                "tier".into(),
+                "none: refused with recharge_required".to_owned(),
+            )),
             Some(tier) => {
-                rows.push(("tier", format!("{}, from {}", tier.name, tier.recharge)));
-                for name in LimitKind::ALL {
-                    rows.push((heading(name), in_words(name, tier.limits[name])));
+                rows.push((
+                    "tier".into(),
+                    format!("{}, from {}", tier.name, tier.recharge),
+                ));
+                for (kind, limit) in tier.limits.iter() {
+                    rows.push((heading(kind), in_words(kind, *limit)));
                 }
                 if let Some(wait) = tier.wait {
                     let held = format!("up to {} ms over its concurrency", wait.as_millis());
-                    rows.push(("wait", held));
+                    rows.push(("wait".into(), held));
                 }
             }
         }
@@ -149,7 +156,7 @@ impl Explained<'_> {
                 format!("{}, from {}: {missing} missing", tier.name, tier.recharge)
             }
         };
-        rows.push(("next tier", next));
+        rows.push(("next tier".into(), next));
         let mut text = String::new();
         for (name, value) in rows {
             // Writing to a String can't fail.
@@ -177,10 +184,10 @@ impl Explained<'_> {
     }
 }
 
-fn heading(name: LimitKind) -> &'static str {
-    match name {
-        LimitKind::Concurrency => "concurrency",
-        name => name.heading(),
+fn heading(kind: LimitKind) -> Cow<'static, str> {
+    match kind.is_concurrency() {
+        true => kind.as_str().into(),
+        false => kind.heading(),
     }
 }
 

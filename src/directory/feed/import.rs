@@ -267,7 +267,7 @@ fn over(known: &Known, entry: Option<AccountEntry>, limits: &ImportLimits) -> Ac
     AccountEntry {
         history,
         tier,
-        limits: known.limits.as_deref().copied().unwrap_or_default(),
+        limits: known.limits.as_deref().cloned().unwrap_or_default(),
         disabled: known.disabled,
         by_feed: true,
     }

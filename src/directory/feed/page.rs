@@ -58,7 +58,7 @@ struct AccountItem {
     id: String,
     recharge: Option<Cents>,
     tier: Option<String>,
-    limits: Option<Object<Overrides>>,
+    limits: Option<Overrides>,
     disabled: Option<bool>,
 }
 
@@ -290,10 +290,10 @@ fn account(value: &[u8], path: &str) -> Read<PageItem> {
             return Err(invalid(path, problem));
         }
     };
-    let limits = account.limits.map(|Object(own)| own);
+    let limits = account.limits;
     let known = Known {
         basis,
-        limits: limits.filter(|l| *l != Overrides::default()).map(Box::new),
+        limits: limits.filter(|own| !own.is_empty()).map(Box::new),
         disabled: account.disabled.unwrap_or(false),
     };
     Ok(PageItem::Account(

@@ -39,18 +39,30 @@ pub struct Window {
 
 /// The names of windows in stored bytes. A custom window is named by its length, which is longer.
 pub mod window_id {
+    /// `windows.second`.
+    pub const SECOND: u32 = 1;
     /// `windows.minute`.
     pub const MINUTE: u32 = 2;
+    /// `windows.hour`.
+    pub const HOUR: u32 = 3;
     /// A rolling day.
     pub const DAY: u32 = 4;
+    /// Seven rolling days.
+    pub const WEEK: u32 = 5;
+    /// Thirty rolling days.
+    pub const MONTH: u32 = 6;
 }
 
 /// The lengths of the windows, by config.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Windows {
-    /// The window of RPM and TPM.
+    /// A second.
+    pub second: Span,
+    /// A minute.
     pub minute: Span,
-    /// The meaning of a day, for TPD.
+    /// An hour.
+    pub hour: Span,
+    /// The meaning of a day, a week and a month.
     pub day: DayRule,
 }
 

@@ -2,12 +2,12 @@
 //!
 //! ```text
 //! units  = the columns (bits 0 to 4)
-//! body   = calendar (1) unused (3) begun (8: monotonic ms) ends_at (8: wall ms)
-//!          sum (8) for each column
+//! body   = calendar (1) last (3: s from begun, rounded up) begun (8: monotonic ms)
+//!          ends_at (8: wall ms) sum (8) for each column
 //! ```
 //! A period is named by its end, on the wall clock: that tells periods of two time zones apart, and
-//! any code when it is over. `begun` is the time of the first use; earlier reservations get no
-//! refund.
+//! any code when it is over. `begun` is the time of the first use, `last` that of the latest.
+//! Reservations before `begun` get no refund.
 
 use super::section::{HEAD, PERIOD, Section, drop_section, grow};
 use super::{FamilyKey, Record};
@@ -18,6 +18,7 @@ use crate::time::{Mono, Now, Span, Wall};
 use crate::zone::Calendar;
 
 const CALENDAR: usize = HEAD;
+const LAST: usize = 9;
 const BEGUN: usize = 12;
 const ENDS_AT: usize = 20;
 const SUMS: usize = 28;
@@ -42,12 +43,30 @@ impl Period<'_> {
         self.0.get(CALENDAR) == Some(&code(calendar))
     }
 
+    /// Returns the calendar; `None` for one of newer code.
+    pub fn calendar(&self) -> Option<Calendar> {
+        let mut all = CALENDARS.into_iter();
+        all.find(|calendar| self.is(*calendar))
+    }
+
     fn units(&self) -> Units {
         Units::from_bits(self.0.get(1).copied().unwrap_or(0))
     }
 
     fn begun(&self) -> Mono {
         Mono::from_millis(u64_at(self.0, BEGUN))
+    }
+
+    /// Returns the time of the latest use, up to a second late.
+    fn last(&self) -> Mono {
+        let [a, b, c] = self
+            .0
+            .get(LAST..)
+            .and_then(|rest| rest.first_chunk())
+            .copied()
+            .unwrap_or_default();
+        let seconds = u32::from_le_bytes([a, b, c, 0]);
+        self.begun().after(Span::from_secs(seconds.into()))
     }
 
     /// Returns the end of the period.
@@ -90,6 +109,9 @@ impl Period<'_> {
     }
 }
 
+/// All calendars.
+pub const CALENDARS: [Calendar; 3] = [Calendar::Day, Calendar::Week, Calendar::Month];
+
 /// The calendar's number in stored bytes.
 const fn code(calendar: Calendar) -> u8 {
     match calendar {
@@ -107,20 +129,29 @@ const fn sum_at(column: usize) -> usize {
 ///
 /// After a clock's step back over one end the later period stays, so there is no second quota. Any
 /// other end belongs to another time zone or to a wrong clock: then the use counts for the present
-/// period.
+/// period, unless all of it was before.
 pub(super) fn advance(bytes: &mut Vec<u8>, section: &Section, now: Now, rule: DayRule) -> usize {
-    let (Some(wall), DayRule::Calendar { .. }) = (now.wall, rule) else {
+    let (Some(wall), DayRule::Calendar { zone }) = (now.wall, rule) else {
         return section.end();
     };
-    let ends_at = Period(section.of(bytes)).ends_at();
+    let period = Period(section.of(bytes));
+    let (ends_at, last) = (period.ends_at(), period.last());
     if ends_at <= wall {
         return drop_section(bytes, section);
     }
-    let present = rule.ends_at(wall);
-    if ends_at != present && ends_at != rule.ends_at(present) {
-        let at = section.at.saturating_add(ENDS_AT);
-        put(bytes, at, present.as_millis().to_le_bytes());
+    let Some(calendar) = period.calendar() else {
+        return section.end();
+    };
+    let present = zone.period(calendar, wall);
+    if ends_at == present.ends_at || ends_at == zone.period(calendar, present.ends_at).ends_at {
+        return section.end();
     }
+    let since = now.mono.since(last).as_millis();
+    if wall.as_millis().saturating_sub(since) < present.starts_at.as_millis() {
+        return drop_section(bytes, section);
+    }
+    let at = section.at.saturating_add(ENDS_AT);
+    put(bytes, at, present.ends_at.as_millis().to_le_bytes());
     section.end()
 }
 
@@ -141,7 +172,10 @@ impl Record {
                 let section = self.append(PERIOD, 0, family, SUMS);
                 let at = |field: usize| section.at.saturating_add(field);
                 put(&mut self.bytes, at(CALENDAR), [code(calendar)]);
-                let (begun, ends_at) = (now.mono.as_millis(), rule.ends_at(wall).as_millis());
+                let (begun, ends_at) = (
+                    now.mono.as_millis(),
+                    rule.ends_at(calendar, wall).as_millis(),
+                );
                 put(&mut self.bytes, at(BEGUN), begun.to_le_bytes());
                 put(&mut self.bytes, at(ENDS_AT), ends_at.to_le_bytes());
                 section
@@ -150,6 +184,9 @@ impl Record {
         self.widen(&mut section, units);
         let period = Period(section.of(&self.bytes));
         let units = period.units();
+        let last = now.mono.since(period.begun()).as_secs_ceil().min(0xff_ffff);
+        let [a, b, c, ..] = last.to_le_bytes();
+        put(&mut self.bytes, section.at.saturating_add(LAST), [a, b, c]);
         for (column, unit) in (0..).zip(units.iter()) {
             let at = section.at.saturating_add(sum_at(column));
             let sum = u64_at(&self.bytes, at).saturating_add(amounts.get(unit));
@@ -179,7 +216,10 @@ impl Record {
         let stored = section.map(|section| Period(section.of(&self.bytes)));
         let (present, begun) = match stored {
             Some(period) => (Some(period.ends_at()), period.begun()),
-            None => (now.wall.map(|wall| rule.ends_at(wall)), Mono::default()),
+            None => (
+                now.wall.map(|wall| rule.ends_at(calendar, wall)),
+                Mono::default(),
+            ),
         };
         if ends_at != present {
             return self.add_to_period(now, family, (calendar, rule), units, used);

@@ -1,0 +1,85 @@
+//! An account's own limits as bytes, for names and meanings that the fixed part of an entry lacks.
+//!
+//! ```text
+//! others = count, (length, name, limit, meaning) ...
+//! limit  = 1: unlimited, n + 1: n
+//! meaning = 0: that of the name, else unit + 1, per, and for a custom window its milliseconds
+//! ```
+//! Numbers are varints as in [`crate::shared::varint`].
+
+use super::bytes::{limit_number, number_limit};
+use crate::limits::kinds::{Counted, Per};
+use crate::limits::own::OwnLimit;
+use crate::limits::units::Unit;
+use crate::shared::varint::{put, put_len, take, take_count};
+use crate::time::Span;
+
+/// The maximum number of bytes: twelve limits with names of 32 bytes.
+pub const MOST_BYTES: usize = 1 + 12 * (33 + 10 + 2 + 10);
+
+const CUSTOM: u64 = 6;
+/// The times of limits by their number; [`CUSTOM`] follows them.
+const TIMES: [Per; 6] = [
+    Per::Second,
+    Per::Minute,
+    Per::Hour,
+    Per::Day,
+    Per::Week,
+    Per::Month,
+];
+
+/// Appends the limits.
+pub fn put_all(out: &mut Vec<u8>, limits: &[&(String, OwnLimit)]) {
+    put_len(out, limits.len());
+    for (name, own) in limits {
+        put_len(out, name.len());
+        out.extend_from_slice(name.as_bytes());
+        put(out, limit_number(Some(own.limit)));
+        match own.counted {
+            None | Some(Counted::Leases) => put(out, 0),
+            Some(Counted::Sum(unit, per)) => {
+                put(out, (unit as u64).saturating_add(1));
+                put_per(out, per);
+            }
+        }
+    }
+}
+
+/// Takes the limits from the front; `None` for bytes that are none.
+pub fn take_all(input: &mut &[u8]) -> Option<Vec<(String, OwnLimit)>> {
+    let count = take_count(input).ok()?;
+    (0..count).map(|_| take_one(input)).collect()
+}
+
+fn take_one(input: &mut &[u8]) -> Option<(String, OwnLimit)> {
+    let length = take_count(input).ok()?;
+    let (name, rest) = input.split_at_checked(length)?;
+    *input = rest;
+    let name = std::str::from_utf8(name).ok()?.to_owned();
+    let limit = number_limit(take(input).ok()?)?;
+    let counted = match take(input).ok()? {
+        0 => None,
+        unit => {
+            let unit = usize::try_from(unit.saturating_sub(1)).ok()?;
+            Some(Counted::Sum(*Unit::ALL.get(unit)?, take_per(input)?))
+        }
+    };
+    Some((name, OwnLimit { limit, counted }))
+}
+
+fn put_per(out: &mut Vec<u8>, per: Per) {
+    match (0..).zip(TIMES).find(|(_, time)| *time == per) {
+        Some((number, _)) => put(out, number),
+        None => put(out, CUSTOM),
+    }
+    if let Per::Custom(length) = per {
+        put(out, length.as_millis());
+    }
+}
+
+fn take_per(input: &mut &[u8]) -> Option<Per> {
+    match take(input).ok()? {
+        CUSTOM => Some(Per::Custom(Span::from_millis(take(input).ok()?))),
+        number => TIMES.get(usize::try_from(number).ok()?).copied(),
+    }
+}
