@@ -272,7 +272,7 @@ fn parse(mut rest: &[u8]) -> Option<Vec<RawEntry<'_>>> {
 fn write(entries: &[RawEntry<'_>]) -> Vec<u8> {
     let mut out = PAGE.prefix().to_vec();
     for (key, body) in entries {
-        // No entry is that long: `MOST_BYTES` is under 700.
+        // No entry is that long: `MOST_BYTES` is under 1,400.
         let Ok(length) = u16::try_from(body.len()) else {
             continue;
         };

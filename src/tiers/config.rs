@@ -5,6 +5,7 @@ use super::table::NO_TIER;
 use super::{Cents, Tier, TierId, TierTable};
 use crate::json::values::Duration;
 use crate::json::{Invalid, Named, Object, in_range, plain_name};
+use crate::limits::LimitKind;
 use crate::limits::own::{OwnLimit, tier_limits};
 use crate::time::Span;
 use serde::Deserialize;
@@ -77,7 +78,22 @@ fn tier(path: &str, written: TierConfig, below: &[Tier]) -> Result<Tier, Invalid
         let allowed = Span::from_millis(1)..=LONGEST_WAIT;
         in_range(&format!("{path}.wait"), wait, allowed)
     };
-    let limits = tier_limits(&format!("{path}.limits"), &written.limits)?;
+    let limits_path = format!("{path}.limits");
+    let limits = tier_limits(&limits_path, &written.limits)?;
+    for (kind, _) in limits.iter() {
+        let others = below.iter().flat_map(|tier| tier.limits.iter());
+        let same_name = |(other, _): &(LimitKind, _)| other.as_str() == kind.as_str();
+        if let Some((other, _)) = others.filter(same_name).find(|(other, _)| *other != kind) {
+            let problem = format!(
+                "counts {} in another tier: one name, one meaning",
+                other.in_words()
+            );
+            return Err(Invalid::new(
+                format!("{limits_path}.{}", kind.as_str()),
+                problem,
+            ));
+        }
+    }
     Ok(Tier {
         name,
         recharge: written.recharge,

@@ -14,6 +14,7 @@ mod feed;
 mod identity;
 mod in_flight;
 mod leases;
+mod limit_kinds;
 mod lost_vms;
 mod model;
 mod never_over;

@@ -16,6 +16,7 @@ mod ends;
 mod feed;
 mod first_steps;
 mod identity;
+mod limit_kinds;
 mod openai_client;
 mod operators;
 mod overload;
