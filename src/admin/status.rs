@@ -9,7 +9,6 @@ use crate::directory;
 use crate::directory::feed::leader::SharedFeedState;
 use crate::identity::TierSource;
 use crate::json::values::null_as_default;
-use crate::ledger;
 use crate::ledger::page::LAYOUT;
 use crate::limits::Limits;
 use crate::refusals::{self, RecentRefusal, RefusalLog, Total};
@@ -205,7 +204,10 @@ impl Api<'_> {
             load,
             memory: MemoryView {
                 bytes: ledger.estimate().saturating_add(entries.estimate()),
-                bound: ledger::memory_bound(self.config().accounts)
+                bound: self
+                    .limiter
+                    .ledger()
+                    .memory_bound()
                     .saturating_add(directory::memory_bound(self.config().directory_accounts))
                     .saturating_add(refusals::MOST_BYTES),
             },

@@ -1,16 +1,18 @@
 //! One change of an account's record: the page is read, edited in place and written back.
 
-use super::page::{self, Head, OVERFLOW, Page};
-use super::{AccountKey, Fault, Ledger};
+use super::page::{self, Head, OVERFLOW, Page, PageState};
+use super::{AccountKey, Fault, Ledger, page_name};
 use crate::host::Host;
 use crate::limits::Terms;
 use crate::limits::lease::Liveness;
 use crate::limits::record::Record;
-use crate::shared::{self, StoreError, Target};
+use crate::shared::{self, Changed, StoreError, Target};
 use crate::time::Now;
 
 /// Tries to write a page before the ledger counts as unusable.
 const TRIES: u32 = 100;
+/// The number of sizes of the ledger that one change looks at.
+const LAPS: u32 = 16;
 
 /// The record that counts a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -46,6 +48,8 @@ struct Noticed {
     stale: u64,
     evicted: u64,
     overflow: bool,
+    /// True when the page got its records of the size before.
+    filled: bool,
 }
 
 /// A record that was read from its page.
@@ -53,6 +57,8 @@ struct Loaded {
     key: [u8; page::KEY],
     /// True when the account may have leases in the overflow record.
     shares: bool,
+    /// True for a new account that the overflow record counts.
+    is_newcomer: bool,
     /// Leases of lost VMs that were dropped.
     stale: u64,
 }
@@ -76,37 +82,19 @@ impl Ledger {
         mut update: impl FnMut(&mut Record, Now) -> RecordChange<T>,
     ) -> Result<T, Fault> {
         let key = key.into();
-        let name = self.page_name(key.account);
-        let target = Target {
-            key: &name,
-            layout: page::LAYOUT,
-            tries: TRIES,
-        };
         let mut record = self.scratch.take();
-        let changed = shared::update(host, &target, |bytes| {
-            if bytes.is_none() {
-                self.note(|h| h.lost_pages = h.lost_pages.saturating_add(1));
+        let mut changed = Err(Moved::Sealed);
+        // Each lap knows of one more growth.
+        for _ in 0..LAPS {
+            changed = self.change_page(host, key, terms, liveness, &mut record, &mut update);
+            if !matches!(changed, Err(Moved::Sealed)) {
+                break;
             }
-            let mut page = Page::open(bytes.unwrap_or_default());
-            let mut now = Now {
-                mono: host.mono(),
-                wall: None,
-            };
-            let loaded = load(&mut page, key, host, now, liveness, &mut record);
-            if terms.needs_wall_clock() || record.has_period() {
-                now.wall = Some(host.wall());
-            }
-            let ahead = record.newest() > now.mono;
-            let result = match update(&mut record, now) {
-                RecordChange::Keep(result) if !ahead => {
-                    return Ok(shared::Change::Keep((result, Noticed::default())));
-                }
-                RecordChange::Keep(result) | RecordChange::Write(result) => result,
-            };
-            let noticed = write(&mut page, &loaded, &record, host, now, liveness);
-            debug_assert!(record.is_valid(), "a record that was written");
-            let bytes = page.into_bytes();
-            Ok::<_, StoreError>(shared::Change::Write(bytes, (result, noticed)))
+            self.refresh_sizes(host)?;
+        }
+        let changed = changed.map_err(|moved| match moved {
+            Moved::Sealed => StoreError::Contended(page::LAYOUT.name, LAPS),
+            Moved::Store(error) => error,
         });
         self.scratch.replace(record);
         let changed = changed.inspect_err(|error| {
@@ -115,6 +103,10 @@ impl Ledger {
             }
         })?;
         let (result, noticed) = changed.result;
+        if noticed.filled && changed.written {
+            let pages = self.pages();
+            self.empty_old(host, pages, key.account.page(pages))?;
+        }
         self.note(|h| {
             let add = |n: &mut u64, more: u64| *n = n.saturating_add(more);
             add(&mut h.cas_retries, changed.retries.into());
@@ -124,6 +116,74 @@ impl Ledger {
             add(&mut h.stale_leases, noticed.stale);
         });
         Ok(result)
+    }
+
+    /// Runs `update` on the account's record, on its page of the size in use.
+    fn change_page<T>(
+        &self,
+        host: &dyn Host,
+        key: RecordKey,
+        terms: &Terms<'_>,
+        liveness: &dyn Liveness,
+        record: &mut Record,
+        update: &mut impl FnMut(&mut Record, Now) -> RecordChange<T>,
+    ) -> Result<Changed<(T, Noticed)>, Moved> {
+        let pages = self.pages();
+        let number = key.account.page(pages);
+        let name = page_name(&self.prefix, pages, number);
+        let target = Target {
+            key: &name,
+            layout: page::LAYOUT,
+            tries: TRIES,
+        };
+        shared::update(host, &target, |bytes| {
+            if bytes.is_none() {
+                self.note(|h| h.lost_pages = h.lost_pages.saturating_add(1));
+            }
+            let mut page = Page::open(bytes.unwrap_or_default());
+            let filled = match page.state() {
+                PageState::Open => false,
+                PageState::Sealed => return Err(Moved::Sealed),
+                PageState::Unfilled => {
+                    page = self.take_over(host, pages, number)?;
+                    true
+                }
+            };
+            let mut now = Now {
+                mono: host.mono(),
+                wall: None,
+            };
+            let loaded = load(&mut page, key, host, now, liveness, record);
+            if terms.needs_wall_clock() || record.has_period() {
+                now.wall = Some(host.wall());
+            }
+            let must_write = filled || record.newest() > now.mono;
+            let result = match update(record, now) {
+                RecordChange::Keep(result) if !must_write => {
+                    return Ok(shared::Change::Keep((result, Noticed::default())));
+                }
+                RecordChange::Keep(result) | RecordChange::Write(result) => result,
+            };
+            let noticed = write(&mut page, &loaded, record, host, now, liveness);
+            debug_assert!(record.is_valid(), "a record that was written");
+            let noticed = Noticed { filled, ..noticed };
+            Ok(shared::Change::Write(page.into_bytes(), (result, noticed)))
+        })
+    }
+}
+
+/// The reason why a page could not be changed.
+#[derive(Debug)]
+enum Moved {
+    /// The ledger has grown: the record is on a page of the next size.
+    Sealed,
+    /// The page can't be used.
+    Store(StoreError),
+}
+
+impl From<StoreError> for Moved {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
     }
 }
 
@@ -144,6 +204,7 @@ fn load(
     let mut loaded = Loaded {
         key: if key.overflow { OVERFLOW } else { *own },
         shares: false,
+        is_newcomer: false,
         stale: 0,
     };
     let found = page.find(&loaded.key).is_some();
@@ -151,6 +212,7 @@ fn load(
         loaded.stale = page.clean(own, now.mono, &mut || host.wall(), liveness);
         if page.size() >= page::NEWCOMERS {
             loaded.key = OVERFLOW;
+            loaded.is_newcomer = true;
         }
     }
     let stored = page.find(&loaded.key);
@@ -208,6 +270,7 @@ fn write(
         evicted: page.put(&loaded.key, record, &head),
         corrupt: page.corrupt,
         stale: stale.saturating_add(loaded.stale),
-        overflow: loaded.key == OVERFLOW,
+        overflow: loaded.is_newcomer,
+        filled: false,
     }
 }

@@ -4,8 +4,10 @@
 
 mod change;
 mod fault;
+mod growth;
 pub mod in_flight;
 pub mod page;
+pub mod sizes;
 pub mod slots;
 pub mod vm_slot;
 
@@ -16,6 +18,7 @@ pub use change::{RecordChange, RecordKey};
 pub use fault::{Fault, FaultCause};
 pub use in_flight::InFlight;
 use siphasher::sip128::{Hasher128, SipHasher24};
+use sizes::{CapacityFit, LedgerSizes, StoredSizes};
 pub use slots::Slots;
 use std::cell::{Cell, RefCell};
 use std::hash::Hasher;
@@ -32,10 +35,7 @@ pub struct AccountKey([u8; 16]);
 impl AccountKey {
     /// Returns the account's page, of `pages`.
     pub(super) fn page(&self, pages: u32) -> u32 {
-        let [a, b, c, d, e, f, g, h, ..] = self.0;
-        let hash = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
-        let page = hash.checked_rem(u64::from(pages)).unwrap_or(0);
-        u32::try_from(page).unwrap_or(0)
+        page_of(&self.0, pages)
     }
 
     /// Returns the key's bytes.
@@ -49,8 +49,9 @@ impl AccountKey {
 pub enum OpenError {
     /// Shared data already has a ledger or directory of another size.
     #[error(
-        "capacity.accounts: this process already keeps a ledger of {existing} pages for this \
-         namespace, and the config asks for {asked}; restart Envoy, or choose another namespace"
+        "capacity: this process already keeps {existing} pages for this namespace, and the config \
+         asks for {asked}: capacity.accounts can grow, capacity.directory can't change; restart \
+         Envoy, or choose another namespace"
     )]
     Resized {
         /// The stored number of pages.
@@ -104,7 +105,8 @@ pub struct Health {
 pub struct Ledger {
     prefix: String,
     secret: [u8; 16],
-    pages: u32,
+    sizes: RefCell<LedgerSizes>,
+    stored_sizes: StoredSizes,
     health: Cell<Health>,
     /// The buffer in which records are edited.
     scratch: RefCell<Record>,
@@ -142,14 +144,29 @@ impl Ledger {
             None => None,
         };
         let corrupt = u64::from(stored.is_some() && existing.is_none());
+        let stored_sizes = StoredSizes::of(namespace);
+        stored_sizes.create(host)?;
+        let (mut sizes, _) = stored_sizes.read(host)?;
         let table = match existing {
-            Some(table) if table.pages == asked => table,
-            Some(table) => {
-                let existing = table.pages;
-                return Err(OpenError::Resized { existing, asked });
-            }
+            Some(table) => table,
             None => create(host, namespace, asked, new_secret(), cas)?,
         };
+        if sizes.0.is_empty() {
+            sizes.0.push(table.pages);
+        }
+        match sizes.fit(asked) {
+            CapacityFit::Fits => create_pages(host, namespace, sizes.current(), &page::EMPTY)?,
+            CapacityFit::Grows(pages) => {
+                create_pages(host, namespace, pages, &page::UNFILLED)?;
+                sizes.0.push(pages);
+                let grown = sizes.clone();
+                stored_sizes.change(host, |stored, _| *stored = grown.clone())?;
+            }
+            CapacityFit::Shrinks => {
+                let existing = sizes.current();
+                return Err(OpenError::Resized { existing, asked });
+            }
+        }
         let health = Health {
             corrupt,
             ..Health::default()
@@ -157,7 +174,8 @@ impl Ledger {
         let ledger = Self {
             prefix: namespace.to_owned(),
             secret: table.secret,
-            pages: table.pages,
+            sizes: RefCell::new(sizes),
+            stored_sizes,
             health: Cell::new(health),
             scratch: RefCell::default(),
         };
@@ -183,12 +201,9 @@ impl Ledger {
     /// # Errors
     /// The host's status when it can't read.
     pub fn fill(&self, host: &dyn Host) -> Result<Fill, HostError> {
-        Fill::of(
-            host,
-            self.pages,
-            |page| page_name(&self.prefix, self.pages, page),
-            page::count,
-        )
+        let pages = self.pages();
+        let name = |page| page_name(&self.prefix, pages, page);
+        Fill::of(host, pages, name, page::count)
     }
 
     /// Adopts the secret of a table that another VM wrote.
@@ -207,9 +222,41 @@ impl Ledger {
         self.health.set(health);
     }
 
-    fn page_name(&self, key: AccountKey) -> String {
-        page_name(&self.prefix, self.pages, key.page(self.pages))
+    /// Returns the number of pages in use.
+    fn pages(&self) -> u32 {
+        self.sizes.borrow().current()
     }
+
+    /// Reads the sizes anew, after a page of the size in use was found sealed.
+    fn refresh_sizes(&self, host: &dyn Host) -> Result<(), StoreError> {
+        let (sizes, _) = self.stored_sizes.read(host)?;
+        if sizes.current() > self.pages() {
+            self.sizes.replace(sizes);
+        }
+        Ok(())
+    }
+
+    /// Returns the maximum size of the ledger in bytes: full pages of each size, and the slot
+    /// table. The gauge's parts ([`crate::ledger::in_flight`]) come on top, for each VM slot at
+    /// most 75 bytes a tier.
+    pub fn memory_bound(&self) -> u64 {
+        let sizes = self.sizes.borrow();
+        let pages = sizes.0.iter().map(|pages| u64::from(*pages));
+        let bytes = u64::try_from(page::MAX_BYTES).unwrap_or(u64::MAX);
+        let table = Slots::new([0; 16], 1).encode().len();
+        pages
+            .fold(0, u64::saturating_add)
+            .saturating_mul(bytes)
+            .saturating_add(u64::try_from(table).unwrap_or(u64::MAX))
+    }
+}
+
+/// Returns the page of a key, of `pages`.
+fn page_of(key: &[u8; 16], pages: u32) -> u32 {
+    let [a, b, c, d, e, f, g, h, ..] = *key;
+    let hash = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
+    let page = hash.checked_rem(u64::from(pages)).unwrap_or(0);
+    u32::try_from(page).unwrap_or(0)
 }
 
 /// Returns the shared-data key of a page. A ledger of another size has other keys, and layout 1 had
@@ -223,6 +270,26 @@ fn page_name(prefix: &str, pages: u32, page: u32) -> String {
     name
 }
 
+/// Creates the pages that are missing. They are made in order, so the last one tells that all are
+/// there. A module of layout 1 left its slot table, and pages under other keys.
+fn create_pages(
+    host: &dyn Host,
+    namespace: &str,
+    pages: u32,
+    page: &[u8],
+) -> Result<(), OpenError> {
+    let name = |number: u32| page_name(namespace, pages, number);
+    if host.get(&name(pages.saturating_sub(1)))?.is_some() {
+        return Ok(());
+    }
+    for number in 0..pages {
+        if host.get(&name(number))?.is_none() {
+            host.set(&name(number), page, None)?;
+        }
+    }
+    Ok(())
+}
+
 /// Writes the pages, then the slot table, which marks the ledger as complete.
 fn create(
     host: &dyn Host,
@@ -231,23 +298,8 @@ fn create(
     secret: [u8; 16],
     cas: Option<NonZeroU32>,
 ) -> Result<Slots, OpenError> {
-    for page in 0..pages {
-        let name = page_name(namespace, pages, page);
-        if host.get(&name)?.is_none() {
-            host.set(&name, &page::EMPTY, None)?;
-        }
-    }
+    create_pages(host, namespace, pages, &page::EMPTY)?;
     let table = Slots::new(secret, pages);
     host.set(&slots_key(namespace), &table.encode(), cas)?;
     Slots::decode(&table.encode(), host.mono())?.ok_or(OpenError::Conflict)
-}
-
-/// Returns the maximum size of a ledger in bytes: full pages and the slot table. The gauge's parts
-/// ([`crate::ledger::in_flight`]) come on top, for each VM slot at most 75 bytes a tier.
-pub fn memory_bound(accounts: u32) -> u64 {
-    let page = u64::try_from(page::MAX_BYTES).unwrap_or(u64::MAX);
-    let table = Slots::new([0; 16], 1).encode().len();
-    u64::from(pages_for(accounts))
-        .saturating_mul(page)
-        .saturating_add(u64::try_from(table).unwrap_or(u64::MAX))
 }

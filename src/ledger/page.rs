@@ -4,7 +4,8 @@
 //! offset  width  field
 //! 0       1      layout version (LAYOUT)
 //! 1       1      'P'
-//! 2       2      unused, 0
+//! 2       1      state: 0 open, 1 unfilled, 2 sealed (sizes.rs)
+//! 3       1      unused, 0
 //! 4       ...    records, one after the other:
 //!         16     account key
 //!         2      length of the record with this head
@@ -48,6 +49,12 @@ pub const EMPTY: [u8; 4] = {
     [version, kind, 0, 0]
 };
 
+/// A page of a new size, before its records were moved.
+pub const UNFILLED: [u8; 4] = {
+    let [version, kind] = LAYOUT.prefix();
+    [version, kind, 1, 0]
+};
+
 /// Bytes of an account key.
 pub const KEY: usize = 16;
 /// The key of the record that new accounts of a full page share.
@@ -70,6 +77,19 @@ const SLIDES: u8 = 2;
 const PERIODIC: u8 = 4;
 /// The account may have leases in the overflow record.
 const SHARES: u8 = 8;
+
+const STATE: usize = 2;
+
+/// The state of a page while the ledger grows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PageState {
+    /// In use.
+    Open,
+    /// New: its records are on a page of the size before.
+    Unfilled,
+    /// Left: it changes no more.
+    Sealed,
+}
 
 /// The place of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,7 +139,8 @@ impl<'a> StoredRecord<'a> {
         Mono::from_millis(u64_at(self.0, EXPIRES_AT))
     }
 
-    fn sliding_until(&self) -> Mono {
+    /// Returns the moment from which the sliding windows are empty.
+    pub fn sliding_until(&self) -> Mono {
         Mono::from_millis(u64_at(self.0, SLIDING_UNTIL))
     }
 
@@ -180,6 +201,30 @@ impl Page {
     /// Returns the stored form.
     pub fn into_bytes(self) -> Vec<u8> {
         self.bytes
+    }
+
+    /// Returns the stored form.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Returns the state.
+    pub fn state(&self) -> PageState {
+        match self.bytes.get(STATE) {
+            Some(1) => PageState::Unfilled,
+            Some(2) => PageState::Sealed,
+            _ => PageState::Open,
+        }
+    }
+
+    /// Changes the state.
+    pub fn set_state(&mut self, state: PageState) {
+        let state = match state {
+            PageState::Open => 0,
+            PageState::Unfilled => 1,
+            PageState::Sealed => 2,
+        };
+        put(&mut self.bytes, STATE, [state]);
     }
 
     /// Returns the size in bytes.

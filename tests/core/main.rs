@@ -11,6 +11,7 @@ mod config;
 mod directory;
 mod faults;
 mod feed;
+mod growth;
 mod identity;
 mod in_flight;
 mod leases;

@@ -3,7 +3,13 @@
 use crate::harness::{Config, FakeRequest, Next, Used, Worker, World};
 use proptest::prelude::*;
 use serde_json::json;
-use tiergate::ledger::{memory_bound, pages_for};
+use tiergate::ledger::page::MAX_BYTES;
+use tiergate::ledger::pages_for;
+
+/// The pages at their maximum, and the other values.
+fn memory_bound(accounts: u32) -> u64 {
+    u64::from(pages_for(accounts)) * MAX_BYTES as u64 + 8_192
+}
 
 fn of_capacity(accounts: u64) -> Config {
     Config::new().with(json!({"capacity": {"accounts": accounts}}))
@@ -18,7 +24,7 @@ fn twenty_thousand_accounts_through_a_capacity_of_4096_stay_in_bounds() {
         worker.check(&FakeRequest::of(&format!("account-{i}"), "tier5", 0));
     }
     assert_eq!(world.keys().len(), keys, "no key for an account");
-    let others = 3; // the slot table, the load and the refusals
+    let others = 4; // the slot table, the sizes, the load and the refusals
     assert_eq!(keys, pages_for(4096) as usize + others);
     assert!((world.bytes() as u64) <= memory_bound(4096));
     assert_eq!(worker.tick().get("evicted_live", ""), 0);

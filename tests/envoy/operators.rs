@@ -101,6 +101,27 @@ fn a_reload_under_load_keeps_the_counters() {
 }
 
 #[test]
+fn a_larger_capacity_keeps_the_counters_of_both_workers() {
+    let config = |accounts: u32| {
+        let capacity = json!({"capacity": {"accounts": accounts}});
+        Config::tier("t").rpm(5).with(capacity)
+    };
+    let stack = Stack::start(config(64));
+    let accounts: Vec<String> = (0..50).map(|i| format!("account-{i}")).collect();
+    let send = |n: usize| {
+        let calls = accounts
+            .iter()
+            .flat_map(|account| vec![Call::of(account, "t"); n]);
+        count(&stack.flood(8, calls.collect()), 200)
+    };
+    assert_eq!(send(3), 150);
+    stack.reconfigure(&Setup::new(config(1_000)), true);
+    assert_eq!(send(4), 100, "two more of each");
+    stack.reconfigure(&Setup::new(config(64)), true);
+    assert_eq!(send(1), 0, "rolled back, and still counted");
+}
+
+#[test]
 fn a_bad_config_is_rejected_with_its_reason_and_traffic_goes_on() {
     let stack = Stack::start(rpm(3));
     stack.send(Call::of("acme", "t"));
