@@ -110,9 +110,23 @@ impl Api<'_> {
         if let TierBasis::Tier(name) = &put.basis {
             self.known_tier(name, "tier")?;
         }
-        let tiers = &self.config().tiers;
-        let is_in_a_tier = |name: &str| tiers.names_limit(name);
-        put.limits.check(&is_in_a_tier).map_err(Problem::BadBody)?;
+        put.limits.check().map_err(Problem::BadBody)?;
+        let tier = self.tier_of(&AccountEntry {
+            tier: match &put.basis {
+                TierBasis::Tier(name) => Some(name.to_string()),
+                TierBasis::Recharge(_) => None,
+            },
+            ..AccountEntry::default()
+        });
+        match tier {
+            Some(tier) => put.limits.check_in(&tier.limits),
+            // Its recharge may lead to any tier.
+            None => {
+                let mut tiers = self.config().tiers.iter();
+                tiers.try_for_each(|tier| put.limits.check_in(&tier.limits))
+            }
+        }
+        .map_err(Problem::BadBody)?;
         let rule = self.config().voucher;
         self.write(id, |entry| {
             let mut due = false;

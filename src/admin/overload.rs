@@ -111,7 +111,7 @@ pub struct OverloadStatus {
     /// The overload loop; null when this config has no `load` and no other filter of the namespace
     /// reported one.
     pub auto: Option<AdaptiveView>,
-    /// The effective scale of each tier's concurrency, RPM and TPM.
+    /// The effective scale of each tier's concurrency, and of limits that slide within an hour.
     pub in_force: BTreeMap<String, f64>,
 }
 

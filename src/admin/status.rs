@@ -96,7 +96,7 @@ pub struct TierView {
     /// The effective limits. Not read back either.
     #[serde(skip_deserializing)]
     pub in_force: Limits,
-    /// The effective scale of concurrency, RPM and TPM: 0 to 1.
+    /// The effective scale of concurrency and of limits that slide within an hour: 0 to 1.
     #[serde(default = "in_full")]
     pub scale: f64,
 }

@@ -8,9 +8,13 @@ use crate::http::sha256::sha256_hex;
 use crate::identity::config::{account_sources, identity_headers, tier_sources};
 use crate::json::values::Count;
 use crate::json::{self, Invalid, Object, in_range, plain_name};
+use crate::ledger::slots::SLOTS;
 use crate::limits::config::windows;
+use crate::limits::meter::record_bytes;
+use crate::limits::record::Windows;
 use crate::overload::Policy;
 use crate::reply::headers::HeaderStyle;
+use crate::tiers::TierTable;
 use crate::tiers::config::{tier_or_refuse, tiers, voucher};
 use crate::time::Span;
 use crate::tokens::config::Tokens;
@@ -40,6 +44,8 @@ pub fn parse(json: &[u8]) -> Result<Config, Invalid> {
         strip.push("accept-encoding".to_owned());
     }
     let retry_after = root.concurrency_retry_after;
+    let windows = windows(&root.windows.0)?;
+    records_fit(&tiers, &windows)?;
     Ok(Config {
         digest: sha256_hex(json),
         namespace: namespace(root.namespace)?,
@@ -54,7 +60,7 @@ pub fn parse(json: &[u8]) -> Result<Config, Invalid> {
         account,
         tier,
         strip,
-        windows: windows(&root.windows.0)?,
+        windows,
         tokens,
         headers: HeaderStyle::list("headers", root.headers)?,
         concurrency_retry_after: retry_after.map_or(Span::from_secs(1), |d| d.0),
@@ -73,6 +79,24 @@ fn refuse_parts_to_come(root: &ConfigRoot) -> Result<(), Invalid> {
     }
     let problem = "this version of tiergate does not have this part yet; leave it out";
     Err(Invalid::new("routes", problem))
+}
+
+/// Checks that a record with full logs, and leases of all VMs, has at most 8 KiB.
+fn records_fit(tiers: &TierTable, windows: &Windows) -> Result<(), Invalid> {
+    const MOST: usize = 8_192;
+    const HEAD_AND_LEASES: usize = 40 + 8 + 10 * SLOTS;
+    for (i, tier) in tiers.iter().enumerate() {
+        let windows = record_bytes(&tier.limits, windows, 61, 8);
+        let bytes = windows.saturating_add(HEAD_AND_LEASES);
+        if bytes > MOST {
+            let problem = format!(
+                "a full record would have {bytes} bytes, of at most {MOST}: use fewer windows of \
+                 different lengths"
+            );
+            return Err(Invalid::new(format!("tiers[{i}].limits"), problem));
+        }
+    }
+    Ok(())
 }
 
 fn namespace(name: Option<String>) -> Result<String, Invalid> {

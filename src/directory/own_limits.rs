@@ -9,7 +9,7 @@
 
 use super::bytes::{limit_number, number_limit};
 use crate::limits::kinds::{Counted, Per};
-use crate::limits::own::OwnLimit;
+use crate::limits::own::{MOST, OwnLimit};
 use crate::limits::units::Unit;
 use crate::shared::varint::{put, put_len, take, take_count};
 use crate::time::Span;
@@ -47,7 +47,7 @@ pub fn put_all(out: &mut Vec<u8>, limits: &[&(String, OwnLimit)]) {
 
 /// Takes the limits from the front; `None` for bytes that are none.
 pub fn take_all(input: &mut &[u8]) -> Option<Vec<(String, OwnLimit)>> {
-    let count = take_count(input).ok()?;
+    let count = take_count(input).ok().filter(|count| *count <= MOST)?;
     (0..count).map(|_| take_one(input)).collect()
 }
 
@@ -79,7 +79,11 @@ fn put_per(out: &mut Vec<u8>, per: Per) {
 
 fn take_per(input: &mut &[u8]) -> Option<Per> {
     match take(input).ok()? {
-        CUSTOM => Some(Per::Custom(Span::from_millis(take(input).ok()?))),
+        CUSTOM => {
+            let ms = take(input).ok()?;
+            let fits = (60..=u64::from(u32::MAX)).contains(&ms);
+            fits.then(|| Per::Custom(Span::from_millis(ms)))
+        }
         number => TIMES.get(usize::try_from(number).ok()?).copied(),
     }
 }

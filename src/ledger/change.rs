@@ -14,20 +14,31 @@ const TRIES: u32 = 100;
 /// The number of sizes of the ledger that one change looks at.
 const LAPS: u32 = 16;
 
-/// The record that counts a request.
+/// A record of an account's page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RecordKey {
     /// The account.
     pub account: AccountKey,
-    /// True for the overflow record of the account's page.
-    pub overflow: bool,
+    /// The record.
+    pub which: Which,
+}
+
+/// The choice among an account's own record and the overflow record of its page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Which {
+    /// The one that counts the next request.
+    Counting,
+    /// The account's own; an empty one, where there is none.
+    Own,
+    /// The overflow record.
+    Overflow,
 }
 
 impl From<AccountKey> for RecordKey {
     fn from(account: AccountKey) -> Self {
         Self {
             account,
-            overflow: false,
+            which: Which::Counting,
         }
     }
 }
@@ -153,7 +164,7 @@ impl Ledger {
                 mono: host.mono(),
                 wall: None,
             };
-            let loaded = load(&mut page, key, host, now, liveness, record);
+            let loaded = load(&mut page, (key, self.awake), host, now, liveness, record);
             if terms.needs_wall_clock() || record.has_period() {
                 now.wall = Some(host.wall());
             }
@@ -194,7 +205,7 @@ impl From<StoreError> for Moved {
 /// new record begins as a copy, and counts its leases too.
 fn load(
     page: &mut Page,
-    key: RecordKey,
+    (key, awake): (RecordKey, usize),
     host: &dyn Host,
     now: Now,
     liveness: &dyn Liveness,
@@ -202,15 +213,20 @@ fn load(
 ) -> Loaded {
     let own = key.account.bytes();
     let mut loaded = Loaded {
-        key: if key.overflow { OVERFLOW } else { *own },
+        key: if key.which == Which::Overflow {
+            OVERFLOW
+        } else {
+            *own
+        },
         shares: false,
         is_newcomer: false,
         stale: 0,
     };
     let found = page.find(&loaded.key).is_some();
-    if !found && !key.overflow {
+    let is_counting = key.which == Which::Counting;
+    if !found && is_counting {
         loaded.stale = page.clean(own, now.mono, &mut || host.wall(), liveness);
-        if page.size() >= page::NEWCOMERS {
+        if page.awake_size(awake) >= page::NEWCOMERS {
             loaded.key = OVERFLOW;
             loaded.is_newcomer = true;
         }
@@ -221,12 +237,15 @@ fn load(
     page.corrupt |= !is_record;
     record.set_overflow(loaded.key == OVERFLOW);
     loaded.stale = loaded.stale.saturating_add(record.forget_stale(liveness));
-    let is_new = !found && loaded.key != OVERFLOW;
+    let is_new = !found && is_counting && loaded.key != OVERFLOW;
     if is_new || loaded.shares {
         loaded.shares = share(page, is_new, liveness, record);
     }
     if page.size() >= page::CROWDED {
         record.crowd();
+    }
+    if page.size() >= page::FULL {
+        record.fill_up();
     }
     loaded
 }

@@ -14,7 +14,7 @@ pub mod vm_slot;
 use crate::host::{Host, HostError, SetError};
 use crate::limits::record::Record;
 use crate::shared::{Fill, StoreError};
-pub use change::{RecordChange, RecordKey};
+pub use change::{RecordChange, RecordKey, Which};
 pub use fault::{Fault, FaultCause};
 pub use in_flight::InFlight;
 use siphasher::sip128::{Hasher128, SipHasher24};
@@ -108,6 +108,8 @@ pub struct Ledger {
     sizes: RefCell<LedgerSizes>,
     stored_sizes: StoredSizes,
     health: Cell<Health>,
+    /// The bytes of an account's record while it has requests.
+    awake: usize,
     /// The buffer in which records are edited.
     scratch: RefCell<Record>,
 }
@@ -177,9 +179,19 @@ impl Ledger {
             sizes: RefCell::new(sizes),
             stored_sizes,
             health: Cell::new(health),
+            awake: page::AWAKE,
             scratch: RefCell::default(),
         };
         Ok((ledger, table))
+    }
+
+    /// Returns the ledger of a config whose largest set of limits needs so many bytes of a record.
+    #[must_use]
+    pub fn with_records_of(self, body: usize) -> Self {
+        Self {
+            awake: page::awake(body),
+            ..self
+        }
     }
 
     /// Returns the account's key in this ledger.

@@ -20,10 +20,12 @@
 //! they decode nothing. Each write drops the records that are over, and the sliding windows of those
 //! of which only a calendar period is left.
 //!
-//! No account's traffic forgives another account anything. A page of [`NEWCOMERS`] bytes takes no
-//! new account: those share the page's overflow record, each under its own limits. From [`CROWDED`]
-//! bytes on, events join the newest grain of their log. Only a page that reaches [`MAX_BYTES`] all
-//! the same, by leases of many VMs, gives up records: the one of least worth first.
+//! No account's traffic forgives another account anything. A page whose records would have
+//! [`NEWCOMERS`] bytes, if all accounts sent requests, takes no new account: those share the page's
+//! overflow record, each under its own limits. From [`CROWDED`] bytes on, events join the newest
+//! grain of their log, and from [`FULL`] bytes on no lease is counted. Only a config with more
+//! limits can take a page to [`MAX_BYTES`] all the same; it then gives up the record of least
+//! worth.
 
 use crate::limits::lease::Liveness;
 use crate::limits::record::{self, Expiry, Record};
@@ -37,10 +39,12 @@ pub const LAYOUT: Layout = Layout {
     version: 2,
     kind: b'P',
 };
-/// The size from which a page takes no new account.
-pub const NEWCOMERS: usize = 12_288;
+/// The size, with all records awake, from which a page takes no new account.
+pub const NEWCOMERS: usize = 18_432;
 /// The size from which logs grow no more.
 pub const CROWDED: usize = 16_384;
+/// The size from which a page counts no further lease.
+pub const FULL: usize = 19_968;
 /// The maximum size of a page in bytes.
 pub const MAX_BYTES: usize = 20_480;
 /// A page without records.
@@ -68,6 +72,14 @@ const EXPIRES_AT: usize = 24;
 const SLIDING_UNTIL: usize = 32;
 /// Bytes of a record before its body.
 const HEAD: usize = 40;
+
+/// The size of a record of the default limits with one request in flight, in bytes.
+pub const AWAKE: usize = awake(56 + 36);
+
+/// Returns the size of a record with so many bytes of windows and periods, and leases of two VMs.
+pub const fn awake(windows: usize) -> usize {
+    windows.saturating_add(HEAD + 28)
+}
 
 /// The record has leases.
 const LEASED: u8 = 1;
@@ -232,6 +244,13 @@ impl Page {
         self.bytes.len()
     }
 
+    /// Returns the size that the page has when each account sends requests: a record is then at
+    /// least `awake` bytes.
+    pub fn awake_size(&self, awake: usize) -> usize {
+        let sizes = places(&self.bytes).map(|place| place.len.max(awake));
+        sizes.fold(EMPTY.len(), usize::saturating_add)
+    }
+
     /// Returns the records.
     pub fn records(&self) -> impl Iterator<Item = StoredRecord<'_>> {
         places(&self.bytes).map(|place| StoredRecord(place.of(&self.bytes)))
@@ -294,6 +313,10 @@ impl Page {
         let flags = place.at.saturating_add(FLAGS);
         let without = self.bytes.get(flags).copied().unwrap_or(0) & !SLIDES;
         put(&mut self.bytes, flags, [without]);
+        let mut record = Record::default();
+        let _ = record.load(&body);
+        let worth = place.at.saturating_add(WORTH);
+        put(&mut self.bytes, worth, [record.worth()]);
         let place = self.resize(place, body.len().saturating_add(HEAD));
         self.write_body(place, &body);
         place.end()
@@ -325,7 +348,6 @@ impl Page {
     fn write_head(&mut self, place: Place, record: &Record, head: &Head) {
         let flag = |set: bool, flag: u8| if set { flag } else { 0 };
         let leased = record.all_leases() > 0;
-        let worth = record.worth().min(0x7f) | flag(leased, 0x80);
         let flags = flag(leased, LEASED)
             | flag(head.expiry.sliding > Mono::default(), SLIDES)
             | flag(record.has_period(), PERIODIC)
@@ -334,7 +356,7 @@ impl Page {
         let touched = u32::try_from(seconds).unwrap_or(u32::MAX);
         let at = |field: usize| place.at.saturating_add(field);
         let bytes = &mut self.bytes;
-        put(bytes, at(WORTH), [worth, flags]);
+        put(bytes, at(WORTH), [record.worth(), flags]);
         put(bytes, at(TOUCHED), touched.to_le_bytes());
         let (all, sliding) = (head.expiry.all.as_millis(), head.expiry.sliding.as_millis());
         put(bytes, at(EXPIRES_AT), all.to_le_bytes());

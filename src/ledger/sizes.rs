@@ -41,7 +41,7 @@ impl Content for LedgerSizes {
     }
 }
 
-/// What a config's capacity means for the ledger.
+/// The effect of a config's capacity on the ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CapacityFit {
     /// The ledger stays as it is.

@@ -11,7 +11,7 @@
 //! ```
 //! The table alone tells who is alive: whoever finds a VM lost frees its slot here first, with a
 //! compare-and-set that no heartbeat can miss ([`super::vm_slot`]). So all VMs agree, and a VM that
-//! was taken for lost finds that out. To code before 0.2.0, which judges by the age of a heartbeat,
+//! was taken for lost finds that out. To code of 0.1.0, which judges by the age of a heartbeat,
 //! a free slot is a stale one.
 
 use crate::limits::lease::{Holder, Liveness};

@@ -1,18 +1,18 @@
 //! The check of a request: account, tier, and the result: forward, reply or queue.
 
 use super::queue::{Ticket, Turn, hold};
+use super::reserve::{amounts, reserve};
 use super::{Admission, CheckResult, Limiter, terms};
 use crate::config::{FaultAction, Mode};
 use crate::directory::entry::AccountEntry;
-use crate::host::{Header, Host, Request};
+use crate::host::{Host, Request};
 use crate::identity::{self, Account, IdentityError, Lookup, TierMatch};
 use crate::ledger::{Fault, RecordChange, SlotError};
-use crate::limits::{Amounts, Ask, Decision, Holder, Reservation, Snapshot, admit};
+use crate::limits::{Ask, Decision, Holder, Reservation, Snapshot, admit};
 use crate::reply::Refusal;
 use crate::tiers::Tier;
 use crate::time::Mono;
 use crate::tokens::request::Asked;
-use crate::tokens::{Estimate, Reserve};
 use std::rc::Rc;
 
 /// The holder for a request without a lease, which records none.
@@ -41,16 +41,17 @@ impl Limiter {
         let Some(base) = self.config.tiers.get(found.tier) else {
             return self.refuse(Some(&account), None, &Refusal::Unavailable);
         };
+        let limits = match found.limits.is_empty() {
+            true => Rc::clone(&base.limits),
+            false => found.limits.over(&base.limits).into(),
+        };
         let ticket = Ticket {
             id,
             key: self.ledger.key(&account.id),
             account,
             tier: found.tier,
-            limits: match found.limits.is_empty() {
-                true => Rc::clone(&base.limits),
-                false => found.limits.over(&base.limits).into(),
-            },
-            reserve: reserve(&self.config.tokens.estimate, request, asked),
+            reserve: reserve(&self.config.tokens.estimate, &limits, request, asked),
+            limits,
             until: None,
         };
         self.enter(host, ticket)
@@ -119,11 +120,11 @@ impl Limiter {
                 };
                 self.limited(&account, tier, &snapshot, &refusal)
             }
-            Ok(Decision::TooLarge { kind, limit }) => {
+            Ok(Decision::TooLarge { kind, limit, need }) => {
                 let refusal = Refusal::TooLarge {
                     account: account.clone(),
                     tier: base.name.clone(),
-                    tokens: ticket.reserve.tokens(),
+                    tokens: need,
                     kind,
                     limit,
                 };
@@ -255,24 +256,5 @@ impl Lookup for Here<'_> {
             None if !self.limiter.directory_ready => Err(IdentityError::DirectoryUnready),
             entry => Ok(entry),
         }
-    }
-}
-
-/// Returns the amounts that a request reserves.
-const fn amounts(reserve: &Reserve) -> Amounts {
-    Amounts {
-        requests: 1,
-        tokens: reserve.tokens(),
-        input_tokens: reserve.prompt,
-        output_tokens: reserve.completion,
-        usd: 0,
-    }
-}
-
-fn reserve(estimate: &Estimate, request: &dyn Request, asked: Option<&Asked>) -> Reserve {
-    match (asked, request.header("content-length")) {
-        (Some(asked), _) => estimate.by_body(asked),
-        (None, Header::Once(length)) => estimate.by_length(Some(length)),
-        (None, Header::Absent | Header::Repeated) => estimate.by_length(None),
     }
 }

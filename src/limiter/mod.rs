@@ -7,6 +7,7 @@ mod admit;
 mod outcome;
 mod pending;
 mod queue;
+mod reserve;
 mod settle;
 mod usage;
 mod vm;
@@ -22,6 +23,7 @@ use crate::directory::feed::leader::SharedFeedState;
 use crate::host::{Host, MetricSink};
 use crate::ledger::in_flight::Moves;
 use crate::ledger::{AccountKey, Fault, FaultCause, Ledger, OpenError, Slots};
+use crate::limits::meter::record_bytes;
 use crate::limits::{Limits, Lowered, Reservation, Terms};
 use crate::metrics::{Counts, names};
 use crate::overload::OverloadView;
@@ -131,6 +133,9 @@ impl Limiter {
         new_secret: impl FnOnce() -> [u8; 16],
     ) -> Result<Self, OpenError> {
         let (ledger, table) = Ledger::open(host, &config.namespace, config.accounts, new_secret)?;
+        let tiers = config.tiers.iter();
+        let bodies = tiers.map(|tier| record_bytes(&tier.limits, &config.windows, 1, 4));
+        let ledger = ledger.with_records_of(bodies.max().unwrap_or(0));
         let directory = match config.uses_directory() {
             true => Some(Directory::open(
                 host,

@@ -6,11 +6,13 @@
 //! moment, which refunds no more than each by itself: never over a limit.
 
 use super::Admission;
-use crate::ledger::RecordKey;
+use crate::ledger::{RecordKey, Which};
 use crate::limits::meter::ACCOUNT;
 use crate::limits::record::{Record, Windows};
-use crate::limits::{Amounts, Limits, Reservation, Terms, settle};
+use crate::limits::units::Unit;
+use crate::limits::{Amounts, Limits, Reservation, Terms, charge_beyond, settle};
 use crate::time::{Now, Span};
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -38,7 +40,10 @@ impl Settlement {
         Self {
             key: RecordKey {
                 account: admission.key,
-                overflow: admission.reservation.overflow,
+                which: match admission.reservation.overflow {
+                    true => Which::Overflow,
+                    false => Which::Own,
+                },
             },
             limits: Rc::clone(&admission.limits),
             windows,
@@ -76,13 +81,24 @@ impl Settlement {
         }
     }
 
-    /// True when a part of the reserve is charged beyond; `false` when it is only refunded.
-    fn is_over(&self) -> bool {
-        !self.used.over(&self.reservation.reserved).is_zero()
+    /// True when the account may have got a record since, which knows the reserve alone.
+    pub fn is_beyond_a_shared_reserve(&self) -> bool {
+        self.reservation.overflow && self.sides().contains(&Ordering::Greater)
+    }
+
+    /// Charges the account's own record with what was used beyond the reserve.
+    pub fn charge_own(&self, record: &mut Record, now: Now) {
+        charge_beyond(record, &self.reservation, &self.used, &self.terms(), now);
+    }
+
+    /// For each unit: charged beyond the reserve, refunded, or neither.
+    fn sides(&self) -> [Ordering; 5] {
+        let reserved = &self.reservation.reserved;
+        Unit::ALL.map(|unit| self.used.get(unit).cmp(&reserved.get(unit)))
     }
 
     fn refunds(&self) -> bool {
-        !self.reservation.reserved.over(&self.used).is_zero()
+        self.sides().contains(&Ordering::Less)
     }
 
     /// True when both can be one. A charge is made at the moment of settlement, a refund to the
@@ -93,7 +109,7 @@ impl Settlement {
             && self.limits == other.limits
             && self.windows == other.windows
             && (a.holder, a.periods) == (b.holder, b.periods)
-            && (self.is_over(), self.refunds()) == (other.is_over(), other.refunds())
+            && self.sides() == other.sides()
             && (!self.refunds() || a.at == b.at || (merges_near && self.part() == other.part()))
     }
 

@@ -3,26 +3,26 @@
 use super::pending::Settlement;
 use super::{Admission, Limiter};
 use crate::host::Host;
-use crate::ledger::{Fault, FaultCause, RecordChange};
+use crate::ledger::{Fault, FaultCause, RecordChange, RecordKey, Which};
 use crate::limits::Amounts;
 use crate::metrics::TokenKind;
 use crate::tokens::Used;
 use crate::tokens::config::Settle;
-use crate::tokens::response::Streamed;
+use crate::tokens::response::{Consumed, Streamed};
 
 impl Limiter {
     /// Returns a request's lease and replaces its reserve with its usage.
     ///
     /// An [`Admission`] must be settled only once.
-    pub fn settle(&mut self, host: &dyn Host, admission: Admission, used: Used) {
+    pub fn settle(&mut self, host: &dyn Host, admission: Admission, consumed: impl Into<Consumed>) {
         self.ended(admission.tier);
-        let used = match self.config.tokens.settle {
-            Settle::Usage => used,
-            Settle::Reserve => Used::Unknown,
+        let Consumed { used, input } = match self.config.tokens.settle {
+            Settle::Usage => consumed.into(),
+            Settle::Reserve => Used::Unknown.into(),
         };
         let reserved = &admission.reservation.reserved;
         let (kind, used) = match used {
-            Used::Tokens(n) => (TokenKind::Used, of_total(n, reserved)),
+            Used::Tokens(n) => (TokenKind::Used, split(n, input, reserved)),
             Used::Unknown => (TokenKind::Estimated, *reserved),
             Used::Streamed(streamed) => (TokenKind::Estimated, estimate(reserved, &streamed)),
         };
@@ -42,11 +42,30 @@ impl Limiter {
             return Ok(());
         }
         let (vm, terms) = (self.vm.borrow(), settlement.terms());
-        self.ledger
+        let change = self
+            .ledger
             .change(host, settlement.key, &terms, vm.table(), |record, now| {
                 settlement.apply(record, now);
                 RecordChange::Write(())
-            })
+            });
+        if change.is_err() || !settlement.is_beyond_a_shared_reserve() {
+            return change;
+        }
+        let own = RecordKey {
+            which: Which::Own,
+            ..settlement.key
+        };
+        // A failure is not returned: another try would settle the shared record twice.
+        let _charged = self
+            .ledger
+            .change(host, own, &terms, vm.table(), |record, now| {
+                if record.is_empty() {
+                    return RecordChange::Keep(());
+                }
+                settlement.charge_own(record, now);
+                RecordChange::Write(())
+            });
+        Ok(())
     }
 
     /// Retries the settlements that the ledger could not store, also those of other configs in this
@@ -87,9 +106,9 @@ fn estimate(reserved: &Amounts, streamed: &Streamed) -> Amounts {
     }
 }
 
-/// Splits a total into input, as reserved, and output, which is the rest.
-fn of_total(tokens: u64, reserved: &Amounts) -> Amounts {
-    let input_tokens = reserved.input_tokens.min(tokens);
+/// Splits a total into input, as reported or else as reserved, and output, which is the rest.
+fn split(tokens: u64, input: Option<u64>, reserved: &Amounts) -> Amounts {
+    let input_tokens = input.unwrap_or(reserved.input_tokens).min(tokens);
     Amounts {
         tokens,
         input_tokens,

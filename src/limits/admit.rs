@@ -40,6 +40,8 @@ pub enum Decision {
         kind: LimitKind,
         /// The size of the base limit.
         limit: u64,
+        /// The tokens that the request needs of it.
+        need: u64,
     },
 }
 
@@ -49,7 +51,8 @@ pub enum Decision {
 pub fn admit(record: &mut Record, ask: &Ask, terms: &Terms<'_>, now: Now) -> Decision {
     record.advance(now, terms.windows);
     if let Some((kind, limit)) = too_large(ask, terms.limits) {
-        return Decision::TooLarge { kind, limit };
+        let need = ask.need(kind);
+        return Decision::TooLarge { kind, limit, need };
     }
     let terms = &terms.at(now);
     let check = Check { record, terms, now };
@@ -96,10 +99,7 @@ fn enter(record: &mut Record, ask: &Ask, terms: &Terms<'_>, now: Now) -> Reserva
             Meter::Leases | Meter::Sliding(..) => {}
         }
     }
-    let leased = limits.limits_concurrency();
-    if leased {
-        record.acquire(ACCOUNT, ask.holder);
-    }
+    let leased = limits.limits_concurrency() && record.acquire(ACCOUNT, ask.holder);
     Reservation {
         at: now.mono,
         periods,

@@ -10,6 +10,8 @@ use serde::Deserialize;
 
 const SHORTEST: Span = Span::from_millis(60);
 const LONGEST: Span = Span::from_secs(86_400);
+/// A month is thirty rolling days, and a log counts 49 days of milliseconds.
+const LONGEST_ROLLING: Span = Span::from_secs(39 * 3_600);
 
 /// The windows as written in the config.
 #[derive(Debug, Default, Deserialize)]
@@ -45,12 +47,14 @@ pub fn windows(written: &WindowsConfig) -> Result<Windows, Invalid> {
         None => DayRule::Calendar { zone: Zone::UTC },
         Some(Object(day)) => match (day.calendar, day.rolling) {
             (Some(zone), None) => DayRule::Calendar { zone },
-            (None, Some(Duration(length))) if length >= SHORTEST => DayRule::Rolling(length),
+            (None, Some(Duration(length))) if (SHORTEST..=LONGEST_ROLLING).contains(&length) => {
+                DayRule::Rolling(length)
+            }
             _ => {
                 return Err(Invalid::new(
                     "windows.day",
                     "exactly one of {\"calendar\": \"+00:00\"} and {\"rolling\": \"24h\"} \
-                     (at least \"60ms\")",
+                     (from \"60ms\" to \"39h\")",
                 ));
             }
         },

@@ -8,7 +8,7 @@ use crate::json::Named;
 use crate::time::Span;
 use serde::{Serialize, Serializer};
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::num::NonZeroU64;
 use std::sync::{Mutex, PoisonError};
@@ -54,7 +54,7 @@ pub enum Per {
     Custom(Span),
 }
 
-/// What a limit counts.
+/// The quantity that a limit counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Counted {
     /// Requests in flight.
@@ -109,8 +109,11 @@ static KNOWN: [Kind; 12] = [
     sum(11, "otpd", Unit::OutputTokens, Per::Day),
 ];
 
+/// Named kinds by meaning and name.
+type NamedKinds = BTreeMap<Counted, BTreeMap<&'static str, &'static Kind>>;
+
 /// The kinds that configs and accounts named; they live as long as the VM, so a kind is one word.
-static NAMED: Mutex<BTreeSet<&'static Kind>> = Mutex::new(BTreeSet::new());
+static NAMED: Mutex<NamedKinds> = Mutex::new(BTreeMap::new());
 
 impl LimitKind {
     /// The kinds that every tier of a config names, in order.
@@ -126,20 +129,26 @@ impl LimitKind {
         KNOWN.iter().map(|kind| kind.name)
     }
 
+    /// True for a text that can name a limit: 1 to 32 of `a` to `z`, `0` to `9` and `_`.
+    pub fn is_name(name: &str) -> bool {
+        let is_word = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
+        (1..=LONGEST_NAME).contains(&name.len()) && name.bytes().all(is_word)
+    }
+
     /// Returns the kind of a name that is not known; `None` for a name that is none, and when too
     /// many kinds were named.
     pub fn named(name: &str, counted: Counted) -> Option<Self> {
-        let is_word = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
-        let fits = (1..=LONGEST_NAME).contains(&name.len()) && name.bytes().all(is_word);
-        if !fits || Self::known(name).is_some() {
+        if !Self::is_name(name) || Self::known(name).is_some() {
             return None;
         }
         let mut all = NAMED.lock().unwrap_or_else(PoisonError::into_inner);
-        let same = |kind: &&&'static Kind| kind.name == name && kind.counted == counted;
-        if let Some(kind) = all.iter().find(same) {
+        if let Some(kind) = all.get(&counted).and_then(|kinds| kinds.get(name)) {
             return Some(Self(kind));
         }
-        if all.len() >= MOST_NAMED {
+        let count = all
+            .values()
+            .fold(0, |sum: usize, kinds| sum.saturating_add(kinds.len()));
+        if count >= MOST_NAMED {
             return None;
         }
         let kind: &'static Kind = Box::leak(Box::new(Kind {
@@ -147,7 +156,7 @@ impl LimitKind {
             name: Box::leak(name.to_owned().into_boxed_str()),
             counted,
         }));
-        all.insert(kind);
+        all.entry(counted).or_default().insert(kind.name, kind);
         Some(Self(kind))
     }
 
@@ -210,6 +219,11 @@ impl LimitKind {
         )
     }
 
+    /// Tells whether the kind counts output alone.
+    pub const fn counts_output(self) -> bool {
+        matches!(self.0.counted, Counted::Sum(Unit::OutputTokens, _))
+    }
+
     /// Tells whether the kind counts tokens.
     pub const fn counts_tokens(self) -> bool {
         matches!(
@@ -269,6 +283,11 @@ impl<T> PerLimit<T> {
                 .map(|(kind, value)| (kind, f(kind, value)))
                 .collect(),
         )
+    }
+
+    /// Removes the values of a name, whatever it means.
+    pub fn remove_name(&mut self, name: &str) {
+        self.0.retain(|(kind, _)| kind.as_str() != name);
     }
 
     /// Sets the value of a kind.

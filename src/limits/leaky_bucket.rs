@@ -62,7 +62,7 @@ impl LeakyBucket {
     fn level(&self, record: &Record, now: Mono, unit: Unit) -> u128 {
         // Room for one request, or one token.
         let (mut level, mut at) = (self.units(self.most().saturating_sub(1)), self.since);
-        let log = record.log(ACCOUNT, self.window.id);
+        let log = record.log(ACCOUNT, self.window);
         let grains = log.into_iter().flat_map(|log| log.grains());
         for grain in grains.filter(|grain| grain.last > self.since) {
             level = self.drained(level, grain.last.since(at));

@@ -53,7 +53,7 @@ impl Meter {
         match self {
             Self::Leases => record.leases(ACCOUNT),
             Self::Sliding(window, unit) => {
-                let log = record.log(ACCOUNT, window.id);
+                let log = record.log(ACCOUNT, window);
                 log.map_or(0, |log| log.used(now.mono, window.length, unit))
             }
             Self::Period(calendar, unit) => {
@@ -69,7 +69,7 @@ impl Meter {
         match self {
             Self::Leases => Span::ZERO,
             Self::Sliding(window, unit) => {
-                let log = record.log(ACCOUNT, window.id);
+                let log = record.log(ACCOUNT, window);
                 log.map_or(Span::ZERO, |log| {
                     log.resets_in(now.mono, window.length, unit)
                 })
@@ -88,7 +88,7 @@ impl Meter {
         let alone = || limit.checked_sub(need).map(|_| Span::ZERO);
         match self {
             Self::Leases => alone(),
-            Self::Sliding(window, unit) => match record.log(ACCOUNT, window.id) {
+            Self::Sliding(window, unit) => match record.log(ACCOUNT, window) {
                 Some(log) => log.wait(now.mono, window.length, unit, need, limit),
                 None => alone(),
             },
@@ -168,4 +168,21 @@ pub fn needed<'a>(
         }
         Some((meter, units))
     })
+}
+
+/// Returns the bytes of the windows and periods of a record that `limits` need, with so many grains
+/// in each log, and amounts of `width` bytes.
+pub fn record_bytes(limits: &Limits, windows: &Windows, grains: usize, width: usize) -> usize {
+    let bytes = needed(limits, windows).map(|(meter, units)| {
+        let columns = units.count();
+        let head = columns.saturating_mul(8).saturating_add(28);
+        match meter {
+            Meter::Sliding(..) => {
+                let grain = columns.saturating_mul(width).saturating_add(4);
+                grains.saturating_mul(grain).saturating_add(head)
+            }
+            Meter::Leases | Meter::Period(..) => head,
+        }
+    });
+    bytes.fold(0, usize::saturating_add)
 }

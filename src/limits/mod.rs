@@ -38,7 +38,7 @@ pub use kinds::{Limit, LimitKind, Limits, PerLimit};
 pub use lease::Holder;
 pub use own::Overrides;
 pub use record::Record;
-pub use settle::settle;
+pub use settle::{charge_beyond, settle};
 pub use snapshot::Snapshot;
 pub use terms::{Ask, Reservation, Terms};
 pub use units::Amounts;

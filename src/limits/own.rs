@@ -21,9 +21,20 @@ pub struct OwnLimit {
 #[derive(Debug, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 struct LimitObject {
+    #[serde(deserialize_with = "unit_of_this_version")]
     unit: UnitName,
     per: PerText,
     limit: Limit,
+}
+
+/// Refuses the unit of the contract that this version lacks.
+fn unit_of_this_version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<UnitName, D::Error> {
+    match UnitName::deserialize(deserializer)? {
+        UnitName::Usd => Err(de::Error::custom(
+            "\"usd\" is not in this version: use requests, tokens, input_tokens or output_tokens",
+        )),
+        unit => Ok(unit),
+    }
 }
 
 #[derive(Clone, Copy, Debug, serde::Deserialize)]
@@ -33,6 +44,7 @@ enum UnitName {
     Tokens,
     InputTokens,
     OutputTokens,
+    Usd,
 }
 
 impl UnitName {
@@ -42,6 +54,7 @@ impl UnitName {
             Self::Tokens => Unit::Tokens,
             Self::InputTokens => Unit::InputTokens,
             Self::OutputTokens => Unit::OutputTokens,
+            Self::Usd => Unit::Usd,
         }
     }
 }
@@ -78,6 +91,9 @@ impl<'de> Deserialize<'de> for PerText {
         })
     }
 }
+
+/// The maximum number of limits of a tier or an account, and of both together.
+pub const MOST: usize = 12;
 
 struct OwnLimitVisitor;
 
@@ -143,8 +159,11 @@ impl OwnLimit {
                 "{name} counts {}: another meaning needs another name",
                 kind.in_words()
             )),
+            (None, _) if !LimitKind::is_name(name) => {
+                Err("a name has 1 to 32 of a to z, 0 to 9 and _".to_owned())
+            }
             (None, Some(counted)) => LimitKind::named(name, counted).ok_or_else(|| {
-                "a name has 1 to 32 of a to z, 0 to 9 and _, and a process knows at most 4096"
+                "4096 names of limits are in use in this VM: reuse names, or restart Envoy"
                     .to_owned()
             }),
             (None, None) => {
@@ -163,7 +182,6 @@ impl OwnLimit {
 /// # Errors
 /// [`Invalid`] at `path`.
 pub fn tier_limits(path: &str, written: &Named<OwnLimit>) -> Result<Limits, Invalid> {
-    const MOST: usize = 12;
     let Named(written) = written;
     for name in LimitKind::NECESSARY {
         if !written.iter().any(|(written, _)| written == name) {
@@ -198,23 +216,41 @@ impl Overrides {
         self.0.is_empty()
     }
 
-    /// Checks that each limit has a meaning: its own, or that of a tier.
+    /// Checks the names, and the meanings that limits have by themselves. A plain number of another
+    /// name takes its meaning from a tier.
     ///
     /// # Errors
     /// [`Invalid`] at `limits`.
-    pub fn check(&self, is_in_a_tier: &dyn Fn(&str) -> bool) -> Result<(), Invalid> {
-        const MOST: usize = 12;
+    pub fn check(&self) -> Result<(), Invalid> {
         if self.0.len() > MOST {
             let problem = format!("{} limits: at most {MOST} are allowed", self.0.len());
             return Err(Invalid::new("limits", problem));
         }
         for (name, own) in &self.0 {
-            if own.counted.is_none() && is_in_a_tier(name) {
-                continue;
-            }
-            if let Err(problem) = own.kind(name) {
+            let takes_the_tiers = own.counted.is_none() && LimitKind::is_name(name);
+            if !takes_the_tiers && let Err(problem) = own.kind(name) {
                 return Err(Invalid::new(format!("limits.{name}"), problem));
             }
+        }
+        Ok(())
+    }
+
+    /// Checks the limits beside those of a tier: each has a meaning there, or one of its own, and
+    /// they are at most 12 together.
+    ///
+    /// # Errors
+    /// [`Invalid`] at `limits`.
+    pub fn check_in(&self, tier: &Limits) -> Result<(), Invalid> {
+        for (name, own) in &self.0 {
+            let is_in_tier = own.counted.is_none() && of_name(tier, name).is_some();
+            if !is_in_tier && let Err(problem) = own.kind(name) {
+                return Err(Invalid::new(format!("limits.{name}"), problem));
+            }
+        }
+        let together = self.over(tier).iter().count();
+        if together > MOST {
+            let problem = format!("{together} limits with those of the tier: at most {MOST}");
+            return Err(Invalid::new("limits", problem));
         }
         Ok(())
     }
@@ -227,6 +263,7 @@ impl Overrides {
             let tiers = of_name(tier, name)
                 .filter(|kind| own.counted.is_none_or(|counted| counted == kind.counted()));
             if let Some(kind) = tiers.or_else(|| own.kind(name).ok()) {
+                limits.remove_name(name);
                 limits.set(kind, own.limit);
             }
         }

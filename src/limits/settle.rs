@@ -15,8 +15,8 @@ pub fn settle(
     terms: &Terms<'_>,
     now: Now,
 ) {
+    record.advance_to_settle(now);
     let windows = terms.windows;
-    record.advance(now, windows);
     if let Some(holder) = reservation.holder {
         record.release(ACCOUNT, holder);
     }
@@ -29,7 +29,7 @@ pub fn settle(
                     record.charge(now.mono, ACCOUNT, window, units, &extra);
                 }
                 if units.iter().any(|unit| refund.get(unit) > 0) {
-                    record.refund(now.mono, ACCOUNT, window.id, at, &refund);
+                    record.refund(now.mono, ACCOUNT, window, units, (at, &refund));
                 }
             }
             Meter::Period(calendar, _) => {
@@ -41,6 +41,29 @@ pub fn settle(
                 };
                 let period = (calendar, windows.day);
                 record.settle_period(now, ACCOUNT, period, units, &settled);
+            }
+            Meter::Leases => {}
+        }
+    }
+}
+
+/// Charges what a request of the overflow record used beyond its reserve, on the record that the
+/// account got since: that began as a copy, with the reserve alone.
+pub fn charge_beyond(
+    record: &mut Record,
+    reservation: &Reservation,
+    used: &Amounts,
+    terms: &Terms<'_>,
+    now: Now,
+) {
+    record.advance_to_settle(now);
+    let extra = used.over(&reservation.reserved);
+    for (meter, units) in needed(terms.limits, terms.windows) {
+        match meter {
+            Meter::Sliding(window, _) => record.charge(now.mono, ACCOUNT, window, units, &extra),
+            Meter::Period(calendar, _) => {
+                let period = (calendar, terms.windows.day);
+                record.add_to_period(now, ACCOUNT, period, units, &extra);
             }
             Meter::Leases => {}
         }

@@ -92,7 +92,8 @@ impl ForwardedRequest {
         let Some(admission) = self.admission else {
             return;
         };
-        let used = self.response.map_or(Used::Unknown, ResponseReader::used);
-        worker.with_limiter(|limiter| limiter.settle(&Envoy, admission, used));
+        let unknown = || Used::Unknown.into();
+        let consumed = self.response.map_or_else(unknown, ResponseReader::used);
+        worker.with_limiter(|limiter| limiter.settle(&Envoy, admission, consumed));
     }
 }

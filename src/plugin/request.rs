@@ -39,9 +39,11 @@ impl StreamRequest {
         }
     }
 
-    /// True when the client asks for an upgrade to another protocol, such as WebSocket.
+    /// True when the client asks for a tunnel: an upgrade to another protocol, such as WebSocket, or
+    /// a CONNECT.
     pub fn asks_for_upgrade(&self) -> bool {
         self.header("upgrade") != Header::Absent
+            || self.header(":method") == Header::Once(b"CONNECT")
     }
 
     /// Removes the headers that the upstream must not see.

@@ -5,11 +5,10 @@ use super::envoy::{body_bytes, remove_header};
 use super::header_map::HeaderMap;
 use super::hostcalls;
 use super::log::warn;
-use crate::tokens::Used;
 use crate::tokens::config::{Settle, Tokens};
 use crate::tokens::excerpt::TAIL_BYTES;
 use crate::tokens::redact::Hide;
-use crate::tokens::response::{ReadOptions, UsageReader, Wants};
+use crate::tokens::response::{Consumed, ReadOptions, UsageReader, Wants};
 use proxy_wasm::types::{BufferType, MapType};
 
 const BODY: BufferType = BufferType::HttpResponseBody;
@@ -114,7 +113,7 @@ impl ResponseReader {
     }
 
     /// Returns the tokens that the response used.
-    pub fn used(self) -> Used {
+    pub fn used(self) -> Consumed {
         let code = || hostcalls::response_code().ok().flatten();
         self.usage.used(self.complete, code)
     }

@@ -26,7 +26,7 @@ pub enum Refusal {
         tier: String,
         /// The reserved tokens.
         tokens: u64,
-        /// TPM or TPD.
+        /// A limit on tokens.
         kind: LimitKind,
         /// The limit's size.
         limit: u64,
@@ -171,12 +171,18 @@ impl Refusal {
                 tokens,
                 kind,
                 limit,
-            } => format!(
-                "This request reserves {tokens} tokens, and {} in {tier} has {limit} {} in all. \
-                 Send a shorter prompt.",
-                who(account),
-                kind.in_words(),
-            ),
+            } => {
+                let remedy = match kind.counts_output() {
+                    true => "Ask for fewer tokens.",
+                    false => "Send a shorter prompt.",
+                };
+                format!(
+                    "This request reserves {tokens} tokens, and {} in {tier} has {limit} {} in \
+                     all. {remedy}",
+                    who(account),
+                    kind.in_words(),
+                )
+            }
             Self::Limited {
                 account,
                 tier,

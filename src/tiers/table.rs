@@ -76,12 +76,6 @@ impl TierTable {
         reached.last().map(|(id, _)| id)
     }
 
-    /// True when a tier has a limit of this name.
-    pub fn names_limit(&self, name: &str) -> bool {
-        let mut limits = self.iter().flat_map(|tier| tier.limits.iter());
-        limits.any(|(kind, _)| kind.as_str() == name)
-    }
-
     /// Returns the recharge of the first tier.
     pub fn first_recharge(&self) -> Cents {
         self.0.first().map_or(Cents::default(), |t| t.recharge)

@@ -29,6 +29,21 @@ pub enum Used {
     Streamed(Streamed),
 }
 
+/// The tokens that a response used, and the input among them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Consumed {
+    /// The tokens of all kinds.
+    pub used: Used,
+    /// The input tokens, if the response reported them.
+    pub input: Option<u64>,
+}
+
+impl From<Used> for Consumed {
+    fn from(used: Used) -> Self {
+        Self { used, input: None }
+    }
+}
+
 /// A stream of events without usage, or with a part of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Streamed {
@@ -217,37 +232,41 @@ impl UsageReader {
     /// and is called only where the body leaves a doubt.
     ///
     /// A status that is not known counts as success.
-    pub fn used(self, complete: bool, code: impl FnOnce() -> Option<u64>) -> Used {
+    pub fn used(self, complete: bool, code: impl FnOnce() -> Option<u64>) -> Consumed {
         if let Some(tokens) = self.said {
-            return Used::Tokens(tokens);
+            return Used::Tokens(tokens).into();
         }
         let knows_status = self.knows_status;
-        let (used, is_certain) = self.used_by_body(complete);
+        let (consumed, is_certain) = self.used_by_body(complete);
         if is_certain || knows_status {
-            return used;
+            return consumed;
         }
         match code().map(StatusClass::of) {
-            Some(StatusClass::Failure) => Used::Tokens(0),
-            Some(StatusClass::Tunnel) => Used::Unknown,
-            Some(StatusClass::Success) | None => used,
+            Some(StatusClass::Failure) => Used::Tokens(0).into(),
+            Some(StatusClass::Tunnel) => Used::Unknown.into(),
+            Some(StatusClass::Success) | None => consumed,
         }
     }
 
     /// Returns the tokens of a success, and true when no status would change them.
-    fn used_by_body(self, complete: bool) -> (Used, bool) {
+    fn used_by_body(self, complete: bool) -> (Consumed, bool) {
         match self.body {
-            BodyState::Free => (Used::Tokens(0), true),
-            BodyState::Opaque | BodyState::Unseen => (Used::Unknown, false),
+            BodyState::Free => (Used::Tokens(0).into(), true),
+            BodyState::Opaque | BodyState::Unseen => (Used::Unknown.into(), false),
             BodyState::Json(mut excerpt) => {
                 let mut totals = UsageTotals::default();
                 if let Some(usage) = excerpt.usage(&dialect::ALL) {
                     totals.update(&usage);
                 }
-                match totals.tokens(self.cached) {
-                    // A failure that reports a usage says that it is an error.
-                    Some(tokens) => (Used::Tokens(tokens), !excerpt.names_error()),
-                    None => (Used::Unknown, false),
-                }
+                let Some(tokens) = totals.tokens(self.cached) else {
+                    return (Used::Unknown.into(), false);
+                };
+                let consumed = Consumed {
+                    used: Used::Tokens(tokens),
+                    input: totals.prompt(),
+                };
+                // A failure that reports a usage says that it is an error.
+                (consumed, !excerpt.names_error())
             }
             // One more call is nothing beside a stream, so its status is always checked.
             BodyState::Events(events) => (used_by_events(*events, self.cached, complete), false),
@@ -255,10 +274,10 @@ impl UsageReader {
     }
 }
 
-fn used_by_events(mut events: Events, cached: Cached, complete: bool) -> Used {
+fn used_by_events(mut events: Events, cached: Cached, complete: bool) -> Consumed {
     let complete = events.end(complete);
     let (said, prompt) = (events.totals.tokens(cached), events.totals.prompt());
-    match said {
+    let used = match said {
         Some(tokens) if complete => Used::Tokens(tokens),
         // Bytes without an event may be no stream at all, but an encoded body.
         None if events.count == 0 && prompt.is_none() => Used::Unknown,
@@ -268,6 +287,10 @@ fn used_by_events(mut events: Events, cached: Cached, complete: bool) -> Used {
             events: events.count,
             complete,
         }),
+    };
+    Consumed {
+        used,
+        input: prompt,
     }
 }
 
@@ -287,7 +310,9 @@ mod tests {
         for piece in body {
             response.feed(piece.as_bytes());
         }
-        response.used(true, || panic!("the headers told the status"))
+        response
+            .used(true, || panic!("the headers told the status"))
+            .used
     }
 
     /// The tokens of a response that is read without its headers, and whether the status is asked.
@@ -299,7 +324,7 @@ mod tests {
             asked = true;
             code
         });
-        (used, asked)
+        (used.used, asked)
     }
 
     #[test]
@@ -393,6 +418,6 @@ mod tests {
             complete: false,
         };
         let used = cut.used(false, || Some(200));
-        assert_eq!(used, Used::Streamed(told));
+        assert_eq!(used.used, Used::Streamed(told));
     }
 }

@@ -188,7 +188,7 @@ fn a_settlement_that_can_never_be_stored_holds_back_no_other() {
         .collect();
     let admissions: Vec<_> = requests.iter().map(|r| worker.admission(r)).collect();
     for page in 0..4 {
-        world.overwrite(&format!("tiergate/p{page}"), b"\xc8?newer");
+        world.overwrite(&format!("tiergate/p8.{page}"), b"\xc8?newer");
     }
     worker.host.failing.set(u32::MAX);
     for admission in admissions {

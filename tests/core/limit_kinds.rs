@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use tiergate::config::parse;
+use tiergate::tokens::response::Consumed;
 
 const DAY_MS: u64 = 86_400_000;
 
@@ -143,6 +144,40 @@ fn input_and_output_are_settled_apart() {
 }
 
 #[test]
+fn no_client_moves_its_tokens_between_input_and_output() {
+    let world = World::new();
+    let config = with_limit("otpm", json!(1_000));
+    let worker = Worker::new(&world, config);
+    let consumed = Consumed {
+        used: Used::Tokens(900),
+        input: Some(10),
+    };
+    // A body of blanks reserves much input; the response says what was input.
+    let admission = worker.admission(&FakeRequest::acme(5_000));
+    worker.settle(admission, consumed);
+    assert_eq!(worker.usage(&acme())["limits"]["otpm"]["used"], 890);
+}
+
+#[test]
+fn an_assumed_completion_is_cut_to_the_smallest_limit() {
+    let world = World::new();
+    let worker = Worker::new(&world, with_limit("otpm", json!(50)));
+    worker.admit(&acme());
+    let reply = worker.refuse(&acme());
+    assert_eq!(
+        (reply.status, reply.code),
+        (429, "otpm"),
+        "{}",
+        reply.message
+    );
+    let worker = Worker::new(&World::new(), with_limit("itpm", json!(50)));
+    let reply = worker.refuse(&acme());
+    assert_eq!((reply.status, reply.code), (400, "tokens_exceed_tier"));
+    let said = "reserves 100 tokens, and account acme in t has 50 input tokens per minute in all";
+    assert!(reply.message.contains(said), "{}", reply.message);
+}
+
+#[test]
 fn windows_of_one_length_share_a_log() {
     let world = World::new();
     let mut config =
@@ -188,7 +223,21 @@ fn an_account_has_limits_of_its_own_beside_its_tiers() {
     let (_, view) = worker.call(&Call::Get(b"acme".to_vec()), "");
     assert_eq!(view["limits"]["images"], 3);
     assert_eq!(view["usage"]["rpd"]["used"], 3);
+    let another = json!({"tier": "t", "limits": {"images": object("requests", "day", 2)}});
+    assert_eq!(worker.put("other", &another.to_string()).0, 200);
+    let (_, view) = worker.call(&Call::Get(b"other".to_vec()), "");
+    assert_eq!(view["limits"]["images"], 2, "in place of the tier's");
+    let ten = (0..10).map(|i| {
+        (
+            format!("l{i}"),
+            object("requests", &format!("{}s", 70 + i), 5),
+        )
+    });
     for (limits, path) in [
+        (
+            Value::Object(ten.collect()),
+            "15 limits with those of the tier",
+        ),
         (json!({"videos": 3}), "limits.videos"),
         (json!({"rpm": object("tokens", "minute", 1)}), "limits.rpm"),
         (json!({"Bad": object("tokens", "minute", 1)}), "limits.Bad"),
@@ -241,7 +290,7 @@ fn what_is_wrong_with_limits_is_said_with_its_path() {
             "a",
             object("usd", "day", 1),
             "tiers[0].limits.a.unit",
-            "unknown variant `usd`",
+            "not in this version",
         ),
         (
             "a",
@@ -267,6 +316,18 @@ fn what_is_wrong_with_limits_is_said_with_its_path() {
         assert_eq!(refused.path, path, "{refused}");
         assert!(refused.to_string().contains(says), "{refused}");
     }
+    let windows = (0..7).map(|i| {
+        (
+            format!("w{i}"),
+            object("tokens", &format!("{}s", 70 + i), 5),
+        )
+    });
+    let mut limits = json!({"concurrency": 1, "rpm": 1, "tpm": 1, "tpd": 1});
+    limits.as_object_mut().unwrap().extend(windows);
+    let wide = json!({"tiers": [{"name": "a", "recharge": 1, "limits": limits}]}).to_string();
+    let refused = parse(wide.as_bytes()).unwrap_err();
+    assert_eq!(refused.path, "tiers[0].limits");
+    assert!(refused.to_string().contains("of at most 8192"), "{refused}");
     let two = |a: &str, b: &str| {
         let tier = |name: &str, recharge: u64, per: &str| {
             let limits = json!({"concurrency": 1, "rpm": 1, "tpm": 1, "tpd": 1,

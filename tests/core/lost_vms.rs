@@ -72,7 +72,10 @@ struct Lease {
 struct Vm {
     worker: Rc<Worker>,
     awake: bool,
+    /// The last heartbeat that is certain.
     last_beat: Option<u64>,
+    /// The last request, which may have claimed a slot, with a heartbeat of its own.
+    asked_at: u64,
     leases: Vec<Lease>,
 }
 
@@ -82,6 +85,7 @@ impl Vm {
             worker: Rc::new(Worker::new(world, two_tiers())),
             awake: true,
             last_beat: None,
+            asked_at: 0,
             leases: Vec::new(),
         }
     }
@@ -99,9 +103,11 @@ impl Vm {
 
     /// A request comes: it brings a heartbeat when the last is old.
     fn is_asked(&mut self, now: u64) {
-        if self.last_beat.is_none_or(|at| now >= at + OVERDUE_MS) {
+        let is_overdue = |at: u64| now >= at.max(self.asked_at) + OVERDUE_MS;
+        if self.last_beat.is_none_or(is_overdue) {
             self.beats(now);
         }
+        self.asked_at = now;
     }
 }
 

@@ -15,6 +15,7 @@ mod growth;
 mod identity;
 mod in_flight;
 mod leases;
+mod limit_changes;
 mod limit_kinds;
 mod lost_vms;
 mod model;

@@ -271,6 +271,77 @@ fn leases_of_the_shared_record_count_until_they_end() {
     }
 }
 
+#[test]
+fn neighbours_that_all_come_back_at_once_forgive_nobody() {
+    let world = World::new();
+    let workers = [0; 4].map(|_| Worker::new(&world, one_page()));
+    let worker = &workers[0];
+    let of = |i: usize| FakeRequest::of(&format!("noise-{i}"), "tier0", 0);
+    let pass = || {
+        for _ in 0..122 {
+            world.pass_ms(500);
+            for worker in &workers {
+                worker.tick();
+            }
+        }
+    };
+    // Accounts of which only the day is left, until the page takes no more.
+    let day = FakeRequest::of("day", "tier0", 0);
+    assert!(worker.serves(&day, Used::Tokens(1_500_000)));
+    let mut neighbours = 0;
+    let mut shared = 0;
+    while shared == 0 {
+        for _ in 0..10 {
+            worker.serves(&of(neighbours), Used::Tokens(5_000));
+            neighbours += 1;
+        }
+        shared = worker.tick().get("overflow_requests", "");
+        pass();
+    }
+    assert!(neighbours > 100, "{neighbours}");
+    worker.refuse(&day);
+    // Each has a request in flight, by any worker, and some more.
+    let mut held = Vec::new();
+    for worker in &workers {
+        held.extend((0..neighbours).map(|i| (worker, worker.check(&of(i)))));
+    }
+    worker.refuse(&day);
+    for (worker, one) in held {
+        if let Next::Forward(forwarded) = one.next {
+            worker.settle(forwarded.admission.unwrap(), Used::Tokens(1));
+        }
+    }
+    worker.refuse(&day);
+    let evicted = |worker: &Worker| worker.tick().get("evicted_live", "");
+    assert_eq!(workers.iter().map(evicted).sum::<i64>(), 0);
+    assert!((world.bytes() as u64) <= memory_bound(8));
+}
+
+#[test]
+fn what_a_shared_request_used_beyond_its_reserve_counts_on_the_accounts_own_record() {
+    let world = World::new();
+    let worker = Worker::new(&world, one_page());
+    let mut i = 0;
+    while worker.tick().get("overflow_requests", "") == 0 {
+        let noise = FakeRequest::of(&format!("noise-{i}"), "tier1", 0);
+        worker.serves(&noise, Used::Tokens(0));
+        i += 1;
+    }
+    let new = FakeRequest::of("new", "tier1", 0);
+    let open: Vec<_> = (0..20).map(|_| worker.admission(&new)).collect();
+    for _ in 0..122 {
+        world.pass_ms(500);
+        worker.tick();
+    }
+    // Now there is room for a record of its own.
+    worker.admit(&new);
+    for admission in open {
+        worker.settle(admission, Used::Tokens(1_000_000));
+    }
+    let refused = worker.refuse(&new);
+    assert_eq!(refused.code, "tpm");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(12))]
 

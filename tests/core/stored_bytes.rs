@@ -117,7 +117,7 @@ impl Both {
                 let at = *at.get(&self.admitted);
                 let amounts = amounts(0, *tokens);
                 self.record
-                    .refund(self.now, ACCOUNT, MINUTE.id, at, &amounts);
+                    .refund(self.now, ACCOUNT, MINUTE, both(), (at, &amounts));
                 self.log.refund(self.now, WINDOW, at, *tokens);
             }
             Event::Charge(gap, tokens) => {
@@ -145,7 +145,7 @@ impl Both {
 
     /// What a decision sees of both.
     fn compare(&self) {
-        let (now, log) = (self.now, self.record.log(ACCOUNT, MINUTE.id));
+        let (now, log) = (self.now, self.record.log(ACCOUNT, MINUTE));
         for (unit, column) in [
             (Unit::Requests, LogColumn::Requests),
             (Unit::Tokens, LogColumn::Tokens),
@@ -184,7 +184,7 @@ fn touch(record: &mut Record) {
     record.advance(now, &windows());
     record.add(now.mono, ACCOUNT, MINUTE, both(), &amounts);
     record.add_to_period(now, ACCOUNT, calendar, both(), &amounts);
-    record.refund(now.mono, ACCOUNT, MINUTE.id, now.mono, &amounts);
+    record.refund(now.mono, ACCOUNT, MINUTE, both(), (now.mono, &amounts));
     record.acquire(
         ACCOUNT,
         Holder {

@@ -36,7 +36,7 @@ fn response<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Used {
         response.feed(piece);
         assert!(response.buffered() <= HEAD_BYTES + TAIL_BYTES);
     }
-    response.used(true, || None)
+    response.used(true, || None).used
 }
 
 fn hides_nothing_else(bytes: &[u8], size: usize) {

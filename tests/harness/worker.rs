@@ -16,6 +16,7 @@ pub use tiergate::admin::route::Call;
 pub use tiergate::limiter::{Admission, Next, Ticket};
 pub use tiergate::overload::OverloadEvent;
 pub use tiergate::tokens::Used;
+use tiergate::tokens::response::Consumed;
 
 /// One config in one worker: its host, its VM and its limiter.
 pub struct Worker {
@@ -104,7 +105,7 @@ impl Worker {
     }
 
     /// The request ends, and used that.
-    pub fn settle(&self, admission: Admission, used: Used) {
+    pub fn settle(&self, admission: Admission, used: impl Into<Consumed>) {
         let mut limiter = self.limiter.borrow_mut();
         limiter.settle(&self.host, admission, used);
     }

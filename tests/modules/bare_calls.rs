@@ -2,7 +2,7 @@
 //! price of tiergate if deciding cost nothing. `make bench` shows it beside the filter.
 //!
 //! The calls go through the filter's own host-call layer, so both pay the same for a call. The
-//! list of calls is that of `the_host_calls_of_an_admitted_request` in `tests/shell`. The config is
+//! list of calls is that of `the_host_calls_of_an_admitted_and_settled_request` in `tests/shell`. The config is
 //! the number of pages that the requests spread over, 1 when it is empty.
 #![cfg(target_arch = "wasm32")]
 #![allow(missing_docs, reason = "the SDK's macro writes the entry point")]
@@ -28,7 +28,7 @@ use proxy_wasm::types::{Action, BufferType, ContextType, MapType};
 use std::rc::Rc;
 
 /// A page as the filter's is with a thousand accounts in a ledger for 4,096, and full logs.
-const PAGE: [u8; 1000] = [7; 1000];
+const PAGE: [u8; 2000] = [7; 2000];
 /// Tries to write a page, as many as the filter's.
 const TRIES: u32 = 100;
 

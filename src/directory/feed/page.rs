@@ -291,6 +291,10 @@ fn account(value: &[u8], path: &str) -> Read<PageItem> {
         }
     };
     let limits = account.limits;
+    if let Some(own) = &limits {
+        own.check()
+            .map_err(|error| invalid(format!("{path}.{}", error.path), &error.problem))?;
+    }
     let known = Known {
         basis,
         limits: limits.filter(|own| !own.is_empty()).map(Box::new),

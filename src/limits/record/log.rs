@@ -89,7 +89,9 @@ impl<'a> Log<'a> {
     pub(super) fn has_shape(&self) -> bool {
         let shape = Shape::of(self.0);
         let grains = self.0.len().saturating_sub(shape.first_grain());
-        !shape.units.is_empty() && grains > 0 && grains.checked_rem(shape.grain()) == Some(0)
+        let has_grains = grains > 0 && grains.checked_rem(shape.grain()) == Some(0);
+        let first = self.grains().next().map(|grain| grain.last);
+        !shape.units.is_empty() && has_grains && first <= Some(self.newest())
     }
 
     /// Checks the order of the grains and the sums.

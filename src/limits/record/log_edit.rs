@@ -93,15 +93,15 @@ impl Record {
 
     /// Refunds amounts to the grain of the event at `at`.
     ///
-    /// An event that has expired or was cleared gets no refund: no later grain is refunded
-    /// instead. A log of which nothing is left is dropped.
+    /// Only `units`, which counted the event, get a refund. An event that has expired or was cleared
+    /// gets none: no later grain is refunded instead. A log of which nothing is left is dropped.
     pub fn refund(
         &mut self,
         now: Mono,
         family: FamilyKey,
-        window: u32,
-        at: Mono,
-        amounts: &Amounts,
+        window: Window,
+        units: Units,
+        (at, amounts): (Mono, &Amounts),
     ) {
         let Some(section) = self.find_log(family, window) else {
             return;
@@ -116,7 +116,7 @@ impl Record {
             section,
         };
         if let Some(grain) = grain {
-            log.take(grain, amounts);
+            log.take(grain, units, amounts);
         }
         if log.is_void() {
             drop_section(&mut self.bytes, &section);
@@ -132,7 +132,7 @@ impl Record {
         units: Units,
     ) -> LogMut<'_> {
         let length = u32::try_from(window.length.as_millis()).unwrap_or(u32::MAX);
-        let Some(section) = self.find_log(family, window.id) else {
+        let Some(section) = self.find_log(family, window) else {
             let shape = Shape { units, wide: false };
             let section = self.append(LOG, shape.bits(), family, shape.first_grain());
             let at = section.at;
@@ -275,11 +275,14 @@ impl LogMut<'_> {
     }
 
     /// Takes amounts from a grain and from the sums.
-    fn take(&mut self, grain: usize, amounts: &Amounts) {
+    fn take(&mut self, grain: usize, units: Units, amounts: &Amounts) {
         let shape = self.shape();
         let at = shape.first_grain();
         let at = self.at(at.saturating_add(grain.saturating_mul(shape.grain())));
-        for (column, unit) in (0..).zip(shape.units.iter()) {
+        for unit in units.iter() {
+            let Some(column) = shape.units.column(unit) else {
+                continue;
+            };
             let before = read_amount(self.bytes, at, shape, column);
             let after = before.saturating_sub(amounts.get(unit));
             self.set(at, column, before, after);

@@ -84,6 +84,8 @@ pub struct Record {
     shared_leases: u64,
     /// True when the page has no room for another grain.
     crowded: bool,
+    /// True when the page has no room for another lease.
+    full: bool,
     /// True for the record that new accounts of a full page share.
     overflow: bool,
 }
@@ -107,7 +109,13 @@ impl Record {
         self.bytes.clear();
         self.shared_leases = 0;
         self.crowded = false;
+        self.full = false;
         self.overflow = false;
+    }
+
+    /// From now on, no lease is taken: the page is at its maximum.
+    pub const fn fill_up(&mut self) {
+        self.full = true;
     }
 
     /// Says whether this is the record that new accounts of a full page share.
@@ -163,6 +171,19 @@ impl Record {
         }
     }
 
+    /// Advances the windows to `now` for a settlement. Periods that are not over stay as they are:
+    /// the config of the request may not be the one in force, and have another time zone.
+    pub fn advance_to_settle(&mut self, now: Now) {
+        let mut at = 0;
+        while let Some(section) = Section::read(&self.bytes, at) {
+            at = match section.tag {
+                LOG => log_edit::advance(&mut self.bytes, section, now.mono),
+                PERIOD => period::drop_ended(&mut self.bytes, &section, now),
+                _ => section.end(),
+            };
+        }
+    }
+
     /// Returns the time of the newest event in the sliding logs.
     pub fn newest(&self) -> Mono {
         let logs = self.logs().map(|(_, log)| log.newest());
@@ -209,13 +230,17 @@ impl Record {
         })
     }
 
-    /// Adds a lease of `holder`.
-    pub fn acquire(&mut self, family: FamilyKey, holder: Holder) {
+    /// Adds a lease of `holder`; false where the page has no room for it.
+    pub fn acquire(&mut self, family: FamilyKey, holder: Holder) -> bool {
+        if self.full {
+            return false;
+        }
         let section = match self.find(LEASES, family, |_| true) {
             Some(section) => section,
             None => self.append(LEASES, 0, family, HEAD),
         };
         leases::acquire(&mut self.bytes, section, holder);
+        true
     }
 
     /// Removes a lease of `holder`; does nothing when its leases were dropped before.
@@ -255,7 +280,7 @@ impl Record {
     }
 
     /// Returns the log of a window.
-    pub fn log(&self, family: FamilyKey, window: u32) -> Option<Log<'_>> {
+    pub fn log(&self, family: FamilyKey, window: Window) -> Option<Log<'_>> {
         let section = self.find_log(family, window)?;
         Some(Log(section.of(&self.bytes)))
     }
@@ -276,8 +301,11 @@ impl Record {
         periods.map(|section| Period(section.of(&self.bytes)))
     }
 
-    fn find_log(&self, family: FamilyKey, window: u32) -> Option<Section> {
-        self.find(LOG, family, |bytes| Log(bytes).window() == window)
+    /// Finds the log of a window, or else one of the same length: a custom window shares the log of
+    /// a known one, whose length another config may change.
+    fn find_log(&self, family: FamilyKey, window: Window) -> Option<Section> {
+        let by_id = self.find(LOG, family, |bytes| Log(bytes).window() == window.id);
+        by_id.or_else(|| self.find(LOG, family, |bytes| Log(bytes).length() == window.length))
     }
 
     fn find_period(&self, family: FamilyKey, calendar: Calendar) -> Option<Section> {

@@ -155,6 +155,15 @@ pub(super) fn advance(bytes: &mut Vec<u8>, section: &Section, now: Now, rule: Da
     section.end()
 }
 
+/// Drops a period that is over, in any time zone. Returns where the next section begins.
+pub(super) fn drop_ended(bytes: &mut Vec<u8>, section: &Section, now: Now) -> usize {
+    let ends_at = Period(section.of(bytes)).ends_at();
+    match now.wall.is_some_and(|wall| ends_at <= wall) {
+        true => drop_section(bytes, section),
+        false => section.end(),
+    }
+}
+
 impl Record {
     /// Adds amounts to a period with the columns `units` at least; the record must be advanced.
     pub fn add_to_period(
@@ -222,19 +231,24 @@ impl Record {
             ),
         };
         if ends_at != present {
-            return self.add_to_period(now, family, (calendar, rule), units, used);
+            // The request itself was one of the period before.
+            let used = Amounts {
+                requests: 0,
+                ..*used
+            };
+            return self.add_to_period(now, family, (calendar, rule), units, &used);
         }
         let extra = used.over(reserved);
         if !extra.is_zero() {
             self.add_to_period(now, family, (calendar, rule), units, &extra);
         }
         if let Some(section) = section.filter(|_| at >= begun) {
-            self.refund_period(&section, &reserved.over(used));
+            self.refund_period(&section, units, &reserved.over(used));
         }
     }
 
     /// Takes amounts from a period; a period of which nothing is left is dropped.
-    fn refund_period(&mut self, section: &Section, amounts: &Amounts) {
+    fn refund_period(&mut self, section: &Section, counted: Units, amounts: &Amounts) {
         let Some(section) = Section::read(&self.bytes, section.at) else {
             return;
         };
@@ -242,7 +256,12 @@ impl Record {
         let mut left: u64 = 0;
         for (column, unit) in (0..).zip(units.iter()) {
             let at = section.at.saturating_add(sum_at(column));
-            let sum = u64_at(&self.bytes, at).saturating_sub(amounts.get(unit));
+            let refund = if counted.contains(unit) {
+                amounts.get(unit)
+            } else {
+                0
+            };
+            let sum = u64_at(&self.bytes, at).saturating_sub(refund);
             put(&mut self.bytes, at, sum.to_le_bytes());
             left = left.saturating_add(sum);
         }

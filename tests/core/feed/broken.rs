@@ -34,6 +34,18 @@ fn a_feed_that_is_broken_anywhere_changes_nothing_and_is_counted() {
             "accounts[0].id: 0 bytes",
         ),
         (
+            r#"{"accounts":[{"id":"a","tier":"t","limits":{"A":1}}]}"#,
+            "accounts[0].limits.A: a name has 1 to 32",
+        ),
+        (
+            r#"{"accounts":[{"id":"a","tier":"t","limits":{"rpm":{"unit":"tokens","per":"day","limit":1}}}]}"#,
+            "accounts[0].limits.rpm: rpm counts requests per minute",
+        ),
+        (
+            r#"{"accounts":[{"id":"a","tier":"t","limits":{"a":1,"b":1,"c":1,"d":1,"e":1,"f":1,"g":1,"h":1,"i":1,"j":1,"k":1,"l":1,"m":1}}]}"#,
+            "accounts[0].limits: 13 limits: at most 12",
+        ),
+        (
             r#"{"accounts":[{"id":7,"recharge":1}]}"#,
             "accounts[0].id: invalid type",
         ),
