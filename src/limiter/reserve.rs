@@ -9,7 +9,7 @@ use crate::tokens::{Estimate, Reserve};
 
 /// Returns the reserve of a request; `asked` is the demand in the body, if it was read.
 ///
-/// What is assumed is cut to the smallest limit on tokens: no request is refused for good for a
+/// Assumed tokens are cut to the smallest limit on tokens: no request is refused for good for a
 /// number that it did not say.
 pub(super) fn reserve(
     estimate: &Estimate,

@@ -60,10 +60,17 @@ fn admitted_replies_carry_openai_headers_in_place_of_the_upstreams() {
 
 #[test]
 fn a_request_larger_than_its_tier_is_told_that_waiting_is_no_use() {
-    let config = r#"{"tokens": {"completion": 600000}}"#;
-    let reply = Stack::start(config).send(Call::of("acme", "tier0"));
+    let config = r#"{"tokens": {"completion": 600000, "bytes_per_token": 1, "context": 1000000}}"#;
+    let stack = Stack::start(config);
+    let large = Call::of("acme", "tier0").body(vec![b' '; 510_000]);
+    let reply = stack.send(large);
     assert_eq!((reply.status, &*reply.code()), (400, "tokens_exceed_tier"));
     assert_eq!(reply.header("retry-after"), None);
+    let assumed = stack.send(Call::of("acme", "tier0"));
+    assert_eq!(
+        assumed.status, 200,
+        "an assumed completion refuses nobody for good"
+    );
 }
 
 #[test]

@@ -25,7 +25,7 @@ use crate::limits::units::{Unit, Units};
 use crate::shared::fields::{u32_at, u64_at};
 use crate::time::{Mono, Span};
 
-/// What one request weighs in the worth of a record, in tokens.
+/// The weight of one request in the worth of a record, in tokens.
 const REQUEST_WEIGHT: u64 = 1_000;
 
 pub(super) const WINDOW: usize = HEAD;
