@@ -140,6 +140,10 @@ impl Log {
         if let Some(grain) = self.grains.iter_mut().find(|e| e.last >= at) {
             grain.tokens = grain.tokens.saturating_sub(tokens);
         }
+        // A log of which nothing is left is dropped.
+        if self.grains.iter().all(|e| e.requests == 0 && e.tokens == 0) {
+            self.grains.clear();
+        }
     }
 
     /// Returns the time until `need` more fits under `limit`; zero when it fits now.
