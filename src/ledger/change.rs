@@ -1,6 +1,6 @@
 //! One change of an account's record: the page is read, edited in place and written back.
 
-use super::page::{self, Head, OVERFLOW, Page, PageState};
+use super::page::{self, Head, OVERFLOW, Page, PageState, StoredRecord};
 use super::{AccountKey, Fault, Ledger, page_name};
 use crate::host::Host;
 use crate::limits::Terms;
@@ -28,7 +28,7 @@ pub struct RecordKey {
 pub enum Which {
     /// The one that counts the next request.
     Counting,
-    /// The account's own; an empty one, where there is none.
+    /// The account's own, empty where there is none.
     Own,
     /// The overflow record.
     Overflow,
@@ -223,22 +223,24 @@ fn load(
         is_newcomer: false,
         stale: 0,
     };
-    let found = page.find(&loaded.key).is_some();
+    let found = page.find(&loaded.key);
+    let found = found.map(|stored| read(stored, &mut loaded, record));
     let is_counting = key.which == Which::Counting;
-    if !found && is_counting {
+    if found.is_none() && is_counting {
         loaded.stale = page.clean(own, now.mono, &mut || host.wall(), liveness);
         if page.awake_size(awake) >= page::NEWCOMERS {
             loaded.key = OVERFLOW;
             loaded.is_newcomer = true;
         }
     }
-    let stored = page.find(&loaded.key);
-    loaded.shares = stored.is_some_and(|stored| stored.shares());
-    let is_record = record.load(stored.map(|stored| stored.body()).unwrap_or_default());
+    let is_record = found.unwrap_or_else(|| match page.find(&loaded.key) {
+        Some(stored) => read(stored, &mut loaded, record),
+        None => record.load(&[]),
+    });
     page.corrupt |= !is_record;
     record.set_overflow(loaded.key == OVERFLOW);
     loaded.stale = loaded.stale.saturating_add(record.forget_stale(liveness));
-    let is_new = !found && is_counting && loaded.key != OVERFLOW;
+    let is_new = found.is_none() && is_counting && loaded.key != OVERFLOW;
     if is_new || loaded.shares {
         loaded.shares = share(page, is_new, liveness, record);
     }
@@ -249,6 +251,12 @@ fn load(
         record.fill_up();
     }
     loaded
+}
+
+/// Reads a stored record; false, and an empty one, for corrupt bytes.
+fn read(stored: StoredRecord<'_>, loaded: &mut Loaded, record: &mut Record) -> bool {
+    loaded.shares = stored.shares();
+    record.load(stored.body())
 }
 
 /// Counts the overflow record's leases in `record`; a new one begins as its copy. Returns true

@@ -185,7 +185,7 @@ impl Ledger {
         Ok((ledger, table))
     }
 
-    /// Returns the ledger of a config whose largest set of limits needs so many bytes of a record.
+    /// Sets the bytes of a record, without its head and leases, by the largest set of limits.
     #[must_use]
     pub fn with_records_of(self, body: usize) -> Self {
         Self {

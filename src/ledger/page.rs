@@ -23,9 +23,8 @@
 //! No account's traffic forgives another account anything. A page whose records would have
 //! [`NEWCOMERS`] bytes, if all accounts sent requests, takes no new account: those share the page's
 //! overflow record, each under its own limits. From [`CROWDED`] bytes on, events join the newest
-//! grain of their log, and from [`FULL`] bytes on no lease is counted. Only a config with more
-//! limits can take a page to [`MAX_BYTES`] all the same; it then gives up the record of least
-//! worth.
+//! grain of their log. From [`FULL`] bytes on, no lease is counted. A config that adds limits can
+//! still take a page to [`MAX_BYTES`]. Such a page gives up the record of least worth.
 
 use crate::limits::lease::Liveness;
 use crate::limits::record::{self, Expiry, Record};
@@ -48,16 +47,14 @@ pub const FULL: usize = 19_968;
 /// The maximum size of a page in bytes.
 pub const MAX_BYTES: usize = 20_480;
 /// A page without records.
-pub const EMPTY: [u8; 4] = {
-    let [version, kind] = LAYOUT.prefix();
-    [version, kind, 0, 0]
-};
-
+pub const EMPTY: [u8; 4] = without_records(PageState::Open);
 /// A page of a new size, before its records were moved.
-pub const UNFILLED: [u8; 4] = {
+pub const UNFILLED: [u8; 4] = without_records(PageState::Unfilled);
+
+const fn without_records(state: PageState) -> [u8; 4] {
     let [version, kind] = LAYOUT.prefix();
-    [version, kind, 1, 0]
-};
+    [version, kind, state as u8, 0]
+}
 
 /// Bytes of an account key.
 pub const KEY: usize = 16;
@@ -76,7 +73,7 @@ const HEAD: usize = 40;
 /// The size of a record of the default limits with one request in flight, in bytes.
 pub const AWAKE: usize = awake(56 + 36);
 
-/// Returns the size of a record with so many bytes of windows and periods, and leases of two VMs.
+/// Returns the size of a record: its head, its windows and periods, and leases of two VMs.
 pub const fn awake(windows: usize) -> usize {
     windows.saturating_add(HEAD + 28)
 }
@@ -96,11 +93,11 @@ const STATE: usize = 2;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PageState {
     /// In use.
-    Open,
+    Open = 0,
     /// New: its records are on a page of the size before.
-    Unfilled,
+    Unfilled = 1,
     /// Left: it changes no more.
-    Sealed,
+    Sealed = 2,
 }
 
 /// The place of a record.
@@ -167,15 +164,6 @@ impl<'a> StoredRecord<'a> {
     }
 }
 
-/// Losses of a write.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Losses {
-    /// Live records that were given up.
-    pub evicted: u64,
-    /// Dropped leases of lost VMs.
-    pub stale_leases: u64,
-}
-
 /// The head of a written record.
 #[derive(Clone, Copy, Debug)]
 pub struct Head {
@@ -222,21 +210,15 @@ impl Page {
 
     /// Returns the state.
     pub fn state(&self) -> PageState {
-        match self.bytes.get(STATE) {
-            Some(1) => PageState::Unfilled,
-            Some(2) => PageState::Sealed,
-            _ => PageState::Open,
-        }
+        let stored = self.bytes.get(STATE).copied();
+        let mut others = [PageState::Unfilled, PageState::Sealed].into_iter();
+        let found = others.find(|state| stored == Some(*state as u8));
+        found.unwrap_or(PageState::Open)
     }
 
     /// Changes the state.
     pub fn set_state(&mut self, state: PageState) {
-        let state = match state {
-            PageState::Open => 0,
-            PageState::Unfilled => 1,
-            PageState::Sealed => 2,
-        };
-        put(&mut self.bytes, STATE, [state]);
+        put(&mut self.bytes, STATE, [state as u8]);
     }
 
     /// Returns the size in bytes.

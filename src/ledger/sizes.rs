@@ -46,7 +46,7 @@ impl Content for LedgerSizes {
 pub enum CapacityFit {
     /// The ledger stays as it is.
     Fits,
-    /// The ledger grows to so many pages.
+    /// The ledger needs this larger number of pages.
     Grows(u32),
     /// The config asks for less than the ledger has.
     Shrinks,

@@ -7,7 +7,7 @@
 //! 2       16     secret of the account hash
 //! 18      4      pages in the ledger, little endian
 //! 22      12*256 slots: generation (4, little endian; 0: never used),
-//!                heartbeat (8, monotonic ms; 0: nobody has the slot)
+//!                heartbeat (8, monotonic ms; 0: the slot is free)
 //! ```
 //! The table alone tells who is alive: whoever finds a VM lost frees its slot here first, with a
 //! compare-and-set that no heartbeat can miss ([`super::vm_slot`]). So all VMs agree, and a VM that

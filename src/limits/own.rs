@@ -189,15 +189,24 @@ pub fn tier_limits(path: &str, written: &Named<OwnLimit>) -> Result<Limits, Inva
             return Err(Invalid::new(path, problem));
         }
     }
-    if written.len() > MOST {
-        let problem = format!("{} limits: at most {MOST} are allowed", written.len());
-        return Err(Invalid::new(path, problem));
+    at_most(path, written.len())?;
+    let kinds = written.iter();
+    kinds
+        .map(|(name, own)| Ok((kind_at(path, name, own)?, own.limit)))
+        .collect()
+}
+
+fn at_most(path: &str, count: usize) -> Result<(), Invalid> {
+    if count <= MOST {
+        return Ok(());
     }
-    let kind = |(name, own): &(String, OwnLimit)| match own.kind(name) {
-        Ok(kind) => Ok((kind, own.limit)),
-        Err(problem) => Err(Invalid::new(format!("{path}.{name}"), problem)),
-    };
-    written.iter().map(kind).collect()
+    let problem = format!("{count} limits: at most {MOST} are allowed");
+    Err(Invalid::new(path, problem))
+}
+
+fn kind_at(path: &str, name: &str, own: &OwnLimit) -> Result<LimitKind, Invalid> {
+    let named = |problem| Invalid::new(format!("{path}.{name}"), problem);
+    own.kind(name).map_err(named)
 }
 
 /// An account's own limits, by name. A plain number keeps the meaning of the tier's limit.
@@ -222,14 +231,11 @@ impl Overrides {
     /// # Errors
     /// [`Invalid`] at `limits`.
     pub fn check(&self) -> Result<(), Invalid> {
-        if self.0.len() > MOST {
-            let problem = format!("{} limits: at most {MOST} are allowed", self.0.len());
-            return Err(Invalid::new("limits", problem));
-        }
+        at_most("limits", self.0.len())?;
         for (name, own) in &self.0 {
             let takes_the_tiers = own.counted.is_none() && LimitKind::is_name(name);
-            if !takes_the_tiers && let Err(problem) = own.kind(name) {
-                return Err(Invalid::new(format!("limits.{name}"), problem));
+            if !takes_the_tiers {
+                kind_at("limits", name, own)?;
             }
         }
         Ok(())
@@ -243,8 +249,8 @@ impl Overrides {
     pub fn check_in(&self, tier: &Limits) -> Result<(), Invalid> {
         for (name, own) in &self.0 {
             let is_in_tier = own.counted.is_none() && of_name(tier, name).is_some();
-            if !is_in_tier && let Err(problem) = own.kind(name) {
-                return Err(Invalid::new(format!("limits.{name}"), problem));
+            if !is_in_tier {
+                kind_at("limits", name, own)?;
             }
         }
         let together = self.over(tier).iter().count();

@@ -21,12 +21,10 @@
 //! another.
 
 use super::section::HEAD;
+use super::weight;
 use crate::limits::units::{Unit, Units};
 use crate::shared::fields::{u32_at, u64_at};
 use crate::time::{Mono, Span};
-
-/// The weight of one request in the worth of a record, in tokens.
-const REQUEST_WEIGHT: u64 = 1_000;
 
 pub(super) const WINDOW: usize = HEAD;
 pub(super) const LENGTH: usize = 12;
@@ -198,9 +196,7 @@ impl<'a> Log<'a> {
 
     /// Returns the log's part of a record's worth, in tokens.
     pub(super) fn weight(&self) -> u64 {
-        let requests = self.sum(Unit::Requests).saturating_mul(REQUEST_WEIGHT);
-        let tokens = Unit::ALL.into_iter().skip(1).map(|unit| self.sum(unit));
-        requests.saturating_add(tokens.max().unwrap_or(0))
+        weight(|unit| self.sum(unit))
     }
 }
 

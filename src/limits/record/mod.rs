@@ -16,6 +16,7 @@ mod section;
 
 use crate::limits::day::DayRule;
 use crate::limits::lease::{Holder, Liveness};
+use crate::limits::units::Unit;
 use crate::shared::fields::{insert, put};
 use crate::time::{Mono, Now, Span};
 use crate::zone::Calendar;
@@ -161,24 +162,24 @@ impl Record {
 
     /// Advances the windows to `now`.
     pub fn advance(&mut self, now: Now, windows: &Windows) {
-        let mut at = 0;
-        while let Some(section) = Section::read(&self.bytes, at) {
-            at = match section.tag {
-                LOG => log_edit::advance(&mut self.bytes, section, now.mono),
-                PERIOD => period::advance(&mut self.bytes, &section, now, windows.day),
-                _ => section.end(),
-            };
-        }
+        self.advance_each(now, |bytes, period| {
+            period::advance(bytes, period, now, windows.day)
+        });
     }
 
     /// Advances the windows to `now` for a settlement. Periods that are not over stay as they are:
     /// the config of the request may not be the one in force, and have another time zone.
     pub fn advance_to_settle(&mut self, now: Now) {
+        self.advance_each(now, |bytes, period| period::drop_ended(bytes, period, now));
+    }
+
+    /// Advances the logs, and each period by `period`, which returns where the next section begins.
+    fn advance_each(&mut self, now: Now, period: impl Fn(&mut Vec<u8>, &Section) -> usize) {
         let mut at = 0;
         while let Some(section) = Section::read(&self.bytes, at) {
             at = match section.tag {
                 LOG => log_edit::advance(&mut self.bytes, section, now.mono),
-                PERIOD => period::drop_ended(&mut self.bytes, &section, now),
+                PERIOD => period(&mut self.bytes, &section),
                 _ => section.end(),
             };
         }
@@ -344,6 +345,16 @@ impl Record {
     fn retain(&mut self, keep: impl Fn(&Section) -> bool) {
         retain(&mut self.bytes, keep);
     }
+}
+
+/// The weight of one request in the worth of a record, in tokens.
+const REQUEST_WEIGHT: u64 = 1_000;
+
+/// Returns the part of a record's worth that the amounts of a window or a period make.
+fn weight(amount: impl Fn(Unit) -> u64) -> u64 {
+    let requests = amount(Unit::Requests).saturating_mul(REQUEST_WEIGHT);
+    let tokens = Unit::ALL.into_iter().skip(1).map(amount);
+    requests.saturating_add(tokens.max().unwrap_or(0))
 }
 
 /// Drops the sliding windows of a stored record, which must be over.

@@ -10,7 +10,7 @@
 //! Reservations before `begun` get no refund.
 
 use super::section::{HEAD, PERIOD, Section, drop_section, grow};
-use super::{FamilyKey, Record};
+use super::{FamilyKey, Record, weight};
 use crate::limits::day::DayRule;
 use crate::limits::units::{Amounts, Unit, Units};
 use crate::shared::fields::{put, u64_at};
@@ -22,7 +22,6 @@ const LAST: usize = 9;
 const BEGUN: usize = 12;
 const ENDS_AT: usize = 20;
 const SUMS: usize = 28;
-const REQUEST_WEIGHT: u64 = 1_000;
 
 /// The time left of a period for a decision that did not read the wall clock.
 pub(super) const UNKNOWN: Span = Span::from_secs(86_400);
@@ -103,9 +102,7 @@ impl Period<'_> {
 
     /// Returns the period's part of a record's worth, in tokens.
     pub(super) fn weight(&self) -> u64 {
-        let requests = self.used(Unit::Requests).saturating_mul(REQUEST_WEIGHT);
-        let tokens = Unit::ALL.into_iter().skip(1).map(|unit| self.used(unit));
-        requests.saturating_add(tokens.max().unwrap_or(0))
+        weight(|unit| self.used(unit))
     }
 }
 
