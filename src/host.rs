@@ -76,6 +76,8 @@ pub enum Header<'a> {
 pub trait Request {
     /// Reads the request header of this lower-case name.
     fn header(&self, name: &str) -> Header<'_>;
+    /// True when a body follows the headers, or may follow.
+    fn has_body(&self) -> bool;
     /// Reads the Envoy property (attribute) at `path`, if there is one.
     fn property(&self, path: &[String]) -> Option<Vec<u8>>;
 }

@@ -33,6 +33,7 @@ pub mod ledger;
 pub mod limiter;
 pub mod limits;
 pub mod metrics;
+pub mod models;
 pub mod overload;
 pub mod plugin;
 pub mod refusals;

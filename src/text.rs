@@ -1,7 +1,5 @@
 //! Texts of numbers, bytes and times for people.
 
-use crate::limits::Limit;
-
 /// Returns a number in groups of three digits: "1,500,000".
 pub fn number(n: u64) -> String {
     let digits = n.to_string();
@@ -14,11 +12,6 @@ pub fn number(n: u64) -> String {
         out.push(digit);
     }
     out
-}
-
-/// Returns the number of a limit, or "unlimited".
-pub fn limit(limit: Limit) -> String {
-    limit.finite().map_or("unlimited".to_owned(), number)
 }
 
 /// Returns a size in the largest fitting unit of 1024: "1.4 MiB".

@@ -3,9 +3,10 @@
 use super::{AdminResponse, Api, Problem, body};
 use crate::directory::Directory;
 use crate::directory::entry::{AccountEntry, ResolvedTier, TierBasis};
+use crate::json::{Invalid, Named};
 use crate::ledger::RecordChange;
-use crate::limits::{Limits, Terms};
-use crate::reply::usage::UsageView;
+use crate::limits::{Limits, Plan, Terms};
+use crate::reply::usage::UsageByName;
 use crate::tiers::Tier;
 use crate::tiers::recharge::{History, RechargeEvent};
 use crate::time::Span;
@@ -31,7 +32,10 @@ pub struct AccountView {
     /// Effective limits; null when the tier is unknown.
     pub limits: Option<Limits>,
     /// Live usage of each limit.
-    pub usage: Option<UsageView>,
+    pub usage: Option<UsageByName>,
+    /// Live usage of each limit on a family of models, by family.
+    #[serde(skip_serializing_if = "Named::is_empty")]
+    pub models: Named<UsageByName>,
     /// Requests in flight; null where no limit counts them.
     pub in_flight: Option<u64>,
 }
@@ -79,7 +83,7 @@ impl Api<'_> {
         };
         let tier = self.tier_of(&entry);
         let place = tier.and_then(|tier| self.config().tiers.by_name(tier.name.as_bytes()));
-        let base = tier.map(|tier| entry.limits.over(&tier.limits));
+        let base = tier.map(|tier| entry.limits.over(&tier.all_limits()));
         let lowered = place.and_then(|id| self.limiter.overload().lowered(id));
         // The account's requests may carry a tier, so requests can be in flight without a tier
         // here.
@@ -87,6 +91,9 @@ impl Api<'_> {
             .limiter
             .inspect(self.host, key, base.as_ref(), lowered)?;
         let history = entry.history.as_ref();
+        let usage = base.is_some().then_some(inspected.usage);
+        let (usage, models) =
+            usage.map_or_else(Default::default, |usage| (Some(usage.limits), usage.models));
         Ok(Some(AccountView {
             id: text(id),
             recharge: history.map(|h| h.cash.decimal()),
@@ -101,7 +108,8 @@ impl Api<'_> {
             disabled: entry.disabled,
             in_flight: inspected.in_flight,
             limits: base.is_some().then_some(inspected.in_force),
-            usage: base.is_some().then_some(inspected.usage),
+            usage,
+            models,
         }))
     }
 
@@ -127,6 +135,10 @@ impl Api<'_> {
             }
         }
         .map_err(Problem::BadBody)?;
+        if put.limits.count_money() && !self.config().is_priced {
+            let problem = "a limit on usd needs a price for every model: see \"price\" in the docs";
+            return Err(Problem::BadBody(Invalid::new("limits", problem)));
+        }
         let rule = self.config().voucher;
         self.write(id, |entry| {
             let mut due = false;
@@ -213,11 +225,10 @@ impl Api<'_> {
 
     pub(super) fn reset(&mut self, id: &[u8]) -> Result<AdminResponse, Problem> {
         let key = self.limiter.ledger().key(id);
-        let limits = Limits::default();
+        let plan = Plan::new(Limits::default(), self.config().windows);
         let terms = Terms {
-            limits: &limits,
+            plan: &plan,
             lowered: None,
-            windows: &self.config().windows,
             concurrency_wait: Span::ZERO,
         };
         let table = self.limiter.vm_table();

@@ -56,8 +56,10 @@ impl Api<'_> {
     fn counted(&self, id: &[u8], tier: Option<(TierId, &Tier)>) -> Result<UsageView, Problem> {
         let key = self.limiter.ledger().key(id);
         let lowered = tier.and_then(|(place, _)| self.limiter.overload().lowered(place));
-        let limits = tier.map(|(_, tier)| &*tier.limits);
-        let inspected = self.limiter.inspect(self.host, key, limits, lowered)?;
+        let limits = tier.map(|(_, tier)| tier.all_limits());
+        let inspected = self
+            .limiter
+            .inspect(self.host, key, limits.as_ref(), lowered)?;
         Ok(inspected.usage)
     }
 

@@ -8,9 +8,10 @@ use super::{Api, Problem};
 use crate::directory;
 use crate::directory::feed::leader::SharedFeedState;
 use crate::identity::TierSource;
+use crate::json::Named;
 use crate::json::values::null_as_default;
 use crate::ledger::page::LAYOUT;
-use crate::limits::Limits;
+use crate::limits::{Limits, Shown};
 use crate::refusals::{self, RecentRefusal, RefusalLog, Total};
 use crate::shared::Fill;
 use crate::tiers::{Tier, TierId};
@@ -93,6 +94,9 @@ pub struct TierView {
     /// The base limits. Not read back: a newer filter may have other kinds.
     #[serde(skip_deserializing)]
     pub limits: Limits,
+    /// The base limits on families of models, by family. Not read back either.
+    #[serde(skip_deserializing, skip_serializing_if = "Named::is_empty")]
+    pub models: Named<Named<Shown>>,
     /// The effective limits. Not read back either.
     #[serde(skip_deserializing)]
     pub in_force: Limits,
@@ -220,8 +224,12 @@ impl Api<'_> {
         let view = |(id, tier): (TierId, &Tier)| TierView {
             name: tier.name.clone(),
             recharge: tier.recharge.decimal(),
-            limits: (*tier.limits).clone(),
-            in_force: self.limiter.overload().effective(id, &tier.limits, now),
+            limits: tier.all_limits(),
+            models: tier.models.shown().models(),
+            in_force: self
+                .limiter
+                .overload()
+                .effective(id, &tier.all_limits(), now),
             scale: load.in_force.get(&tier.name).copied().unwrap_or(1.0),
         };
         numbered.map(view).collect()

@@ -3,6 +3,7 @@
 //! Each feature checks its own part; this module assembles the parts.
 
 pub mod admin;
+mod bounds;
 mod on_fault;
 mod parse;
 mod schema;
@@ -14,6 +15,7 @@ pub use parse::parse;
 use crate::directory::feed::config::FeedSource;
 use crate::identity::{AccountSource, TierSource};
 use crate::limits::record::Windows;
+use crate::models::{Families, ModelSource, UnknownModel};
 use crate::overload::Policy;
 use crate::reply::headers::HeaderStyle;
 use crate::tiers::recharge::VoucherRule;
@@ -22,7 +24,7 @@ use crate::time::Span;
 use crate::tokens::config::Tokens;
 
 /// A checked config.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     /// SHA-256 of the config's text, in hex.
     pub digest: String,
@@ -34,6 +36,14 @@ pub struct Config {
     pub on_fault: OnFault,
     /// The tiers, ascending by recharge.
     pub tiers: TierTable,
+    /// The families of models.
+    pub models: Families,
+    /// The sources of the model, in order.
+    pub model: Vec<ModelSource>,
+    /// The rule for a request whose model is not known.
+    pub unknown_model: UnknownModel,
+    /// True when limits on money are allowed: each request with a model has a price, or may be free.
+    pub is_priced: bool,
     /// The sources of accounts, in order.
     pub account: Vec<AccountSource>,
     /// The sources of tiers, in order.

@@ -1,20 +1,17 @@
 //! Parses the bytes of a config to a checked [`Config`], or to the first error.
 
-use super::schema::ConfigRoot;
-use super::{Config, Mode, admin};
+use super::schema::{ConfigRoot, Unpriced};
+use super::{Config, Mode, admin, bounds};
 use crate::directory::feed::config::FeedSource;
 use crate::http::names::is_path;
 use crate::http::sha256::sha256_hex;
 use crate::identity::config::{account_sources, identity_headers, tier_sources};
 use crate::json::values::Count;
 use crate::json::{self, Invalid, Object, in_range, plain_name};
-use crate::ledger::slots::SLOTS;
 use crate::limits::config::windows;
-use crate::limits::meter::record_bytes;
-use crate::limits::record::Windows;
+use crate::models::config::{families, sources, unknown_model};
 use crate::overload::Policy;
 use crate::reply::headers::HeaderStyle;
-use crate::tiers::TierTable;
 use crate::tiers::config::{tier_or_refuse, tiers, voucher};
 use crate::time::Span;
 use crate::tokens::config::Tokens;
@@ -32,20 +29,29 @@ pub fn parse(json: &[u8]) -> Result<Config, Invalid> {
         _ => json::read(json)?,
     };
     refuse_parts_to_come(&root)?;
-    let tiers = tiers(root.tiers)?;
+    let tokens = Tokens::check(root.tokens.0)?;
+    let models = families(root.models, &tokens.weights)?;
+    let model = sources(root.model, &models)?;
+    let unknown_model = unknown_model(root.unknown_model.as_deref(), &models)?;
+    let tiers = tiers(root.tiers, &models)?;
     let account = account_sources(root.account)?;
     let tier = tier_sources(root.tier)?;
     let mut strip = match root.strip_headers.unwrap_or(true) {
         true => identity_headers(&account, &tier),
         false => Vec::new(),
     };
-    let tokens = Tokens::check(root.tokens.0)?;
     if tokens.needs_plain_responses() {
         strip.push("accept-encoding".to_owned());
     }
     let retry_after = root.concurrency_retry_after;
     let windows = windows(&root.windows.0)?;
-    records_fit(&tiers, &windows)?;
+    bounds::records_fit(&tiers, &windows)?;
+    bounds::series_fit(&tiers)?;
+    let is_free = root.unpriced == Some(Unpriced::Free);
+    let is_priced = is_free || bounds::is_priced(&models, unknown_model);
+    if !is_free {
+        bounds::money_has_prices(&tiers, &models, is_priced)?;
+    }
     Ok(Config {
         digest: sha256_hex(json),
         namespace: namespace(root.namespace)?,
@@ -57,6 +63,10 @@ pub fn parse(json: &[u8]) -> Result<Config, Invalid> {
         unknown_tier: tier_or_refuse("unknown_tier", root.unknown_tier, &tiers)?,
         not_ready: tier_or_refuse("not_ready", root.not_ready, &tiers)?,
         tiers,
+        models,
+        model,
+        unknown_model,
+        is_priced,
         account,
         tier,
         strip,
@@ -79,24 +89,6 @@ fn refuse_parts_to_come(root: &ConfigRoot) -> Result<(), Invalid> {
     }
     let problem = "this version of tiergate does not have this part yet; leave it out";
     Err(Invalid::new("routes", problem))
-}
-
-/// Checks that a record with full logs, and leases of all VMs, has at most 8 KiB.
-fn records_fit(tiers: &TierTable, windows: &Windows) -> Result<(), Invalid> {
-    const MOST: usize = 8_192;
-    const HEAD_AND_LEASES: usize = 40 + 8 + 10 * SLOTS;
-    for (i, tier) in tiers.iter().enumerate() {
-        let windows = record_bytes(&tier.limits, windows, 61, 8);
-        let bytes = windows.saturating_add(HEAD_AND_LEASES);
-        if bytes > MOST {
-            let problem = format!(
-                "a full record would have {bytes} bytes, of at most {MOST}: use fewer windows of \
-                 different lengths"
-            );
-            return Err(Invalid::new(format!("tiers[{i}].limits"), problem));
-        }
-    }
-    Ok(())
 }
 
 fn namespace(name: Option<String>) -> Result<String, Invalid> {

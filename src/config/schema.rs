@@ -7,6 +7,7 @@ use crate::identity::config::{SourceConfig, TierSourceConfig};
 use crate::json::Object;
 use crate::json::values::{Count, Duration};
 use crate::limits::config::WindowsConfig;
+use crate::models::config::{FamilyConfig, ModelSourceConfig};
 use crate::overload::config::OverloadConfig;
 use crate::tiers::config::{TierConfig, VoucherConfig};
 use crate::tokens::config::TokensConfig;
@@ -21,6 +22,10 @@ pub(super) struct ConfigRoot {
     pub mode: Option<Mode>,
     pub on_fault: Option<OnFault>,
     pub tiers: Option<Vec<Object<TierConfig>>>,
+    pub models: Option<Vec<Object<FamilyConfig>>>,
+    pub model: Option<Vec<Object<ModelSourceConfig>>>,
+    pub unknown_model: Option<String>,
+    pub unpriced: Option<Unpriced>,
     pub account: Option<Vec<Object<SourceConfig>>>,
     pub tier: Option<Vec<TierSourceConfig>>,
     pub unknown_tier: Option<String>,
@@ -42,6 +47,14 @@ pub(super) struct ConfigRoot {
     pub usage_path: Option<String>,
     pub log_admitted: Option<bool>,
     pub load: Option<Object<OverloadConfig>>,
+}
+
+/// The rule for limits on money and models without a price.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Unpriced {
+    /// Such models cost nothing, and are counted in a metric.
+    Free,
 }
 
 /// Distinguishes a null field from an absent one.

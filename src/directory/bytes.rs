@@ -13,7 +13,7 @@
 
 use super::own_limits;
 use crate::directory::entry::AccountEntry;
-use crate::limits::own::OwnLimit;
+use crate::limits::own::{OwnLimit, Size};
 use crate::limits::{Limit, LimitKind, Overrides};
 use crate::shared::varint::{put, put_len, take, take_count};
 use crate::tiers::money::SignedCents;
@@ -73,9 +73,15 @@ fn split(own: &Overrides) -> ([Option<Limit>; 4], Vec<&(String, OwnLimit)>) {
         let (name, own) = named;
         let necessary = LimitKind::NECESSARY.iter().position(|n| n == name);
         let place = necessary.and_then(|at| plain.get_mut(at));
-        match place.filter(|_| own.counted.is_none()) {
-            Some(place) => *place = Some(own.limit),
-            None => others.push(named),
+        match (place, own) {
+            (
+                Some(place),
+                OwnLimit {
+                    size: Size::Whole(limit),
+                    counted: None,
+                },
+            ) => *place = Some(*limit),
+            _ => others.push(named),
         }
     }
     (plain, others)
@@ -92,10 +98,11 @@ pub fn decode(bytes: &[u8]) -> Option<AccountEntry> {
     let mut limits = Overrides::default();
     for name in LimitKind::NECESSARY {
         if let Some(limit) = number_limit(take(input).ok()?) {
-            let counted = None;
-            limits
-                .0
-                .push((name.to_owned(), OwnLimit { limit, counted }));
+            let own = OwnLimit {
+                size: Size::Whole(limit),
+                counted: None,
+            };
+            limits.0.push((name.to_owned(), own));
         }
     }
     let history = match flags & HISTORY {
@@ -180,7 +187,15 @@ mod tests {
             voucher_by: Some(7),
             recent_ids: (0..64).collect(),
         };
-        let own = |limit, counted| OwnLimit { limit, counted };
+        let own = |limit, counted| OwnLimit {
+            size: Size::Whole(limit),
+            counted,
+        };
+        let in_cents = |counted| OwnLimit {
+            size: Size::Cents(1_250),
+            counted,
+        };
+        let usd = Some(Counted::Sum(Unit::Usd, Per::Month));
         let one = Limit::Finite(NonZeroU64::MIN);
         let per = |per| Some(Counted::Sum(Unit::Requests, per));
         let custom = Per::Custom(Span::from_secs(90));
@@ -190,6 +205,8 @@ mod tests {
             ("rpd", own(one, None)),
             ("images", own(one, per(Per::Week))),
             ("bursts", own(Limit::Unlimited, per(custom))),
+            ("spend", in_cents(None)),
+            ("budget", in_cents(usd)),
         ];
         let limits = Overrides(limits.map(|(name, own)| (name.to_owned(), own)).to_vec());
         let full = AccountEntry {

@@ -3,13 +3,14 @@
 //! ```text
 //! others = count, (length, name, limit, meaning) ...
 //! limit  = 1: unlimited, n + 1: n
-//! meaning = 0: that of the name, else unit + 1, per, and for a custom window its milliseconds
+//! meaning = 0: that of the name, else unit + 1, per, and for a custom window its milliseconds;
+//!           plus 8 where the limit is in cents
 //! ```
 //! Numbers are varints as in [`crate::shared::varint`].
 
 use super::bytes::{limit_number, number_limit};
 use crate::limits::kinds::{Counted, Per};
-use crate::limits::own::{MOST, OwnLimit};
+use crate::limits::own::{MOST, OwnLimit, Size};
 use crate::limits::units::Unit;
 use crate::shared::varint::{put, put_len, take, take_count};
 use crate::time::Span;
@@ -17,6 +18,8 @@ use crate::time::Span;
 /// The maximum number of bytes: twelve limits with names of 32 bytes.
 pub const MOST_BYTES: usize = 1 + 12 * (33 + 10 + 2 + 10);
 
+/// The bit of a meaning whose limit is in cents.
+const IN_CENTS: u64 = 8;
 const CUSTOM: u64 = 6;
 /// The times of limits by their number; [`CUSTOM`] follows them.
 const TIMES: [Per; 6] = [
@@ -34,11 +37,15 @@ pub fn put_all(out: &mut Vec<u8>, limits: &[&(String, OwnLimit)]) {
     for (name, own) in limits {
         put_len(out, name.len());
         out.extend_from_slice(name.as_bytes());
-        put(out, limit_number(Some(own.limit)));
+        let (number, in_cents) = match own.size {
+            Size::Whole(limit) => (limit_number(Some(limit)), 0),
+            Size::Cents(cents) => (cents, IN_CENTS),
+        };
+        put(out, number);
         match own.counted {
-            None | Some(Counted::Leases) => put(out, 0),
+            None | Some(Counted::Leases) => put(out, in_cents),
             Some(Counted::Sum(unit, per)) => {
-                put(out, (unit as u64).saturating_add(1));
+                put(out, (unit as u64).saturating_add(1) | in_cents);
                 put_per(out, per);
             }
         }
@@ -56,15 +63,20 @@ fn take_one(input: &mut &[u8]) -> Option<(String, OwnLimit)> {
     let (name, rest) = input.split_at_checked(length)?;
     *input = rest;
     let name = std::str::from_utf8(name).ok()?.to_owned();
-    let limit = number_limit(take(input).ok()?)?;
-    let counted = match take(input).ok()? {
+    let number = take(input).ok()?;
+    let meaning = take(input).ok()?;
+    let size = match meaning & IN_CENTS {
+        0 => Size::Whole(number_limit(number)?),
+        _ => Size::Cents(number),
+    };
+    let counted = match meaning & !IN_CENTS {
         0 => None,
         unit => {
             let unit = usize::try_from(unit.saturating_sub(1)).ok()?;
             Some(Counted::Sum(*Unit::ALL.get(unit)?, take_per(input)?))
         }
     };
-    Some((name, OwnLimit { limit, counted }))
+    Some((name, OwnLimit { size, counted }))
 }
 
 fn put_per(out: &mut Vec<u8>, per: Per) {

@@ -19,6 +19,18 @@ pub fn header_name(path: &str, name: &str) -> Result<String, Invalid> {
     Err(Invalid::new(path, problem))
 }
 
+/// Checks the path of an Envoy property (attribute): its segments.
+///
+/// # Errors
+/// [`Invalid`] at `path`.
+pub fn property_path(path: &str, segments: Vec<String>) -> Result<Vec<String>, Invalid> {
+    if segments.is_empty() || segments.iter().any(|s| s.is_empty() || s.contains('\0')) {
+        let problem = "a path has at least one segment, and none is empty";
+        return Err(Invalid::new(path, problem));
+    }
+    Ok(segments)
+}
+
 /// Tells whether all of `text` is visible ASCII.
 pub fn is_visible_ascii(text: &str) -> bool {
     text.bytes().all(|b| (0x21..=0x7e).contains(&b))

@@ -1,7 +1,7 @@
 //! The sources of account and tier in the config.
 
 use super::{AccountSource, RequestField, TierSource};
-use crate::http::names::header_name;
+use crate::http::names::{header_name, property_path};
 use crate::json::{Invalid, Object};
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
@@ -142,11 +142,8 @@ fn request_field(path: &str, source: &SourceConfig) -> Checked<RequestField> {
         )),
         (None, None, Some(name)) => Ok(RequestField::Query(name.clone())),
         (None, Some(segments), None) => {
-            if segments.is_empty() || segments.iter().any(|s| s.is_empty() || s.contains('\0')) {
-                let problem = "a path has at least one segment, and none is empty";
-                return Err(Invalid::new(format!("{path}.property"), problem));
-            }
-            Ok(RequestField::Property(segments.clone()))
+            let segments = property_path(&format!("{path}.property"), segments.clone())?;
+            Ok(RequestField::Property(segments))
         }
         _ => Err(Invalid::new(
             path,

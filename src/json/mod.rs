@@ -1,6 +1,7 @@
 //! Strict JSON: one complete value. An error names the path and the allowed values.
 
 mod checks;
+pub mod decimal;
 mod invalid;
 pub mod values;
 
@@ -66,6 +67,11 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
 pub struct Named<T>(pub Vec<(String, T)>);
 
 impl<T> Named<T> {
+    /// True without a name.
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Returns the value of a name.
     pub fn get(&self, name: &str) -> Option<&T> {
         let mut all = self.0.iter();

@@ -166,7 +166,7 @@ impl Ledger {
                 wall: None,
             };
             let loaded = load(&mut page, (key, self.awake), host, now, liveness, record);
-            if terms.needs_wall_clock() || record.has_period() {
+            if terms.plan.needs_wall_clock() || record.has_period() {
                 now.wall = Some(host.wall());
             }
             let must_write = filled || record.newest() > now.mono;
@@ -269,9 +269,7 @@ fn share(page: &Page, is_new: bool, liveness: &dyn Liveness, record: &mut Record
         let _ = record.load(overflow.body());
         record.drop_leases();
     }
-    let (live, _) = crate::limits::record::count_leases(overflow.body(), liveness);
-    record.share_leases(live);
-    live > 0
+    record.share_leases(overflow.body(), liveness) > 0
 }
 
 fn write(

@@ -98,6 +98,10 @@ pub struct Health {
     pub directory_full: u64,
     /// Requests whose concurrency was not counted, for want of a VM slot.
     pub unleased: u64,
+    /// Requests without a price, under a limit on money.
+    pub unpriced: u64,
+    /// Requests with a body, and a model that no family has.
+    pub model_unknown: u64,
 }
 
 /// The ledger of one namespace.

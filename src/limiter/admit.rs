@@ -1,14 +1,15 @@
 //! The check of a request: account, tier, and the result: forward, reply or queue.
 
 use super::queue::{Ticket, Turn, hold};
-use super::reserve::{amounts, reserve};
+use super::reserve::{Rates, reserve};
 use super::{Admission, CheckResult, Limiter, terms};
 use crate::config::{FaultAction, Mode};
 use crate::directory::entry::AccountEntry;
 use crate::host::{Host, Request};
 use crate::identity::{self, Account, IdentityError, Lookup, TierMatch};
 use crate::ledger::{Fault, RecordChange, SlotError};
-use crate::limits::{Ask, Decision, Holder, Reservation, Snapshot, admit};
+use crate::limits::{Ask, Decision, Holder, Plan, Reservation, Snapshot, admit};
+use crate::models::{self, FamilyId, ModelName, UnknownModel};
 use crate::reply::Refusal;
 use crate::tiers::Tier;
 use crate::time::Mono;
@@ -38,23 +39,62 @@ impl Limiter {
             Ok(found) => found,
             Err(error) => return self.unidentified(Some(&account), error),
         };
-        let Some(base) = self.config.tiers.get(found.tier) else {
+        let family = match self.family(request) {
+            Ok(family) => family,
+            Err(named) => {
+                let refusal = Refusal::ModelUnknown(named);
+                return self.refuse(Some(&account), Some(found.tier), &refusal);
+            }
+        };
+        let Some(plan) = self.plan(&found, family) else {
             return self.refuse(Some(&account), None, &Refusal::Unavailable);
         };
-        let limits = match found.limits.is_empty() {
-            true => Rc::clone(&base.limits),
-            false => found.limits.over(&base.limits).into(),
-        };
+        let rates = Rates::of(&self.config, family);
         let ticket = Ticket {
             id,
             key: self.ledger.key(&account.id),
             account,
             tier: found.tier,
-            reserve: reserve(&self.config.tokens.estimate, &limits, request, asked),
-            limits,
+            family,
+            reserve: reserve(&self.config, &rates, &plan, request, asked),
+            plan,
             until: None,
         };
         self.enter(host, ticket)
+    }
+
+    /// Returns the family of the request's model; `None` for a request that counts on the account's
+    /// limits alone.
+    ///
+    /// # Errors
+    /// The model that the config refuses, as far as it could be read.
+    fn family(&mut self, request: &dyn Request) -> Result<Option<FamilyId>, ModelName> {
+        if self.config.models.is_empty() || !request.has_body() {
+            return Ok(None);
+        }
+        let named = models::find(request, &self.config.model);
+        if let ModelName::Model(name) = &named
+            && let Some(family) = self.config.models.of_model(name)
+        {
+            return Ok(Some(family));
+        }
+        let unknown = &mut self.uncounted.model_unknown;
+        *unknown = unknown.saturating_add(1);
+        match self.config.unknown_model {
+            UnknownModel::Share => Ok(None),
+            UnknownModel::Family(family) => Ok(Some(family)),
+            UnknownModel::Refuse => Err(named),
+        }
+    }
+
+    /// Returns the limits of a request; `None` for a tier or a family of another config.
+    fn plan(&self, found: &TierMatch, family: Option<FamilyId>) -> Option<Rc<Plan>> {
+        let shared = self.plans.get(found.tier, family)?;
+        if found.limits.is_empty() {
+            return Some(Rc::clone(&shared.plan));
+        }
+        let limits = found.limits.over(shared.plan.limits());
+        Some(Plan::new(limits, self.config.windows).into())
     }
 
     /// Checks a queued request again.
@@ -100,14 +140,15 @@ impl Limiter {
         base: &Tier,
         decision: Result<Decision, Fault>,
     ) -> CheckResult {
-        let (account, tier) = (ticket.account, ticket.tier);
+        let (account, tier, family) = (ticket.account, ticket.tier, ticket.family);
         match decision {
             Ok(Decision::Admitted(reservation, snapshot)) => {
                 let admission = Admission {
                     key: ticket.key,
                     reservation,
                     tier,
-                    limits: ticket.limits,
+                    family,
+                    plan: ticket.plan,
                 };
                 self.admitted(admission, &snapshot)
             }
@@ -118,13 +159,13 @@ impl Limiter {
                     tier: base.name.clone(),
                     limited,
                 };
-                self.limited(&account, tier, &snapshot, &refusal)
+                self.limited(&account, (tier, family), &snapshot, &refusal)
             }
             Ok(Decision::TooLarge { kind, limit, need }) => {
                 let refusal = Refusal::TooLarge {
                     account: account.clone(),
                     tier: base.name.clone(),
-                    tokens: need,
+                    need,
                     kind,
                     limit,
                 };
@@ -161,22 +202,23 @@ impl Limiter {
     }
 
     fn admit(&mut self, host: &dyn Host, ticket: &mut Ticket) -> Result<Decision, Fault> {
-        if ticket.limits.limits_concurrency() {
+        if !ticket.plan.leases().is_empty() {
             match self.admit_leased(host, ticket) {
                 Err(fault @ Fault::Slot(_)) => self.go_on_without_a_lease(ticket, fault)?,
                 decided => return decided,
             }
             let decision = self.admit_unleased(host, ticket)?;
             let admitted = matches!(decision, Decision::Admitted(..));
-            self.unleased = self.unleased.saturating_add(admitted.into());
+            let unleased = &mut self.uncounted.unleased;
+            *unleased = unleased.saturating_add(admitted.into());
             return Ok(decision);
         }
         self.admit_unleased(host, ticket)
     }
 
     fn admit_unleased(&self, host: &dyn Host, ticket: &Ticket) -> Result<Decision, Fault> {
-        if ticket.limits.is_unlimited() {
-            let reservation = Reservation::unrecorded(amounts(&ticket.reserve));
+        if ticket.plan.is_unlimited() {
+            let reservation = Reservation::new(Mono::default(), ticket.reserve, NO_HOLDER);
             return Ok(Decision::Admitted(reservation, Snapshot::default()));
         }
         let always = |_| true;
@@ -190,7 +232,7 @@ impl Limiter {
             return Err(fault);
         }
         self.note_fault(fault);
-        ticket.limits = ticket.limits.without_concurrency().into();
+        ticket.plan = ticket.plan.without_concurrency().into();
         Ok(())
     }
 
@@ -215,10 +257,10 @@ impl Limiter {
         holder: Holder,
         in_time: &dyn Fn(Mono) -> bool,
     ) -> Result<Option<Decision>, Fault> {
-        let limits = &ticket.limits;
-        let terms = terms(&self.config, limits, self.overload.lowered(ticket.tier));
+        let lowered = self.overload.lowered(ticket.tier);
+        let terms = terms(&self.config, &ticket.plan, lowered);
         let ask = Ask {
-            amounts: amounts(&ticket.reserve),
+            amounts: ticket.reserve,
             holder,
         };
         let vm = self.vm.borrow();

@@ -6,13 +6,14 @@
 mod admit;
 mod outcome;
 mod pending;
+mod plans;
 mod queue;
 mod reserve;
 mod settle;
 mod usage;
 mod vm;
 
-pub use outcome::AccessLog;
+pub use outcome::{AccessLog, LogLine};
 pub use queue::{MOST_WAITING, Ticket};
 pub use usage::Inspected;
 pub use vm::Vm;
@@ -23,15 +24,16 @@ use crate::directory::feed::leader::SharedFeedState;
 use crate::host::{Host, MetricSink};
 use crate::ledger::in_flight::Moves;
 use crate::ledger::{AccountKey, Fault, FaultCause, Ledger, OpenError, Slots};
-use crate::limits::meter::record_bytes;
-use crate::limits::{Limits, Lowered, Reservation, Terms};
+use crate::limits::{Lowered, Plan, Reservation, Terms};
 use crate::metrics::{Counts, names};
+use crate::models::FamilyId;
 use crate::overload::OverloadView;
 use crate::refusals::Refusals;
 use crate::refusals::batch::RefusalBatch;
 use crate::reply::Reply;
 use crate::reply::headers::HeaderLine;
 use crate::tiers::TierId;
+use plans::Plans;
 use queue::Queue;
 use std::cell::{Ref, RefCell};
 use std::rc::Rc;
@@ -41,7 +43,7 @@ use vm::VmState;
 #[derive(Debug)]
 pub struct CheckResult {
     /// The line for access logs; `None` while the request is queued.
-    pub log: Option<AccessLog>,
+    pub log: Option<LogLine>,
     /// The next step.
     pub next: Next,
 }
@@ -51,7 +53,7 @@ impl CheckResult {
     pub fn log_line(&self) -> String {
         self.log
             .as_ref()
-            .map(AccessLog::to_string)
+            .map(LogLine::to_string)
             .unwrap_or_default()
     }
 }
@@ -82,14 +84,19 @@ pub struct Admission {
     key: AccountKey,
     reservation: Reservation,
     tier: TierId,
-    limits: Rc<Limits>,
+    family: Option<FamilyId>,
+    plan: Rc<Plan>,
 }
 
-impl Admission {
-    /// Returns the tier of the account.
-    pub const fn tier(&self) -> TierId {
-        self.tier
-    }
+/// Requests that could not be counted in full.
+#[derive(Clone, Copy, Debug, Default)]
+struct Uncounted {
+    /// Without a lease, for want of a VM slot.
+    unleased: u64,
+    /// Without a price, under a limit on money.
+    unpriced: u64,
+    /// With a body, and a model that no family has.
+    model_unknown: u64,
 }
 
 /// One worker's limiter.
@@ -100,6 +107,7 @@ pub struct Limiter {
     /// The part that other limiters of this VM share.
     vm: Rc<RefCell<VmState>>,
     counts: Counts,
+    plans: Plans,
     /// Requests that wait for a lease.
     queue: Queue,
     /// The overload control.
@@ -111,8 +119,8 @@ pub struct Limiter {
     directory: Option<Directory>,
     /// True once this worker knows that the directory is complete.
     directory_ready: bool,
-    /// Requests whose concurrency was not counted since the last flush.
-    unleased: u64,
+    /// Requests since the last flush that could not be counted in full.
+    uncounted: Uncounted,
     /// The last fault, until it is logged.
     fault: Option<Fault>,
     /// True once the gauge of version and build is set.
@@ -133,9 +141,8 @@ impl Limiter {
         new_secret: impl FnOnce() -> [u8; 16],
     ) -> Result<Self, OpenError> {
         let (ledger, table) = Ledger::open(host, &config.namespace, config.accounts, new_secret)?;
-        let tiers = config.tiers.iter();
-        let bodies = tiers.map(|tier| record_bytes(&tier.limits, &config.windows, 1, 4));
-        let ledger = ledger.with_records_of(bodies.max().unwrap_or(0));
+        let plans = Plans::new(&config);
+        let ledger = ledger.with_records_of(plans.record_bytes());
         let directory = match config.uses_directory() {
             true => Some(Directory::open(
                 host,
@@ -161,13 +168,14 @@ impl Limiter {
             counts: Counts::new(&config.namespace, &config.tiers),
             vm: vm.join(&config.namespace, table),
             config: Rc::new(config),
+            plans,
             ledger,
             queue: Queue::default(),
             refused: RefusalBatch::default(),
             refusals,
             directory_ready,
             directory,
-            unleased: 0,
+            uncounted: Uncounted::default(),
             fault: None,
             told_build: false,
             closed: false,
@@ -305,7 +313,10 @@ impl Limiter {
         let written = self.vm.borrow_mut().write_gauge(host, &mut moves);
         self.keep_fault(written);
         let mut health = self.ledger.take_health();
-        health.unleased = std::mem::take(&mut self.unleased);
+        let uncounted = std::mem::take(&mut self.uncounted);
+        health.unleased = uncounted.unleased;
+        health.unpriced = uncounted.unpriced;
+        health.model_unknown = uncounted.model_unknown;
         for corrupt in [
             self.vm.borrow_mut().take_corrupt(),
             self.overload.take_corrupt(),
@@ -328,11 +339,10 @@ impl Drop for Limiter {
     }
 }
 
-fn terms<'a>(config: &'a Config, limits: &'a Limits, lowered: Option<Lowered>) -> Terms<'a> {
+fn terms<'a>(config: &Config, plan: &'a Plan, lowered: Option<Lowered>) -> Terms<'a> {
     Terms {
-        limits,
+        plan,
         lowered,
-        windows: &config.windows,
         concurrency_wait: config.concurrency_retry_after,
     }
 }

@@ -1,11 +1,14 @@
 //! The outcome of a check, for metrics, the refusal log and access logs.
 
+use super::reserve::Rates;
 use super::{Admission, CheckResult, Forwarded, Limiter, Next};
 use crate::config::{FaultAction, Mode};
 use crate::identity::{Account, IdentityError};
 use crate::ledger::Fault;
 use crate::limits::Snapshot;
+use crate::limits::units::Unit;
 use crate::metrics::{Outcome, TokenKind};
+use crate::models::FamilyId;
 use crate::refusals::batch::Refused;
 use crate::reply::headers::{self, HeaderLine};
 use crate::reply::{Code, Refusal};
@@ -13,6 +16,7 @@ use crate::tiers::TierId;
 use crate::tiers::table::NO_TIER;
 use crate::time::Mono;
 use std::fmt;
+use std::rc::Rc;
 
 /// The line that access logs show: `tier=tier0 outcome=limited limit=rpm`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,35 +27,74 @@ pub struct AccessLog {
     pub outcome: Outcome,
     /// The code of the refusal, also when shadow mode forwards the request.
     pub code: Option<Code>,
+    /// The family of the request's model, if it has one.
+    pub model: Option<String>,
+}
+
+/// A line for access logs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LogLine {
+    /// That of all admitted requests of a tier and a family.
+    Admitted(Rc<str>),
+    /// That of one request.
+    Own(AccessLog),
+}
+
+impl fmt::Display for LogLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Admitted(line) => f.write_str(line),
+            Self::Own(log) => log.fmt(f),
+        }
+    }
 }
 
 impl fmt::Display for AccessLog {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "tier={} outcome={}", self.tier, self.outcome.as_str())?;
         match self.code {
-            None => Ok(()),
-            Some(Code::Limited(limit)) => write!(f, " limit={}", limit.as_str()),
-            Some(Code::Overloaded(limit)) => {
-                write!(f, " limit={} overloaded=true", limit.as_str())
+            None => {}
+            Some(Code::Limited(limit) | Code::Overloaded(limit)) => {
+                write!(f, " limit={}", limit.as_str())?;
             }
-            Some(code) => write!(f, " code={}", code.as_str()),
+            Some(code) => write!(f, " code={}", code.as_str())?,
+        }
+        if let Some(model) = &self.model {
+            write!(f, " model={model}")?;
+        }
+        match self.code {
+            Some(Code::Overloaded(_)) => f.write_str(" overloaded=true"),
+            _ => Ok(()),
         }
     }
 }
 
 impl Limiter {
     pub(super) fn admitted(&mut self, admission: Admission, snapshot: &Snapshot) -> CheckResult {
-        let tier = admission.tier;
+        let (tier, family) = (admission.tier, admission.family);
+        self.note_unpriced(&admission);
         self.counts.request(Some(tier), Outcome::Admitted);
         self.begun(tier, admission.reservation.at);
         let reserved = admission.reservation.reserved.tokens;
         self.counts.tokens(tier, TokenKind::Reserved, reserved);
         CheckResult {
-            log: self.log(Some(tier), Outcome::Admitted, None),
+            log: self.plans.get(tier, family).and_then(|shared| {
+                let line = shared.line.as_ref();
+                line.map(|line| LogLine::Admitted(Rc::clone(line)))
+            }),
             next: Next::Forward(Forwarded {
                 headers: headers::lines(&self.config.headers, snapshot),
                 admission: Some(admission),
             }),
+        }
+    }
+
+    /// Counts a request that a limit on money can't count.
+    fn note_unpriced(&mut self, admission: &Admission) {
+        let counts_money = admission.plan.smallest(Unit::Usd) < u64::MAX;
+        if counts_money && !Rates::of(&self.config, admission.family).is_priced() {
+            let unpriced = &mut self.uncounted.unpriced;
+            *unpriced = unpriced.saturating_add(1);
         }
     }
 
@@ -72,7 +115,7 @@ impl Limiter {
     pub(super) fn limited(
         &mut self,
         account: &Account,
-        tier: TierId,
+        (tier, family): (TierId, Option<FamilyId>),
         snapshot: &Snapshot,
         refusal: &Refusal,
     ) -> CheckResult {
@@ -83,9 +126,9 @@ impl Limiter {
         self.note(Some(account), Some(tier), code);
         if self.config.mode == Mode::Shadow {
             let headers = headers::lines(&self.config.headers, snapshot);
-            return self.shadowed(Some(tier), code, headers);
+            return self.shadowed((Some(tier), family), code, headers);
         }
-        self.refused(Some(tier), Outcome::Limited, refusal)
+        self.refused((Some(tier), family), Outcome::Limited, refusal)
     }
 
     pub(super) fn refuse(
@@ -97,9 +140,9 @@ impl Limiter {
         let code = refusal.code();
         self.note(account, tier, code);
         if self.config.mode == Mode::Shadow {
-            return self.shadowed(tier, code, Vec::new());
+            return self.shadowed((tier, None), code, Vec::new());
         }
-        self.refused(tier, Outcome::Refused, refusal)
+        self.refused((tier, None), Outcome::Refused, refusal)
     }
 
     /// Returns the result for a request without an account or a tier.
@@ -133,7 +176,7 @@ impl Limiter {
             self.note(account, tier, Refusal::Unavailable.code());
         }
         CheckResult {
-            log: self.log(tier, Outcome::Faulted, None),
+            log: self.log((tier, None), Outcome::Faulted, None),
             next: match denies && self.config.mode == Mode::Enforce {
                 true => Next::Reply(Refusal::Unavailable.reply(&self.config.headers)),
                 false => Next::Forward(Forwarded::default()),
@@ -143,26 +186,26 @@ impl Limiter {
 
     fn refused(
         &mut self,
-        tier: Option<TierId>,
+        (tier, family): (Option<TierId>, Option<FamilyId>),
         outcome: Outcome,
         refusal: &Refusal,
     ) -> CheckResult {
         self.counts.request(tier, outcome);
         CheckResult {
-            log: self.log(tier, outcome, Some(refusal.code())),
+            log: self.log((tier, family), outcome, Some(refusal.code())),
             next: Next::Reply(refusal.reply(&self.config.headers)),
         }
     }
 
     fn shadowed(
         &mut self,
-        tier: Option<TierId>,
+        (tier, family): (Option<TierId>, Option<FamilyId>),
         code: Code,
         headers: Vec<HeaderLine>,
     ) -> CheckResult {
         self.counts.request(tier, Outcome::Shadowed);
         CheckResult {
-            log: self.log(tier, Outcome::Shadowed, Some(code)),
+            log: self.log((tier, family), Outcome::Shadowed, Some(code)),
             next: Next::Forward(Forwarded {
                 headers,
                 admission: None,
@@ -182,15 +225,17 @@ impl Limiter {
 
     pub(super) fn log(
         &self,
-        tier: Option<TierId>,
+        (tier, family): (Option<TierId>, Option<FamilyId>),
         outcome: Outcome,
         code: Option<Code>,
-    ) -> Option<AccessLog> {
+    ) -> Option<LogLine> {
         let tier = tier.and_then(|tier| self.config.tiers.get(tier));
-        Some(AccessLog {
+        let model = family.and_then(|family| self.config.models.get(family));
+        Some(LogLine::Own(AccessLog {
             tier: tier.map_or(NO_TIER, |tier| tier.name.as_str()).to_owned(),
             outcome,
             code,
-        })
+            model: model.map(|model| model.name.clone()),
+        }))
     }
 }

@@ -7,10 +7,9 @@
 
 use super::Admission;
 use crate::ledger::{RecordKey, Which};
-use crate::limits::meter::ACCOUNT;
-use crate::limits::record::{Record, Windows};
+use crate::limits::record::Record;
 use crate::limits::units::Unit;
-use crate::limits::{Amounts, Limits, Reservation, Terms, charge_beyond, settle};
+use crate::limits::{Amounts, Plan, Reservation, Terms, charge_beyond, release, settle};
 use crate::time::{Now, Span};
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -25,8 +24,7 @@ const PARTS: u64 = 600;
 #[derive(Clone, Debug)]
 pub(super) struct Settlement {
     pub key: RecordKey,
-    limits: Rc<Limits>,
-    windows: Windows,
+    plan: Rc<Plan>,
     /// With the reserves of all the requests.
     reservation: Reservation,
     /// The amounts used by all the requests.
@@ -36,7 +34,7 @@ pub(super) struct Settlement {
 
 impl Settlement {
     /// Creates the settlement of one request that used these amounts.
-    pub fn of(admission: &Admission, used: Amounts, windows: Windows) -> Self {
+    pub fn of(admission: &Admission, used: Amounts) -> Self {
         Self {
             key: RecordKey {
                 account: admission.key,
@@ -45,8 +43,7 @@ impl Settlement {
                     false => Which::Own,
                 },
             },
-            limits: Rc::clone(&admission.limits),
-            windows,
+            plan: Rc::clone(&admission.plan),
             reservation: admission.reservation,
             used,
             requests: 1,
@@ -56,9 +53,8 @@ impl Settlement {
     /// Returns the terms under which it is settled.
     pub fn terms(&self) -> Terms<'_> {
         Terms {
-            limits: &self.limits,
+            plan: &self.plan,
             lowered: None,
-            windows: &self.windows,
             concurrency_wait: Span::ZERO,
         }
     }
@@ -66,18 +62,15 @@ impl Settlement {
     /// True when the record stays as it is.
     pub fn changes_nothing(&self) -> bool {
         let reservation = &self.reservation;
-        let recorded = reservation.holder.is_some() || !reservation.periods.is_empty();
-        self.limits.is_unlimited() || (!recorded && self.used == reservation.reserved)
+        self.plan.is_unlimited() || (!reservation.is_kept() && self.used == reservation.reserved)
     }
 
     /// Settles the requests in the account's record.
     pub fn apply(&self, record: &mut Record, now: Now) {
         settle(record, &self.reservation, &self.used, &self.terms(), now);
-        if let Some(holder) = self.reservation.holder {
-            // The first lease went back with the tokens.
-            for _ in 1..self.requests {
-                record.release(ACCOUNT, holder);
-            }
+        // The first lease went back with the tokens.
+        for _ in 1..self.requests {
+            release(record, &self.reservation, &self.terms());
         }
     }
 
@@ -106,15 +99,20 @@ impl Settlement {
     fn merges(&self, other: &Self, merges_near: bool) -> bool {
         let (a, b) = (&self.reservation, &other.reservation);
         self.key == other.key
-            && self.limits == other.limits
-            && self.windows == other.windows
-            && (a.holder, a.periods) == (b.holder, b.periods)
+            && (Rc::ptr_eq(&self.plan, &other.plan) || self.plan == other.plan)
+            && (a.holder, a.account, a.model) == (b.holder, b.account, b.model)
             && self.sides() == other.sides()
             && (!self.refunds() || a.at == b.at || (merges_near && self.part() == other.part()))
     }
 
     fn part(&self) -> u64 {
-        let length = self.windows.minute.as_millis().div_euclid(PARTS).max(1);
+        let length = self
+            .plan
+            .windows()
+            .minute
+            .as_millis()
+            .div_euclid(PARTS)
+            .max(1);
         self.reservation.at.as_millis().div_euclid(length)
     }
 

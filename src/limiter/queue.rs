@@ -4,10 +4,10 @@ use super::{CheckResult, Next};
 use crate::host::Host;
 use crate::identity::Account;
 use crate::ledger::AccountKey;
-use crate::limits::Limits;
+use crate::limits::{Amounts, Plan};
+use crate::models::FamilyId;
 use crate::tiers::TierId;
 use crate::time::{Mono, Span};
-use crate::tokens::Reserve;
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 
@@ -21,8 +21,9 @@ pub struct Ticket {
     pub(super) key: AccountKey,
     pub(super) account: Account,
     pub(super) tier: TierId,
-    pub(super) limits: Rc<Limits>,
-    pub(super) reserve: Reserve,
+    pub(super) family: Option<FamilyId>,
+    pub(super) plan: Rc<Plan>,
+    pub(super) reserve: Amounts,
     /// The end of the wait; `None` before the first wait.
     pub(super) until: Option<Mono>,
 }

@@ -1,58 +1,104 @@
-//! The tokens that a request reserves under its limits.
+//! The amounts that a request reserves under its limits, and what tokens come to in each unit.
 
+use crate::config::Config;
 use crate::host::{Header, Request};
-use crate::limits::kinds::Counted;
 use crate::limits::units::Unit;
-use crate::limits::{Amounts, Limits};
+use crate::limits::{Amounts, Plan};
+use crate::models::FamilyId;
+use crate::tokens::Estimate;
+use crate::tokens::rates::{Prices, TokenCounts, Weights};
 use crate::tokens::request::Asked;
-use crate::tokens::{Estimate, Reserve};
 
-/// Returns the reserve of a request; `asked` is the demand in the body, if it was read.
+/// What the tokens of one request count and cost.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rates {
+    weights: Weights,
+    prices: Option<Prices>,
+    /// The completion tokens of a request that states none.
+    completion: u64,
+}
+
+impl Rates {
+    /// Returns the rates of a family; of the config for a request without one.
+    pub fn of(config: &Config, family: Option<FamilyId>) -> Self {
+        let completion = config.tokens.estimate.completion;
+        match family.and_then(|id| config.models.get(id)) {
+            Some(family) => Self {
+                weights: family.weights,
+                prices: family.prices,
+                completion: family.completion.unwrap_or(completion),
+            },
+            None => Self {
+                weights: config.tokens.weights,
+                prices: None,
+                completion,
+            },
+        }
+    }
+
+    /// True when the tokens have a price.
+    pub const fn is_priced(&self) -> bool {
+        self.prices.is_some()
+    }
+
+    /// Returns what one request with these tokens comes to.
+    pub fn amounts(&self, counts: &TokenCounts) -> Amounts {
+        Amounts {
+            requests: 1,
+            tokens: self.weights.of(counts),
+            input_tokens: counts.all_input(),
+            output_tokens: counts.output,
+            usd: self.prices.map_or(0, |prices| prices.of(counts)),
+        }
+    }
+}
+
+/// Returns the amounts that a request reserves; `asked` is the demand in the body, if it was read.
 ///
-/// Assumed tokens are cut to the smallest limit on tokens: no request is refused for good for a
+/// What is assumed is cut to the smallest limit of its unit: no request is refused for good for a
 /// number that it did not say.
 pub(super) fn reserve(
-    estimate: &Estimate,
-    limits: &Limits,
+    config: &Config,
+    rates: &Rates,
+    plan: &Plan,
     request: &dyn Request,
     asked: Option<&Asked>,
-) -> Reserve {
+) -> Amounts {
+    let estimate = Estimate {
+        completion: rates.completion,
+        ..config.tokens.estimate
+    };
     let length = match request.header("content-length") {
         Header::Once(length) => Some(length),
         Header::Absent | Header::Repeated => None,
     };
-    let mut reserve = match asked {
+    let reserve = match asked {
         Some(asked) => estimate.by_body(asked),
         None => estimate.by_length(length),
     };
-    if asked.is_none() && length.is_none() {
-        let most = smallest(limits, Unit::InputTokens).min(smallest(limits, Unit::Tokens));
-        reserve.prompt = reserve.prompt.min(most);
-    }
-    if asked.is_none_or(|asked| asked.completion.is_none()) {
-        let left = smallest(limits, Unit::Tokens).saturating_sub(reserve.prompt);
-        let most = smallest(limits, Unit::OutputTokens).min(left);
-        reserve.completion = reserve.completion.min(most);
-    }
-    reserve
+    let all = TokenCounts {
+        input: reserve.prompt,
+        output: reserve.completion,
+        ..TokenCounts::default()
+    };
+    let says_prompt = asked.is_some() || length.is_some();
+    let says_completion = asked.is_some_and(|asked| asked.completion.is_some());
+    let said = TokenCounts {
+        input: if says_prompt { all.input } else { 0 },
+        output: if says_completion { all.output } else { 0 },
+        ..TokenCounts::default()
+    };
+    cut(&rates.amounts(&all), &rates.amounts(&said), plan)
 }
 
-/// Returns the smallest limit on a unit; the largest number for none.
-fn smallest(limits: &Limits, unit: Unit) -> u64 {
-    let of_unit = limits.finite().filter(|(kind, _)| match kind.counted() {
-        Counted::Sum(counted, _) => counted == unit,
-        Counted::Leases => false,
-    });
-    of_unit.map(|(_, limit)| limit).min().unwrap_or(u64::MAX)
-}
-
-/// Returns the amounts of a reserve.
-pub(super) const fn amounts(reserve: &Reserve) -> Amounts {
+/// Cuts each amount to the smallest limit of its unit, but not below what the request said.
+fn cut(all: &Amounts, said: &Amounts, plan: &Plan) -> Amounts {
+    let of = |unit| all.get(unit).min(plan.smallest(unit)).max(said.get(unit));
     Amounts {
-        requests: 1,
-        tokens: reserve.tokens(),
-        input_tokens: reserve.prompt,
-        output_tokens: reserve.completion,
-        usd: 0,
+        requests: all.requests,
+        tokens: of(Unit::Tokens),
+        input_tokens: of(Unit::InputTokens),
+        output_tokens: of(Unit::OutputTokens),
+        usd: of(Unit::Usd),
     }
 }

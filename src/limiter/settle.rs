@@ -1,6 +1,7 @@
 //! Settlement: returns the lease and replaces the reserve with the usage.
 
 use super::pending::Settlement;
+use super::reserve::Rates;
 use super::{Admission, Limiter};
 use crate::host::Host;
 use crate::ledger::{Fault, FaultCause, RecordChange, RecordKey, Which};
@@ -8,6 +9,7 @@ use crate::limits::Amounts;
 use crate::metrics::TokenKind;
 use crate::tokens::Used;
 use crate::tokens::config::Settle;
+use crate::tokens::rates::TokenCounts;
 use crate::tokens::response::{Consumed, Streamed};
 
 impl Limiter {
@@ -21,16 +23,25 @@ impl Limiter {
             Settle::Reserve => Used::Unknown.into(),
         };
         let reserved = &admission.reservation.reserved;
+        let rates = Rates::of(&self.config, admission.family);
         let (kind, used) = match used {
-            Used::Tokens(n) => (TokenKind::Used, split(n, input, reserved)),
+            Used::Tokens(n) => (TokenKind::Used, rates.amounts(&split(n, input, reserved))),
             Used::Unknown => (TokenKind::Estimated, *reserved),
-            Used::Streamed(streamed) => (TokenKind::Estimated, estimate(reserved, &streamed)),
+            Used::Streamed(streamed) => {
+                let counts = split(counted(reserved, &streamed), input, reserved);
+                let amounts = rates.amounts(&counts);
+                let used = match streamed.complete {
+                    true => amounts.at_least(reserved),
+                    false => amounts,
+                };
+                (TokenKind::Estimated, used)
+            }
         };
         self.counts.tokens(admission.tier, kind, used.tokens);
         let refund = reserved.tokens.saturating_sub(used.tokens);
         self.counts
             .tokens(admission.tier, TokenKind::Refunded, refund);
-        let settlement = Settlement::of(&admission, used, self.config.windows);
+        let settlement = Settlement::of(&admission, used);
         if let Err(fault) = self.store(host, &settlement) {
             self.note_fault(fault);
             self.vm.borrow_mut().pending.add(settlement);
@@ -87,32 +98,28 @@ impl Limiter {
     }
 }
 
-/// Estimates the tokens of a stream without its full usage.
-///
-/// Each event counts as one token. A stream that was cut is charged for the prompt and its events,
-/// a complete stream for at least the reserve.
-fn estimate(reserved: &Amounts, streamed: &Streamed) -> Amounts {
+/// Counts the tokens of a stream without its full usage: the prompt, and one for each event.
+fn counted(reserved: &Amounts, streamed: &Streamed) -> u64 {
     let prompt = streamed.prompt.unwrap_or(reserved.input_tokens);
-    let counted = prompt.saturating_add(streamed.events).max(streamed.said);
-    let tokens = match streamed.complete {
-        true => counted.max(reserved.tokens),
-        false => counted,
-    };
-    Amounts {
-        input_tokens: prompt.min(tokens),
-        output_tokens: tokens.saturating_sub(prompt),
-        tokens,
-        ..*reserved
-    }
+    prompt.saturating_add(streamed.events).max(streamed.said)
 }
 
 /// Splits a total into input, as reported or else as reserved, and output, which is the rest.
-fn split(tokens: u64, input: Option<u64>, reserved: &Amounts) -> Amounts {
-    let input_tokens = input.unwrap_or(reserved.input_tokens).min(tokens);
-    Amounts {
-        tokens,
-        input_tokens,
-        output_tokens: tokens.saturating_sub(input_tokens),
-        ..*reserved
+fn split(tokens: u64, input: Option<TokenCounts>, reserved: &Amounts) -> TokenCounts {
+    let reported = input.unwrap_or(TokenCounts {
+        input: reserved.input_tokens,
+        ..TokenCounts::default()
+    });
+    let mut left = tokens;
+    let mut take = |n: u64| {
+        let taken = n.min(left);
+        left = left.saturating_sub(taken);
+        taken
+    };
+    TokenCounts {
+        input: take(reported.input),
+        cached: take(reported.cached),
+        cache_write: take(reported.cache_write),
+        output: left,
     }
 }

@@ -5,7 +5,7 @@ use crate::host::{Host, Request};
 use crate::identity::{self, Account, IdentityError};
 use crate::ledger::{AccountKey, Fault, RecordChange};
 use crate::limits::snapshot::levels;
-use crate::limits::{Limits, Lowered};
+use crate::limits::{LimitKind, Limits, Lowered, Plan};
 use crate::metrics::Outcome;
 use crate::reply::usage::{ClientView, UsageView, usage_view};
 use crate::reply::{Refusal, Reply};
@@ -37,14 +37,16 @@ impl Limiter {
     ) -> Result<Inspected, Fault> {
         let unknown = Limits::unknown();
         let (known, base) = (base.is_some(), base.unwrap_or(&unknown));
-        let terms = terms(&self.config, base, lowered);
+        let plan = Plan::new(base.clone(), self.config.windows);
+        let terms = terms(&self.config, &plan, lowered);
         let vm = self.vm.borrow();
         self.ledger
             .change(host, key, &terms, vm.table(), |record, now| {
                 let levels = levels(record, &terms, known, now);
                 let lowered = lowered.map(|lowered| lowered.at(now.mono));
                 let in_force = lowered.map_or_else(|| base.clone(), |lowered| lowered.over(base));
-                let leases = levels.iter().find(|(kind, _)| kind.is_concurrency());
+                let own = |kind: LimitKind| kind.is_concurrency() && kind.model().is_none();
+                let leases = levels.iter().find(|(kind, _)| own(*kind));
                 RecordChange::Keep(Inspected {
                     in_flight: leases.and_then(|(_, leases)| leases.used),
                     usage: usage_view(base, &in_force, &levels),
@@ -69,19 +71,19 @@ impl Limiter {
         let Some(tier) = self.config.tiers.get(found.tier) else {
             return self.refuse(Some(&account), None, &Refusal::Unavailable);
         };
-        let base = found.limits.over(&tier.limits);
+        let base = found.limits.over(&tier.all_limits());
         let key = self.ledger.key(&account.id);
         let lowered = self.overload.lowered(found.tier);
         let inspected = self.inspect(host, key, Some(&base), lowered);
         let body = match inspected {
             Ok(inspected) => serde_json::to_vec(&ClientView {
                 tier: &tier.name,
-                limits: inspected.usage,
+                usage: inspected.usage,
             }),
             Err(fault) => return self.cannot_report(&account, Some(found.tier), fault),
         };
         CheckResult {
-            log: self.log(Some(found.tier), Outcome::Usage, None),
+            log: self.log((Some(found.tier), None), Outcome::Usage, None),
             // Strings and numbers always serialise.
             next: Next::Reply(Reply::usage(body.unwrap_or_default())),
         }

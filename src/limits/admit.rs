@@ -1,11 +1,12 @@
 //! Admission: admits a request against all limits at once, or names the limit that refuses it.
 
 use super::check::Check;
-use super::kinds::{LimitKind, Limits};
-use super::meter::{ACCOUNT, Meter, needed};
+use super::kinds::LimitKind;
+use super::meter::MeterPart;
+use super::plan::Plan;
 use super::record::Record;
 use super::snapshot::Snapshot;
-use super::terms::{Ask, PeriodEnds, Reservation, Terms};
+use super::terms::{Ask, Reservation, Terms};
 use crate::time::{Now, Span};
 
 /// A refusal by a limit.
@@ -49,8 +50,8 @@ pub enum Decision {
 ///
 /// The caller must have dropped the leases of lost VMs.
 pub fn admit(record: &mut Record, ask: &Ask, terms: &Terms<'_>, now: Now) -> Decision {
-    record.advance(now, terms.windows);
-    if let Some((kind, limit)) = too_large(ask, terms.limits) {
+    record.advance(now, terms.plan.windows());
+    if let Some((kind, limit)) = too_large(ask, terms.plan) {
         let need = ask.need(kind);
         return Decision::TooLarge { kind, limit, need };
     }
@@ -60,7 +61,7 @@ pub fn admit(record: &mut Record, ask: &Ask, terms: &Terms<'_>, now: Now) -> Dec
         let exceeded = binding.exceeded;
         return Decision::Limited(Limited {
             kind: exceeded.kind,
-            limit: terms.limits.of(exceeded.kind).finite().unwrap_or(0),
+            limit: exceeded.limit,
             used: exceeded.used,
             wait: binding.wait,
             last: binding.last,
@@ -73,38 +74,38 @@ pub fn admit(record: &mut Record, ask: &Ask, terms: &Terms<'_>, now: Now) -> Dec
     Decision::Admitted(reservation, snapshot)
 }
 
-/// Returns the token limit that the request alone exceeds.
-fn too_large(ask: &Ask, limits: &Limits) -> Option<(LimitKind, u64)> {
-    let mut tokens = limits.finite().filter(|(kind, _)| kind.counts_tokens());
-    tokens.find(|(kind, limit)| ask.need(*kind) > *limit)
+/// Returns the limit on tokens or money that the request alone exceeds.
+fn too_large(ask: &Ask, plan: &Plan) -> Option<(LimitKind, u64)> {
+    let consumed = plan.finite().iter().filter(|one| one.kind.is_consumed());
+    let mut consumed = consumed.filter(|one| ask.need(one.kind) > one.limit);
+    consumed.next().map(|one| (one.kind, one.limit))
 }
 
 fn enter(record: &mut Record, ask: &Ask, terms: &Terms<'_>, now: Now) -> Reservation {
-    let (limits, windows, amounts) = (terms.limits, terms.windows, &ask.amounts);
-    let mut periods = PeriodEnds::default();
-    for (meter, units) in needed(limits, windows) {
+    let amounts = &ask.amounts;
+    let mut reservation = Reservation::new(now.mono, *amounts, ask.holder);
+    for (meter, units) in terms.plan.sums() {
+        let (family, units) = (meter.family, *units);
         let counts = units.iter().any(|unit| amounts.get(unit) > 0);
-        match meter {
-            Meter::Sliding(window, _) if counts => {
-                record.add(now.mono, ACCOUNT, window, units, amounts);
+        match meter.part {
+            MeterPart::Sliding(window, _) if counts => {
+                record.add(now.mono, family, window, units, amounts);
             }
-            Meter::Period(calendar, _) => {
+            MeterPart::Period(calendar, _) => {
                 if counts {
-                    let period = (calendar, windows.day);
-                    record.add_to_period(now, ACCOUNT, period, units, amounts);
+                    let period = (calendar, terms.plan.windows().day);
+                    record.add_to_period(now, family, period, units, amounts);
                 }
-                let period = record.period(ACCOUNT, calendar);
-                periods.set(calendar, period.map(|period| period.ends_at()));
+                let end = record.period(family, calendar);
+                let end = end.map(|period| period.ends_at());
+                reservation.of_mut(family).periods.set(calendar, end);
             }
-            Meter::Leases | Meter::Sliding(..) => {}
+            MeterPart::Leases | MeterPart::Sliding(..) => {}
         }
     }
-    let leased = limits.limits_concurrency() && record.acquire(ACCOUNT, ask.holder);
-    Reservation {
-        at: now.mono,
-        periods,
-        reserved: *amounts,
-        holder: leased.then_some(ask.holder),
-        overflow: record.is_overflow(),
+    for family in terms.plan.leases() {
+        reservation.of_mut(*family).leased = record.acquire(*family, ask.holder);
     }
+    reservation.overflow = record.is_overflow();
+    reservation
 }

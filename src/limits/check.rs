@@ -3,7 +3,8 @@
 use super::effective::{Cause, Scale};
 use super::kinds::LimitKind;
 use super::leaky_bucket::LeakyBucket;
-use super::meter::Meter;
+use super::meter::{Meter, MeterPart};
+use super::plan::Finite;
 use super::record::Record;
 use super::terms::{Ask, Terms};
 use crate::time::{Mono, Now, Span};
@@ -15,6 +16,8 @@ const NEVER: Span = Span::from_millis(u64::MAX);
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Exceeded {
     pub kind: LimitKind,
+    /// The size of the base limit.
+    pub limit: u64,
     /// The use of the limit.
     pub used: u64,
     /// The time until the limit admits the request.
@@ -87,7 +90,7 @@ impl Check<'_> {
 
     /// Returns the smallest rest of a limit over all sets; `None` where the base is unlimited.
     pub fn remaining(&self, kind: LimitKind) -> Option<u64> {
-        let base = self.terms.limits.of(kind).finite()?;
+        let base = self.terms.plan.limits().of(kind).finite()?;
         let sets = self.sets().into_iter().flatten();
         sets.filter_map(|set| self.rest(&set, kind, base)).min()
     }
@@ -128,15 +131,16 @@ impl Check<'_> {
     }
 
     fn exceeded(&self, ask: &Ask, set: &LimitSet) -> Option<Exceeded> {
-        let exceeded = self.terms.limits.finite().filter_map(|(kind, base)| {
-            let limit = set.limit(kind, base)?;
-            if self.fits(ask, set, kind, limit) {
+        let exceeded = self.terms.plan.finite().iter().filter_map(|one| {
+            let limit = set.limit(one.kind, one.limit)?;
+            if self.fits(ask, set, one, limit) {
                 return None;
             }
-            let wait = self.wait(ask, set, kind, limit);
+            let wait = self.wait(ask, set, one, limit);
             (wait > Span::ZERO).then(|| Exceeded {
-                kind,
-                used: self.used(kind),
+                kind: one.kind,
+                limit: one.limit,
+                used: one.meter.used(self.record, self.now),
                 wait,
             })
         });
@@ -150,12 +154,12 @@ impl Check<'_> {
 
     /// True when a limit admits the request, by the running sums alone.
     #[inline]
-    fn fits(&self, ask: &Ask, set: &LimitSet, kind: LimitKind, limit: u64) -> bool {
-        if let (Meter::Sliding(..), Measure::Leaking(_)) = (self.meter(kind), set.measure) {
+    fn fits(&self, ask: &Ask, set: &LimitSet, one: &Finite, limit: u64) -> bool {
+        if let (MeterPart::Sliding(..), Measure::Leaking(_)) = (one.meter.part, set.measure) {
             return false;
         }
-        let room = limit.checked_sub(ask.need(kind));
-        room.is_some_and(|room| self.used(kind) <= room)
+        let room = limit.checked_sub(ask.need(one.kind));
+        room.is_some_and(|room| one.meter.used(self.record, self.now) <= room)
     }
 
     /// Returns the time for which a limit refuses.
@@ -163,24 +167,28 @@ impl Check<'_> {
     /// A request larger than a *manual* limit waits until the lowering expires. A request larger
     /// than an *adaptive* limit retries after one window, as that end is unknown. `admit` has
     /// refused requests larger than a base limit.
-    fn wait(&self, ask: &Ask, set: &LimitSet, kind: LimitKind, limit: u64) -> Span {
-        let (record, need) = (self.record, ask.need(kind));
-        match (self.meter(kind), set.measure) {
-            (Meter::Leases, _) => self.terms.concurrency_wait,
-            (Meter::Sliding(window, unit), Measure::Leaking(since)) => {
-                let bucket = LeakyBucket::new(limit, window, since);
+    fn wait(&self, ask: &Ask, set: &LimitSet, one: &Finite, limit: u64) -> Span {
+        let (record, need) = (self.record, ask.need(one.kind));
+        match (one.meter.part, set.measure) {
+            (MeterPart::Leases, _) => self.terms.concurrency_wait,
+            (MeterPart::Sliding(window, unit), Measure::Leaking(since)) => {
+                let bucket = LeakyBucket::new(limit, (one.meter.family, window), since);
                 let wait = bucket.wait(record, self.now.mono, unit, need);
                 wait.unwrap_or(window.length)
             }
-            (meter, _) => meter.wait(record, self.now, need, limit).unwrap_or(NEVER),
+            _ => {
+                let wait = one.meter.wait(record, self.now, need, limit);
+                wait.unwrap_or(NEVER)
+            }
         }
     }
 
     fn rest(&self, set: &LimitSet, kind: LimitKind, base: u64) -> Option<u64> {
         let limit = set.limit(kind, base)?;
-        Some(match (self.meter(kind), set.measure) {
-            (Meter::Sliding(window, unit), Measure::Leaking(since)) => {
-                let bucket = LeakyBucket::new(limit, window, since);
+        let meter = self.meter(kind);
+        Some(match (meter.part, set.measure) {
+            (MeterPart::Sliding(window, unit), Measure::Leaking(since)) => {
+                let bucket = LeakyBucket::new(limit, (meter.family, window), since);
                 bucket.left(self.record, self.now.mono, unit)
             }
             _ => limit.saturating_sub(self.used(kind)),
@@ -188,6 +196,6 @@ impl Check<'_> {
     }
 
     const fn meter(&self, kind: LimitKind) -> Meter {
-        Meter::of(kind, self.terms.windows)
+        Meter::of(kind, self.terms.plan.windows())
     }
 }

@@ -1,6 +1,7 @@
 //! Effective limits: base limits, lowered manually or by the overload loop.
 
-use super::kinds::{Limit, LimitKind, Limits};
+use super::kinds::LimitKind;
+use super::per_limit::{Limit, Limits};
 use crate::time::Mono;
 use std::num::NonZeroU64;
 

@@ -1,7 +1,7 @@
 //! A limit in JSON: a positive integer or "unlimited".
 
+use super::per_limit::Limit;
 use crate::json::as_integer;
-use crate::limits::kinds::Limit;
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 use serde::{Serialize, Serializer};
 use std::fmt;

@@ -1,39 +1,16 @@
-//! The limit kinds, and a value for each of some kinds: limits, usage.
+//! The limit kinds.
 //!
-//! A kind is a name, a unit and a time. The known names have a fixed meaning; a config names others.
-//! Only the default tiers and the OpenAI headers know kinds by name.
+//! A kind is a name, a unit and a time; and for a family of models, the family's name. The known
+//! names have a fixed meaning; a config names others. Only the default tiers and the OpenAI headers
+//! know kinds by name.
 
+use super::record::FamilyKey;
 use super::units::Unit;
-use crate::json::Named;
 use crate::time::Span;
-use serde::{Serialize, Serializer};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::num::NonZeroU64;
 use std::sync::{Mutex, PoisonError};
-
-/// One limit. The order is by size, so `min` is the stricter of two.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Limit {
-    /// A maximum.
-    Finite(NonZeroU64),
-    /// No limit.
-    Unlimited,
-}
-
-impl Limit {
-    /// The largest finite limit: 2^53 - 1, which every JSON reader reads exactly.
-    pub const MAX: u64 = 9_007_199_254_740_991;
-
-    /// Returns the number of a finite limit.
-    pub const fn finite(self) -> Option<u64> {
-        match self {
-            Self::Finite(n) => Some(n.get()),
-            Self::Unlimited => None,
-        }
-    }
-}
 
 /// The time over which a limit counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -68,12 +45,21 @@ pub enum Counted {
 pub struct LimitKind(&'static Kind);
 
 /// The parts of a kind; the order is that of views.
-#[derive(PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 struct Kind {
+    /// The family of models; `None` for all requests of the account.
+    model: Option<Model>,
     /// The position among the known names; [`u8::MAX`] for others.
     rank: u8,
     name: &'static str,
     counted: Counted,
+}
+
+/// A family of models, by name.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Model {
+    name: &'static str,
+    key: FamilyKey,
 }
 
 /// The maximum number of kinds that configs and accounts can name in the life of a VM.
@@ -83,6 +69,7 @@ const LONGEST_NAME: usize = 32;
 
 const fn sum(rank: u8, name: &'static str, unit: Unit, per: Per) -> Kind {
     Kind {
+        model: None,
         rank,
         name,
         counted: Counted::Sum(unit, per),
@@ -92,6 +79,7 @@ const fn sum(rank: u8, name: &'static str, unit: Unit, per: Per) -> Kind {
 /// The known names.
 static KNOWN: [Kind; 12] = [
     Kind {
+        model: None,
         rank: 0,
         name: "concurrency",
         counted: Counted::Leases,
@@ -109,8 +97,8 @@ static KNOWN: [Kind; 12] = [
     sum(11, "otpd", Unit::OutputTokens, Per::Day),
 ];
 
-/// Named kinds by meaning and name.
-type NamedKinds = BTreeMap<Counted, BTreeMap<&'static str, &'static Kind>>;
+/// Named kinds by meaning, family and name.
+type NamedKinds = BTreeMap<Counted, BTreeMap<(&'static str, &'static str), &'static Kind>>;
 
 /// The kinds that configs and accounts named; they live as long as the VM, so a kind is one word.
 static NAMED: Mutex<NamedKinds> = Mutex::new(BTreeMap::new());
@@ -141,28 +129,32 @@ impl LimitKind {
         if !Self::is_name(name) || Self::known(name).is_some() {
             return None;
         }
-        let mut all = NAMED.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(kind) = all.get(&counted).and_then(|kinds| kinds.get(name)) {
-            return Some(Self(kind));
-        }
-        let count = all
-            .values()
-            .fold(0, |sum: usize, kinds| sum.saturating_add(kinds.len()));
-        if count >= MOST_NAMED {
-            return None;
-        }
-        let kind: &'static Kind = Box::leak(Box::new(Kind {
-            rank: u8::MAX,
-            name: Box::leak(name.to_owned().into_boxed_str()),
-            counted,
-        }));
-        all.entry(counted).or_default().insert(kind.name, kind);
-        Some(Self(kind))
+        intern("", name, counted, u8::MAX)
+    }
+
+    /// Returns the kind of the same name and meaning that counts a family of models alone; `None`
+    /// when too many kinds were named.
+    pub fn of_model(self, model: &str) -> Option<Self> {
+        intern(model, self.0.name, self.0.counted, self.0.rank)
     }
 
     /// Returns the name in configs, replies, metrics and logs.
     pub const fn as_str(self) -> &'static str {
         self.0.name
+    }
+
+    /// Returns the name of the family of models that the limit is for; `None` for all requests of
+    /// the account.
+    pub fn model(self) -> Option<&'static str> {
+        self.0.model.map(|model| model.name)
+    }
+
+    /// Returns the part of a record that counts the kind.
+    pub const fn family(self) -> FamilyKey {
+        match &self.0.model {
+            Some(model) => model.key,
+            None => FamilyKey::ACCOUNT,
+        }
     }
 
     /// Returns what the limit counts.
@@ -190,10 +182,14 @@ impl LimitKind {
 
     /// Returns the heading of a table's row or column.
     pub fn heading(self) -> Cow<'static, str> {
-        match (self.0.counted, self.0.rank) {
+        let own: Cow<'static, str> = match (self.0.counted, self.0.rank) {
             (Counted::Leases, _) => "Concurrency".into(),
             (_, u8::MAX) => self.0.name.into(),
             _ => self.0.name.to_ascii_uppercase().into(),
+        };
+        match self.model() {
+            Some(model) => format!("{model} {own}").into(),
+            None => own,
         }
     }
 
@@ -219,23 +215,52 @@ impl LimitKind {
         )
     }
 
-    /// Tells whether the kind counts output alone.
-    pub const fn counts_output(self) -> bool {
-        matches!(self.0.counted, Counted::Sum(Unit::OutputTokens, _))
+    /// Tells whether the kind counts this unit.
+    pub fn counts(self, unit: Unit) -> bool {
+        matches!(self.0.counted, Counted::Sum(counted, _) if counted == unit)
     }
 
-    /// Tells whether the kind counts tokens.
-    pub const fn counts_tokens(self) -> bool {
-        matches!(
-            self.0.counted,
-            Counted::Sum(Unit::Tokens | Unit::InputTokens | Unit::OutputTokens, _)
-        )
+    /// Tells whether the kind counts what a request consumes: tokens or money.
+    pub const fn is_consumed(self) -> bool {
+        match self.0.counted {
+            Counted::Leases | Counted::Sum(Unit::Requests, _) => false,
+            Counted::Sum(..) => true,
+        }
     }
+}
+
+/// Finds or creates the kind of a family; of all requests for an empty `model`.
+fn intern(model: &str, name: &str, counted: Counted, rank: u8) -> Option<LimitKind> {
+    let mut all = NAMED.lock().unwrap_or_else(PoisonError::into_inner);
+    let same = all.get(&counted);
+    if let Some(kind) = same.and_then(|kinds| kinds.get(&(model, name))) {
+        return Some(LimitKind(kind));
+    }
+    let lengths = all.values().map(BTreeMap::len);
+    if lengths.fold(0, usize::saturating_add) >= MOST_NAMED {
+        return None;
+    }
+    let leak = |text: &str| -> &'static str { Box::leak(text.to_owned().into_boxed_str()) };
+    let (model, name) = (leak(model), leak(name));
+    let kind: &'static Kind = Box::leak(Box::new(Kind {
+        model: (!model.is_empty()).then(|| Model {
+            name: model,
+            key: FamilyKey::of(model),
+        }),
+        rank,
+        name,
+        counted,
+    }));
+    all.entry(counted).or_default().insert((model, name), kind);
+    Some(LimitKind(kind))
 }
 
 impl fmt::Debug for LimitKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0.name)
+        match self.model() {
+            Some(model) => write!(f, "{model}/{}", self.0.name),
+            None => f.write_str(self.0.name),
+        }
     }
 }
 
@@ -250,124 +275,6 @@ impl fmt::Display for Per {
             Self::Month => f.write_str("per month"),
             Self::Custom(length) => write!(f, "in {length}"),
         }
-    }
-}
-
-/// A value for each of some kinds, in the order of the kinds.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PerLimit<T>(Vec<(LimitKind, T)>);
-
-impl<T> Default for PerLimit<T> {
-    fn default() -> Self {
-        Self(Vec::new())
-    }
-}
-
-impl<T> PerLimit<T> {
-    /// Returns the value of a kind.
-    pub fn get(&self, kind: LimitKind) -> Option<&T> {
-        self.iter()
-            .find(|(k, _)| *k == kind)
-            .map(|(_, value)| value)
-    }
-
-    /// Returns the kinds with their values, in order.
-    pub fn iter(&self) -> impl Iterator<Item = (LimitKind, &T)> {
-        self.0.iter().map(|(kind, value)| (*kind, value))
-    }
-
-    /// Returns the values of `f` for the same kinds.
-    pub fn map<U>(&self, mut f: impl FnMut(LimitKind, &T) -> U) -> PerLimit<U> {
-        PerLimit(
-            self.iter()
-                .map(|(kind, value)| (kind, f(kind, value)))
-                .collect(),
-        )
-    }
-
-    /// Removes the values of a name, whatever it means.
-    pub fn remove_name(&mut self, name: &str) {
-        self.0.retain(|(kind, _)| kind.as_str() != name);
-    }
-
-    /// Sets the value of a kind.
-    pub fn set(&mut self, kind: LimitKind, value: T) {
-        match self.0.binary_search_by_key(&kind, |(kind, _)| *kind) {
-            Ok(at) => {
-                if let Some(place) = self.0.get_mut(at) {
-                    place.1 = value;
-                }
-            }
-            Err(at) => self.0.insert(at, (kind, value)),
-        }
-    }
-}
-
-impl<T: Clone> PerLimit<T> {
-    /// Returns the values by name, as views show them.
-    pub fn named(&self) -> Named<T> {
-        Named(
-            self.iter()
-                .map(|(kind, value)| (kind.as_str().to_owned(), value.clone()))
-                .collect(),
-        )
-    }
-}
-
-impl<T> FromIterator<(LimitKind, T)> for PerLimit<T> {
-    fn from_iter<I: IntoIterator<Item = (LimitKind, T)>>(all: I) -> Self {
-        let mut map = Self::default();
-        for (kind, value) in all {
-            map.set(kind, value);
-        }
-        map
-    }
-}
-
-impl<T: Serialize> Serialize for PerLimit<T> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.iter().map(|(kind, value)| (kind.as_str(), value)))
-    }
-}
-
-/// The limits of a tier or an account. A kind that it lacks is not limited.
-pub type Limits = PerLimit<Limit>;
-
-impl Limits {
-    /// Returns the limit of a kind.
-    pub fn of(&self, kind: LimitKind) -> Limit {
-        self.get(kind).copied().unwrap_or(Limit::Unlimited)
-    }
-
-    /// Returns the finite limits, in order.
-    pub fn finite(&self) -> impl Iterator<Item = (LimitKind, u64)> {
-        self.iter()
-            .filter_map(|(kind, limit)| Some((kind, limit.finite()?)))
-    }
-
-    /// True when nothing is limited.
-    pub fn is_unlimited(&self) -> bool {
-        self.finite().next().is_none()
-    }
-
-    /// Returns the limits of an account whose tier is unknown: the necessary kinds, unlimited.
-    pub fn unknown() -> Self {
-        let kinds = LimitKind::NECESSARY.into_iter();
-        kinds
-            .filter_map(|name| Some((LimitKind::known(name)?, Limit::Unlimited)))
-            .collect()
-    }
-
-    /// True when requests in flight are limited.
-    pub fn limits_concurrency(&self) -> bool {
-        self.finite().any(|(kind, _)| kind.is_concurrency())
-    }
-
-    /// Returns the limits without one on requests in flight.
-    #[must_use]
-    pub fn without_concurrency(&self) -> Self {
-        let others = self.0.iter().filter(|(kind, _)| !kind.is_concurrency());
-        Self(others.copied().collect())
     }
 }
 
@@ -389,9 +296,14 @@ mod tests {
     }
 
     #[test]
-    fn unlimited_is_over_every_number() {
-        let finite = NonZeroU64::new(Limit::MAX).map(Limit::Finite).unwrap();
-        assert_eq!(finite.min(Limit::Unlimited), finite);
-        assert!(Limit::Finite(NonZeroU64::MIN) < finite);
+    fn the_kind_of_a_family_has_the_same_meaning_and_counts_apart() {
+        let rpm = LimitKind::known("rpm").unwrap();
+        let kind = rpm.of_model("k2").unwrap();
+        assert_eq!(rpm.of_model("k2"), Some(kind));
+        assert_ne!(kind, rpm);
+        assert_ne!(kind.family(), rpm.family());
+        assert_eq!((kind.as_str(), kind.model()), ("rpm", Some("k2")));
+        assert_eq!(kind.counted(), rpm.counted());
+        assert!(LimitKind::known("otpd") < Some(kind), "families come last");
     }
 }

@@ -13,8 +13,7 @@
 //! request, or for one token. So a reduction of RPM refuses no first request, and a tier's
 //! accounts do not all come at once.
 
-use super::meter::ACCOUNT;
-use super::record::{Record, Window};
+use super::record::{FamilyKey, Record, Window};
 use super::units::Unit;
 use crate::time::{Mono, Span};
 
@@ -26,6 +25,8 @@ const BUCKET_SHARE: u64 = 10;
 pub(super) struct LeakyBucket {
     /// The limit of one window.
     pub limit: u64,
+    /// The family of models, or the account.
+    pub family: FamilyKey,
     /// The window.
     pub window: Window,
     /// Time of the last reduction.
@@ -34,9 +35,10 @@ pub(super) struct LeakyBucket {
 
 impl LeakyBucket {
     /// Creates the bucket of a limit.
-    pub const fn new(limit: u64, window: Window, since: Mono) -> Self {
+    pub const fn new(limit: u64, (family, window): (FamilyKey, Window), since: Mono) -> Self {
         Self {
             limit,
+            family,
             window,
             since,
         }
@@ -62,7 +64,7 @@ impl LeakyBucket {
     fn level(&self, record: &Record, now: Mono, unit: Unit) -> u128 {
         // Room for one request, or one token.
         let (mut level, mut at) = (self.units(self.most().saturating_sub(1)), self.since);
-        let log = record.log(ACCOUNT, self.window);
+        let log = record.log(self.family, self.window);
         let grains = log.into_iter().flat_map(|log| log.grains());
         for grain in grains.filter(|grain| grain.last > self.since) {
             level = self.drained(level, grain.last.since(at));

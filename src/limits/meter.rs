@@ -1,18 +1,24 @@
 //! The part of a record that counts a limit kind.
 
 use super::day::DayRule;
-use super::kinds::{Counted, LimitKind, Limits, Per};
+use super::kinds::{Counted, LimitKind, Per};
 use super::record::{FamilyKey, Record, Window, Windows, window_id};
-use super::units::{Unit, Units};
+use super::units::Unit;
 use crate::time::{Now, Span};
 use crate::zone::Calendar;
 
-/// The account's own limits.
-pub const ACCOUNT: FamilyKey = FamilyKey(0);
-
 /// The part of a record that counts a limit kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Meter {
+pub struct Meter {
+    /// The family of models, or the account.
+    pub family: FamilyKey,
+    /// The part.
+    pub part: MeterPart,
+}
+
+/// A part of what a record keeps of a family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MeterPart {
     /// Leases.
     Leases,
     /// A unit of a sliding window.
@@ -25,7 +31,86 @@ impl Meter {
     /// Returns the meter of a kind.
     #[inline]
     pub const fn of(kind: LimitKind, windows: &Windows) -> Self {
-        let Counted::Sum(unit, per) = kind.counted() else {
+        Self {
+            family: kind.family(),
+            part: MeterPart::of(kind.counted(), windows),
+        }
+    }
+
+    /// Returns the use, as of the last [`Record::advance`].
+    #[inline]
+    pub fn used(self, record: &Record, now: Now) -> u64 {
+        match self.part {
+            MeterPart::Leases => record.leases(self.family),
+            MeterPart::Sliding(window, unit) => {
+                let log = record.log(self.family, window);
+                log.map_or(0, |log| log.used(now.mono, window.length, unit))
+            }
+            MeterPart::Period(calendar, unit) => {
+                let period = record.period(self.family, calendar);
+                period.map_or(0, |period| period.used(unit))
+            }
+        }
+    }
+
+    /// Returns the time until nothing is used, if nothing more happens; zero for leases, whose end
+    /// is unknown.
+    pub fn resets_in(self, record: &Record, now: Now) -> Span {
+        match self.part {
+            MeterPart::Leases => Span::ZERO,
+            MeterPart::Sliding(window, unit) => {
+                let log = record.log(self.family, window);
+                log.map_or(Span::ZERO, |log| {
+                    log.resets_in(now.mono, window.length, unit)
+                })
+            }
+            MeterPart::Period(calendar, unit) => {
+                let period = record.period(self.family, calendar);
+                let period = period.filter(|period| period.used(unit) > 0);
+                period.map_or(Span::ZERO, |period| period.resets_in(now))
+            }
+        }
+    }
+
+    /// Returns the time until `need` more fits under `limit`; zero when it fits now, `None` when
+    /// it never fits. Not for leases.
+    pub fn wait(self, record: &Record, now: Now, need: u64, limit: u64) -> Option<Span> {
+        let alone = || limit.checked_sub(need).map(|_| Span::ZERO);
+        match self.part {
+            MeterPart::Leases => alone(),
+            MeterPart::Sliding(window, unit) => match record.log(self.family, window) {
+                Some(log) => log.wait(now.mono, window.length, unit, need, limit),
+                None => alone(),
+            },
+            MeterPart::Period(calendar, unit) => match record.period(self.family, calendar) {
+                Some(period) => period.wait(now, unit, need, limit),
+                None => alone(),
+            },
+        }
+    }
+
+    /// True when both count in the same log or period.
+    pub(super) fn shares_with(self, other: Self) -> bool {
+        self.family == other.family
+            && match (self.part, other.part) {
+                (MeterPart::Sliding(a, _), MeterPart::Sliding(b, _)) => a.id == b.id,
+                (MeterPart::Period(a, _), MeterPart::Period(b, _)) => a == b,
+                _ => false,
+            }
+    }
+
+    /// Returns the unit; `None` for leases.
+    pub(super) const fn unit(self) -> Option<Unit> {
+        match self.part {
+            MeterPart::Leases => None,
+            MeterPart::Sliding(_, unit) | MeterPart::Period(_, unit) => Some(unit),
+        }
+    }
+}
+
+impl MeterPart {
+    const fn of(counted: Counted, windows: &Windows) -> Self {
+        let Counted::Sum(unit, per) = counted else {
             return Self::Leases;
         };
         let (id, length) = match per {
@@ -45,74 +130,6 @@ impl Meter {
             }
         };
         Self::Sliding(Window { id, length }, unit)
-    }
-
-    /// Returns the use, as of the last [`Record::advance`].
-    #[inline]
-    pub fn used(self, record: &Record, now: Now) -> u64 {
-        match self {
-            Self::Leases => record.leases(ACCOUNT),
-            Self::Sliding(window, unit) => {
-                let log = record.log(ACCOUNT, window);
-                log.map_or(0, |log| log.used(now.mono, window.length, unit))
-            }
-            Self::Period(calendar, unit) => {
-                let period = record.period(ACCOUNT, calendar);
-                period.map_or(0, |period| period.used(unit))
-            }
-        }
-    }
-
-    /// Returns the time until nothing is used, if nothing more happens; zero for leases, whose end
-    /// is unknown.
-    pub fn resets_in(self, record: &Record, now: Now) -> Span {
-        match self {
-            Self::Leases => Span::ZERO,
-            Self::Sliding(window, unit) => {
-                let log = record.log(ACCOUNT, window);
-                log.map_or(Span::ZERO, |log| {
-                    log.resets_in(now.mono, window.length, unit)
-                })
-            }
-            Self::Period(calendar, unit) => {
-                let period = record.period(ACCOUNT, calendar);
-                let period = period.filter(|period| period.used(unit) > 0);
-                period.map_or(Span::ZERO, |period| period.resets_in(now))
-            }
-        }
-    }
-
-    /// Returns the time until `need` more fits under `limit`; zero when it fits now, `None` when
-    /// it never fits. Not for leases.
-    pub fn wait(self, record: &Record, now: Now, need: u64, limit: u64) -> Option<Span> {
-        let alone = || limit.checked_sub(need).map(|_| Span::ZERO);
-        match self {
-            Self::Leases => alone(),
-            Self::Sliding(window, unit) => match record.log(ACCOUNT, window) {
-                Some(log) => log.wait(now.mono, window.length, unit, need, limit),
-                None => alone(),
-            },
-            Self::Period(calendar, unit) => match record.period(ACCOUNT, calendar) {
-                Some(period) => period.wait(now, unit, need, limit),
-                None => alone(),
-            },
-        }
-    }
-
-    /// True when both count in the same log or period.
-    fn shares_with(self, other: Self) -> bool {
-        match (self, other) {
-            (Self::Sliding(a, _), Self::Sliding(b, _)) => a.id == b.id,
-            (Self::Period(a, _), Self::Period(b, _)) => a == b,
-            _ => false,
-        }
-    }
-
-    const fn unit(self) -> Option<Unit> {
-        match self {
-            Self::Leases => None,
-            Self::Sliding(_, unit) | Self::Period(_, unit) => Some(unit),
-        }
     }
 }
 
@@ -148,41 +165,4 @@ const fn calendar(per: Per) -> Calendar {
 
 const fn times(day: Span, n: u64) -> Span {
     Span::from_millis(day.as_millis().saturating_mul(n))
-}
-
-/// The logs and the periods that finite limits need, each once, with its columns.
-pub fn needed<'a>(
-    limits: &'a Limits,
-    windows: &'a Windows,
-) -> impl Iterator<Item = (Meter, Units)> + use<'a> {
-    let meters = move || limits.finite().map(|(kind, _)| Meter::of(kind, windows));
-    meters().enumerate().filter_map(move |(i, meter)| {
-        let mut units = Units::default().with(meter.unit()?);
-        for (j, other) in meters().enumerate() {
-            if meter.shares_with(other) {
-                if j < i {
-                    return None;
-                }
-                units = other.unit().map_or(units, |unit| units.with(unit));
-            }
-        }
-        Some((meter, units))
-    })
-}
-
-/// Returns the bytes of the windows and periods of a record that `limits` need, with so many grains
-/// in each log, and amounts of `width` bytes.
-pub fn record_bytes(limits: &Limits, windows: &Windows, grains: usize, width: usize) -> usize {
-    let bytes = needed(limits, windows).map(|(meter, units)| {
-        let columns = units.count();
-        let head = columns.saturating_mul(8).saturating_add(28);
-        match meter {
-            Meter::Sliding(..) => {
-                let grain = columns.saturating_mul(width).saturating_add(4);
-                grains.saturating_mul(grain).saturating_add(head)
-            }
-            Meter::Leases | Meter::Period(..) => head,
-        }
-    });
-    bytes.fold(0, usize::saturating_add)
 }

@@ -1,8 +1,8 @@
 //! The rate-limit rule: the use of an account, its limits, and the effects of an admission.
 //!
 //! Architecture: [`record::Record`] is the state of an account: sliding logs, calendar periods and
-//! leases, as bytes that are edited in place. [`kinds`] has the limit kinds and one value for each,
-//! [`meter`] the part of the record that counts a kind.
+//! leases, as bytes that are edited in place. [`kinds`] has the limit kinds, [`meter`] the part of
+//! the record that counts a kind, and [`plan`] the limits that one request meets.
 //!
 //! Algorithm: [`admit()`] checks base, manual and adaptive limits at once and records the request;
 //! [`settle()`] returns the lease and replaces the reserve with the usage.
@@ -26,19 +26,25 @@ mod leaky_bucket;
 pub mod lease;
 pub mod meter;
 pub mod own;
+pub mod per_limit;
+pub mod plan;
 pub mod record;
 mod settle;
+pub mod shown;
 pub mod snapshot;
 pub mod terms;
 pub mod units;
 
 pub use admit::{Decision, Limited, admit};
 pub use effective::{AdaptiveLowering, Lowered, Lowering, Scale, Until};
-pub use kinds::{Limit, LimitKind, Limits, PerLimit};
+pub use kinds::LimitKind;
 pub use lease::Holder;
 pub use own::Overrides;
+pub use per_limit::{Limit, Limits, PerLimit};
+pub use plan::Plan;
 pub use record::Record;
-pub use settle::{charge_beyond, settle};
+pub use settle::{charge_beyond, release, settle};
+pub use shown::Shown;
 pub use snapshot::Snapshot;
 pub use terms::{Ask, Reservation, Terms};
 pub use units::Amounts;

@@ -1,40 +1,63 @@
 //! Limits as they are written: by name, a number or an object with a meaning of its own.
 
-use super::kinds::{Counted, Limit, LimitKind, Limits, Per};
-use super::units::Unit;
+use super::kinds::{Counted, LimitKind, Per};
+use super::per_limit::{Limit, Limits};
+use super::units::{CENT, Unit};
 use crate::json::values::Duration;
-use crate::json::{Invalid, Named};
+use crate::json::{Invalid, Named, decimal};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, Deserialize, Deserializer, IntoDeserializer, MapAccess, Visitor};
 use std::fmt;
+use std::num::NonZeroU64;
 
 /// One written limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OwnLimit {
-    /// The limit.
-    pub limit: Limit,
-    /// The meaning, where the object form says it.
+    /// The number.
+    pub size: Size,
+    /// The meaning, if it was written; else that of the name.
     pub counted: Option<Counted>,
+}
+
+/// The number of a written limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Size {
+    /// A whole number, of dollars for a limit on money; or no limit.
+    Whole(Limit),
+    /// Money with decimals, in cents.
+    Cents(u64),
+}
+
+/// The largest limit on money, in cents: ten million dollars.
+const MOST_CENTS: u64 = 1_000_000_000;
+
+impl Size {
+    /// Returns the limit on a unit; `None` where it can't be one.
+    fn limit(self, counted: Counted) -> Option<Limit> {
+        let is_money = matches!(counted, Counted::Sum(Unit::Usd, _));
+        let cents = match self {
+            Self::Whole(limit) if !is_money => return Some(limit),
+            Self::Whole(Limit::Unlimited) => return Some(Limit::Unlimited),
+            Self::Whole(Limit::Finite(dollars)) => dollars.get().checked_mul(100)?,
+            Self::Cents(_) if !is_money => return None,
+            Self::Cents(cents) => cents,
+        };
+        let amount = cents.checked_mul(CENT).filter(|_| cents <= MOST_CENTS)?;
+        NonZeroU64::new(amount).map(Limit::Finite)
+    }
+
+    fn cents(text: &str) -> Option<Self> {
+        decimal::parse(text.as_bytes(), 2).map(Self::Cents)
+    }
 }
 
 /// The object form.
 #[derive(Debug, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 struct LimitObject {
-    #[serde(deserialize_with = "unit_of_this_version")]
     unit: UnitName,
     per: PerText,
-    limit: Limit,
-}
-
-/// Refuses the unit of the contract that this version lacks.
-fn unit_of_this_version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<UnitName, D::Error> {
-    match UnitName::deserialize(deserializer)? {
-        UnitName::Usd => Err(de::Error::custom(
-            "\"usd\" is not in this version: use requests, tokens, input_tokens or output_tokens",
-        )),
-        unit => Ok(unit),
-    }
+    limit: Size,
 }
 
 #[derive(Clone, Copy, Debug, serde::Deserialize)]
@@ -92,8 +115,51 @@ impl<'de> Deserialize<'de> for PerText {
     }
 }
 
-/// The maximum number of limits of a tier or an account, and of both together.
+/// The maximum number of limits of a tier or an account; and of all that one request meets.
 pub const MOST: usize = 12;
+
+const A_NUMBER: &str = "a whole number from 1 to 9007199254740991 or \"unlimited\"; for a usd \
+                        limit an amount with at most two decimals";
+
+struct SizeVisitor;
+
+impl Visitor<'_> for SizeVisitor {
+    type Value = Size;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(A_NUMBER)
+    }
+
+    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Size, E> {
+        Limit::deserialize(value.into_deserializer()).map(Size::Whole)
+    }
+
+    fn visit_i64<E: de::Error>(self, value: i64) -> Result<Size, E> {
+        Limit::deserialize(value.into_deserializer()).map(Size::Whole)
+    }
+
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Size, E> {
+        match value.fract() == 0.0 {
+            true => Limit::deserialize(value.into_deserializer()).map(Size::Whole),
+            // The shortest decimal of this number is the written one.
+            false => Size::cents(&value.to_string())
+                .ok_or_else(|| E::invalid_value(de::Unexpected::Float(value), &self)),
+        }
+    }
+
+    fn visit_str<E: de::Error>(self, value: &str) -> Result<Size, E> {
+        match Size::cents(value) {
+            Some(size) => Ok(size),
+            None => Limit::deserialize(value.into_deserializer()).map(Size::Whole),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Size {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(SizeVisitor)
+    }
+}
 
 struct OwnLimitVisitor;
 
@@ -101,43 +167,40 @@ impl<'de> Visitor<'de> for OwnLimitVisitor {
     type Value = OwnLimit;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "a whole number from 1 to {}, \"unlimited\", or an object with unit, per and limit",
-            Limit::MAX
-        )
+        write!(f, "{A_NUMBER}, or an object with unit, per and limit")
     }
 
     fn visit_u64<E: de::Error>(self, value: u64) -> Result<OwnLimit, E> {
-        plain(Limit::deserialize(value.into_deserializer()))
+        SizeVisitor.visit_u64(value).map(plain)
     }
 
     fn visit_i64<E: de::Error>(self, value: i64) -> Result<OwnLimit, E> {
-        plain(Limit::deserialize(value.into_deserializer()))
+        SizeVisitor.visit_i64(value).map(plain)
     }
 
     fn visit_f64<E: de::Error>(self, value: f64) -> Result<OwnLimit, E> {
-        plain(Limit::deserialize(value.into_deserializer()))
+        SizeVisitor.visit_f64(value).map(plain)
     }
 
     fn visit_str<E: de::Error>(self, value: &str) -> Result<OwnLimit, E> {
-        plain(Limit::deserialize(value.into_deserializer()))
+        SizeVisitor.visit_str(value).map(plain)
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<OwnLimit, A::Error> {
         let object = LimitObject::deserialize(MapAccessDeserializer::new(map))?;
-        Ok(OwnLimit {
-            limit: object.limit,
+        let own = OwnLimit {
+            size: object.limit,
             counted: Some(Counted::Sum(object.unit.unit(), object.per.0)),
-        })
+        };
+        Ok(own)
     }
 }
 
-fn plain<E>(limit: Result<Limit, E>) -> Result<OwnLimit, E> {
-    limit.map(|limit| OwnLimit {
-        limit,
+const fn plain(size: Size) -> OwnLimit {
+    OwnLimit {
+        size,
         counted: None,
-    })
+    }
 }
 
 impl<'de> Deserialize<'de> for OwnLimit {
@@ -147,7 +210,7 @@ impl<'de> Deserialize<'de> for OwnLimit {
 }
 
 impl OwnLimit {
-    /// Returns the kind of the limit of this name.
+    /// Returns the kind of the limit of this name, for all requests of an account.
     ///
     /// # Errors
     /// The problem, in words.
@@ -162,10 +225,7 @@ impl OwnLimit {
             (None, _) if !LimitKind::is_name(name) => {
                 Err("a name has 1 to 32 of a to z, 0 to 9 and _".to_owned())
             }
-            (None, Some(counted)) => LimitKind::named(name, counted).ok_or_else(|| {
-                "4096 names of limits are in use in this VM: reuse names, or restart Envoy"
-                    .to_owned()
-            }),
+            (None, Some(counted)) => LimitKind::named(name, counted).ok_or_else(too_many_names),
             (None, None) => {
                 let known: Vec<&str> = LimitKind::known_names().collect();
                 Err(format!(
@@ -175,6 +235,24 @@ impl OwnLimit {
             }
         }
     }
+
+    /// Returns the limit as one of this kind.
+    ///
+    /// # Errors
+    /// The problem, in words.
+    fn limit(&self, kind: LimitKind) -> Result<Limit, String> {
+        let limit = self.size.limit(kind.counted());
+        limit.ok_or_else(|| match kind.counted() {
+            Counted::Sum(Unit::Usd, _) => {
+                "an amount from \"0.01\" to \"10000000\" USD is allowed".to_owned()
+            }
+            _ => format!("a limit on {} is a whole number", kind.in_words()),
+        })
+    }
+}
+
+fn too_many_names() -> String {
+    "4096 names of limits are in use in this VM: reuse names, or restart Envoy".to_owned()
 }
 
 /// Checks the limits of a tier, which must name the four necessary ones.
@@ -182,21 +260,37 @@ impl OwnLimit {
 /// # Errors
 /// [`Invalid`] at `path`.
 pub fn tier_limits(path: &str, written: &Named<OwnLimit>) -> Result<Limits, Invalid> {
-    let Named(written) = written;
+    let Named(all) = written;
     for name in LimitKind::NECESSARY {
-        if !written.iter().any(|(written, _)| written == name) {
+        if written.get(name).is_none() {
             let problem = format!("missing field `{name}`: \"unlimited\" where there is no limit");
             return Err(Invalid::new(path, problem));
         }
     }
-    at_most(path, written.len())?;
-    let kinds = written.iter();
+    at_most(path, all.len())?;
+    let kinds = all.iter();
     kinds
-        .map(|(name, own)| Ok((kind_at(path, name, own)?, own.limit)))
+        .map(|(name, own)| limit_at(path, name, own, None))
         .collect()
 }
 
-fn at_most(path: &str, count: usize) -> Result<(), Invalid> {
+/// Checks the limits of a family of models.
+///
+/// # Errors
+/// [`Invalid`] at `path`.
+pub fn model_limits(path: &str, model: &str, written: &Named<OwnLimit>) -> Result<Limits, Invalid> {
+    at_most(path, written.0.len())?;
+    let kinds = written.0.iter();
+    kinds
+        .map(|(name, own)| limit_at(path, name, own, Some(model)))
+        .collect()
+}
+
+/// Checks a number of limits.
+///
+/// # Errors
+/// [`Invalid`] at `path`, for more than 12.
+pub fn at_most(path: &str, count: usize) -> Result<(), Invalid> {
     if count <= MOST {
         return Ok(());
     }
@@ -204,9 +298,21 @@ fn at_most(path: &str, count: usize) -> Result<(), Invalid> {
     Err(Invalid::new(path, problem))
 }
 
-fn kind_at(path: &str, name: &str, own: &OwnLimit) -> Result<LimitKind, Invalid> {
+fn limit_at(
+    path: &str,
+    name: &str,
+    own: &OwnLimit,
+    model: Option<&str>,
+) -> Result<(LimitKind, Limit), Invalid> {
     let named = |problem| Invalid::new(format!("{path}.{name}"), problem);
-    own.kind(name).map_err(named)
+    let kind = own.kind(name).map_err(named)?;
+    let limit = own.limit(kind).map_err(named)?;
+    let kind = match model {
+        None => Some(kind),
+        Some(model) => kind.of_model(model),
+    };
+    let kind = kind.ok_or_else(|| named(too_many_names()))?;
+    Ok((kind, limit))
 }
 
 /// An account's own limits, by name. A plain number keeps the meaning of the tier's limit.
@@ -225,6 +331,12 @@ impl Overrides {
         self.0.is_empty()
     }
 
+    /// True when a limit is on money.
+    pub fn count_money(&self) -> bool {
+        let mut counted = self.0.iter().filter_map(|(_, own)| own.counted);
+        counted.any(|counted| matches!(counted, Counted::Sum(Unit::Usd, _)))
+    }
+
     /// Checks the names, and the meanings that limits have by themselves. A plain number of another
     /// name takes its meaning from a tier.
     ///
@@ -233,9 +345,9 @@ impl Overrides {
     pub fn check(&self) -> Result<(), Invalid> {
         at_most("limits", self.0.len())?;
         for (name, own) in &self.0 {
-            let takes_the_tiers = own.counted.is_none() && LimitKind::is_name(name);
-            if !takes_the_tiers {
-                kind_at("limits", name, own)?;
+            let is_known = own.counted.is_some() || LimitKind::known(name).is_some();
+            if is_known || !LimitKind::is_name(name) {
+                limit_at("limits", name, own, None)?;
             }
         }
         Ok(())
@@ -248,9 +360,12 @@ impl Overrides {
     /// [`Invalid`] at `limits`.
     pub fn check_in(&self, tier: &Limits) -> Result<(), Invalid> {
         for (name, own) in &self.0 {
-            let is_in_tier = own.counted.is_none() && of_name(tier, name).is_some();
-            if !is_in_tier {
-                kind_at("limits", name, own)?;
+            match of_name(tier, name).filter(|_| own.counted.is_none()) {
+                Some(kind) => {
+                    let named = |problem| Invalid::new(format!("limits.{name}"), problem);
+                    own.limit(kind).map_err(named)?;
+                }
+                None => _ = limit_at("limits", name, own, None)?,
             }
         }
         let together = self.over(tier).iter().count();
@@ -261,16 +376,17 @@ impl Overrides {
         Ok(())
     }
 
-    /// Returns the tier's limits, replaced where the account has its own. A number whose name has
-    /// no meaning in the tier is left out.
+    /// Returns the tier's limits, replaced where the account has its own. A number that has no
+    /// meaning in the tier is left out.
     pub fn over(&self, tier: &Limits) -> Limits {
         let mut limits = tier.clone();
         for (name, own) in &self.0 {
             let tiers = of_name(tier, name)
                 .filter(|kind| own.counted.is_none_or(|counted| counted == kind.counted()));
-            if let Some(kind) = tiers.or_else(|| own.kind(name).ok()) {
+            let kind = tiers.or_else(|| own.kind(name).ok());
+            if let Some((kind, limit)) = kind.and_then(|kind| Some((kind, own.limit(kind).ok()?))) {
                 limits.remove_name(name);
-                limits.set(kind, own.limit);
+                limits.set(kind, limit);
             }
         }
         limits
@@ -279,5 +395,5 @@ impl Overrides {
 
 fn of_name(limits: &Limits, name: &str) -> Option<LimitKind> {
     let mut kinds = limits.iter().map(|(kind, _)| kind);
-    kinds.find(|kind| kind.as_str() == name)
+    kinds.find(|kind| kind.as_str() == name && kind.model().is_none())
 }

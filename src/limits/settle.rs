@@ -1,6 +1,6 @@
 //! The end of an admitted request.
 
-use super::meter::{ACCOUNT, Meter, needed};
+use super::meter::MeterPart;
 use super::record::Record;
 use super::record::period::Settled;
 use super::terms::{Reservation, Terms};
@@ -16,33 +16,40 @@ pub fn settle(
     now: Now,
 ) {
     record.advance_to_settle(now);
-    let windows = terms.windows;
-    if let Some(holder) = reservation.holder {
-        record.release(ACCOUNT, holder);
-    }
+    release(record, reservation, terms);
     let (at, reserved) = (reservation.at, &reservation.reserved);
     let (extra, refund) = (used.over(reserved), reserved.over(used));
-    for (meter, units) in needed(terms.limits, windows) {
-        match meter {
-            Meter::Sliding(window, _) => {
+    for (meter, units) in terms.plan.sums() {
+        let (family, units) = (meter.family, *units);
+        match meter.part {
+            MeterPart::Sliding(window, _) => {
                 if units.iter().any(|unit| extra.get(unit) > 0) {
-                    record.charge(now.mono, ACCOUNT, window, units, &extra);
+                    record.charge(now.mono, family, window, units, &extra);
                 }
                 if units.iter().any(|unit| refund.get(unit) > 0) {
-                    record.refund(now.mono, ACCOUNT, window, units, (at, &refund));
+                    record.refund(now.mono, family, window, units, (at, &refund));
                 }
             }
-            Meter::Period(calendar, _) => {
+            MeterPart::Period(calendar, _) => {
                 let settled = Settled {
                     at,
-                    ends_at: reservation.periods.get(calendar),
+                    ends_at: reservation.of(family).periods.get(calendar),
                     reserved,
                     used,
                 };
-                let period = (calendar, windows.day);
-                record.settle_period(now, ACCOUNT, period, units, &settled);
+                let period = (calendar, terms.plan.windows().day);
+                record.settle_period(now, family, period, units, &settled);
             }
-            Meter::Leases => {}
+            MeterPart::Leases => {}
+        }
+    }
+}
+
+/// Returns the leases of one request.
+pub fn release(record: &mut Record, reservation: &Reservation, terms: &Terms<'_>) {
+    for family in terms.plan.leases() {
+        if reservation.of(*family).leased {
+            record.release(*family, reservation.holder);
         }
     }
 }
@@ -58,14 +65,17 @@ pub fn charge_beyond(
 ) {
     record.advance_to_settle(now);
     let extra = used.over(&reservation.reserved);
-    for (meter, units) in needed(terms.limits, terms.windows) {
-        match meter {
-            Meter::Sliding(window, _) => record.charge(now.mono, ACCOUNT, window, units, &extra),
-            Meter::Period(calendar, _) => {
-                let period = (calendar, terms.windows.day);
-                record.add_to_period(now, ACCOUNT, period, units, &extra);
+    for (meter, units) in terms.plan.sums() {
+        let (family, units) = (meter.family, *units);
+        match meter.part {
+            MeterPart::Sliding(window, _) => {
+                record.charge(now.mono, family, window, units, &extra);
             }
-            Meter::Leases => {}
+            MeterPart::Period(calendar, _) => {
+                let period = (calendar, terms.plan.windows().day);
+                record.add_to_period(now, family, period, units, &extra);
+            }
+            MeterPart::Leases => {}
         }
     }
 }

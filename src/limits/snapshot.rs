@@ -1,7 +1,8 @@
 //! The numbers of a record for clients and operators.
 
 use super::check::Check;
-use super::kinds::{LimitKind, Per, PerLimit};
+use super::kinds::{LimitKind, Per};
+use super::per_limit::PerLimit;
 use super::record::Record;
 use super::terms::Terms;
 use super::units::Unit;
@@ -40,7 +41,7 @@ impl Snapshot {
             })
         };
         let tightest = |unit: Unit| {
-            let kinds = check.terms.limits.finite();
+            let kinds = check.terms.plan.limits().finite();
             let gauges = kinds.filter(|(kind, _)| kind.is(unit, Per::Minute));
             gauges.filter_map(gauge).min_by_key(|gauge| gauge.remaining)
         };
@@ -67,10 +68,10 @@ pub struct Level {
 /// Without `known` limits, as of an account whose tier is not known, each use is told. The caller
 /// must have dropped the leases of lost VMs.
 pub fn levels(record: &mut Record, terms: &Terms<'_>, known: bool, now: Now) -> PerLimit<Level> {
-    record.advance(now, terms.windows);
+    record.advance(now, terms.plan.windows());
     let terms = &terms.at(now);
     let check = Check { record, terms, now };
-    terms.limits.map(|kind, limit| Level {
+    terms.plan.limits().map(|kind, limit| Level {
         used: (limit.finite().is_some() || !known).then(|| check.used(kind)),
         remaining: check.remaining(kind),
         resets_in: check.resets_in(kind),

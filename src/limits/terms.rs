@@ -2,10 +2,10 @@
 //! of an admitted request.
 
 use super::effective::Lowered;
-use super::kinds::{Counted, LimitKind, Limits};
+use super::kinds::{Counted, LimitKind};
 use super::lease::Holder;
-use super::meter::Meter;
-use super::record::Windows;
+use super::plan::Plan;
+use super::record::FamilyKey;
 use super::units::Amounts;
 use crate::time::{Mono, Now, Span, Wall};
 use crate::zone::Calendar;
@@ -22,12 +22,10 @@ pub struct Ask {
 /// The limits that a request is checked against.
 #[derive(Clone, Copy, Debug)]
 pub struct Terms<'a> {
-    /// The base limits of the account.
-    pub limits: &'a Limits,
+    /// The base limits of the account, and of one family of models.
+    pub plan: &'a Plan,
     /// The lowered limits, if any.
     pub lowered: Option<Lowered>,
-    /// The windows' lengths.
-    pub windows: &'a Windows,
     /// The wait to report when concurrency refuses: the end of a lease is unknown.
     pub concurrency_wait: Span,
 }
@@ -44,12 +42,6 @@ impl Ask {
 }
 
 impl Terms<'_> {
-    /// Tells whether a decision reads the wall clock, which costs a host call.
-    pub fn needs_wall_clock(&self) -> bool {
-        let mut kinds = self.limits.finite();
-        kinds.any(|(kind, _)| matches!(Meter::of(kind, self.windows), Meter::Period(..)))
-    }
-
     /// Returns the terms without the lowerings that have expired at `now`.
     pub(super) fn at(&self, now: Now) -> Self {
         Self {
@@ -91,30 +83,64 @@ impl PeriodEnds {
     }
 }
 
+/// The part of an admitted request that one family of a record counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Entered {
+    /// The calendar periods of the reserved amounts.
+    pub periods: PeriodEnds,
+    /// True when the request holds a lease.
+    pub leased: bool,
+}
+
 /// The part of an admitted request that its settlement needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reservation {
     /// Time of the admission.
     pub at: Mono,
-    /// The calendar periods of the reserved amounts.
-    pub periods: PeriodEnds,
     /// The amounts reserved.
     pub reserved: Amounts,
-    /// The VM that has the lease; `None` where concurrency is unlimited.
-    pub holder: Option<Holder>,
+    /// The VM that has the leases.
+    pub holder: Holder,
+    /// The part that the account's own limits count.
+    pub account: Entered,
+    /// The part that the limits of the family of models count.
+    pub model: Entered,
     /// True when the page's overflow record counts the request.
     pub overflow: bool,
 }
 
 impl Reservation {
-    /// Returns the reservation of a request that is not recorded.
-    pub fn unrecorded(reserved: Amounts) -> Self {
+    /// Returns the reservation of a request that nothing counts yet.
+    pub fn new(at: Mono, reserved: Amounts, holder: Holder) -> Self {
         Self {
-            at: Mono::default(),
-            periods: PeriodEnds::default(),
+            at,
             reserved,
-            holder: None,
+            holder,
+            account: Entered::default(),
+            model: Entered::default(),
             overflow: false,
         }
+    }
+
+    /// Returns the part that a family counts.
+    pub fn of(&self, family: FamilyKey) -> &Entered {
+        match family {
+            FamilyKey::ACCOUNT => &self.account,
+            _ => &self.model,
+        }
+    }
+
+    pub(super) fn of_mut(&mut self, family: FamilyKey) -> &mut Entered {
+        match family {
+            FamilyKey::ACCOUNT => &mut self.account,
+            _ => &mut self.model,
+        }
+    }
+
+    /// True when a period or a lease keeps the request until it is settled.
+    pub fn is_kept(&self) -> bool {
+        [&self.account, &self.model]
+            .into_iter()
+            .any(|entered| entered.leased || !entered.periods.is_empty())
     }
 }

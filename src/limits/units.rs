@@ -1,5 +1,8 @@
 //! The units that limits count, and an amount of each.
 
+/// One cent of a US dollar, in the unit of amounts.
+pub const CENT: u64 = 10_000_000_000;
+
 /// A unit of consumption.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Unit {
@@ -159,6 +162,18 @@ impl Amounts {
             input_tokens: self.input_tokens.saturating_add(other.input_tokens),
             output_tokens: self.output_tokens.saturating_add(other.output_tokens),
             usd: self.usd.saturating_add(other.usd),
+        }
+    }
+
+    /// Returns, for each unit, the larger amount.
+    #[must_use]
+    pub fn at_least(&self, other: &Self) -> Self {
+        Self {
+            requests: self.requests.max(other.requests),
+            tokens: self.tokens.max(other.tokens),
+            input_tokens: self.input_tokens.max(other.input_tokens),
+            output_tokens: self.output_tokens.max(other.output_tokens),
+            usd: self.usd.max(other.usd),
         }
     }
 

@@ -12,8 +12,12 @@ use crate::ledger::in_flight::Moves;
 use crate::limits::LimitKind;
 use crate::tiers::table::NO_TIER;
 use crate::tiers::{TierId, TierTable};
-use names::Family;
+use names::MetricFamily;
 use std::collections::BTreeMap;
+
+/// The series of a tier, without those of its limits: outcomes, tokens, the requests in flight and
+/// the scale.
+pub const SERIES_OF_TIER: usize = 6 + 4 + 2;
 
 /// The outcome of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -186,8 +190,7 @@ impl Counts {
             emit(sink, names::REQUESTS, tier, "outcome", outcomes, &requests);
             for (family, counts) in [(names::LIMITED, limited), (names::OVERLOADED, overloaded)] {
                 for (kind, n) in counts.into_iter().filter(|(_, n)| *n > 0) {
-                    let name = family.of_tier(tier.0, tier.1);
-                    sink.count(&format!("{name}.limit.{}", kind.as_str()), n);
+                    sink.count(&family.of_limit(tier.0, tier.1, kind), n);
                 }
             }
             emit(sink, names::TOKENS, tier, "kind", kinds, &tokens);
@@ -207,6 +210,8 @@ impl Counts {
             (names::STALE_LEASES, health.stale_leases),
             (names::LOST_PAGES, health.lost_pages),
             (names::UNLEASED, health.unleased),
+            (names::UNPRICED, health.unpriced),
+            (names::MODEL_UNKNOWN, health.model_unknown),
             (names::DIRECTORY_FULL, health.directory_full),
         ] {
             if n > 0 {
@@ -218,7 +223,7 @@ impl Counts {
 
 fn emit<const N: usize>(
     sink: &mut dyn MetricSink,
-    family: Family,
+    family: MetricFamily,
     (namespace, tier): (&str, &str),
     label: &str,
     values: [&'static str; N],

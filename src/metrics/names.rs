@@ -1,53 +1,58 @@
 //! The names of all metrics. Names are flat, since a proxy-wasm host has no labels. The project's
 //! `stats_tags` turn their parts into Prometheus labels.
 
+use crate::limits::LimitKind;
 use crate::version::{BUILD, VERSION};
 
 /// A family of metrics; its full name has the prefix `tiergate_`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Family(&'static str);
+pub struct MetricFamily(&'static str);
 
 /// Requests by tier and outcome.
-pub const REQUESTS: Family = Family("requests");
+pub const REQUESTS: MetricFamily = MetricFamily("requests");
 /// Refusals by tier and limit, also in shadow mode.
-pub const LIMITED: Family = Family("limited");
+pub const LIMITED: MetricFamily = MetricFamily("limited");
 /// The part of `LIMITED` that only lowered limits refused.
-pub const OVERLOADED: Family = Family("overloaded");
+pub const OVERLOADED: MetricFamily = MetricFamily("overloaded");
 /// Tokens by tier and kind.
-pub const TOKENS: Family = Family("tokens");
+pub const TOKENS: MetricFamily = MetricFamily("tokens");
 /// Requests in flight by tier.
-pub const IN_FLIGHT: Family = Family("in_flight");
+pub const IN_FLIGHT: MetricFamily = MetricFamily("in_flight");
 /// The effective scale by tier, in thousandths.
-pub const LIMIT_SCALE: Family = Family("limit_scale");
+pub const LIMIT_SCALE: MetricFamily = MetricFamily("limit_scale");
 /// Load headers that could not be read.
-pub const LOAD_UNREADABLE: Family = Family("load_unreadable");
+pub const LOAD_UNREADABLE: MetricFamily = MetricFamily("load_unreadable");
 /// Compare-and-set writes lost to another worker.
-pub const CAS_RETRIES: Family = Family("cas_retries");
+pub const CAS_RETRIES: MetricFamily = MetricFamily("cas_retries");
 /// Live records that pages at their maximum size gave up.
-pub const EVICTED_LIVE: Family = Family("evicted_live");
+pub const EVICTED_LIVE: MetricFamily = MetricFamily("evicted_live");
 /// Requests of new accounts on full pages, counted on the page's overflow record.
-pub const OVERFLOW_REQUESTS: Family = Family("overflow_requests");
+pub const OVERFLOW_REQUESTS: MetricFamily = MetricFamily("overflow_requests");
 /// Corrupt stored values.
-pub const DAMAGED_VALUES: Family = Family("damaged_values");
+pub const DAMAGED_VALUES: MetricFamily = MetricFamily("damaged_values");
 /// Leases of lost VMs.
-pub const STALE_LEASES: Family = Family("stale_leases");
+pub const STALE_LEASES: MetricFamily = MetricFamily("stale_leases");
 /// Pages that the host lost.
-pub const LOST_PAGES: Family = Family("lost_pages");
+pub const LOST_PAGES: MetricFamily = MetricFamily("lost_pages");
 /// Requests whose concurrency was not counted, for want of a VM slot.
-pub const UNLEASED: Family = Family("unleased");
+pub const UNLEASED: MetricFamily = MetricFamily("unleased");
+/// Requests under a limit on money whose model has no price: they cost nothing.
+pub const UNPRICED: MetricFamily = MetricFamily("unpriced");
+/// Requests with a body whose model no family has.
+pub const MODEL_UNKNOWN: MetricFamily = MetricFamily("model_unknown");
 /// Directory writes without room.
-pub const DIRECTORY_FULL: Family = Family("directory_full");
+pub const DIRECTORY_FULL: MetricFamily = MetricFamily("directory_full");
 /// The age of the directory, in seconds.
-pub const DIRECTORY_AGE: Family = Family("directory_age_seconds");
+pub const DIRECTORY_AGE: MetricFamily = MetricFamily("directory_age_seconds");
 /// Imports of the feed by outcome.
-pub const FEED_LOADS: Family = Family("feed_loads");
+pub const FEED_LOADS: MetricFamily = MetricFamily("feed_loads");
 /// Accounts of the feed by outcome.
-pub const FEED_ACCOUNTS: Family = Family("feed_accounts");
+pub const FEED_ACCOUNTS: MetricFamily = MetricFamily("feed_accounts");
 /// 1 for the version and build of this module.
-pub const BUILD_INFO: Family = Family("build_info");
+pub const BUILD_INFO: MetricFamily = MetricFamily("build_info");
 
 /// All families.
-pub const ALL: [Family; 19] = [
+pub const ALL: [MetricFamily; 21] = [
     REQUESTS,
     LIMITED,
     OVERLOADED,
@@ -62,6 +67,8 @@ pub const ALL: [Family; 19] = [
     STALE_LEASES,
     LOST_PAGES,
     UNLEASED,
+    UNPRICED,
+    MODEL_UNKNOWN,
     DIRECTORY_FULL,
     DIRECTORY_AGE,
     FEED_LOADS,
@@ -69,7 +76,7 @@ pub const ALL: [Family; 19] = [
     BUILD_INFO,
 ];
 
-impl Family {
+impl MetricFamily {
     /// Returns the name in Prometheus.
     pub fn full_name(self) -> String {
         format!("tiergate_{}", self.0)
@@ -83,6 +90,15 @@ impl Family {
     /// Returns the metric of a tier.
     pub fn of_tier(self, namespace: &str, tier: &str) -> String {
         format!("{}.tier.{tier}", self.of(namespace))
+    }
+
+    /// Returns the metric of a tier's limit.
+    pub fn of_limit(self, namespace: &str, tier: &str, kind: LimitKind) -> String {
+        let name = format!("{}.limit.{}", self.of_tier(namespace, tier), kind.as_str());
+        match kind.model() {
+            Some(model) => format!("{name}.model.{model}"),
+            None => name,
+        }
     }
 
     /// Returns the metric of one value of a label.

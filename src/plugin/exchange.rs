@@ -17,7 +17,7 @@ use super::worker::Worker;
 use crate::admin::route::Call;
 use crate::admin::{AdminResponse, Api, Problem};
 use crate::config::Config;
-use crate::limiter::{self, AccessLog, CheckResult};
+use crate::limiter::{self, CheckResult, LogLine};
 use crate::time::Mono;
 use crate::tokens::request::{self, Asked};
 use proxy_wasm::types::BufferType;
@@ -52,7 +52,7 @@ impl Exchange {
         if !matches!(self.phase, Phase::New) {
             return self.phase.flow();
         }
-        let request = match StreamRequest::read() {
+        let request = match StreamRequest::read(end) {
             Ok(request) => request,
             Err(error) => {
                 let fault = error.into();
@@ -338,14 +338,7 @@ impl Exchange {
                 Flow::Pause(PausedFor::Lease)
             }
             limiter::Next::Forward(forwarded) => {
-                match &forwarded.admission {
-                    Some(admission) => {
-                        if let Some(line) = self.worker.admitted_line(admission.tier()) {
-                            set_filter_state(line.as_bytes());
-                        }
-                    }
-                    None => set_log(result.log.as_ref()),
-                }
+                set_log(result.log.as_ref());
                 self.phase = Phase::Forwarded(ForwardedRequest::new(forwarded, plan).into());
                 Flow::Continue
             }
@@ -365,9 +358,12 @@ impl Exchange {
     }
 }
 
-fn set_log(log: Option<&AccessLog>) {
-    let line = log.map(AccessLog::to_string).unwrap_or_default();
-    set_filter_state(line.as_bytes());
+fn set_log(log: Option<&LogLine>) {
+    match log {
+        None => {}
+        Some(LogLine::Admitted(line)) => set_filter_state(line.as_bytes()),
+        Some(LogLine::Own(log)) => set_filter_state(log.to_string().as_bytes()),
+    }
 }
 
 impl Drop for Exchange {

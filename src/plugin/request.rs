@@ -15,16 +15,19 @@ const MAP: MapType = MapType::HttpRequestHeaders;
 #[derive(Debug, Default)]
 pub struct StreamRequest {
     headers: HeaderMap,
+    has_body: bool,
 }
 
 impl StreamRequest {
-    /// Reads the headers in one host call, during a callback of the request.
+    /// Reads the headers in one host call, during a callback of the request; `end`: they end it.
     ///
     /// # Errors
     /// The host's status.
-    pub fn read() -> Result<Self, HostError> {
-        let headers = hostcalls::header_map(MAP)?;
-        Ok(Self { headers })
+    pub fn read(end: bool) -> Result<Self, HostError> {
+        Ok(Self {
+            headers: hostcalls::header_map(MAP)?,
+            has_body: !end,
+        })
     }
 
     /// Returns the form of a reply to this client.
@@ -75,6 +78,10 @@ impl Request for StreamRequest {
             (Some(value), None) => Header::Once(value),
             (Some(_), Some(_)) => Header::Repeated,
         }
+    }
+
+    fn has_body(&self) -> bool {
+        self.has_body
     }
 
     fn property(&self, path: &[String]) -> Option<Vec<u8>> {

@@ -48,9 +48,9 @@ pub struct ResponseReader {
 
 impl ResponseReader {
     /// Starts to read a response by its body alone.
-    pub const fn without_headers(tokens: &Tokens, end: bool) -> Self {
+    pub const fn without_headers(end: bool) -> Self {
         Self {
-            usage: UsageReader::without_headers(end, &tokens.options),
+            usage: UsageReader::without_headers(end),
             hide: None,
             complete: end,
         }

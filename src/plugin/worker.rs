@@ -3,9 +3,7 @@
 use super::body_wait::BodyWait;
 use super::tick::TickPeriod;
 use crate::config::Config;
-use crate::limiter::{AccessLog, Limiter};
-use crate::metrics::Outcome;
-use crate::tiers::{Tier, TierId};
+use crate::limiter::Limiter;
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -19,8 +17,6 @@ pub struct Worker {
     /// The tick period of the root context.
     pub tick_period: TickPeriod,
     limiter: RefCell<Limiter>,
-    /// The line for access logs of an admitted request, by tier; empty without `log_admitted`.
-    admitted_lines: Vec<Box<str>>,
 }
 
 impl Worker {
@@ -28,17 +24,11 @@ impl Worker {
     pub fn new(limiter: Limiter, tick_period: TickPeriod) -> Self {
         let config = Rc::clone(limiter.config());
         Self {
-            admitted_lines: admitted_lines(&config),
             config,
             body_wait: BodyWait::default(),
             tick_period,
             limiter: RefCell::new(limiter),
         }
-    }
-
-    /// Returns the line for access logs of an admitted request; `None` without `log_admitted`.
-    pub fn admitted_line(&self, tier: TierId) -> Option<&str> {
-        self.admitted_lines.get(tier.index()).map(|line| &**line)
     }
 
     /// Runs `f` with the limiter; `None` while the limiter is in use, which is a bug.
@@ -48,20 +38,4 @@ impl Worker {
             .ok()
             .map(|mut limiter| f(&mut limiter))
     }
-}
-
-/// Writes the lines of admitted requests, once for all of them: most requests are admitted.
-fn admitted_lines(config: &Config) -> Vec<Box<str>> {
-    if !config.log_admitted {
-        return Vec::new();
-    }
-    let line = |tier: &Tier| {
-        let log = AccessLog {
-            tier: tier.name.clone(),
-            outcome: Outcome::Admitted,
-            code: None,
-        };
-        log.to_string().into_boxed_str()
-    };
-    config.tiers.iter().map(line).collect()
 }

@@ -98,7 +98,10 @@ impl RefusalBatch {
             let tier = refused.tier.and_then(|tier| tiers.get(tier));
             Reason {
                 tier: tier.map_or(NO_TIER, |t| t.name.as_str()).to_owned(),
-                code: refused.code.as_str().to_owned(),
+                code: match refused.code.model() {
+                    Some(model) => format!("{model}/{}", refused.code.as_str()),
+                    None => refused.code.as_str().to_owned(),
+                },
                 overloaded: refused.code.is_overloaded(),
                 shadowed: refused.shadowed,
             }

@@ -22,8 +22,8 @@ pub const ID_BYTES: usize = 64;
 /// configs within the window, exceed it. Refusals without a row are not counted.
 const MOST_ROWS: usize = 1024;
 
-/// The maximum length of a tier's name or a code, in bytes.
-const NAME_BYTES: usize = 64;
+/// The maximum length of a tier's name, or of a code with the name of a family, in bytes.
+const NAME_BYTES: usize = 64 + 1 + 32;
 /// The maximum size of the stored log: a number takes at most 10 bytes, a flag 1.
 pub const MOST_BYTES: u64 = {
     let reason = 2 * (10 + NAME_BYTES as u64) + 2;

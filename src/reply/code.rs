@@ -13,7 +13,9 @@ pub enum Code {
     AccountDisabled,
     /// The cumulative recharge is below that of the first tier.
     RechargeRequired,
-    /// The request reserves more tokens than the tier's limit.
+    /// No family has the request's model, or it could not be read.
+    ModelUnknown,
+    /// The request asks for more tokens, or more money, than a limit in all.
     TokensExceedTier,
     /// Over a limit.
     Limited(LimitKind),
@@ -44,6 +46,7 @@ impl Code {
             Self::TierUnknown => (403, 7, "permission_denied_error", "tier_unknown"),
             Self::AccountDisabled => (403, 7, "permission_denied_error", "account_disabled"),
             Self::RechargeRequired => (403, 7, "exceeded_current_quota_error", "recharge_required"),
+            Self::ModelUnknown => (404, 5, "not_found_error", "model_unknown"),
             Self::TokensExceedTier => (400, 3, "invalid_request_error", "tokens_exceed_tier"),
             Self::Limited(limit) => (429, 8, "rate_limit_reached_error", limit.as_str()),
             Self::Overloaded(limit) => (429, 8, "engine_overloaded_error", limit.as_str()),
@@ -60,6 +63,14 @@ impl Code {
     /// Returns `error.code`.
     pub fn as_str(self) -> &'static str {
         self.spec().code
+    }
+
+    /// Returns the family of the limit that refuses, if it is one on a family of models.
+    pub fn model(self) -> Option<&'static str> {
+        match self {
+            Self::Limited(limit) | Self::Overloaded(limit) => limit.model(),
+            _ => None,
+        }
     }
 
     /// True when only a lowered limit refuses.

@@ -2,7 +2,9 @@
 
 use super::code::Code;
 use crate::identity::{Account, IdentityError};
-use crate::limits::{LimitKind, Limited};
+use crate::limits::units::Unit;
+use crate::limits::{LimitKind, Limited, Shown};
+use crate::models::ModelName;
 use crate::reply::headers::{self, HeaderLine, HeaderStyle};
 use crate::tiers::Cents;
 use crate::time::Span;
@@ -18,15 +20,17 @@ const EXCERPT_CHARS: usize = 64;
 pub enum Refusal {
     /// The account or its tier is unknown, or may not send requests.
     Identity(IdentityError, Cents),
-    /// The request reserves more tokens than a limit of its tier.
+    /// No family has the request's model, or it could not be read.
+    ModelUnknown(ModelName),
+    /// The request asks for more than a limit in all.
     TooLarge {
         /// The account of the request.
         account: Account,
         /// The tier's name.
         tier: String,
-        /// The reserved tokens.
-        tokens: u64,
-        /// A limit on tokens.
+        /// What the request needs of the limit.
+        need: u64,
+        /// A limit on tokens or money.
         kind: LimitKind,
         /// The limit's size.
         limit: u64,
@@ -96,9 +100,11 @@ struct ErrorFields<'a> {
 #[derive(Serialize)]
 struct LimitBody {
     name: &'static str,
-    limit: u64,
-    used: u64,
+    limit: Shown,
+    used: Shown,
     retry_after_ms: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model: Option<&'static str>,
 }
 
 impl Refusal {
@@ -119,6 +125,7 @@ impl Refusal {
                 | IdentityError::TierUnknown(_)
                 | IdentityError::RechargeMalformed(_) => Code::TierUnknown,
             },
+            Self::ModelUnknown(_) => Code::ModelUnknown,
             Self::TooLarge { .. } => Code::TokensExceedTier,
             Self::Limited { limited, .. } if limited.overloaded => Code::Overloaded(limited.kind),
             Self::Limited { limited, .. } => Code::Limited(limited.kind),
@@ -137,9 +144,10 @@ impl Refusal {
             lines.extend(set_only(headers::lines(styles, &limited.snapshot)));
             limit = Some(LimitBody {
                 name: limited.kind.as_str(),
-                limit: limited.limit,
-                used: limited.used,
+                limit: limited.kind.used(limited.limit),
+                used: limited.kind.used(limited.used),
                 retry_after_ms: limited.wait.as_millis(),
+                model: limited.kind.model(),
             });
         }
         let body = ErrorBody {
@@ -165,22 +173,30 @@ impl Refusal {
     fn message(&self) -> String {
         match self {
             Self::Identity(error, first) => identity_message(error, *first),
+            Self::ModelUnknown(ModelName::Model(name)) => {
+                format!("There is no model {:?}.", excerpt(name.as_bytes()))
+            }
+            Self::ModelUnknown(ModelName::Nothing) => "The request names no model.".to_owned(),
+            Self::ModelUnknown(ModelName::Unreadable) => {
+                "The request's model can't be read, or is named more than once.".to_owned()
+            }
             Self::TooLarge {
                 account,
                 tier,
-                tokens,
+                need,
                 kind,
                 limit,
             } => {
-                let remedy = match kind.counts_output() {
+                let remedy = match kind.counts(Unit::OutputTokens) {
                     true => "Ask for fewer tokens.",
                     false => "Send a shorter prompt.",
                 };
                 format!(
-                    "This request reserves {tokens} tokens, and {} in {tier} has {limit} {} in \
-                     all. {remedy}",
+                    "This request needs {}, and {} in {tier} has {} of {} in all. {remedy}",
+                    kind.used(*need),
                     who(account),
-                    kind.in_words(),
+                    kind.used(*limit),
+                    subject(*kind),
                 )
             }
             Self::Limited {
@@ -188,13 +204,12 @@ impl Refusal {
                 tier,
                 limited,
             } if limited.overloaded => format!(
-                "The engine is overloaded, and the limit of {} in {tier} on {} ({}) is lowered for \
-                 now: used {} of the {} that it has otherwise. Please try again in {}.",
+                "The engine is overloaded, and the limit of {} in {tier} on {} is lowered for now: \
+                 used {} of the {} that it has otherwise. Please try again in {}.",
                 who(account),
-                limited.kind.in_words(),
-                limited.kind.as_str(),
-                limited.used,
-                limited.limit,
+                subject(limited.kind),
+                limited.kind.used(limited.used),
+                limited.kind.used(limited.limit),
                 headers::go_duration(limited.wait),
             ),
             Self::Limited {
@@ -202,13 +217,11 @@ impl Refusal {
                 tier,
                 limited,
             } => format!(
-                "Rate limit reached for {} in {tier} on {} ({}): used {} of {}. \
-                 Please try again in {}.",
+                "Rate limit reached for {} in {tier} on {}: used {} of {}. Please try again in {}.",
                 who(account),
-                limited.kind.in_words(),
-                limited.kind.as_str(),
-                limited.used,
-                limited.limit,
+                subject(limited.kind),
+                limited.kind.used(limited.used),
+                limited.kind.used(limited.limit),
                 headers::go_duration(limited.wait),
             ),
             Self::Unavailable => "The rate limiter is unavailable. Please try again.".to_owned(),
@@ -239,6 +252,15 @@ fn identity_message(error: &IdentityError, first: Cents) -> String {
             "The account has recharged {recharge} in all; a cumulative recharge of {first} is \
              needed to start."
         ),
+    }
+}
+
+/// Returns what a limit counts, and its name: "requests per minute (rpm) of k2 models".
+fn subject(kind: LimitKind) -> String {
+    let all = format!("{} ({})", kind.in_words(), kind.as_str());
+    match kind.model() {
+        Some(model) => format!("{all} of {model} models"),
+        None => all,
     }
 }
 

@@ -2,24 +2,34 @@
 
 use crate::json::Named;
 use crate::limits::snapshot::Level;
-use crate::limits::{Limit, Limits, PerLimit};
+use crate::limits::{Limits, PerLimit, Shown};
 use serde::Serialize;
 
-/// The use of each limit.
-pub type UsageView = Named<UseView>;
+/// The use of each limit, by name.
+pub type UsageByName = Named<UseView>;
+
+/// The use of an account's limits.
+#[derive(Clone, Debug, Serialize)]
+pub struct UsageView {
+    /// The account's own limits.
+    pub limits: UsageByName,
+    /// The limits on families of models, by family.
+    #[serde(skip_serializing_if = "Named::is_empty")]
+    pub models: Named<UsageByName>,
+}
 
 /// The use of one limit.
 #[derive(Clone, Debug, Serialize)]
 pub struct UseView {
     /// The base limit.
-    pub limit: Limit,
+    pub limit: Shown,
     /// The effective limit, while it is lowered.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub in_force: Option<u64>,
+    pub in_force: Option<Shown>,
     /// The amount in use; null when unlimited, which is not counted.
-    pub used: Option<u64>,
+    pub used: Option<Shown>,
     /// The rest of the effective limit; null when unlimited.
-    pub remaining: Option<u64>,
+    pub remaining: Option<Shown>,
     /// The time until nothing is used, without new requests; null for concurrency, and when
     /// unlimited.
     pub reset_ms: Option<u64>,
@@ -30,16 +40,19 @@ pub fn usage_view(base: &Limits, effective: &Limits, levels: &PerLimit<Level>) -
     let view = levels.map(|kind, level| {
         // The end of a lease is unknown.
         let has_end = !kind.is_concurrency() && level.used.is_some();
-        let (base, effective) = (base.of(kind), effective.of(kind));
+        let (base, effective) = (kind.limit(base.of(kind)), kind.limit(effective.of(kind)));
         UseView {
             limit: base,
-            in_force: effective.finite().filter(|_| effective != base),
-            used: level.used,
-            remaining: level.remaining,
+            in_force: (effective != base).then_some(effective),
+            used: level.used.map(|n| kind.used(n)),
+            remaining: level.remaining.map(|n| kind.rest(n)),
             reset_ms: has_end.then(|| level.resets_in.as_millis()),
         }
     });
-    view.named()
+    UsageView {
+        limits: view.named(),
+        models: view.models(),
+    }
 }
 
 /// A client's own usage.
@@ -48,5 +61,6 @@ pub struct ClientView<'a> {
     /// The tier's name.
     pub tier: &'a str,
     /// The use of each limit.
-    pub limits: UsageView,
+    #[serde(flatten)]
+    pub usage: UsageView,
 }

@@ -5,8 +5,9 @@ use super::table::NO_TIER;
 use super::{Cents, Tier, TierId, TierTable};
 use crate::json::values::Duration;
 use crate::json::{Invalid, Named, Object, in_range, plain_name};
-use crate::limits::LimitKind;
-use crate::limits::own::{OwnLimit, tier_limits};
+use crate::limits::own::{OwnLimit, at_most, model_limits, tier_limits};
+use crate::limits::{LimitKind, Limits};
+use crate::models::Families;
 use crate::time::Span;
 use serde::Deserialize;
 
@@ -21,6 +22,7 @@ pub struct TierConfig {
     name: String,
     recharge: Cents,
     limits: Named<OwnLimit>,
+    models: Option<Named<Named<OwnLimit>>>,
     wait: Option<Duration>,
 }
 
@@ -36,7 +38,10 @@ pub struct VoucherConfig {
 ///
 /// # Errors
 /// [`Invalid`] for the first invalid tier, too many tiers, or an empty list.
-pub fn tiers(tiers: Option<Vec<Object<TierConfig>>>) -> Result<TierTable, Invalid> {
+pub fn tiers(
+    tiers: Option<Vec<Object<TierConfig>>>,
+    families: &Families,
+) -> Result<TierTable, Invalid> {
     let Some(tiers) = tiers else {
         return Ok(TierTable::default());
     };
@@ -46,14 +51,19 @@ pub fn tiers(tiers: Option<Vec<Object<TierConfig>>>) -> Result<TierTable, Invali
     }
     let mut table: Vec<Tier> = Vec::with_capacity(tiers.len());
     for (i, Object(written)) in tiers.into_iter().enumerate() {
-        let tier = tier(&format!("tiers[{i}]"), written, &table)?;
+        let tier = tier(&format!("tiers[{i}]"), written, families, &table)?;
         table.push(tier);
     }
     TierTable::new(table).ok_or_else(|| Invalid::new("tiers", "no tier: name at least one"))
 }
 
 /// Checks one tier; `below` are the tiers before it.
-fn tier(path: &str, written: TierConfig, below: &[Tier]) -> Result<Tier, Invalid> {
+fn tier(
+    path: &str,
+    written: TierConfig,
+    families: &Families,
+    below: &[Tier],
+) -> Result<Tier, Invalid> {
     let name_path = format!("{path}.name");
     let name = written.name;
     plain_name(&name_path, &name)?;
@@ -78,28 +88,68 @@ fn tier(path: &str, written: TierConfig, below: &[Tier]) -> Result<Tier, Invalid
         let allowed = Span::from_millis(1)..=LONGEST_WAIT;
         in_range(&format!("{path}.wait"), wait, allowed)
     };
-    let limits_path = format!("{path}.limits");
-    let limits = tier_limits(&limits_path, &written.limits)?;
-    for (kind, _) in limits.iter() {
-        let others = below.iter().flat_map(|tier| tier.limits.iter());
-        let same_name = |(other, _): &(LimitKind, _)| other.as_str() == kind.as_str();
-        if let Some((other, _)) = others.filter(same_name).find(|(other, _)| *other != kind) {
-            let problem = format!(
-                "counts {} in another tier: one name, one meaning",
-                other.in_words()
-            );
-            return Err(Invalid::new(
-                format!("{limits_path}.{}", kind.as_str()),
-                problem,
-            ));
-        }
-    }
+    let limits = tier_limits(&format!("{path}.limits"), &written.limits)?;
+    let models = match &written.models {
+        None => Limits::default(),
+        Some(models) => models_limits(&format!("{path}.models"), models, families, &limits)?,
+    };
+    have_one_meaning(path, &limits.with(&models), below)?;
     Ok(Tier {
         name,
         recharge: written.recharge,
-        limits: limits.into(),
+        limits,
+        models,
         wait: written.wait.map(wait).transpose()?,
     })
+}
+
+/// Checks the limits of a tier on families; `account` are those on all requests.
+fn models_limits(
+    path: &str,
+    written: &Named<Named<OwnLimit>>,
+    families: &Families,
+    account: &Limits,
+) -> Result<Limits, Invalid> {
+    let mut all = Limits::default();
+    for (name, limits) in &written.0 {
+        let path = format!("{path}.{name}");
+        if families.by_name(name).is_none() {
+            return Err(Invalid::new(
+                path,
+                "there is no family of this name in models",
+            ));
+        }
+        let limits = model_limits(&path, name, limits)?;
+        at_most(&path, account.with(&limits).iter().count())?;
+        all = all.with(&limits);
+    }
+    Ok(all)
+}
+
+/// Checks that each name of a limit has the meaning that it has elsewhere in the config.
+fn have_one_meaning(path: &str, limits: &Limits, below: &[Tier]) -> Result<(), Invalid> {
+    let below = below.iter().map(Tier::all_limits);
+    let others: Vec<LimitKind> = below
+        .chain([limits.clone()])
+        .flat_map(|limits| limits.iter().map(|(kind, _)| kind).collect::<Vec<_>>())
+        .collect();
+    for (kind, _) in limits.iter() {
+        let differs = |other: &&LimitKind| {
+            other.as_str() == kind.as_str() && other.counted() != kind.counted()
+        };
+        if let Some(other) = others.iter().find(differs) {
+            let path = match kind.model() {
+                None => format!("{path}.limits.{}", kind.as_str()),
+                Some(model) => format!("{path}.models.{model}.{}", kind.as_str()),
+            };
+            let problem = format!(
+                "counts {} elsewhere: one name, one meaning",
+                other.in_words()
+            );
+            return Err(Invalid::new(path, problem));
+        }
+    }
+    Ok(())
 }
 
 /// Checks a field with a tier's name or "refuse". Returns `None` for "refuse" or an absent field.

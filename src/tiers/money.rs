@@ -1,8 +1,8 @@
 //! Money in US cents. No floating point.
 
+use crate::json::decimal::{self, DecimalVisitor};
 use serde::Deserialize;
-use serde::de::{self, Deserializer, Visitor};
-use std::fmt;
+use serde::de::Deserializer;
 
 /// An amount of at least zero, in cents.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -39,18 +39,7 @@ impl Cents {
     /// # Errors
     /// [`NotAnAmount`] for anything else, and past [`Cents::MAX`].
     pub fn parse(text: &[u8]) -> Result<Self, NotAnAmount> {
-        let mut parts = text.splitn(2, |b| *b == b'.');
-        let whole = digits(parts.next().unwrap_or_default())?;
-        let decimals = match parts.next() {
-            None => 0,
-            Some(text @ [_]) => digits(text)?.saturating_mul(10),
-            Some(text @ [_, _]) => digits(text)?,
-            Some(_) => return Err(NotAnAmount),
-        };
-        let cents = whole
-            .checked_mul(100)
-            .and_then(|c| c.checked_add(decimals))
-            .ok_or(NotAnAmount)?;
+        let cents = decimal::parse(text, 2).ok_or(NotAnAmount)?;
         if cents > Self::MAX.0 {
             return Err(NotAnAmount);
         }
@@ -127,71 +116,22 @@ impl From<Cents> for SignedCents {
     }
 }
 
-/// A visitor of an amount: a decimal string, or a number with at most two decimals.
-struct AmountVisitor<T> {
-    expecting: &'static str,
-    parse: fn(&[u8]) -> Result<T, NotAnAmount>,
-}
-
-impl<T> AmountVisitor<T> {
-    fn parse<E: de::Error>(&self, text: &str, unexpected: de::Unexpected<'_>) -> Result<T, E> {
-        (self.parse)(text.as_bytes()).map_err(|_| E::invalid_value(unexpected, self))
-    }
-}
-
-impl<T> Visitor<'_> for AmountVisitor<T> {
-    type Value = T;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.expecting)
-    }
-
-    fn visit_u64<E: de::Error>(self, value: u64) -> Result<T, E> {
-        self.parse(&value.to_string(), de::Unexpected::Unsigned(value))
-    }
-
-    fn visit_i64<E: de::Error>(self, value: i64) -> Result<T, E> {
-        self.parse(&value.to_string(), de::Unexpected::Signed(value))
-    }
-
-    fn visit_f64<E: de::Error>(self, value: f64) -> Result<T, E> {
-        // The shortest decimal of this number is the written one.
-        self.parse(&value.to_string(), de::Unexpected::Float(value))
-    }
-
-    fn visit_str<E: de::Error>(self, value: &str) -> Result<T, E> {
-        self.parse(value, de::Unexpected::Str(value))
-    }
-}
-
 impl<'de> Deserialize<'de> for Cents {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(AmountVisitor {
+        deserializer.deserialize_any(DecimalVisitor {
             expecting: "an amount in USD with at most two decimals, such as \"20\" or 4.99",
-            parse: Self::parse,
+            parse: |text: &str| Self::parse(text.as_bytes()).ok(),
         })
     }
 }
 
 impl<'de> Deserialize<'de> for SignedCents {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(AmountVisitor {
+        deserializer.deserialize_any(DecimalVisitor {
             expecting: "an amount in USD with at most two decimals, such as \"20\" or \"-4.99\"",
-            parse: Self::parse,
+            parse: |text: &str| Self::parse(text.as_bytes()).ok(),
         })
     }
-}
-
-fn digits(text: &[u8]) -> Result<u64, NotAnAmount> {
-    if text.is_empty() {
-        return Err(NotAnAmount);
-    }
-    text.iter().try_fold(0_u64, |n, byte| {
-        let digit = byte.checked_sub(b'0').filter(|d| *d <= 9);
-        digit
-            .and_then(|d| n.checked_mul(10)?.checked_add(u64::from(d)))
-            .ok_or(NotAnAmount)
-    })
 }
 
 #[cfg(test)]

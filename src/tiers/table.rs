@@ -1,10 +1,9 @@
 //! Tiers, by name or by cumulative recharge.
 
-use crate::limits::kinds::{Limit, LimitKind, Limits};
+use crate::limits::{Limit, LimitKind, Limits};
 use crate::tiers::money::Cents;
 use crate::time::Span;
 use std::num::NonZeroU64;
-use std::rc::Rc;
 
 /// The label of requests whose tier is unknown; no tier can have this name.
 pub const NO_TIER: &str = "none";
@@ -16,10 +15,26 @@ pub struct Tier {
     pub name: String,
     /// The lowest cumulative recharge of the tier.
     pub recharge: Cents,
-    /// The base limits.
-    pub limits: Rc<Limits>,
+    /// The base limits of an account.
+    pub limits: Limits,
+    /// The base limits of an account on families of models.
+    pub models: Limits,
     /// The longest wait of a request for a lease; `None` refuses at once.
     pub wait: Option<Span>,
+}
+
+impl Tier {
+    /// Returns the base limits of a request: the account's, and those on the family of its model.
+    pub fn limits_of(&self, model: Option<&str>) -> Limits {
+        let models = self.models.iter().filter(|(kind, _)| kind.model() == model);
+        let models = models.map(|(kind, limit)| (kind, *limit)).collect();
+        self.limits.with(&models)
+    }
+
+    /// Returns the base limits of an account, with those on all families.
+    pub fn all_limits(&self) -> Limits {
+        self.limits.with(&self.models)
+    }
 }
 
 /// A tier's position in its [`TierTable`], from 0.
@@ -101,8 +116,8 @@ impl Default for TierTable {
                 .into_iter()
                 .zip(limits)
                 .filter_map(|(name, n)| Some((LimitKind::known(name)?, limit(n))))
-                .collect::<Limits>()
-                .into(),
+                .collect(),
+            models: Limits::default(),
             wait: None,
         };
         Self(rows.into_iter().map(tier).collect())

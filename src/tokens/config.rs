@@ -1,13 +1,14 @@
 //! The config part `tokens`.
 
-use super::usage::Cached;
+use super::rates::{Weights, WeightsConfig};
 use super::{Estimate, ReadOptions};
 use crate::http::names::header_name;
 use crate::json::values::Count;
-use crate::json::{Invalid, in_range};
+use crate::json::{Invalid, Object, in_range};
 use serde::Deserialize;
 
-const MOST_TOKENS: u64 = 1_000_000_000;
+/// The largest number of tokens in a config.
+pub const MOST_TOKENS: u64 = 1_000_000_000;
 /// Envoy buffers a body in memory, and the VM copies it once more.
 const LONGEST_BODY: u64 = 16_777_216;
 
@@ -24,8 +25,19 @@ pub struct TokensConfig {
     body_limit: Option<Count>,
     include_usage: Option<bool>,
     cached: Option<Cached>,
+    weights: Option<Object<WeightsConfig>>,
     header: Option<String>,
     identity: Option<bool>,
+}
+
+/// A short form of the weight of cached tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Cached {
+    /// A weight of 1.
+    Count,
+    /// A weight of 0.
+    Free,
 }
 
 /// The rules for reserving and settling tokens.
@@ -35,6 +47,8 @@ pub struct Tokens {
     pub settle: Settle,
     /// The size of a reserve.
     pub estimate: Estimate,
+    /// What a token counts in limits on tokens.
+    pub weights: Weights,
     /// The maximum size of a request body that is read, in bytes; `None` reads no body.
     pub read_body: Option<u64>,
     /// True to ask the upstream for the usage of streams whose client did not ask.
@@ -84,11 +98,11 @@ impl Tokens {
                 prompt: number("prompt", written.prompt, 1024, 0, most)?,
                 completion: number("completion", written.completion, 1024, 0, most)?,
             },
+            weights: weights(written.weights, written.cached)?,
             read_body: read_body.then_some(body_limit),
             include_usage,
             identity: written.identity.unwrap_or(true),
             options: ReadOptions {
-                cached: written.cached.unwrap_or_default(),
                 header: header.transpose()?,
             },
         })
@@ -98,4 +112,20 @@ impl Tokens {
     pub fn needs_plain_responses(&self) -> bool {
         self.identity && (self.settle == Settle::Usage || self.include_usage)
     }
+}
+
+fn weights(
+    written: Option<Object<WeightsConfig>>,
+    cached: Option<Cached>,
+) -> Result<Weights, Invalid> {
+    let Object(written) = written.unwrap_or_default();
+    if cached.is_some() && written.names_cached() {
+        let problem = "tokens.weights.cached says the same: leave one of both out";
+        return Err(Invalid::new("tokens.cached", problem));
+    }
+    let mut weights = written.over(&Weights::ONE);
+    if cached == Some(Cached::Free) {
+        weights.0.cached = 0;
+    }
+    Ok(weights)
 }

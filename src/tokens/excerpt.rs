@@ -143,7 +143,7 @@ fn last_usage(json: &[u8], dialects: &Dialects) -> Option<Usage> {
 mod tests {
     use super::*;
     use crate::tokens::dialect;
-    use crate::tokens::usage::{Cached, UsageTotals};
+    use crate::tokens::usage::UsageTotals;
 
     fn read(body: &str, piece: usize) -> Option<u64> {
         let mut excerpt = Excerpt::default();
@@ -153,7 +153,7 @@ mod tests {
         }
         let mut totals = UsageTotals::default();
         totals.update(&excerpt.usage(&dialect::ALL)?);
-        totals.tokens(Cached::Count)
+        totals.tokens()
     }
 
     fn reply(content: &str, usage: &str) -> String {

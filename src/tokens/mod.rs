@@ -8,6 +8,7 @@ pub mod dialect;
 pub mod excerpt;
 mod lines;
 mod parse;
+pub mod rates;
 pub mod redact;
 pub mod request;
 pub mod reserve;
@@ -18,7 +19,6 @@ mod walk;
 
 pub use reserve::{Estimate, Reserve};
 pub use response::{ReadOptions, UsageReader, Used};
-pub use usage::Cached;
 
 #[cfg(test)]
 mod tests;

@@ -6,14 +6,13 @@
 
 use crate::tokens::dialect;
 use crate::tokens::excerpt::Excerpt;
+use crate::tokens::rates::TokenCounts;
 use crate::tokens::sse::Events;
-use crate::tokens::usage::{Cached, MAX_TOKENS, UsageTotals};
+use crate::tokens::usage::{MAX_TOKENS, UsageTotals};
 
 /// The options of the response reader.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReadOptions {
-    /// The treatment of cached prompt tokens.
-    pub cached: Cached,
     /// The response header or trailer (lower case) with the tokens, if there is one.
     pub header: Option<String>,
 }
@@ -29,13 +28,13 @@ pub enum Used {
     Streamed(Streamed),
 }
 
-/// The tokens that a response used, and the input among them.
+/// The tokens that a response used, and the kinds of input among them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Consumed {
     /// The tokens of all kinds.
     pub used: Used,
-    /// The input tokens, if the response reported them.
-    pub input: Option<u64>,
+    /// The input tokens by kind, if the response reported them.
+    pub input: Option<TokenCounts>,
 }
 
 impl From<Used> for Consumed {
@@ -105,7 +104,6 @@ enum BodyState {
 /// The reader of one response.
 #[derive(Debug)]
 pub struct UsageReader {
-    cached: Cached,
     body: BodyState,
     /// The tokens reported in a header or trailer.
     said: Option<u64>,
@@ -117,9 +115,8 @@ type HeaderPair<'a> = (&'a [u8], &'a [u8]);
 
 impl UsageReader {
     /// Starts to read a response without its headers; `end`: no body follows.
-    pub const fn without_headers(end: bool, options: &ReadOptions) -> Self {
+    pub const fn without_headers(end: bool) -> Self {
         Self {
-            cached: options.cached,
             body: if end {
                 BodyState::Free
             } else {
@@ -140,7 +137,7 @@ impl UsageReader {
     ) -> Self {
         let mut response = Self {
             knows_status: true,
-            ..Self::without_headers(end, options)
+            ..Self::without_headers(end)
         };
         for (name, value) in headers {
             match name {
@@ -258,40 +255,37 @@ impl UsageReader {
                 if let Some(usage) = excerpt.usage(&dialect::ALL) {
                     totals.update(&usage);
                 }
-                let Some(tokens) = totals.tokens(self.cached) else {
+                let Some(tokens) = totals.tokens() else {
                     return (Used::Unknown.into(), false);
                 };
                 let consumed = Consumed {
                     used: Used::Tokens(tokens),
-                    input: totals.prompt(),
+                    input: totals.input(),
                 };
                 // A failure that reports a usage says that it is an error.
                 (consumed, !excerpt.names_error())
             }
             // One more call is nothing beside a stream, so its status is always checked.
-            BodyState::Events(events) => (used_by_events(*events, self.cached, complete), false),
+            BodyState::Events(events) => (used_by_events(*events, complete), false),
         }
     }
 }
 
-fn used_by_events(mut events: Events, cached: Cached, complete: bool) -> Consumed {
+fn used_by_events(mut events: Events, complete: bool) -> Consumed {
     let complete = events.end(complete);
-    let (said, prompt) = (events.totals.tokens(cached), events.totals.prompt());
+    let (said, input) = (events.totals.tokens(), events.totals.input());
     let used = match said {
         Some(tokens) if complete => Used::Tokens(tokens),
         // Bytes without an event may be no stream at all, but an encoded body.
-        None if events.count == 0 && prompt.is_none() => Used::Unknown,
+        None if events.count == 0 && input.is_none() => Used::Unknown,
         said => Used::Streamed(Streamed {
-            prompt,
+            prompt: input.map(|input| input.all_input()),
             said: said.unwrap_or(0),
             events: events.count,
             complete,
         }),
     };
-    Consumed {
-        used,
-        input: prompt,
-    }
+    Consumed { used, input }
 }
 
 #[cfg(test)]
@@ -300,7 +294,6 @@ mod tests {
 
     fn response(status: &str, lines: &[(&str, &str)], end: bool, body: &[&str]) -> Used {
         let options = ReadOptions {
-            cached: Cached::Count,
             header: Some("x-tokens".to_owned()),
         };
         let mut all = vec![(":status", status)];
@@ -317,7 +310,7 @@ mod tests {
 
     /// The tokens of a response that is read without its headers, and whether the status is asked.
     fn unread(code: Option<u64>, end: bool, body: &[u8]) -> (Used, bool) {
-        let mut response = UsageReader::without_headers(end, &ReadOptions::default());
+        let mut response = UsageReader::without_headers(end);
         response.feed(body);
         let mut asked = false;
         let used = response.used(true, || {

@@ -145,7 +145,6 @@ impl Events {
 mod tests {
     use super::*;
     use crate::tokens::excerpt::{HEAD_BYTES, TAIL_BYTES};
-    use crate::tokens::usage::Cached;
 
     fn read<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (Option<u64>, u64) {
         let mut events = Events::default();
@@ -153,7 +152,7 @@ mod tests {
             events.feed(piece);
             assert!(events.buffered() <= HEAD_BYTES + TAIL_BYTES);
         }
-        (events.totals.tokens(Cached::Count), events.count)
+        (events.totals.tokens(), events.count)
     }
 
     const OPEN_AI: &str = concat!(
@@ -201,6 +200,6 @@ mod tests {
             assert!(events.buffered() <= HEAD_BYTES + TAIL_BYTES);
         }
         events.feed(b"\",\"usage\":{\"total_tokens\":9}}\n\n");
-        assert_eq!(events.totals.tokens(Cached::Count), Some(9));
+        assert_eq!(events.totals.tokens(), Some(9));
     }
 }

@@ -5,21 +5,11 @@
 
 use crate::tokens::dialect::{self, Field};
 use crate::tokens::parse;
+use crate::tokens::rates::TokenCounts;
 use serde::{Deserialize, Deserializer};
 
 /// The maximum plausible number of tokens in one response.
 pub const MAX_TOKENS: u64 = 4_294_967_295;
-
-/// The treatment of prompt tokens from the upstream's cache.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Cached {
-    /// Cached tokens count like all others.
-    #[default]
-    Count,
-    /// Cached tokens do not count.
-    Free,
-}
 
 /// A value for each [`Field`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -101,31 +91,30 @@ impl UsageTotals {
         }
     }
 
-    /// Returns the prompt tokens with those beside them; `None` when they were not reported.
-    pub fn prompt(&self) -> Option<u64> {
+    /// Returns the input tokens by kind, without output; `None` when they were not reported.
+    pub fn input(&self) -> Option<TokenCounts> {
         let usage = &self.0;
-        let beside = [usage.cache_write_beside, usage.cache_read_beside];
-        let beside = beside
-            .iter()
-            .flatten()
-            .fold(0, |sum: u64, n| sum.saturating_add(*n));
-        usage.input.map(|n| n.saturating_add(beside))
+        let reported = usage.input?;
+        let inside = usage.cached_inside.unwrap_or(0).min(reported);
+        let beside = usage.cache_read_beside.unwrap_or(0);
+        Some(TokenCounts {
+            input: reported.saturating_sub(inside),
+            cached: inside.saturating_add(beside),
+            cache_write: usage.cache_write_beside.unwrap_or(0),
+            output: 0,
+        })
     }
 
-    /// Returns the tokens; `None` when they were not reported, or are implausible.
-    pub fn tokens(&self, cached: Cached) -> Option<u64> {
+    /// Returns the tokens of all kinds; `None` when they were not reported, or are implausible.
+    pub fn tokens(&self) -> Option<u64> {
         let usage = &self.0;
         let said = match (usage.input, usage.output) {
             (Some(prompt), Some(completion)) => prompt.checked_add(completion)?,
             (prompt, completion) => usage.total.or(prompt).or(completion)?,
         };
-        let beside = usage.cache_write_beside.unwrap_or(0);
-        let all = said.checked_add(beside)?;
-        let read = usage.cache_read_beside.unwrap_or(0);
-        let tokens = match cached {
-            Cached::Count => all.checked_add(read)?,
-            Cached::Free => all.saturating_sub(usage.cached_inside.unwrap_or(0)),
-        };
+        let tokens = said
+            .checked_add(usage.cache_write_beside.unwrap_or(0))?
+            .checked_add(usage.cache_read_beside.unwrap_or(0))?;
         (tokens <= MAX_TOKENS).then_some(tokens)
     }
 }
@@ -134,12 +123,16 @@ impl UsageTotals {
 mod tests {
     use super::*;
 
-    fn tokens(objects: &[&str], cached: Cached) -> Option<u64> {
+    fn totals(objects: &[&str]) -> UsageTotals {
         let mut totals = UsageTotals::default();
         for object in objects {
             totals.update(&serde_json::from_str(object).unwrap());
         }
-        totals.tokens(cached)
+        totals
+    }
+
+    fn tokens(objects: &[&str]) -> Option<u64> {
+        totals(objects).tokens()
     }
 
     #[test]
@@ -180,8 +173,9 @@ mod tests {
                 45,
             ),
         ] {
-            assert_eq!(tokens(objects, Cached::Count), Some(all), "{objects:?}");
-            assert_eq!(tokens(objects, Cached::Free), Some(fresh), "{objects:?}");
+            let cached = totals(objects).input().map_or(0, |input| input.cached);
+            assert_eq!(tokens(objects), Some(all), "{objects:?}");
+            assert_eq!(all - cached, fresh, "{objects:?}");
         }
     }
 
@@ -189,23 +183,23 @@ mod tests {
     fn both_names_at_once_are_those_of_openai() {
         let both = r#"{"prompt_tokens":12,"completion_tokens":223,"total_tokens":235,
             "input_tokens":0,"output_tokens":0,"input_tokens_details":null}"#;
-        assert_eq!(tokens(&[both], Cached::Count), Some(235));
+        assert_eq!(tokens(&[both]), Some(235));
     }
 
     #[test]
     fn what_is_said_twice_counts_once_and_null_takes_nothing_back() {
         let said = r#"{"total_tokens":40}"#;
-        assert_eq!(tokens(&[said, said], Cached::Count), Some(40));
+        assert_eq!(tokens(&[said, said]), Some(40));
         let null = r#"{"total_tokens":null}"#;
-        assert_eq!(tokens(&[said, null], Cached::Count), Some(40));
-        assert_eq!(tokens(&["{}"], Cached::Count), None);
+        assert_eq!(tokens(&[said, null]), Some(40));
+        assert_eq!(tokens(&["{}"]), None);
     }
 
     #[test]
     fn absurd_numbers_are_not_believed() {
         let huge = r#"{"total_tokens":9223372036854775808}"#;
-        assert_eq!(tokens(&[huge], Cached::Count), None);
+        assert_eq!(tokens(&[huge]), None);
         let sum = r#"{"prompt_tokens":18446744073709551615,"completion_tokens":2}"#;
-        assert_eq!(tokens(&[sum], Cached::Count), None);
+        assert_eq!(tokens(&[sum]), None);
     }
 }

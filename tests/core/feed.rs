@@ -4,6 +4,7 @@ mod broken;
 mod lease;
 
 use crate::harness::{FakeHost, Metrics, World};
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use tiergate::directory::Directory;
 use tiergate::directory::entry::AccountEntry;
@@ -13,6 +14,8 @@ use tiergate::directory::feed::{
     FeedError, FetchResult, ImportContext, ImportCounts, ImportOutcome, PageRequest, Step, Sync,
 };
 use tiergate::ledger::Ledger;
+use tiergate::limits::Limit;
+use tiergate::limits::own::Size;
 use tiergate::tiers::{money::SignedCents, recharge::VoucherRule};
 use tiergate::time::Span;
 
@@ -176,9 +179,14 @@ fn a_whole_feed_is_applied_with_all_that_it_says() {
         .limits
         .0
         .iter()
-        .map(|(name, own)| (&**name, own.limit.finite()))
+        .map(|(name, own)| (&**name, own.size))
         .collect();
-    assert_eq!(own, [("rpm", Some(20_000)), ("tpd", None)]);
+    let rpm = Limit::Finite(NonZeroU64::new(20_000).unwrap());
+    let wanted = [
+        ("rpm", Size::Whole(rpm)),
+        ("tpd", Size::Whole(Limit::Unlimited)),
+    ];
+    assert_eq!(own, wanted);
     assert!(vm.find("ü\n").unwrap().disabled);
     let metrics = vm.metrics();
     assert_eq!(metrics.get("feed_loads", "outcome.loaded"), 1);

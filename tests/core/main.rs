@@ -19,6 +19,7 @@ mod limit_changes;
 mod limit_kinds;
 mod lost_vms;
 mod model;
+mod models;
 mod never_over;
 mod newer_layouts;
 mod overload;

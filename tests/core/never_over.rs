@@ -157,12 +157,31 @@ fn run_act(act: &Act, worker: usize, workers: &[Rc<Worker>; 2], history: &RefCel
     }
 }
 
-/// Runs a trace against a limiter of that TPM; the promise that it broke for [`LIMIT`].
-fn broken_promise(tpm: u64, trace: &[Step]) -> Option<String> {
+fn with_reserve(config: Config) -> Config {
+    config.with(json!({"tokens": {"completion": 0, "prompt": 0}}))
+}
+
+fn of_account(tpm: u64) -> Config {
+    with_reserve(Config::tier("t").tpm(tpm))
+}
+
+/// All requests are of one family of models, and the account has the double in all.
+fn of_family(tpm: u64) -> Config {
+    let limits = json!({"concurrency": "unlimited", "rpm": "unlimited",
+        "tpm": 2 * tpm, "tpd": "unlimited"});
+    let tier = json!({"name": "t", "recharge": 1, "limits": limits,
+        "models": {"all": {"tpm": tpm, "rpd": 1_000_000}}});
+    with_reserve(Config::new().with(json!({
+        "tiers": [tier], "capacity": {"accounts": 64},
+        "models": [{"name": "all", "match": ["*"]}],
+        "model": [{"header": "x-account-tier"}],
+    })))
+}
+
+/// Runs a trace against a limiter of that config; the promise that it broke for [`LIMIT`].
+fn broken_promise(config: &Config, trace: &[Step]) -> Option<String> {
     let world = World::new();
-    let reserve = json!({"tokens": {"completion": 0, "prompt": 0}});
-    let config = Config::tier("t").tpm(tpm).with(reserve);
-    let workers = [(); 2].map(|()| Rc::new(Worker::new(&world, &config)));
+    let workers = [(); 2].map(|()| Rc::new(Worker::new(&world, config)));
     let history = Rc::new(RefCell::new(History::default()));
     for step in trace {
         world.pass_ms(step.gap_ms);
@@ -192,7 +211,8 @@ proptest! {
     /// limit. What was used passes it only by what requests used beyond their reserves.
     #[test]
     fn tokens_never_pass_the_limit_but_by_what_was_used_beyond_reserves(trace in trace()) {
-        prop_assert_eq!(broken_promise(LIMIT, &trace), None);
+        prop_assert_eq!(broken_promise(&of_account(LIMIT), &trace), None);
+        prop_assert_eq!(broken_promise(&of_family(LIMIT), &trace), None);
     }
 }
 
@@ -201,11 +221,17 @@ proptest! {
 fn the_property_finds_a_limiter_at_1_1_times_the_limit() {
     let mut runner = TestRunner::deterministic();
     let traces = (0..200).map(|_| trace().new_tree(&mut runner).unwrap().current());
-    let (mut found, mut false_alarms) = (0, 0);
-    for trace in traces {
-        found += u32::from(broken_promise(LIMIT * 11 / 10, &trace).is_some());
-        false_alarms += u32::from(broken_promise(LIMIT, &trace).is_some());
+    let traces: Vec<_> = traces.collect();
+    for limiter in [of_account, of_family] {
+        let found = |tpm: u64| {
+            let config = limiter(tpm);
+            let broken = traces
+                .iter()
+                .filter(|t| broken_promise(&config, t).is_some());
+            broken.count()
+        };
+        assert_eq!(found(LIMIT), 0, "false alarms");
+        let found = found(LIMIT * 11 / 10);
+        assert!(found >= 100, "found by {found} of 200 traces");
     }
-    assert_eq!(false_alarms, 0);
-    assert!(found >= 100, "found by {found} of 200 traces");
 }

@@ -74,13 +74,13 @@ fn a_request_that_can_never_fit_is_told_so() {
     assert_eq!((reply.status, reply.code), (400, "tokens_exceed_tier"));
     assert_eq!(line(&reply, "retry-after"), None);
     assert!(
-        reply.message.contains("1000 tokens per minute"),
+        reply.message.contains("1000 of tokens per minute (tpm)"),
         "{}",
         reply.message
     );
     let reply = worker.refuse(&FakeRequest::acme(501));
     assert!(
-        reply.message.contains("500 tokens per day"),
+        reply.message.contains("500 of tokens per day (tpd)"),
         "{}",
         reply.message
     );

@@ -4,7 +4,7 @@
 use tiergate::tokens::excerpt::{HEAD_BYTES, TAIL_BYTES};
 use tiergate::tokens::redact::Hide;
 use tiergate::tokens::request;
-use tiergate::tokens::response::{ReadOptions, UsageReader};
+use tiergate::tokens::response::UsageReader;
 use tiergate::tokens::{Used, usage};
 
 /// Checks all of it; the first byte says how the rest is cut.
@@ -31,7 +31,7 @@ pub fn usage_holds(input: &[u8]) {
 }
 
 fn response<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Used {
-    let mut response = UsageReader::without_headers(false, &ReadOptions::default());
+    let mut response = UsageReader::without_headers(false);
     for piece in pieces {
         response.feed(piece);
         assert!(response.buffered() <= HEAD_BYTES + TAIL_BYTES);

@@ -191,6 +191,8 @@ impl Clock for FakeHost {
 pub struct FakeRequest {
     pub headers: Vec<(String, Vec<u8>)>,
     pub properties: Vec<(Vec<String>, Vec<u8>)>,
+    /// True for a request that its headers end.
+    pub ends: bool,
 }
 
 impl FakeRequest {
@@ -199,6 +201,7 @@ impl FakeRequest {
         Self {
             headers: headers.iter().map(line).collect(),
             properties: Vec::new(),
+            ends: false,
         }
     }
 
@@ -226,6 +229,10 @@ impl Request for FakeRequest {
             (Some((_, value)), None) => Header::Once(value),
             _ => Header::Repeated,
         }
+    }
+
+    fn has_body(&self) -> bool {
+        !self.ends
     }
 
     fn property(&self, path: &[String]) -> Option<Vec<u8>> {

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 
 /// The rooms of `src`, lowest first. A module may use the ones before it.
-const RANKS: [&str; 23] = [
+const RANKS: [&str; 24] = [
     // kernel
     "version",
     "time",
@@ -17,10 +17,11 @@ const RANKS: [&str; 23] = [
     "json",
     "http",
     "shared",
-    "limits",
     "text",
+    "limits",
     // features
     "tokens",
+    "models",
     "tiers",
     "ledger",
     "metrics",

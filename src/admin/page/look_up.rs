@@ -2,9 +2,10 @@
 
 use crate::admin::AccountView;
 use crate::http::visible::visible;
-use crate::limits::LimitKind;
-use crate::reply::usage::{UsageView, UseView};
-use crate::text::{limit, number, per_mille, time};
+use crate::json::Named;
+use crate::limits::{LimitKind, Shown};
+use crate::reply::usage::{UsageByName, UsageView, UseView};
+use crate::text::{number, per_mille, time};
 use maud::{Markup, html};
 use std::borrow::Cow;
 
@@ -84,20 +85,20 @@ fn found(result: &LookUpResult) -> Markup {
                         "they have the limits of " (tier) ", not these."
                     }
                 }
-                @if let Some(usage) = &view.usage { (bars(usage, true)) }
+                @if let Some(usage) = &view.usage { (bars(usage, &view.models, true)) }
             }
             LookUpResult::WithoutTier(view, usage) => {
                 (facts(view))
                 p.warn { "The directory gives it no tier: it is refused, unless its requests bring one." }
-                (bars(usage, false))
+                (bars(&usage.limits, &usage.models, false))
             }
             LookUpResult::Unlisted { refused_in: Some(tier), usage } => {
                 p { "The directory does not know this account. Its requests bring their tier along: it was last refused in " b { (tier) } ", whose limits these are." }
-                (bars(usage, true))
+                (bars(&usage.limits, &usage.models, true))
             }
             LookUpResult::Unlisted { refused_in: None, usage } => {
                 p { "The directory does not know this account" @if is_idle(usage) { ", and nothing is counted for it." } @else { ". Its requests bring their tier along; this is what is counted for it." } }
-                (bars(usage, false))
+                (bars(&usage.limits, &usage.models, false))
             }
         }
     }
@@ -121,11 +122,15 @@ fn facts(view: &AccountView) -> Markup {
 }
 
 fn is_idle(usage: &UsageView) -> bool {
-    usage.0.iter().all(|(_, one)| one.used.unwrap_or(0) == 0)
+    usage.limits.0.iter().all(|(_, one)| is_unused(one))
 }
 
-/// Renders a bar for each limit; `known`: the limits are known.
-fn bars(usage: &UsageView, known: bool) -> Markup {
+fn is_unused(one: &UseView) -> bool {
+    one.used.and_then(Shown::finite).unwrap_or(0) == 0
+}
+
+/// Renders a bar for each limit, then for those on each family; `known`: the limits are known.
+fn bars(usage: &UsageByName, models: &Named<UsageByName>, known: bool) -> Markup {
     html! {
         div.scroll tabindex="0" role="region" aria-labelledby="h-found" {
             table.bars {
@@ -141,6 +146,9 @@ fn bars(usage: &UsageView, known: bool) -> Markup {
                 }
                 tbody {
                     @for (name, one) in &usage.0 { (line(&heading(name), one, known)) }
+                    @for (model, usage) in &models.0 {
+                        @for (name, one) in &usage.0 { (line(&format!("{model} {}", heading(name)), one, known)) }
+                    }
                 }
             }
         }
@@ -156,8 +164,9 @@ fn heading(name: &str) -> Cow<'_, str> {
 }
 
 fn line(name: &str, usage: &UseView, known: bool) -> Markup {
-    let finite = usage.in_force.or(usage.limit.finite());
-    let share = finite.map_or(0, |most| per_mille(usage.used.unwrap_or(0), most));
+    let finite = usage.in_force.unwrap_or(usage.limit).finite();
+    let used = usage.used.and_then(Shown::finite).unwrap_or(0);
+    let share = finite.map_or(0, |most| per_mille(used, most));
     let class = match (finite, share) {
         (None, _) => "open",
         (_, 1000) => "full",
@@ -168,17 +177,17 @@ fn line(name: &str, usage: &UseView, known: bool) -> Markup {
         tr {
             th scope="row" { (name) }
             td.share { (bar(share, class)) }
-            td.n { @if let Some(used) = usage.used { (number(used)) } @else { span.quiet { "–" } } }
+            td.n { @if let Some(used) = usage.used { (used.grouped()) } @else { span.quiet { "–" } } }
             td.n.lowered[usage.in_force.is_some()] {
                 @match (known, usage.in_force) {
                     (false, _) => span.quiet { "not known" },
-                    (true, None) => (limit(usage.limit)),
-                    (true, Some(n)) => { (number(n)) " " s.quiet { (limit(usage.limit)) } },
+                    (true, None) => (usage.limit.grouped()),
+                    (true, Some(n)) => { (n.grouped()) " " s.quiet { (usage.limit.grouped()) } },
                 }
             }
-            td.n { @if let Some(left) = usage.remaining { (number(left)) } @else { span.quiet { "–" } } }
+            td.n { @if let Some(left) = usage.remaining { (left.grouped()) } @else { span.quiet { "–" } } }
             td.n { @match usage.reset_ms {
-                Some(ms) if usage.used > Some(0) => (time(ms)),
+                Some(ms) if !is_unused(usage) => (time(ms)),
                 _ => span.quiet { "–" },
             } }
         }

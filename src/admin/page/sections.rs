@@ -4,7 +4,7 @@ use super::look_up::bar;
 use crate::admin::status::{FeedView, RefusedView, Status};
 use crate::limits::LimitKind;
 use crate::shared::Fill;
-use crate::text::{bytes, limit, number, per_mille, time};
+use crate::text::{bytes, number, per_mille, time};
 use maud::{Markup, html};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -70,10 +70,10 @@ pub fn tiers(status: &Status) -> Markup {
                             tr {
                                 th scope="row" { (tier.name) }
                                 td.n { "$" (tier.recharge) }
-                                @for (base, effective) in kinds.iter().map(|kind| (tier.limits.of(*kind), tier.in_force.of(*kind))) {
+                                @for (base, effective) in kinds.iter().map(|kind| (kind.limit(tier.limits.of(*kind)), kind.limit(tier.in_force.of(*kind)))) {
                                     td.n.lowered[base != effective].quiet[effective.finite().is_none()] {
-                                        (limit(effective))
-                                        @if base != effective { " " s.quiet { (limit(base)) } }
+                                        (effective.grouped())
+                                        @if base != effective { " " s.quiet { (base.grouped()) } }
                                     }
                                 }
                             }

@@ -7,9 +7,8 @@ use std::fmt::Write as _;
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use tiergate::config;
-use tiergate::json::Invalid;
-use tiergate::limits::{Limit, LimitKind, Limits};
-use tiergate::text;
+use tiergate::json::{Invalid, Named};
+use tiergate::limits::{Limit, LimitKind, Limits, Shown};
 use tiergate::tiers::money::NotAnAmount;
 use tiergate::tiers::{Cents, Tier, TierTable};
 
@@ -141,7 +140,7 @@ impl Explained<'_> {
                     "tier".into(),
                     format!("{}, from {}", tier.name, tier.recharge),
                 ));
-                for (kind, limit) in tier.limits.iter() {
+                for (kind, limit) in tier.all_limits().iter() {
                     rows.push((heading(kind), in_words(kind, *limit)));
                 }
                 if let Some(wait) = tier.wait {
@@ -173,6 +172,7 @@ impl Explained<'_> {
                 name: &tier.name,
                 recharge: tier.recharge.decimal(),
                 limits: &tier.limits,
+                models: tier.models.shown().models(),
                 wait: tier.wait.map(|wait| format!("{}ms", wait.as_millis())),
             }),
             next: self.next.as_ref().map(|next| JsonNext {
@@ -192,9 +192,10 @@ fn heading(kind: LimitKind) -> Cow<'static, str> {
 }
 
 fn in_words(name: LimitKind, limit: Limit) -> String {
-    match limit {
-        Limit::Unlimited => text::limit(limit),
-        Limit::Finite(_) => format!("{} {}", text::limit(limit), name.in_words()),
+    let shown = name.limit(limit);
+    match shown {
+        Shown::Unlimited | Shown::Cents(_) => shown.grouped(),
+        Shown::Count(_) => format!("{} {}", shown.grouped(), name.in_words()),
     }
 }
 
@@ -211,6 +212,8 @@ struct JsonTier<'a> {
     name: &'a str,
     recharge: String,
     limits: &'a Limits,
+    #[serde(skip_serializing_if = "Named::is_empty")]
+    models: Named<Named<Shown>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     wait: Option<String>,
 }

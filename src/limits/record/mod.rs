@@ -24,10 +24,26 @@ use leases::Leases;
 use log::Log;
 use period::Period;
 use section::{HEAD, LEASES, LOG, PERIOD, Section, retain, sections, set_len};
+use siphasher::sip::SipHasher24;
+use std::hash::Hasher;
 
 /// A family of models, as sections name it; 0 for the account's own limits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FamilyKey(pub u32);
+
+impl FamilyKey {
+    /// The account's own limits.
+    pub const ACCOUNT: Self = Self(0);
+
+    /// Returns the key of a family's name: SipHash-2-4 without a key, cut to 32 bits; never that of
+    /// the account.
+    pub fn of(name: &str) -> Self {
+        let mut hasher = SipHasher24::new();
+        hasher.write(name.as_bytes());
+        let [a, b, c, d, ..] = hasher.finish().to_le_bytes();
+        Self(u32::from_le_bytes([a, b, c, d]).max(1))
+    }
+}
 
 /// A sliding window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,8 +97,8 @@ pub struct Expiry {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Record {
     bytes: Vec<u8>,
-    /// Leases of the page's overflow record, some of which may be this account's.
-    shared_leases: u64,
+    /// Leases of the page's overflow record, some of which may be this account's, by family.
+    shared_leases: Vec<(FamilyKey, u64)>,
     /// True when the page has no room for another grain.
     crowded: bool,
     /// True when the page has no room for another lease.
@@ -108,7 +124,7 @@ impl Record {
     /// Empties the record.
     pub fn clear(&mut self) {
         self.bytes.clear();
-        self.shared_leases = 0;
+        self.shared_leases.clear();
         self.crowded = false;
         self.full = false;
         self.overflow = false;
@@ -134,9 +150,15 @@ impl Record {
         &self.bytes
     }
 
-    /// Counts so many leases of the overflow record too.
-    pub const fn share_leases(&mut self, leases: u64) {
-        self.shared_leases = leases;
+    /// Counts the leases of living VMs in a stored overflow record too; returns their number.
+    pub fn share_leases(&mut self, overflow: &[u8], liveness: &dyn Liveness) -> u64 {
+        self.shared_leases.clear();
+        for section in sections(overflow).filter(|section| section.tag == LEASES) {
+            let (live, _) = Leases(section.of(overflow)).by_liveness(liveness);
+            self.shared_leases.push((section.family, live));
+        }
+        let all = self.shared_leases.iter();
+        all.fold(0, |sum: u64, (_, live)| sum.saturating_add(*live))
     }
 
     /// From now on, events join the newest grain whatever its age: the page has no room.
@@ -220,7 +242,8 @@ impl Record {
     pub fn leases(&self, family: FamilyKey) -> u64 {
         let own = self.find(LEASES, family, |_| true);
         let own = own.map_or(0, |section| Leases(section.of(&self.bytes)).count());
-        own.saturating_add(self.shared_leases)
+        let shared = self.shared_leases.iter().filter(|(of, _)| *of == family);
+        shared.fold(own, |sum, (_, live)| sum.saturating_add(*live))
     }
 
     /// Returns the number of all leases of the record itself.

@@ -8,14 +8,23 @@ use crate::tokens::dialect;
 use crate::tokens::excerpt::{self, Excerpt, HEAD_BYTES, TAIL_BYTES};
 use crate::tokens::redact::Hide;
 use crate::tokens::request::{self, Asked};
-use crate::tokens::usage::{Cached, Usage, UsageTotals};
+use crate::tokens::usage::{Usage, UsageTotals};
 use proptest::prelude::*;
 
 /// Returns all tokens, and the tokens without cached ones; `None` when the text has no usage.
 fn tokens(text: &[u8]) -> Option<(u64, u64)> {
     let mut totals = UsageTotals::default();
     totals.update(&excerpt::usage(text, &dialect::ALL)?);
-    Some((totals.tokens(Cached::Count)?, totals.tokens(Cached::Free)?))
+    all_and_fresh(&totals)
+}
+
+/// Returns all tokens, and the tokens without cached ones.
+fn all_and_fresh(totals: &UsageTotals) -> Option<(u64, u64)> {
+    let (all, input) = (totals.tokens()?, totals.input());
+    Some((
+        all,
+        all.saturating_sub(input.map_or(0, |input| input.cached)),
+    ))
 }
 
 fn assert_each(cases: &[(&str, Option<(u64, u64)>)]) {
@@ -250,15 +259,15 @@ fn only_one_whole_object_is_a_text() {
 }
 
 /// The reading of each text: is it a usage, has it a known field, and the sums after it.
-type Reading = Vec<Option<(bool, Option<u64>, Option<u64>, Option<u64>)>>;
+type Reading = Vec<Option<(bool, Option<u64>, Option<(u64, u64)>)>>;
 
 fn readings(texts: &[Vec<u8>]) -> Reading {
     let mut totals = UsageTotals::default();
     let read = |text: &Vec<u8>| {
         let usage = excerpt::usage(text, &dialect::ALL)?;
         totals.update(&usage);
-        let sums = [Cached::Count, Cached::Free].map(|cached| totals.tokens(cached));
-        Some((usage != Usage::default(), totals.prompt(), sums[0], sums[1]))
+        let input = totals.input().map(|input| input.all_input());
+        Some((usage != Usage::default(), input, all_and_fresh(&totals)))
     };
     texts.iter().map(read).collect()
 }
@@ -268,9 +277,8 @@ fn reference_readings(texts: &[Vec<u8>]) -> Reading {
     let read = |text: &Vec<u8>| {
         let usage = reference::usage(text)?;
         totals.update(&usage);
-        let sums = [Cached::Count, Cached::Free].map(|cached| totals.tokens(cached));
         let says = usage != reference::Usage::default();
-        Some((says, totals.prompt(), sums[0], sums[1]))
+        Some((says, totals.prompt(), totals.all_and_fresh()))
     };
     texts.iter().map(read).collect()
 }
@@ -295,7 +303,7 @@ proptest! {
         let reference = reference::usage_with_gap(&text);
         reference.inspect(|usage| wanted.update(usage));
         prop_assert_eq!(usage.is_some(), reference.is_some());
-        prop_assert_eq!(totals.tokens(Cached::Free), wanted.tokens(Cached::Free));
+        prop_assert_eq!(all_and_fresh(&totals), wanted.all_and_fresh());
     }
 
     #[test]

@@ -4,7 +4,7 @@ use crate::tokens::dialect::{Dialect, Dialects, Field, RequestShape, TABLE};
 use crate::tokens::excerpt::{self, Excerpt, HEAD_BYTES, TAIL_BYTES};
 use crate::tokens::request;
 use crate::tokens::sse::Events;
-use crate::tokens::usage::{Cached, Usage, UsageTotals};
+use crate::tokens::usage::{Usage, UsageTotals};
 use std::sync::LazyLock;
 
 /// Source: <https://ai.google.dev/api/generate-content>, `UsageMetadata` and `GenerationConfig`.
@@ -37,7 +37,7 @@ const TEXT: &str = r#"{"candidates":[{"content":{"parts":[{"text":"Hi"}]}}],
 fn tokens(usage: Option<Usage>) -> Option<(u64, u64)> {
     let mut totals = UsageTotals::default();
     totals.update(&usage?);
-    Some((totals.tokens(Cached::Count)?, totals.tokens(Cached::Free)?))
+    super::all_and_fresh(&totals)
 }
 
 #[test]
@@ -59,7 +59,7 @@ fn a_stream_is_read_to_its_end() {
     let data = TEXT.replace('\n', "");
     let mut events = Events::new(&WITH_GEMINI);
     events.feed(format!("data: {{}}\n\ndata: {data}\n\ndata: [END]\n\n").as_bytes());
-    assert_eq!(events.totals.tokens(Cached::Count), Some(12));
+    assert_eq!(events.totals.tokens(), Some(12));
     assert_eq!(events.count, 2);
     assert!(events.end(false));
 }

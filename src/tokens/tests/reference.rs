@@ -3,7 +3,7 @@
 //! The property tests compare the current readers with these.
 
 use crate::tokens::excerpt::{HEAD_BYTES, TAIL_BYTES};
-use crate::tokens::usage::{Cached, MAX_TOKENS};
+use crate::tokens::usage::MAX_TOKENS;
 use memchr::memmem;
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
@@ -180,20 +180,23 @@ impl UsageTotals {
         usage.prompt_tokens.map(|n| n.saturating_add(beside))
     }
 
-    pub fn tokens(&self, cached: Cached) -> Option<u64> {
+    pub fn all_and_fresh(&self) -> Option<(u64, u64)> {
         let usage = &self.0;
         let said = match (usage.prompt_tokens, usage.completion_tokens) {
             (Some(prompt), Some(completion)) => prompt.checked_add(completion)?,
             (prompt, completion) => usage.total_tokens.or(prompt).or(completion)?,
         };
-        let beside = usage.cache_creation_input_tokens.unwrap_or(0);
-        let all = said.checked_add(beside)?;
         let read = usage.cache_read_input_tokens.unwrap_or(0);
-        let tokens = match cached {
-            Cached::Count => all.checked_add(read)?,
-            Cached::Free => all.saturating_sub(usage.cached_tokens.unwrap_or(0)),
-        };
-        (tokens <= MAX_TOKENS).then_some(tokens)
+        let beside = usage.cache_creation_input_tokens.unwrap_or(0);
+        let all = said.checked_add(beside)?.checked_add(read)?;
+        let cached = usage.prompt_tokens.map_or(0, |prompt| {
+            usage
+                .cached_tokens
+                .unwrap_or(0)
+                .min(prompt)
+                .saturating_add(read)
+        });
+        (all <= MAX_TOKENS).then(|| (all, all.saturating_sub(cached)))
     }
 }
 

@@ -1,0 +1,119 @@
+//! The bounds of a config that its parts have together: stored bytes, metrics, and prices.
+
+use crate::json::Invalid;
+use crate::ledger::slots::SLOTS;
+use crate::limits::record::Windows;
+use crate::limits::units::Unit;
+use crate::limits::{LimitKind, Plan};
+use crate::metrics::SERIES_OF_TIER;
+use crate::models::{Families, UnknownModel};
+use crate::tiers::{Tier, TierTable};
+
+/// The maximum size of an account's record, in bytes.
+const MOST_BYTES: usize = 8_192;
+/// The head of a stored record.
+const HEAD: usize = 40;
+/// The maximum number of series in Prometheus.
+const MOST_SERIES: usize = 4_096;
+/// The grains of a full log.
+const GRAINS: usize = 61;
+/// Bytes of an amount that a limit of less than 2^32 needs, and of any other.
+const NARROW: usize = 4;
+const WIDE: usize = 8;
+
+/// Checks that a record has at most 8 KiB: with full logs of all families, and leases of all VMs.
+pub(super) fn records_fit(tiers: &TierTable, windows: &Windows) -> Result<(), Invalid> {
+    for (i, tier) in tiers.iter().enumerate() {
+        let bytes = largest_record(tier, windows);
+        if bytes > MOST_BYTES {
+            let problem = format!(
+                "a full record would have {bytes} bytes, of at most {MOST_BYTES}: use fewer windows \
+                 of different lengths, or limit fewer families"
+            );
+            return Err(Invalid::new(format!("tiers[{i}]"), problem));
+        }
+    }
+    Ok(())
+}
+
+fn largest_record(tier: &Tier, windows: &Windows) -> usize {
+    let plan = Plan::new(tier.all_limits(), *windows);
+    let is_narrow = |limit: u64| u32::try_from(limit).is_ok();
+    let width = match plan.finite().iter().all(|one| is_narrow(one.limit)) {
+        true => NARROW,
+        false => WIDE,
+    };
+    let leases = plan.finite().iter().filter(|one| one.kind.is_concurrency());
+    let leases = leases.map(|one| {
+        // At least one request for each VM that holds leases.
+        let vms = usize::try_from(one.limit).unwrap_or(SLOTS).min(SLOTS);
+        vms.saturating_mul(10).saturating_add(8)
+    });
+    let leases = leases.fold(0, usize::saturating_add);
+    plan.record_bytes(GRAINS, width)
+        .saturating_add(leases)
+        .saturating_add(HEAD)
+}
+
+/// Checks that the metrics of all tiers and limits are at most 4,096 series.
+pub(super) fn series_fit(tiers: &TierTable) -> Result<(), Invalid> {
+    let of_tier = |tier: &Tier| {
+        let limits = tier.all_limits().iter().count();
+        limits.saturating_mul(2).saturating_add(SERIES_OF_TIER)
+    };
+    let series = tiers.iter().map(of_tier).fold(0, usize::saturating_add);
+    if series <= MOST_SERIES {
+        return Ok(());
+    }
+    let problem = format!(
+        "these tiers and limits are {series} series of metrics, of at most {MOST_SERIES}: use fewer \
+         tiers, or limit fewer families"
+    );
+    Err(Invalid::new("tiers", problem))
+}
+
+/// True when each request whose model can be read has a price.
+pub(super) fn is_priced(models: &Families, unknown: UnknownModel) -> bool {
+    let covers_all = match unknown {
+        UnknownModel::Share => false,
+        UnknownModel::Refuse | UnknownModel::Family(_) => true,
+    };
+    covers_all && models.iter().all(|family| family.prices.is_some())
+}
+
+/// Checks that what a limit on money counts has a price.
+pub(super) fn money_has_prices(
+    tiers: &TierTable,
+    models: &Families,
+    is_priced: bool,
+) -> Result<(), Invalid> {
+    let remedy = "or set \"unpriced\": \"free\", and such requests cost nothing";
+    for (i, tier) in tiers.iter().enumerate() {
+        let limits = tier.all_limits();
+        for (kind, _) in limits.finite().filter(|(kind, _)| kind.counts(Unit::Usd)) {
+            let problem = match kind.model() {
+                None if is_priced => continue,
+                None => format!(
+                    "a model can come without a price: give each family in models a price, and let \
+                     unknown_model be \"refuse\" or a family; {remedy}"
+                ),
+                Some(model) if has_price(models, model) => continue,
+                Some(model) => format!("the family {model} has no price in models; {remedy}"),
+            };
+            return Err(Invalid::new(path(i, kind), problem));
+        }
+    }
+    Ok(())
+}
+
+fn has_price(models: &Families, model: &str) -> bool {
+    let family = models.by_name(model).and_then(|id| models.get(id));
+    family.is_some_and(|family| family.prices.is_some())
+}
+
+fn path(tier: usize, kind: LimitKind) -> String {
+    match kind.model() {
+        None => format!("tiers[{tier}].limits.{}", kind.as_str()),
+        Some(model) => format!("tiers[{tier}].models.{model}.{}", kind.as_str()),
+    }
+}

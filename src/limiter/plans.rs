@@ -1,0 +1,60 @@
+//! The plans of all tiers and families of a config, made once.
+
+use super::outcome::AccessLog;
+use crate::config::Config;
+use crate::limits::Plan;
+use crate::metrics::Outcome;
+use crate::models::FamilyId;
+use crate::tiers::{Tier, TierId};
+use std::rc::Rc;
+
+/// What the requests of one tier and one family have in common.
+#[derive(Clone, Debug)]
+pub(super) struct Shared {
+    /// The limits.
+    pub plan: Rc<Plan>,
+    /// The line for access logs of an admitted request; `None` without `log_admitted`.
+    pub line: Option<Rc<str>>,
+}
+
+/// The plans by tier, and by family: the first is that of requests without a family.
+#[derive(Debug)]
+pub(super) struct Plans(Vec<Vec<Shared>>);
+
+impl Plans {
+    /// Makes the plans of a config.
+    pub fn new(config: &Config) -> Self {
+        let of_tier = |tier: &Tier| {
+            let families = config.models.iter().map(|family| Some(&*family.name));
+            let models = std::iter::once(None).chain(families);
+            models.map(|model| shared(config, tier, model)).collect()
+        };
+        Self(config.tiers.iter().map(of_tier).collect())
+    }
+
+    /// Returns the plan of a tier and a family.
+    pub fn get(&self, tier: TierId, family: Option<FamilyId>) -> Option<&Shared> {
+        let family = family.map_or(0, |id| id.index().saturating_add(1));
+        self.0.get(tier.index())?.get(family)
+    }
+
+    /// Returns the bytes of the largest record with one grain in each log of one family.
+    pub fn record_bytes(&self) -> usize {
+        let plans = self.0.iter().flatten();
+        let bytes = plans.map(|shared| shared.plan.record_bytes(1, 4));
+        bytes.max().unwrap_or(0)
+    }
+}
+
+fn shared(config: &Config, tier: &Tier, model: Option<&str>) -> Shared {
+    let log = AccessLog {
+        tier: tier.name.clone(),
+        outcome: Outcome::Admitted,
+        code: None,
+        model: model.map(str::to_owned),
+    };
+    Shared {
+        plan: Plan::new(tier.limits_of(model), config.windows).into(),
+        line: config.log_admitted.then(|| log.to_string().into()),
+    }
+}

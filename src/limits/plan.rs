@@ -1,0 +1,132 @@
+//! The limits of a request, with the parts of a record that count them. A plan is made once for a
+//! tier, so that a request searches nothing.
+
+use super::kinds::LimitKind;
+use super::meter::{Meter, MeterPart};
+use super::per_limit::Limits;
+use super::record::{FamilyKey, Windows};
+use super::units::{Unit, Units};
+
+/// One finite limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Finite {
+    /// The kind.
+    pub kind: LimitKind,
+    /// The limit, at least 1.
+    pub limit: u64,
+    /// The part of a record that counts it.
+    pub meter: Meter,
+}
+
+/// The limits of a request: those of the account, and those of one family of models.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    limits: Limits,
+    windows: Windows,
+    finite: Vec<Finite>,
+    sums: Vec<(Meter, Units)>,
+    leases: Vec<FamilyKey>,
+}
+
+impl Plan {
+    /// Creates the plan of some limits.
+    pub fn new(limits: Limits, windows: Windows) -> Self {
+        let finite = limits.finite().map(|(kind, limit)| Finite {
+            kind,
+            limit,
+            meter: Meter::of(kind, &windows),
+        });
+        let finite: Vec<Finite> = finite.collect();
+        let leases = finite
+            .iter()
+            .filter(|one| one.meter.part == MeterPart::Leases);
+        Self {
+            leases: leases.map(|one| one.meter.family).collect(),
+            sums: sums(&finite),
+            finite,
+            limits,
+            windows,
+        }
+    }
+
+    /// Returns the limits.
+    pub const fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Returns the windows.
+    pub const fn windows(&self) -> &Windows {
+        &self.windows
+    }
+
+    /// Returns the finite limits, in order.
+    pub fn finite(&self) -> &[Finite] {
+        &self.finite
+    }
+
+    /// Returns the logs and the periods that the finite limits need, each once, with its columns.
+    pub fn sums(&self) -> &[(Meter, Units)] {
+        &self.sums
+    }
+
+    /// Returns the families whose requests in flight are limited.
+    pub fn leases(&self) -> &[FamilyKey] {
+        &self.leases
+    }
+
+    /// True when nothing is limited.
+    pub const fn is_unlimited(&self) -> bool {
+        self.finite.is_empty()
+    }
+
+    /// Returns the plan without limits on requests in flight.
+    #[must_use]
+    pub fn without_concurrency(&self) -> Self {
+        Self::new(self.limits.without_concurrency(), self.windows)
+    }
+
+    /// True when a decision reads the wall clock, which costs a host call.
+    pub fn needs_wall_clock(&self) -> bool {
+        let mut sums = self.sums.iter();
+        sums.any(|(meter, _)| matches!(meter.part, MeterPart::Period(..)))
+    }
+
+    /// Returns the smallest limit on a unit; the largest number for none.
+    pub fn smallest(&self, unit: Unit) -> u64 {
+        let of_unit = self.finite.iter();
+        let of_unit = of_unit.filter(|one| one.meter.unit() == Some(unit));
+        of_unit.map(|one| one.limit).min().unwrap_or(u64::MAX)
+    }
+
+    /// Returns the bytes of the windows and periods of a record, with so many grains in each log,
+    /// and amounts of `width` bytes.
+    pub fn record_bytes(&self, grains: usize, width: usize) -> usize {
+        let bytes = self.sums.iter().map(|(meter, units)| {
+            let columns = units.count();
+            let head = columns.saturating_mul(8).saturating_add(28);
+            match meter.part {
+                MeterPart::Sliding(..) => {
+                    let grain = columns.saturating_mul(width).saturating_add(4);
+                    grains.saturating_mul(grain).saturating_add(head)
+                }
+                MeterPart::Leases | MeterPart::Period(..) => head,
+            }
+        });
+        bytes.fold(0, usize::saturating_add)
+    }
+}
+
+fn sums(finite: &[Finite]) -> Vec<(Meter, Units)> {
+    let mut sums: Vec<(Meter, Units)> = Vec::new();
+    for one in finite {
+        let Some(unit) = one.meter.unit() else {
+            continue;
+        };
+        let same = |(meter, _): &&mut (Meter, Units)| meter.shares_with(one.meter);
+        match sums.iter_mut().find(same) {
+            Some((_, units)) => *units = units.with(unit),
+            None => sums.push((one.meter, Units::default().with(unit))),
+        }
+    }
+    sums
+}

@@ -1,0 +1,65 @@
+//! The sources of a request's model, in order.
+
+use super::path::PathTemplate;
+use crate::host::{Header, Request};
+
+/// A source of the model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ModelSource {
+    /// The request header of this lower-case name.
+    Header(String),
+    /// The Envoy property at this path.
+    Property(Vec<String>),
+    /// A segment of the request's path.
+    Path(PathTemplate),
+}
+
+/// The model that a request names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ModelName {
+    /// No source has a value.
+    Nothing,
+    /// The name cannot be read: it is no text, or there are several.
+    Unreadable,
+    /// The model's name.
+    Model(String),
+}
+
+/// Finds the model of a request: the first source with a value decides.
+///
+/// A repeated header names none, as one of the values may be meant for another reader. Proxies join
+/// repeats with a comma.
+pub fn find(request: &dyn Request, sources: &[ModelSource]) -> ModelName {
+    let found = sources.iter().map(|source| match source {
+        ModelSource::Header(name) => match request.header(name) {
+            Header::Absent => ModelName::Nothing,
+            Header::Repeated => ModelName::Unreadable,
+            Header::Once(value) => text(value),
+        },
+        ModelSource::Property(path) => {
+            let value = request.property(path);
+            value.map_or(ModelName::Nothing, |value| text(&value))
+        }
+        ModelSource::Path(template) => in_path(request, template),
+    });
+    let mut found = found.filter(|named| *named != ModelName::Nothing);
+    found.next().unwrap_or(ModelName::Nothing)
+}
+
+fn text(value: &[u8]) -> ModelName {
+    match str::from_utf8(value) {
+        Ok("") => ModelName::Nothing,
+        Ok(text) if !text.contains(',') => ModelName::Model(text.to_owned()),
+        Ok(_) | Err(_) => ModelName::Unreadable,
+    }
+}
+
+fn in_path(request: &dyn Request, template: &PathTemplate) -> ModelName {
+    let Header::Once(path) = request.header(":path") else {
+        return ModelName::Nothing;
+    };
+    let path = str::from_utf8(path).unwrap_or_default();
+    let end = path.find(['?', '#']).unwrap_or(path.len());
+    let model = path.get(..end).and_then(|path| template.model(path));
+    model.map_or(ModelName::Nothing, ModelName::Model)
+}
