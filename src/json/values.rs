@@ -39,7 +39,7 @@ impl<'de> Deserialize<'de> for Count {
     }
 }
 
-/// A duration: digits and one of ms, s, m, h.
+/// A duration: digits and one of ms, s, m, h, d.
 #[derive(Clone, Copy, Debug)]
 pub struct Duration(pub Span);
 
@@ -49,7 +49,13 @@ const LONGEST_MS: u64 = 366 * 24 * 3_600_000;
 impl Duration {
     /// Reads a duration from 1 ms to a year; `None` for anything else.
     pub fn parse(text: &str) -> Option<Self> {
-        let units = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000)];
+        let units = [
+            ("ms", 1),
+            ("s", 1_000),
+            ("m", 60_000),
+            ("h", 3_600_000),
+            ("d", 86_400_000),
+        ];
         let (digits, factor) = units
             .into_iter()
             .find_map(|(unit, factor)| Some((text.strip_suffix(unit)?, factor)))?;
@@ -69,7 +75,7 @@ impl<'de> Deserialize<'de> for Duration {
         Self::parse(&text).ok_or_else(|| {
             de::Error::invalid_value(
                 de::Unexpected::Str(&text),
-                &"a duration from \"1ms\" to \"8784h\": digits and one of ms, s, m, h",
+                &"a duration from \"1ms\" to \"366d\": digits and one of ms, s, m, h, d",
             )
         })
     }

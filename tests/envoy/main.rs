@@ -17,6 +17,7 @@ mod feed;
 mod first_steps;
 mod identity;
 mod limit_kinds;
+mod models;
 mod openai_client;
 mod operators;
 mod overload;
