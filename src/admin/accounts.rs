@@ -5,7 +5,7 @@ use crate::directory::Directory;
 use crate::directory::entry::{AccountEntry, ResolvedTier, TierBasis};
 use crate::json::{Invalid, Named};
 use crate::ledger::RecordChange;
-use crate::limits::{Limits, Plan, Terms};
+use crate::limits::{Limits, Overrides, Plan, Terms};
 use crate::reply::usage::UsageByName;
 use crate::tiers::Tier;
 use crate::tiers::recharge::{History, RechargeEvent};
@@ -127,11 +127,11 @@ impl Api<'_> {
             ..AccountEntry::default()
         });
         match tier {
-            Some(tier) => put.limits.check_in(&tier.limits),
+            Some(tier) => self.check_limits(&put.limits, tier),
             // Its recharge may lead to any tier.
             None => {
                 let mut tiers = self.config().tiers.iter();
-                tiers.try_for_each(|tier| put.limits.check_in(&tier.limits))
+                tiers.try_for_each(|tier| self.check_limits(&put.limits, tier))
             }
         }
         .map_err(Problem::BadBody)?;
@@ -154,6 +154,17 @@ impl Api<'_> {
             entry.disabled = put.disabled;
             (due, true)
         })
+    }
+
+    /// Checks own limits beside those of a tier, for each family of models.
+    fn check_limits(&self, own: &Overrides, tier: &Tier) -> Result<(), Invalid> {
+        let families = self
+            .config()
+            .models
+            .iter()
+            .map(|family| Some(&*family.name));
+        let mut models = std::iter::once(None).chain(families);
+        models.try_for_each(|model| own.check_in(&tier.limits_of(model)))
     }
 
     /// Rejects an unknown tier name, with the JSON path of the name.
@@ -229,6 +240,7 @@ impl Api<'_> {
         let terms = Terms {
             plan: &plan,
             lowered: None,
+            tells: false,
             concurrency_wait: Span::ZERO,
         };
         let table = self.limiter.vm_table();

@@ -278,12 +278,25 @@ fn page_of(key: &[u8; 16], pages: u32) -> u32 {
 /// Returns the shared-data key of a page. A ledger of another size has other keys, and layout 1 had
 /// keys without a dot.
 fn page_name(prefix: &str, pages: u32, page: u32) -> String {
-    use std::fmt::Write as _;
     let mut name = String::with_capacity(prefix.len().saturating_add(19));
     name.push_str(prefix);
-    // Writing to a String can't fail.
-    let _ = write!(name, "/p{pages:x}.{page:x}");
+    name.push_str("/p");
+    push_hex(&mut name, pages);
+    name.push('.');
+    push_hex(&mut name, page);
     name
+}
+
+/// Appends a number in hex, without leading zeros; two names for each request are worth it.
+fn push_hex(text: &mut String, n: u32) {
+    let digits = u32::BITS
+        .saturating_sub(n.leading_zeros())
+        .div_ceil(4)
+        .max(1);
+    for place in (0..digits).rev() {
+        let digit = n.unbounded_shr(place.saturating_mul(4)) & 0xf;
+        text.push(char::from_digit(digit, 16).unwrap_or('0'));
+    }
 }
 
 /// Creates the pages that are missing. They are made in order, so the last one tells that all are

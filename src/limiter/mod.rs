@@ -24,14 +24,13 @@ use crate::directory::feed::leader::SharedFeedState;
 use crate::host::{Host, MetricSink};
 use crate::ledger::in_flight::Moves;
 use crate::ledger::{AccountKey, Fault, FaultCause, Ledger, OpenError, Slots};
-use crate::limits::{Lowered, Plan, Reservation, Terms};
+use crate::limits::{Lowered, Plan, Reservation, Snapshot, Terms};
 use crate::metrics::{Counts, names};
 use crate::models::FamilyId;
 use crate::overload::OverloadView;
 use crate::refusals::Refusals;
 use crate::refusals::batch::RefusalBatch;
 use crate::reply::Reply;
-use crate::reply::headers::HeaderLine;
 use crate::tiers::TierId;
 use plans::Plans;
 use queue::Queue;
@@ -72,8 +71,8 @@ pub enum Next {
 /// The data that a forwarded request keeps until its end.
 #[derive(Debug, Default)]
 pub struct Forwarded {
-    /// Headers to set on the response.
-    pub headers: Vec<HeaderLine>,
+    /// The numbers for the rate-limit headers of the response, if it gets any.
+    pub snapshot: Option<Snapshot>,
     /// The admission to settle; `None` when nothing was recorded.
     pub admission: Option<Admission>,
 }
@@ -343,6 +342,7 @@ fn terms<'a>(config: &Config, plan: &'a Plan, lowered: Option<Lowered>) -> Terms
     Terms {
         plan,
         lowered,
+        tells: !config.headers.is_empty(),
         concurrency_wait: config.concurrency_retry_after,
     }
 }

@@ -10,7 +10,6 @@ use crate::limits::units::Unit;
 use crate::metrics::{Outcome, TokenKind};
 use crate::models::FamilyId;
 use crate::refusals::batch::Refused;
-use crate::reply::headers::{self, HeaderLine};
 use crate::reply::{Code, Refusal};
 use crate::tiers::TierId;
 use crate::tiers::table::NO_TIER;
@@ -83,7 +82,7 @@ impl Limiter {
                 line.map(|line| LogLine::Admitted(Rc::clone(line)))
             }),
             next: Next::Forward(Forwarded {
-                headers: headers::lines(&self.config.headers, snapshot),
+                snapshot: Some(*snapshot),
                 admission: Some(admission),
             }),
         }
@@ -125,8 +124,7 @@ impl Limiter {
         }
         self.note(Some(account), Some(tier), code);
         if self.config.mode == Mode::Shadow {
-            let headers = headers::lines(&self.config.headers, snapshot);
-            return self.shadowed((Some(tier), family), code, headers);
+            return self.shadowed((Some(tier), family), code, Some(*snapshot));
         }
         self.refused((Some(tier), family), Outcome::Limited, refusal)
     }
@@ -140,7 +138,7 @@ impl Limiter {
         let code = refusal.code();
         self.note(account, tier, code);
         if self.config.mode == Mode::Shadow {
-            return self.shadowed((tier, None), code, Vec::new());
+            return self.shadowed((tier, None), code, None);
         }
         self.refused((tier, None), Outcome::Refused, refusal)
     }
@@ -201,13 +199,13 @@ impl Limiter {
         &mut self,
         (tier, family): (Option<TierId>, Option<FamilyId>),
         code: Code,
-        headers: Vec<HeaderLine>,
+        snapshot: Option<Snapshot>,
     ) -> CheckResult {
         self.counts.request(tier, Outcome::Shadowed);
         CheckResult {
             log: self.log((tier, family), Outcome::Shadowed, Some(code)),
             next: Next::Forward(Forwarded {
-                headers,
+                snapshot,
                 admission: None,
             }),
         }

@@ -55,6 +55,7 @@ impl Settlement {
         Terms {
             plan: &self.plan,
             lowered: None,
+            tells: false,
             concurrency_wait: Span::ZERO,
         }
     }

@@ -66,12 +66,19 @@ pub fn admit(record: &mut Record, ask: &Ask, terms: &Terms<'_>, now: Now) -> Dec
             wait: binding.wait,
             last: binding.last,
             overloaded: binding.overloaded,
-            snapshot: Snapshot::of(&check),
+            snapshot: snapshot(&check),
         });
     }
     let reservation = enter(record, ask, terms, now);
-    let snapshot = Snapshot::of(&Check { record, terms, now });
+    let snapshot = snapshot(&Check { record, terms, now });
     Decision::Admitted(reservation, snapshot)
+}
+
+fn snapshot(check: &Check<'_>) -> Snapshot {
+    match check.terms.tells {
+        true => Snapshot::of(check),
+        false => Snapshot::default(),
+    }
 }
 
 /// Returns the limit on tokens or money that the request alone exceeds.

@@ -26,6 +26,8 @@ pub struct Terms<'a> {
     pub plan: &'a Plan,
     /// The lowered limits, if any.
     pub lowered: Option<Lowered>,
+    /// True when a client is told the snapshot.
+    pub tells: bool,
     /// The wait to report when concurrency refuses: the end of a lease is unknown.
     pub concurrency_wait: Span,
 }

@@ -7,7 +7,8 @@ use super::overload_signal;
 use super::response::{ResponsePlan, ResponseReader};
 use super::worker::Worker;
 use crate::limiter::{self, Admission};
-use crate::reply::headers::HeaderLine;
+use crate::limits::Snapshot;
+use crate::reply::headers;
 use crate::tokens::Used;
 use proxy_wasm::types::MapType;
 
@@ -18,8 +19,8 @@ const MAP: MapType = MapType::HttpResponseHeaders;
 pub struct ForwardedRequest {
     /// `None` when the limiter recorded nothing.
     admission: Option<Admission>,
-    /// Rate-limit headers, until they are set on the response.
-    headers: Vec<HeaderLine>,
+    /// The numbers for the rate-limit headers, until they are set on the response.
+    snapshot: Option<Snapshot>,
     plan: ResponsePlan,
     /// `None` before the response headers, and when nothing in the response is read.
     response: Option<ResponseReader>,
@@ -30,7 +31,7 @@ impl ForwardedRequest {
     pub fn new(forwarded: limiter::Forwarded, plan: ResponsePlan) -> Self {
         Self {
             admission: forwarded.admission,
-            headers: forwarded.headers,
+            snapshot: forwarded.snapshot,
             plan,
             response: None,
         }
@@ -38,7 +39,7 @@ impl ForwardedRequest {
 
     /// Sets the rate-limit headers and starts to read the response.
     pub fn response_headers(&mut self, worker: &Worker, end: bool) {
-        self.set_headers();
+        self.set_headers(worker);
         let tokens = &worker.config.tokens;
         let settles = self.admission.is_some();
         let reads = self.plan.reads(tokens, settles);
@@ -61,16 +62,18 @@ impl ForwardedRequest {
         }
     }
 
-    fn set_headers(&mut self) {
-        for (name, value) in std::mem::take(&mut self.headers) {
+    fn set_headers(&mut self, worker: &Worker) {
+        let Some(snapshot) = self.snapshot.take() else {
+            return;
+        };
+        headers::each(&worker.config.headers, &snapshot, |name, value| {
             let Some(value) = value else {
-                remove_header(MAP, name);
-                continue;
+                return remove_header(MAP, name);
             };
-            if let Err(error) = hostcalls::replace_header(MAP, name, &value) {
+            if let Err(error) = hostcalls::replace_header(MAP, name, value) {
                 warn!("response header {name}: {error}");
             }
-        }
+        });
     }
 
     /// Reads a piece of the response's body; `size` is in bytes.

@@ -5,7 +5,7 @@ use crate::identity::{Account, IdentityError};
 use crate::limits::units::Unit;
 use crate::limits::{LimitKind, Limited, Shown};
 use crate::models::ModelName;
-use crate::reply::headers::{self, HeaderLine, HeaderStyle};
+use crate::reply::headers::{self, GoDuration, HeaderLine, HeaderStyle};
 use crate::tiers::Cents;
 use crate::time::Span;
 use serde::Serialize;
@@ -210,7 +210,7 @@ impl Refusal {
                 subject(limited.kind),
                 limited.kind.used(limited.used),
                 limited.kind.used(limited.limit),
-                headers::go_duration(limited.wait),
+                GoDuration::new(limited.wait),
             ),
             Self::Limited {
                 account,
@@ -222,7 +222,7 @@ impl Refusal {
                 subject(limited.kind),
                 limited.kind.used(limited.used),
                 limited.kind.used(limited.limit),
-                headers::go_duration(limited.wait),
+                GoDuration::new(limited.wait),
             ),
             Self::Unavailable => "The rate limiter is unavailable. Please try again.".to_owned(),
         }

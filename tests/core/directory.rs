@@ -28,7 +28,7 @@ fn of(account: &str) -> FakeRequest {
 
 fn rpm_of(worker: &Worker, account: &str) -> String {
     match worker.check(&of(account)).next {
-        Next::Forward(pass) => pass.headers[0].1.clone().unwrap(),
+        Next::Forward(pass) => worker.told(&pass)[0].1.clone().unwrap(),
         Next::Reply(reply) => reply.code.to_owned(),
         Next::Queue(_) => unreachable!("no tier waits"),
     }

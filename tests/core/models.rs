@@ -324,6 +324,27 @@ fn an_accounts_own_limit_on_money_is_in_dollars() {
 }
 
 #[test]
+fn an_accounts_own_limits_and_those_of_a_family_are_at_most_twelve() {
+    let sum = |i: u64| json!({"unit": "requests", "per": format!("{}s", 70 + i), "limit": 5});
+    let named = |n: u64| -> Value { (0..n).map(|i| (format!("l{i}"), sum(i))).collect() };
+    let tier = json!({"models": {"k2": {"rpm": 1, "rpd": 1, "tpm": 9_999}}});
+    let more = json!({"tier": ["directory"], "admin": {"path": "/a", "insecure": true}});
+    let worker = Worker::new(&World::new(), config(families(), tier).with(more));
+    let put = |n: u64| {
+        let body = json!({"tier": "t", "limits": named(n)}).to_string();
+        worker.put("acme", &body)
+    };
+    assert_eq!(put(5).0, 200);
+    let (status, said) = put(6);
+    assert_eq!(status, 400);
+    assert!(
+        said.to_string()
+            .contains("13 limits with those of the tier"),
+        "{said}"
+    );
+}
+
+#[test]
 fn what_is_wrong_with_models_is_said_with_its_path() {
     let base = config(families(), json!({}));
     let many = (0..33).map(|i| json!({"name": format!("f{i}"), "match": ["x"]}));

@@ -53,7 +53,8 @@ fn no_styles_no_rate_limit_headers() {
         &world,
         Config::tier("t").rpm(1).with(json!({"headers": []})),
     );
-    assert!(worker.admit(&FakeRequest::acme(0)).headers.is_empty());
+    let pass = worker.admit(&FakeRequest::acme(0));
+    assert!(worker.told(&pass).is_empty());
     world.pass_ms(10);
     let reply = worker.refuse(&FakeRequest::acme(0));
     let names: Vec<_> = reply.headers.iter().map(|(name, _)| *name).collect();

@@ -15,6 +15,7 @@ use tiergate::reply::Reply;
 pub use tiergate::admin::route::Call;
 pub use tiergate::limiter::{Admission, Next, Ticket};
 pub use tiergate::overload::OverloadEvent;
+use tiergate::reply::headers::{self, HeaderLine};
 pub use tiergate::tokens::Used;
 use tiergate::tokens::response::Consumed;
 
@@ -102,6 +103,12 @@ impl Worker {
         };
         self.settle(pass.admission.unwrap(), used);
         true
+    }
+
+    /// The rate-limit headers of a response.
+    pub fn told(&self, pass: &Forwarded) -> Vec<HeaderLine> {
+        let limiter = self.limiter.borrow();
+        headers::lines(&limiter.config().headers, &pass.snapshot.unwrap())
     }
 
     /// The request ends, and used that.
