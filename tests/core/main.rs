@@ -31,6 +31,7 @@ mod pages;
 mod queue;
 mod refusals;
 mod replies;
+mod small_domains;
 mod stored_bytes;
 mod tokens;
 mod usage;
