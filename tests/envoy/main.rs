@@ -36,5 +36,6 @@ mod tokens;
 #[cfg(feature = "cli")]
 mod top;
 mod traps;
+mod upgrades;
 mod usage_path;
 mod waits;

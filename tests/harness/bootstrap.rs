@@ -20,6 +20,8 @@ pub struct Setup {
     pub manager: Value,
     pub access_log: bool,
     pub http2_upstream: bool,
+    /// More arguments of Envoy's command line.
+    pub envoy_args: Vec<String>,
 }
 
 impl Setup {
@@ -32,6 +34,7 @@ impl Setup {
             manager: json!({}),
             access_log: true,
             http2_upstream: false,
+            envoy_args: Vec::new(),
         }
     }
 

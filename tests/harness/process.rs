@@ -63,7 +63,7 @@ pub fn start_upstream(dir: &Path) -> (Child, SocketAddr) {
     (child, address.unwrap())
 }
 
-pub fn start_envoy(dir: &Path, config: &Path, workers: usize) -> Child {
+pub fn start_envoy(dir: &Path, config: &str, workers: usize, args: &[String]) -> Child {
     let envoy = std::env::var_os("TIERGATE_ENVOY");
     let envoy = envoy.map_or_else(|| root().join(".tools/bin/envoy"), PathBuf::from);
     assert!(
@@ -74,10 +74,11 @@ pub fn start_envoy(dir: &Path, config: &Path, workers: usize) -> Child {
     spawn(
         Command::new(envoy)
             .arg("--config-path")
-            .arg(config)
+            .arg(dir.join(config))
             .args(["--concurrency", &workers.to_string()])
             .args(["--use-dynamic-base-id", "--log-level", "info"])
             .args(["--file-flush-interval-msec", "50"])
+            .args(args)
             .arg("--admin-address-path")
             .arg(dir.join("admin"))
             .arg("--log-path")

@@ -73,7 +73,7 @@ impl Stack {
         );
         let bootstrap = bootstrap::bootstrap(setup, &dir.join("listeners.json"), upstream);
         write(&dir.join("envoy.json"), &bootstrap);
-        let envoy = start_envoy(&dir, &dir.join("envoy.json"), setup.workers);
+        let envoy = start_envoy(&dir, "envoy.json", setup.workers, &setup.envoy_args);
         Self::when_ready(dir, envoy, (upstream_process, upstream))
     }
 
@@ -103,7 +103,7 @@ impl Stack {
             text = text.replace(word, other);
         }
         fs::write(dir.join("envoy.yaml"), text).unwrap();
-        let envoy = start_envoy(&dir, &dir.join("envoy.yaml"), 2);
+        let envoy = start_envoy(&dir, "envoy.yaml", 2, &[]);
         Self::when_ready(dir, envoy, (upstream_process, upstream))
     }
 

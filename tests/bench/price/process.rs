@@ -48,6 +48,7 @@ impl Process {
             http2_upstream: false,
             route: row.traffic.route(),
             manager: json!({}),
+            envoy_args: Vec::new(),
         });
         let mut process = Self {
             stack,
