@@ -15,13 +15,16 @@ ENVOY := $(TOOLS)/bin/envoy
 WASM_OUT := target/$(TARGET)/release
 EXAMPLES := $(WASM_OUT)/examples
 TRAP := target/trap
+# The last commit of version 0.1.0, and where its module is built.
+OLD := 6cf68bcf48d36b1c34a256053cac8187083503be
+UPGRADES := target/upgrades
 # The commit that the module names as its build.
 BUILD := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
 
 export PROXY_PORT ADMIN_PORT ENVOY_ADMIN_PORT UPSTREAM_PORT
 export TIERGATE_ENVOY := $(CURDIR)/$(ENVOY)
 
-.PHONY: run test wasm cli modules bench soak load check lint examples links shell module-alone audit mutants zones \
+.PHONY: run test wasm cli modules bench soak load check lint examples links shell module-alone audit mutants zones upgrades \
         help envoy chromium target clean
 
 run: wasm envoy ## Envoy with the filter and a demo upstream; Ctrl-C stops them
@@ -62,6 +65,19 @@ soak: modules envoy ## mixed traffic with resets and traps, for SOAK_SECONDS (30
 load: modules envoy ## limits that give way to an overloaded upstream, and a plot of it, docs/load.svg
 	cargo build --quiet --example demo-upstream
 	LOAD_PLOT=docs/load.svg cargo bench --quiet --profile dev --bench load
+
+# The old module has sources and a target directory of its own, so dist/ has the new one alone.
+$(UPGRADES)/tiergate.wasm: | target
+	@git cat-file -e $(OLD)^{commit} 2>/dev/null || { \
+	  echo "make upgrades builds commit $(OLD), which this clone lacks: git fetch --unshallow" >&2; exit 1; }
+	@rm -rf $(UPGRADES)/src && mkdir -p $(UPGRADES)/src
+	git archive $(OLD) | tar -x -C $(UPGRADES)/src
+	cargo build --locked --release --lib --target $(TARGET) --manifest-path $(UPGRADES)/src/Cargo.toml --target-dir $(UPGRADES)/build
+	@cp $(UPGRADES)/build/$(TARGET)/release/tiergate.wasm $@
+
+upgrades: $(UPGRADES)/tiergate.wasm wasm envoy ## version 0.1.0 and this module over the same data, while requests run
+	cargo build --quiet --example demo-upstream
+	TIERGATE_OLD_MODULE=$(CURDIR)/$< cargo test --features cli --test envoy -- upgrades
 
 check: lint examples links shell module-alone ## format, lints, the oldest Rust, shell, and the docs: links and JSON examples
 
