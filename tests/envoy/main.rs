@@ -18,6 +18,7 @@ mod first_steps;
 mod identity;
 mod limit_kinds;
 mod models;
+mod newer_layouts;
 mod openai_client;
 mod operators;
 mod overload;
