@@ -1,7 +1,7 @@
 //! One change of an account's record: the page is read, edited in place and written back.
 
 use super::page::{self, Head, OVERFLOW, Page, PageState, StoredRecord};
-use super::{AccountKey, Fault, Ledger, page_name};
+use super::{AccountKey, Fault, Ledger, fill, page_name};
 use crate::host::Host;
 use crate::limits::Terms;
 use crate::limits::lease::Liveness;
@@ -61,6 +61,8 @@ struct Noticed {
     overflow: bool,
     /// True when the page got its records of the size before.
     filled: bool,
+    /// The page's fill, in percent.
+    fill: u8,
 }
 
 /// A record that was read from its page.
@@ -119,6 +121,7 @@ impl Ledger {
             // The change is stored: an old page that keeps its bytes is no fault of it.
             let _emptied = self.empty_old(host, pages, key.account.page(pages));
         }
+        self.fill_gauge.raise(noticed.fill);
         self.note(|h| {
             let add = |n: &mut u64, more: u64| *n = n.saturating_add(more);
             add(&mut h.cas_retries, changed.retries.into());
@@ -178,7 +181,12 @@ impl Ledger {
             };
             let noticed = write(&mut page, &loaded, record, host, now, liveness);
             debug_assert!(record.is_valid(), "a record that was written");
-            let noticed = Noticed { filled, ..noticed };
+            let fill = fill::percent(&page, self.awake);
+            let noticed = Noticed {
+                filled,
+                fill,
+                ..noticed
+            };
             Ok(shared::Change::Write(page.into_bytes(), (result, noticed)))
         })
     }
@@ -297,6 +305,6 @@ fn write(
         corrupt: page.corrupt,
         stale: stale.saturating_add(loaded.stale),
         overflow: loaded.is_newcomer,
-        filled: false,
+        ..Noticed::default()
     }
 }

@@ -4,6 +4,7 @@
 
 mod change;
 mod fault;
+pub mod fill;
 mod growth;
 pub mod in_flight;
 pub mod page;
@@ -16,6 +17,7 @@ use crate::limits::record::Record;
 use crate::shared::{Fill, StoreError};
 pub use change::{RecordChange, RecordKey, Which};
 pub use fault::{Fault, FaultCause};
+use fill::FillGauge;
 pub use in_flight::InFlight;
 use siphasher::sip128::{Hasher128, SipHasher24};
 use sizes::{CapacityFit, LedgerSizes, StoredSizes};
@@ -102,6 +104,8 @@ pub struct Health {
     pub unpriced: u64,
     /// Requests with a body, and a model that no family has.
     pub model_unknown: u64,
+    /// The fill of the fullest page, in percent: 100 when new accounts of it share a record.
+    pub page_fill: u8,
 }
 
 /// The ledger of one namespace.
@@ -112,6 +116,7 @@ pub struct Ledger {
     sizes: RefCell<LedgerSizes>,
     stored_sizes: StoredSizes,
     health: Cell<Health>,
+    fill_gauge: FillGauge,
     /// The bytes of an account's record while it has requests.
     awake: usize,
     /// The buffer in which records are edited.
@@ -152,6 +157,8 @@ impl Ledger {
         let corrupt = u64::from(stored.is_some() && existing.is_none());
         let stored_sizes = StoredSizes::of(namespace);
         stored_sizes.create(host)?;
+        let fill_gauge = FillGauge::of(namespace);
+        fill_gauge.stored().create(host)?;
         let (mut sizes, _) = stored_sizes.read(host)?;
         let table = match existing {
             Some(table) => table,
@@ -183,6 +190,7 @@ impl Ledger {
             sizes: RefCell::new(sizes),
             stored_sizes,
             health: Cell::new(health),
+            fill_gauge,
             awake: page::AWAKE,
             scratch: RefCell::default(),
         };
@@ -229,7 +237,11 @@ impl Ledger {
 
     /// Takes the observations since the last call.
     pub fn take_health(&self) -> Health {
-        self.health.take()
+        let mut health = self.health.take();
+        let corrupt = self.fill_gauge.stored().take_corrupt();
+        health.corrupt = health.corrupt.saturating_add(corrupt);
+        health.page_fill = self.fill_gauge.percent();
+        health
     }
 
     fn note(&self, change: impl FnOnce(&mut Health)) {

@@ -303,11 +303,13 @@ impl Limiter {
         }
     }
 
-    /// Flushes the counts and the gauges.
+    /// Measures a few pages, and flushes the counts and the gauges.
     fn flush(&mut self, host: &dyn Host, sink: &mut dyn MetricSink) {
         if !std::mem::replace(&mut self.told_build, true) {
             sink.set(&names::build_info(&self.config.namespace), 1);
         }
+        let walked = self.ledger.walk(host, self.vm.borrow().table());
+        self.keep_fault(walked);
         let mut moves = Moves::new();
         let written = self.vm.borrow_mut().write_gauge(host, &mut moves);
         self.keep_fault(written);

@@ -202,6 +202,8 @@ impl Counts {
         for (name, delta) in moves {
             sink.gauge(&names::IN_FLIGHT.of_tier(&self.namespace, &name), delta);
         }
+        let fill = names::PAGE_FILL.of(&self.namespace);
+        sink.set(&fill, health.page_fill.into());
         for (family, n) in [
             (names::CAS_RETRIES, health.cas_retries),
             (names::EVICTED_LIVE, health.evicted),

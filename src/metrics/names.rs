@@ -28,6 +28,8 @@ pub const CAS_RETRIES: MetricFamily = MetricFamily("cas_retries");
 pub const EVICTED_LIVE: MetricFamily = MetricFamily("evicted_live");
 /// Requests of new accounts on full pages, counted on the page's overflow record.
 pub const OVERFLOW_REQUESTS: MetricFamily = MetricFamily("overflow_requests");
+/// The fill of the fullest page in percent, of the size from which new accounts share a record.
+pub const PAGE_FILL: MetricFamily = MetricFamily("page_fill");
 /// Corrupt stored values.
 pub const DAMAGED_VALUES: MetricFamily = MetricFamily("damaged_values");
 /// Leases of lost VMs.
@@ -52,7 +54,7 @@ pub const FEED_ACCOUNTS: MetricFamily = MetricFamily("feed_accounts");
 pub const BUILD_INFO: MetricFamily = MetricFamily("build_info");
 
 /// All families.
-pub const ALL: [MetricFamily; 21] = [
+pub const ALL: [MetricFamily; 22] = [
     REQUESTS,
     LIMITED,
     OVERLOADED,
@@ -63,6 +65,7 @@ pub const ALL: [MetricFamily; 21] = [
     CAS_RETRIES,
     EVICTED_LIVE,
     OVERFLOW_REQUESTS,
+    PAGE_FILL,
     DAMAGED_VALUES,
     STALE_LEASES,
     LOST_PAGES,

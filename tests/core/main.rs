@@ -27,6 +27,7 @@ mod overload_edges;
 mod overload_loop;
 mod overload_pace;
 mod page;
+mod page_fill;
 mod pages;
 mod queue;
 mod refusals;

@@ -360,6 +360,7 @@ fn a_newer_layout_is_left_to_newer_code() {
 #[test]
 fn the_bytes_of_stored_state_are_pinned() {
     use tiergate::directory::feed::leader::FeedState;
+    use tiergate::ledger::fill::PageWalk;
     use tiergate::overload::{ManualScale, State};
     use tiergate::refusals::{Batch, Id, Reason, RefusalLog};
     use tiergate::shared::cell::{self, Content};
@@ -397,12 +398,19 @@ fn the_bytes_of_stored_state_are_pinned() {
         accounts: vec![(Some(Id::of(b"acme")), reason, 3)],
     };
     log.add(&batch, Mono::from_millis(12_345));
+    let walk = PageWalk {
+        pages: 8_192,
+        next: 12,
+        fullest: 9,
+        before: 98,
+    };
     assert_eq!(
-        [hex(&state), hex(&feed), hex(&log)],
+        [hex(&state), hex(&feed), hex(&log), hex(&walk)],
         [
             "014f01a0c21e01057469657230c09a0ce807a8d72400000000000000000000000000000000000000",
             "014c0700000000000003223922",
             "0152010574696572300372706d010001010301010461636d65000574696572300372706d01000c03",
+            "015780400c0962",
         ]
     );
 }

@@ -14,6 +14,7 @@ fn corrupt_values() -> String {
     };
     corrupt("overload", "\u{1}O");
     corrupt("refusal-log", "\u{1}R");
+    corrupt("ledger-fill", "\u{1}W");
     for page in 0..8 {
         corrupt(&format!("p8.{page:x}"), "\u{2}P");
         corrupt(&format!("d{page:x}"), "\u{1}D");

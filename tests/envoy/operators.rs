@@ -175,6 +175,11 @@ fn noise_forgives_nobody(capacity: u32, keys: usize) {
         }
     }
     assert_eq!(stack.stat(&["tiergate_evicted_live"]), 0);
+    eventually("the gauge is with the requests that shared", || {
+        let shared = stack.stat(&["tiergate_overflow_requests"]);
+        let fill = stack.stat(&["tiergate_page_fill"]);
+        (1..=100).contains(&fill) && (shared == 0 || fill == 100)
+    });
 }
 
 #[test]
