@@ -24,7 +24,7 @@ BUILD := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
 export PROXY_PORT ADMIN_PORT ENVOY_ADMIN_PORT UPSTREAM_PORT
 export TIERGATE_ENVOY := $(CURDIR)/$(ENVOY)
 
-.PHONY: run test wasm cli modules bench soak load check lint examples links shell module-alone audit mutants zones upgrades \
+.PHONY: run test wasm cli modules bench soak load scale check lint examples links shell module-alone audit mutants zones upgrades \
         help envoy chromium target clean
 
 run: wasm envoy ## Envoy with the filter and a demo upstream; Ctrl-C stops them
@@ -78,6 +78,12 @@ $(UPGRADES)/tiergate.wasm: | target
 upgrades: $(UPGRADES)/tiergate.wasm wasm envoy ## version 0.1.0 and this module over the same data, while requests run
 	cargo build --quiet --example demo-upstream
 	TIERGATE_OLD_MODULE=$(CURDIR)/$< cargo test --features cli --test envoy -- upgrades
+
+# docs/scale.md has its settings: SCALE_ACCOUNTS, SCALE_ROUNDS and others.
+scale: modules envoy ## a thousand to a million live accounts: CPU, memory and start; docs/scale.md and docs/scale.svg
+	@command -v wrk >/dev/null || { echo "make scale needs wrk: apt-get install wrk" >&2; exit 1; }
+	cargo build --quiet --example demo-upstream
+	SCALE_TABLE=docs/scale.md SCALE_PLOT=docs/scale.svg cargo bench --quiet --profile dev --bench scale
 
 check: lint examples links shell module-alone ## format, lints, the oldest Rust, shell, and the docs: links and JSON examples
 

@@ -35,6 +35,8 @@ pub struct Stack {
     pub admin: SocketAddr,
     pub upstream: SocketAddr,
     pub runtime: Runtime,
+    /// When Envoy was started.
+    pub started: Instant,
     dir: PathBuf,
     envoy: Child,
     upstream_process: Child,
@@ -108,6 +110,7 @@ impl Stack {
     }
 
     fn when_ready(dir: PathBuf, envoy: Child, upstream: (Child, SocketAddr)) -> Self {
+        let started = Instant::now();
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -119,6 +122,7 @@ impl Stack {
             admin: unknown,
             upstream: upstream.1,
             runtime,
+            started,
             dir,
             envoy,
             upstream_process: upstream.0,

@@ -19,6 +19,8 @@ mod bootstrap;
 mod client;
 mod filters;
 mod measure;
+#[path = "../../harness/meter.rs"]
+mod meter;
 mod options;
 mod process;
 mod report;

@@ -1,6 +1,7 @@
 //! The printed tables.
 
 use crate::measure::Measured;
+use crate::meter::median;
 use crate::options::Options;
 use crate::rows::{BARE, EMPTY, NO_FILTER};
 use crate::traffic::EVENTS;
@@ -113,15 +114,4 @@ fn ratios(now: &Measured, before: &Measured, none: &Measured) -> Vec<f64> {
         pairs.map(move |(now, before)| (now - none) / (before - none))
     });
     ratios.collect()
-}
-
-/// The median; the mean of the two in the middle where there are two.
-fn median(values: &[f64]) -> f64 {
-    let mut values = values.to_vec();
-    values.sort_by(f64::total_cmp);
-    let half = values.len() / 2;
-    match values.len() % 2 {
-        0 => f64::midpoint(values[half - 1], values[half]),
-        _ => values[half],
-    }
 }

@@ -51,19 +51,32 @@ impl Traffic {
 
     /// Starts the traffic. It ends when it is dropped, or after `most`.
     pub fn start(self, proxy: SocketAddr, most: Duration) -> Running {
-        let wrk = Command::new("wrk")
-            .arg("-t1")
-            .arg(format!("-c{}", self.connections()))
-            .arg(format!("-d{}s", most.as_secs()))
-            .arg("-s")
-            .arg(format!("tests/bench/price/{}", self.script()))
-            .arg(format!("http://{proxy}/v1/chat/completions"))
-            .stdout(Stdio::null())
-            .env("EVERY_MS", EVERY_MS.to_string())
-            .env("WORDS", WORDS.to_string())
-            .spawn();
-        Running(wrk.expect("wrk runs"))
+        let script = format!("tests/bench/price/{}", self.script());
+        let settings = [("EVERY_MS", EVERY_MS), ("WORDS", WORDS)];
+        wrk(proxy, self.connections(), &script, &settings, most)
     }
+}
+
+/// Starts wrk with a script, and settings that the script reads. It ends when it is dropped, or
+/// after `most`.
+pub fn wrk(
+    proxy: SocketAddr,
+    connections: u32,
+    script: &str,
+    settings: &[(&str, u32)],
+    most: Duration,
+) -> Running {
+    let settings = settings.iter().map(|(name, n)| (name, n.to_string()));
+    let wrk = Command::new("wrk")
+        .arg("-t1")
+        .arg(format!("-c{connections}"))
+        .arg(format!("-d{}s", most.as_secs()))
+        .args(["-s", script])
+        .arg(format!("http://{proxy}/v1/chat/completions"))
+        .stdout(Stdio::null())
+        .envs(settings)
+        .spawn();
+    Running(wrk.expect("wrk runs"))
 }
 
 /// Traffic that runs.
@@ -77,7 +90,7 @@ impl Drop for Running {
 }
 
 /// Envoy's own answer, as an upstream would give it.
-fn answers() -> Value {
+pub fn answers() -> Value {
     let answer = r#"{"usage":{"prompt_tokens":15,"completion_tokens":16,"total_tokens":31}}"#;
     json!({
         "direct_response": {"status": 200, "body": {"inline_string": answer}},
