@@ -38,6 +38,9 @@ fn table(scales: &[Scale]) -> String {
     let (none, fewest) = (none.unwrap(), fewest.unwrap());
     let mut table = HEADER.to_owned();
     for scale in scales {
+        let of_cpu = |scale: &Scale, of: fn(&[f64]) -> f64| of(&scale.cpu) - of(&none.cpu);
+        let added = |of| of_cpu(scale, of);
+        let fewest_added = |of| of_cpu(fewest, of);
         let _ = match scale.accounts {
             None => writeln!(
                 table,
@@ -48,11 +51,11 @@ fn table(scales: &[Scale]) -> String {
             ),
             Some(accounts) => writeln!(
                 table,
-                "| {} | {} | {:.2} | {:.2} | {} | {} | {:.0} | {} | {} % | {} | {} |",
+                "| {} | {} | {} | {} | {} | {} | {:.0} | {} | {} % | {} | {} |",
                 grouped(accounts),
                 cell(&scale.cpu, 2),
-                added(scale, none),
-                added(scale, none) / added(fewest, none),
+                both(added),
+                both(|of| added(of) / fewest_added(of)),
                 cell(&scale.start(|start| start.ms), 0),
                 cell(&scale.start(|start| start.cpu_ms), 0),
                 scale.page_bytes(),
@@ -94,15 +97,18 @@ fn memory(scale: &Scale, fewest: &Scale) -> String {
     }
 }
 
-/// The CPU of a request that the filter adds, in microseconds.
-pub fn added(scale: &Scale, none: &Scale) -> f64 {
-    median(&scale.cpu) - median(&none.cpu)
+fn lowest(values: &[f64]) -> f64 {
+    values.iter().copied().fold(f64::INFINITY, f64::min)
+}
+
+/// A number by medians, and in brackets by minima.
+fn both(number: impl Fn(fn(&[f64]) -> f64) -> f64) -> String {
+    format!("{:.2} ({:.2})", number(median), number(lowest))
 }
 
 /// The median, and in brackets the minimum.
 fn cell(values: &[f64], digits: usize) -> String {
-    let lowest = values.iter().copied().fold(f64::INFINITY, f64::min);
-    format!("{:.digits$} ({lowest:.digits$})", median(values))
+    format!("{:.digits$} ({:.digits$})", median(values), lowest(values))
 }
 
 /// A number with commas.
