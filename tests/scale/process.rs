@@ -84,6 +84,7 @@ impl Process {
             http2_upstream: false,
             route: answers(),
             manager: json!({}),
+            envoy_args: Vec::new(),
         });
         assert_eq!(stack.send(Call::of("first", "t")).status, 200);
         let start = Start {
