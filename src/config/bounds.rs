@@ -8,6 +8,7 @@ use crate::limits::{LimitKind, Plan};
 use crate::metrics::SERIES_OF_TIER;
 use crate::models::{Families, UnknownModel};
 use crate::tiers::{Tier, TierTable};
+use crate::tokens::rates::Weights;
 
 /// The maximum size of an account's record, in bytes.
 const MOST_BYTES: usize = 8_192;
@@ -17,14 +18,18 @@ const HEAD: usize = 40;
 const MOST_SERIES: usize = 4_096;
 /// The grains of a full log.
 const GRAINS: usize = 61;
-/// Bytes of an amount that a limit of less than 2^32 needs, and of any other.
+/// Bytes of an amount of less than 2^32, and of any other.
 const NARROW: usize = 4;
 const WIDE: usize = 8;
 
 /// Checks that a record has at most 8 KiB: with full logs of all families, and leases of all VMs.
-pub(super) fn records_fit(tiers: &TierTable, windows: &Windows) -> Result<(), Invalid> {
+pub(super) fn records_fit(
+    tiers: &TierTable,
+    windows: &Windows,
+    width: usize,
+) -> Result<(), Invalid> {
     for (i, tier) in tiers.iter().enumerate() {
-        let bytes = largest_record(tier, windows);
+        let bytes = largest_record(tier, windows, width);
         if bytes > MOST_BYTES {
             let problem = format!(
                 "a full record would have {bytes} bytes, of at most {MOST_BYTES}: use fewer windows \
@@ -36,11 +41,21 @@ pub(super) fn records_fit(tiers: &TierTable, windows: &Windows) -> Result<(), In
     Ok(())
 }
 
-fn largest_record(tier: &Tier, windows: &Windows) -> usize {
+/// Returns the bytes of an amount of weighted tokens in a log: a weight over 1 makes them wide.
+pub(super) fn width(models: &Families, weights: &Weights) -> usize {
+    let own = models.iter().map(|family| family.weights);
+    let largest = own.chain([*weights]).map(|weights| weights.largest()).max();
+    match largest > Some(Weights::ONE.largest()) {
+        true => WIDE,
+        false => NARROW,
+    }
+}
+
+fn largest_record(tier: &Tier, windows: &Windows, width: usize) -> usize {
     let plan = Plan::new(tier.all_limits(), *windows);
     let is_narrow = |limit: u64| u32::try_from(limit).is_ok();
     let width = match plan.finite().iter().all(|one| is_narrow(one.limit)) {
-        true => NARROW,
+        true => width,
         false => WIDE,
     };
     let leases = plan.finite().iter().filter(|one| one.kind.is_concurrency());

@@ -45,7 +45,8 @@ pub fn parse(json: &[u8]) -> Result<Config, Invalid> {
     }
     let retry_after = root.concurrency_retry_after;
     let windows = windows(&root.windows.0)?;
-    bounds::records_fit(&tiers, &windows)?;
+    let width = bounds::width(&models, &tokens.weights);
+    bounds::records_fit(&tiers, &windows, width)?;
     bounds::series_fit(&tiers)?;
     let is_free = root.unpriced == Some(Unpriced::Free);
     let is_priced = is_free || bounds::is_priced(&models, unknown_model);

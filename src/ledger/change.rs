@@ -236,7 +236,7 @@ fn load(
     let is_counting = key.which == Which::Counting;
     if found.is_none() && is_counting {
         loaded.stale = page.clean(own, now.mono, &mut || host.wall(), liveness);
-        if page.awake_size(awake) >= page::NEWCOMERS {
+        if page.awake_size(awake) >= page::newcomers(awake) {
             loaded.key = OVERFLOW;
             loaded.is_newcomer = true;
         }

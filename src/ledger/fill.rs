@@ -112,11 +112,11 @@ impl FillGauge {
     }
 }
 
-/// Returns the fill of a page, in percent of [`page::NEWCOMERS`]: 100 when the next new account
+/// Returns the fill of a page, in percent of [`page::newcomers`]: 100 when the next new account
 /// shares the overflow record.
 pub(super) fn percent(page: &Page, awake: usize) -> u8 {
     let hundredfold = page.awake_size(awake).saturating_mul(100);
-    let percent = hundredfold.checked_div(page::NEWCOMERS).unwrap_or(0);
+    let percent = hundredfold.checked_div(page::newcomers(awake)).unwrap_or(0);
     u8::try_from(percent).unwrap_or(FULL).min(FULL)
 }
 

@@ -21,7 +21,7 @@
 //! of which only a calendar period is left.
 //!
 //! No account's traffic forgives another account anything. A page whose records would have
-//! [`NEWCOMERS`] bytes, if all accounts sent requests, takes no new account: those share the page's
+//! [`newcomers`] bytes, if all accounts sent requests, takes no new account: those share the page's
 //! overflow record, each under its own limits. From [`CROWDED`] bytes on, events join the newest
 //! grain of their log. From [`FULL`] bytes on, no lease is counted. A config that adds limits can
 //! still take a page to [`MAX_BYTES`]. Such a page gives up the record of least worth.
@@ -38,8 +38,10 @@ pub const LAYOUT: Layout = Layout {
     version: 2,
     kind: b'P',
 };
-/// The size, with all records awake, from which a page takes no new account.
+/// The largest size, with all records awake, from which a page takes no new account.
 pub const NEWCOMERS: usize = 18_432;
+/// Bytes for leases of further VMs, and for grains, beyond the records of a full page.
+const SPARE: usize = 1_536;
 /// The size from which logs grow no more.
 pub const CROWDED: usize = 16_384;
 /// The size from which a page counts no further lease.
@@ -71,11 +73,18 @@ const SLIDING_UNTIL: usize = 32;
 const HEAD: usize = 40;
 
 /// The size of a record of the default limits with one request in flight, in bytes.
-pub const AWAKE: usize = awake(56 + 36);
+pub const AWAKE: usize = awake(56 + 36 + 28);
 
-/// Returns the size of a record: its head, its windows and periods, and leases of two VMs.
-pub const fn awake(windows: usize) -> usize {
-    windows.saturating_add(HEAD + 28)
+/// Returns the size of a record: its head and its sections.
+pub const fn awake(sections: usize) -> usize {
+    sections.saturating_add(HEAD)
+}
+
+/// Returns the size, with all records awake, from which a page takes no new account: there is room
+/// for the overflow record, which is one more.
+pub const fn newcomers(awake: usize) -> usize {
+    let left = (MAX_BYTES - SPARE).saturating_sub(awake);
+    if left < NEWCOMERS { left } else { NEWCOMERS }
 }
 
 /// The record has leases.

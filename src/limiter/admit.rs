@@ -1,5 +1,6 @@
 //! The check of a request: account, tier, and the result: forward, reply or queue.
 
+use super::outcome::NOWHERE;
 use super::queue::{Ticket, Turn, hold};
 use super::reserve::{Rates, reserve};
 use super::{Admission, CheckResult, Limiter, terms};
@@ -43,11 +44,11 @@ impl Limiter {
             Ok(family) => family,
             Err(named) => {
                 let refusal = Refusal::ModelUnknown(named);
-                return self.refuse(Some(&account), Some(found.tier), &refusal);
+                return self.refuse(Some(&account), (Some(found.tier), None), &refusal);
             }
         };
         let Some(plan) = self.plan(&found, family) else {
-            return self.refuse(Some(&account), None, &Refusal::Unavailable);
+            return self.refuse(Some(&account), NOWHERE, &Refusal::Unavailable);
         };
         let rates = Rates::of(&self.config, family);
         let ticket = Ticket {
@@ -57,6 +58,8 @@ impl Limiter {
             tier: found.tier,
             family,
             reserve: reserve(&self.config, &rates, &plan, request, asked),
+            priced: rates.is_priced(),
+            unpriced: !rates.is_priced() && request.has_body() && plan.counts_money(),
             plan,
             until: None,
         };
@@ -116,7 +119,7 @@ impl Limiter {
     fn enter(&mut self, host: &dyn Host, mut ticket: Ticket) -> CheckResult {
         let config = Rc::clone(&self.config);
         let Some(tier) = config.tiers.get(ticket.tier) else {
-            return self.refuse(Some(&ticket.account), None, &Refusal::Unavailable);
+            return self.refuse(Some(&ticket.account), NOWHERE, &Refusal::Unavailable);
         };
         // A shadow config never delays a request.
         let wait = tier.wait.filter(|_| config.mode == Mode::Enforce);
@@ -143,6 +146,8 @@ impl Limiter {
         let (account, tier, family) = (ticket.account, ticket.tier, ticket.family);
         match decision {
             Ok(Decision::Admitted(reservation, snapshot)) => {
+                let unpriced = &mut self.uncounted.unpriced;
+                *unpriced = unpriced.saturating_add(ticket.unpriced.into());
                 let admission = Admission {
                     key: ticket.key,
                     reservation,
@@ -169,9 +174,9 @@ impl Limiter {
                     kind,
                     limit,
                 };
-                self.refuse(Some(&account), Some(tier), &refusal)
+                self.refuse(Some(&account), (Some(tier), family), &refusal)
             }
-            Err(fault) => self.faulted(Some(&account), Some(tier), fault),
+            Err(fault) => self.faulted(Some(&account), (Some(tier), family), fault),
         }
     }
 
@@ -262,6 +267,7 @@ impl Limiter {
         let ask = Ask {
             amounts: ticket.reserve,
             holder,
+            priced: ticket.priced,
         };
         let vm = self.vm.borrow();
         self.ledger

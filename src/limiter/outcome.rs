@@ -1,12 +1,10 @@
 //! The outcome of a check, for metrics, the refusal log and access logs.
 
-use super::reserve::Rates;
 use super::{Admission, CheckResult, Forwarded, Limiter, Next};
 use crate::config::{FaultAction, Mode};
 use crate::identity::{Account, IdentityError};
 use crate::ledger::Fault;
 use crate::limits::Snapshot;
-use crate::limits::units::Unit;
 use crate::metrics::{Outcome, TokenKind};
 use crate::models::FamilyId;
 use crate::refusals::batch::Refused;
@@ -68,10 +66,14 @@ impl fmt::Display for AccessLog {
     }
 }
 
+/// The tier and the family of a request, as far as they are known.
+pub(super) type Place = (Option<TierId>, Option<FamilyId>);
+/// Nothing is known.
+pub(super) const NOWHERE: Place = (None, None);
+
 impl Limiter {
     pub(super) fn admitted(&mut self, admission: Admission, snapshot: &Snapshot) -> CheckResult {
         let (tier, family) = (admission.tier, admission.family);
-        self.note_unpriced(&admission);
         self.counts.request(Some(tier), Outcome::Admitted);
         self.begun(tier, admission.reservation.at);
         let reserved = admission.reservation.reserved.tokens;
@@ -85,15 +87,6 @@ impl Limiter {
                 snapshot: Some(*snapshot),
                 admission: Some(admission),
             }),
-        }
-    }
-
-    /// Counts a request that a limit on money can't count.
-    fn note_unpriced(&mut self, admission: &Admission) {
-        let counts_money = admission.plan.smallest(Unit::Usd) < u64::MAX;
-        if counts_money && !Rates::of(&self.config, admission.family).is_priced() {
-            let unpriced = &mut self.uncounted.unpriced;
-            *unpriced = unpriced.saturating_add(1);
         }
     }
 
@@ -132,15 +125,15 @@ impl Limiter {
     pub(super) fn refuse(
         &mut self,
         account: Option<&Account>,
-        tier: Option<TierId>,
+        place: Place,
         refusal: &Refusal,
     ) -> CheckResult {
         let code = refusal.code();
-        self.note(account, tier, code);
+        self.note(account, place.0, code);
         if self.config.mode == Mode::Shadow {
-            return self.shadowed((tier, None), code, None);
+            return self.shadowed(place, code, None);
         }
-        self.refused((tier, None), Outcome::Refused, refusal)
+        self.refused(place, Outcome::Refused, refusal)
     }
 
     /// Returns the result for a request without an account or a tier.
@@ -150,21 +143,21 @@ impl Limiter {
         error: IdentityError,
     ) -> CheckResult {
         if let IdentityError::DirectoryFault(error) = error {
-            return self.faulted(account, None, error.into());
+            return self.faulted(account, NOWHERE, error.into());
         }
         let first = self.config.tiers.first_recharge();
-        self.refuse(account, None, &Refusal::Identity(error, first))
+        self.refuse(account, NOWHERE, &Refusal::Identity(error, first))
     }
 
     /// Returns the result for a request that can't be read.
     pub fn fault(&mut self, fault: Fault) -> CheckResult {
-        self.faulted(None, None, fault)
+        self.faulted(None, NOWHERE, fault)
     }
 
     pub(super) fn faulted(
         &mut self,
         account: Option<&Account>,
-        tier: Option<TierId>,
+        (tier, family): Place,
         fault: Fault,
     ) -> CheckResult {
         let denies = self.config.on_fault.action(fault.cause()) == FaultAction::Deny;
@@ -174,7 +167,7 @@ impl Limiter {
             self.note(account, tier, Refusal::Unavailable.code());
         }
         CheckResult {
-            log: self.log((tier, None), Outcome::Faulted, None),
+            log: self.log((tier, family), Outcome::Faulted, None),
             next: match denies && self.config.mode == Mode::Enforce {
                 true => Next::Reply(Refusal::Unavailable.reply(&self.config.headers)),
                 false => Next::Forward(Forwarded::default()),
@@ -184,7 +177,7 @@ impl Limiter {
 
     fn refused(
         &mut self,
-        (tier, family): (Option<TierId>, Option<FamilyId>),
+        (tier, family): Place,
         outcome: Outcome,
         refusal: &Refusal,
     ) -> CheckResult {
@@ -197,7 +190,7 @@ impl Limiter {
 
     fn shadowed(
         &mut self,
-        (tier, family): (Option<TierId>, Option<FamilyId>),
+        (tier, family): Place,
         code: Code,
         snapshot: Option<Snapshot>,
     ) -> CheckResult {
@@ -223,7 +216,7 @@ impl Limiter {
 
     pub(super) fn log(
         &self,
-        (tier, family): (Option<TierId>, Option<FamilyId>),
+        (tier, family): Place,
         outcome: Outcome,
         code: Option<Code>,
     ) -> Option<LogLine> {

@@ -19,7 +19,11 @@ pub(super) struct Shared {
 
 /// The plans by tier, and by family: the first is that of requests without a family.
 #[derive(Debug)]
-pub(super) struct Plans(Vec<Vec<Shared>>);
+pub(super) struct Plans {
+    tiers: Vec<Vec<Shared>>,
+    /// The bytes of the windows, periods and leases of the largest record.
+    record_bytes: usize,
+}
 
 impl Plans {
     /// Makes the plans of a config.
@@ -29,20 +33,24 @@ impl Plans {
             let models = std::iter::once(None).chain(families);
             models.map(|model| shared(config, tier, model)).collect()
         };
-        Self(config.tiers.iter().map(of_tier).collect())
+        let all = config.tiers.iter().map(Tier::all_limits);
+        let bytes = all.map(|limits| Plan::new(limits, config.windows).awake_bytes());
+        Self {
+            record_bytes: bytes.max().unwrap_or(0),
+            tiers: config.tiers.iter().map(of_tier).collect(),
+        }
     }
 
     /// Returns the plan of a tier and a family.
     pub fn get(&self, tier: TierId, family: Option<FamilyId>) -> Option<&Shared> {
         let family = family.map_or(0, |id| id.index().saturating_add(1));
-        self.0.get(tier.index())?.get(family)
+        self.tiers.get(tier.index())?.get(family)
     }
 
-    /// Returns the bytes of the largest record with one grain in each log of one family.
-    pub fn record_bytes(&self) -> usize {
-        let plans = self.0.iter().flatten();
-        let bytes = plans.map(|shared| shared.plan.record_bytes(1, 4));
-        bytes.max().unwrap_or(0)
+    /// Returns the bytes of the largest record, without its head, while requests of all families
+    /// come slowly: one account's families must not take the room of another's record.
+    pub const fn record_bytes(&self) -> usize {
+        self.record_bytes
     }
 }
 

@@ -1,9 +1,11 @@
-//! Requests that wait for a lease of their account: first come, first served, within one VM.
+//! Requests that wait for a lease of their account or family: first come, first served, within one
+//! VM.
 
 use super::{CheckResult, Next};
 use crate::host::Host;
 use crate::identity::Account;
 use crate::ledger::AccountKey;
+use crate::limits::record::FamilyKey;
 use crate::limits::{Amounts, Plan};
 use crate::models::FamilyId;
 use crate::tiers::TierId;
@@ -24,18 +26,33 @@ pub struct Ticket {
     pub(super) family: Option<FamilyId>,
     pub(super) plan: Rc<Plan>,
     pub(super) reserve: Amounts,
+    /// True for a request with a price.
+    pub(super) priced: bool,
+    /// True for a request with a model and without a price, under a limit on money.
+    pub(super) unpriced: bool,
     /// The end of the wait; `None` before the first wait.
     pub(super) until: Option<Mono>,
 }
 
 impl Ticket {
+    /// Returns the line that the request stands in: that of its account, or of its family where that
+    /// limits concurrency, so that requests without this limit do not stand behind.
+    fn line(&self) -> (AccountKey, Option<FamilyId>) {
+        let limits_family = self
+            .plan
+            .leases()
+            .iter()
+            .any(|of| *of != FamilyKey::ACCOUNT);
+        (self.key, self.family.filter(|_| limits_family))
+    }
+
     /// True when the wait is over.
     pub(super) fn is_over(&self, now: Mono) -> bool {
         self.until.is_some_and(|until| until <= now)
     }
 }
 
-/// The position of a request among the queued ones of its account.
+/// The position of a request among the queued ones of its line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Turn {
     /// The request is the first.
@@ -46,10 +63,10 @@ pub(super) enum Turn {
     Unqueued,
 }
 
-/// Queued requests by account.
+/// Queued requests by account, and by family where it limits concurrency.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
-    accounts: HashMap<AccountKey, VecDeque<u32>>,
+    accounts: HashMap<(AccountKey, Option<FamilyId>), VecDeque<u32>>,
     length: usize,
 }
 
@@ -68,7 +85,7 @@ impl Queue {
     /// Returns false when the queue is full and does not have the request.
     fn join(&mut self, ticket: &Ticket) -> bool {
         let full = self.length >= MOST_WAITING;
-        let places = self.accounts.entry(ticket.key).or_default();
+        let places = self.accounts.entry(ticket.line()).or_default();
         if places.contains(&ticket.id) {
             return true;
         }
@@ -80,15 +97,15 @@ impl Queue {
         true
     }
 
-    /// True when no request of the account came before.
+    /// True when no request of the line came before.
     pub fn is_first(&self, ticket: &Ticket) -> bool {
-        let places = self.accounts.get(&ticket.key);
+        let places = self.accounts.get(&ticket.line());
         places.is_none_or(|places| places.front() == Some(&ticket.id))
     }
 
     /// Removes a request, if it is queued.
     pub fn leave(&mut self, ticket: &Ticket) {
-        let Some(places) = self.accounts.get_mut(&ticket.key) else {
+        let Some(places) = self.accounts.get_mut(&ticket.line()) else {
             return;
         };
         if let Some(at) = places.iter().position(|id| *id == ticket.id) {
@@ -96,7 +113,7 @@ impl Queue {
             self.length = self.length.saturating_sub(1);
         }
         if places.is_empty() {
-            self.accounts.remove(&ticket.key);
+            self.accounts.remove(&ticket.line());
         }
     }
 }

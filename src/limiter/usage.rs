@@ -1,5 +1,6 @@
 //! The usage of an account, read without a write: for clients at `usage_path` and for operators.
 
+use super::outcome::{NOWHERE, Place};
 use super::{CheckResult, Limiter, Next, terms};
 use crate::host::{Host, Request};
 use crate::identity::{self, Account, IdentityError};
@@ -9,7 +10,6 @@ use crate::limits::{LimitKind, Limits, Lowered, Plan};
 use crate::metrics::Outcome;
 use crate::reply::usage::{ClientView, UsageView, usage_view};
 use crate::reply::{Refusal, Reply};
-use crate::tiers::TierId;
 
 /// An account's limits and their use.
 #[derive(Debug)]
@@ -64,12 +64,12 @@ impl Limiter {
         let found = match self.resolve_tier(host, request, &account) {
             Ok(found) => found,
             Err(IdentityError::DirectoryFault(error)) => {
-                return self.cannot_report(&account, None, error.into());
+                return self.cannot_report(&account, NOWHERE, error.into());
             }
             Err(error) => return self.unidentified(Some(&account), error),
         };
         let Some(tier) = self.config.tiers.get(found.tier) else {
-            return self.refuse(Some(&account), None, &Refusal::Unavailable);
+            return self.refuse(Some(&account), NOWHERE, &Refusal::Unavailable);
         };
         let base = found.limits.over(&tier.all_limits());
         let key = self.ledger.key(&account.id);
@@ -80,7 +80,7 @@ impl Limiter {
                 tier: &tier.name,
                 usage: inspected.usage,
             }),
-            Err(fault) => return self.cannot_report(&account, Some(found.tier), fault),
+            Err(fault) => return self.cannot_report(&account, (Some(found.tier), None), fault),
         };
         CheckResult {
             log: self.log((Some(found.tier), None), Outcome::Usage, None),
@@ -90,13 +90,8 @@ impl Limiter {
     }
 
     /// Refuses for any `on_fault`: the upstream can't report the usage either.
-    fn cannot_report(
-        &mut self,
-        account: &Account,
-        tier: Option<TierId>,
-        fault: Fault,
-    ) -> CheckResult {
-        let result = self.faulted(Some(account), tier, fault);
+    fn cannot_report(&mut self, account: &Account, place: Place, fault: Fault) -> CheckResult {
+        let result = self.faulted(Some(account), place, fault);
         CheckResult {
             next: Next::Reply(Refusal::Unavailable.reply(&self.config.headers)),
             ..result

@@ -63,7 +63,7 @@ struct Model {
 }
 
 /// The maximum number of kinds that configs and accounts can name in the life of a VM.
-const MOST_NAMED: usize = 4_096;
+const MOST_NAMED: usize = 16_384;
 /// The longest name.
 const LONGEST_NAME: usize = 32;
 

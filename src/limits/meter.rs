@@ -93,7 +93,10 @@ impl Meter {
     pub(super) fn shares_with(self, other: Self) -> bool {
         self.family == other.family
             && match (self.part, other.part) {
-                (MeterPart::Sliding(a, _), MeterPart::Sliding(b, _)) => a.id == b.id,
+                (MeterPart::Sliding(a, _), MeterPart::Sliding(b, _)) => {
+                    // A record finds a log by its window's id, or else by its length.
+                    a.id == b.id || a.length == b.length
+                }
                 (MeterPart::Period(a, _), MeterPart::Period(b, _)) => a == b,
                 _ => false,
             }

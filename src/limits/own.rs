@@ -252,7 +252,8 @@ impl OwnLimit {
 }
 
 fn too_many_names() -> String {
-    "4096 names of limits are in use in this VM: reuse names, or restart Envoy".to_owned()
+    "16384 names of limits and families are in use in this VM: reuse names, or restart Envoy"
+        .to_owned()
 }
 
 /// Checks the limits of a tier, which must name the four necessary ones.

@@ -91,11 +91,23 @@ impl Plan {
         sums.any(|(meter, _)| matches!(meter.part, MeterPart::Period(..)))
     }
 
+    /// True when a limit counts money.
+    pub fn counts_money(&self) -> bool {
+        self.finite.iter().any(|one| one.kind.counts(Unit::Usd))
+    }
+
     /// Returns the smallest limit on a unit; the largest number for none.
     pub fn smallest(&self, unit: Unit) -> u64 {
         let of_unit = self.finite.iter();
         let of_unit = of_unit.filter(|one| one.meter.unit() == Some(unit));
         of_unit.map(|one| one.limit).min().unwrap_or(u64::MAX)
+    }
+
+    /// Returns the bytes of a record without its head, with one grain in each log, and leases of two
+    /// VMs in each family that limits them and in one more.
+    pub fn awake_bytes(&self) -> usize {
+        let leases = self.leases.len().max(1).saturating_mul(28);
+        self.record_bytes(1, 4).saturating_add(leases)
     }
 
     /// Returns the bytes of the windows and periods of a record, with so many grains in each log,

@@ -17,6 +17,8 @@ pub struct Ask {
     pub amounts: Amounts,
     /// The VM that gets the lease.
     pub holder: Holder,
+    /// False for a request that costs no money: no limit on money refuses it.
+    pub priced: bool,
 }
 
 /// The limits that a request is checked against.

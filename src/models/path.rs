@@ -1,5 +1,6 @@
 //! A model's place in the path of a request: `/v1beta/models/{model}:*`.
 
+use super::source::ModelName;
 use percent_encoding::percent_decode_str;
 
 /// The place of the model, in a template.
@@ -22,7 +23,8 @@ impl PathTemplate {
         let segments = text.strip_prefix('/')?;
         let (before, after) = segments.split_once(MODEL)?;
         let is_plain = |text: &str| !text.contains(['{', '}', '?', '#', '\\', '%']);
-        if !(before.is_empty() || before.ends_with('/')) || !is_plain(before) || !is_plain(after) {
+        let is_whole = before.is_empty() || before.ends_with('/');
+        if !is_whole || !is_plain(before) || !is_plain(after) || !is_plain_path(text) {
             return None;
         }
         let mut after = after.split('/').map(str::to_owned);
@@ -46,15 +48,27 @@ impl PathTemplate {
         !suffix.contains('*') && is_whole(last) && whole.map(String::as_str).all(is_whole)
     }
 
-    /// Returns the model in a path without its query, decoded once; `None` where the template does
-    /// not fit.
+    /// Reads the model in a path without its query, decoded once.
     ///
-    /// The model ends at the last place that the template allows, as the verb of an API does. The
-    /// path must be one that every reader takes the same way.
-    pub fn model(&self, path: &str) -> Option<String> {
+    /// The model ends at the last place that the template allows, as the verb of an API does. A path
+    /// that an upstream may take for one that fits is unreadable: another source, which the client
+    /// may write, must not name a model in its place.
+    pub fn read(&self, path: &str) -> ModelName {
         if !is_plain_path(path) {
-            return None;
+            return ModelName::Unreadable;
         }
+        if let Some(segment) = self.segment(path) {
+            return decoded(segment).map_or(ModelName::Unreadable, ModelName::Model);
+        }
+        let other = percent_decode_str(path).decode_utf8_lossy();
+        match self.segment(other.trim_end_matches('/')) {
+            Some(_) => ModelName::Unreadable,
+            None => ModelName::Nothing,
+        }
+    }
+
+    /// Returns the model's part of a path; `None` where the template does not fit.
+    fn segment<'a>(&self, path: &'a str) -> Option<&'a str> {
         let mut segments = path.strip_prefix('/')?.split('/');
         for wanted in &self.before {
             let segment = segments.next()?;
@@ -66,13 +80,13 @@ impl PathTemplate {
         for (at, wanted) in self.after.iter().enumerate() {
             let is_last = at.saturating_add(1) == self.after.len();
             match segments.next() {
-                Some(_) if wanted == "*" && is_last => return decoded(model),
+                Some(_) if wanted == "*" && is_last => return Some(model),
                 Some(segment) if wanted == "*" || wanted == segment => {}
                 _ => return None,
             }
         }
         match segments.next() {
-            None => decoded(model),
+            None => Some(model),
             Some(_) => None,
         }
     }
@@ -107,8 +121,8 @@ pub fn is_plain_path(path: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn model(template: &str, path: &str) -> Option<String> {
-        PathTemplate::parse(template).unwrap().model(path)
+    fn read(template: &str, path: &str) -> ModelName {
+        PathTemplate::parse(template).unwrap().read(path)
     }
 
     #[test]
@@ -125,7 +139,6 @@ mod tests {
             (gemini, "/v1beta/models/a%2525:x", Some("a%25")),
             (gemini, "/v1beta/models/gemini-2", None),
             (gemini, "/v1beta/models/a/b:x", None),
-            (gemini, "/v1beta/models/:x", None),
             (gemini, "/v1/models/a:x", None),
             (
                 "/openai/deployments/{model}/*",
@@ -146,16 +159,22 @@ mod tests {
             ("/*/m/{model}", "/acme/m/x", Some("x")),
             ("/{model}", "/x", Some("x")),
         ] {
-            assert_eq!(
-                model(template, path).as_deref(),
-                wanted,
-                "{template} {path}"
-            );
+            let wanted =
+                wanted.map_or(ModelName::Nothing, |name| ModelName::Model(name.to_owned()));
+            assert_eq!(read(template, path), wanted, "{template} {path}");
         }
     }
 
     #[test]
-    fn a_path_with_two_readings_names_no_model() {
+    fn a_path_with_two_readings_is_unreadable() {
+        let gemini = "/v1beta/models/{model}:*";
+        for path in [
+            "/v1beta/models/k2%3Ax",
+            "/v1beta/models/k2:x/",
+            "/v1beta/models/:x",
+        ] {
+            assert_eq!(read(gemini, path), ModelName::Unreadable, "{path}");
+        }
         let template = "/d/{model}/*";
         for path in [
             "/d/cheap/../dear/chat",
@@ -165,8 +184,12 @@ mod tests {
             "/d/cheap/%2e%2e/dear/x",
             "/d/cheap/..%2Fdear/x",
             "/d/cheap%5C/x",
+            "/%64/cheap/x",
+            "/d%2Fcheap/x",
+            "/d/cheap%ff/x",
+            "/d//x",
         ] {
-            assert_eq!(model(template, path), None, "{path}");
+            assert_eq!(read(template, path), ModelName::Unreadable, "{path}");
         }
     }
 
@@ -183,6 +206,8 @@ mod tests {
             "/{model}/a*",
             "/{model}?q",
             "/a%20/{model}",
+            "//{model}",
+            "/a/../{model}",
         ] {
             assert_eq!(PathTemplate::parse(text), None, "{text}");
         }

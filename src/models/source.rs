@@ -58,8 +58,9 @@ fn in_path(request: &dyn Request, template: &PathTemplate) -> ModelName {
     let Header::Once(path) = request.header(":path") else {
         return ModelName::Nothing;
     };
-    let path = str::from_utf8(path).unwrap_or_default();
+    let Ok(path) = str::from_utf8(path) else {
+        return ModelName::Unreadable;
+    };
     let end = path.find(['?', '#']).unwrap_or(path.len());
-    let model = path.get(..end).and_then(|path| template.model(path));
-    model.map_or(ModelName::Nothing, ModelName::Model)
+    template.read(path.get(..end).unwrap_or(path))
 }

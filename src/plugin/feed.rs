@@ -52,6 +52,7 @@ impl FeedClient {
             limits: ImportLimits {
                 accounts: usize::try_from(accounts).unwrap_or(usize::MAX),
                 voucher: config.voucher,
+                money: config.is_priced,
             },
         };
         let sync = Sync::open(&Envoy, &config.namespace, source, nonce)?;

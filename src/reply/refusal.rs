@@ -187,9 +187,12 @@ impl Refusal {
                 kind,
                 limit,
             } => {
-                let remedy = match kind.counts(Unit::OutputTokens) {
-                    true => "Ask for fewer tokens.",
-                    false => "Send a shorter prompt.",
+                let remedy = if kind.counts(Unit::OutputTokens) {
+                    "Ask for fewer tokens."
+                } else if kind.counts(Unit::InputTokens) {
+                    "Send a shorter prompt."
+                } else {
+                    "Send a shorter prompt, or ask for fewer tokens."
                 };
                 format!(
                     "This request needs {}, and {} in {tier} has {} of {} in all. {remedy}",

@@ -10,6 +10,7 @@ use crate::limits::{LimitKind, Limits};
 use crate::models::Families;
 use crate::time::Span;
 use serde::Deserialize;
+use std::collections::BTreeMap;
 
 /// The maximum number of tiers in a config.
 pub const MOST_TIERS: usize = 64;
@@ -50,8 +51,10 @@ pub fn tiers(
         return Err(Invalid::new("tiers", problem));
     }
     let mut table: Vec<Tier> = Vec::with_capacity(tiers.len());
+    let mut meanings = Meanings::new();
     for (i, Object(written)) in tiers.into_iter().enumerate() {
-        let tier = tier(&format!("tiers[{i}]"), written, families, &table)?;
+        let path = format!("tiers[{i}]");
+        let tier = tier(&path, written, families, &table, &mut meanings)?;
         table.push(tier);
     }
     TierTable::new(table).ok_or_else(|| Invalid::new("tiers", "no tier: name at least one"))
@@ -63,6 +66,7 @@ fn tier(
     written: TierConfig,
     families: &Families,
     below: &[Tier],
+    meanings: &mut Meanings,
 ) -> Result<Tier, Invalid> {
     let name_path = format!("{path}.name");
     let name = written.name;
@@ -93,7 +97,7 @@ fn tier(
         None => Limits::default(),
         Some(models) => models_limits(&format!("{path}.models"), models, families, &limits)?,
     };
-    have_one_meaning(path, &limits.with(&models), below)?;
+    have_one_meaning(path, &limits.with(&models), meanings)?;
     Ok(Tier {
         name,
         recharge: written.recharge,
@@ -126,18 +130,14 @@ fn models_limits(
     Ok(all)
 }
 
+/// The kinds of a config by name: one name has one meaning.
+type Meanings = BTreeMap<&'static str, LimitKind>;
+
 /// Checks that each name of a limit has the meaning that it has elsewhere in the config.
-fn have_one_meaning(path: &str, limits: &Limits, below: &[Tier]) -> Result<(), Invalid> {
-    let below = below.iter().map(Tier::all_limits);
-    let others: Vec<LimitKind> = below
-        .chain([limits.clone()])
-        .flat_map(|limits| limits.iter().map(|(kind, _)| kind).collect::<Vec<_>>())
-        .collect();
+fn have_one_meaning(path: &str, limits: &Limits, meanings: &mut Meanings) -> Result<(), Invalid> {
     for (kind, _) in limits.iter() {
-        let differs = |other: &&LimitKind| {
-            other.as_str() == kind.as_str() && other.counted() != kind.counted()
-        };
-        if let Some(other) = others.iter().find(differs) {
+        let other = *meanings.entry(kind.as_str()).or_insert(kind);
+        if other.counted() != kind.counted() {
             let path = match kind.model() {
                 None => format!("{path}.limits.{}", kind.as_str()),
                 Some(model) => format!("{path}.models.{model}.{}", kind.as_str()),

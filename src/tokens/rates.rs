@@ -53,6 +53,13 @@ impl Weights {
         output: 1_000,
     });
 
+    /// Returns the largest weight, in thousandths.
+    pub fn largest(&self) -> u32 {
+        let Self(weights) = self;
+        let inputs = weights.input.max(weights.cached).max(weights.cache_write);
+        inputs.max(weights.output)
+    }
+
     /// Returns the weighted tokens, rounded up.
     pub fn of(&self, counts: &TokenCounts) -> u64 {
         let thousandths = counts.times(&self.0);

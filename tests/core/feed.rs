@@ -45,6 +45,7 @@ impl Vm {
             limits: ImportLimits {
                 accounts: CAPACITY as usize,
                 voucher: Some(VoucherRule::default()),
+                money: false,
             },
         };
         let sync = Sync::open(&host, "tiergate", source, nonce).unwrap();

@@ -9,6 +9,7 @@ mod usage_holds;
 mod clocks;
 mod config;
 mod directory;
+mod families;
 mod faults;
 mod feed;
 mod growth;

@@ -401,7 +401,7 @@ fn what_is_wrong_with_models_is_said_with_its_path() {
         (tier(json!({"k2": {"a": 1}})), "tiers[0].models.k2.a"),
         (
             tier(json!({"k2": {"a": sum("tokens")}, "small": {"a": sum("requests")}})),
-            "tiers[0].models.k2.a",
+            "tiers[0].models.small.a",
         ),
     ] {
         let refused = parse(tier.to_string().as_bytes());

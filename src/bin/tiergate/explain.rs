@@ -156,10 +156,12 @@ impl Explained<'_> {
             }
         };
         rows.push(("next tier".into(), next));
+        let longest = rows.iter().map(|(name, _)| name.chars().count()).max();
+        let width = longest.map_or(0, |longest| longest.saturating_add(2));
         let mut text = String::new();
         for (name, value) in rows {
             // Writing to a String can't fail.
-            let _ = writeln!(text, "{name:<13}{value}");
+            let _ = writeln!(text, "{name:<width$}{value}");
         }
         text.truncate(text.trim_end().len());
         text

@@ -27,6 +27,8 @@ pub struct ImportLimits {
     pub accounts: usize,
     /// The rule of the voucher.
     pub voucher: Option<VoucherRule>,
+    /// True where limits on money are allowed.
+    pub money: bool,
 }
 
 #[derive(Debug)]
@@ -191,6 +193,11 @@ impl Import {
             }
         };
         self.items = self.items.saturating_add(1);
+        let own = known.as_ref().and_then(|known| known.limits.as_ref());
+        if !limits.money && own.is_some_and(|own| own.count_money()) {
+            let at = self.items;
+            return Err(FeedError::NoPrices { page, at });
+        }
         if self.gathered.len() >= limits.accounts {
             return Err(FeedError::TooManyAccounts(limits.accounts));
         }

@@ -109,6 +109,17 @@ pub enum FeedError {
         /// The account's position on the page, from 1; removed accounts count too.
         at: usize,
     },
+    /// An account with a limit on money, while the config has no price for each model.
+    #[error(
+        "page {page}: the {at}. account there has a limit on usd, and a model can come without a \
+         price: see \"price\" and \"unpriced\" in the docs"
+    )]
+    NoPrices {
+        /// The page's number, from 1.
+        page: usize,
+        /// The account's position on the page, from 1; removed accounts count too.
+        at: usize,
+    },
     /// A page that leads back to one before it.
     #[error("page {page}: next leads back to a page that was read")]
     Cycle {

@@ -16,7 +16,7 @@ mod section;
 
 use crate::limits::day::DayRule;
 use crate::limits::lease::{Holder, Liveness};
-use crate::limits::units::Unit;
+use crate::limits::units::{CENT, Unit};
 use crate::shared::fields::{insert, put};
 use crate::time::{Mono, Now, Span};
 use crate::zone::Calendar;
@@ -372,11 +372,16 @@ impl Record {
 
 /// The weight of one request in the worth of a record, in tokens.
 const REQUEST_WEIGHT: u64 = 1_000;
+/// A cent weighs as much as a request.
+const CENT_WEIGHT: u64 = CENT.div_euclid(REQUEST_WEIGHT);
 
 /// Returns the part of a record's worth that the amounts of a window or a period make.
 fn weight(amount: impl Fn(Unit) -> u64) -> u64 {
     let requests = amount(Unit::Requests).saturating_mul(REQUEST_WEIGHT);
-    let tokens = Unit::ALL.into_iter().skip(1).map(amount);
+    let tokens = Unit::ALL.into_iter().skip(1).map(|unit| match unit {
+        Unit::Usd => amount(unit).div_euclid(CENT_WEIGHT),
+        _ => amount(unit),
+    });
     requests.saturating_add(tokens.max().unwrap_or(0))
 }
 
