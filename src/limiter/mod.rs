@@ -59,6 +59,10 @@ impl CheckResult {
 
 /// The next step of a request that was checked.
 #[derive(Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "most requests are forwarded, and the shell takes them apart at once"
+)]
 pub enum Next {
     /// Forward the request.
     Forward(Forwarded),
