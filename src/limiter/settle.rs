@@ -26,6 +26,14 @@ impl Limiter {
         let rates = Rates::of(&self.config, admission.family);
         let (kind, used) = match used {
             Used::Tokens(n) => (TokenKind::Used, rates.amounts(&split(n, input, reserved))),
+            Used::Output(output) => {
+                let counts = TokenCounts {
+                    input: reserved.input_tokens,
+                    output,
+                    ..TokenCounts::default()
+                };
+                (TokenKind::Estimated, rates.amounts(&counts))
+            }
             Used::Unknown => (TokenKind::Estimated, *reserved),
             Used::Streamed(streamed) => {
                 let counts = split(counted(reserved, &streamed), input, reserved);

@@ -294,7 +294,7 @@ impl Exchange {
         let Some(splice) = asked.and_then(|asked| asked.splice.as_ref()) else {
             return false;
         };
-        if !tokens.include_usage {
+        if !awaiting.request.takes_usage(tokens) {
             return false;
         }
         if awaiting.headers_held {

@@ -56,9 +56,21 @@ impl StreamRequest {
         }
     }
 
+    /// True when the API of the path takes a request for the usage of its stream: others refuse a
+    /// field that they do not know.
+    pub fn takes_usage(&self, tokens: &Tokens) -> bool {
+        let Header::Once(path) = self.header(":path") else {
+            return false;
+        };
+        let end = memchr::memchr2(b'?', b'#', path).unwrap_or(path.len());
+        let path = path.get(..end).unwrap_or(path);
+        let mut suffixes = tokens.include_usage.iter();
+        suffixes.any(|suffix| path.ends_with(suffix.as_bytes()))
+    }
+
     /// Removes `content-length` where the body may change; Envoy then sends it in chunks.
     pub fn unset_length(&self, tokens: &Tokens) {
-        if tokens.include_usage {
+        if self.takes_usage(tokens) {
             self.remove("content-length");
         }
     }

@@ -2,7 +2,7 @@
 
 use super::rates::{Weights, WeightsConfig};
 use super::{Estimate, ReadOptions};
-use crate::http::names::header_name;
+use crate::http::names::{header_name, is_path};
 use crate::json::values::Count;
 use crate::json::{Invalid, Object, in_range};
 use serde::Deserialize;
@@ -23,11 +23,38 @@ pub struct TokensConfig {
     completion: Option<Count>,
     read_body: Option<bool>,
     body_limit: Option<Count>,
-    include_usage: Option<bool>,
+    include_usage: Option<IncludeUsage>,
     cached: Option<Cached>,
     weights: Option<Object<WeightsConfig>>,
     header: Option<String>,
     identity: Option<bool>,
+}
+
+/// The paths of OpenAI's API whose streams take `stream_options`.
+const TAKE_OPTIONS: [&str; 2] = ["/chat/completions", "/completions"];
+/// The maximum number of suffixes.
+const MOST_SUFFIXES: usize = 16;
+
+/// True, false, or a list of the ends of paths.
+#[derive(Debug, Deserialize)]
+#[serde(untagged, expecting = "true, false, or a list of ends of paths")]
+enum IncludeUsage {
+    Switch(bool),
+    Paths(Vec<String>),
+}
+
+fn suffixes(written: Option<IncludeUsage>) -> Result<Vec<String>, Invalid> {
+    let paths = match written {
+        None | Some(IncludeUsage::Switch(false)) => Vec::new(),
+        Some(IncludeUsage::Switch(true)) => TAKE_OPTIONS.map(str::to_owned).to_vec(),
+        Some(IncludeUsage::Paths(paths)) => paths,
+    };
+    let is_end = |path: &String| is_path(path) && !path.contains(['?', '#']);
+    if paths.len() > MOST_SUFFIXES || !paths.iter().all(is_end) {
+        let problem = "at most 16 ends of paths, such as \"/chat/completions\"";
+        return Err(Invalid::new("tokens.include_usage", problem));
+    }
+    Ok(paths)
 }
 
 /// A short form of the weight of cached tokens.
@@ -51,8 +78,9 @@ pub struct Tokens {
     pub weights: Weights,
     /// The maximum size of a request body that is read, in bytes; `None` reads no body.
     pub read_body: Option<u64>,
-    /// True to ask the upstream for the usage of streams whose client did not ask.
-    pub include_usage: bool,
+    /// The ends of paths whose streams are asked for usage where the client did not ask; empty to ask
+    /// none.
+    pub include_usage: Vec<String>,
     /// True to remove `accept-encoding` from requests, since encoded responses can't be read.
     pub identity: bool,
     /// The options of the response reader.
@@ -83,8 +111,8 @@ impl Tokens {
         let most = MOST_TOKENS;
         let body_limit = number("body_limit", written.body_limit, 262_144, 1, LONGEST_BODY)?;
         let read_body = written.read_body.unwrap_or(false);
-        let include_usage = written.include_usage.unwrap_or(false);
-        if include_usage && !read_body {
+        let include_usage = suffixes(written.include_usage)?;
+        if !include_usage.is_empty() && !read_body {
             let problem = "needs \"read_body\": true, since it changes the request's body";
             return Err(Invalid::new("tokens.include_usage", problem));
         }
@@ -110,7 +138,7 @@ impl Tokens {
 
     /// True when responses must reach the filter unencoded.
     pub fn needs_plain_responses(&self) -> bool {
-        self.identity && (self.settle == Settle::Usage || self.include_usage)
+        self.identity && (self.settle == Settle::Usage || !self.include_usage.is_empty())
     }
 }
 

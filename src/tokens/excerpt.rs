@@ -208,7 +208,7 @@ mod tests {
             r#"{"choices":[{"index":0,"delta":{},"usage":{"prompt_tokens":3,"completion_tokens":5}}]}"#,
             r#"{"type":"response.completed","response":{"output":[],"usage":{"input_tokens":3,"output_tokens":5}}}"#,
             r#"{"type":"message_start","message":{"usage":{"input_tokens":7,"output_tokens":1}}}"#,
-            r#"{"type":"message_delta","delta":{},"usage":{"output_tokens":8}}"#,
+            r#"{"type":"message_delta","delta":{},"usage":{"input_tokens":0,"output_tokens":8}}"#,
             r#"{"message":"ok","response":"hi","choices":7,"usage":{"total_tokens":8}}"#,
         ] {
             assert_eq!(read(body, 10), Some(8), "{body}");

@@ -22,6 +22,8 @@ pub struct ReadOptions {
 pub enum Used {
     /// The number of tokens.
     Tokens(u64),
+    /// The number of output tokens; the input is unknown.
+    Output(u64),
     /// Unknown.
     Unknown,
     /// A stream without complete usage.
@@ -68,6 +70,13 @@ pub enum Wants {
     Ends(usize),
 }
 
+/// True for a content-encoding that leaves the body as it is; some upstreams say so in their way.
+fn is_plain(encoding: &[u8]) -> bool {
+    let names = [&b""[..], b"identity", b"none", b"utf-8"];
+    let encoding = encoding.trim_ascii();
+    names.iter().any(|name| encoding.eq_ignore_ascii_case(name))
+}
+
 /// The meaning of a response's status for its tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum StatusClass {
@@ -95,8 +104,8 @@ enum BodyState {
     Free,
     /// The body can't be read.
     Opaque,
-    /// No byte has arrived.
-    Unseen,
+    /// No byte has arrived but blanks, and this much of a byte order mark.
+    Unseen(usize),
     Json(Excerpt),
     Events(Box<Events>),
 }
@@ -120,7 +129,7 @@ impl UsageReader {
             body: if end {
                 BodyState::Free
             } else {
-                BodyState::Unseen
+                BodyState::Unseen(0)
             },
             said: None,
             knows_status: false,
@@ -150,8 +159,7 @@ impl UsageReader {
                     }
                 },
                 b"content-encoding"
-                    if !value.eq_ignore_ascii_case(b"identity")
-                        && matches!(response.body, BodyState::Unseen) =>
+                    if !is_plain(value) && matches!(response.body, BodyState::Unseen(_)) =>
                 {
                     response.body = BodyState::Opaque;
                 }
@@ -184,25 +192,25 @@ impl UsageReader {
         match &self.body {
             _ if self.said.is_some() => Wants::Nothing,
             BodyState::Free | BodyState::Opaque => Wants::Nothing,
-            BodyState::Unseen | BodyState::Events(_) => Wants::All,
+            BodyState::Unseen(_) | BodyState::Events(_) => Wants::All,
             BodyState::Json(excerpt) => Wants::Ends(excerpt.head_wanted()),
         }
     }
 
     /// Reads the next piece.
     pub fn feed(&mut self, mut piece: &[u8]) {
-        if matches!(self.body, BodyState::Unseen) {
-            piece = piece.trim_ascii_start();
+        if let BodyState::Unseen(mark) = &mut self.body {
+            piece = without_mark(piece, mark).trim_ascii_start();
             self.body = match piece.first() {
                 None => return,
                 Some(b'{') => BodyState::Json(Excerpt::default()),
-                // A comment, one of the fields data, event, id and retry, or a byte order mark.
-                Some(b':' | b'd' | b'e' | b'i' | b'r' | 0xEF) => BodyState::Events(Box::default()),
+                // A comment, or one of the fields data, event, id and retry.
+                Some(b':' | b'd' | b'e' | b'i' | b'r') => BodyState::Events(Box::default()),
                 Some(_) => BodyState::Opaque,
             };
         }
         match &mut self.body {
-            BodyState::Free | BodyState::Opaque | BodyState::Unseen => {}
+            BodyState::Free | BodyState::Opaque | BodyState::Unseen(_) => {}
             BodyState::Json(excerpt) => excerpt.feed(piece),
             BodyState::Events(events) => events.feed(piece),
         }
@@ -219,7 +227,7 @@ impl UsageReader {
     /// [`crate::tokens::excerpt::TAIL_BYTES`].
     pub fn buffered(&self) -> usize {
         match &self.body {
-            BodyState::Free | BodyState::Opaque | BodyState::Unseen => 0,
+            BodyState::Free | BodyState::Opaque | BodyState::Unseen(_) => 0,
             BodyState::Json(excerpt) => excerpt.buffered(),
             BodyState::Events(events) => events.buffered(),
         }
@@ -249,17 +257,18 @@ impl UsageReader {
     fn used_by_body(self, complete: bool) -> (Consumed, bool) {
         match self.body {
             BodyState::Free => (Used::Tokens(0).into(), true),
-            BodyState::Opaque | BodyState::Unseen => (Used::Unknown.into(), false),
+            BodyState::Opaque | BodyState::Unseen(_) => (Used::Unknown.into(), false),
             BodyState::Json(mut excerpt) => {
                 let mut totals = UsageTotals::default();
                 if let Some(usage) = excerpt.usage(&dialect::ALL) {
                     totals.update(&usage);
                 }
-                let Some(tokens) = totals.tokens() else {
+                let tokens = totals.tokens().map(Used::Tokens);
+                let Some(used) = tokens.or_else(|| totals.output_alone().map(Used::Output)) else {
                     return (Used::Unknown.into(), false);
                 };
                 let consumed = Consumed {
-                    used: Used::Tokens(tokens),
+                    used,
                     input: totals.input(),
                 };
                 // A failure that reports a usage says that it is an error.
@@ -271,17 +280,29 @@ impl UsageReader {
     }
 }
 
+/// Takes a byte order mark off the first piece, or off the first pieces; `mark` is the number of its
+/// bytes that were taken.
+fn without_mark<'a>(piece: &'a [u8], mark: &mut usize) -> &'a [u8] {
+    const MARK: [u8; 3] = [0xEF, 0xBB, 0xBF];
+    let left = MARK.get(*mark..).unwrap_or_default();
+    let same = left.iter().zip(piece).take_while(|(a, b)| a == b).count();
+    *mark = mark.saturating_add(same);
+    piece.get(same..).unwrap_or_default()
+}
+
 fn used_by_events(mut events: Events, complete: bool) -> Consumed {
     let complete = events.end(complete);
     let (said, input) = (events.totals.tokens(), events.totals.input());
-    let used = match said {
-        Some(tokens) if complete => Used::Tokens(tokens),
+    let alone = events.totals.output_alone();
+    let used = match (said, alone) {
+        (Some(tokens), _) if complete => Used::Tokens(tokens),
+        (None, Some(output)) if complete => Used::Output(output),
         // Bytes without an event may be no stream at all, but an encoded body.
-        None if events.count == 0 && input.is_none() => Used::Unknown,
-        said => Used::Streamed(Streamed {
+        (None, None) if events.count == 0 => Used::Unknown,
+        (said, alone) => Used::Streamed(Streamed {
             prompt: input.map(|input| input.all_input()),
             said: said.unwrap_or(0),
-            events: events.count,
+            events: events.count.max(alone.unwrap_or(0)),
             complete,
         }),
     };
@@ -354,6 +375,7 @@ mod tests {
             ": hi\n\n",
             "event: x\n",
             "id: 1\n",
+            "\u{feff}",
             "\u{feff}\n",
             "\n\n",
         ] {

@@ -1,7 +1,7 @@
 //! The `usage` object of any dialect, and its token count.
 //!
-//! In a stream the objects are cumulative: the last value of each field counts, and nothing is
-//! added.
+//! In a stream the objects are cumulative: the largest value of each field counts, and nothing is
+//! added. Some upstreams send zeros before or after the real counts.
 
 use crate::tokens::dialect::{self, Field};
 use crate::tokens::parse;
@@ -14,7 +14,9 @@ pub const MAX_TOKENS: u64 = 4_294_967_295;
 /// A value for each [`Field`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct PerField<T> {
+    prompt: T,
     input: T,
+    completion: T,
     output: T,
     total: T,
     cached_inside: T,
@@ -25,7 +27,9 @@ struct PerField<T> {
 impl<T> PerField<T> {
     const fn get_mut(&mut self, field: Field) -> &mut T {
         match field {
+            Field::Prompt => &mut self.prompt,
             Field::Input => &mut self.input,
+            Field::Completion => &mut self.completion,
             Field::Output => &mut self.output,
             Field::Total => &mut self.total,
             Field::CachedInside => &mut self.cached_inside,
@@ -70,52 +74,88 @@ impl Usage {
 pub struct UsageTotals(PerField<Option<u64>>);
 
 impl UsageTotals {
-    /// Takes each field of a later object, unless the object has only cache counts.
+    /// Takes the larger value of each field, unless the object has only cache counts.
     pub fn update(&mut self, later: &Usage) {
         let said = |said: Option<RankedCount>| said.and_then(|said| said.tokens);
         let later = &later.0;
-        let (input, output, total) = (said(later.input), said(later.output), said(later.total));
-        if input.or(output).or(total).is_none() {
+        let (prompt, input) = (said(later.prompt), said(later.input));
+        let (completion, output) = (said(later.completion), said(later.output));
+        let total = said(later.total);
+        if [prompt, input, completion, output, total]
+            .iter()
+            .all(Option::is_none)
+        {
             return;
         }
         let sum = &mut self.0;
         for (field, value) in [
+            (&mut sum.prompt, prompt),
             (&mut sum.input, input),
+            (&mut sum.completion, completion),
             (&mut sum.output, output),
             (&mut sum.total, total),
             (&mut sum.cached_inside, said(later.cached_inside)),
             (&mut sum.cache_write_beside, said(later.cache_write_beside)),
             (&mut sum.cache_read_beside, said(later.cache_read_beside)),
         ] {
-            *field = value.or(*field);
+            *field = value.max(*field);
         }
     }
 
     /// Returns the input tokens by kind, without output; `None` when they were not reported.
+    ///
+    /// Of two names, the one that says more decides. The prompt of OpenAI's names has the cached tokens inside, however these are named. Those of
+    /// Anthropic's names lie beside its input.
     pub fn input(&self) -> Option<TokenCounts> {
         let usage = &self.0;
-        let reported = usage.input?;
-        let inside = usage.cached_inside.unwrap_or(0).min(reported);
-        let beside = usage.cache_read_beside.unwrap_or(0);
+        let inside = usage.cached_inside.unwrap_or(0);
+        let read = usage.cache_read_beside.unwrap_or(0);
+        let write = usage.cache_write_beside.unwrap_or(0);
+        if let Some(prompt) = usage.prompt.filter(|prompt| usage.input <= Some(*prompt)) {
+            let cached = inside.max(read).min(prompt);
+            let rest = prompt.saturating_sub(cached);
+            return Some(TokenCounts {
+                input: rest.saturating_sub(write),
+                cached,
+                cache_write: write.min(rest),
+                output: 0,
+            });
+        }
+        let input = usage.input?;
+        let inside = inside.min(input);
         Some(TokenCounts {
-            input: reported.saturating_sub(inside),
-            cached: inside.saturating_add(beside),
-            cache_write: usage.cache_write_beside.unwrap_or(0),
+            input: input.saturating_sub(inside),
+            cached: inside.saturating_add(read),
+            cache_write: write,
             output: 0,
         })
     }
 
-    /// Returns the tokens of all kinds; `None` when they were not reported, or are implausible.
+    /// Returns the tokens of all kinds: the larger of the total and the sum of the others. `None`
+    /// when they are not all reported, or are implausible.
     pub fn tokens(&self) -> Option<u64> {
         let usage = &self.0;
-        let said = match (usage.input, usage.output) {
-            (Some(prompt), Some(completion)) => prompt.checked_add(completion)?,
-            (prompt, completion) => usage.total.or(prompt).or(completion)?,
+        let input = self.input().map(|input| input.all_input());
+        let output = self.output().unwrap_or(0);
+        let sum = input.map(|input| input.saturating_add(output));
+        let tokens = match (usage.total, sum) {
+            (Some(total), None) => total.max(output),
+            (total, sum) => sum?.max(total.unwrap_or(0)),
         };
-        let tokens = said
-            .checked_add(usage.cache_write_beside.unwrap_or(0))?
-            .checked_add(usage.cache_read_beside.unwrap_or(0))?;
         (tokens <= MAX_TOKENS).then_some(tokens)
+    }
+
+    /// Returns the output of a usage that says nothing of the input.
+    pub fn output_alone(&self) -> Option<u64> {
+        let usage = &self.0;
+        let others = [usage.prompt, usage.input, usage.total];
+        let output = self.output().filter(|_| others.iter().all(Option::is_none));
+        output.filter(|tokens| *tokens <= MAX_TOKENS)
+    }
+
+    /// Returns the output: of two names, the one that says more.
+    fn output(&self) -> Option<u64> {
+        self.0.completion.max(self.0.output)
     }
 }
 
@@ -193,6 +233,89 @@ mod tests {
         let null = r#"{"total_tokens":null}"#;
         assert_eq!(tokens(&[said, null]), Some(40));
         assert_eq!(tokens(&["{}"]), None);
+    }
+
+    /// Each is the form of a public report of a wrong count.
+    #[test]
+    fn what_upstreams_really_say_comes_to_its_tokens() {
+        for (objects, all, cached) in [
+            // Reasoning is in the total alone.
+            (
+                &[r#"{"prompt_tokens":32,"completion_tokens":9,"total_tokens":1241}"#][..],
+                1_241,
+                0,
+            ),
+            (
+                &[r#"{"prompt_tokens":21,"completion_tokens":0,"total_tokens":81}"#],
+                81,
+                0,
+            ),
+            // Zeros after the real counts.
+            (
+                &[
+                    r#"{"input_tokens":5000,"output_tokens":1}"#,
+                    r#"{"input_tokens":0,"cache_read_input_tokens":5,"output_tokens":15}"#,
+                ],
+                5_020,
+                5,
+            ),
+            (
+                &[
+                    r#"{"prompt_tokens":1000,"completion_tokens":500,"total_tokens":1500}"#,
+                    r#"{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}"#,
+                ],
+                1_500,
+                0,
+            ),
+            // The cache is named twice, and inside the prompt.
+            (
+                &[
+                    r#"{"prompt_tokens":2006,"completion_tokens":300,"total_tokens":2306,
+                    "prompt_tokens_details":{"cached_tokens":1920},
+                    "cache_creation_input_tokens":0,"cache_read_input_tokens":1920}"#,
+                ],
+                2_306,
+                1_920,
+            ),
+            (
+                &[
+                    r#"{"prompt_tokens":2006,"completion_tokens":300,"total_tokens":2306,
+                    "cache_creation_input_tokens":2000}"#,
+                ],
+                2_306,
+                0,
+            ),
+            (
+                &[r#"{"prompt_tokens":0,"completion_tokens":0,
+                    "input_tokens":1000,"output_tokens":500}"#],
+                1_500,
+                0,
+            ),
+            // Both names, and OpenAI's are zero.
+            (
+                &[
+                    r#"{"prompt_tokens":0,"completion_tokens":0,"total_tokens":1500,
+                    "input_tokens":1000,"output_tokens":500}"#,
+                ],
+                1_500,
+                0,
+            ),
+        ] {
+            let totals = totals(objects);
+            assert_eq!(totals.tokens(), Some(all), "{objects:?}");
+            assert_eq!(totals.input().unwrap().cached, cached, "{objects:?}");
+        }
+    }
+
+    #[test]
+    fn an_output_alone_says_nothing_of_the_input() {
+        let alone = totals(&[r#"{"completion_tokens":25}"#]);
+        assert_eq!((alone.tokens(), alone.output_alone()), (None, Some(25)));
+        let with_total = totals(&[r#"{"completion_tokens":25,"total_tokens":30}"#]);
+        assert_eq!(
+            (with_total.tokens(), with_total.output_alone()),
+            (Some(30), None)
+        );
     }
 
     #[test]

@@ -88,6 +88,17 @@ fn a_request_that_can_never_fit_is_told_so() {
 }
 
 #[test]
+fn an_output_alone_leaves_the_prompt_at_its_reserve() {
+    let world = World::new();
+    let worker = Worker::new(&world, config().tpm(1_000_000));
+    let open = admission(&worker, 100_000);
+    worker.settle(open, Used::Output(25));
+    let metrics = worker.tick();
+    assert_eq!(metrics.get("tokens", "kind.estimated"), 100_025);
+    assert_eq!(metrics.get("tokens", "kind.used"), 0);
+}
+
+#[test]
 fn with_settle_reserve_the_reserve_stands() {
     let world = World::new();
     let rest = json!({"tokens": {"completion": 0, "settle": "reserve"}});

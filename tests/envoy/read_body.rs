@@ -169,6 +169,41 @@ fn without_the_hosts_help_requests_still_work_and_are_judged_by_their_bodies() {
     assert_eq!(stack.seen()["x-account-id"], json!(null));
 }
 
+/// Anthropic, the Responses API and others refuse a field that they do not know.
+#[test]
+fn streams_of_other_apis_are_not_asked_for_their_usage() {
+    let stack = pausing(json!({"include_usage": true}));
+    for (path, body) in [
+        (
+            "/v1/messages",
+            r#"{"max_tokens":50,"messages":[],"stream":true}"#,
+        ),
+        (
+            "/v1/responses",
+            r#"{"prompt":{"id":"p"},"input":"x","stream":true}"#,
+        ),
+        (
+            "/v1/images/generations",
+            r#"{"prompt":"a cat","stream":true}"#,
+        ),
+        (
+            "/v2/chat?x=/v1/chat/completions",
+            r#"{"messages":[],"stream":true}"#,
+        ),
+    ] {
+        let call = chat("acme", "").post(path).body(body);
+        assert_eq!(stack.send(call).status, 200, "{path}");
+        assert_eq!(stack.seen_body(), body.as_bytes(), "{path}");
+    }
+    let own = pausing(json!({"include_usage": ["/v2/complete"]}));
+    let body = r#"{"messages":[],"stream":true}"#;
+    for (path, is_asked) in [("/v2/complete?a", true), ("/v1/chat/completions", false)] {
+        own.send(chat("acme", "").post(path).body(body));
+        let seen = String::from_utf8(own.seen_body()).unwrap();
+        assert_eq!(seen.contains("include_usage"), is_asked, "{path}");
+    }
+}
+
 #[test]
 fn a_stream_is_made_to_say_its_usage_and_the_client_does_not_see_it() {
     let stack = pausing(json!({"include_usage": true}));

@@ -10,8 +10,8 @@ pub static KIMI: Dialect = Dialect {
     name: "kimi",
     usage: &["/usage", "/choices/*/usage"],
     fields: &[
-        ("/prompt_tokens", Field::Input),
-        ("/completion_tokens", Field::Output),
+        ("/prompt_tokens", Field::Prompt),
+        ("/completion_tokens", Field::Completion),
         ("/total_tokens", Field::Total),
         ("/cached_tokens", Field::CachedInside),
     ],

@@ -49,17 +49,21 @@ pub struct Dialect {
 /// The meaning of a count, in tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Field {
-    /// The prompt tokens.
+    /// The prompt tokens, with all that came from or went to the cache.
+    Prompt,
+    /// The input tokens, without those beside them.
     Input,
-    /// The completion tokens.
+    /// The completion tokens, by OpenAI's name.
+    Completion,
+    /// The output tokens.
     Output,
-    /// The sum of prompt and completion.
+    /// The sum of prompt and completion, and of what no other count has, such as reasoning.
     Total,
     /// The part of the prompt that was read from the cache.
     CachedInside,
-    /// Tokens written to the cache, not included in [`Self::Input`].
+    /// Tokens written to the cache, not included in [`Self::Input`] but in [`Self::Prompt`].
     CacheWriteBeside,
-    /// Tokens read from the cache, not included in [`Self::Input`].
+    /// Tokens read from the cache, not included in [`Self::Input`] but in [`Self::Prompt`].
     CacheReadBeside,
 }
 

@@ -14,8 +14,8 @@ pub static OPENAI: Dialect = Dialect {
     name: "openai",
     usage: &["/usage"],
     fields: &[
-        ("/prompt_tokens", Field::Input),
-        ("/completion_tokens", Field::Output),
+        ("/prompt_tokens", Field::Prompt),
+        ("/completion_tokens", Field::Completion),
         ("/total_tokens", Field::Total),
         ("/prompt_tokens_details/cached_tokens", Field::CachedInside),
     ],

@@ -122,7 +122,7 @@ impl Usage {
     }
 
     fn completion(&self) -> Option<u64> {
-        self.completion_tokens.or(self.output_tokens)
+        self.completion_tokens.max(self.output_tokens)
     }
 
     fn cached(&self) -> Option<u64> {
@@ -143,14 +143,17 @@ impl Usage {
 pub struct UsageTotals(Usage);
 
 impl UsageTotals {
+    /// By OpenAI's names and by others apart, in 128 bits.
     pub fn update(&mut self, later: &Usage) {
         if !later.says_something() {
             return;
         }
         let sum = &mut self.0;
         let fields = [
-            (&mut sum.prompt_tokens, later.prompt()),
-            (&mut sum.completion_tokens, later.completion()),
+            (&mut sum.prompt_tokens, later.prompt_tokens),
+            (&mut sum.input_tokens, later.input_tokens),
+            (&mut sum.completion_tokens, later.completion_tokens),
+            (&mut sum.output_tokens, later.output_tokens),
             (&mut sum.total_tokens, later.total_tokens),
             (&mut sum.cached_tokens, later.cached()),
             (
@@ -163,40 +166,42 @@ impl UsageTotals {
             ),
         ];
         for (field, value) in fields {
-            *field = value.or(*field);
+            *field = (*field).max(value);
         }
     }
 
-    pub fn prompt(&self) -> Option<u64> {
-        let usage = &self.0;
-        let beside = [
-            usage.cache_creation_input_tokens,
-            usage.cache_read_input_tokens,
-        ];
-        let beside = beside
-            .iter()
-            .flatten()
-            .fold(0, |sum: u64, n| sum.saturating_add(*n));
-        usage.prompt_tokens.map(|n| n.saturating_add(beside))
-    }
-
+    /// Returns all tokens, and those that did not come from the cache.
     pub fn all_and_fresh(&self) -> Option<(u64, u64)> {
         let usage = &self.0;
-        let said = match (usage.prompt_tokens, usage.completion_tokens) {
-            (Some(prompt), Some(completion)) => prompt.checked_add(completion)?,
-            (prompt, completion) => usage.total_tokens.or(prompt).or(completion)?,
+        let n = |count: Option<u64>| u128::from(count.unwrap_or(0));
+        let (read, write) = (
+            n(usage.cache_read_input_tokens),
+            n(usage.cache_creation_input_tokens),
+        );
+        let by_openai = usage.prompt_tokens.is_some() && usage.input_tokens <= usage.prompt_tokens;
+        let (input, cached) = match by_openai {
+            true => {
+                let prompt = n(usage.prompt_tokens);
+                (Some(prompt), n(usage.cached_tokens).max(read).min(prompt))
+            }
+            false => {
+                let input = usage.input_tokens.map(u128::from);
+                let inside = n(usage.cached_tokens).min(n(usage.input_tokens));
+                (input.map(|n| n + read + write), inside + read)
+            }
         };
-        let read = usage.cache_read_input_tokens.unwrap_or(0);
-        let beside = usage.cache_creation_input_tokens.unwrap_or(0);
-        let all = said.checked_add(beside)?.checked_add(read)?;
-        let cached = usage.prompt_tokens.map_or(0, |prompt| {
-            usage
-                .cached_tokens
-                .unwrap_or(0)
-                .min(prompt)
-                .saturating_add(read)
-        });
-        (all <= MAX_TOKENS).then(|| (all, all.saturating_sub(cached)))
+        let parts = input.map(|n| n + u128::from(usage.completion().unwrap_or(0)));
+        let all = match (parts, usage.total_tokens) {
+            (None, None) => return None,
+            (None, Some(total)) => u128::from(total).max(n(usage.completion())),
+            (Some(parts), total) => parts.max(n(total)),
+        };
+        let cached = if input.is_some() { cached } else { 0 };
+        let all = u64::try_from(all).ok().filter(|all| *all <= MAX_TOKENS)?;
+        Some((
+            all,
+            all.saturating_sub(u64::try_from(cached).unwrap_or(u64::MAX)),
+        ))
     }
 }
 
