@@ -2,7 +2,7 @@
 
 use super::outcome::NOWHERE;
 use super::queue::{Ticket, Turn, hold};
-use super::reserve::{Rates, reserve};
+use super::reserve::{Rates, generates_nothing, reserve};
 use super::{Admission, CheckResult, Limiter, terms};
 use crate::config::{FaultAction, Mode};
 use crate::directory::entry::AccountEntry;
@@ -58,6 +58,7 @@ impl Limiter {
             tier: found.tier,
             family,
             reserve: reserve(&self.config, &rates, &plan, request, asked),
+            free: generates_nothing(request),
             priced: rates.is_priced(),
             unpriced: !rates.is_priced() && request.has_body() && plan.counts_money(),
             plan,
@@ -153,6 +154,7 @@ impl Limiter {
                     reservation,
                     tier,
                     family,
+                    free: ticket.free,
                     plan: ticket.plan,
                 };
                 self.admitted(admission, &snapshot)

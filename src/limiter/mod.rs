@@ -88,7 +88,15 @@ pub struct Admission {
     reservation: Reservation,
     tier: TierId,
     family: Option<FamilyId>,
+    free: bool,
     plan: Rc<Plan>,
+}
+
+impl Admission {
+    /// True for a request that costs no tokens, whatever its response says.
+    pub const fn is_free(&self) -> bool {
+        self.free
+    }
 }
 
 /// Requests that could not be counted in full.

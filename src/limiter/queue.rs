@@ -26,6 +26,8 @@ pub struct Ticket {
     pub(super) family: Option<FamilyId>,
     pub(super) plan: Rc<Plan>,
     pub(super) reserve: Amounts,
+    /// True for a request that costs no tokens.
+    pub(super) free: bool,
     /// True for a request with a price.
     pub(super) priced: bool,
     /// True for a request with a model and without a price, under a limit on money.

@@ -53,6 +53,16 @@ impl Rates {
     }
 }
 
+/// True for a request that generates nothing, and so costs no tokens: a GET, HEAD, DELETE or OPTIONS
+/// that its headers end and that asks for no upgrade.
+pub(super) fn generates_nothing(request: &dyn Request) -> bool {
+    let method = request.header(":method");
+    let reads = [&b"GET"[..], b"HEAD", b"DELETE", b"OPTIONS"];
+    !request.has_body()
+        && reads.iter().any(|name| method == Header::Once(name))
+        && request.header("upgrade") == Header::Absent
+}
+
 /// Returns the amounts that a request reserves; `asked` is the demand in the body, if it was read.
 ///
 /// What is assumed is cut to the smallest limit of its unit: no request is refused for good for a
@@ -64,6 +74,9 @@ pub(super) fn reserve(
     request: &dyn Request,
     asked: Option<&Asked>,
 ) -> Amounts {
+    if generates_nothing(request) {
+        return rates.amounts(&TokenCounts::default());
+    }
     let estimate = Estimate {
         completion: rates.completion,
         ..config.tokens.estimate

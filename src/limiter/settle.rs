@@ -19,6 +19,7 @@ impl Limiter {
     pub fn settle(&mut self, host: &dyn Host, admission: Admission, consumed: impl Into<Consumed>) {
         self.ended(admission.tier);
         let Consumed { used, input } = match self.config.tokens.settle {
+            _ if admission.free => Used::Tokens(0).into(),
             Settle::Usage => consumed.into(),
             Settle::Reserve => Used::Unknown.into(),
         };

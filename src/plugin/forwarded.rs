@@ -42,7 +42,8 @@ impl ForwardedRequest {
         self.set_headers(worker);
         let tokens = &worker.config.tokens;
         let settles = self.admission.is_some();
-        let reads = self.plan.reads(tokens, settles);
+        let costs = self.admission.as_ref().is_some_and(|open| !open.is_free());
+        let reads = self.plan.reads(tokens, costs);
         if worker.config.overload.is_none() {
             if !reads {
                 return;

@@ -87,6 +87,47 @@ fn a_request_that_can_never_fit_is_told_so() {
     );
 }
 
+/// What generates nothing costs requests alone.
+#[test]
+fn a_request_that_only_reads_costs_no_tokens() {
+    let world = World::new();
+    let rest = json!({"tokens": {"completion": 100, "prompt": 100}});
+    let worker = Worker::new(&world, Config::tier("t").rpm(100).tpm(1_000).with(rest));
+    let request = |method: &str, ends: bool, upgrade: bool| {
+        let mut request = FakeRequest::acme(0);
+        request.headers.retain(|(name, _)| name != "content-length");
+        let method = (":method".to_owned(), method.as_bytes().to_vec());
+        request.headers.push(method);
+        if upgrade {
+            let upgrade = ("upgrade".to_owned(), b"websocket".to_vec());
+            request.headers.push(upgrade);
+        }
+        FakeRequest { ends, ..request }
+    };
+    for method in ["GET", "HEAD", "DELETE", "OPTIONS"] {
+        let open = worker.admission(&request(method, true, false));
+        assert!(open.is_free());
+        worker.settle(open, Used::Tokens(7_500));
+    }
+    let usage = worker.usage(&FakeRequest::acme(0));
+    let limits = &usage["limits"];
+    assert_eq!(
+        (&limits["rpm"]["used"], &limits["tpm"]["used"]),
+        (&json!(4), &json!(0))
+    );
+    for (method, ends, upgrade) in [
+        ("POST", true, false),
+        ("GET", false, false),
+        ("GET", true, true),
+        ("get", true, false),
+    ] {
+        let open = worker.admission(&request(method, ends, upgrade));
+        worker.settle(open, Used::Tokens(10));
+    }
+    let usage = worker.usage(&FakeRequest::acme(0));
+    assert_eq!(usage["limits"]["tpm"]["used"], 40);
+}
+
 #[test]
 fn an_output_alone_leaves_the_prompt_at_its_reserve() {
     let world = World::new();

@@ -40,8 +40,30 @@ fn each_api_is_understood_by_what_it_says() {
             "anthropic",
             r#"{"type":"message","content":[],"usage":{"input_tokens":600,"cache_creation_input_tokens":60,"cache_read_input_tokens":40,"output_tokens":77}}"#,
         ),
+        (
+            "gemini",
+            r#"{"candidates":[],"usageMetadata":{"promptTokenCount":600,"candidatesTokenCount":77,"thoughtsTokenCount":100,"totalTokenCount":777}}"#,
+        ),
+        (
+            "gemini-stream",
+            "data: {\"candidates\":[],\"usageMetadata\":{\"promptTokenCount\":600,\"totalTokenCount\":600}}\r\n\r\ndata: {\"usageMetadata\":{\"promptTokenCount\":600,\"candidatesTokenCount\":177,\"totalTokenCount\":777}}\r\n\r\n",
+        ),
+        (
+            "groq",
+            "data: {\"choices\":[],\"x_groq\":{\"id\":\"q\",\"usage\":{\"prompt_tokens\":700,\"completion_tokens\":77,\"total_tokens\":777}}}\n\ndata: [DONE]\n\n",
+        ),
+        (
+            "cloudflare",
+            r#"{"result":{"response":"hi","usage":{"prompt_tokens":700,"completion_tokens":77}},"success":true}"#,
+        ),
+        (
+            "byte-order-mark",
+            "\u{feff}{\"choices\":[],\"usage\":{\"prompt_tokens\":700,\"completion_tokens\":77}}",
+        ),
     ] {
-        stack.send(says(account, body));
+        // A header can't carry the lines of a stream.
+        let echo = Call::of(account, "t").header("x-demo-echo", "application/json");
+        stack.send(echo.body(body));
         assert_eq!(used(&stack, account), 777, "{body}");
     }
 }

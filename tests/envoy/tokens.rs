@@ -128,3 +128,27 @@ fn a_client_that_hangs_up_gives_the_lease_back() {
         stack.stat(&["tiergate_in_flight"]) == 0
     });
 }
+
+/// Lists of models and polls of finished responses: what only reads costs its requests alone.
+#[test]
+fn a_get_costs_no_tokens_whatever_its_response_says() {
+    let stack = Stack::start(
+        Config::tier("t")
+            .rpm(100)
+            .tpm(10_000)
+            .with(json!({"usage_path": "/usage"})),
+    );
+    let poll = || {
+        let body = r#"{"id":"r","usage":{"input_tokens":1000,"output_tokens":500}}"#;
+        Call::of("acme", "t")
+            .get("/v1/responses/r")
+            .header("x-demo-body", body)
+    };
+    for reply in stack.send_all((0..5).map(|_| poll())) {
+        assert_eq!(reply.status, 200);
+        assert_eq!(reply.header("x-ratelimit-remaining-tokens"), Some("10000"));
+    }
+    let usage = stack.send(Call::of("acme", "t").get("/usage")).json();
+    assert_eq!(usage["limits"]["rpm"]["used"], 5);
+    assert_eq!(usage["limits"]["tpm"]["used"], 0);
+}

@@ -1,6 +1,8 @@
 -- wrk: requests of so many accounts in turn, from one of them on; a number of requests, or without
 -- an end where that is 0. One at a time on each connection: Envoy's own answer to a request with
 -- another behind it ends the connection.
+-- A GET would cost no tokens.
+wrk.method = "POST"
 wrk.headers["x-account-tier"] = "t"
 
 local accounts = tonumber(os.getenv("ACCOUNTS"))

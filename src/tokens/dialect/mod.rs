@@ -5,6 +5,9 @@
 //! order of the table decides; inside a dialect, the order of its lists.
 
 pub mod anthropic;
+pub mod cloudflare;
+pub mod gemini;
+pub mod groq;
 pub mod kimi;
 pub mod openai;
 pub mod responses;
@@ -20,6 +23,9 @@ pub static TABLE: &[&Dialect] = &[
     &openai::OPENAI,
     &anthropic::ANTHROPIC,
     &responses::RESPONSES,
+    &groq::GROQ,
+    &gemini::GEMINI,
+    &cloudflare::CLOUDFLARE,
 ];
 
 /// The merged dialects of [`TABLE`].

@@ -1,4 +1,6 @@
 -- wrk: requests of one account. The header is set for each of them, as for those of many accounts.
+-- A GET would cost no tokens.
+wrk.method = "POST"
 wrk.headers["x-account-tier"] = "t"
 
 request = function()

@@ -1,0 +1,24 @@
+//! Google's Gemini API.
+//!
+//! Source: <https://ai.google.dev/api/generate-content>, `UsageMetadata` and `GenerationConfig`. The
+//! prompt has the cached content inside. Thoughts and the prompts of tools are in the total alone.
+
+use super::{Dialect, Field, RequestShape};
+
+/// The dialect.
+pub static GEMINI: Dialect = Dialect {
+    name: "gemini",
+    usage: &["/usageMetadata"],
+    fields: &[
+        ("/promptTokenCount", Field::Prompt),
+        ("/candidatesTokenCount", Field::Output),
+        ("/totalTokenCount", Field::Total),
+        ("/cachedContentTokenCount", Field::CachedInside),
+    ],
+    request: RequestShape {
+        completion: &["/generationConfig/maxOutputTokens"],
+        choices: &["/generationConfig/candidateCount"],
+        completes: &[],
+    },
+    end_of_stream: None,
+};
