@@ -89,7 +89,7 @@ fn every_version_of_http_is_counted() {
     let http2 = Call::of("two", "t").header("x-demo-body", usage).http2();
     assert_eq!(stack.send(http2).status, 200);
     let request = format!(
-        "GET / HTTP/1.0\r\nhost: x\r\nx-account-id: zero\r\nx-account-tier: t\r\nx-demo-body: {usage}\r\n\r\n"
+        "POST / HTTP/1.0\r\nhost: x\r\ncontent-length: 0\r\nx-account-id: zero\r\nx-account-tier: t\r\nx-demo-body: {usage}\r\n\r\n"
     );
     let reply = Raw::open(stack.proxy, &request).read_to_end();
     assert!(reply.contains(usage), "{reply}");

@@ -35,7 +35,7 @@ fn usage_replaces_the_reserve() {
     let rows = [
         (
             r#"{"usage":{"prompt_tokens":7,"completion_tokens":5,"total_tokens":99}}"#,
-            12,
+            99,
         ),
         (r#"{"usage":{"total_tokens":2500}}"#, 2_500),
         (r#"{"choices":[],"usage":null}"#, 100),
