@@ -97,6 +97,11 @@ impl Admission {
     pub const fn is_free(&self) -> bool {
         self.free
     }
+
+    /// From now on, the request costs what its response says.
+    pub const fn charge(&mut self) {
+        self.free = false;
+    }
 }
 
 /// Requests that could not be counted in full.

@@ -4,7 +4,7 @@ use super::envoy::{Envoy, remove_header};
 use super::hostcalls;
 use super::log::warn;
 use super::overload_signal;
-use super::response::{ResponsePlan, ResponseReader};
+use super::response::{ResponsePlan, ResponseReader, is_event_stream};
 use super::worker::Worker;
 use crate::limiter::{self, Admission};
 use crate::limits::Snapshot;
@@ -42,9 +42,9 @@ impl ForwardedRequest {
         self.set_headers(worker);
         let tokens = &worker.config.tokens;
         let settles = self.admission.is_some();
-        let costs = self.admission.as_ref().is_some_and(|open| !open.is_free());
-        let reads = self.plan.reads(tokens, costs);
-        if worker.config.overload.is_none() {
+        let is_free = self.admission.as_ref().is_some_and(Admission::is_free);
+        let reads = self.plan.reads(tokens, settles);
+        if worker.config.overload.is_none() && !is_free {
             if !reads {
                 return;
             }
@@ -57,6 +57,13 @@ impl ForwardedRequest {
             return;
         };
         overload_signal::note(worker, &headers, settles);
+        if let Some(admission) = self.admission.as_mut().filter(|open| open.is_free()) {
+            if !headers.iter().any(is_event_stream) {
+                return;
+            }
+            // A GET can fetch the stream of a background response: it generates while it runs.
+            admission.charge();
+        }
         if reads {
             let response = ResponseReader::begin(tokens, &headers, end, self.plan.hides_usage);
             self.response = Some(response);

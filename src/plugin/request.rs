@@ -7,6 +7,7 @@ use super::http_reply::ReplyForm;
 use crate::config::Config;
 use crate::host::{Header, HostError, Request};
 use crate::tokens::config::Tokens;
+use percent_encoding::percent_decode;
 use proxy_wasm::types::MapType;
 
 const MAP: MapType = MapType::HttpRequestHeaders;
@@ -63,7 +64,8 @@ impl StreamRequest {
             return false;
         };
         let end = memchr::memchr2(b'?', b'#', path).unwrap_or(path.len());
-        let path = path.get(..end).unwrap_or(path);
+        let path = percent_decode(path.get(..end).unwrap_or(path)).collect::<Vec<u8>>();
+        let path = path.strip_suffix(b"/").unwrap_or(&path);
         let mut suffixes = tokens.include_usage.iter();
         suffixes.any(|suffix| path.ends_with(suffix.as_bytes()))
     }

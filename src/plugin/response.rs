@@ -8,7 +8,7 @@ use super::log::warn;
 use crate::tokens::config::{Settle, Tokens};
 use crate::tokens::excerpt::TAIL_BYTES;
 use crate::tokens::redact::Hide;
-use crate::tokens::response::{Consumed, ReadOptions, UsageReader, Wants};
+use crate::tokens::response::{Consumed, ReadOptions, UsageReader, Wants, is_plain};
 use proxy_wasm::types::{BufferType, MapType};
 
 const BODY: BufferType = BufferType::HttpResponseBody;
@@ -58,7 +58,7 @@ impl ResponseReader {
 
     /// Starts to read a response, from its headers.
     pub fn begin(tokens: &Tokens, headers: &HeaderMap, end: bool, hides_usage: bool) -> Self {
-        let is_encoded = headers.values("content-encoding").any(|v| v != b"identity");
+        let is_encoded = !headers.values("content-encoding").all(is_plain);
         let hides = hides_usage && !is_encoded && headers.iter().any(is_event_stream);
         if hides {
             remove_header(MapType::HttpResponseHeaders, "content-length");
@@ -119,6 +119,7 @@ impl ResponseReader {
     }
 }
 
-fn is_event_stream((name, value): (&[u8], &[u8])) -> bool {
+/// True for the header line of an event stream.
+pub fn is_event_stream((name, value): (&[u8], &[u8])) -> bool {
     name == b"content-type" && value.starts_with(b"text/event-stream")
 }

@@ -71,7 +71,7 @@ pub enum Wants {
 }
 
 /// True for a content-encoding that leaves the body as it is; some upstreams say so in their way.
-fn is_plain(encoding: &[u8]) -> bool {
+pub fn is_plain(encoding: &[u8]) -> bool {
     let names = [&b""[..], b"identity", b"none", b"utf-8"];
     let encoding = encoding.trim_ascii();
     names.iter().any(|name| encoding.eq_ignore_ascii_case(name))
@@ -263,8 +263,8 @@ impl UsageReader {
                 if let Some(usage) = excerpt.usage(&dialect::ALL) {
                     totals.update(&usage);
                 }
-                let tokens = totals.tokens().map(Used::Tokens);
-                let Some(used) = tokens.or_else(|| totals.output_alone().map(Used::Output)) else {
+                let alone = totals.output_alone().map(Used::Output);
+                let Some(used) = alone.or_else(|| totals.tokens().map(Used::Tokens)) else {
                     return (Used::Unknown.into(), false);
                 };
                 let consumed = Consumed {
@@ -295,12 +295,12 @@ fn used_by_events(mut events: Events, complete: bool) -> Consumed {
     let (said, input) = (events.totals.tokens(), events.totals.input());
     let alone = events.totals.output_alone();
     let used = match (said, alone) {
-        (Some(tokens), _) if complete => Used::Tokens(tokens),
-        (None, Some(output)) if complete => Used::Output(output),
+        (_, Some(output)) if complete => Used::Output(output),
+        (Some(tokens), None) if complete => Used::Tokens(tokens),
         // Bytes without an event may be no stream at all, but an encoded body.
         (None, None) if events.count == 0 => Used::Unknown,
         (said, alone) => Used::Streamed(Streamed {
-            prompt: input.map(|input| input.all_input()),
+            prompt: input.map(|input| input.all_input()).filter(|n| *n > 0),
             said: said.unwrap_or(0),
             events: events.count.max(alone.unwrap_or(0)),
             complete,

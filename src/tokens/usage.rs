@@ -1,7 +1,7 @@
 //! The `usage` object of any dialect, and its token count.
 //!
-//! In a stream the objects are cumulative: the largest value of each field counts, and nothing is
-//! added. Some upstreams send zeros before or after the real counts.
+//! In a stream the objects are cumulative: what says most counts, and nothing is added. Some upstreams
+//! send zeros before or after the real counts.
 
 use crate::tokens::dialect::{self, Field};
 use crate::tokens::parse;
@@ -71,91 +71,127 @@ impl Usage {
 
 /// The sum of the usage objects of one response.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct UsageTotals(PerField<Option<u64>>);
+pub struct UsageTotals {
+    /// The input by kind, of the object that says most of it.
+    input: Option<TokenCounts>,
+    output: Option<u64>,
+    total: Option<u64>,
+}
 
 impl UsageTotals {
-    /// Takes the larger value of each field, unless the object has only cache counts.
+    /// Takes what a later object says more, unless the object has only cache counts.
+    ///
+    /// The kinds of input are those of one object, which may say the cache apart that another one
+    /// has in its input. An object without an input, or with a zero, adds to the cache alone.
     pub fn update(&mut self, later: &Usage) {
         let said = |said: Option<RankedCount>| said.and_then(|said| said.tokens);
-        let later = &later.0;
-        let (prompt, input) = (said(later.prompt), said(later.input));
-        let (completion, output) = (said(later.completion), said(later.output));
-        let total = said(later.total);
-        if [prompt, input, completion, output, total]
-            .iter()
-            .all(Option::is_none)
+        let later = Said {
+            prompt: said(later.0.prompt),
+            input: said(later.0.input),
+            output: said(later.0.completion).max(said(later.0.output)),
+            total: said(later.0.total),
+            inside: said(later.0.cached_inside).unwrap_or(0),
+            write: said(later.0.cache_write_beside).unwrap_or(0),
+            read: said(later.0.cache_read_beside).unwrap_or(0),
+        };
+        if later
+            .prompt
+            .or(later.input)
+            .or(later.output)
+            .or(later.total)
+            .is_none()
         {
             return;
         }
-        let sum = &mut self.0;
-        for (field, value) in [
-            (&mut sum.prompt, prompt),
-            (&mut sum.input, input),
-            (&mut sum.completion, completion),
-            (&mut sum.output, output),
-            (&mut sum.total, total),
-            (&mut sum.cached_inside, said(later.cached_inside)),
-            (&mut sum.cache_write_beside, said(later.cache_write_beside)),
-            (&mut sum.cache_read_beside, said(later.cache_read_beside)),
-        ] {
-            *field = value.max(*field);
+        self.output = later.output.max(self.output);
+        self.total = later.total.max(self.total);
+        let Some(counts) = later.input() else { return };
+        let before = self.input.unwrap_or_default();
+        if later.prompt.max(later.input) == Some(0) {
+            self.input = Some(TokenCounts {
+                cached: counts.cached.max(before.cached),
+                cache_write: counts.cache_write.max(before.cache_write),
+                ..before
+            });
+        } else if counts.all_input() >= before.all_input() {
+            self.input = Some(counts);
         }
     }
 
     /// Returns the input tokens by kind, without output; `None` when they were not reported.
-    ///
-    /// Of two names, the one that says more decides. The prompt of OpenAI's names has the cached tokens inside, however these are named. Those of
-    /// Anthropic's names lie beside its input.
-    pub fn input(&self) -> Option<TokenCounts> {
-        let usage = &self.0;
-        let inside = usage.cached_inside.unwrap_or(0);
-        let read = usage.cache_read_beside.unwrap_or(0);
-        let write = usage.cache_write_beside.unwrap_or(0);
-        if let Some(prompt) = usage.prompt.filter(|prompt| usage.input <= Some(*prompt)) {
-            let cached = inside.max(read).min(prompt);
-            let rest = prompt.saturating_sub(cached);
-            return Some(TokenCounts {
-                input: rest.saturating_sub(write),
-                cached,
-                cache_write: write.min(rest),
-                output: 0,
-            });
-        }
-        let input = usage.input?;
-        let inside = inside.min(input);
-        Some(TokenCounts {
-            input: input.saturating_sub(inside),
-            cached: inside.saturating_add(read),
-            cache_write: write,
-            output: 0,
-        })
+    pub const fn input(&self) -> Option<TokenCounts> {
+        self.input
     }
 
     /// Returns the tokens of all kinds: the larger of the total and the sum of the others. `None`
     /// when they are not all reported, or are implausible.
     pub fn tokens(&self) -> Option<u64> {
-        let usage = &self.0;
-        let input = self.input().map(|input| input.all_input());
-        let output = self.output().unwrap_or(0);
-        let sum = input.map(|input| input.saturating_add(output));
-        let tokens = match (usage.total, sum) {
+        let output = self.output.unwrap_or(0);
+        let sum = self
+            .input
+            .map(|input| input.all_input().saturating_add(output));
+        let tokens = match (self.total, sum) {
             (Some(total), None) => total.max(output),
             (total, sum) => sum?.max(total.unwrap_or(0)),
         };
         (tokens <= MAX_TOKENS).then_some(tokens)
     }
 
-    /// Returns the output of a usage that says nothing of the input.
+    /// Returns the output of a usage that says nothing of the input, or zeros.
     pub fn output_alone(&self) -> Option<u64> {
-        let usage = &self.0;
-        let others = [usage.prompt, usage.input, usage.total];
-        let output = self.output().filter(|_| others.iter().all(Option::is_none));
-        output.filter(|tokens| *tokens <= MAX_TOKENS)
+        let output = self
+            .output
+            .filter(|output| (1..=MAX_TOKENS).contains(output))?;
+        let has_input = self.input.is_some_and(|input| input.all_input() > 0);
+        let has_more = self.total.is_some_and(|total| total > output);
+        (!has_input && !has_more).then_some(output)
+    }
+}
+
+/// The counts of one object.
+struct Said {
+    prompt: Option<u64>,
+    input: Option<u64>,
+    output: Option<u64>,
+    total: Option<u64>,
+    inside: u64,
+    write: u64,
+    read: u64,
+}
+
+impl Said {
+    /// Returns the input by kind. Of two names, the one that says more decides.
+    fn input(&self) -> Option<TokenCounts> {
+        let input = self.prompt.max(self.input)?;
+        let cache = self.inside.max(self.read).saturating_add(self.write);
+        if !self.has_cache_inside(input) {
+            return Some(TokenCounts {
+                input,
+                cached: self.read,
+                cache_write: self.write,
+                output: 0,
+            });
+        }
+        let cached = self.inside.max(self.read).min(input);
+        Some(TokenCounts {
+            input: input.saturating_sub(cache),
+            cached,
+            cache_write: self.write.min(input.saturating_sub(cached)),
+            output: 0,
+        })
     }
 
-    /// Returns the output: of two names, the one that says more.
-    fn output(&self) -> Option<u64> {
-        self.0.completion.max(self.0.output)
+    /// The prompt of OpenAI's names has the cache inside, whatever its names; the input of
+    /// Anthropic's has not. Some gateways mix the names: there a cache larger than the prompt, or a
+    /// total that has both, lies beside it.
+    fn has_cache_inside(&self, input: u64) -> bool {
+        let beside = self.read.saturating_add(self.write);
+        let is_prompt = self.prompt.is_some() && self.prompt >= self.input;
+        let all = input
+            .saturating_add(beside)
+            .saturating_add(self.output.unwrap_or(0));
+        let adds_up = beside > 0 && self.total >= Some(all);
+        (is_prompt || self.inside > 0) && beside <= input && !adds_up
     }
 }
 
@@ -291,6 +327,40 @@ mod tests {
                 1_500,
                 0,
             ),
+            (
+                &[
+                    r#"{"input_tokens":2006,"input_tokens_details":{"cached_tokens":1920},
+                    "output_tokens":300,"cache_read_input_tokens":1920}"#,
+                ],
+                2_306,
+                1_920,
+            ),
+            // OpenAI's names, and the cache beside them.
+            (
+                &[
+                    r#"{"prompt_tokens":100,"completion_tokens":50,"total_tokens":10150,
+                    "cache_read_input_tokens":10000,"cache_creation_input_tokens":0}"#,
+                ],
+                10_150,
+                10_000,
+            ),
+            (
+                &[
+                    r#"{"prompt_tokens":100,"completion_tokens":50,"total_tokens":190,
+                    "cache_read_input_tokens":40}"#,
+                ],
+                190,
+                40,
+            ),
+            // The first object has the cache in its input, the second beside it.
+            (
+                &[
+                    r#"{"input_tokens":1000,"output_tokens":0}"#,
+                    r#"{"input_tokens":100,"cache_read_input_tokens":900,"output_tokens":50}"#,
+                ],
+                1_050,
+                900,
+            ),
             // Both names, and OpenAI's are zero.
             (
                 &[
@@ -311,6 +381,13 @@ mod tests {
     fn an_output_alone_says_nothing_of_the_input() {
         let alone = totals(&[r#"{"completion_tokens":25}"#]);
         assert_eq!((alone.tokens(), alone.output_alone()), (None, Some(25)));
+        let zeros = totals(&[
+            r#"{"input_tokens":0,"output_tokens":0}"#,
+            r#"{"output_tokens":62}"#,
+        ]);
+        assert_eq!(zeros.output_alone(), Some(62), "a zero says nothing");
+        let nothing = totals(&[r#"{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}"#]);
+        assert_eq!((nothing.tokens(), nothing.output_alone()), (Some(0), None));
         let with_total = totals(&[r#"{"completion_tokens":25,"total_tokens":30}"#]);
         assert_eq!(
             (with_total.tokens(), with_total.output_alone()),

@@ -197,7 +197,11 @@ fn streams_of_other_apis_are_not_asked_for_their_usage() {
     }
     let own = pausing(json!({"include_usage": ["/v2/complete"]}));
     let body = r#"{"messages":[],"stream":true}"#;
-    for (path, is_asked) in [("/v2/complete?a", true), ("/v1/chat/completions", false)] {
+    for (path, is_asked) in [
+        ("/v2/complete?a", true),
+        ("/v2/complet%65/", true),
+        ("/v1/chat/completions", false),
+    ] {
         own.send(chat("acme", "").post(path).body(body));
         let seen = String::from_utf8(own.seen_body()).unwrap();
         assert_eq!(seen.contains("include_usage"), is_asked, "{path}");

@@ -138,17 +138,20 @@ fn a_get_costs_no_tokens_whatever_its_response_says() {
             .tpm(10_000)
             .with(json!({"usage_path": "/usage"})),
     );
-    let poll = || {
-        let body = r#"{"id":"r","usage":{"input_tokens":1000,"output_tokens":500}}"#;
-        Call::of("acme", "t")
-            .get("/v1/responses/r")
-            .header("x-demo-body", body)
-    };
-    for reply in stack.send_all((0..5).map(|_| poll())) {
+    let poll = || Call::of("acme", "t").get("/v1/responses/r");
+    let body = r#"{"id":"r","usage":{"input_tokens":1000,"output_tokens":500}}"#;
+    for reply in stack.send_all((0..5).map(|_| poll().header("x-demo-body", body))) {
         assert_eq!(reply.status, 200);
         assert_eq!(reply.header("x-ratelimit-remaining-tokens"), Some("10000"));
     }
-    let usage = stack.send(Call::of("acme", "t").get("/usage")).json();
-    assert_eq!(usage["limits"]["rpm"]["used"], 5);
-    assert_eq!(usage["limits"]["tpm"]["used"], 0);
+    let usage = || stack.send(Call::of("acme", "t").get("/usage")).json();
+    assert_eq!(usage()["limits"]["rpm"]["used"], 5);
+    assert_eq!(usage()["limits"]["tpm"]["used"], 0);
+    let event = r#"data: {"response":{"usage":{"input_tokens":1000,"output_tokens":500}}}"#;
+    let stream = poll().header("x-demo-body", event);
+    let stream = stream.header("x-demo-header", "content-type: text/event-stream");
+    assert_eq!(stack.send(stream).status, 200);
+    eventually("the stream of a background response is charged", || {
+        usage()["limits"]["tpm"]["used"] == 1_500
+    });
 }

@@ -16,8 +16,19 @@ pub static GEMINI: Dialect = Dialect {
         ("/cachedContentTokenCount", Field::CachedInside),
     ],
     request: RequestShape {
-        completion: &["/generationConfig/maxOutputTokens"],
-        choices: &["/generationConfig/candidateCount"],
+        // The API takes both spellings of a name.
+        completion: &[
+            "/generationConfig/maxOutputTokens",
+            "/generation_config/max_output_tokens",
+            "/generationConfig/max_output_tokens",
+            "/generation_config/maxOutputTokens",
+        ],
+        choices: &[
+            "/generationConfig/candidateCount",
+            "/generation_config/candidate_count",
+            "/generationConfig/candidate_count",
+            "/generation_config/candidateCount",
+        ],
         completes: &[],
     },
     end_of_stream: None,

@@ -3,7 +3,6 @@
 //! The property tests compare the current readers with these.
 
 use crate::tokens::excerpt::{HEAD_BYTES, TAIL_BYTES};
-use crate::tokens::usage::MAX_TOKENS;
 use memchr::memmem;
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
@@ -117,91 +116,31 @@ struct Details {
 }
 
 impl Usage {
-    fn prompt(&self) -> Option<u64> {
-        self.prompt_tokens.or(self.input_tokens)
-    }
-
-    fn completion(&self) -> Option<u64> {
-        self.completion_tokens.max(self.output_tokens)
-    }
-
     fn cached(&self) -> Option<u64> {
         let details = self.prompt_tokens_details.or(self.input_tokens_details);
         self.cached_tokens
             .or(details.and_then(|details| details.cached_tokens))
     }
 
-    fn says_something(&self) -> bool {
-        self.prompt()
-            .or(self.completion())
-            .or(self.total_tokens)
-            .is_some()
-    }
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-pub struct UsageTotals(Usage);
-
-impl UsageTotals {
-    /// By OpenAI's names and by others apart, in 128 bits.
-    pub fn update(&mut self, later: &Usage) {
-        if !later.says_something() {
-            return;
-        }
-        let sum = &mut self.0;
-        let fields = [
-            (&mut sum.prompt_tokens, later.prompt_tokens),
-            (&mut sum.input_tokens, later.input_tokens),
-            (&mut sum.completion_tokens, later.completion_tokens),
-            (&mut sum.output_tokens, later.output_tokens),
-            (&mut sum.total_tokens, later.total_tokens),
-            (&mut sum.cached_tokens, later.cached()),
+    /// Writes what was read, each count by a name of its own.
+    pub fn canonical(&self) -> String {
+        let counts = [
+            ("prompt_tokens", self.prompt_tokens),
+            ("completion_tokens", self.completion_tokens),
+            ("total_tokens", self.total_tokens),
+            ("cached_tokens", self.cached()),
+            ("input_tokens", self.input_tokens),
+            ("output_tokens", self.output_tokens),
             (
-                &mut sum.cache_creation_input_tokens,
-                later.cache_creation_input_tokens,
+                "cache_creation_input_tokens",
+                self.cache_creation_input_tokens,
             ),
-            (
-                &mut sum.cache_read_input_tokens,
-                later.cache_read_input_tokens,
-            ),
+            ("cache_read_input_tokens", self.cache_read_input_tokens),
         ];
-        for (field, value) in fields {
-            *field = (*field).max(value);
-        }
-    }
-
-    /// Returns all tokens, and those that did not come from the cache.
-    pub fn all_and_fresh(&self) -> Option<(u64, u64)> {
-        let usage = &self.0;
-        let n = |count: Option<u64>| u128::from(count.unwrap_or(0));
-        let (read, write) = (
-            n(usage.cache_read_input_tokens),
-            n(usage.cache_creation_input_tokens),
-        );
-        let by_openai = usage.prompt_tokens.is_some() && usage.input_tokens <= usage.prompt_tokens;
-        let (input, cached) = match by_openai {
-            true => {
-                let prompt = n(usage.prompt_tokens);
-                (Some(prompt), n(usage.cached_tokens).max(read).min(prompt))
-            }
-            false => {
-                let input = usage.input_tokens.map(u128::from);
-                let inside = n(usage.cached_tokens).min(n(usage.input_tokens));
-                (input.map(|n| n + read + write), inside + read)
-            }
-        };
-        let parts = input.map(|n| n + u128::from(usage.completion().unwrap_or(0)));
-        let all = match (parts, usage.total_tokens) {
-            (None, None) => return None,
-            (None, Some(total)) => u128::from(total).max(n(usage.completion())),
-            (Some(parts), total) => parts.max(n(total)),
-        };
-        let cached = if input.is_some() { cached } else { 0 };
-        let all = u64::try_from(all).ok().filter(|all| *all <= MAX_TOKENS)?;
-        Some((
-            all,
-            all.saturating_sub(u64::try_from(cached).unwrap_or(u64::MAX)),
-        ))
+        let said = counts
+            .iter()
+            .filter_map(|(name, count)| count.map(|count| format!("\"{name}\":{count}")));
+        format!("{{{}}}", said.collect::<Vec<_>>().join(","))
     }
 }
 
