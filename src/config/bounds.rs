@@ -2,9 +2,9 @@
 
 use crate::json::Invalid;
 use crate::ledger::slots::SLOTS;
+use crate::limits::Plan;
 use crate::limits::record::Windows;
 use crate::limits::units::Unit;
-use crate::limits::{LimitKind, Plan};
 use crate::metrics::SERIES_OF_TIER;
 use crate::models::{Families, UnknownModel};
 use crate::tiers::{Tier, TierTable};
@@ -115,7 +115,7 @@ pub(super) fn money_has_prices(
                 Some(model) if has_price(models, model) => continue,
                 Some(model) => format!("the family {model} has no price in models; {remedy}"),
             };
-            return Err(Invalid::new(path(i, kind), problem));
+            return Err(Invalid::new(kind.path_in(&format!("tiers[{i}]")), problem));
         }
     }
     Ok(())
@@ -124,11 +124,4 @@ pub(super) fn money_has_prices(
 fn has_price(models: &Families, model: &str) -> bool {
     let family = models.by_name(model).and_then(|id| models.get(id));
     family.is_some_and(|family| family.prices.is_some())
-}
-
-fn path(tier: usize, kind: LimitKind) -> String {
-    match kind.model() {
-        None => format!("tiers[{tier}].limits.{}", kind.as_str()),
-        Some(model) => format!("tiers[{tier}].models.{model}.{}", kind.as_str()),
-    }
 }

@@ -28,7 +28,7 @@ pub struct RecordKey {
 pub enum Which {
     /// The one that counts the next request.
     Counting,
-    /// The account's own, empty where there is none.
+    /// The account's own; an empty one if the account has none.
     Own,
     /// The overflow record.
     Overflow,

@@ -43,10 +43,6 @@ impl Content for PageWalk {
     };
     const KEY: &'static str = "ledger-fill";
 
-    fn initial(_: Mono) -> Self {
-        Self::default()
-    }
-
     fn is_valid(&self) -> bool {
         self.next <= self.pages && self.fullest.max(self.before) <= FULL
     }

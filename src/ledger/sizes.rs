@@ -8,7 +8,6 @@
 
 use crate::shared::Layout;
 use crate::shared::cell::{Content, SharedCell};
-use crate::time::Mono;
 use serde::{Deserialize, Serialize};
 
 /// The maximum number of sizes in the life of a process.
@@ -29,10 +28,6 @@ impl Content for LedgerSizes {
         kind: b'Z',
     };
     const KEY: &'static str = "ledger-sizes";
-
-    fn initial(_: Mono) -> Self {
-        Self::default()
-    }
 
     fn is_valid(&self) -> bool {
         let pairs = || self.0.iter().zip(self.0.iter().skip(1));

@@ -3,8 +3,7 @@
 //! A VM takes a slot with its first request, renews its heartbeat there on each tick, and gives the
 //! slot back when it has been idle. A VM is lost when its heartbeat stays the same for
 //! [`LOST_AFTER`] of another VM's own looks at the table. A gap between two looks counts as at most
-//! 1 s: a process that stands still as a whole takes nobody for lost when it goes on, however long
-//! it stood.
+//! 1 s. So a process that stood still for long loses no VM when it goes on.
 
 use super::slots::{LAYOUT, SLOTS, Slots};
 use crate::host::Host;

@@ -14,6 +14,7 @@ use crate::models::{self, FamilyId, ModelName, UnknownModel};
 use crate::reply::Refusal;
 use crate::tiers::Tier;
 use crate::time::Mono;
+use crate::tokens::rates::TokenCounts;
 use crate::tokens::request::Asked;
 use std::rc::Rc;
 
@@ -51,14 +52,18 @@ impl Limiter {
             return self.refuse(Some(&account), NOWHERE, &Refusal::Unavailable);
         };
         let rates = Rates::of(&self.config, family);
+        let free = generates_nothing(request);
         let ticket = Ticket {
             id,
             key: self.ledger.key(&account.id),
             account,
             tier: found.tier,
             family,
-            reserve: reserve(&self.config, &rates, &plan, request, asked),
-            free: generates_nothing(request),
+            reserve: match free {
+                true => rates.amounts(&TokenCounts::default()),
+                false => reserve(&self.config, &rates, &plan, request, asked),
+            },
+            free,
             priced: rates.is_priced(),
             unpriced: !rates.is_priced() && request.has_body() && plan.counts_money(),
             plan,
@@ -106,8 +111,8 @@ impl Limiter {
         self.enter(host, ticket)
     }
 
-    /// True when a retry can end the wait of a queued request: it is the first of its account, or
-    /// its wait is over.
+    /// True when a retry can end the wait of a queued request: it is the first of its line, or its
+    /// wait is over.
     pub fn is_due(&self, ticket: &Ticket, now: Mono) -> bool {
         self.queue.is_first(ticket) || ticket.is_over(now)
     }

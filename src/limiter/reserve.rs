@@ -74,9 +74,6 @@ pub(super) fn reserve(
     request: &dyn Request,
     asked: Option<&Asked>,
 ) -> Amounts {
-    if generates_nothing(request) {
-        return rates.amounts(&TokenCounts::default());
-    }
     let estimate = Estimate {
         completion: rates.completion,
         ..config.tokens.estimate

@@ -40,6 +40,13 @@ pub enum Counted {
     Sum(Unit, Per),
 }
 
+impl Counted {
+    /// True for a sum of US dollars.
+    pub const fn is_money(self) -> bool {
+        matches!(self, Self::Sum(Unit::Usd, _))
+    }
+}
+
 /// A kind of limit. Kinds are equal when their names and meanings are.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LimitKind(&'static Kind);
@@ -123,8 +130,8 @@ impl LimitKind {
         (1..=LONGEST_NAME).contains(&name.len()) && name.bytes().all(is_word)
     }
 
-    /// Returns the kind of a name that is not known; `None` for a name that is none, and when too
-    /// many kinds were named.
+    /// Returns the kind of a name that has no fixed meaning. `None`: the name is not allowed, or is
+    /// known, or too many kinds were named.
     pub fn named(name: &str, counted: Counted) -> Option<Self> {
         if !Self::is_name(name) || Self::known(name).is_some() {
             return None;
@@ -213,6 +220,14 @@ impl LimitKind {
             self.0.counted,
             Counted::Sum(Unit::Usd, _) | Counted::Sum(_, Per::Week | Per::Month)
         )
+    }
+
+    /// Returns the place of the kind's limit in the config, in the tier at this path.
+    pub fn path_in(self, tier: &str) -> String {
+        match self.model() {
+            None => format!("{tier}.limits.{}", self.0.name),
+            Some(model) => format!("{tier}.models.{model}.{}", self.0.name),
+        }
     }
 
     /// Tells whether the kind counts this unit.

@@ -34,7 +34,7 @@ const MOST_CENTS: u64 = 1_000_000_000;
 impl Size {
     /// Returns the limit on a unit; `None` where it can't be one.
     fn limit(self, counted: Counted) -> Option<Limit> {
-        let is_money = matches!(counted, Counted::Sum(Unit::Usd, _));
+        let is_money = counted.is_money();
         let cents = match self {
             Self::Whole(limit) if !is_money => return Some(limit),
             Self::Whole(Limit::Unlimited) => return Some(Limit::Unlimited),
@@ -242,11 +242,9 @@ impl OwnLimit {
     /// The problem, in words.
     fn limit(&self, kind: LimitKind) -> Result<Limit, String> {
         let limit = self.size.limit(kind.counted());
-        limit.ok_or_else(|| match kind.counted() {
-            Counted::Sum(Unit::Usd, _) => {
-                "an amount from \"0.01\" to \"10000000\" USD is allowed".to_owned()
-            }
-            _ => format!("a limit on {} is a whole number", kind.in_words()),
+        limit.ok_or_else(|| match kind.counted().is_money() {
+            true => "an amount from \"0.01\" to \"10000000\" USD is allowed".to_owned(),
+            false => format!("a limit on {} is a whole number", kind.in_words()),
         })
     }
 }
@@ -268,11 +266,7 @@ pub fn tier_limits(path: &str, written: &Named<OwnLimit>) -> Result<Limits, Inva
             return Err(Invalid::new(path, problem));
         }
     }
-    at_most(path, all.len())?;
-    let kinds = all.iter();
-    kinds
-        .map(|(name, own)| limit_at(path, name, own, None))
-        .collect()
+    limits_at(path, all, None)
 }
 
 /// Checks the limits of a family of models.
@@ -280,10 +274,18 @@ pub fn tier_limits(path: &str, written: &Named<OwnLimit>) -> Result<Limits, Inva
 /// # Errors
 /// [`Invalid`] at `path`.
 pub fn model_limits(path: &str, model: &str, written: &Named<OwnLimit>) -> Result<Limits, Invalid> {
-    at_most(path, written.0.len())?;
-    let kinds = written.0.iter();
+    limits_at(path, &written.0, Some(model))
+}
+
+fn limits_at(
+    path: &str,
+    written: &[(String, OwnLimit)],
+    model: Option<&str>,
+) -> Result<Limits, Invalid> {
+    at_most(path, written.len())?;
+    let kinds = written.iter();
     kinds
-        .map(|(name, own)| limit_at(path, name, own, Some(model)))
+        .map(|(name, own)| limit_at(path, name, own, model))
         .collect()
 }
 
@@ -335,7 +337,7 @@ impl Overrides {
     /// True when a limit is on money.
     pub fn count_money(&self) -> bool {
         let mut counted = self.0.iter().filter_map(|(_, own)| own.counted);
-        counted.any(|counted| matches!(counted, Counted::Sum(Unit::Usd, _)))
+        counted.any(Counted::is_money)
     }
 
     /// Checks the names, and the meanings that limits have by themselves. A plain number of another

@@ -110,8 +110,8 @@ impl Plan {
         self.record_bytes(1, 4).saturating_add(leases)
     }
 
-    /// Returns the bytes of the windows and periods of a record, with so many grains in each log,
-    /// and amounts of `width` bytes.
+    /// Returns the bytes of a record's windows and periods. Each log has `grains` grains; an amount
+    /// has `width` bytes.
     pub fn record_bytes(&self, grains: usize, width: usize) -> usize {
         let bytes = self.sums.iter().map(|(meter, units)| {
             let columns = units.count();

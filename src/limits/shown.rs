@@ -1,8 +1,8 @@
 //! A limit, and an amount that is used or left of it, as replies and views show them.
 
-use super::kinds::{Counted, LimitKind};
+use super::kinds::LimitKind;
 use super::per_limit::{Limit, Limits, PerLimit};
-use super::units::{CENT, Unit};
+use super::units::CENT;
 use crate::text::number;
 use serde::{Serialize, Serializer};
 use std::fmt;
@@ -29,7 +29,7 @@ impl LimitKind {
 
     /// Returns an amount that is used; money is rounded up to the cent.
     pub const fn used(self, n: u64) -> Shown {
-        match self.is_money() {
+        match self.counted().is_money() {
             true => Shown::Cents(n.div_ceil(CENT)),
             false => Shown::Count(n),
         }
@@ -37,14 +37,10 @@ impl LimitKind {
 
     /// Returns an amount that is left; money is rounded down to the cent.
     pub const fn rest(self, n: u64) -> Shown {
-        match self.is_money() {
+        match self.counted().is_money() {
             true => Shown::Cents(n.div_euclid(CENT)),
             false => Shown::Count(n),
         }
-    }
-
-    const fn is_money(self) -> bool {
-        matches!(self.counted(), Counted::Sum(Unit::Usd, _))
     }
 }
 
@@ -107,7 +103,8 @@ impl Serialize for Shown {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::limits::kinds::Per;
+    use crate::limits::kinds::{Counted, Per};
+    use crate::limits::units::Unit;
 
     #[test]
     fn money_is_rounded_once_and_against_the_account() {

@@ -18,7 +18,7 @@ pub struct PathTemplate {
 }
 
 impl PathTemplate {
-    /// Reads a template; `None` for a text that is none.
+    /// Reads a template. `None`: the text is not a template.
     pub fn parse(text: &str) -> Option<Self> {
         let segments = text.strip_prefix('/')?;
         let (before, after) = segments.split_once(MODEL)?;

@@ -6,7 +6,6 @@ use crate::json::plain_name;
 use crate::shared::Layout;
 use crate::shared::cell::{Content, SharedCell};
 use crate::tiers::config::MOST_TIERS;
-use crate::time::Mono;
 
 /// The stored state of one namespace.
 pub type StoredOverload = SharedCell<State>;
@@ -18,10 +17,6 @@ impl Content for State {
         kind: b'O',
     };
     const KEY: &'static str = "overload";
-
-    fn initial(_: Mono) -> Self {
-        Self::default()
-    }
 
     fn is_valid(&self) -> bool {
         let manual = self.manual.iter().map(|manual| &manual.tiers);

@@ -44,7 +44,8 @@ impl ForwardedRequest {
         let settles = self.admission.is_some();
         let is_free = self.admission.as_ref().is_some_and(Admission::is_free);
         let reads = self.plan.reads(tokens, settles);
-        if worker.config.overload.is_none() && !is_free {
+        let may_cost = is_free && reads && !end;
+        if worker.config.overload.is_none() && !may_cost {
             if !reads {
                 return;
             }

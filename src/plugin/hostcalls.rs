@@ -182,7 +182,7 @@ pub fn property(path: &[String]) -> Result<Option<Vec<u8>>, HostError> {
     property_at(&path.join("\0"))
 }
 
-/// Reads the status of the response as the client gets it; `None` when there is none.
+/// Reads the status that the client gets. `None`: there is no response yet.
 ///
 /// # Errors
 /// The host's status.

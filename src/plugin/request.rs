@@ -9,6 +9,7 @@ use crate::host::{Header, HostError, Request};
 use crate::tokens::config::Tokens;
 use percent_encoding::percent_decode;
 use proxy_wasm::types::MapType;
+use std::borrow::Cow;
 
 const MAP: MapType = MapType::HttpRequestHeaders;
 
@@ -63,8 +64,11 @@ impl StreamRequest {
         let Header::Once(path) = self.header(":path") else {
             return false;
         };
+        if tokens.include_usage.is_empty() {
+            return false;
+        }
         let end = memchr::memchr2(b'?', b'#', path).unwrap_or(path.len());
-        let path = percent_decode(path.get(..end).unwrap_or(path)).collect::<Vec<u8>>();
+        let path = Cow::from(percent_decode(path.get(..end).unwrap_or(path)));
         let path = path.strip_suffix(b"/").unwrap_or(&path);
         let mut suffixes = tokens.include_usage.iter();
         suffixes.any(|suffix| path.ends_with(suffix.as_bytes()))

@@ -13,7 +13,6 @@ pub use log::{
 
 use crate::shared::Layout;
 use crate::shared::cell::{Content, SharedCell};
-use crate::time::Mono;
 
 /// The stored log of one namespace.
 pub type Refusals = SharedCell<RefusalLog>;
@@ -25,10 +24,6 @@ impl Content for RefusalLog {
         kind: b'R',
     };
     const KEY: &'static str = "refusal-log";
-
-    fn initial(_: Mono) -> Self {
-        Self::default()
-    }
 
     fn is_valid(&self) -> bool {
         self.is_bounded()

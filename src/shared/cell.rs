@@ -16,14 +16,16 @@ use std::marker::PhantomData;
 const TRIES: u32 = 50;
 
 /// The content of a value.
-pub trait Content: Serialize + DeserializeOwned {
+pub trait Content: Serialize + DeserializeOwned + Default {
     /// The content's layout.
     const LAYOUT: Layout;
     /// The last segment of the key, after the namespace.
     const KEY: &'static str;
 
     /// Returns the content before the first write.
-    fn initial(now: Mono) -> Self;
+    fn initial(_now: Mono) -> Self {
+        Self::default()
+    }
 
     /// True when content that was read is within the bounds of this code.
     fn is_valid(&self) -> bool {

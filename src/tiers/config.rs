@@ -138,15 +138,11 @@ fn have_one_meaning(path: &str, limits: &Limits, meanings: &mut Meanings) -> Res
     for (kind, _) in limits.iter() {
         let other = *meanings.entry(kind.as_str()).or_insert(kind);
         if other.counted() != kind.counted() {
-            let path = match kind.model() {
-                None => format!("{path}.limits.{}", kind.as_str()),
-                Some(model) => format!("{path}.models.{model}.{}", kind.as_str()),
-            };
             let problem = format!(
                 "counts {} elsewhere: one name, one meaning",
                 other.in_words()
             );
-            return Err(Invalid::new(path, problem));
+            return Err(Invalid::new(kind.path_in(path), problem));
         }
     }
     Ok(())

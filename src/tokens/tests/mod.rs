@@ -3,6 +3,7 @@
 mod json;
 mod new_dialect;
 mod reference;
+mod response;
 
 use crate::tokens::dialect;
 use crate::tokens::excerpt::{self, Excerpt, HEAD_BYTES, TAIL_BYTES};
