@@ -39,7 +39,7 @@ impl Limiter {
             Used::Streamed(streamed) => {
                 let counts = split(counted(reserved, &streamed), input, reserved);
                 let amounts = rates.amounts(&counts);
-                let used = match streamed.complete {
+                let used = match streamed.is_whole {
                     true => amounts.at_least(reserved),
                     false => amounts,
                 };

@@ -50,7 +50,7 @@ impl ForwardedRequest {
                 return;
             }
             if !self.plan.needs_headers(tokens) {
-                self.response = Some(ResponseReader::without_headers(end));
+                self.response = Some(ResponseReader::without_headers(tokens, end));
                 return;
             }
         }

@@ -6,12 +6,13 @@ use super::header_map::HeaderMap;
 use super::hostcalls;
 use super::log::warn;
 use crate::tokens::config::{Settle, Tokens};
-use crate::tokens::excerpt::TAIL_BYTES;
 use crate::tokens::redact::Hide;
-use crate::tokens::response::{Consumed, ReadOptions, UsageReader, Wants, is_plain};
+use crate::tokens::response::{Consumed, ReadOptions, UsageReader, is_plain};
 use proxy_wasm::types::{BufferType, MapType};
 
 const BODY: BufferType = BufferType::HttpResponseBody;
+/// The maximum number of bytes of a body that are copied at once.
+const PART_BYTES: usize = 65_536;
 
 /// The facts of a request that tell how its response is read.
 #[derive(Clone, Copy, Debug, Default)]
@@ -31,9 +32,9 @@ impl ResponsePlan {
     /// True when the body alone does not tell how to read it.
     ///
     /// The bytes of a tunnel may look like a usage, and those of an encoded body like a stream.
-    pub const fn needs_headers(self, tokens: &Tokens) -> bool {
+    pub fn needs_headers(self, tokens: &Tokens) -> bool {
         let may_be_encoded = !tokens.identity;
-        self.hides_usage || self.may_tunnel || may_be_encoded || tokens.options.header.is_some()
+        self.hides_usage || self.may_tunnel || may_be_encoded || !tokens.options.headers.is_empty()
     }
 }
 
@@ -48,9 +49,9 @@ pub struct ResponseReader {
 
 impl ResponseReader {
     /// Starts to read a response by its body alone.
-    pub const fn without_headers(end: bool) -> Self {
+    pub fn without_headers(tokens: &Tokens, end: bool) -> Self {
         Self {
-            usage: UsageReader::without_headers(end),
+            usage: UsageReader::without_headers(end, &tokens.options),
             hide: None,
             complete: end,
         }
@@ -84,28 +85,19 @@ impl ResponseReader {
             }
             return;
         }
-        match self.usage.wants() {
-            Wants::Nothing => {}
-            Wants::Ends(head) if size > head.saturating_add(TAIL_BYTES) => {
-                // The middle of a long piece is not copied.
-                if head > 0 {
-                    self.usage.feed(&body_bytes(BODY, 0, head));
-                }
-                let tail = size.saturating_sub(TAIL_BYTES);
-                self.usage
-                    .feed_after_gap(&body_bytes(BODY, tail, TAIL_BYTES));
-            }
-            Wants::All | Wants::Ends(_) if size > 0 => {
-                self.usage.feed(&body_bytes(BODY, 0, size));
-            }
-            Wants::All | Wants::Ends(_) => {}
+        // A long piece is copied in parts, so that the VM's memory stays small.
+        let mut at = 0;
+        while at < size && self.usage.reads_body() {
+            let part = size.saturating_sub(at).min(PART_BYTES);
+            self.usage.feed(&body_bytes(BODY, at, part));
+            at = at.saturating_add(part);
         }
     }
 
     /// Reads the trailers, which end the response.
     pub fn trailers(&mut self, options: &ReadOptions) {
         self.complete = true;
-        if options.header.is_some()
+        if !options.headers.is_empty()
             && let Ok(trailers) = hostcalls::header_map(MapType::HttpResponseTrailers)
         {
             self.usage.trailers(trailers.iter(), options);

@@ -1,5 +1,6 @@
 //! The config part `tokens`.
 
+use super::places::{self, UsagePlaceConfig};
 use super::rates::{Weights, WeightsConfig};
 use super::{Estimate, ReadOptions};
 use crate::http::names::{header_name, is_path};
@@ -26,7 +27,8 @@ pub struct TokensConfig {
     include_usage: Option<IncludeUsage>,
     cached: Option<Cached>,
     weights: Option<Object<WeightsConfig>>,
-    header: Option<String>,
+    header: Option<Headers>,
+    usage: Option<Vec<Object<UsagePlaceConfig>>>,
     identity: Option<bool>,
 }
 
@@ -116,8 +118,6 @@ impl Tokens {
             let problem = "needs \"read_body\": true, since it changes the request's body";
             return Err(Invalid::new("tokens.include_usage", problem));
         }
-        let header = written.header;
-        let header = header.map(|name| header_name("tokens.header", &name));
         Ok(Self {
             settle: written.settle.unwrap_or(Settle::Usage),
             estimate: Estimate {
@@ -131,7 +131,8 @@ impl Tokens {
             include_usage,
             identity: written.identity.unwrap_or(true),
             options: ReadOptions {
-                header: header.transpose()?,
+                headers: headers(written.header)?,
+                dialects: places::dialects(written.usage.unwrap_or_default())?,
             },
         })
     }
@@ -140,6 +141,30 @@ impl Tokens {
     pub fn needs_plain_responses(&self) -> bool {
         self.identity && (self.settle == Settle::Usage || !self.include_usage.is_empty())
     }
+}
+
+/// One response header, or several.
+#[derive(Debug, Deserialize)]
+#[serde(untagged, expecting = "the name of a header, or a list of them")]
+enum Headers {
+    One(String),
+    Several(Vec<String>),
+}
+
+/// The maximum number of headers.
+const MOST_HEADERS: usize = 8;
+
+fn headers(written: Option<Headers>) -> Result<Vec<String>, Invalid> {
+    let names = match written {
+        None => Vec::new(),
+        Some(Headers::One(name)) => vec![name],
+        Some(Headers::Several(names)) => names,
+    };
+    if names.len() > MOST_HEADERS {
+        return Err(Invalid::new("tokens.header", "at most 8 headers"));
+    }
+    let checked = names.iter().map(|name| header_name("tokens.header", name));
+    checked.collect()
 }
 
 fn weights(

@@ -3,19 +3,21 @@
 //! Pure parsing of bytes in pieces, with a fixed memory bound for each stream. Nothing here uses
 //! limits or the host.
 
+mod base64;
 pub mod config;
 pub mod dialect;
-pub mod excerpt;
+pub mod event_stream;
 mod lines;
-mod parse;
+mod places;
 pub mod rates;
 pub mod redact;
 pub mod request;
 pub mod reserve;
 pub mod response;
+pub mod scan;
 pub mod sse;
+pub mod text;
 pub mod usage;
-mod walk;
 
 pub use reserve::{Estimate, Reserve};
 pub use response::{ReadOptions, UsageReader, Used};

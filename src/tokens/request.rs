@@ -6,8 +6,7 @@
 use crate::host::{Header, Request};
 use crate::tokens::dialect::openai::{STREAM, STREAM_OPTIONS};
 use crate::tokens::dialect::{self, Dialects};
-use crate::tokens::walk::Name;
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use std::fmt;
 
@@ -55,7 +54,7 @@ impl<'a> Members<'a, '_> {
 
     /// Returns the value at a pointer.
     fn find(&self, pointer: &'static str) -> Option<&'a RawValue> {
-        let mut names = dialect::segments(pointer);
+        let mut names = pointer.split('/').skip(1);
         let value = self.get(names.next()?)?;
         names.try_fold(value, |value, name| {
             let names = [name];
@@ -107,6 +106,29 @@ impl<'de, 'n> Visitor<'de> for MembersVisitor<'n> {
             }
         }
         Ok(members)
+    }
+}
+
+/// Passes an object's name to a function, without a copy.
+struct Name<F>(F);
+
+impl<'de, R, F: FnOnce(&str) -> R> DeserializeSeed<'de> for Name<F> {
+    type Value = R;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<R, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl<R, F: FnOnce(&str) -> R> Visitor<'_> for Name<F> {
+    type Value = R;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a name")
+    }
+
+    fn visit_str<E>(self, name: &str) -> Result<R, E> {
+        Ok((self.0)(name))
     }
 }
 

@@ -4,17 +4,30 @@
 //! Headers cost a host call, so most responses are read without them. A usage in the body then
 //! decides. Only a body that leaves a doubt has its status asked for, at its end.
 
-use crate::tokens::dialect;
-use crate::tokens::excerpt::Excerpt;
+use crate::tokens::dialect::{self, Dialects};
+use crate::tokens::event_stream::EventStream;
 use crate::tokens::rates::TokenCounts;
 use crate::tokens::sse::Events;
-use crate::tokens::usage::{MAX_TOKENS, UsageTotals};
+use crate::tokens::text::{ResponseFacts, TextReader};
+use crate::tokens::usage::MAX_TOKENS;
+use std::sync::Arc;
 
 /// The options of the response reader.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReadOptions {
-    /// The response header or trailer (lower case) with the tokens, if there is one.
-    pub header: Option<String>,
+    /// The response headers or trailers (lower case) whose sum is the tokens; empty: none.
+    pub headers: Vec<String>,
+    /// The dialects that a body is read in.
+    pub dialects: Arc<Dialects>,
+}
+
+impl Default for ReadOptions {
+    fn default() -> Self {
+        Self {
+            headers: Vec::new(),
+            dialects: Arc::clone(&dialect::ALL),
+        }
+    }
 }
 
 /// The tokens that a response used, as far as known.
@@ -54,20 +67,8 @@ pub struct Streamed {
     pub said: u64,
     /// The events of the stream: each is at least one token.
     pub events: u64,
-    /// True when the stream is complete.
-    pub complete: bool,
-}
-
-/// The part of the next piece that the reader needs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wants {
-    /// Nothing.
-    Nothing,
-    /// The complete piece.
-    All,
-    /// The given number of bytes from its start, and [`crate::tokens::excerpt::TAIL_BYTES`] from
-    /// its end.
-    Ends(usize),
+    /// True when the stream came to its end and reported nothing: its reserve is the least.
+    pub is_whole: bool,
 }
 
 /// True for a content-encoding that leaves the body as it is; some upstreams say so in their way.
@@ -106,15 +107,22 @@ enum BodyState {
     Opaque,
     /// No byte has arrived but blanks, and this much of a byte order mark.
     Unseen(usize),
-    Json(Excerpt),
+    /// JSON: one text, or one in each line.
+    Json(Box<TextReader>),
+    /// JSON: several texts in an array.
+    Array(Box<TextReader>),
+    /// Server-sent events.
     Events(Box<Events>),
+    /// Amazon's event stream.
+    Messages(Box<EventStream>),
 }
 
 /// The reader of one response.
 #[derive(Debug)]
 pub struct UsageReader {
+    dialects: Arc<Dialects>,
     body: BodyState,
-    /// The tokens reported in a header or trailer.
+    /// The tokens reported in headers or trailers.
     said: Option<u64>,
     /// True when the headers were read, and the status with them.
     knows_status: bool,
@@ -124,8 +132,9 @@ type HeaderPair<'a> = (&'a [u8], &'a [u8]);
 
 impl UsageReader {
     /// Starts to read a response without its headers; `end`: no body follows.
-    pub const fn without_headers(end: bool) -> Self {
+    pub fn without_headers(end: bool, options: &ReadOptions) -> Self {
         Self {
+            dialects: Arc::clone(&options.dialects),
             body: if end {
                 BodyState::Free
             } else {
@@ -146,7 +155,7 @@ impl UsageReader {
     ) -> Self {
         let mut response = Self {
             knows_status: true,
-            ..Self::without_headers(end)
+            ..Self::without_headers(end, options)
         };
         for (name, value) in headers {
             match name {
@@ -181,55 +190,44 @@ impl UsageReader {
     }
 
     fn note(&mut self, name: &[u8], value: &[u8], options: &ReadOptions) {
-        if options.header.as_ref().map(String::as_bytes) == Some(name) {
-            let tokens = str::from_utf8(value).ok().and_then(|v| v.parse().ok());
-            self.said = tokens.filter(|n| *n <= MAX_TOKENS).or(self.said);
+        if !options.headers.iter().any(|known| known.as_bytes() == name) {
+            return;
+        }
+        let tokens = str::from_utf8(value).ok().and_then(|v| v.parse().ok());
+        if let Some(tokens) = tokens.filter(|n| *n <= MAX_TOKENS) {
+            let said: u64 = self.said.unwrap_or(0);
+            self.said = Some(said.saturating_add(tokens));
         }
     }
 
-    /// Returns the part of the next piece that the reader needs.
-    pub fn wants(&self) -> Wants {
-        match &self.body {
-            _ if self.said.is_some() => Wants::Nothing,
-            BodyState::Free | BodyState::Opaque => Wants::Nothing,
-            BodyState::Unseen(_) | BodyState::Events(_) => Wants::All,
-            BodyState::Json(excerpt) => Wants::Ends(excerpt.head_wanted()),
-        }
+    /// True when the reader needs the next piece of the body.
+    pub const fn reads_body(&self) -> bool {
+        let is_read = matches!(self.body, BodyState::Free | BodyState::Opaque);
+        self.said.is_none() && !is_read
     }
 
     /// Reads the next piece.
     pub fn feed(&mut self, mut piece: &[u8]) {
         if let BodyState::Unseen(mark) = &mut self.body {
             piece = without_mark(piece, mark).trim_ascii_start();
+            let dialects = || Arc::clone(&self.dialects);
             self.body = match piece.first() {
                 None => return,
-                Some(b'{') => BodyState::Json(Excerpt::default()),
+                Some(b'{') => BodyState::Json(TextReader::new(dialects()).into()),
+                Some(b'[') => BodyState::Array(TextReader::new(dialects()).into()),
                 // A comment, or one of the fields data, event, id and retry.
-                Some(b':' | b'd' | b'e' | b'i' | b'r') => BodyState::Events(Box::default()),
+                Some(b':' | b'd' | b'e' | b'i' | b'r') => {
+                    BodyState::Events(Events::new(dialects()).into())
+                }
+                Some(0) => BodyState::Messages(EventStream::new(dialects()).into()),
                 Some(_) => BodyState::Opaque,
             };
         }
         match &mut self.body {
             BodyState::Free | BodyState::Opaque | BodyState::Unseen(_) => {}
-            BodyState::Json(excerpt) => excerpt.feed(piece),
+            BodyState::Json(texts) | BodyState::Array(texts) => texts.feed(piece),
             BodyState::Events(events) => events.feed(piece),
-        }
-    }
-
-    /// Reads the last [`crate::tokens::excerpt::TAIL_BYTES`] of a piece whose middle was skipped.
-    pub fn feed_after_gap(&mut self, end: &[u8]) {
-        if let BodyState::Json(excerpt) = &mut self.body {
-            excerpt.feed_after_gap(end);
-        }
-    }
-
-    /// Returns the number of buffered bytes: at most [`crate::tokens::excerpt::HEAD_BYTES`] and
-    /// [`crate::tokens::excerpt::TAIL_BYTES`].
-    pub fn buffered(&self) -> usize {
-        match &self.body {
-            BodyState::Free | BodyState::Opaque | BodyState::Unseen(_) => 0,
-            BodyState::Json(excerpt) => excerpt.buffered(),
-            BodyState::Events(events) => events.buffered(),
+            BodyState::Messages(messages) => messages.feed(piece),
         }
     }
 
@@ -257,25 +255,31 @@ impl UsageReader {
     fn used_by_body(self, complete: bool) -> (Consumed, bool) {
         match self.body {
             BodyState::Free => (Used::Tokens(0).into(), true),
+            BodyState::Unseen(_) if complete => (Used::Tokens(0).into(), true),
             BodyState::Opaque | BodyState::Unseen(_) => (Used::Unknown.into(), false),
-            BodyState::Json(mut excerpt) => {
-                let mut totals = UsageTotals::default();
-                if let Some(usage) = excerpt.usage(&dialect::ALL) {
-                    totals.update(&usage);
-                }
-                let alone = totals.output_alone().map(Used::Output);
-                let Some(used) = alone.or_else(|| totals.tokens().map(Used::Tokens)) else {
-                    return (Used::Unknown.into(), false);
-                };
-                let consumed = Consumed {
-                    used,
-                    input: totals.input(),
-                };
-                // A failure that reports a usage says that it is an error.
-                (consumed, !excerpt.names_error())
+            BodyState::Json(texts) => used_by_json(texts.facts(), complete),
+            BodyState::Array(texts) => {
+                let pace = Pace::of(texts.facts(), complete);
+                (used_by_stream(texts.facts(), &pace), false)
             }
             // One more call is nothing beside a stream, so its status is always checked.
-            BodyState::Events(events) => (used_by_events(*events, complete), false),
+            BodyState::Events(mut events) => {
+                events.end(complete);
+                let pace = Pace {
+                    count: events.count(),
+                    outputs: events.outputs(),
+                    has_ended: events.has_ended(),
+                    complete,
+                };
+                (used_by_stream(events.facts(), &pace), false)
+            }
+            BodyState::Messages(messages) => match messages.facts() {
+                Some(facts) => {
+                    let pace = Pace::of(facts, complete && messages.is_between());
+                    (used_by_stream(facts, &pace), false)
+                }
+                None => (Used::Unknown.into(), false),
+            },
         }
     }
 }
@@ -290,20 +294,78 @@ fn without_mark<'a>(piece: &'a [u8], mark: &mut usize) -> &'a [u8] {
     piece.get(same..).unwrap_or_default()
 }
 
-fn used_by_events(mut events: Events, complete: bool) -> Consumed {
-    let complete = events.end(complete);
-    let (said, input) = (events.totals.tokens(), events.totals.input());
-    let alone = events.totals.output_alone();
-    let used = match (said, alone) {
-        (_, Some(output)) if complete => Used::Output(output),
-        (Some(tokens), None) if complete => Used::Tokens(tokens),
-        // Bytes without an event may be no stream at all, but an encoded body.
-        (None, None) if events.count == 0 => Used::Unknown,
-        (said, alone) => Used::Streamed(Streamed {
-            prompt: input.map(|input| input.all_input()).filter(|n| *n > 0),
-            said: said.unwrap_or(0),
-            events: events.count.max(alone.unwrap_or(0)),
+/// Returns the tokens of a JSON body, and true when no status would change them.
+fn used_by_json(facts: &ResponseFacts, complete: bool) -> (Consumed, bool) {
+    let totals = &facts.totals;
+    let alone = totals.output_alone().map(Used::Output);
+    let used = alone.or_else(|| totals.tokens().map(Used::Tokens));
+    match used {
+        // Several texts are a stream.
+        _ if facts.texts > 1 => {
+            let pace = Pace::of(facts, complete);
+            (used_by_stream(facts, &pace), false)
+        }
+        Some(used) => {
+            let consumed = Consumed {
+                used,
+                input: totals.input(),
+            };
+            // A failure that reports a usage says that it is an error.
+            (consumed, facts.errors == 0)
+        }
+        None if facts.errors > 0 => (Used::Tokens(0).into(), true),
+        None => (Used::Unknown.into(), false),
+    }
+}
+
+/// How far a stream came.
+struct Pace {
+    /// The events or texts, without errors.
+    count: u64,
+    /// Those that may be output.
+    outputs: u64,
+    /// True when the stream said that it is at its end.
+    has_ended: bool,
+    /// True when its body came to its end.
+    complete: bool,
+}
+
+impl Pace {
+    const fn of(facts: &ResponseFacts, complete: bool) -> Self {
+        Self {
+            count: facts.texts.saturating_sub(facts.errors),
+            outputs: facts.outputs,
+            has_ended: facts.ends,
             complete,
+        }
+    }
+}
+
+/// A usage counts as it is when it says the output and the stream came to its end. Otherwise each
+/// event counts too; before any output, an error costs the prompt at most.
+fn used_by_stream(facts: &ResponseFacts, pace: &Pace) -> Consumed {
+    let (said, input) = (facts.totals.tokens(), facts.totals.input());
+    let alone = facts.totals.output_alone();
+    let is_final = (pace.has_ended || pace.complete) && facts.has_output;
+    let has_failed = facts.errors > 0;
+    let prompt = input.map(|input| input.all_input()).filter(|n| *n > 0);
+    let used = match (said, alone) {
+        (_, Some(output)) if is_final => Used::Output(output),
+        (Some(tokens), None) if is_final => Used::Tokens(tokens),
+        (None, None) if pace.count == 0 && has_failed => Used::Tokens(0),
+        // Bytes without an event may be no stream at all, but an encoded body.
+        (None, None) if pace.count == 0 => Used::Unknown,
+        _ if has_failed && pace.outputs == 0 => Used::Streamed(Streamed {
+            prompt,
+            said: 0,
+            events: 0,
+            is_whole: false,
+        }),
+        (said, alone) => Used::Streamed(Streamed {
+            prompt,
+            said: said.unwrap_or(0),
+            events: pace.count.max(alone.unwrap_or(0)),
+            is_whole: (pace.complete || pace.has_ended) && !has_failed && prompt.is_none(),
         }),
     };
     Consumed { used, input }

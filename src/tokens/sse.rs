@@ -1,63 +1,60 @@
-//! Server-sent events that arrive in pieces: their number, and the usage in them.
+//! Server-sent events that arrive in pieces: their number, and the texts in them.
 //!
 //! Source: the WHATWG HTML standard, "Server-sent events", 9.2.5 and 9.2.6. Lines end with LF, CR
-//! or CRLF. An event joins its data lines and ends with an empty line. Of an event that is longer
-//! than an [`Excerpt`], only the start and the end are buffered.
+//! or CRLF. An event joins its data lines and ends with an empty line. Some servers leave that line
+//! out, so a data line can begin a text of its own.
 
-use crate::tokens::dialect::{self, Dialects};
-use crate::tokens::excerpt::Excerpt;
+use crate::tokens::dialect::Dialects;
 use crate::tokens::lines::LineSplitter;
-use crate::tokens::usage::UsageTotals;
+use crate::tokens::text::{ResponseFacts, TextReader};
+use std::sync::Arc;
 
 const FIELD: &[u8] = b"data:";
+/// A bit for each end of stream.
+const BITS: [u8; 8] = [1, 2, 4, 8, 16, 32, 64, 128];
 
 /// The position of the next byte in its line.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum LineState {
     /// The given number of bytes into the line, all of them from `data:`.
     Field(usize),
-    /// In the value of a data line.
+    /// In the value of a data line, before its first byte.
     Data,
+    /// The given number of bytes into the value, all of them from some ends of stream, one bit for each.
+    End(usize, u8),
+    /// In the value of a data line that is no end of stream.
+    Value,
     /// In any other line.
-    #[default]
     Other,
 }
 
 /// A stream of events.
 #[derive(Debug)]
 pub struct Events {
-    dialects: &'static Dialects,
     line: LineState,
     lines: LineSplitter,
-    /// True when the event has a data line.
+    /// True when the event has a data line other than an end of stream.
     has_data: bool,
-    data: Excerpt,
+    texts: TextReader,
+    /// The number of texts before the event.
+    texts_before: u64,
+    /// The number of events with data that is no text.
+    other_data: u64,
     /// True after a dialect's end-of-stream event.
     done: bool,
-    /// The sum of the usage objects.
-    pub totals: UsageTotals,
-    /// The number of ended events with data, without the end-of-stream event.
-    pub count: u64,
-}
-
-impl Default for Events {
-    fn default() -> Self {
-        Self::new(&dialect::ALL)
-    }
 }
 
 impl Events {
-    /// Creates a stream in some dialects.
-    pub fn new(dialects: &'static Dialects) -> Self {
+    /// Creates a stream.
+    pub fn new(dialects: Arc<Dialects>) -> Self {
         Self {
-            dialects,
             line: LineState::Field(0),
             lines: LineSplitter::default(),
             has_data: false,
-            data: Excerpt::default(),
+            texts: TextReader::new(dialects),
+            texts_before: 0,
+            other_data: 0,
             done: false,
-            totals: UsageTotals::default(),
-            count: 0,
         }
     }
 
@@ -77,82 +74,122 @@ impl Events {
             let wanted = FIELD.get(seen..).unwrap_or_default();
             let length = wanted.len().min(part.len());
             let (start, rest) = part.split_at_checked(length).unwrap_or((part, &[]));
-            if !wanted.starts_with(start) {
-                self.line = LineState::Other;
-            } else if length == wanted.len() {
-                self.line = LineState::Data;
-                if self.has_data {
-                    self.data.feed(b"\n");
-                }
-                self.has_data = true;
-            } else {
-                self.line = LineState::Field(seen.saturating_add(length));
+            self.line = match () {
+                () if !wanted.starts_with(start) => LineState::Other,
+                () if length == wanted.len() => LineState::Data,
+                () => LineState::Field(seen.saturating_add(length)),
+            };
+            if self.line == LineState::Data && !self.texts.is_between() {
+                self.texts.feed(b"\n");
             }
             part = rest;
         }
         if self.line == LineState::Data {
-            // JSON ignores spaces before the value.
-            let part = if self.data.is_empty() {
-                part.trim_ascii_start()
-            } else {
-                part
+            part = part.trim_ascii_start();
+            self.line = match part.first() {
+                None => LineState::Data,
+                Some(_) if self.texts.is_between() => LineState::End(0, u8::MAX),
+                Some(_) => LineState::Value,
             };
-            self.data.feed(part);
+        }
+        if let LineState::End(seen, alike) = self.line {
+            part = self.part_of_end(seen, alike, part);
+        }
+        if self.line == LineState::Value && !part.is_empty() {
+            self.has_data = true;
+            self.texts.feed(part);
         }
     }
 
+    /// Compares a part of a data line with the ends of stream; returns what follows. The bytes before
+    /// are no part of a text: between texts, no end of stream has a byte of one.
+    fn part_of_end<'a>(&mut self, mut seen: usize, mut alike: u8, part: &'a [u8]) -> &'a [u8] {
+        let ends = &self.texts.dialects().ends_of_stream;
+        let mut rest = part;
+        while let Some((byte, after)) = rest.split_first() {
+            for (bit, end) in BITS.into_iter().zip(ends) {
+                if end.get(seen) != Some(byte) {
+                    alike &= !bit;
+                }
+            }
+            seen = seen.saturating_add(1);
+            let mut known = BITS.into_iter().zip(ends);
+            if known.any(|(bit, end)| alike & bit != 0 && end.len() == seen) {
+                self.done = true;
+                self.line = LineState::Other;
+                return after;
+            }
+            if BITS.into_iter().zip(ends).all(|(bit, _)| alike & bit == 0) {
+                self.line = LineState::Value;
+                return rest;
+            }
+            rest = after;
+        }
+        self.line = LineState::End(seen, alike);
+        rest
+    }
+
     fn line_ends(&mut self) {
-        if self.line == LineState::Field(0) {
-            self.event_ends();
+        match self.line {
+            LineState::Field(0) => self.event_ends(),
+            // An empty value is data too.
+            LineState::Data | LineState::End(..) => self.has_data = true,
+            LineState::Field(_) | LineState::Value | LineState::Other => {}
         }
         self.line = LineState::Field(0);
     }
 
     fn event_ends(&mut self) {
-        if !self.has_data {
-            return;
-        }
-        let mut ends = self.dialects.ends_of_stream.iter();
-        if ends.any(|end| self.data.starts_with(end)) {
-            self.done = true;
-        } else {
-            self.count = self.count.saturating_add(1);
-            if let Some(usage) = self.data.usage(self.dialects) {
-                self.totals.update(&usage);
-            }
+        self.texts.drop_text();
+        let texts = self.texts.facts().texts;
+        if self.has_data && texts == self.texts_before {
+            self.other_data = self.other_data.saturating_add(1);
         }
         self.has_data = false;
-        self.data.clear();
+        self.texts_before = texts;
     }
 
-    /// Ends the stream; true when the stream is complete. `complete`: its body is.
-    ///
-    /// A missing last empty line is accepted.
-    pub fn end(&mut self, complete: bool) -> bool {
+    /// Ends the stream. `complete`: its body is. A missing last empty line is accepted.
+    pub fn end(&mut self, complete: bool) {
         if complete {
             self.event_ends();
         }
-        complete || self.done
     }
 
-    /// Returns the number of buffered bytes.
-    pub fn buffered(&self) -> usize {
-        self.data.buffered()
+    /// True after an event that is the last one of its stream.
+    pub fn has_ended(&self) -> bool {
+        self.done || self.facts().ends
+    }
+
+    /// Returns what the texts say.
+    pub fn facts(&self) -> &ResponseFacts {
+        self.texts.facts()
+    }
+
+    /// Returns the number of ended events with data, without errors and ends of stream.
+    pub fn count(&self) -> u64 {
+        let facts = self.facts();
+        let good = facts.texts.saturating_sub(facts.errors);
+        good.saturating_add(self.other_data)
+    }
+
+    /// Returns the number of events that may be output.
+    pub fn outputs(&self) -> u64 {
+        self.facts().outputs.saturating_add(self.other_data)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tokens::excerpt::{HEAD_BYTES, TAIL_BYTES};
+    use crate::tokens::dialect;
 
     fn read<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (Option<u64>, u64) {
-        let mut events = Events::default();
+        let mut events = Events::new(Arc::clone(&dialect::ALL));
         for piece in pieces {
             events.feed(piece);
-            assert!(events.buffered() <= HEAD_BYTES + TAIL_BYTES);
         }
-        (events.totals.tokens(), events.count)
+        (events.facts().totals.tokens(), events.count())
     }
 
     const OPEN_AI: &str = concat!(
@@ -174,10 +211,15 @@ mod tests {
         "data:\"completion_tokens\":5}}\nretry: 3\n\n",
         "data: {}\n\ndata:\n\n"
     );
+    const JOINED: &str = concat!(
+        "data: {\"choices\":[{}]}\ndata: {\"choices\":[]}\n",
+        "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":7,\"completion_tokens\":5}}\n",
+        "data: [DONE]\n\n"
+    );
 
     #[test]
     fn usage_is_read_wherever_the_stream_is_cut() {
-        for stream in [OPEN_AI, ANTHROPIC, IN_LINES] {
+        for stream in [OPEN_AI, ANTHROPIC, IN_LINES, JOINED] {
             for line_end in ["\n", "\r\n", "\r"] {
                 let stream = stream.replace('\n', line_end);
                 let stream = stream.as_bytes();
@@ -192,14 +234,28 @@ mod tests {
     }
 
     #[test]
-    fn an_event_that_never_ends_holds_no_more_than_the_bound() {
-        let mut events = Events::default();
-        events.feed(b"data: {\"x\":\"");
-        for _ in 0..1000 {
-            events.feed(&[b'x'; 50_000]);
-            assert!(events.buffered() <= HEAD_BYTES + TAIL_BYTES);
+    fn a_broken_event_spoils_no_other_one() {
+        let broken = "data: {\"choices\":[{\"delta\":{\"con\n\n";
+        assert_eq!(read([broken.as_bytes(), OPEN_AI.as_bytes()]), (Some(12), 4));
+    }
+
+    #[test]
+    fn an_end_of_stream_is_known_wherever_it_is_cut() {
+        for (line, ends) in [
+            ("data: [DONE]", true),
+            ("data:[DONE]\n", true),
+            ("data: [DONE] \n", true),
+            ("data: [DONE\n\n", false),
+            ("data: [DO\ndata: NE]\n\n", false),
+            ("data: {\"a\":\ndata: [DONE]\n\n", false),
+            ("event: [DONE]\n\n", false),
+        ] {
+            for at in 0..line.len() {
+                let mut events = Events::new(Arc::clone(&dialect::ALL));
+                events.feed(&line.as_bytes()[..at]);
+                events.feed(&line.as_bytes()[at..]);
+                assert_eq!(events.has_ended(), ends, "{line:?}, cut at {at}");
+            }
         }
-        events.feed(b"\",\"usage\":{\"total_tokens\":9}}\n\n");
-        assert_eq!(events.totals.tokens(), Some(9));
     }
 }

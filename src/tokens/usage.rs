@@ -1,12 +1,10 @@
-//! The `usage` object of any dialect, and its token count.
+//! The counts of one text, in any dialect, and their sum over the texts of a response.
 //!
-//! In a stream the objects are cumulative: what says most counts, and nothing is added. Some upstreams
+//! In a stream the counts are cumulative: what says most counts, and nothing is added. Some upstreams
 //! send zeros before or after the real counts.
 
-use crate::tokens::dialect::{self, Field};
-use crate::tokens::parse;
+use crate::tokens::dialect::Field;
 use crate::tokens::rates::TokenCounts;
-use serde::{Deserialize, Deserializer};
 
 /// The maximum plausible number of tokens in one response.
 pub const MAX_TOKENS: u64 = 4_294_967_295;
@@ -22,6 +20,8 @@ struct PerField<T> {
     cached_inside: T,
     cache_write_beside: T,
     cache_read_beside: T,
+    extra_input: T,
+    extra_output: T,
 }
 
 impl<T> PerField<T> {
@@ -35,64 +35,90 @@ impl<T> PerField<T> {
             Field::CachedInside => &mut self.cached_inside,
             Field::CacheWriteBeside => &mut self.cache_write_beside,
             Field::CacheReadBeside => &mut self.cache_read_beside,
+            Field::ExtraInput => &mut self.extra_input,
+            Field::ExtraOutput => &mut self.extra_output,
         }
     }
 }
 
-/// The count under the name with the lowest rank.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct RankedCount {
-    rank: usize,
+/// The count under the name with the lowest rank that says more than zero.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct SaidCount {
     tokens: Option<u64>,
+    rank: u8,
+    /// The sum of the parts.
+    parts: Option<u64>,
 }
 
-/// A `usage` object, with the fields of the dialects.
-///
-/// A known field that repeats, or is neither null nor a whole number, voids the object. The object
-/// is a JSON object; only an empty one may be an array.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Usage(PerField<Option<RankedCount>>);
-
-impl<'de> Deserialize<'de> for Usage {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        parse::usage(deserializer, &dialect::ALL)
+impl SaidCount {
+    fn said(self) -> Option<u64> {
+        self.tokens.max(self.parts)
     }
 }
+
+/// The counts of one text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage(PerField<SaidCount>);
 
 impl Usage {
-    /// Sets a field under the name of `rank`, unless a name with a lower rank set it.
-    pub fn offer(&mut self, field: Field, rank: usize, tokens: Option<u64>) {
-        let said = self.0.get_mut(field);
-        if said.is_none_or(|said| rank <= said.rank) {
-            *said = Some(RankedCount { rank, tokens });
+    /// Takes a count under the name of `rank`. The lowest rank decides, but a zero says nothing; of
+    /// two counts under one name, the larger counts.
+    pub fn offer(&mut self, field: Field, rank: u8, tokens: u64) {
+        let count = self.0.get_mut(field);
+        let has_more = |said: u64| match (tokens > 0, said > 0) {
+            (true, true) => rank < count.rank || (rank == count.rank && tokens > said),
+            (has, had) => has && !had,
+        };
+        if count.tokens.is_none_or(has_more) {
+            count.tokens = Some(tokens);
+            count.rank = rank;
         }
+    }
+
+    /// Adds the count of a part of the response.
+    pub fn add(&mut self, field: Field, tokens: u64) {
+        let count = self.0.get_mut(field);
+        count.parts = Some(count.parts.unwrap_or(0).saturating_add(tokens));
+    }
+
+    /// True when the text says how many tokens came out, or all of them.
+    pub fn says_output(&self) -> bool {
+        let Self(counts) = self;
+        let all = [counts.completion, counts.output, counts.total];
+        all.into_iter().any(|count| count.said().is_some())
     }
 }
 
-/// The sum of the usage objects of one response.
+/// The sum of the counts of one response.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct UsageTotals {
-    /// The input by kind, of the object that says most of it.
+    /// The input by kind, of the text that says most of it.
     input: Option<TokenCounts>,
     output: Option<u64>,
     total: Option<u64>,
+    /// Tokens that neither the total nor the other counts have.
+    extra_input: u64,
+    extra_output: u64,
 }
 
 impl UsageTotals {
-    /// Takes what a later object says more, unless the object has only cache counts.
+    /// Takes what a later text says more, unless it has only cache counts.
     ///
-    /// The kinds of input are those of one object, which may say the cache apart that another one
-    /// has in its input. An object without an input, or with a zero, adds to the cache alone.
+    /// The kinds of input are those of one text, which may say the cache apart that another one has in
+    /// its input. A text without an input, or with a zero, adds to the cache alone.
     pub fn update(&mut self, later: &Usage) {
-        let said = |said: Option<RankedCount>| said.and_then(|said| said.tokens);
+        let Usage(counts) = later;
+        let extra = |count: SaidCount| count.said().unwrap_or(0);
+        self.extra_input = self.extra_input.max(extra(counts.extra_input));
+        self.extra_output = self.extra_output.max(extra(counts.extra_output));
         let later = Said {
-            prompt: said(later.0.prompt),
-            input: said(later.0.input),
-            output: said(later.0.completion).max(said(later.0.output)),
-            total: said(later.0.total),
-            inside: said(later.0.cached_inside).unwrap_or(0),
-            write: said(later.0.cache_write_beside).unwrap_or(0),
-            read: said(later.0.cache_read_beside).unwrap_or(0),
+            prompt: counts.prompt.said(),
+            input: counts.input.said(),
+            output: counts.completion.said().max(counts.output.said()),
+            total: counts.total.said(),
+            inside: counts.cached_inside.said().unwrap_or(0),
+            write: counts.cache_write_beside.said().unwrap_or(0),
+            read: counts.cache_read_beside.said().unwrap_or(0),
         };
         if later
             .prompt
@@ -119,8 +145,11 @@ impl UsageTotals {
     }
 
     /// Returns the input tokens by kind, without output; `None` when they were not reported.
-    pub const fn input(&self) -> Option<TokenCounts> {
-        self.input
+    pub fn input(&self) -> Option<TokenCounts> {
+        self.input.map(|input| TokenCounts {
+            input: input.input.saturating_add(self.extra_input),
+            ..input
+        })
     }
 
     /// Returns the tokens of all kinds: the larger of the total and the sum of the others. `None`
@@ -134,21 +163,24 @@ impl UsageTotals {
             (Some(total), None) => total.max(output),
             (total, sum) => sum?.max(total.unwrap_or(0)),
         };
+        let extra = self.extra_input.saturating_add(self.extra_output);
+        let tokens = tokens.saturating_add(extra);
         (tokens <= MAX_TOKENS).then_some(tokens)
     }
 
-    /// Returns the output of a usage that says nothing of the input, or zeros.
+    /// Returns the output of a response that says nothing of the input, or zeros.
     pub fn output_alone(&self) -> Option<u64> {
         let output = self
             .output
             .filter(|output| (1..=MAX_TOKENS).contains(output))?;
         let has_input = self.input.is_some_and(|input| input.all_input() > 0);
         let has_more = self.total.is_some_and(|total| total > output);
+        let output = output.saturating_add(self.extra_output);
         (!has_input && !has_more).then_some(output)
     }
 }
 
-/// The counts of one object.
+/// The counts of one text.
 struct Said {
     prompt: Option<u64>,
     input: Option<u64>,
@@ -192,214 +224,5 @@ impl Said {
             .saturating_add(self.output.unwrap_or(0));
         let adds_up = beside > 0 && self.total >= Some(all);
         (is_prompt || self.inside > 0) && beside <= input && !adds_up
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn totals(objects: &[&str]) -> UsageTotals {
-        let mut totals = UsageTotals::default();
-        for object in objects {
-            totals.update(&serde_json::from_str(object).unwrap());
-        }
-        totals
-    }
-
-    fn tokens(objects: &[&str]) -> Option<u64> {
-        totals(objects).tokens()
-    }
-
-    #[test]
-    fn each_shape_comes_to_its_tokens() {
-        for (objects, all, fresh) in [
-            (
-                &[r#"{"prompt_tokens":7,"completion_tokens":5,"total_tokens":12}"#][..],
-                12,
-                12,
-            ),
-            (&[r#"{"prompt_tokens":8,"total_tokens":8}"#], 8, 8),
-            (
-                &[
-                    r#"{"prompt_tokens":9,"completion_tokens":1,"prompt_tokens_details":{"cached_tokens":4}}"#,
-                ],
-                10,
-                6,
-            ),
-            (
-                &[r#"{"prompt_tokens":9,"completion_tokens":1,"cached_tokens":9}"#],
-                10,
-                1,
-            ),
-            (
-                &[
-                    r#"{"input_tokens":9,"output_tokens":2,"input_tokens_details":{"cached_tokens":8}}"#,
-                ],
-                11,
-                3,
-            ),
-            (
-                &[
-                    r#"{"input_tokens":10,"cache_creation_input_tokens":5,"cache_read_input_tokens":100,"output_tokens":1}"#,
-                    r#"{"output_tokens":20}"#,
-                    r#"{"output_tokens":30}"#,
-                ],
-                145,
-                45,
-            ),
-        ] {
-            let cached = totals(objects).input().map_or(0, |input| input.cached);
-            assert_eq!(tokens(objects), Some(all), "{objects:?}");
-            assert_eq!(all - cached, fresh, "{objects:?}");
-        }
-    }
-
-    #[test]
-    fn both_names_at_once_are_those_of_openai() {
-        let both = r#"{"prompt_tokens":12,"completion_tokens":223,"total_tokens":235,
-            "input_tokens":0,"output_tokens":0,"input_tokens_details":null}"#;
-        assert_eq!(tokens(&[both]), Some(235));
-    }
-
-    #[test]
-    fn what_is_said_twice_counts_once_and_null_takes_nothing_back() {
-        let said = r#"{"total_tokens":40}"#;
-        assert_eq!(tokens(&[said, said]), Some(40));
-        let null = r#"{"total_tokens":null}"#;
-        assert_eq!(tokens(&[said, null]), Some(40));
-        assert_eq!(tokens(&["{}"]), None);
-    }
-
-    /// Each is the form of a public report of a wrong count.
-    #[test]
-    fn what_upstreams_really_say_comes_to_its_tokens() {
-        for (objects, all, cached) in [
-            // Reasoning is in the total alone.
-            (
-                &[r#"{"prompt_tokens":32,"completion_tokens":9,"total_tokens":1241}"#][..],
-                1_241,
-                0,
-            ),
-            (
-                &[r#"{"prompt_tokens":21,"completion_tokens":0,"total_tokens":81}"#],
-                81,
-                0,
-            ),
-            // Zeros after the real counts.
-            (
-                &[
-                    r#"{"input_tokens":5000,"output_tokens":1}"#,
-                    r#"{"input_tokens":0,"cache_read_input_tokens":5,"output_tokens":15}"#,
-                ],
-                5_020,
-                5,
-            ),
-            (
-                &[
-                    r#"{"prompt_tokens":1000,"completion_tokens":500,"total_tokens":1500}"#,
-                    r#"{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}"#,
-                ],
-                1_500,
-                0,
-            ),
-            // The cache is named twice, and inside the prompt.
-            (
-                &[
-                    r#"{"prompt_tokens":2006,"completion_tokens":300,"total_tokens":2306,
-                    "prompt_tokens_details":{"cached_tokens":1920},
-                    "cache_creation_input_tokens":0,"cache_read_input_tokens":1920}"#,
-                ],
-                2_306,
-                1_920,
-            ),
-            (
-                &[
-                    r#"{"prompt_tokens":2006,"completion_tokens":300,"total_tokens":2306,
-                    "cache_creation_input_tokens":2000}"#,
-                ],
-                2_306,
-                0,
-            ),
-            (
-                &[r#"{"prompt_tokens":0,"completion_tokens":0,
-                    "input_tokens":1000,"output_tokens":500}"#],
-                1_500,
-                0,
-            ),
-            (
-                &[
-                    r#"{"input_tokens":2006,"input_tokens_details":{"cached_tokens":1920},
-                    "output_tokens":300,"cache_read_input_tokens":1920}"#,
-                ],
-                2_306,
-                1_920,
-            ),
-            // OpenAI's names, and the cache beside them.
-            (
-                &[
-                    r#"{"prompt_tokens":100,"completion_tokens":50,"total_tokens":10150,
-                    "cache_read_input_tokens":10000,"cache_creation_input_tokens":0}"#,
-                ],
-                10_150,
-                10_000,
-            ),
-            (
-                &[
-                    r#"{"prompt_tokens":100,"completion_tokens":50,"total_tokens":190,
-                    "cache_read_input_tokens":40}"#,
-                ],
-                190,
-                40,
-            ),
-            // The first object has the cache in its input, the second beside it.
-            (
-                &[
-                    r#"{"input_tokens":1000,"output_tokens":0}"#,
-                    r#"{"input_tokens":100,"cache_read_input_tokens":900,"output_tokens":50}"#,
-                ],
-                1_050,
-                900,
-            ),
-            // Both names, and OpenAI's are zero.
-            (
-                &[
-                    r#"{"prompt_tokens":0,"completion_tokens":0,"total_tokens":1500,
-                    "input_tokens":1000,"output_tokens":500}"#,
-                ],
-                1_500,
-                0,
-            ),
-        ] {
-            let totals = totals(objects);
-            assert_eq!(totals.tokens(), Some(all), "{objects:?}");
-            assert_eq!(totals.input().unwrap().cached, cached, "{objects:?}");
-        }
-    }
-
-    #[test]
-    fn an_output_alone_says_nothing_of_the_input() {
-        let alone = totals(&[r#"{"completion_tokens":25}"#]);
-        assert_eq!((alone.tokens(), alone.output_alone()), (None, Some(25)));
-        let zeros = totals(&[
-            r#"{"input_tokens":0,"output_tokens":0}"#,
-            r#"{"output_tokens":62}"#,
-        ]);
-        assert_eq!(zeros.output_alone(), Some(62), "a zero says nothing");
-        let nothing = totals(&[r#"{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}"#]);
-        assert_eq!((nothing.tokens(), nothing.output_alone()), (Some(0), None));
-        let with_total = totals(&[r#"{"completion_tokens":25,"total_tokens":30}"#]);
-        assert_eq!(
-            (with_total.tokens(), with_total.output_alone()),
-            (Some(30), None)
-        );
-    }
-
-    #[test]
-    fn absurd_numbers_are_not_believed() {
-        let huge = r#"{"total_tokens":9223372036854775808}"#;
-        assert_eq!(tokens(&[huge]), None);
-        let sum = r#"{"prompt_tokens":18446744073709551615,"completion_tokens":2}"#;
-        assert_eq!(tokens(&[sum]), None);
     }
 }

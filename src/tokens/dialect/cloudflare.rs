@@ -2,18 +2,11 @@
 //!
 //! Source: <https://developers.cloudflare.com/workers-ai/get-started/rest-api/>.
 
-use super::openai::OPENAI;
-use super::{Dialect, RequestShape};
+use super::openai::COUNTS;
+use super::{Dialect, UsageShape};
 
 /// The dialect.
 pub static CLOUDFLARE: Dialect = Dialect {
-    name: "cloudflare",
-    usage: &["/result/usage"],
-    fields: OPENAI.fields,
-    request: RequestShape {
-        completion: &[],
-        choices: &[],
-        completes: &[],
-    },
-    end_of_stream: None,
+    usage: &[UsageShape::new(&["/result/usage"], COUNTS)],
+    ..Dialect::new("cloudflare")
 };

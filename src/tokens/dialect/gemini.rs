@@ -3,18 +3,20 @@
 //! Source: <https://ai.google.dev/api/generate-content>, `UsageMetadata` and `GenerationConfig`. The
 //! prompt has the cached content inside. Thoughts and the prompts of tools are in the total alone.
 
-use super::{Dialect, Field, RequestShape};
+use super::{Dialect, Fact, Field, RequestShape, UsageShape};
 
 /// The dialect.
 pub static GEMINI: Dialect = Dialect {
-    name: "gemini",
-    usage: &["/usageMetadata"],
-    fields: &[
-        ("/promptTokenCount", Field::Prompt),
-        ("/candidatesTokenCount", Field::Output),
-        ("/totalTokenCount", Field::Total),
-        ("/cachedContentTokenCount", Field::CachedInside),
-    ],
+    usage: &[UsageShape::new(
+        &["/usageMetadata"],
+        &[
+            ("/promptTokenCount", Field::Prompt),
+            ("/candidatesTokenCount", Field::Output),
+            ("/totalTokenCount", Field::Total),
+            ("/cachedContentTokenCount", Field::CachedInside),
+        ],
+    )],
+    facts: &[("/candidates/*/finishReason", Fact::Ends)],
     request: RequestShape {
         // The API takes both spellings of a name.
         completion: &[
@@ -29,7 +31,7 @@ pub static GEMINI: Dialect = Dialect {
             "/generationConfig/candidate_count",
             "/generation_config/candidateCount",
         ],
-        completes: &[],
+        ..RequestShape::NONE
     },
-    end_of_stream: None,
+    ..Dialect::new("gemini")
 };

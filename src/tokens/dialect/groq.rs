@@ -2,18 +2,11 @@
 //!
 //! Source: <https://console.groq.com/docs/api-reference>, the chunk of a chat completion.
 
-use super::openai::OPENAI;
-use super::{Dialect, RequestShape};
+use super::openai::COUNTS;
+use super::{Dialect, UsageShape};
 
 /// The dialect.
 pub static GROQ: Dialect = Dialect {
-    name: "groq",
-    usage: &["/x_groq/usage"],
-    fields: OPENAI.fields,
-    request: RequestShape {
-        completion: &[],
-        choices: &[],
-        completes: &[],
-    },
-    end_of_stream: Some(b"[DONE]"),
+    usage: &[UsageShape::new(&["/x_groq/usage"], COUNTS)],
+    ..Dialect::new("groq")
 };

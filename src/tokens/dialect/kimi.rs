@@ -3,22 +3,25 @@
 //! Source: <https://platform.moonshot.cn/docs/api/chat> (in Chinese). The last chunk of a stream
 //! has the usage in its choice.
 
-use super::{Dialect, Field, RequestShape};
+use super::{Dialect, Field, RequestShape, UsageShape};
 
 /// The dialect.
 pub static KIMI: Dialect = Dialect {
-    name: "kimi",
-    usage: &["/usage", "/choices/*/usage"],
-    fields: &[
-        ("/prompt_tokens", Field::Prompt),
-        ("/completion_tokens", Field::Completion),
-        ("/total_tokens", Field::Total),
-        ("/cached_tokens", Field::CachedInside),
-    ],
+    usage: &[UsageShape::new(
+        &["/usage", "/choices/*/usage"],
+        &[
+            ("/prompt_tokens", Field::Prompt),
+            ("/completion_tokens", Field::Completion),
+            ("/total_tokens", Field::Total),
+            ("/cached_tokens", Field::CachedInside),
+            ("/prompt_tokens_details/cached_tokens", Field::CachedInside),
+        ],
+    )],
     request: RequestShape {
         completion: &["/max_completion_tokens", "/max_tokens"],
         choices: &["/n"],
         completes: &["messages"],
     },
     end_of_stream: Some(b"[DONE]"),
+    ..Dialect::new("kimi")
 };

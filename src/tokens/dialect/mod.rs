@@ -1,21 +1,28 @@
 //! The dialects of LLM APIs: the names of usage, request fields and end of stream in each.
 //!
 //! A new dialect is a file here and a line in [`TABLE`]. The API of a text is unknown, so every
-//! text is read in all dialects at once: [`Dialects`] merges them. If several have a value, the
-//! order of the table decides; inside a dialect, the order of its lists.
+//! text is read in all dialects at once: [`Dialects`] merges them. If several have a count for one
+//! field, the order of the table decides; inside a dialect, the order of its lists.
 
 pub mod anthropic;
+pub mod bedrock;
 pub mod cloudflare;
+pub mod cohere;
+pub mod dashscope;
 pub mod gemini;
 pub mod groq;
 pub mod kimi;
+pub mod ollama;
 pub mod openai;
 pub mod responses;
+pub mod tgi;
+pub mod watsonx;
 
-mod tree;
+mod merged;
 
-use std::sync::LazyLock;
-pub use tree::{Tree, segments};
+pub use merged::{Dialects, Leaf, OwnCount};
+
+use std::sync::{Arc, LazyLock};
 
 /// The dialects. Kimi extends OpenAI's, so Kimi's names come first.
 pub static TABLE: &[&Dialect] = &[
@@ -26,30 +33,74 @@ pub static TABLE: &[&Dialect] = &[
     &groq::GROQ,
     &gemini::GEMINI,
     &cloudflare::CLOUDFLARE,
+    &ollama::OLLAMA,
+    &cohere::COHERE,
+    &bedrock::BEDROCK,
+    &watsonx::WATSONX,
+    &dashscope::DASHSCOPE,
+    &tgi::TGI,
 ];
 
 /// The merged dialects of [`TABLE`].
-pub static ALL: LazyLock<Dialects> = LazyLock::new(|| Dialects::of(TABLE));
+pub static ALL: LazyLock<Arc<Dialects>> = LazyLock::new(|| Arc::new(Dialects::of(TABLE)));
 
-/// The names of one API. Pointers are JSON pointers (RFC 6901) without escapes.
+/// The names of one API. Pointers are those of [`crate::tokens::scan::Tree`].
 #[derive(Debug)]
 pub struct Dialect {
     /// The API's name.
     pub name: &'static str,
-    /// Pointers to the usage object in a response or in an event's data; `*` is any element.
-    ///
-    /// A usage at the top level is checked strictly: an invalid one voids the text. An invalid one
-    /// further inside is ignored, since other APIs may use that name for something else.
-    pub usage: &'static [&'static str],
-    /// Pointers to counts inside the usage object.
-    ///
-    /// An object on the path to a count decides for that count when present, even if the count is
-    /// absent.
-    pub fields: &'static [(&'static str, Field)],
+    /// The counts in a response or in an event's data.
+    pub usage: &'static [UsageShape],
+    /// Pointers to other facts in a response or in an event's data.
+    pub facts: &'static [(&'static str, Fact)],
+    /// The names at a pointer to [`Fact::Kind`].
+    pub kinds: &'static [(&'static str, TextKind)],
     /// The request fields.
     pub request: RequestShape,
-    /// The first bytes of the data of a stream's last event, if that event has no usage.
+    /// The first bytes of the data of a stream's last event, if that event is no JSON.
     pub end_of_stream: Option<&'static [u8]>,
+}
+
+impl Dialect {
+    /// A dialect without names.
+    pub const fn new(name: &'static str) -> Self {
+        Self {
+            name,
+            usage: &[],
+            facts: &[],
+            kinds: &[],
+            request: RequestShape::NONE,
+            end_of_stream: None,
+        }
+    }
+}
+
+/// The counts of a usage object, wherever it is.
+#[derive(Debug)]
+pub struct UsageShape {
+    /// Pointers to the object.
+    pub at: &'static [&'static str],
+    /// Pointers from there to counts.
+    pub counts: &'static [(&'static str, Field)],
+    /// Pointers from there to counts that are added to one another: those of the parts of a response.
+    pub parts: &'static [(&'static str, Field)],
+    /// True when the output is not known yet at the time of the object.
+    pub is_early: bool,
+}
+
+impl UsageShape {
+    /// A usage of some counts.
+    pub const fn new(
+        at: &'static [&'static str],
+        counts: &'static [(&'static str, Field)],
+    ) -> Self {
+        Self {
+            at,
+            counts,
+            parts: &[],
+            is_early: false,
+        }
+    }
 }
 
 /// The meaning of a count, in tokens.
@@ -71,6 +122,34 @@ pub enum Field {
     CacheWriteBeside,
     /// Tokens read from the cache, not included in [`Self::Input`] but in [`Self::Prompt`].
     CacheReadBeside,
+    /// Input that no other count has, the total neither.
+    ExtraInput,
+    /// Output that no other count has, the total neither.
+    ExtraOutput,
+}
+
+/// A fact about a text that is no count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fact {
+    /// The name of the text's kind.
+    Kind,
+    /// The text is the last one of its stream, unless the value is null or false.
+    Ends,
+    /// The text is an error, unless the value is null.
+    Fails,
+    /// A text in base64.
+    Wrapped,
+}
+
+/// The kind of a text, by its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TextKind {
+    /// The last text of its stream.
+    Last,
+    /// An error.
+    Error,
+    /// Before any output, or beside it.
+    Silent,
 }
 
 /// The names of the fields in a request's body.
@@ -84,101 +163,54 @@ pub struct RequestShape {
     pub completes: &'static [&'static str],
 }
 
-/// Several dialects, merged for the readers.
-#[derive(Debug)]
-pub struct Dialects {
-    /// The paths of the usage object in a text.
-    pub places: Tree<()>,
-    /// The counts in a usage object.
-    pub fields: Tree<Field>,
-    /// The names of the usage object, in quotes.
-    pub keys: Vec<Vec<u8>>,
-    /// Pointers to the maximum of completion tokens.
-    pub completion: Vec<&'static str>,
-    /// Pointers to the number of choices.
-    pub choices: Vec<&'static str>,
-    /// The top-level names of the request fields that are read.
-    pub request_names: Vec<&'static str>,
-    /// The top-level names of a request that mark [`RequestShape::completes`].
-    pub completes: Vec<&'static str>,
-    /// The first bytes of a last event's data.
-    pub ends_of_stream: Vec<&'static [u8]>,
-}
-
-impl Dialects {
-    /// Merges the dialects of a table.
-    pub fn of(table: &[&'static Dialect]) -> Self {
-        let places = || table.iter().flat_map(|d| d.usage).copied();
-        let fields = table.iter().flat_map(|d| d.fields).copied();
-        let keys = places().filter_map(|place| segments(place).last());
-        let completion = distinct(table.iter().flat_map(|d| d.request.completion).copied());
-        let choices = distinct(table.iter().flat_map(|d| d.request.choices).copied());
-        let asked = completion.iter().chain(&choices);
-        let asked = asked.filter_map(|pointer| segments(pointer).next());
-        let splice = [openai::STREAM, openai::STREAM_OPTIONS];
-        Self {
-            places: Tree::of(places().map(|place| (place, ()))),
-            fields: Tree::of(fields),
-            keys: distinct(keys.map(|key| format!("\"{key}\"").into_bytes())),
-            request_names: distinct(asked.chain(splice)),
-            completion,
-            choices,
-            completes: distinct(table.iter().flat_map(|d| d.request.completes).copied()),
-            ends_of_stream: distinct(table.iter().filter_map(|d| d.end_of_stream)),
-        }
-    }
-}
-
-fn distinct<T: PartialEq>(all: impl Iterator<Item = T>) -> Vec<T> {
-    let mut once = Vec::new();
-    for item in all {
-        if !once.contains(&item) {
-            once.push(item);
-        }
-    }
-    once
+impl RequestShape {
+    /// A request without names.
+    pub const NONE: Self = Self {
+        completion: &[],
+        choices: &[],
+        completes: &[],
+    };
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tokens::scan::MOST_DEPTH;
 
     #[test]
-    fn no_name_has_two_meanings_in_the_table() {
-        let fields: Vec<_> = TABLE.iter().flat_map(|d| d.fields).collect();
-        for (pointer, field) in &fields {
-            let other = fields.iter().find(|(p, f)| p == pointer && f != field);
+    fn no_pointer_has_two_meanings_in_the_table() {
+        let shapes = || TABLE.iter().flat_map(|dialect| dialect.usage);
+        let all: Vec<_> = shapes()
+            .flat_map(|shape| shape.at.iter().map(move |at| (at, shape)))
+            .flat_map(|(at, shape)| {
+                let counts = shape.counts.iter().chain(shape.parts);
+                counts.map(move |(pointer, field)| (format!("{at}{pointer}"), field))
+            })
+            .collect();
+        for (pointer, field) in &all {
+            let other = all.iter().find(|(p, f)| p == pointer && f != field);
             assert_eq!(other, None, "{pointer}");
+            assert!(pointer.starts_with('/') && !pointer.ends_with('*'));
+            assert!(pointer.split('/').count() < MOST_DEPTH);
+        }
+        let facts: Vec<_> = TABLE.iter().flat_map(|dialect| dialect.facts).collect();
+        for (pointer, fact) in &facts {
+            let other = facts.iter().find(|(p, f)| p == pointer && f != fact);
+            assert_eq!(other, None, "{pointer}");
+            assert!(all.iter().all(|(p, _)| p != pointer), "{pointer}");
+        }
+        let kinds: Vec<_> = TABLE.iter().flat_map(|dialect| dialect.kinds).collect();
+        for (name, kind) in &kinds {
+            let other = kinds.iter().find(|(n, k)| n == name && k != kind);
+            assert_eq!(other, None, "{name}");
         }
     }
 
-    /// The reader marks the members of an object in 64 bits.
     #[test]
-    fn no_object_has_more_than_64_names() {
-        fn check<T>(node: &Tree<T>) {
-            assert!(node.members.len() <= 64);
-            let elements = node.elements.as_deref();
-            node.members.iter().chain(elements).for_each(check);
-        }
-        check(&ALL.places);
-        check(&ALL.fields);
-    }
-
-    #[test]
-    fn no_place_of_a_usage_lies_inside_another() {
-        fn check(node: &Tree<()>) {
-            let is_inner = !node.members.is_empty() || node.elements.is_some();
-            assert!(node.leaf.is_none() || !is_inner, "{node:?}");
-            let elements = node.elements.as_deref();
-            node.members.iter().chain(elements).for_each(check);
-        }
-        check(&ALL.places);
-        let pointers = TABLE.iter().flat_map(|d| d.usage);
-        for pointer in pointers {
-            assert!(
-                pointer.starts_with('/') && !pointer.ends_with('*'),
-                "{pointer}"
-            );
-        }
+    fn each_dialect_has_a_name_of_its_own() {
+        let mut names: Vec<_> = TABLE.iter().map(|dialect| dialect.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), TABLE.len());
     }
 }

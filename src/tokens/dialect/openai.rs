@@ -4,28 +4,40 @@
 //! `/chat-streaming`, `/completions/object` and `/embeddings/create`. Most other servers speak this
 //! dialect too.
 
-use super::{Dialect, Field, RequestShape};
-use crate::tokens::usage::Usage;
+use super::{Dialect, Fact, Field, RequestShape, TextKind, UsageShape};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 /// The dialect.
 pub static OPENAI: Dialect = Dialect {
-    name: "openai",
-    usage: &["/usage"],
-    fields: &[
-        ("/prompt_tokens", Field::Prompt),
-        ("/completion_tokens", Field::Completion),
-        ("/total_tokens", Field::Total),
-        ("/prompt_tokens_details/cached_tokens", Field::CachedInside),
+    usage: &[UsageShape::new(&["/usage"], COUNTS)],
+    facts: &[
+        ("/choices/*/finish_reason", Fact::Ends),
+        ("/error", Fact::Fails),
+        ("/object", Fact::Kind),
     ],
+    // Some servers of open models name an error so.
+    kinds: &[("error", TextKind::Error)],
     request: RequestShape {
         completion: &["/max_completion_tokens", "/max_tokens"],
         choices: &["/n"],
         completes: &["messages", "prompt"],
     },
     end_of_stream: Some(b"[DONE]"),
+    ..Dialect::new("openai")
 };
+
+/// The counts of a usage.
+pub const COUNTS: &[(&str, Field)] = &[
+    ("/prompt_tokens", Field::Prompt),
+    ("/completion_tokens", Field::Completion),
+    ("/total_tokens", Field::Total),
+    ("/prompt_tokens_details/cached_tokens", Field::CachedInside),
+    // DeepSeek's name.
+    ("/prompt_cache_hit_tokens", Field::CachedInside),
+];
 
 /// The request field that asks for a stream.
 pub const STREAM: &str = "stream";
@@ -34,13 +46,14 @@ pub const STREAM_OPTIONS: &str = "stream_options";
 
 /// The chunk that `stream_options.include_usage` adds: no choices, and the usage.
 #[derive(Deserialize)]
-struct UsageChunk {
+struct UsageChunk<'a> {
     choices: Vec<IgnoredAny>,
-    usage: Usage,
+    #[serde(borrow)]
+    usage: BTreeMap<Cow<'a, str>, IgnoredAny>,
 }
 
 /// True when an event's data is the chunk that `stream_options.include_usage` adds.
 pub fn is_usage_chunk(data: &[u8]) -> bool {
-    serde_json::from_slice::<UsageChunk>(data)
-        .is_ok_and(|chunk| chunk.choices.is_empty() && chunk.usage != Usage::default())
+    serde_json::from_slice::<UsageChunk<'_>>(data)
+        .is_ok_and(|chunk| chunk.choices.is_empty() && !chunk.usage.is_empty())
 }

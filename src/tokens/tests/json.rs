@@ -1,4 +1,4 @@
-//! Random JSON texts with usage at valid and invalid paths.
+//! Random bodies of requests, and chunks that may be the one to hide.
 
 use proptest::prelude::*;
 
@@ -111,17 +111,6 @@ fn list(element: impl Strategy<Value = Vec<u8>>) -> impl Strategy<Value = Vec<u8
         out.push(b']');
         out
     })
-}
-
-/// A complete text.
-pub fn text() -> impl Strategy<Value = Vec<u8>> {
-    let entry = prop_oneof![
-        2 => (name(&["usage"]), usage()),
-        2 => (name(&["message", "response", "other"]), holder()),
-        2 => (name(&["choices"]), prop_oneof![6 => list(holder()), 1 => strange()]),
-        1 => (name(&["id", "object"]), strange()),
-    ];
-    object(entry)
 }
 
 /// The data of an event that may be the one that `stream_options.include_usage` adds.

@@ -4,7 +4,8 @@ use crate::tokens::response::{ReadOptions, Streamed, UsageReader, Used};
 
 fn response(status: &str, lines: &[(&str, &str)], end: bool, body: &[&str]) -> Used {
     let options = ReadOptions {
-        header: Some("x-tokens".to_owned()),
+        headers: vec!["x-tokens".to_owned()],
+        ..ReadOptions::default()
     };
     let mut all = vec![(":status", status)];
     all.extend_from_slice(lines);
@@ -20,7 +21,7 @@ fn response(status: &str, lines: &[(&str, &str)], end: bool, body: &[&str]) -> U
 
 /// The tokens of a response that is read without its headers, and whether the status is asked.
 fn unread(code: Option<u64>, end: bool, body: &[u8]) -> (Used, bool) {
-    let mut response = UsageReader::without_headers(end);
+    let mut response = UsageReader::without_headers(end, &ReadOptions::default());
     response.feed(body);
     let mut asked = false;
     let used = response.used(true, || {
@@ -48,7 +49,8 @@ fn without_headers_the_status_is_asked_for_only_in_doubt() {
         assert_eq!(unread(code, false, error), (said, true), "{code:?}");
         assert_eq!(unread(code, false, stream), (said, true), "{code:?}");
     }
-    for body in [&b"{}"[..], b"", b"\x1f\x8b", b"d\x01\x02"] {
+    assert_eq!(unread(None, false, b""), (Used::Tokens(0), false));
+    for body in [&b"{}"[..], b"\x1f\x8b", b"d\x01\x02", b"\0\0\0\x20ftyp"] {
         assert_eq!(unread(Some(200), false, body), (Used::Unknown, true));
         assert_eq!(unread(Some(404), false, body), (Used::Tokens(0), true));
     }
@@ -119,7 +121,7 @@ fn a_stream_that_is_cut_tells_what_it_can() {
         prompt: Some(70),
         said: 71,
         events: 3,
-        complete: false,
+        is_whole: false,
     };
     let used = cut.used(false, || Some(200));
     assert_eq!(used.used, Used::Streamed(told));

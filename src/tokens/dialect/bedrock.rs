@@ -1,0 +1,54 @@
+//! Amazon Bedrock: Converse, and the native answers of its models.
+//!
+//! Source: <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html>,
+//! `API_runtime_ConverseStream`, and `model-parameters.html` of the user guide. Streams are read by
+//! [`crate::tokens::event_stream`]; a chunk of InvokeModelWithResponseStream is a text in base64.
+
+use super::{Dialect, Fact, Field, RequestShape, UsageShape};
+
+/// The dialect.
+pub static BEDROCK: Dialect = Dialect {
+    usage: &[
+        UsageShape::new(
+            &["/usage", "/metadata/usage"],
+            &[
+                ("/inputTokens", Field::Input),
+                ("/outputTokens", Field::Output),
+                ("/totalTokens", Field::Total),
+                ("/cacheReadInputTokens", Field::CacheReadBeside),
+                ("/cacheWriteInputTokens", Field::CacheWriteBeside),
+            ],
+        ),
+        UsageShape::new(
+            &["/amazon-bedrock-invocationMetrics"],
+            &[
+                ("/inputTokenCount", Field::Input),
+                ("/outputTokenCount", Field::Output),
+                ("/cacheReadInputTokenCount", Field::CacheReadBeside),
+                ("/cacheWriteInputTokenCount", Field::CacheWriteBeside),
+            ],
+        ),
+        // Llama, and Titan.
+        UsageShape {
+            parts: &[("/results/*/tokenCount", Field::Output)],
+            ..UsageShape::new(
+                &[""],
+                &[
+                    ("/prompt_token_count", Field::Prompt),
+                    ("/generation_token_count", Field::Output),
+                    ("/inputTextTokenCount", Field::Prompt),
+                ],
+            )
+        },
+    ],
+    facts: &[("/bytes", Fact::Wrapped)],
+    request: RequestShape {
+        completion: &[
+            "/inferenceConfig/maxTokens",
+            "/textGenerationConfig/maxTokenCount",
+            "/max_gen_len",
+        ],
+        ..RequestShape::NONE
+    },
+    ..Dialect::new("bedrock")
+};

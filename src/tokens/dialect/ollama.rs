@@ -1,0 +1,23 @@
+//! Ollama's native API: `/api/chat`, `/api/generate` and `/api/embed`.
+//!
+//! Source: <https://github.com/ollama/ollama/blob/main/docs/api.md>. A stream is JSON Lines; its last
+//! line is `done` and has the counts at the top level.
+
+use super::{Dialect, Fact, Field, RequestShape, UsageShape};
+
+/// The dialect.
+pub static OLLAMA: Dialect = Dialect {
+    usage: &[UsageShape::new(
+        &[""],
+        &[
+            ("/prompt_eval_count", Field::Prompt),
+            ("/eval_count", Field::Output),
+        ],
+    )],
+    facts: &[("/done", Fact::Ends)],
+    request: RequestShape {
+        completion: &["/options/num_predict"],
+        ..RequestShape::NONE
+    },
+    ..Dialect::new("ollama")
+};

@@ -1,0 +1,22 @@
+//! Hugging Face's Text Generation Inference, natively: `/generate` and `/generate_stream`.
+//!
+//! Source: <https://huggingface.github.io/text-generation-inference/>. The counts are in `details`, of
+//! the last event in a stream.
+
+use super::{Dialect, Field, RequestShape, UsageShape};
+
+/// The dialect.
+pub static TGI: Dialect = Dialect {
+    usage: &[UsageShape::new(
+        &["/details"],
+        &[
+            ("/generated_tokens", Field::Output),
+            ("/input_length", Field::Prompt),
+        ],
+    )],
+    request: RequestShape {
+        completion: &["/parameters/max_new_tokens"],
+        ..RequestShape::NONE
+    },
+    ..Dialect::new("tgi")
+};
