@@ -42,7 +42,7 @@ fn usage_replaces_the_reserve() {
         (r#"{"no":"usage"}"#, 100),
         ("", 0),
         (r#"{"usage":{"total_tokens":-5}}"#, 100),
-        (r#"{"usage":{"total_tokens":1.5}}"#, 100),
+        (r#"{"usage":{"total_tokens":1.5}}"#, 2),
         (r#"{"usage":{"total_tokens":NaN}}"#, 100),
         (r#"{"usage":{"total_tokens":18446744073709551999}}"#, 100),
         (r#"{"usage":{"total_tokens":12"#, 100),
