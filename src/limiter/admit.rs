@@ -2,14 +2,14 @@
 
 use super::outcome::NOWHERE;
 use super::queue::{Ticket, Turn, hold};
-use super::reserve::{Rates, generates_nothing, reserve};
+use super::reserve::{AdaptiveReserve, Rates, generates_nothing, reserve};
 use super::{Admission, CheckResult, Limiter, terms};
 use crate::config::{FaultAction, Mode};
 use crate::directory::entry::AccountEntry;
 use crate::host::{Host, Request};
 use crate::identity::{self, Account, IdentityError, Lookup, TierMatch};
 use crate::ledger::{Fault, RecordChange, SlotError};
-use crate::limits::{Ask, Decision, Holder, Plan, Reservation, Snapshot, admit};
+use crate::limits::{Amounts, Ask, Decision, Holder, Plan, Reservation, Snapshot, admit};
 use crate::models::{self, FamilyId, ModelName, UnknownModel};
 use crate::reply::Refusal;
 use crate::tiers::Tier;
@@ -62,6 +62,10 @@ impl Limiter {
             reserve: match free {
                 true => rates.amounts(&TokenCounts::default()),
                 false => reserve(&self.config, &rates, &plan, request, asked),
+            },
+            adaptive: match free {
+                true => None,
+                false => AdaptiveReserve::of(&self.config, &rates, request, asked),
             },
             free,
             priced: rates.is_priced(),
@@ -157,6 +161,7 @@ impl Limiter {
                 let admission = Admission {
                     key: ticket.key,
                     reservation,
+                    charged: Amounts::default(),
                     tier,
                     family,
                     free: ticket.free,
@@ -282,6 +287,13 @@ impl Limiter {
                 if !in_time(now.mono) {
                     return RecordChange::Keep(None);
                 }
+                let adaptive = ticket.adaptive.as_ref();
+                let amounts =
+                    adaptive.map(|reserve| reserve.amounts(record.completion(), &ticket.plan));
+                let ask = Ask {
+                    amounts: amounts.unwrap_or(ask.amounts),
+                    ..ask
+                };
                 match admit(record, &ask, &terms, now) {
                     decision @ Decision::Admitted(..) => RecordChange::Write(Some(decision)),
                     decision => RecordChange::Keep(Some(decision)),

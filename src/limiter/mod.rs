@@ -24,7 +24,7 @@ use crate::directory::feed::leader::SharedFeedState;
 use crate::host::{Host, MetricSink};
 use crate::ledger::in_flight::Moves;
 use crate::ledger::{AccountKey, Fault, FaultCause, Ledger, OpenError, Slots};
-use crate::limits::{Lowered, Plan, Reservation, Snapshot, Terms};
+use crate::limits::{Amounts, Lowered, Plan, Reservation, Snapshot, Terms};
 use crate::metrics::{Counts, names};
 use crate::models::FamilyId;
 use crate::overload::OverloadView;
@@ -86,6 +86,8 @@ pub struct Forwarded {
 pub struct Admission {
     key: AccountKey,
     reservation: Reservation,
+    /// The amounts beyond the reserve that were charged while the response streamed.
+    charged: Amounts,
     tier: TierId,
     family: Option<FamilyId>,
     free: bool,

@@ -30,12 +30,15 @@ pub(super) struct Settlement {
     /// The amounts used by all the requests.
     used: Amounts,
     requests: u32,
+    /// The output to note in the account's smoothed completion length.
+    output: Option<u64>,
 }
 
 impl Settlement {
     /// Creates the settlement of one request that used these amounts.
     pub fn of(admission: &Admission, used: Amounts) -> Self {
         Self {
+            output: None,
             key: RecordKey {
                 account: admission.key,
                 which: match admission.reservation.overflow {
@@ -47,6 +50,16 @@ impl Settlement {
             reservation: admission.reservation,
             used,
             requests: 1,
+        }
+    }
+
+    /// Notes the output of the request in the account's smoothed completion length, where a limit
+    /// counts tokens.
+    pub fn note_output(&mut self, output: u64) {
+        let mut sums = self.plan.sums().iter();
+        let counts_tokens = sums.any(|(_, units)| units.iter().any(|unit| unit != Unit::Requests));
+        if counts_tokens && !self.reservation.overflow && output > 0 {
+            self.output = Some(output);
         }
     }
 
@@ -63,7 +76,8 @@ impl Settlement {
     /// True when the record stays as it is.
     pub fn changes_nothing(&self) -> bool {
         let reservation = &self.reservation;
-        self.plan.is_unlimited() || (!reservation.is_kept() && self.used == reservation.reserved)
+        let is_even = !reservation.is_kept() && self.used == reservation.reserved;
+        self.plan.is_unlimited() || (is_even && self.output.is_none())
     }
 
     /// Settles the requests in the account's record.
@@ -73,6 +87,9 @@ impl Settlement {
         for _ in 1..self.requests {
             release(record, &self.reservation, &self.terms());
         }
+        if let Some(output) = self.output {
+            record.note_completion(output);
+        }
     }
 
     /// True when the account may have got a record since, which knows the reserve alone.
@@ -80,8 +97,8 @@ impl Settlement {
         self.reservation.overflow && self.sides().contains(&Ordering::Greater)
     }
 
-    /// Charges the account's own record with what was used beyond the reserve.
-    pub fn charge_own(&self, record: &mut Record, now: Now) {
+    /// Charges a record with what was used beyond the reserve.
+    pub fn charge(&self, record: &mut Record, now: Now) {
         charge_beyond(record, &self.reservation, &self.used, &self.terms(), now);
     }
 
@@ -122,6 +139,7 @@ impl Settlement {
         a.at = a.at.min(b.at);
         a.reserved = a.reserved.plus(&b.reserved);
         self.used = self.used.plus(&other.used);
+        self.output = other.output.or(self.output);
         self.requests = self.requests.saturating_add(other.requests);
     }
 }

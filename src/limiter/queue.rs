@@ -1,6 +1,7 @@
 //! Requests that wait for a lease of their account or family: first come, first served, within one
 //! VM.
 
+use super::reserve::AdaptiveReserve;
 use super::{CheckResult, Next};
 use crate::host::Host;
 use crate::identity::Account;
@@ -26,6 +27,8 @@ pub struct Ticket {
     pub(super) family: Option<FamilyId>,
     pub(super) plan: Rc<Plan>,
     pub(super) reserve: Amounts,
+    /// The reserve that follows the account's completions; `None` for a fixed one.
+    pub(super) adaptive: Option<AdaptiveReserve>,
     /// True for a request that costs no tokens.
     pub(super) free: bool,
     /// True for a request with a price.

@@ -5,9 +5,10 @@ use crate::host::{Header, Request};
 use crate::limits::units::Unit;
 use crate::limits::{Amounts, Plan};
 use crate::models::FamilyId;
-use crate::tokens::Estimate;
+use crate::tokens::config::ReserveRule;
 use crate::tokens::rates::{Prices, TokenCounts, Weights};
 use crate::tokens::request::Asked;
+use crate::tokens::{Estimate, Reserve};
 
 /// What the tokens of one request count and cost.
 #[derive(Clone, Copy, Debug)]
@@ -74,6 +75,28 @@ pub(super) fn reserve(
     request: &dyn Request,
     asked: Option<&Asked>,
 ) -> Amounts {
+    let (reserve, says_prompt) = written(config, rates, request, asked);
+    let all = TokenCounts {
+        input: reserve.prompt,
+        output: reserve.completion,
+        ..TokenCounts::default()
+    };
+    let says_completion = asked.is_some_and(|asked| asked.completion.is_some());
+    let said = TokenCounts {
+        input: if says_prompt { all.input } else { 0 },
+        output: if says_completion { all.output } else { 0 },
+        ..TokenCounts::default()
+    };
+    cut(&rates.amounts(&all), &rates.amounts(&said), plan)
+}
+
+/// Returns the tokens to reserve by body or length, and whether the request says its prompt.
+fn written(
+    config: &Config,
+    rates: &Rates,
+    request: &dyn Request,
+    asked: Option<&Asked>,
+) -> (Reserve, bool) {
     let estimate = Estimate {
         completion: rates.completion,
         ..config.tokens.estimate
@@ -82,23 +105,67 @@ pub(super) fn reserve(
         Header::Once(length) => Some(length),
         Header::Absent | Header::Repeated => None,
     };
+    let says_prompt = asked.is_some() || length.is_some();
     let reserve = match asked {
         Some(asked) => estimate.by_body(asked),
         None => estimate.by_length(length),
     };
-    let all = TokenCounts {
-        input: reserve.prompt,
-        output: reserve.completion,
-        ..TokenCounts::default()
-    };
-    let says_prompt = asked.is_some() || length.is_some();
-    let says_completion = asked.is_some_and(|asked| asked.completion.is_some());
-    let said = TokenCounts {
-        input: if says_prompt { all.input } else { 0 },
-        output: if says_completion { all.output } else { 0 },
-        ..TokenCounts::default()
-    };
-    cut(&rates.amounts(&all), &rates.amounts(&said), plan)
+    (reserve, says_prompt)
+}
+
+/// The least number of completion tokens that an adaptive reserve has beside twice the usual length.
+const FLOOR: u64 = 512;
+
+/// A reserve that follows the account's smoothed completion length.
+///
+/// It is twice that length and a floor, but not more than the request asks for. The length counts as
+/// assumed: no request is refused for good for the maximum that it asks for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct AdaptiveReserve {
+    rates: Rates,
+    /// The input tokens.
+    input: u64,
+    says_input: bool,
+    /// The maximum of completion tokens that the request asks for.
+    asked: Option<u64>,
+}
+
+impl AdaptiveReserve {
+    /// Returns the reserve of a request; `None` where the config has fixed ones.
+    pub fn of(
+        config: &Config,
+        rates: &Rates,
+        request: &dyn Request,
+        asked: Option<&Asked>,
+    ) -> Option<Self> {
+        if config.tokens.reserve == ReserveRule::Assumed {
+            return None;
+        }
+        let (reserve, says_input) = written(config, rates, request, asked);
+        let says = asked.is_some_and(|asked| asked.completion.is_some());
+        Some(Self {
+            rates: *rates,
+            input: reserve.prompt,
+            says_input,
+            asked: says.then_some(reserve.completion),
+        })
+    }
+
+    /// Returns the amounts for a smoothed length; without one, the assumed completion counts.
+    pub fn amounts(&self, smoothed: Option<u64>, plan: &Plan) -> Amounts {
+        let usual = smoothed.unwrap_or(self.rates.completion);
+        let output = usual.saturating_mul(2).saturating_add(FLOOR);
+        let all = TokenCounts {
+            input: self.input,
+            output: output.min(self.asked.unwrap_or(u64::MAX)),
+            ..TokenCounts::default()
+        };
+        let said = TokenCounts {
+            input: if self.says_input { self.input } else { 0 },
+            ..TokenCounts::default()
+        };
+        cut(&self.rates.amounts(&all), &self.rates.amounts(&said), plan)
+    }
 }
 
 /// Cuts each amount to the smallest limit of its unit, but not below what the request said.

@@ -5,10 +5,10 @@ use super::reserve::Rates;
 use super::{Admission, Limiter};
 use crate::host::Host;
 use crate::ledger::{Fault, FaultCause, RecordChange, RecordKey, Which};
-use crate::limits::Amounts;
+use crate::limits::{Amounts, Reservation};
 use crate::metrics::TokenKind;
 use crate::tokens::Used;
-use crate::tokens::config::Settle;
+use crate::tokens::config::{ReserveRule, Settle};
 use crate::tokens::rates::TokenCounts;
 use crate::tokens::response::{Consumed, Streamed};
 
@@ -18,14 +18,63 @@ impl Limiter {
     /// An [`Admission`] must be settled only once.
     pub fn settle(&mut self, host: &dyn Host, admission: Admission, consumed: impl Into<Consumed>) {
         self.ended(admission.tier);
-        let Consumed { used, input } = match self.config.tokens.settle {
+        let consumed = match self.config.tokens.settle {
             _ if admission.free => Used::Tokens(0).into(),
             Settle::Usage => consumed.into(),
             Settle::Reserve => Used::Unknown.into(),
         };
+        let (kind, used) = self.amounts(&admission, &consumed);
+        self.counts.tokens(admission.tier, kind, used.tokens);
+        let reserved = admission.reservation.reserved.tokens;
+        let refund = reserved.saturating_sub(used.tokens);
+        self.counts
+            .tokens(admission.tier, TokenKind::Refunded, refund);
+        let mut settlement = Settlement::of(&admission, used.over(&admission.charged));
+        let is_said = matches!(consumed.used, Used::Tokens(_) | Used::Output(_));
+        if self.config.tokens.reserve == ReserveRule::Adaptive && is_said {
+            settlement.note_output(used.output_tokens);
+        }
+        if let Err(fault) = self.store(host, &settlement) {
+            self.note_fault(fault);
+            self.vm.borrow_mut().pending.add(settlement);
+        }
+    }
+
+    /// Charges what a stream has used beyond its reserve, while it runs: many long streams would pass
+    /// a limit before the first of them ends.
+    pub fn charge_stream(
+        &mut self,
+        host: &dyn Host,
+        admission: &mut Admission,
+        consumed: &Consumed,
+    ) {
+        let (_, used) = self.amounts(admission, consumed);
+        let reservation = Reservation {
+            reserved: admission.reservation.reserved.plus(&admission.charged),
+            ..admission.reservation
+        };
+        let extra = used.over(&reservation.reserved);
+        if extra.is_zero() || admission.free || admission.plan.is_unlimited() {
+            return;
+        }
+        let so_far = Admission {
+            reservation,
+            ..admission.clone()
+        };
+        let settlement = Settlement::of(&so_far, used);
+        // After a failure, the next charge or the settlement makes up for it.
+        if self.charge_on(host, settlement.key, &settlement).is_ok() {
+            admission.charged = admission.charged.plus(&extra);
+            self.charge_own(host, &settlement);
+        }
+    }
+
+    /// Returns what a response comes to in each unit.
+    fn amounts(&self, admission: &Admission, consumed: &Consumed) -> (TokenKind, Amounts) {
+        let Consumed { used, input } = *consumed;
         let reserved = &admission.reservation.reserved;
         let rates = Rates::of(&self.config, admission.family);
-        let (kind, used) = match used {
+        match used {
             Used::Tokens(n) => (TokenKind::Used, rates.amounts(&split(n, input, reserved))),
             Used::Output(output) => {
                 let counts = TokenCounts {
@@ -45,15 +94,6 @@ impl Limiter {
                 };
                 (TokenKind::Estimated, used)
             }
-        };
-        self.counts.tokens(admission.tier, kind, used.tokens);
-        let refund = reserved.tokens.saturating_sub(used.tokens);
-        self.counts
-            .tokens(admission.tier, TokenKind::Refunded, refund);
-        let settlement = Settlement::of(&admission, used);
-        if let Err(fault) = self.store(host, &settlement) {
-            self.note_fault(fault);
-            self.vm.borrow_mut().pending.add(settlement);
         }
     }
 
@@ -68,24 +108,39 @@ impl Limiter {
                 settlement.apply(record, now);
                 RecordChange::Write(())
             });
-        if change.is_err() || !settlement.is_beyond_a_shared_reserve() {
-            return change;
+        change?;
+        self.charge_own(host, settlement);
+        Ok(())
+    }
+
+    /// Charges what a request of an overflow record used beyond its reserve on its account's own record
+    /// too. A failure is not returned: another try would settle the shared record twice.
+    fn charge_own(&self, host: &dyn Host, settlement: &Settlement) {
+        if settlement.is_beyond_a_shared_reserve() {
+            let own = RecordKey {
+                which: Which::Own,
+                ..settlement.key
+            };
+            let _charged = self.charge_on(host, own, settlement);
         }
-        let own = RecordKey {
-            which: Which::Own,
-            ..settlement.key
-        };
-        // A failure is not returned: another try would settle the shared record twice.
-        let _charged = self
-            .ledger
-            .change(host, own, &terms, vm.table(), |record, now| {
-                if record.is_empty() {
+    }
+
+    /// Charges what a request used beyond its reserve on its record, or on another one that is used.
+    fn charge_on(
+        &self,
+        host: &dyn Host,
+        key: RecordKey,
+        settlement: &Settlement,
+    ) -> Result<(), Fault> {
+        let (vm, terms) = (self.vm.borrow(), settlement.terms());
+        self.ledger
+            .change(host, key, &terms, vm.table(), |record, now| {
+                if record.is_empty() && key != settlement.key {
                     return RecordChange::Keep(());
                 }
-                settlement.charge_own(record, now);
+                settlement.charge(record, now);
                 RecordChange::Write(())
-            });
-        Ok(())
+            })
     }
 
     /// Retries the settlements that the ledger could not store, also those of other configs in this

@@ -160,7 +160,7 @@ impl Exchange {
     /// Reads a piece of the response's body; `size` is in bytes.
     pub fn response_body(&mut self, size: usize, end: bool) {
         if let Phase::Forwarded(forwarded) = &mut self.phase {
-            forwarded.response_body(size, end);
+            forwarded.response_body(&self.worker, size, end);
         }
     }
 

@@ -24,7 +24,12 @@ pub struct ForwardedRequest {
     plan: ResponsePlan,
     /// `None` before the response headers, and when nothing in the response is read.
     response: Option<ResponseReader>,
+    /// The slow tick of the last charge, or of the response's headers.
+    charged_at: u32,
 }
+
+/// The slow ticks between two charges of a stream: a second.
+const TICKS_APART: u32 = 2;
 
 impl ForwardedRequest {
     /// Creates the state of a request that goes to the upstream now.
@@ -34,12 +39,14 @@ impl ForwardedRequest {
             snapshot: forwarded.snapshot,
             plan,
             response: None,
+            charged_at: 0,
         }
     }
 
     /// Sets the rate-limit headers and starts to read the response.
     pub fn response_headers(&mut self, worker: &Worker, end: bool) {
         self.set_headers(worker);
+        self.charged_at = worker.slow_ticks.get();
         let tokens = &worker.config.tokens;
         let settles = self.admission.is_some();
         let is_free = self.admission.as_ref().is_some_and(Admission::is_free);
@@ -86,9 +93,25 @@ impl ForwardedRequest {
     }
 
     /// Reads a piece of the response's body; `size` is in bytes.
-    pub fn response_body(&mut self, size: usize, end: bool) {
+    pub fn response_body(&mut self, worker: &Worker, size: usize, end: bool) {
         if let Some(response) = &mut self.response {
             response.body(size, end);
+        }
+        let tick = worker.slow_ticks.get();
+        if !end && tick.wrapping_sub(self.charged_at) >= TICKS_APART {
+            self.charged_at = tick;
+            self.charge(worker);
+        }
+    }
+
+    /// Charges what a stream has used beyond its reserve so far.
+    fn charge(&mut self, worker: &Worker) {
+        let Some(admission) = &mut self.admission else {
+            return;
+        };
+        let so_far = self.response.as_ref().and_then(ResponseReader::so_far);
+        if let Some(consumed) = so_far {
+            worker.with_limiter(|limiter| limiter.charge_stream(&Envoy, admission, &consumed));
         }
     }
 

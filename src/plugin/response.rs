@@ -104,6 +104,12 @@ impl ResponseReader {
         }
     }
 
+    /// Returns what a stream that goes on used so far; `None` for anything else.
+    pub fn so_far(&self) -> Option<Consumed> {
+        let code = || hostcalls::response_code().ok().flatten();
+        self.usage.so_far(code)
+    }
+
     /// Returns the tokens that the response used.
     pub fn used(self) -> Consumed {
         let code = || hostcalls::response_code().ok().flatten();

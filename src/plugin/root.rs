@@ -99,6 +99,8 @@ impl Running {
 
     /// Does the work of the usual ticks.
     fn tick_slow(&mut self, now: Mono) {
+        let ticks = &self.worker.slow_ticks;
+        ticks.set(ticks.get().wrapping_add(1));
         let fault = self
             .worker
             .with_limiter(|limiter| limiter.tick(&Envoy, &mut Envoy));

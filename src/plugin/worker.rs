@@ -4,7 +4,7 @@ use super::body_wait::BodyWait;
 use super::tick::TickPeriod;
 use crate::config::Config;
 use crate::limiter::Limiter;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 /// One config in one VM.
@@ -16,6 +16,8 @@ pub struct Worker {
     pub body_wait: BodyWait,
     /// The tick period of the root context.
     pub tick_period: TickPeriod,
+    /// The number of slow ticks, two a second; it wraps around.
+    pub slow_ticks: Cell<u32>,
     limiter: RefCell<Limiter>,
 }
 
@@ -27,6 +29,7 @@ impl Worker {
             config,
             body_wait: BodyWait::default(),
             tick_period,
+            slow_ticks: Cell::new(0),
             limiter: RefCell::new(limiter),
         }
     }

@@ -18,6 +18,7 @@ const LONGEST_BODY: u64 = 16_777_216;
 #[serde(deny_unknown_fields, default)]
 pub struct TokensConfig {
     settle: Option<Settle>,
+    reserve: Option<ReserveRule>,
     bytes_per_token: Option<Count>,
     context: Option<Count>,
     prompt: Option<Count>,
@@ -74,6 +75,8 @@ enum Cached {
 pub struct Tokens {
     /// The replacement of the reserve.
     pub settle: Settle,
+    /// The completion tokens that a request reserves.
+    pub reserve: ReserveRule,
     /// The size of a reserve.
     pub estimate: Estimate,
     /// What a token counts in limits on tokens.
@@ -99,6 +102,17 @@ pub enum Settle {
     Reserve,
 }
 
+/// The completion tokens that a request reserves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReserveRule {
+    /// What the request asks for; without that, a configured number.
+    #[default]
+    Assumed,
+    /// As much as the account's responses usually need.
+    Adaptive,
+}
+
 impl Tokens {
     /// Checks the part.
     ///
@@ -118,8 +132,16 @@ impl Tokens {
             let problem = "needs \"read_body\": true, since it changes the request's body";
             return Err(Invalid::new("tokens.include_usage", problem));
         }
+        let settle = written.settle.unwrap_or(Settle::Usage);
+        let reserve = written.reserve.unwrap_or_default();
+        if reserve == ReserveRule::Adaptive && settle == Settle::Reserve {
+            let problem =
+                "\"adaptive\" learns from usage, which \"settle\": \"reserve\" does not read";
+            return Err(Invalid::new("tokens.reserve", problem));
+        }
         Ok(Self {
-            settle: written.settle.unwrap_or(Settle::Usage),
+            settle,
+            reserve,
             estimate: Estimate {
                 bytes_per_token: number("bytes_per_token", written.bytes_per_token, 4, 1, most)?,
                 context: number("context", written.context, 262_144, 1, most)?,

@@ -1,7 +1,8 @@
 //! Removes the usage event that the client did not ask for from a stream that arrives in pieces.
 //!
 //! A complete event is sent at once. An unfinished event is buffered only while it may be the usage
-//! event: short, and `data:` with an object. All other bytes stay unchanged.
+//! event: short, and its data an object. All other bytes stay unchanged. Some servers join events
+//! without the empty line between them; then the line with the usage is removed.
 
 use crate::tokens::dialect::openai::is_usage_chunk;
 use crate::tokens::lines::LineSplitter;
@@ -63,17 +64,20 @@ impl Hide {
         let mut rest = buffered.as_slice();
         while let Some(end) = event_end(rest) {
             let (event, after) = rest.split_at_checked(end).unwrap_or((rest, &[]));
-            if is_extra_usage(event) {
-                self.after_cr = after.is_empty() && event.ends_with(b"\r");
-            } else {
-                out.extend_from_slice(event);
+            match without_usage(event) {
+                Some(left) => {
+                    self.after_cr = after.is_empty() && event.ends_with(b"\r") && left.is_empty();
+                    out.extend_from_slice(&left);
+                }
+                None => out.extend_from_slice(event),
             }
             rest = after;
         }
-        if last && is_extra_usage(rest) {
+        if last && let Some(left) = without_usage(rest) {
+            out.extend_from_slice(&left);
             return out;
         }
-        if !last && rest.len() <= BUFFERED_BYTES && may_be_json(rest) {
+        if !last && rest.len() <= BUFFERED_BYTES && may_be_usage(rest) {
             self.buffered.extend_from_slice(rest);
         } else {
             let mut event = Event::default();
@@ -109,26 +113,55 @@ fn event_end(bytes: &[u8]) -> Option<usize> {
     Some(end.saturating_add(usize::from(lf_follows)))
 }
 
-/// True when an unfinished event may be the usage event: not a comment, other field or `[DONE]`.
-fn may_be_json(event: &[u8]) -> bool {
-    const FIELD: &[u8] = b"data:";
-    let seen = FIELD.len().min(event.len());
-    let (start, value) = event.split_at_checked(seen).unwrap_or((event, &[]));
-    FIELD.starts_with(start) && matches!(value.trim_ascii_start().first(), None | Some(b'{'))
+/// True when an unfinished event may be the usage event: its data is an object so far, or not here.
+fn may_be_usage(event: &[u8]) -> bool {
+    let mut lines = lines(event).filter(|line| !line.is_empty());
+    let first = lines.find(|line| !is_other_field(line));
+    first.is_none_or(|line| {
+        let seen = FIELD.len().min(line.len());
+        let (start, value) = line.split_at_checked(seen).unwrap_or((line, &[]));
+        FIELD.starts_with(start) && matches!(value.trim_ascii_start().first(), None | Some(b'{'))
+    })
 }
 
-fn is_extra_usage(event: &[u8]) -> bool {
-    if memmem::find(event, b"\"usage\"").is_none() {
-        return false;
+const FIELD: &[u8] = b"data:";
+
+/// True for the line of another field than data, or for its start.
+fn is_other_field(line: &[u8]) -> bool {
+    let fields: [&[u8]; 4] = [b"event:", b"id:", b"retry:", b":"];
+    let mut fields = fields.into_iter();
+    fields.any(|field| line.starts_with(field) || field.starts_with(line))
+}
+
+/// Returns the lines of an event, and an empty one where CR and LF follow one another.
+fn lines(event: &[u8]) -> impl Iterator<Item = &[u8]> {
+    event.split(|b| matches!(b, b'\n' | b'\r'))
+}
+
+/// Returns what is left of an event without the extra usage; `None` when the event has none.
+fn without_usage(event: &[u8]) -> Option<Vec<u8>> {
+    memmem::find(event, b"\"usage\"")?;
+    let data = || lines(event).filter_map(|line| line.strip_prefix(FIELD));
+    let mut joined = Vec::with_capacity(event.len());
+    for value in data() {
+        joined.extend_from_slice(value);
+        joined.push(b'\n');
     }
-    let mut data = Vec::with_capacity(event.len());
-    for line in event.split(|b| matches!(b, b'\n' | b'\r')) {
-        if let Some(value) = line.strip_prefix(b"data:") {
-            data.extend_from_slice(value);
-            data.push(b'\n');
-        }
+    if is_usage_chunk(&joined) {
+        return Some(Vec::new());
     }
-    is_usage_chunk(&data)
+    if data().count() < 2 || !data().any(is_usage_chunk) {
+        return None;
+    }
+    let is_kept = |line: &&[u8]| {
+        let value = line.strip_prefix(FIELD);
+        !value.is_some_and(|value| is_usage_chunk(value.trim_ascii_end()))
+    };
+    let kept: Vec<_> = event
+        .split_inclusive(|b| *b == b'\n')
+        .filter(is_kept)
+        .collect();
+    Some(kept.concat())
 }
 
 #[cfg(test)]
@@ -161,6 +194,43 @@ mod tests {
             }
             let all: Vec<_> = (1..stream.len()).collect();
             assert_eq!(pass(&stream, &all), wanted);
+        }
+    }
+
+    #[test]
+    fn the_usage_event_is_gone_however_it_is_framed() {
+        let usage = USAGE.trim_end();
+        for event in [
+            format!("event: message\nid: 7\n{usage}\n\n"),
+            format!("{usage}\nid: 7\n\n"),
+            format!(": a comment\nretry: 3\n{usage}\n\n"),
+            "data: {\"choices\":[],\ndata: \"usage\":{\"total_tokens\":5}}\n\n".to_owned(),
+            usage.replace("data: ", "data:") + "\n\n",
+        ] {
+            for line_end in ["\n", "\r\n", "\r"] {
+                let stream = format!("{BEFORE}{event}{DONE}").replace('\n', line_end);
+                let wanted = format!("{BEFORE}{DONE}").replace('\n', line_end);
+                for at in 0..stream.len() {
+                    assert_eq!(pass(&stream, &[at]), wanted, "{event:?}, cut at {at}");
+                }
+                let all: Vec<_> = (1..stream.len()).collect();
+                assert_eq!(pass(&stream, &all), wanted);
+            }
+        }
+    }
+
+    #[test]
+    fn of_joined_events_the_line_with_the_usage_is_gone() {
+        let line = USAGE.trim_end();
+        let before = BEFORE.trim_end();
+        let stream = format!("{before}\n{line}\n{DONE}");
+        let wanted = format!("{before}\n{DONE}");
+        for at in 0..stream.len() {
+            assert_eq!(pass(&stream, &[at]), wanted, "cut at {at}");
+        }
+        let stream = format!("{line}\n{DONE}");
+        for at in 0..stream.len() {
+            assert_eq!(pass(&stream, &[at]), DONE, "cut at {at}");
         }
     }
 

@@ -251,6 +251,36 @@ impl UsageReader {
         }
     }
 
+    /// Returns what a stream that goes on used so far; `None` for anything else. `code` gives the
+    /// status, and is called for a stream without known headers.
+    pub fn so_far(&self, code: impl FnOnce() -> Option<u64>) -> Option<Consumed> {
+        if self.said.is_some() {
+            return None;
+        }
+        let consumed = match &self.body {
+            BodyState::Events(events) => {
+                used_by_stream(events.facts(), &Pace::of_events(events, false))
+            }
+            BodyState::Json(texts) | BodyState::Array(texts) if texts.facts().texts > 1 => {
+                used_by_stream(texts.facts(), &Pace::of(texts.facts(), false))
+            }
+            BodyState::Messages(messages) => {
+                let facts = messages.facts()?;
+                used_by_stream(facts, &Pace::of(facts, false))
+            }
+            _ => return None,
+        };
+        let is_streamed = matches!(consumed.used, Used::Streamed(_));
+        let is_success = || {
+            self.knows_status
+                || !matches!(
+                    code().map(StatusClass::of),
+                    Some(StatusClass::Failure | StatusClass::Tunnel)
+                )
+        };
+        (is_streamed && is_success()).then_some(consumed)
+    }
+
     /// Returns the tokens of a success, and true when no status would change them.
     fn used_by_body(self, complete: bool) -> (Consumed, bool) {
         match self.body {
@@ -265,12 +295,7 @@ impl UsageReader {
             // One more call is nothing beside a stream, so its status is always checked.
             BodyState::Events(mut events) => {
                 events.end(complete);
-                let pace = Pace {
-                    count: events.count(),
-                    outputs: events.outputs(),
-                    has_ended: events.has_ended(),
-                    complete,
-                };
+                let pace = Pace::of_events(&events, complete);
                 (used_by_stream(events.facts(), &pace), false)
             }
             BodyState::Messages(messages) => match messages.facts() {
@@ -331,6 +356,15 @@ struct Pace {
 }
 
 impl Pace {
+    fn of_events(events: &Events, complete: bool) -> Self {
+        Self {
+            count: events.count(),
+            outputs: events.outputs(),
+            has_ended: events.has_ended(),
+            complete,
+        }
+    }
+
     const fn of(facts: &ResponseFacts, complete: bool) -> Self {
         Self {
             count: facts.texts.saturating_sub(facts.errors),

@@ -35,6 +35,7 @@ mod refusals;
 mod replies;
 mod small_domains;
 mod stored_bytes;
+mod streams;
 mod tokens;
 mod usage;
 mod windows;

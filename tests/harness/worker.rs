@@ -117,6 +117,12 @@ impl Worker {
         limiter.settle(&self.host, admission, used);
     }
 
+    /// A stream goes on, and used that so far.
+    pub fn charge(&self, admission: &mut Admission, used: Used) {
+        let mut limiter = self.limiter.borrow_mut();
+        limiter.charge_stream(&self.host, admission, &used.into());
+    }
+
     /// The request ends, and its response said nothing of usage.
     pub fn release(&self, admission: Admission) {
         self.settle(admission, Used::Unknown);

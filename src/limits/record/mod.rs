@@ -6,8 +6,9 @@
 //! ```
 //! Numbers are little endian. `family` is 0 for the account's own limits. Code keeps the sections
 //! whose tag it does not know, so a later section is no new layout. Each section is a room of its
-//! own: [`log`], [`period`] and [`leases`].
+//! own: [`log`], [`period`], [`leases`] and `completion`.
 
+mod completion;
 pub mod leases;
 pub mod log;
 mod log_edit;
@@ -23,7 +24,7 @@ use crate::zone::Calendar;
 use leases::Leases;
 use log::Log;
 use period::Period;
-use section::{HEAD, LEASES, LOG, PERIOD, Section, retain, sections, set_len};
+use section::{COMPLETION, HEAD, LEASES, LOG, PERIOD, Section, retain, sections, set_len};
 use siphasher::sip::SipHasher24;
 use std::hash::Hasher;
 
@@ -174,7 +175,7 @@ impl Record {
     /// True when the record has sections that this code does not know.
     pub fn has_unknown(&self) -> bool {
         self.sections()
-            .any(|section| !matches!(section.tag, LOG | PERIOD | LEASES))
+            .any(|section| !matches!(section.tag, LOG | PERIOD | LEASES | COMPLETION))
     }
 
     /// True when the record has a calendar period, whose end only the wall clock tells.
@@ -419,6 +420,7 @@ fn is_record(bytes: &[u8]) -> bool {
             LOG => Log(body).has_shape(),
             PERIOD => Period(body).has_shape(),
             LEASES => Leases(body).has_shape(),
+            COMPLETION => completion::has_shape(body),
             _ => true,
         };
         if !has_shape {
