@@ -5,7 +5,7 @@ use crate::ledger::slots::SLOTS;
 use crate::limits::Plan;
 use crate::limits::record::Windows;
 use crate::limits::units::Unit;
-use crate::metrics::SERIES_OF_TIER;
+use crate::metrics::{SERIES_OF_FAMILY, SERIES_OF_TIER};
 use crate::models::{Families, UnknownModel};
 use crate::tiers::{Tier, TierTable};
 use crate::tokens::rates::Weights;
@@ -71,10 +71,15 @@ fn largest_record(tier: &Tier, windows: &Windows, width: usize) -> usize {
 }
 
 /// Checks that the metrics of all tiers and limits are at most 4,096 series.
-pub(super) fn series_fit(tiers: &TierTable) -> Result<(), Invalid> {
+pub(super) fn series_fit(tiers: &TierTable, models: &Families) -> Result<(), Invalid> {
+    let of_models = models.iter().count().saturating_add(1);
+    let of_models = of_models.saturating_mul(SERIES_OF_FAMILY);
     let of_tier = |tier: &Tier| {
         let limits = tier.all_limits().iter().count();
-        limits.saturating_mul(2).saturating_add(SERIES_OF_TIER)
+        let of_limits = limits.saturating_mul(2);
+        of_limits
+            .saturating_add(SERIES_OF_TIER)
+            .saturating_add(of_models)
     };
     let series = tiers.iter().map(of_tier).fold(0, usize::saturating_add);
     if series <= MOST_SERIES {

@@ -47,7 +47,7 @@ pub fn parse(json: &[u8]) -> Result<Config, Invalid> {
     let windows = windows(&root.windows.0)?;
     let width = bounds::width(&models, &tokens.weights);
     bounds::records_fit(&tiers, &windows, width)?;
-    bounds::series_fit(&tiers)?;
+    bounds::series_fit(&tiers, &models)?;
     let is_free = root.unpriced == Some(Unpriced::Free);
     let is_priced = is_free || bounds::is_priced(&models, unknown_model);
     if !is_free {

@@ -183,7 +183,7 @@ impl Limiter {
         refusals.create(host)?;
         Ok(Self {
             overload,
-            counts: Counts::new(&config.namespace, &config.tiers),
+            counts: Counts::new(&config.namespace, &config.tiers, &config.models),
             vm: vm.join(&config.namespace, table),
             config: Rc::new(config),
             plans,

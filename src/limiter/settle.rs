@@ -25,6 +25,10 @@ impl Limiter {
         };
         let (kind, used) = self.amounts(&admission, &consumed);
         self.counts.tokens(admission.tier, kind, used.tokens);
+        if let Used::Tokens(n) = consumed.used {
+            let counts = split(n, consumed.input, &admission.reservation.reserved);
+            self.counts.usage(admission.tier, admission.family, &counts);
+        }
         let reserved = admission.reservation.reserved.tokens;
         let refund = reserved.saturating_sub(used.tokens);
         self.counts

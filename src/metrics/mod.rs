@@ -10,14 +10,18 @@ use crate::host::MetricSink;
 use crate::ledger::Health;
 use crate::ledger::in_flight::Moves;
 use crate::limits::LimitKind;
+use crate::models::{Families, FamilyId};
 use crate::tiers::table::NO_TIER;
 use crate::tiers::{TierId, TierTable};
+use crate::tokens::rates::TokenCounts;
 use names::MetricFamily;
 use std::collections::BTreeMap;
 
-/// The series of a tier, without those of its limits: outcomes, tokens, the requests in flight and
-/// the scale.
+/// The series of a tier, without those of its limits and models: outcomes, tokens, the requests in
+/// flight and the scale.
 pub const SERIES_OF_TIER: usize = 6 + 4 + 2;
+/// The series of a tier for each family of models, and for requests without one.
+pub const SERIES_OF_FAMILY: usize = 4;
 
 /// The outcome of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,6 +115,8 @@ struct TierCounts {
     /// The part of `limited` that only limits lowered for overload refused.
     overloaded: BTreeMap<LimitKind, u64>,
     tokens: Row<{ TokenKind::ALL.len() }>,
+    /// The tokens that responses reported, by family of models; `None` for those without one.
+    usage: BTreeMap<Option<FamilyId>, TokenCounts>,
     /// True when a request ended.
     moved: bool,
 }
@@ -120,16 +126,18 @@ struct TierCounts {
 pub struct Counts {
     namespace: String,
     names: Vec<String>,
+    models: Vec<String>,
     tiers: Vec<TierCounts>,
 }
 
 impl Counts {
-    /// Creates counts for the tiers, all zero.
-    pub fn new(namespace: &str, tiers: &TierTable) -> Self {
+    /// Creates counts for the tiers and the families, all zero.
+    pub fn new(namespace: &str, tiers: &TierTable, models: &Families) -> Self {
         let mut names: Vec<String> = tiers.iter().map(|t| t.name.clone()).collect();
         names.push(NO_TIER.to_owned());
         Self {
             namespace: namespace.to_owned(),
+            models: models.iter().map(|family| family.name.clone()).collect(),
             tiers: vec![TierCounts::default(); names.len()],
             names,
         }
@@ -167,6 +175,14 @@ impl Counts {
         }
     }
 
+    /// Counts the tokens that a response reported.
+    pub fn usage(&mut self, tier: TierId, family: Option<FamilyId>, counts: &TokenCounts) {
+        if let Some(tier) = self.tier(Some(tier)) {
+            let sum = tier.usage.entry(family).or_default();
+            *sum = sum.plus(counts);
+        }
+    }
+
     /// Counts the end of an admitted request.
     pub fn ended(&mut self, tier: TierId) {
         if let Some(counts) = self.tier(Some(tier)) {
@@ -182,6 +198,7 @@ impl Counts {
                 limited,
                 overloaded,
                 tokens,
+                usage,
                 moved,
             } = std::mem::take(counts);
             let tier = (self.namespace.as_str(), name.as_str());
@@ -194,6 +211,10 @@ impl Counts {
                 }
             }
             emit(sink, names::TOKENS, tier, "kind", kinds, &tokens);
+            for (family, counts) in usage {
+                let model = family.and_then(|id| self.models.get(id.index()));
+                emit_usage(sink, tier, model, &counts);
+            }
             // A tier whose requests all began and ended between two ticks shows as 0.
             if moved {
                 moves.entry(name.clone()).or_default();
@@ -219,6 +240,26 @@ impl Counts {
             if n > 0 {
                 sink.count(&family.of(&self.namespace), n);
             }
+        }
+    }
+}
+
+fn emit_usage(
+    sink: &mut dyn MetricSink,
+    (namespace, tier): (&str, &str),
+    model: Option<&String>,
+    counts: &TokenCounts,
+) {
+    let name = names::USAGE_TOKENS.of_tier(namespace, tier);
+    let model = model.map_or(String::new(), |model| format!(".model.{model}"));
+    for (kind, n) in [
+        ("input", counts.input),
+        ("cached", counts.cached),
+        ("cache_write", counts.cache_write),
+        ("output", counts.output),
+    ] {
+        if n > 0 {
+            sink.count(&format!("{name}.kind.{kind}{model}"), n);
         }
     }
 }

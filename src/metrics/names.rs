@@ -16,6 +16,8 @@ pub const LIMITED: MetricFamily = MetricFamily("limited");
 pub const OVERLOADED: MetricFamily = MetricFamily("overloaded");
 /// Tokens by tier and kind.
 pub const TOKENS: MetricFamily = MetricFamily("tokens");
+/// Tokens that responses reported, by tier, kind and family of models.
+pub const USAGE_TOKENS: MetricFamily = MetricFamily("usage_tokens");
 /// Requests in flight by tier.
 pub const IN_FLIGHT: MetricFamily = MetricFamily("in_flight");
 /// The effective scale by tier, in thousandths.
@@ -54,11 +56,12 @@ pub const FEED_ACCOUNTS: MetricFamily = MetricFamily("feed_accounts");
 pub const BUILD_INFO: MetricFamily = MetricFamily("build_info");
 
 /// All families.
-pub const ALL: [MetricFamily; 22] = [
+pub const ALL: [MetricFamily; 23] = [
     REQUESTS,
     LIMITED,
     OVERLOADED,
     TOKENS,
+    USAGE_TOKENS,
     IN_FLIGHT,
     LIMIT_SCALE,
     LOAD_UNREADABLE,

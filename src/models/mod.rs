@@ -30,7 +30,7 @@ pub struct Family {
 }
 
 /// A family's position in [`Families`], from 0.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FamilyId(u8);
 
 impl FamilyId {

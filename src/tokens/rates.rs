@@ -27,6 +27,17 @@ impl TokenCounts {
         read.saturating_add(self.cache_write)
     }
 
+    /// Returns the sum of both.
+    #[must_use]
+    pub const fn plus(&self, other: &Self) -> Self {
+        Self {
+            input: self.input.saturating_add(other.input),
+            cached: self.cached.saturating_add(other.cached),
+            cache_write: self.cache_write.saturating_add(other.cache_write),
+            output: self.output.saturating_add(other.output),
+        }
+    }
+
     fn times<T: Copy + Into<u128>>(&self, rates: &PerKind<T>) -> u128 {
         [
             (self.input, rates.input),

@@ -3,6 +3,8 @@
 use crate::harness::{Admission, Config, FakeRequest, Used, Worker, World, line, retry_after_ms};
 use proptest::prelude::*;
 use serde_json::json;
+use tiergate::tokens::rates::PerKind;
+use tiergate::tokens::response::Consumed;
 
 /// One tier, in which a request reserves its prompt alone.
 fn config() -> Config {
@@ -168,4 +170,36 @@ fn tokens_are_counted_by_kind() {
     let kinds = ["reserved", "used", "refunded", "estimated"];
     let counted = kinds.map(|kind| metrics.get("tokens", &format!("kind.{kind}")));
     assert_eq!(counted, [300, 180, 70, 100]);
+}
+
+#[test]
+fn reported_tokens_are_counted_by_kind_and_model() {
+    let world = World::new();
+    let models = json!([{"name": "k2", "match": ["kimi-k2*"]}]);
+    let rest = json!({"models": models, "model": [{"header": "x-model"}]});
+    let worker = Worker::new(&world, config().tpm(100_000).with(rest));
+    let input = PerKind {
+        input: 10,
+        cached: 30,
+        cache_write: 2,
+        output: 0,
+    };
+    for model in ["kimi-k2-turbo", "", "kimi-k2"] {
+        let mut request = FakeRequest::acme(0);
+        if !model.is_empty() {
+            request
+                .headers
+                .push(("x-model".to_owned(), model.as_bytes().to_vec()));
+        }
+        let open = worker.admission(&request);
+        let (used, input) = (Used::Tokens(50), Some(input));
+        worker.settle(open, Consumed { used, input });
+    }
+    worker.settle(admission(&worker, 5), Used::Unknown);
+    let metrics = worker.tick();
+    let counted = |end: &str| metrics.get("usage_tokens", end);
+    let kinds = ["input", "cached", "cache_write", "output"];
+    let of = |model: &str| kinds.map(|kind| counted(&format!(".kind.{kind}{model}")));
+    assert_eq!(of(".model.k2"), [20, 60, 4, 16]);
+    assert_eq!(of(""), [10, 30, 2, 8], "without a model");
 }

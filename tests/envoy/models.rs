@@ -145,10 +145,13 @@ fn the_shipped_tags_make_labels_of_limit_and_model() {
     };
     assert_eq!([call("a", "k2"), call("a", "k2")], ["", "rpd"]);
     assert_eq!([call("b", ""), call("b", "")], ["", "rpm"]);
-    let labels = "namespace=\"tiergate\",tier=\"tier0\",limit=";
+    let tier = "namespace=\"tiergate\",tier=\"tier0\"";
+    let labels = format!("{tier},limit=");
     for labels in [
         format!("tiergate_limited{{{labels}\"rpd\",model=\"k2\"}} 1"),
         format!("tiergate_limited{{{labels}\"rpm\"}} 1"),
+        format!("tiergate_usage_tokens{{{tier},model=\"k2\",kind=\"output\"}}"),
+        format!("tiergate_usage_tokens{{{tier},kind=\"output\"}}"),
     ] {
         eventually(&labels, || stack.prometheus().contains(&labels));
     }
