@@ -100,6 +100,19 @@ fn a_stream_without_usage_is_charged_with_its_reserve_or_its_events() {
     });
 }
 
+/// 100 are reserved; each event beyond them is charged while the stream runs.
+#[test]
+fn a_stream_is_charged_while_it_runs() {
+    let stack = Stack::start(tpm(1_000_000));
+    let mut reading = stack.read_slowly(Call::of("acme", "t").streamed(10_000, 5));
+    reading.next_frame().unwrap();
+    eventually("it is charged beyond its reserve", || {
+        used(&stack, "acme") > 150
+    });
+    assert_eq!(stack.stat(&["tiergate_in_flight"]), 1, "it still runs");
+    assert_eq!(stack.stat(&["tiergate_tokens", "kind.estimated"]), 0);
+}
+
 #[test]
 fn a_stream_that_the_upstream_breaks_off_is_charged_with_what_came() {
     let stack = Stack::start(tpm(1_000_000));
