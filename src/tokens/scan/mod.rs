@@ -8,11 +8,13 @@
 //! Source: RFC 8259. The reader is lenient: it never fails, and a text that is no JSON has no values
 //! or wrong ones.
 
+mod bytes;
 mod string;
 mod tree;
 
 pub use tree::{NodeId, Tree, names};
 
+use bytes::{ENDS_BARE, NESTS, is, plain_string, split_at, split_behind};
 use memchr::memchr2;
 use string::Text;
 
@@ -144,7 +146,13 @@ impl Scanner {
         tree: &Tree<L>,
     ) -> &'a [u8] {
         match byte {
-            b'"' => self.begin_string(Role::Name),
+            b'"' => {
+                if let Some((name, rest)) = plain_string(after) {
+                    self.name(tree, name);
+                    return rest;
+                }
+                self.begin_string(Role::Name);
+            }
             b'}' => self.close(tree, sink),
             b'{' | b'[' => self.begin_skip(),
             _ => {}
@@ -177,10 +185,14 @@ impl Scanner {
             b' ' | b'\t' | b'\n' | b'\r' => {}
             b',' if self.is_in_object() => self.state = ScanState::Member,
             b',' | b':' => {}
-            b'"' => self.begin_string(match leaf {
-                Some(_) => Role::Leaf,
-                None => Role::Other,
-            }),
+            b'"' if leaf.is_some() => self.begin_string(Role::Leaf),
+            b'"' => {
+                if let Some((_, rest)) = plain_string(after) {
+                    self.value_ends(tree);
+                    return rest;
+                }
+                self.begin_string(Role::Other);
+            }
             b'{' | b'[' => {
                 if let Some(leaf) = leaf {
                     sink.value(leaf, Value::Container);
@@ -207,13 +219,7 @@ impl Scanner {
         tree: &Tree<L>,
         sink: &mut impl Sink<L>,
     ) -> &'a [u8] {
-        let ends = |b: &u8| {
-            matches!(
-                b,
-                b' ' | b'\t' | b'\n' | b'\r' | b',' | b'}' | b']' | b':' | b'"' | b'{' | b'['
-            )
-        };
-        let end = piece.iter().position(ends);
+        let end = piece.iter().position(|byte| is(*byte, ENDS_BARE));
         let (bytes, rest) = split_at(piece, end.unwrap_or(piece.len()));
         let leaf = self.node.and_then(|node| tree.leaf(node));
         if leaf.is_some() {
@@ -254,9 +260,8 @@ impl Scanner {
         }
         match role {
             Role::Name => {
-                let frame = self.frame();
                 let name = self.text.whole();
-                self.node = name.and_then(|name| tree.member(frame?.node, name));
+                self.node = name.and_then(|name| tree.member(self.frame()?.node, name));
                 self.state = ScanState::Colon;
             }
             Role::Leaf => {
@@ -273,24 +278,36 @@ impl Scanner {
 
     /// Skips a container off the tree, up to its end or its next string.
     fn skip<'a, L>(&mut self, piece: &'a [u8], tree: &Tree<L>) -> &'a [u8] {
-        for (at, byte) in piece.iter().enumerate() {
-            match byte {
-                b'"' => {
-                    self.begin_string(Role::Other);
-                    return split_behind(piece, at).1;
-                }
-                b'{' | b'[' => self.skipped = self.skipped.saturating_add(1),
-                b'}' | b']' => {
+        let mut rest = piece;
+        while let Some(at) = rest.iter().position(|byte| is(*byte, NESTS)) {
+            let (start, after) = split_behind(rest, at);
+            rest = after;
+            match start.last() {
+                Some(b'"') => match plain_string(after) {
+                    Some((_, behind)) => rest = behind,
+                    None => {
+                        self.begin_string(Role::Other);
+                        return after;
+                    }
+                },
+                Some(b'{' | b'[') => self.skipped = self.skipped.saturating_add(1),
+                _ => {
                     self.skipped = self.skipped.saturating_sub(1);
                     if self.skipped == 0 {
                         self.value_ends(tree);
-                        return split_behind(piece, at).1;
+                        return after;
                     }
                 }
-                _ => {}
             }
         }
         &[]
+    }
+
+    /// Takes a name in an object.
+    fn name<L>(&mut self, tree: &Tree<L>, name: &[u8]) {
+        let frame = self.frame();
+        self.node = frame.and_then(|frame| tree.member(frame.node, name));
+        self.state = ScanState::Colon;
     }
 
     fn begin_string(&mut self, role: Role) {
@@ -345,15 +362,6 @@ impl Scanner {
             }
         };
     }
-}
-
-fn split_at(piece: &[u8], at: usize) -> (&[u8], &[u8]) {
-    piece.split_at_checked(at).unwrap_or((piece, &[]))
-}
-
-/// Splits a piece behind the byte at `at`.
-fn split_behind(piece: &[u8], at: usize) -> (&[u8], &[u8]) {
-    split_at(piece, at.saturating_add(1))
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! A JSON string that arrives in pieces, of which a short one is kept, unescaped.
 
-use super::{Value, split_at};
+use super::Value;
+use super::bytes::split_at;
 use memchr::memchr2;
 
 /// The maximum number of kept bytes.
@@ -53,8 +54,9 @@ impl Text {
         let free = self.bytes.get_mut(self.kept..).unwrap_or_default();
         let fits = bytes.len().min(free.len());
         self.is_long |= fits < bytes.len();
-        for (free, byte) in free.iter_mut().zip(bytes) {
-            *free = *byte;
+        let kept = bytes.get(..fits).unwrap_or_default();
+        if let Some(free) = free.get_mut(..fits) {
+            free.copy_from_slice(kept);
         }
         self.kept = self.kept.saturating_add(fits);
     }

@@ -4,6 +4,7 @@
 //! member of an object that no other pointer names.
 
 use std::borrow::Cow;
+use std::cmp::Ordering;
 
 /// The name that stands for each element or member.
 const EACH: &str = "*";
@@ -18,6 +19,7 @@ pub struct Tree<L> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Node<L> {
     leaf: Option<L>,
+    /// In the order of [`by_length`].
     members: Vec<(Box<[u8]>, NodeId)>,
     each: Option<NodeId>,
 }
@@ -75,7 +77,13 @@ impl<L> Tree<L> {
         let node = self.nodes.get_mut(usize::from(at.0))?;
         match name {
             EACH => node.each = Some(id),
-            name => node.members.push((name.as_bytes().into(), id)),
+            name => {
+                let known = node
+                    .members
+                    .binary_search_by(|(n, _)| by_length(n, name.as_bytes()));
+                let at = known.unwrap_or_else(|at| at);
+                node.members.insert(at, (name.as_bytes().into(), id));
+            }
         }
         self.nodes.push(Node::new());
         Some(id)
@@ -87,8 +95,8 @@ impl<L> Tree<L> {
 
     fn named(&self, id: NodeId, name: &[u8]) -> Option<NodeId> {
         let members = &self.node(id)?.members;
-        let member = members.iter().find(|(known, _)| **known == *name);
-        member.map(|(_, id)| *id)
+        let at = members.binary_search_by(|(known, _)| by_length(known, name));
+        members.get(at.ok()?).map(|(_, id)| *id)
     }
 
     /// Returns the node of an object's member.
@@ -111,6 +119,11 @@ impl<L> Tree<L> {
         self.node(id)
             .is_some_and(|node| node.each.is_some() || !node.members.is_empty())
     }
+}
+
+/// Compares two names: by length, and names of one length by their bytes.
+fn by_length(a: &[u8], b: &[u8]) -> Ordering {
+    a.len().cmp(&b.len()).then_with(|| a.cmp(b))
 }
 
 /// Returns the names in a pointer, unescaped.

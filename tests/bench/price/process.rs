@@ -75,7 +75,7 @@ impl Process {
     /// them.
     fn answered(&self, counts: &Counts) -> f64 {
         match self.traffic {
-            Traffic::ManyAccounts | Traffic::OneAccount => counts.replies as f64,
+            Traffic::ManyAccounts | Traffic::OneAccount | Traffic::Bodies => counts.replies as f64,
             Traffic::Streams => counts.upstream_bytes as f64 / self.stream_bytes as f64,
         }
     }

@@ -117,7 +117,12 @@ impl Table {
 
 /// The tables that are asked for; `Err` lists all rows when there is none.
 pub fn tables(options: &Options) -> Result<Vec<Table>, String> {
-    let all = [one_worker(options), two_workers(options), streams(options)];
+    let all = [
+        one_worker(options),
+        two_workers(options),
+        streams(options),
+        bodies(options),
+    ];
     let names = |table: &Table| {
         let lines = table.rows.iter();
         let lines = lines.map(|row| format!("{}: {}\n", table.name, row.name));
@@ -189,5 +194,12 @@ fn streams(options: &Options) -> Table {
     ] {
         table.tiergate(options, name, &config, Traffic::Streams);
     }
+    table
+}
+
+fn bodies(options: &Options) -> Table {
+    let mut table = Table::new("bodies", 1, Traffic::Bodies, filters::bare());
+    let config = filters::admits(options.window, &[]);
+    table.tiergate(options, "64 KiB of JSON read", &config, Traffic::Bodies);
     table
 }

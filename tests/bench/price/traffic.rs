@@ -7,6 +7,8 @@ use std::time::Duration;
 
 /// The words of a stream, an event each.
 pub const WORDS: u32 = 100;
+/// The words of a body of 64 KiB.
+pub const BODY_WORDS: u32 = 13_100;
 /// The events of a stream: the words, the end of the answer and `[DONE]`; one more where the filter
 /// asks for the usage, to hide it.
 pub const EVENTS: f64 = 102.0;
@@ -23,6 +25,8 @@ pub enum Traffic {
     OneAccount,
     /// Streams of one account.
     Streams,
+    /// JSON bodies of 64 KiB for one account.
+    Bodies,
 }
 
 impl Traffic {
@@ -31,28 +35,35 @@ impl Traffic {
             Self::ManyAccounts => "many_accounts.lua",
             Self::OneAccount => "one_account.lua",
             Self::Streams => "streams.lua",
+            Self::Bodies => "bodies.lua",
         }
     }
 
     const fn connections(self) -> u32 {
         match self {
             Self::ManyAccounts | Self::OneAccount => 32,
+            Self::Bodies => 8,
             Self::Streams => 80,
         }
     }
 
-    /// The route: Envoy answers plain requests by itself; streams come from the demo upstream.
+    /// The route: Envoy answers plain requests by itself; streams and long bodies come from the
+    /// demo upstream.
     pub fn route(self) -> Value {
         match self {
             Self::ManyAccounts | Self::OneAccount => answers(),
-            Self::Streams => json!({"route": {"cluster": "llm"}}),
+            Self::Streams | Self::Bodies => json!({"route": {"cluster": "llm"}}),
         }
     }
 
     /// Starts the traffic. It ends when it is dropped, or after `most`.
     pub fn start(self, proxy: SocketAddr, most: Duration) -> Running {
         let script = format!("tests/bench/price/{}", self.script());
-        let settings = [("EVERY_MS", EVERY_MS), ("WORDS", WORDS)];
+        let words = match self {
+            Self::Bodies => BODY_WORDS,
+            _ => WORDS,
+        };
+        let settings = [("EVERY_MS", EVERY_MS), ("WORDS", words)];
         wrk(proxy, self.connections(), &script, &settings, most)
     }
 }
