@@ -23,6 +23,7 @@
 )]
 
 pub mod admin;
+pub mod claims;
 pub mod config;
 pub mod directory;
 pub mod host;

@@ -33,6 +33,7 @@ impl Limiter {
         asked: Option<&Asked>,
         id: u32,
     ) -> CheckResult {
+        self.claim.note_request();
         let account = match identity::account(request, &self.config.account) {
             Ok(account) => account,
             Err(error) => return self.unidentified(None, error),

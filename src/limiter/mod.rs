@@ -18,6 +18,7 @@ pub use queue::{MOST_WAITING, Ticket};
 pub use usage::Inspected;
 pub use vm::Vm;
 
+use crate::claims::{Claim, Work};
 use crate::config::Config;
 use crate::directory::Directory;
 use crate::directory::feed::leader::SharedFeedState;
@@ -128,6 +129,8 @@ pub struct Limiter {
     plans: Plans,
     /// Requests that wait for a lease.
     queue: Queue,
+    /// The claim on the work that configs share.
+    claim: Claim,
     /// The overload control.
     overload: OverloadView,
     /// Refusals that are not stored yet.
@@ -179,9 +182,16 @@ impl Limiter {
             &config.tiers,
             config.overload.as_ref(),
         )?;
+        let claim = Claim::open(
+            host,
+            &config.namespace,
+            &config.digest,
+            &shared_work(&config),
+        )?;
         let refusals = Refusals::of(&config.namespace);
         refusals.create(host)?;
         Ok(Self {
+            claim,
             overload,
             counts: Counts::new(&config.namespace, &config.tiers, &config.models),
             vm: vm.join(&config.namespace, table),
@@ -223,6 +233,11 @@ impl Limiter {
     /// Returns the view of the overload control, for observations and changes.
     pub fn overload_mut(&mut self) -> &mut OverloadView {
         &mut self.overload
+    }
+
+    /// True when this config loads the feed, as of the last tick.
+    pub fn loads_feed(&self) -> bool {
+        self.claim.holds(Work::Feed)
     }
 
     /// Returns the stored refusal log.
@@ -268,7 +283,10 @@ impl Limiter {
         }
         self.settle_pending(host);
         self.refresh_ready(host);
-        let learnt = self.overload.tick(host, sink);
+        let claimed = self.claim.tick(host);
+        self.keep_fault(claimed);
+        let in_force = self.claim.holds(Work::Overload);
+        let learnt = self.overload.tick(host, in_force, sink);
         self.keep_fault(learnt);
         let tiers = &self.config.tiers;
         let written = self.refused.write_down(host, &self.refusals, tiers);
@@ -340,6 +358,7 @@ impl Limiter {
         for corrupt in [
             self.vm.borrow_mut().take_corrupt(),
             self.overload.take_corrupt(),
+            self.claim.take_corrupt(),
             self.refusals.take_corrupt(),
         ] {
             health.corrupt = health.corrupt.saturating_add(corrupt);
@@ -357,6 +376,13 @@ impl Drop for Limiter {
     fn drop(&mut self) {
         self.leave_vm();
     }
+}
+
+/// Returns the kinds of shared work that a config can do.
+fn shared_work(config: &Config) -> Vec<Work> {
+    let feed = config.feed.as_ref().map(|_| Work::Feed);
+    let overload = config.overload.as_ref().map(|_| Work::Overload);
+    feed.into_iter().chain(overload).collect()
 }
 
 fn terms<'a>(config: &Config, plan: &'a Plan, lowered: Option<Lowered>) -> Terms<'a> {

@@ -19,7 +19,7 @@ pub struct Ownership {
     pub kind: Option<OriginKind>,
     /// Hash of the policy.
     pub policy_hash: u64,
-    /// Time of the newest config with this policy.
+    /// Time of the newest config with this policy; older code decides by it.
     pub configured: Mono,
     /// Time of the last step.
     pub last_step: Mono,
@@ -33,12 +33,9 @@ impl Ownership {
 
     /// True when the policy of `candidate` is active, or replaces the active one.
     ///
-    /// The newest config wins. An older one takes over when the owner stops taking steps.
-    fn yields_to(&self, candidate: &Candidate, now: Mono) -> bool {
-        let newest = (self.configured, self.policy_hash);
-        self.policy_hash == candidate.hash
-            || newest <= (candidate.configured, candidate.hash)
-            || !self.is_fresh(now)
+    /// The config in force wins. Another one takes over when the owner stops taking steps.
+    fn yields_to(&self, candidate: &Candidate, in_force: bool, now: Mono) -> bool {
+        self.policy_hash == candidate.hash || in_force || !self.is_fresh(now)
     }
 
     /// True when the next step is due.
@@ -93,18 +90,19 @@ impl Adaptive {
 
     /// Adds the observations of one worker, and takes a step when one is due. Returns the change.
     ///
-    /// Of several policies, the one of the newest config is active. Workers with another policy
+    /// Of several policies, the one of the config in force is active. Workers with another policy
     /// contribute observations of the same kind, and take no steps.
     pub fn advance(
         &mut self,
         observed: &Observed,
         candidate: &Candidate,
+        in_force: bool,
         now: Mono,
     ) -> Option<OverloadEvent> {
         if self.is_idle(observed) {
             return None;
         }
-        let is_owner = self.ownership.yields_to(candidate, now);
+        let is_owner = self.ownership.yields_to(candidate, in_force, now);
         let lost = is_owner.then(|| self.adopt(candidate, now)).flatten();
         self.observe(observed, candidate.policy.origin.kind());
         let is_due = self.ownership.is_due(candidate.policy.interval, now);

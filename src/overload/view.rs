@@ -70,26 +70,34 @@ impl OverloadView {
         self.candidate.as_ref().map(|candidate| &candidate.policy)
     }
 
-    /// Stores the observations, reads the lowerings, and flushes the gauges.
+    /// Stores the observations, reads the lowerings, and flushes the gauges. `in_force`: this config's
+    /// policy decides.
     ///
     /// # Errors
     /// [`StoreError`] when the shared state can't be used; the observations wait for the next tick.
-    pub fn tick(&mut self, host: &dyn Host, sink: &mut dyn MetricSink) -> Result<(), StoreError> {
+    pub fn tick(
+        &mut self,
+        host: &dyn Host,
+        in_force: bool,
+        sink: &mut dyn MetricSink,
+    ) -> Result<(), StoreError> {
         let unreadable = std::mem::take(&mut self.observed.unreadable);
-        let done = self.exchange(host);
+        let done = self.exchange(host, in_force);
         self.flush(host.mono(), unreadable, sink);
         done
     }
 
-    fn exchange(&mut self, host: &dyn Host) -> Result<(), StoreError> {
+    fn exchange(&mut self, host: &dyn Host, in_force: bool) -> Result<(), StoreError> {
         let observed = std::mem::take(&mut self.observed);
         let done = self.stored.change(host, |state, now| {
             state.correct(now);
             let manual = &mut state.manual;
             let ended = manual.take_if(|setting| setting.ends <= now);
             let candidate = self.candidate.as_ref();
-            let moved =
-                candidate.and_then(|candidate| state.adaptive.advance(&observed, candidate, now));
+            let moved = candidate.and_then(|candidate| {
+                let adaptive = &mut state.adaptive;
+                adaptive.advance(&observed, candidate, in_force, now)
+            });
             (ended.map(OverloadEvent::Ended), moved, now)
         });
         let (state, (ended, moved, now)) = done.inspect_err(|_| self.observed.add(&observed))?;

@@ -122,6 +122,7 @@ impl FeedClient {
                 host: &Envoy,
                 directory: limiter.directory()?,
                 key: &key,
+                in_force: limiter.loads_feed(),
             };
             Some(f(sync, &context))
         });

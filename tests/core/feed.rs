@@ -1,11 +1,13 @@
 //! The feed: one VM loads, nothing of a feed that is not whole is applied, another takes over.
 
 mod broken;
+mod in_force;
 mod lease;
 
 use crate::harness::{FakeHost, Metrics, World};
 use std::num::NonZeroU64;
 use std::sync::Arc;
+use tiergate::claims::{Claim, Work};
 use tiergate::directory::Directory;
 use tiergate::directory::entry::AccountEntry;
 use tiergate::directory::feed::import::ImportLimits;
@@ -27,6 +29,7 @@ struct Vm {
     ledger: Ledger,
     directory: Directory,
     sync: Sync,
+    claim: Claim,
 }
 
 impl Vm {
@@ -35,13 +38,18 @@ impl Vm {
     }
 
     fn of(world: &Arc<World>, nonce: u64, path: &str) -> Self {
+        Self::every(world, nonce, path, 60)
+    }
+
+    /// A VM whose feed is loaded each so many seconds.
+    fn every(world: &Arc<World>, nonce: u64, path: &str, seconds: u64) -> Self {
         let host = FakeHost::new(world);
         let (ledger, _) = Ledger::open(&host, "tiergate", 64, || [7; 16]).unwrap();
         let directory = Directory::open(&host, "tiergate", CAPACITY).unwrap();
         let source = Source {
             path: path.to_owned(),
             cache_key: path.to_owned(),
-            interval: Span::from_secs(60),
+            interval: Span::from_secs(seconds),
             limits: ImportLimits {
                 accounts: CAPACITY as usize,
                 voucher: Some(VoucherRule::default()),
@@ -49,7 +57,10 @@ impl Vm {
             },
         };
         let sync = Sync::open(&host, "tiergate", source, nonce).unwrap();
+        let config = format!("{path} {seconds}");
+        let claim = Claim::open(&host, "tiergate", &config, &[Work::Feed]).unwrap();
         Self {
+            claim,
             host,
             ledger,
             directory,
@@ -63,11 +74,16 @@ impl Vm {
             host: &self.host,
             directory: &self.directory,
             key: &key,
+            in_force: self.claim.holds(Work::Feed),
         };
         f(&mut self.sync, &place)
     }
 
     fn tick(&mut self) -> Step {
+        // A failure is meant for the feed.
+        if self.host.failing.get() == 0 {
+            self.claim.tick(&self.host).unwrap();
+        }
         self.with(|sync, place| sync.tick(place))
     }
 

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 
 /// The rooms of `src`, lowest first. A module may use the ones before it.
-const RANKS: [&str; 24] = [
+const RANKS: [&str; 25] = [
     // kernel
     "version",
     "time",
@@ -18,6 +18,7 @@ const RANKS: [&str; 24] = [
     "http",
     "shared",
     "text",
+    "claims",
     "limits",
     // features
     "tokens",

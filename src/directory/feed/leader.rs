@@ -21,7 +21,7 @@ pub struct FeedState {
     pub until: Mono,
     /// A hash of the feed's source.
     pub source: u64,
-    /// Time of the newest config with this feed.
+    /// Time of the newest config with this feed; older code decides by it.
     pub configured: Mono,
     /// Time of the next import.
     pub due: Mono,
@@ -37,6 +37,14 @@ pub struct FeedState {
 pub type SharedFeedState = SharedCell<FeedState>;
 
 impl FeedState {
+    /// Moves times that are too far ahead of the clock: the clock stepped back, or the bytes were
+    /// corrupt.
+    pub fn correct(&mut self, now: Mono) {
+        self.until = self.until.min(now.after(TERM));
+        self.configured = self.configured.min(now);
+        self.synced_at = self.synced_at.min(now);
+    }
+
     /// True while a VM leads.
     pub fn has_leader(&self, now: Mono) -> bool {
         self.leader != 0 && now < self.until

@@ -30,6 +30,8 @@ pub struct ImportContext<'a> {
     pub directory: &'a Directory,
     /// Returns the key of an account.
     pub key: &'a dyn Fn(&[u8]) -> AccountKey,
+    /// True when this config loads the feed.
+    pub in_force: bool,
 }
 
 /// The next action of the shell.

@@ -137,7 +137,7 @@ impl Sync {
     /// Takes the leadership when an import is due and no VM leads for the same feed.
     fn begin(&mut self, context: &ImportContext<'_>) -> Step {
         let taken = self.shared.change(context.host, |state, now| {
-            *state = self.acquire(state, now)?;
+            *state = self.acquire(state, context.in_force, now)?;
             Some((now, state.etag.clone()))
         });
         match taken {
@@ -158,21 +158,29 @@ impl Sync {
         }
     }
 
-    fn acquire(&self, state: &FeedState, now: Mono) -> Option<FeedState> {
+    /// Returns the state with this VM as the leader; `None` when it is not due, not this config's, or
+    /// another VM's.
+    fn acquire(&self, state: &FeedState, in_force: bool, now: Mono) -> Option<FeedState> {
+        if !in_force {
+            return None;
+        }
         let mut acquired = state.clone();
+        acquired.correct(now);
         let of_ours = state.source == self.source_hash;
+        let longest = self.source.interval.max(LONGEST_WAIT);
+        acquired.due = acquired.due.min(now.after(longest));
+        if of_ours && acquired.failures == 0 {
+            // A shorter interval than that of the last import is in force at once.
+            let due = acquired.synced_at.after(self.source.interval);
+            acquired.due = acquired.due.min(due);
+        }
         if !of_ours {
-            // Roots of a replaced config still tick for a while; the newest config decides.
-            let theirs = (state.configured, state.source);
-            if theirs > (self.configured, self.source_hash) {
-                return None;
-            }
             acquired.source = self.source_hash;
             acquired.etag.clear();
             acquired.failures = 0;
             acquired.due = now;
         }
-        if now < acquired.due || (of_ours && state.has_leader(now)) {
+        if now < acquired.due || (of_ours && acquired.has_leader(now)) {
             return None;
         }
         acquired.configured = acquired.configured.max(self.configured);

@@ -131,23 +131,6 @@ fn a_failure_is_known_to_all_and_a_success_ends_the_waits() {
 }
 
 #[test]
-fn the_newest_config_decides_where_the_feed_comes_from() {
-    let world = World::new();
-    let mut old = Vm::of(&world, 1, "/old");
-    old.loads(accounts(0, 1, ""));
-    world.pass_ms(1_000);
-    let mut new = Vm::of(&world, 2, "/new");
-    let ask = new.asks();
-    assert_eq!((ask.path.as_str(), ask.if_none_match), ("/new", None));
-    new.takes(accounts(1, 2, ""));
-    for _ in 0..3 {
-        world.pass_ms(60_000);
-        assert_eq!(old.tick(), Step::Rest);
-        new.loads(status(304));
-    }
-}
-
-#[test]
 fn the_age_is_a_gauge_that_all_set_alike() {
     let world = World::new();
     let (mut vm, mut other) = (Vm::new(&world, 1), Vm::new(&world, 2));

@@ -1,0 +1,325 @@
+//! Which config does the work that all configs of a namespace share: the feed, and the overload loop.
+//!
+//! Envoy keeps a replaced config alive while its listener drains, and takes it again as it is on a
+//! rollback. So the time of a config's arrival does not tell which one is in force. Requests do.
+//!
+//! Each VM notes in one shared value (key `{namespace}/claims`) that its config is alive, and that it
+//! judged requests. Of the configs with requests in the last 10 s, the claim is that of the one whose
+//! requests began last. Without any, it is that of the config that arrived last.
+
+use crate::host::{Host, HostError};
+use crate::shared::cell::{Content, SharedCell};
+use crate::shared::{Layout, StoreError};
+use crate::time::{Mono, Span};
+use serde::{Deserialize, Serialize};
+use siphasher::sip::SipHasher24;
+use std::hash::Hasher;
+
+/// The time after which a config without a note has no claim.
+pub const LAPSE: Span = Span::from_secs(10);
+/// The time from one note of requests to the next.
+const NOTE_EVERY: Span = Span::from_secs(1);
+/// The time from one sign of life to the next.
+const SEEN_EVERY: Span = Span::from_secs(3);
+/// The maximum number of configs.
+const MOST_CONFIGS: usize = 16;
+
+/// A kind of shared work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// The feed of the directory.
+    Feed,
+    /// The overload loop.
+    Overload,
+}
+
+impl Work {
+    const fn bit(self) -> u8 {
+        match self {
+            Self::Feed => 1,
+            Self::Overload => 2,
+        }
+    }
+}
+
+/// One config of a namespace.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Claimant {
+    /// A hash of the config.
+    config: u64,
+    /// The kinds of work that it can do, one bit for each.
+    work: u8,
+    /// Its arrival.
+    configured: Mono,
+    /// The last sign of life.
+    seen: Mono,
+    /// The begin of its latest requests; zero before the first.
+    began: Mono,
+    /// The last of them.
+    judged: Mono,
+}
+
+impl Claimant {
+    fn is_alive(&self, now: Mono) -> bool {
+        now < self.seen.after(LAPSE)
+    }
+
+    fn has_requests(&self, now: Mono) -> bool {
+        self.judged > Mono::default() && now < self.judged.after(LAPSE)
+    }
+
+    /// Moves times ahead of the clock to `now`.
+    fn correct(&mut self, now: Mono) {
+        for time in [
+            &mut self.configured,
+            &mut self.seen,
+            &mut self.began,
+            &mut self.judged,
+        ] {
+            *time = (*time).min(now);
+        }
+    }
+}
+
+/// The configs of a namespace, as stored.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claimants(Vec<Claimant>);
+
+impl Content for Claimants {
+    const LAYOUT: Layout = Layout {
+        name: "the claims on shared work",
+        version: 1,
+        kind: b'K',
+    };
+    const KEY: &'static str = "claims";
+
+    fn is_valid(&self) -> bool {
+        self.0.len() <= MOST_CONFIGS
+    }
+}
+
+impl Claimants {
+    /// Returns the config that holds the claim on a kind of work.
+    fn holder(&self, work: Work, now: Mono) -> Option<u64> {
+        let able = || {
+            let all = self.0.iter();
+            all.filter(|one| one.work & work.bit() != 0 && one.is_alive(now))
+        };
+        let busy = able().filter(|one| one.has_requests(now));
+        let busy = busy.max_by_key(|one| (one.began, one.configured, one.config));
+        let latest = || able().max_by_key(|one| (one.configured, one.config));
+        busy.or_else(latest).map(|one| one.config)
+    }
+
+    /// Notes that a config is alive, and whether it judged requests.
+    fn note(&mut self, own: &Claimant, judges: bool, now: Mono) {
+        self.0.iter_mut().for_each(|one| one.correct(now));
+        self.0.retain(|one| one.is_alive(now));
+        let known = self.0.iter().position(|one| one.config == own.config);
+        let at = known.unwrap_or_else(|| {
+            self.make_room();
+            self.0.push(Claimant { seen: now, ..*own });
+            self.0.len().saturating_sub(1)
+        });
+        let Some(one) = self.0.get_mut(at) else {
+            return;
+        };
+        one.configured = one.configured.max(own.configured.min(now));
+        if now >= one.seen.after(SEEN_EVERY) {
+            one.seen = now;
+        }
+        if judges {
+            if !one.has_requests(now) {
+                one.began = now;
+                one.judged = now;
+            } else if now >= one.judged.after(NOTE_EVERY) {
+                one.judged = now;
+            }
+        }
+    }
+
+    /// Gives up the config that was seen the longest ago, where there are too many.
+    fn make_room(&mut self) {
+        if self.0.len() >= MOST_CONFIGS
+            && let Some((at, _)) = self.0.iter().enumerate().min_by_key(|(_, one)| one.seen)
+        {
+            self.0.swap_remove(at);
+        }
+    }
+}
+
+/// The claim of one config in one VM.
+#[derive(Debug)]
+pub struct Claim {
+    cell: SharedCell<Claimants>,
+    own: Claimant,
+    /// True when requests came since the last tick.
+    judges: bool,
+    /// The configs as last read, and the time.
+    read: (Claimants, Mono),
+}
+
+impl Claim {
+    /// Opens the claim of a config; creates the shared value on the first start.
+    ///
+    /// # Errors
+    /// The host's status.
+    pub fn open(
+        host: &dyn Host,
+        namespace: &str,
+        digest: &str,
+        work: &[Work],
+    ) -> Result<Self, HostError> {
+        let cell = SharedCell::of(namespace);
+        cell.create(host)?;
+        let mut hasher = SipHasher24::new();
+        hasher.write(digest.as_bytes());
+        let now = host.mono();
+        let mut claim = Self {
+            cell,
+            own: Claimant {
+                config: hasher.finish(),
+                work: work.iter().fold(0, |bits, work| bits | work.bit()),
+                configured: now,
+                ..Claimant::default()
+            },
+            judges: false,
+            read: (Claimants::default(), now),
+        };
+        // A claim that can't be noted now is noted on the next tick.
+        let _ = claim.tick(host);
+        Ok(claim)
+    }
+
+    /// Notes a request that the config judges.
+    pub const fn note_request(&mut self) {
+        self.judges = true;
+    }
+
+    /// Notes what came since the last tick, and reads the claims of all configs.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the shared value can't be used.
+    pub fn tick(&mut self, host: &dyn Host) -> Result<(), StoreError> {
+        let judges = std::mem::take(&mut self.judges);
+        let own = self.own;
+        let changed = self.cell.change(host, |claimants, now| {
+            claimants.note(&own, judges, now);
+            now
+        });
+        let (claimants, now) = changed.inspect_err(|_| self.judges |= judges)?;
+        self.read = (claimants, now);
+        Ok(())
+    }
+
+    /// True when this config does a kind of work, as of the last tick.
+    pub fn holds(&self, work: Work) -> bool {
+        let (claimants, now) = &self.read;
+        claimants.holder(work, *now) == Some(self.own.config)
+    }
+
+    /// Takes the number of corrupt values that were replaced since the last call.
+    pub fn take_corrupt(&self) -> u64 {
+        self.cell.take_corrupt()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FEED: u8 = 1;
+
+    fn claimant(config: u64, configured: u64) -> Claimant {
+        Claimant {
+            config,
+            work: FEED,
+            configured: Mono::from_millis(configured),
+            ..Claimant::default()
+        }
+    }
+
+    /// Notes each config that ticks in a second, with or without requests.
+    fn second(claimants: &mut Claimants, ms: u64, ticks: &[(Claimant, bool)]) {
+        for (own, judges) in ticks {
+            claimants.note(own, *judges, Mono::from_millis(ms));
+        }
+    }
+
+    #[test]
+    fn requests_decide_and_arrival_where_there_are_none() {
+        let (a, b) = (claimant(1, 1_000), claimant(2, 20_000));
+        let mut all = Claimants::default();
+        let holder = |all: &Claimants, ms| all.holder(Work::Feed, Mono::from_millis(ms));
+        second(&mut all, 1_000, &[(a, false)]);
+        assert_eq!(holder(&all, 1_000), Some(1), "before any request");
+        for s in 2..20 {
+            second(&mut all, s * 1_000, &[(a, true)]);
+        }
+        second(&mut all, 20_000, &[(a, true), (b, false)]);
+        assert_eq!(
+            holder(&all, 20_000),
+            Some(1),
+            "the new one has no request yet"
+        );
+        second(&mut all, 21_000, &[(a, true), (b, true)]);
+        assert_eq!(holder(&all, 21_000), Some(2), "its requests began last");
+        for s in 22..60 {
+            second(&mut all, s * 1_000, &[(a, s < 30), (b, true)]);
+            assert_eq!(holder(&all, s * 1_000), Some(2), "at {s} s");
+        }
+        // A rollback: the old one gets the requests again.
+        second(&mut all, 60_000, &[(a, true), (b, true)]);
+        assert_eq!(holder(&all, 60_000), Some(1));
+        // All is quiet: the one that arrived last holds, while it is alive.
+        for s in 61..90 {
+            second(&mut all, s * 1_000, &[(a, false), (b, s < 75)]);
+        }
+        assert_eq!(holder(&all, 89_000), Some(2));
+        for s in 90..110 {
+            second(&mut all, s * 1_000, &[(a, false)]);
+        }
+        assert_eq!(holder(&all, 109_000), Some(1), "the other one is gone");
+        assert_eq!(all.holder(Work::Overload, Mono::from_millis(109_000)), None);
+    }
+
+    #[test]
+    fn a_quiet_second_writes_nothing() {
+        let a = claimant(1, 1_000);
+        let mut all = Claimants::default();
+        second(&mut all, 1_000, &[(a, true)]);
+        let before = all.clone();
+        second(&mut all, 1_900, &[(a, true), (a, false)]);
+        assert_eq!(all, before);
+        second(&mut all, 2_000, &[(a, true)]);
+        assert_ne!(all, before);
+    }
+
+    #[test]
+    fn times_ahead_of_the_clock_give_no_claim_for_ever() {
+        let mut ahead = claimant(9, 1_000_000);
+        ahead.seen = Mono::from_millis(1_000_000);
+        ahead.judged = ahead.seen;
+        ahead.began = ahead.seen;
+        let mut all = Claimants(vec![ahead]);
+        for s in 1..=11 {
+            second(&mut all, s * 1_000, &[(claimant(1, 500), true)]);
+        }
+        assert_eq!(all.holder(Work::Feed, Mono::from_millis(11_000)), Some(1));
+    }
+
+    #[test]
+    fn configs_are_bounded() {
+        let mut all = Claimants::default();
+        for config in 1..100 {
+            second(
+                &mut all,
+                1_000 + config,
+                &[(claimant(config, config), false)],
+            );
+            assert!(all.is_valid());
+        }
+        let now = Mono::from_millis(1_100);
+        assert_eq!(all.holder(Work::Feed, now), Some(99));
+    }
+}
