@@ -4,7 +4,8 @@
 //! <https://docs.anthropic.com/en/docs/build-with-claude/streaming>. In a stream, `message_start`
 //! has the usage inside its message, with a placeholder for the output, and `message_delta` has it at
 //! the top level. The last event is `message_stop`. A response of several passes lists them as
-//! `iterations`; the counts beside that list may leave passes out, compactions for one.
+//! `iterations`; the counts beside that list may leave passes out: those of a compaction, and of another
+//! model that advises. So the sum of the list counts where it is larger.
 
 use super::{Dialect, Fact, Field, RequestShape, TextKind, UsageShape};
 

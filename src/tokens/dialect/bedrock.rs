@@ -2,7 +2,9 @@
 //!
 //! Source: <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html>,
 //! `API_runtime_ConverseStream`, and `model-parameters.html` of the user guide. Streams are read by
-//! [`crate::tokens::event_stream`]; a chunk of InvokeModelWithResponseStream is a text in base64.
+//! [`crate::tokens::event_stream`]; a chunk of InvokeModelWithResponseStream is a text in base64. The
+//! payload of a ConverseStream event is the event itself, so the usage is at its top level. The input
+//! leaves the cache out: its counts lie beside.
 
 use super::{Dialect, Fact, Field, RequestShape, UsageShape};
 
@@ -17,6 +19,9 @@ pub static BEDROCK: Dialect = Dialect {
                 ("/totalTokens", Field::Total),
                 ("/cacheReadInputTokens", Field::CacheReadBeside),
                 ("/cacheWriteInputTokens", Field::CacheWriteBeside),
+                // The names of Nova's native answers.
+                ("/cacheReadInputTokenCount", Field::CacheReadBeside),
+                ("/cacheWriteInputTokenCount", Field::CacheWriteBeside),
             ],
         ),
         UsageShape::new(
@@ -37,6 +42,7 @@ pub static BEDROCK: Dialect = Dialect {
                     ("/prompt_token_count", Field::Prompt),
                     ("/generation_token_count", Field::Output),
                     ("/inputTextTokenCount", Field::Prompt),
+                    ("/totalOutputTextTokenCount", Field::Output),
                 ],
             )
         },

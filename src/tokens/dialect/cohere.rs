@@ -1,7 +1,8 @@
 //! Cohere's API, versions 1 and 2.
 //!
 //! Source: <https://docs.cohere.com/reference/chat> and `/chat-stream`, and the same of version 1.
-//! Billed units count before all tokens, which include what Cohere adds to a prompt.
+//! Billed units count before all tokens, which include what Cohere adds to a prompt. Search units, as a
+//! rerank has them, are no tokens.
 
 use super::{Dialect, Fact, Field, RequestShape, TextKind, UsageShape};
 

@@ -1,7 +1,7 @@
 //! IBM watsonx.ai: text generation. Its chat speaks OpenAI's dialect.
 //!
 //! Source: <https://cloud.ibm.com/apidocs/watsonx-ai#text-generation>. In a stream, the counts of the
-//! events are cumulative.
+//! events are cumulative; the input is in an early one, and zero in the others.
 
 use super::{Dialect, Field, RequestShape, UsageShape};
 

@@ -64,6 +64,8 @@ fn a_usage_is_found_however_long_its_neighbours_are() {
         r#"{{"id":"m","type":"message","usage":{{"input_tokens":1000,"output_tokens":500}},"content":[{{"type":"tool_use","input":{{"text":"{}","usage":{{"input_tokens":1,"output_tokens":1}}}}}}],"stop_reason":"tool_use"}}"#,
         "x".repeat(9_000)
     );
+    let mcp = r#"{"type":"mcp_list_tools","tools":[{"name":"a","input_schema":{"properties":{"usage":{"type":"object","input_tokens":1,"output_tokens":1}}}}]}"#;
+    let mcp = response.replacen("\"output\":[", &format!("\"output\":[{mcp},"), 1);
     let many = format!(
         r#"{{"x":[{}0],"usage":{{"y":[{}0],"total_tokens":1500}}}}"#,
         r#"{"usage":{"total_tokens":1}},"#.repeat(10_000),
@@ -74,6 +76,7 @@ fn a_usage_is_found_however_long_its_neighbours_are() {
         (&stream, 209_000),
         (&vllm, 1_500),
         (&litellm, 1_500),
+        (&mcp, 209_000),
         (&many, 1_500),
     ]);
 }
@@ -172,11 +175,28 @@ fn native_formats_are_read() {
             658,
         ),
         (
+            r#"{"output":{"message":{}},"usage":{"inputTokens":10,"outputTokens":5,"cacheReadInputTokens":900,"cacheWriteInputTokens":85,"totalTokens":1000}}"#,
+            1_000,
+        ),
+        // Nova's native answer: the cache counts have other names, and no total has them.
+        (
+            r#"{"output":{"message":{}},"usage":{"inputTokens":10,"outputTokens":5,"cacheReadInputTokenCount":900,"cacheWriteInputTokenCount":85}}"#,
+            1_000,
+        ),
+        (
+            r#"{"outputText":"hi","index":0,"totalOutputTextTokenCount":5,"inputTextTokenCount":10}"#,
+            15,
+        ),
+        (
             r#"{"result":{"response":"hi","usage":{"prompt_tokens":10,"completion_tokens":5,"total_tokens":15}},"success":true}"#,
             15,
         ),
         (
             r#"{"model_id":"m","results":[{"generated_text":"hi","generated_token_count":5,"input_token_count":10,"stop_reason":"eos_token"}]}"#,
+            15,
+        ),
+        (
+            "id: 1\nevent: message\ndata: {}\n\nid: 2\nevent: message\ndata: {\"results\":[{\"generated_token_count\":0,\"input_token_count\":10,\"stop_reason\":\"not_finished\"}]}\n\nid: 3\nevent: message\ndata: {\"results\":[{\"generated_token_count\":3,\"input_token_count\":0,\"stop_reason\":\"not_finished\"}]}\n\nid: 4\nevent: message\ndata: {\"results\":[{\"generated_token_count\":5,\"input_token_count\":0,\"stop_reason\":\"eos_token\"}]}\n\n",
             15,
         ),
         (
@@ -186,6 +206,16 @@ fn native_formats_are_read() {
         (
             r#"{"generated_text":"hi","details":{"finish_reason":"length","generated_tokens":5,"input_length":10}}"#,
             15,
+        ),
+        // The sequences that were not the best are generated too.
+        (
+            r#"{"generated_text":"hi","details":{"generated_tokens":5,"input_length":10,"best_of_sequences":[{"generated_tokens":4},{"generated_tokens":6}]}}"#,
+            25,
+        ),
+        // The prompts of tools and thoughts are in the total alone.
+        (
+            r#"{"candidates":[],"usageMetadata":{"promptTokenCount":12,"cachedContentTokenCount":4,"candidatesTokenCount":71,"toolUsePromptTokenCount":65,"thoughtsTokenCount":89,"totalTokenCount":237}}"#,
+            237,
         ),
         (
             r#"[{"candidates":[{}],"usageMetadata":{"promptTokenCount":10,"totalTokenCount":11}},{"usageMetadata":{"promptTokenCount":10,"candidatesTokenCount":5,"totalTokenCount":15}}]"#,
@@ -199,6 +229,18 @@ fn native_formats_are_read() {
         Used::Output(5),
         "the prompt is not said"
     );
+}
+
+/// Seconds, pages and searches are no tokens: the reserve stands.
+#[test]
+fn what_is_billed_otherwise_is_not_counted() {
+    for body in [
+        r#"{"results":[{"index":0}],"meta":{"billed_units":{"search_units":1}}}"#,
+        r#"{"pages":[],"usage_info":{"pages_processed":9,"doc_size_bytes":5}}"#,
+        r#"{"text":"hi","usage":{"type":"duration","seconds":30}}"#,
+    ] {
+        assert_eq!(read(body.as_bytes()), Used::Unknown, "{body}");
+    }
 }
 
 /// An upstream that sends half of an old chunk and the new one in one line sends no JSON.
