@@ -195,6 +195,17 @@ mod tests {
     }
 
     #[test]
+    fn a_broken_chunk_spoils_no_other_one() {
+        use base64::Engine;
+        let chunk =
+            r#"{"amazon-bedrock-invocationMetrics":{"inputTokenCount":7,"outputTokenCount":5}}"#;
+        let chunk = base64::engine::general_purpose::STANDARD.encode(chunk);
+        let broken = message(r#"{"bytes":"eyJhIjoi"#);
+        let stream = [broken, message(&format!(r#"{{"bytes":"{chunk}"}}"#))].concat();
+        assert_eq!(read(&stream, 5), Some((Some(12), 1)));
+    }
+
+    #[test]
     fn other_binary_bodies_are_no_stream() {
         let video = b"\0\0\0\x20ftypisom\0\0\x02\0isomiso2avc1mp41";
         assert_eq!(read(video, 5), None);

@@ -376,7 +376,8 @@ impl Pace {
 }
 
 /// A usage counts as it is when it says the output and the stream came to its end. Otherwise each
-/// event counts too; before any output, an error costs the prompt at most.
+/// event counts too; before any output, an error costs the prompt at most. The end of one choice is no
+/// end of the stream: a usage beside it can be that of the choice alone.
 fn used_by_stream(facts: &ResponseFacts, pace: &Pace) -> Consumed {
     let (said, input) = (facts.totals.tokens(), facts.totals.input());
     let alone = facts.totals.output_alone();
@@ -399,7 +400,9 @@ fn used_by_stream(facts: &ResponseFacts, pace: &Pace) -> Consumed {
             prompt,
             said: said.unwrap_or(0),
             events: pace.count.max(alone.unwrap_or(0)),
-            is_whole: (pace.complete || pace.has_ended) && !has_failed && prompt.is_none(),
+            is_whole: (pace.complete || pace.has_ended || facts.ends_choice)
+                && !has_failed
+                && prompt.is_none(),
         }),
     };
     Consumed { used, input }

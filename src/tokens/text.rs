@@ -13,6 +13,7 @@ struct TextFacts {
     /// True when counts say the output, and are the last ones.
     has_output: bool,
     ends: bool,
+    ends_choice: bool,
     fails: bool,
     is_silent: bool,
 }
@@ -30,6 +31,8 @@ pub struct ResponseFacts {
     pub has_output: bool,
     /// True when a text was the last one of its stream.
     pub ends: bool,
+    /// True when a text was the last one of a choice.
+    pub ends_choice: bool,
     /// The number of texts that are errors.
     pub errors: u64,
 }
@@ -80,6 +83,7 @@ impl TextReader {
         if !self.scanner.is_outside() {
             self.scanner = Scanner::default();
             self.notes.text = TextFacts::default();
+            self.notes.wrapped = None;
         }
     }
 
@@ -181,9 +185,14 @@ impl TextFacts {
     }
 
     fn note(&mut self, fact: Fact, value: Value<'_>, dialects: &Dialects) {
-        let is_something = !matches!(value, Value::Null | Value::Bare(b"false"));
+        let is_nothing = matches!(
+            value,
+            Value::Null | Value::Bare(b"false") | Value::Text { length: 0, .. }
+        );
+        let is_something = !is_nothing;
         match fact {
             Fact::Ends => self.ends |= is_something,
+            Fact::EndsChoice => self.ends_choice |= is_something,
             Fact::Fails => self.fails |= is_something,
             Fact::Kind => {
                 let Value::Text { start, .. } = value else {
@@ -209,6 +218,7 @@ impl ResponseFacts {
         self.outputs = self.outputs.saturating_add(u64::from(is_output));
         self.has_output |= text.has_output && text.usage.says_output();
         self.ends |= text.ends;
+        self.ends_choice |= text.ends_choice;
         self.errors = self.errors.saturating_add(u64::from(text.fails));
     }
 }

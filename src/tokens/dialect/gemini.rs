@@ -16,7 +16,7 @@ pub static GEMINI: Dialect = Dialect {
             ("/cachedContentTokenCount", Field::CachedInside),
         ],
     )],
-    facts: &[("/candidates/*/finishReason", Fact::Ends)],
+    facts: &[("/candidates/*/finishReason", Fact::EndsChoice)],
     request: RequestShape {
         // The API takes both spellings of a name.
         completion: &[

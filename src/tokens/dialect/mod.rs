@@ -133,9 +133,11 @@ pub enum Field {
 pub enum Fact {
     /// The name of the text's kind.
     Kind,
-    /// The text is the last one of its stream, unless the value is null or false.
+    /// The text is the last one of its stream, unless the value is null, false or empty text.
     Ends,
-    /// The text is an error, unless the value is null.
+    /// The text is the last one of a choice, unless the value is one of these. Other choices may go on.
+    EndsChoice,
+    /// The text is an error, unless the value is one of these.
     Fails,
     /// A text in base64.
     Wrapped,

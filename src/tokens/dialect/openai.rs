@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 pub static OPENAI: Dialect = Dialect {
     usage: &[UsageShape::new(&["/usage"], COUNTS)],
     facts: &[
-        ("/choices/*/finish_reason", Fact::Ends),
+        ("/choices/*/finish_reason", Fact::EndsChoice),
         ("/error", Fact::Fails),
         ("/object", Fact::Kind),
     ],

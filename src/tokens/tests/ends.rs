@@ -55,12 +55,10 @@ fn a_stream_that_said_its_end_is_complete_wherever_it_breaks_off() {
     let response = r#"{"input_tokens":1000,"output_tokens":500}"#;
     for body in [
         format!("data: {{\"choices\":[],\"usage\":{usage}}}\n\ndata: [DONE]\n\n"),
-        format!("data: {{\"choices\":[{{\"finish_reason\":\"stop\"}}],\"usage\":{usage}}}\n\n"),
         format!("data: {message}\n\ndata: {{\"type\":\"message_stop\"}}\n\n"),
         format!("data: {{\"type\":\"response.completed\",\"response\":{{\"usage\":{response}}}}}\n\n"),
         format!("data: {{\"type\":\"response.incomplete\",\"response\":{{\"usage\":{response}}}}}\n\n"),
         "{\"response\":\"w\",\"done\":false}\n{\"done\":true,\"prompt_eval_count\":1000,\"eval_count\":500}\n".to_owned(),
-        "data: {\"candidates\":[{\"finishReason\":\"STOP\"}],\"usageMetadata\":{\"totalTokenCount\":1500}}\n\n".to_owned(),
         "data: {\"type\":\"message-end\",\"delta\":{\"usage\":{\"billed_units\":{\"input_tokens\":1000,\"output_tokens\":500}}}}\n\n".to_owned(),
     ] {
         assert_eq!(cut(&body), Used::Tokens(1_500), "{body}");
@@ -69,6 +67,39 @@ fn a_stream_that_said_its_end_is_complete_wherever_it_breaks_off() {
     let running =
         format!("data: {{\"choices\":[{{\"finish_reason\":null}}],\"usage\":{usage}}}\n\n");
     assert_eq!(cut(&running), streamed(Some(1000), 1500, 1, false));
+}
+
+/// vLLM's `continuous_usage_stats` says the tokens of one choice beside each of its chunks.
+#[test]
+fn the_end_of_one_choice_is_no_end_of_the_stream() {
+    let chunk = |index: usize, tokens: usize, reason: &str| {
+        format!(
+            "data: {{\"choices\":[{{\"index\":{index},\"finish_reason\":{reason}}}],\"usage\":{{\"prompt_tokens\":10,\"completion_tokens\":{tokens},\"total_tokens\":{}}}}}\n\n",
+            10 + tokens
+        )
+    };
+    let mut body: String = (0..99)
+        .flat_map(|tokens| (0..8).map(move |index| (index, tokens)))
+        .map(|(index, tokens)| chunk(index, tokens, "null"))
+        .collect();
+    body.push_str(&chunk(0, 100, "\"stop\""));
+    assert_eq!(cut(&body), streamed(Some(10), 110, 793, false));
+    let whole = "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":10,\"completion_tokens\":800,\"total_tokens\":810}}\n\n";
+    body.push_str(whole);
+    assert_eq!(read(body.as_bytes()), Used::Tokens(810));
+    let gemini = "data: {\"candidates\":[{\"finishReason\":\"STOP\"}],\"usageMetadata\":{\"totalTokenCount\":1500}}\n\n";
+    assert_eq!(read(gemini.as_bytes()), Used::Tokens(1_500));
+    assert_eq!(cut(gemini), streamed(None, 1500, 1, true));
+}
+
+/// Some servers write an empty text where others write null.
+#[test]
+fn an_empty_text_is_no_end_and_no_error() {
+    let chunk =
+        "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"\"}],\"error\":\"\"}\n\n".repeat(20);
+    assert_eq!(read(chunk.as_bytes()), streamed(None, 0, 20, true));
+    assert_eq!(cut(&chunk), streamed(None, 0, 20, false));
+    assert_eq!(read(br#"{"error":"","choices":[]}"#), Used::Unknown);
 }
 
 #[test]
