@@ -1,5 +1,6 @@
 //! Usage at the edges of its forms, and a comparison of the readers with `serde_json`.
 
+mod cuts;
 mod documents;
 mod ends;
 mod fakes;

@@ -108,6 +108,11 @@ fn a_header_goes_before_the_body_and_encoded_bodies_are_not_read() {
     assert_eq!(response("200", &said, false, &[json]), Used::Tokens(7));
     let nonsense = [("x-tokens", "-7")];
     assert_eq!(response("200", &nonsense, false, &[json]), Used::Tokens(5));
+    for plain in ["", " ", "none", "None", "utf-8", "identity", "Identity"] {
+        let encoding = [("content-encoding", plain)];
+        let used = response("200", &encoding, false, &[json]);
+        assert_eq!(used, Used::Tokens(5), "{plain:?}");
+    }
     let gzip = [("content-encoding", "gzip")];
     assert_eq!(response("200", &gzip, false, &[json]), Used::Unknown);
 }
