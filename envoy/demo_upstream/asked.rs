@@ -7,8 +7,10 @@ pub fn number(headers: &HeaderMap, name: &str) -> Option<u64> {
     headers.get(name)?.to_str().ok()?.parse().ok()
 }
 
-/// The `name: value` that a header of the request holds.
-pub fn line(headers: &HeaderMap, name: &str) -> Option<(HeaderName, HeaderValue)> {
-    let (name, value) = headers.get(name)?.to_str().ok()?.split_once(": ")?;
-    Some((name.parse().ok()?, value.parse().ok()?))
+/// Each `name: value` that a header of the request holds.
+pub fn lines(headers: &HeaderMap, name: &str) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+    headers.get_all(name).iter().filter_map(|line| {
+        let (name, value) = line.to_str().ok()?.split_once(": ")?;
+        Some((name.parse().ok()?, value.parse().ok()?))
+    })
 }

@@ -1,6 +1,6 @@
 //! Chat completions, whole or streamed, with their usage.
 
-use crate::asked::{line, number};
+use crate::asked::{lines, number};
 use crate::frames::{has_trailer, in_frames};
 use crate::{Body, whole};
 use hyper::body::Bytes;
@@ -53,7 +53,7 @@ pub fn reply(headers: &HeaderMap, request: &Bytes) -> Result<Response<Body>, io:
     let mut response = Response::new(body);
     *response.status_mut() = status;
     response.headers_mut().insert("content-type", kind);
-    if let Some((name, value)) = line(headers, "x-demo-header") {
+    for (name, value) in lines(headers, "x-demo-header") {
         response.headers_mut().insert(name, value);
     }
     Ok(response)

@@ -1,7 +1,7 @@
 //! A body cut into frames, some time apart.
 
 use crate::Body;
-use crate::asked::{line, number};
+use crate::asked::{lines, number};
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::{Bytes, Frame};
 use hyper::header::HeaderMap;
@@ -18,7 +18,7 @@ pub fn in_frames(headers: &HeaderMap, frames: &[Bytes], pause: u64) -> Body {
     let reset_after = number(headers, "x-demo-reset-after-chunks");
     let reset_after = reset_after.and_then(|n| usize::try_from(n).ok());
     let frames = cut(headers, frames);
-    let trailer = line(headers, "x-demo-trailer");
+    let trailer = lines(headers, "x-demo-trailer").next();
     let (sender, mut receiver) = tokio::sync::mpsc::channel(1);
     tokio::spawn(async move {
         for (i, frame) in frames.into_iter().enumerate() {

@@ -17,7 +17,7 @@
 //! | `x-demo-reset-after-chunks` | break the connection after so many frames | never |
 //! | `x-demo-count-as` | the name under which `GET /most` counts it | all |
 //! | `x-demo-reset` | break the connection in place of a reply | never |
-//! | `x-demo-header` | a response header, `name: value` | none |
+//! | `x-demo-header` | a response header, `name: value`; one for each | none |
 //! | `x-demo-trailer` | a response trailer, `name: value` (HTTP/2 only) | none |
 //!
 //! A request to upgrade (a WebSocket, say) is granted, and every byte that follows is echoed.

@@ -12,6 +12,7 @@ mod admin;
 mod bad_input;
 mod closed_loop;
 mod corrupt_values;
+mod dialects;
 mod ends;
 mod feed;
 mod first_steps;
