@@ -74,10 +74,28 @@ fn check(pointer: &str) -> Result<(), &'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tokens::rates::TokenCounts;
+    use crate::tokens::text::TextReader;
 
     fn read(json: &str) -> Result<Arc<Dialects>, String> {
         let written = crate::json::read(json.as_bytes()).map_err(|error| error.to_string())?;
         dialects(written).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_named_cache_is_inside_the_input() {
+        let place = r#"[{"input": "/m/in", "output": "/m/out", "cached": "/m/hit", "cache_write": "/m/new"}]"#;
+        let mut texts = TextReader::new(read(place).unwrap());
+        texts.feed(br#"{"m":{"in":1000,"out":10,"hit":300,"new":200}}"#);
+        let totals = texts.facts().totals;
+        assert_eq!(totals.tokens(), Some(1_010));
+        let wanted = TokenCounts {
+            input: 500,
+            cached: 300,
+            cache_write: 200,
+            output: 0,
+        };
+        assert_eq!(totals.input(), Some(wanted));
     }
 
     #[test]

@@ -249,6 +249,19 @@ fn count(value: Value<'_>) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tokens::event_stream::EventStream;
+    use crate::tokens::response::UsageReader;
+    use crate::tokens::sse::Events;
+
+    #[test]
+    fn the_state_of_a_response_is_bounded() {
+        let base = size_of::<UsageReader>();
+        let events = base + size_of::<Events>();
+        assert!(events <= 1_024, "{events}");
+        // A chunk in base64 has a second scanner.
+        let messages = base + size_of::<EventStream>() + size_of::<Wrapped>();
+        assert!(messages <= 1_100, "{messages}");
+    }
 
     #[test]
     fn a_count_is_a_number_and_is_rounded_up() {

@@ -231,6 +231,36 @@ fn native_formats_are_read() {
     );
 }
 
+/// The table of decisions in docs/tokens.md.
+#[test]
+fn what_can_be_read_in_two_ways_is_read_as_decided() {
+    for (body, used) in [
+        (
+            r#"{"usage":{"input_tokens":0,"output_tokens":62}}"#,
+            Used::Output(62),
+        ),
+        (
+            r#"{"usage":{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}}"#,
+            Used::Tokens(0),
+        ),
+        (
+            r#"{"usage":{"input_tokens":1000,"cache_read_input_tokens":900,"output_tokens":50}}"#,
+            Used::Tokens(1_950),
+        ),
+        (
+            r#"{"usage":{"input_tokens":1000,"cache_read_input_tokens":900,"output_tokens":50,"input_tokens_details":{"cached_tokens":900}}}"#,
+            Used::Tokens(1_050),
+        ),
+        (r#"{"input_tokens":2095}"#, Used::Unknown),
+        (
+            "data: {\"choices\":[{\"index\":0,\"usage\":{\"prompt_tokens\":1000,\"completion_tokens\":500}}]}\n\ndata: {\"choices\":[{\"index\":1,\"usage\":{\"prompt_tokens\":1000,\"completion_tokens\":600}}]}\n\ndata: [DONE]\n\n",
+            Used::Tokens(1_600),
+        ),
+    ] {
+        assert_eq!(read(body.as_bytes()), used, "{body}");
+    }
+}
+
 /// Seconds, pages and searches are no tokens: the reserve stands.
 #[test]
 fn what_is_billed_otherwise_is_not_counted() {
