@@ -4,7 +4,8 @@
 //! `API_runtime_ConverseStream`, and `model-parameters.html` of the user guide. Streams are read by
 //! [`crate::tokens::event_stream`]; a chunk of InvokeModelWithResponseStream is a text in base64. The
 //! payload of a ConverseStream event is the event itself, so the usage is at its top level. The input
-//! leaves the cache out: its counts lie beside.
+//! leaves the cache out: its counts lie beside. A chunk of Nova has the usage in its `metadata`, where
+//! other APIs echo what a client wrote; the metrics of the invocation say the same there.
 
 use super::{Dialect, Fact, Field, RequestShape, UsageShape};
 
@@ -12,7 +13,7 @@ use super::{Dialect, Fact, Field, RequestShape, UsageShape};
 pub static BEDROCK: Dialect = Dialect {
     usage: &[
         UsageShape::new(
-            &["/usage", "/metadata/usage"],
+            &["/usage"],
             &[
                 ("/inputTokens", Field::Input),
                 ("/outputTokens", Field::Output),
