@@ -381,7 +381,9 @@ impl Pace {
 fn used_by_stream(facts: &ResponseFacts, pace: &Pace) -> Consumed {
     let (said, input) = (facts.totals.tokens(), facts.totals.input());
     let alone = facts.totals.output_alone();
-    let is_final = (pace.has_ended || pace.complete) && facts.has_output;
+    // A placeholder: it came before the output, which the other events have.
+    let is_early = facts.totals.is_input_alone() && pace.outputs > 1;
+    let is_final = (pace.has_ended || pace.complete) && facts.has_output && !is_early;
     let has_failed = facts.errors > 0;
     let prompt = input.map(|input| input.all_input()).filter(|n| *n > 0);
     let used = match (said, alone) {

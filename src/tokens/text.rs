@@ -187,7 +187,7 @@ impl TextFacts {
     fn note(&mut self, fact: Fact, value: Value<'_>, dialects: &Dialects) {
         let is_nothing = matches!(
             value,
-            Value::Null | Value::Bare(b"false") | Value::Text { length: 0, .. }
+            Value::Null | Value::Bare(b"false" | b"0") | Value::Text { length: 0, .. }
         );
         let is_something = !is_nothing;
         match fact {

@@ -168,6 +168,13 @@ impl UsageTotals {
         (tokens <= MAX_TOKENS).then_some(tokens)
     }
 
+    /// True when there is an input, and no output.
+    pub fn is_input_alone(&self) -> bool {
+        let input = self.input.map_or(0, |input| input.all_input());
+        let output = self.output.unwrap_or(0).max(self.extra_output);
+        input > 0 && output == 0 && self.total.unwrap_or(0) <= input
+    }
+
     /// Returns the output of a response that says nothing of the input, or zeros.
     pub fn output_alone(&self) -> Option<u64> {
         let output = self

@@ -133,7 +133,7 @@ pub enum Field {
 pub enum Fact {
     /// The name of the text's kind.
     Kind,
-    /// The text is the last one of its stream, unless the value is null, false or empty text.
+    /// The text is the last one of its stream, unless the value is null, false, 0 or an empty text.
     Ends,
     /// The text is the last one of a choice, unless the value is one of these. Other choices may go on.
     EndsChoice,

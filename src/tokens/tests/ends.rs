@@ -92,6 +92,16 @@ fn the_end_of_one_choice_is_no_end_of_the_stream() {
     assert_eq!(cut(gemini), streamed(None, 1500, 1, true));
 }
 
+/// Some servers say the input in a first event, and may never say the output.
+#[test]
+fn an_input_alone_says_no_output_that_events_have() {
+    let start = "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":10,\"completion_tokens\":0,\"total_tokens\":10}}\n\n";
+    let chunks = "data: {\"choices\":[{\"delta\":{\"content\":\"w\"}}]}\n\n".repeat(500);
+    let body = format!("{start}{chunks}data: [DONE]\n\n");
+    assert_eq!(read(body.as_bytes()), streamed(Some(10), 10, 501, false));
+    assert_eq!(read(start.as_bytes()), Used::Tokens(10));
+}
+
 /// Some servers write an empty text where others write null.
 #[test]
 fn an_empty_text_is_no_end_and_no_error() {
