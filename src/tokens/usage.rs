@@ -44,15 +44,15 @@ impl<T> PerField<T> {
 /// The count under the name with the lowest rank that says more than zero.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct SaidCount {
-    tokens: Option<u64>,
+    tokens: Option<u32>,
     rank: u8,
     /// The sum of the parts.
-    parts: Option<u64>,
+    parts: Option<u32>,
 }
 
 impl SaidCount {
     fn said(self) -> Option<u64> {
-        self.tokens.max(self.parts)
+        self.tokens.max(self.parts).map(u64::from)
     }
 }
 
@@ -65,7 +65,8 @@ impl Usage {
     /// two counts under one name, the larger counts.
     pub fn offer(&mut self, field: Field, rank: u8, tokens: u64) {
         let count = self.0.get_mut(field);
-        let has_more = |said: u64| match (tokens > 0, said > 0) {
+        let tokens = u32::try_from(tokens).unwrap_or(u32::MAX);
+        let has_more = |said: u32| match (tokens > 0, said > 0) {
             (true, true) => rank < count.rank || (rank == count.rank && tokens > said),
             (has, had) => has && !had,
         };
@@ -78,6 +79,7 @@ impl Usage {
     /// Adds the count of a part of the response.
     pub fn add(&mut self, field: Field, tokens: u64) {
         let count = self.0.get_mut(field);
+        let tokens = u32::try_from(tokens).unwrap_or(u32::MAX);
         count.parts = Some(count.parts.unwrap_or(0).saturating_add(tokens));
     }
 
