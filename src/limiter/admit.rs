@@ -15,7 +15,7 @@ use crate::reply::Refusal;
 use crate::tiers::Tier;
 use crate::time::Mono;
 use crate::tokens::rates::TokenCounts;
-use crate::tokens::request::Asked;
+use crate::tokens::request::ReadBody;
 use std::rc::Rc;
 
 /// The holder for a request without a lease, which records none.
@@ -25,12 +25,12 @@ const NO_HOLDER: Holder = Holder {
 };
 
 impl Limiter {
-    /// Checks a request of the stream `id`; `asked` is the demand in the body, if it was read.
+    /// Checks a request of the stream `id`; `body` is what was read of its body.
     pub fn check(
         &mut self,
         host: &dyn Host,
         request: &dyn Request,
-        asked: Option<&Asked>,
+        body: &ReadBody,
         id: u32,
     ) -> CheckResult {
         self.claim.note_request();
@@ -42,7 +42,7 @@ impl Limiter {
             Ok(found) => found,
             Err(error) => return self.unidentified(Some(&account), error),
         };
-        let family = match self.family(request) {
+        let family = match self.family(request, body) {
             Ok(family) => family,
             Err(named) => {
                 let refusal = Refusal::ModelUnknown(named);
@@ -62,11 +62,11 @@ impl Limiter {
             family,
             reserve: match free {
                 true => rates.amounts(&TokenCounts::default()),
-                false => reserve(&self.config, &rates, &plan, request, asked),
+                false => reserve(&self.config, &rates, &plan, request, body.asked.as_ref()),
             },
             adaptive: match free {
                 true => None,
-                false => AdaptiveReserve::of(&self.config, &rates, request, asked),
+                false => AdaptiveReserve::of(&self.config, &rates, request, body.asked.as_ref()),
             },
             free,
             priced: rates.is_priced(),
@@ -82,11 +82,15 @@ impl Limiter {
     ///
     /// # Errors
     /// The model that the config refuses, as far as it could be read.
-    fn family(&mut self, request: &dyn Request) -> Result<Option<FamilyId>, ModelName> {
+    fn family(
+        &mut self,
+        request: &dyn Request,
+        body: &ReadBody,
+    ) -> Result<Option<FamilyId>, ModelName> {
         if self.config.models.is_empty() || !request.has_body() {
             return Ok(None);
         }
-        let named = models::find(request, &self.config.model);
+        let named = models::find(request, &self.config.model, &body.models);
         if let ModelName::Model(name) = &named
             && let Some(family) = self.config.models.of_model(name)
         {

@@ -7,7 +7,7 @@ use crate::limits::{Amounts, Plan};
 use crate::models::FamilyId;
 use crate::tokens::config::ReserveRule;
 use crate::tokens::rates::{Prices, TokenCounts, Weights};
-use crate::tokens::request::Asked;
+use crate::tokens::request::{self, Asked};
 use crate::tokens::{Estimate, Reserve};
 
 /// What the tokens of one request count and cost.
@@ -67,7 +67,7 @@ pub(super) fn generates_nothing(request: &dyn Request) -> bool {
 /// Returns the amounts that a request reserves; `asked` is the demand in the body, if it was read.
 ///
 /// What is assumed is cut to the smallest limit of its unit: no request is refused for good for a
-/// number that it did not say.
+/// number that was not read in its body.
 pub(super) fn reserve(
     config: &Config,
     rates: &Rates,
@@ -75,28 +75,27 @@ pub(super) fn reserve(
     request: &dyn Request,
     asked: Option<&Asked>,
 ) -> Amounts {
-    let (reserve, says_prompt) = written(config, rates, request, asked);
+    let reserve = written(config, rates, request, asked);
     let all = TokenCounts {
         input: reserve.prompt,
         output: reserve.completion,
         ..TokenCounts::default()
     };
-    let says_completion = asked.is_some_and(|asked| asked.completion.is_some());
     let said = TokenCounts {
-        input: if says_prompt { all.input } else { 0 },
-        output: if says_completion { all.output } else { 0 },
+        input: reserve.said_prompt,
+        output: reserve.said_completion,
         ..TokenCounts::default()
     };
     cut(&rates.amounts(&all), &rates.amounts(&said), plan)
 }
 
-/// Returns the tokens to reserve by body or length, and whether the request says its prompt.
+/// Returns the tokens to reserve by body or length.
 fn written(
     config: &Config,
     rates: &Rates,
     request: &dyn Request,
     asked: Option<&Asked>,
-) -> (Reserve, bool) {
+) -> Reserve {
     let estimate = Estimate {
         completion: rates.completion,
         ..config.tokens.estimate
@@ -105,12 +104,11 @@ fn written(
         Header::Once(length) => Some(length),
         Header::Absent | Header::Repeated => None,
     };
-    let says_prompt = asked.is_some() || length.is_some();
-    let reserve = match asked {
+    match asked {
         Some(asked) => estimate.by_body(asked),
+        None if request::is_media_upload(request) => estimate.by_media(),
         None => estimate.by_length(length),
-    };
-    (reserve, says_prompt)
+    }
 }
 
 /// The least number of completion tokens that an adaptive reserve has beside twice the usual length.
@@ -125,7 +123,8 @@ pub(super) struct AdaptiveReserve {
     rates: Rates,
     /// The input tokens.
     input: u64,
-    says_input: bool,
+    /// Those of them that the request says.
+    said_input: u64,
     /// The maximum of completion tokens that the request asks for.
     asked: Option<u64>,
 }
@@ -141,12 +140,12 @@ impl AdaptiveReserve {
         if config.tokens.reserve == ReserveRule::Assumed {
             return None;
         }
-        let (reserve, says_input) = written(config, rates, request, asked);
+        let reserve = written(config, rates, request, asked);
         let says = asked.is_some_and(|asked| asked.completion.is_some());
         Some(Self {
             rates: *rates,
             input: reserve.prompt,
-            says_input,
+            said_input: reserve.said_prompt,
             asked: says.then_some(reserve.completion),
         })
     }
@@ -161,7 +160,7 @@ impl AdaptiveReserve {
             ..TokenCounts::default()
         };
         let said = TokenCounts {
-            input: if self.says_input { self.input } else { 0 },
+            input: self.said_input,
             ..TokenCounts::default()
         };
         cut(&self.rates.amounts(&all), &self.rates.amounts(&said), plan)

@@ -5,14 +5,13 @@ pub mod config;
 mod path;
 mod source;
 
+pub use crate::tokens::request::ModelName;
 pub use path::PathTemplate;
-pub use source::{ModelName, ModelSource, find};
+pub use source::{ModelSource, find};
 
 use crate::tokens::rates::{Prices, Weights};
+use crate::tokens::request::LONGEST_MODEL;
 use wildmatch::WildMatch;
-
-/// The longest name of a model that is matched, in bytes.
-pub const LONGEST_MODEL: usize = 256;
 
 /// A family of models.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,6 +1,6 @@
 //! A model's place in the path of a request: `/v1beta/models/{model}:*`.
 
-use super::source::ModelName;
+use crate::tokens::request::ModelName;
 use percent_encoding::percent_decode_str;
 
 /// The place of the model, in a template.

@@ -2,10 +2,13 @@
 
 use super::path::PathTemplate;
 use crate::host::{Header, Request};
+use crate::tokens::request::ModelName;
 
 /// A source of the model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ModelSource {
+    /// The value at this JSON pointer in the request's body.
+    Body(String),
     /// The request header of this lower-case name.
     Header(String),
     /// The Envoy property at this path.
@@ -14,23 +17,15 @@ pub enum ModelSource {
     Path(PathTemplate),
 }
 
-/// The model that a request names.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ModelName {
-    /// No source has a value.
-    Nothing,
-    /// The name cannot be read: it is no text, or there are several.
-    Unreadable,
-    /// The model's name.
-    Model(String),
-}
-
 /// Finds the model of a request: the first source with a value decides.
 ///
 /// A repeated header names none, as one of the values may be meant for another reader. Proxies join
-/// repeats with a comma.
-pub fn find(request: &dyn Request, sources: &[ModelSource]) -> ModelName {
+/// repeats with a comma. `in_body` has the models at the pointers of [`ModelSource::Body`], in their
+/// order; of a body that was not read it is empty.
+pub fn find(request: &dyn Request, sources: &[ModelSource], in_body: &[ModelName]) -> ModelName {
+    let mut in_body = in_body.iter();
     let found = sources.iter().map(|source| match source {
+        ModelSource::Body(_) => in_body.next().cloned().unwrap_or_default(),
         ModelSource::Header(name) => match request.header(name) {
             Header::Absent => ModelName::Nothing,
             Header::Repeated => ModelName::Unreadable,

@@ -10,7 +10,7 @@ use super::http_reply::{self, ReplyForm};
 use super::log::warn;
 use super::overload_signal;
 use super::own_path::{self, LONGEST_BODY, OwnPath};
-use super::phase::{AwaitingBody, Flow, PausedFor, Phase, Queued};
+use super::phase::{AwaitingBody, BodyPart, Flow, PausedFor, Phase, Queued};
 use super::request::StreamRequest;
 use super::response::ResponsePlan;
 use super::worker::Worker;
@@ -19,7 +19,8 @@ use crate::admin::{AdminResponse, Api, Problem};
 use crate::config::Config;
 use crate::limiter::{self, CheckResult, LogLine};
 use crate::time::Mono;
-use crate::tokens::request::{self, Asked};
+use crate::tokens::dialect::Dialects;
+use crate::tokens::request::{self, ReadBody};
 use proxy_wasm::types::BufferType;
 use std::rc::Rc;
 
@@ -66,11 +67,11 @@ impl Exchange {
             None => {}
         }
         match self.config().tokens.read_body {
-            Some(limit) if !end && request::is_readable(&request, limit) => {
+            Some(limit) if !end && self.awaits_body(&request, limit) => {
                 self.await_body(request, limit)
             }
             _ => {
-                let flow = self.check(&request, None, false);
+                let flow = self.check(&request, &ReadBody::default(), false);
                 self.strip(&request);
                 flow
             }
@@ -85,11 +86,12 @@ impl Exchange {
                 if awaiting.headers_held {
                     self.worker.body_wait.body_came();
                 }
-                let fits = u64::try_from(size).is_ok_and(|size| size <= awaiting.limit);
-                if fits && !end {
-                    return self.stay(Phase::AwaitingBody(awaiting));
+                let limit = usize::try_from(awaiting.limit).unwrap_or(usize::MAX);
+                match size <= limit {
+                    true if !end => self.stay(Phase::AwaitingBody(awaiting)),
+                    true => self.check_awaited(&awaiting, BodyPart::Whole(size)),
+                    false => self.check_awaited(&awaiting, BodyPart::Start(limit)),
                 }
-                self.check_awaited(&awaiting, if fits { size } else { 0 })
             }
             other => self.stay(other),
         }
@@ -101,7 +103,7 @@ impl Exchange {
             Phase::AwaitingCall(call) => self.call_body(call, LONGEST_BODY, true),
             Phase::AwaitingBody(awaiting) => {
                 let size = usize::try_from(awaiting.limit).unwrap_or(usize::MAX);
-                self.check_awaited(&awaiting, size)
+                self.check_awaited(&awaiting, BodyPart::Whole(size))
             }
             other => self.stay(other),
         }
@@ -111,7 +113,7 @@ impl Exchange {
     pub fn give_up_body(&mut self) -> Flow {
         match self.phase.take() {
             Phase::AwaitingCall(_) => self.answer(&Problem::NoBody.response()),
-            Phase::AwaitingBody(awaiting) => self.check_awaited(&awaiting, 0),
+            Phase::AwaitingBody(awaiting) => self.check_awaited(&awaiting, BodyPart::Nothing),
             other => self.hold(other),
         }
     }
@@ -248,13 +250,25 @@ impl Exchange {
         Flow::Hold
     }
 
+    /// True when a body can be read whole, or its start has to be read for the model.
+    fn awaits_body(&self, request: &StreamRequest, limit: u64) -> bool {
+        let reads_model = self.dialects().models > 0;
+        request::is_readable(request) && (reads_model || request::fits(request, limit))
+    }
+
+    fn dialects(&self) -> &Dialects {
+        &self.config().tokens.options.dialects
+    }
+
     /// Waits for the body. Where the host keeps bodies back from paused headers, the headers go on
     /// first.
     fn await_body(&mut self, request: StreamRequest, limit: u64) -> Flow {
         let headers_held = self.worker.body_wait.holds_headers();
         if !headers_held {
             request.strip(self.config());
-            request.unset_length(&self.config().tokens);
+            if request::fits(&request, limit) {
+                request.unset_length(&self.config().tokens);
+            }
         }
         self.phase = Phase::AwaitingBody(AwaitingBody {
             request,
@@ -267,36 +281,41 @@ impl Exchange {
         }
     }
 
-    /// Checks a request with the first `size` bytes of its body; 0 means without the body.
-    fn check_awaited(&mut self, awaiting: &AwaitingBody, size: usize) -> Flow {
-        let body = match size {
-            0 => Vec::new(),
-            _ => body_bytes(BODY, 0, size),
-        };
-        let asked = request::read(&body);
-        let hides_usage = self.ask_for_usage(awaiting, asked.as_ref(), &body, size);
-        let flow = self.check(&awaiting.request, asked.as_ref(), hides_usage);
+    /// Checks a request with a part of its body.
+    fn check_awaited(&mut self, awaiting: &AwaitingBody, part: BodyPart) -> Flow {
+        let (read, hides_usage) = self.read_body(awaiting, part);
+        let flow = self.check(&awaiting.request, &read, hides_usage);
         if awaiting.headers_held {
             self.strip(&awaiting.request);
         }
         flow
     }
 
+    /// Reads a part of the body; true when it was changed to ask for a usage event.
+    fn read_body(&self, awaiting: &AwaitingBody, part: BodyPart) -> (ReadBody, bool) {
+        match part {
+            BodyPart::Whole(size) if size > 0 => {
+                let body = body_bytes(BODY, 0, size);
+                let read = request::read(&body, self.dialects());
+                (read, self.ask_for_usage(awaiting, &body, size))
+            }
+            BodyPart::Start(size) if self.dialects().models > 0 => {
+                let start = body_bytes(BODY, 0, size);
+                (request::read_start(&start, self.dialects()), false)
+            }
+            _ => (ReadBody::default(), false),
+        }
+    }
+
     /// Adds a request for a usage event to the body; true when the body was changed.
-    fn ask_for_usage(
-        &self,
-        awaiting: &AwaitingBody,
-        asked: Option<&Asked>,
-        body: &[u8],
-        size: usize,
-    ) -> bool {
+    fn ask_for_usage(&self, awaiting: &AwaitingBody, body: &[u8], size: usize) -> bool {
         let tokens = &self.config().tokens;
-        let Some(splice) = asked.and_then(|asked| asked.splice.as_ref()) else {
-            return false;
-        };
         if !awaiting.request.takes_usage(tokens) {
             return false;
         }
+        let Some(splice) = request::ask_for_usage(body, self.dialects()) else {
+            return false;
+        };
         if awaiting.headers_held {
             awaiting.request.unset_length(tokens);
         }
@@ -308,11 +327,11 @@ impl Exchange {
     }
 
     /// Checks the request and follows the limiter's result.
-    fn check(&mut self, request: &StreamRequest, asked: Option<&Asked>, hides_usage: bool) -> Flow {
+    fn check(&mut self, request: &StreamRequest, body: &ReadBody, hides_usage: bool) -> Flow {
         let id = self.id;
         let result = self
             .worker
-            .with_limiter(|limiter| limiter.check(&Envoy, request, asked, id));
+            .with_limiter(|limiter| limiter.check(&Envoy, request, body, id));
         let form = match result.as_ref().map(|result| &result.next) {
             Some(limiter::Next::Queue(_) | limiter::Next::Reply(_)) => request.reply_form(),
             // The filter does not reply to it, so its form is not looked up.

@@ -61,6 +61,17 @@ pub struct AwaitingBody {
     pub headers_held: bool,
 }
 
+/// The part of a request's body that is read; sizes are in bytes.
+#[derive(Clone, Copy, Debug)]
+pub enum BodyPart {
+    /// All of it, which has so many bytes at most.
+    Whole(usize),
+    /// So many bytes of a longer one.
+    Start(usize),
+    /// Nothing.
+    Nothing,
+}
+
 /// A request that waits for a lease.
 #[derive(Debug)]
 pub struct Queued {

@@ -8,7 +8,7 @@ pub mod config;
 pub mod dialect;
 pub mod event_stream;
 mod lines;
-mod places;
+pub mod places;
 pub mod rates;
 pub mod redact;
 pub mod request;

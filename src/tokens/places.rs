@@ -48,7 +48,7 @@ pub fn dialects(written: Vec<Object<UsagePlaceConfig>>) -> Result<Arc<Dialects>,
             ("cache_write", place.cache_write, Field::CacheWriteBeside),
         ] {
             if let Some(pointer) = pointer {
-                check(&pointer)
+                check_pointer(&pointer)
                     .map_err(|problem| Invalid::new(format!("{path}.{name}"), problem))?;
                 own.push((pointer, field));
             }
@@ -57,7 +57,11 @@ pub fn dialects(written: Vec<Object<UsagePlaceConfig>>) -> Result<Arc<Dialects>,
     Ok(Arc::new(Dialects::with(&own, TABLE)))
 }
 
-fn check(pointer: &str) -> Result<(), &'static str> {
+/// Checks a pointer that an operator wrote.
+///
+/// # Errors
+/// What it must be.
+pub fn check_pointer(pointer: &str) -> Result<(), &'static str> {
     let names = || names(pointer);
     if !pointer.starts_with('/') {
         return Err("a JSON pointer, such as \"/meta/out\" or \"/results/*/out\"");

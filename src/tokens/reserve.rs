@@ -13,6 +13,8 @@ pub struct Estimate {
     pub prompt: u64,
     /// The completion tokens of a request that states none.
     pub completion: u64,
+    /// The prompt tokens of a picture or a file inside a body, and of an upload of media.
+    pub media: u64,
 }
 
 /// The tokens reserved for a request.
@@ -22,6 +24,10 @@ pub struct Reserve {
     pub prompt: u64,
     /// The completion tokens.
     pub completion: u64,
+    /// The part of `prompt` that the request says: its text.
+    pub said_prompt: u64,
+    /// The part of `completion` that the request says.
+    pub said_completion: u64,
 }
 
 impl Reserve {
@@ -44,18 +50,35 @@ impl Estimate {
             }
             _ => self.prompt,
         };
+        self.assumed(prompt)
+    }
+
+    /// Returns the reserve for an upload of media: its length says nothing of its tokens.
+    pub const fn by_media(&self) -> Reserve {
+        self.assumed(self.media)
+    }
+
+    /// Returns the reserve for a request whose body was read: its text by length, each picture or
+    /// file by its price, and the completion of each choice for each prompt.
+    pub fn by_body(&self, asked: &Asked) -> Reserve {
+        let text = self.prompt_of(asked.bytes.saturating_sub(asked.media.bytes));
+        let media = self.media.saturating_mul(asked.media.count);
+        let completions = asked.choices.saturating_mul(asked.prompts);
+        let of = |tokens: u64| tokens.saturating_mul(completions);
         Reserve {
-            prompt,
-            completion: self.completion,
+            prompt: text.saturating_add(media),
+            completion: of(asked.completion.unwrap_or(self.completion)),
+            said_prompt: text,
+            said_completion: of(asked.completion.unwrap_or(0)),
         }
     }
 
-    /// Returns the reserve for a request whose body was read.
-    pub fn by_body(&self, asked: &Asked) -> Reserve {
-        let completion = asked.completion.unwrap_or(self.completion);
+    const fn assumed(&self, prompt: u64) -> Reserve {
         Reserve {
-            prompt: self.prompt_of(asked.bytes),
-            completion: completion.saturating_mul(asked.choices),
+            prompt,
+            completion: self.completion,
+            said_prompt: 0,
+            said_completion: 0,
         }
     }
 
@@ -68,6 +91,7 @@ impl Estimate {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tokens::request::Media;
 
     #[test]
     fn the_reserve_follows_the_length_up_to_the_context() {
@@ -76,6 +100,7 @@ mod tests {
             context: 1000,
             prompt: 50,
             completion: 10,
+            media: 70,
         };
         for (length, reserve) in [
             (Some("400"), 110),
@@ -90,5 +115,46 @@ mod tests {
             let got = estimate.by_length(length.map(str::as_bytes)).tokens();
             assert_eq!(got, reserve, "{length:?}");
         }
+        assert_eq!(estimate.by_media().tokens(), 80);
+    }
+
+    #[test]
+    fn a_body_reserves_text_media_and_completions() {
+        let estimate = Estimate {
+            bytes_per_token: 4,
+            context: 1000,
+            prompt: 50,
+            completion: 10,
+            media: 70,
+        };
+        let asked = Asked {
+            bytes: 5_400,
+            completion: None,
+            choices: 2,
+            prompts: 3,
+            media: Media {
+                count: 2,
+                bytes: 5_000,
+            },
+        };
+        let reserve = Reserve {
+            prompt: 100 + 140,
+            completion: 60,
+            said_prompt: 100,
+            said_completion: 0,
+        };
+        assert_eq!(estimate.by_body(&asked), reserve);
+        let long = Asked {
+            bytes: u64::MAX,
+            completion: Some(u64::MAX),
+            ..asked
+        };
+        let reserve = Reserve {
+            prompt: 1_000 + 140,
+            completion: u64::MAX,
+            said_prompt: 1_000,
+            said_completion: u64::MAX,
+        };
+        assert_eq!(estimate.by_body(&long), reserve);
     }
 }

@@ -30,7 +30,7 @@ fn nothing_and_an_empty_object_are_the_defaults() {
       "unknown_tier": "refuse", "strip_headers": true,
       "windows": {"minute": "60s", "day": {"calendar": "+00:00"}},
       "tokens": {"settle": "usage", "bytes_per_token": 4, "context": 262144, "prompt": 1024,
-        "completion": 1024, "read_body": false, "body_limit": 262144, "include_usage": false},
+        "completion": 1024, "media": 1024, "read_body": false, "body_limit": 262144, "include_usage": false},
       "headers": ["openai"], "concurrency_retry_after": "1s", "routes": [],
       "log_admitted": true, "capacity": {"accounts": 65536, "directory": 65536}
     }"#;
@@ -277,6 +277,11 @@ fn each_refusal_says_where_what_and_what_is_allowed() {
             r#"{"tokens": {"completion": 1.5}}"#.to_owned(),
             "tokens.completion",
             "whole number",
+        ),
+        (
+            r#"{"tokens": {"media": 1000000001}}"#.to_owned(),
+            "tokens.media",
+            "0 to",
         ),
         (
             r#"{"tokens": {"include_usage": true}}"#.to_owned(),

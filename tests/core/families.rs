@@ -231,7 +231,7 @@ fn a_path_that_cannot_be_read_is_not_replaced_by_what_the_client_says() {
 fn a_refusal_for_good_names_the_family_in_the_log() {
     let models = json!({"a": {"itpm": 10}});
     let worker = Worker::new(&World::new(), config(&["a"], json!({"models": models})));
-    let result = worker.check(&request("acme", "a", 11));
+    let result = worker.check(&request("acme", "a", 11).reading_tokens(11));
     let line = "tier=t outcome=refused code=tokens_exceed_tier model=a";
     assert_eq!(result.log_line(), line);
 }

@@ -163,7 +163,7 @@ fn no_client_moves_its_tokens_between_input_and_output() {
 }
 
 #[test]
-fn an_assumed_completion_is_cut_to_the_smallest_limit() {
+fn what_is_assumed_is_cut_to_the_smallest_limit() {
     let world = World::new();
     let worker = Worker::new(&world, with_limit("otpm", json!(50)));
     worker.admit(&acme());
@@ -175,7 +175,10 @@ fn an_assumed_completion_is_cut_to_the_smallest_limit() {
         reply.message
     );
     let worker = Worker::new(&World::new(), with_limit("itpm", json!(50)));
+    worker.admit(&acme());
     let reply = worker.refuse(&acme());
+    assert_eq!((reply.status, reply.code), (429, "itpm"), "a length alone");
+    let reply = worker.refuse(&acme().reading_tokens(100));
     assert_eq!((reply.status, reply.code), (400, "tokens_exceed_tier"));
     let said = "needs 100, and account acme in t has 50 of input tokens per minute (itpm) in all";
     assert!(reply.message.contains(said), "{}", reply.message);

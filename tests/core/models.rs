@@ -107,7 +107,7 @@ fn a_settlement_returns_the_leases_and_tokens_of_account_and_family() {
         (&k2["tpm"]["used"], &k2["tpd"]["used"]),
         (&json!(100), &json!(100))
     );
-    let reply = worker.refuse(&request("kimi-k2", 501));
+    let reply = worker.refuse(&request("kimi-k2", 501).reading_tokens(501));
     assert_eq!((reply.status, reply.code), (400, "tokens_exceed_tier"));
     assert!(reply.message.contains("of k2 models"), "{}", reply.message);
 }
@@ -261,7 +261,7 @@ fn money_is_counted_to_the_cent_and_refused_at_its_limit() {
 }
 
 #[test]
-fn money_for_one_request_is_refused_for_good_only_where_it_was_said() {
+fn money_for_one_request_is_refused_for_good_only_where_it_was_read() {
     let more = json!({"unknown_model": "refuse", "tokens": {"completion": 1_000_000}});
     let worker = Worker::new(&World::new(), config(priced(), spend("1.00")).with(more));
     worker.admit(&request("k2", 2_000_000));
@@ -271,7 +271,7 @@ fn money_for_one_request_is_refused_for_good_only_where_it_was_said() {
         let more = json!({"unknown_model": "refuse", "tokens": {"context": 10_000_000}});
         Worker::new(&World::new(), config(priced(), spend("1.00")).with(more))
     };
-    let reply = worker.refuse(&request("k2", 2_000_000));
+    let reply = worker.refuse(&request("k2", 0).reading_tokens(2_000_000));
     assert_eq!((reply.status, reply.code), (400, "tokens_exceed_tier"));
     let said = "needs $1.20, and account acme in t has $1.00 of USD per month (spend)";
     assert!(reply.message.contains(said), "{}", reply.message);

@@ -83,7 +83,7 @@ fn a_request_over_the_lowered_tpm_alone_is_not_told_that_its_tier_is_too_small()
     let error = error(&worker.refuse(&large));
     assert_eq!(error["type"], "engine_overloaded_error");
     assert_eq!(error["limit"]["retry_after_ms"], 10_000);
-    let never = FakeRequest::acme(200_000);
+    let never = FakeRequest::acme(200_000).reading_tokens(200_000);
     assert_eq!(worker.refuse(&never).code, "tokens_exceed_tier");
     world.pass_ms(10_000);
     worker.admit(&large);

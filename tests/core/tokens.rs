@@ -2,7 +2,7 @@
 
 use crate::harness::{Admission, Config, FakeRequest, Used, Worker, World, line, retry_after_ms};
 use proptest::prelude::*;
-use serde_json::json;
+use serde_json::{Value, json};
 use tiergate::tokens::rates::PerKind;
 use tiergate::tokens::response::Consumed;
 
@@ -73,7 +73,8 @@ fn a_stream_longer_than_the_window_refunds_nothing_into_the_wrong_place() {
 fn a_request_that_can_never_fit_is_told_so() {
     let world = World::new();
     let worker = Worker::new(&world, config().tpm(1_000).tpd(500));
-    let reply = worker.refuse(&FakeRequest::acme(1_001));
+    let read = |tokens: u64| FakeRequest::acme(tokens).reading_tokens(tokens);
+    let reply = worker.refuse(&read(1_001));
     assert_eq!((reply.status, reply.code), (400, "tokens_exceed_tier"));
     assert_eq!(line(&reply, "retry-after"), None);
     assert!(
@@ -81,12 +82,86 @@ fn a_request_that_can_never_fit_is_told_so() {
         "{}",
         reply.message
     );
-    let reply = worker.refuse(&FakeRequest::acme(501));
+    let reply = worker.refuse(&read(501));
     assert!(
         reply.message.contains("500 of tokens per day (tpd)"),
         "{}",
         reply.message
     );
+}
+
+/// A length alone may be that of a picture, so waiting may help.
+#[test]
+fn only_what_was_read_is_refused_for_good() {
+    let used = |tokens: Value, request: &FakeRequest| {
+        let config = Config::tier("t").tpm(1_000);
+        let config = config.with(json!({ "tokens": tokens, "usage_path": "/u" }));
+        let worker = Worker::new(&World::new(), config);
+        worker.admit(request);
+        worker.usage(&FakeRequest::acme(0))["limits"]["tpm"]["used"].clone()
+    };
+    let long = FakeRequest::acme(5_000);
+    assert_eq!(used(json!({}), &long), 1_000, "cut");
+    assert_eq!(used(json!({"media": 0, "completion": 10}), &long), 1_000);
+    let no_length = FakeRequest::with(&[("x-account-id", "acme"), ("x-account-tier", "t")]);
+    assert_eq!(used(json!({"prompt": 5_000}), &no_length), 1_000);
+    let media = FakeRequest::acme(0).reading(picture(2_000));
+    assert_eq!(used(json!({"media": 5_000}), &media), 1_000);
+    let said = FakeRequest::acme(0).reading_tokens(900);
+    assert_eq!(used(json!({}), &said), 1_000, "the completion is cut");
+    let worker = Worker::new(&World::new(), Config::tier("t").tpm(1_000));
+    for body in [r#"{"max_tokens":1001}"#, r#"{"max_tokens":501,"n":2}"#] {
+        let reply = worker.refuse(&FakeRequest::acme(0).reading(body));
+        assert_eq!((reply.status, reply.code), (400, "tokens_exceed_tier"));
+    }
+}
+
+/// A body with a picture of so many bytes.
+fn picture(bytes: usize) -> String {
+    let data = "A".repeat(bytes);
+    format!(r#"{{"messages":[{{"content":[{{"source":{{"data":"{data}"}}}}]}}]}}"#)
+}
+
+#[test]
+fn what_a_body_asks_for_is_reserved() {
+    let config = Config::tier("t").tpm(1_000_000);
+    let tokens = json!({"completion": 100, "prompt": 10, "media": 500});
+    let config = config.with(json!({"tokens": tokens, "usage_path": "/u"}));
+    let reserved = |request: FakeRequest| {
+        let worker = Worker::new(&World::new(), config.clone());
+        worker.admit(&request);
+        let usage = worker.usage(&FakeRequest::acme(0));
+        usage["limits"]["tpm"]["used"].as_u64().unwrap()
+    };
+    let text = |body: &str| u64::try_from(body.len()).unwrap() / 4;
+    for (body, completion) in [
+        ("{}", 100),
+        (r#"{"max_tokens":7}"#, 7),
+        (r#"{"prompt":["a","b"],"max_tokens":7,"n":3}"#, 42),
+        (r#"{"prompt":[1,2,3],"n":2}"#, 200),
+        (r#"{"options":{"num_predict":-1}}"#, 100),
+    ] {
+        let wanted = text(body) + completion;
+        assert_eq!(
+            reserved(FakeRequest::acme(9).reading(body)),
+            wanted,
+            "{body}"
+        );
+    }
+    let frame = text(&picture(0));
+    let body = picture(1_000_000);
+    assert_eq!(reserved(FakeRequest::acme(9).reading(body)), frame + 600);
+    let upload = |kind: &str| {
+        let mut request = FakeRequest::acme(500_000);
+        let line = ("content-type".to_owned(), kind.as_bytes().to_vec());
+        request.headers.push(line);
+        reserved(request)
+    };
+    for kind in ["multipart/form-data; boundary=x", "image/png", "audio/wav"] {
+        assert_eq!(upload(kind), 600, "{kind}");
+    }
+    assert_eq!(upload("application/octet-stream"), 600);
+    assert_eq!(upload("text/plain"), 262_144 + 100);
 }
 
 /// What generates nothing costs requests alone.

@@ -55,6 +55,26 @@ fn the_completion_that_a_request_asks_for_is_reserved() {
 }
 
 #[test]
+fn a_picture_inside_a_body_is_not_counted_by_its_length() {
+    let stack = pausing(json!({"media": 700}));
+    let data = "A".repeat(60_000);
+    let part = |url: &str| {
+        format!(r#"{{"messages":[{{"content":[{{"image_url":{{"url":"{url}"}}}}]}}]}}"#)
+    };
+    let frame = u64::try_from(part("").len()).unwrap() / 4;
+    let body = part(&format!("data:image/png;base64,{data}"));
+    let call = chat("picture", "").body(body.clone());
+    assert_eq!(reserved(&stack, call), frame + 700 + 1_000);
+    assert_eq!(stack.seen_body(), body.as_bytes());
+    let call = chat("link", "").body(part(&format!("https://x/{data}")));
+    assert_eq!(reserved(&stack, call), (frame * 4 + 60_010) / 4 + 1_000);
+    let form = Call::of("form", "t")
+        .header("content-type", "multipart/form-data; boundary=x")
+        .body(vec![b'x'; 500_000]);
+    assert_eq!(reserved(&stack, form), 700 + 1_000);
+}
+
+#[test]
 fn every_kind_of_body_reaches_the_upstream_as_it_was_sent() {
     let stack = pausing(json!({"include_usage": true}));
     let large = vec![b'x'; 900_000];

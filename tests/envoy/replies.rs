@@ -1,6 +1,7 @@
 //! What a refused client reads, and the headers of those that are admitted.
 
 use crate::harness::Config;
+use crate::harness::bootstrap::Setup;
 use crate::harness::client::Call;
 use crate::harness::stack::Stack;
 use serde_json::json;
@@ -60,9 +61,11 @@ fn admitted_replies_carry_openai_headers_in_place_of_the_upstreams() {
 
 #[test]
 fn a_request_larger_than_its_tier_is_told_that_waiting_is_no_use() {
-    let config = r#"{"tokens": {"completion": 600000, "bytes_per_token": 1, "context": 1000000}}"#;
-    let stack = Stack::start(config);
-    let large = Call::of("acme", "tier0").body(vec![b' '; 510_000]);
+    let config = r#"{"tokens": {"completion": 600000, "bytes_per_token": 1, "context": 1000000,
+        "read_body": true, "body_limit": 600000}}"#;
+    let stack = Stack::with(&Setup::new(config).bodies_while_headers_are_held());
+    let text = "x".repeat(510_000);
+    let large = Call::of("acme", "tier0").body(format!(r#"{{"prompt":"{text}"}}"#));
     let reply = stack.send(large);
     assert_eq!((reply.status, &*reply.code()), (400, "tokens_exceed_tier"));
     assert_eq!(reply.header("retry-after"), None);

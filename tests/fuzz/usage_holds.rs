@@ -1,8 +1,9 @@
 //! What holds of the usage readers for any bytes: shared by the fuzz target and the bounded
 //! property test that runs with all others.
 
+use tiergate::tokens::dialect::{self, Dialects};
 use tiergate::tokens::redact::Hide;
-use tiergate::tokens::request;
+use tiergate::tokens::request::{self, ModelName};
 use tiergate::tokens::response::{ReadOptions, UsageReader};
 use tiergate::tokens::{Used, usage};
 
@@ -18,14 +19,31 @@ pub fn usage_holds(input: &[u8]) {
         assert!(tokens <= usage::MAX_TOKENS);
     }
     hides_nothing_else(bytes, size);
-    if let Some(splice) = request::read(bytes).and_then(|asked| asked.splice) {
+    requests(bytes);
+    if let Some(splice) = request::ask_for_usage(bytes, &dialect::ALL) {
         let spliced = splice.apply(bytes);
         assert_eq!(
             spliced.len() + splice.remove,
             bytes.len() + splice.insert.len()
         );
-        let again = request::read(&spliced).expect("still a request");
-        assert_eq!(again.splice, None, "once is enough");
+        let again = request::ask_for_usage(&spliced, &dialect::ALL);
+        assert_eq!(again, None, "once is enough");
+        assert!(request::read(&spliced, &dialect::ALL).asked.is_some());
+    }
+}
+
+fn requests(bytes: &[u8]) {
+    let mut dialects = Dialects::of(dialect::TABLE);
+    assert!(dialects.add_model("/model"));
+    let whole = request::read(bytes, &dialects);
+    let start = request::read_start(bytes, &dialects);
+    if let Some(asked) = whole.asked {
+        assert!(asked.media.bytes <= asked.bytes);
+        assert!((1..=128).contains(&asked.choices) && asked.prompts >= 1);
+        assert_eq!((whole.models.len(), start.models.len()), (1, 1));
+        if let ModelName::Model(name) = &whole.models[0] {
+            assert_eq!(whole.models, start.models, "{name}");
+        }
     }
 }
 

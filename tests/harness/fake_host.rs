@@ -193,6 +193,8 @@ pub struct FakeRequest {
     pub properties: Vec<(Vec<String>, Vec<u8>)>,
     /// True for a request that its headers end.
     pub ends: bool,
+    /// The body, where it is read.
+    pub body: Option<Vec<u8>>,
 }
 
 impl FakeRequest {
@@ -202,6 +204,7 @@ impl FakeRequest {
             headers: headers.iter().map(line).collect(),
             properties: Vec::new(),
             ends: false,
+            body: None,
         }
     }
 
@@ -218,6 +221,20 @@ impl FakeRequest {
             ("x-account-tier", tier),
             ("content-length", &length),
         ])
+    }
+
+    /// The same, with a body that is read.
+    pub fn reading(mut self, body: impl Into<Vec<u8>>) -> Self {
+        self.body = Some(body.into());
+        self
+    }
+
+    /// The same, with a text that is read and reserves so many tokens.
+    pub fn reading_tokens(self, tokens: u64) -> Self {
+        let frame = r#"{"prompt":""}"#;
+        let length = usize::try_from(tokens * 4).unwrap() - frame.len();
+        let text = "x".repeat(length);
+        self.reading(format!(r#"{{"prompt":"{text}"}}"#))
     }
 }
 

@@ -17,6 +17,7 @@ pub use tiergate::limiter::{Admission, Next, Ticket};
 pub use tiergate::overload::OverloadEvent;
 use tiergate::reply::headers::{self, HeaderLine};
 pub use tiergate::tokens::Used;
+use tiergate::tokens::request;
 use tiergate::tokens::response::Consumed;
 
 /// One config in one worker: its host, its VM and its limiter.
@@ -55,7 +56,10 @@ impl Worker {
     /// The same, of the stream of that id.
     pub fn check_stream(&self, request: &FakeRequest, id: u32) -> CheckResult {
         let mut limiter = self.limiter.borrow_mut();
-        limiter.check(&self.host, request, None, id)
+        let dialects = &limiter.config().tokens.options.dialects;
+        let read = |body: &Vec<u8>| request::read(body, dialects);
+        let body = request.body.as_ref().map(read).unwrap_or_default();
+        limiter.check(&self.host, request, &body, id)
     }
 
     /// Judges a queued request again.

@@ -7,7 +7,7 @@
 //! `iterations`; the counts beside that list may leave passes out: those of a compaction, and of another
 //! model that advises. So the sum of the list counts where it is larger.
 
-use super::{Dialect, Fact, Field, RequestShape, TextKind, UsageShape};
+use super::{Dialect, Fact, Field, MediaForm, RequestShape, TextKind, UsageShape};
 
 /// The dialect.
 pub static ANTHROPIC: Dialect = Dialect {
@@ -41,6 +41,13 @@ pub static ANTHROPIC: Dialect = Dialect {
     ],
     request: RequestShape {
         completion: &["/max_tokens", "/max_tokens_to_sample"],
+        media: &[
+            ("/messages/*/content/*/source/data", MediaForm::Bytes),
+            (
+                "/messages/*/content/*/content/*/source/data",
+                MediaForm::Bytes,
+            ),
+        ],
         ..RequestShape::NONE
     },
     ..Dialect::new("anthropic")

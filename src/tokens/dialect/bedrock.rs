@@ -7,7 +7,7 @@
 //! leaves the cache out: its counts lie beside. A chunk of Nova has the usage in its `metadata`, where
 //! other APIs echo what a client wrote; the metrics of the invocation say the same there.
 
-use super::{Dialect, Fact, Field, RequestShape, UsageShape};
+use super::{Dialect, Fact, Field, MediaForm, RequestShape, UsageShape};
 
 /// The dialect.
 pub static BEDROCK: Dialect = Dialect {
@@ -54,6 +54,14 @@ pub static BEDROCK: Dialect = Dialect {
             "/inferenceConfig/maxTokens",
             "/textGenerationConfig/maxTokenCount",
             "/max_gen_len",
+        ],
+        media: &[
+            ("/messages/*/content/*/image/source/bytes", MediaForm::Bytes),
+            (
+                "/messages/*/content/*/document/source/bytes",
+                MediaForm::Bytes,
+            ),
+            ("/messages/*/content/*/video/source/bytes", MediaForm::Bytes),
         ],
         ..RequestShape::NONE
     },

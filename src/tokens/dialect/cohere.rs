@@ -26,6 +26,7 @@ pub static COHERE: Dialect = Dialect {
     ],
     request: RequestShape {
         completion: &["/max_tokens"],
+        choices: &["/num_generations"],
         ..RequestShape::NONE
     },
     ..Dialect::new("cohere")

@@ -3,7 +3,7 @@
 //! Source: <https://ai.google.dev/api/generate-content>, `UsageMetadata` and `GenerationConfig`. The
 //! prompt has the cached content inside. Thoughts and the prompts of tools are in the total alone.
 
-use super::{Dialect, Fact, Field, RequestShape, UsageShape};
+use super::{Dialect, Fact, Field, MediaForm, RequestShape, UsageShape};
 
 /// The dialect.
 pub static GEMINI: Dialect = Dialect {
@@ -30,6 +30,10 @@ pub static GEMINI: Dialect = Dialect {
             "/generation_config/candidate_count",
             "/generationConfig/candidate_count",
             "/generation_config/candidateCount",
+        ],
+        media: &[
+            ("/contents/*/parts/*/inlineData/data", MediaForm::Bytes),
+            ("/contents/*/parts/*/inline_data/data", MediaForm::Bytes),
         ],
         ..RequestShape::NONE
     },

@@ -21,6 +21,7 @@ pub static KIMI: Dialect = Dialect {
         completion: &["/max_completion_tokens", "/max_tokens"],
         choices: &["/n"],
         completes: &["messages"],
+        ..RequestShape::NONE
     },
     end_of_stream: Some(b"[DONE]"),
     ..Dialect::new("kimi")

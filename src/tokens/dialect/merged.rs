@@ -1,6 +1,6 @@
 //! Several dialects as one, for the readers.
 
-use super::{Dialect, Fact, Field, TextKind, UsageShape, openai};
+use super::{Dialect, Fact, Field, MediaForm, RequestShape, TextKind, UsageShape};
 use crate::tokens::scan::Tree;
 
 /// The meaning of a value in a response.
@@ -21,6 +21,23 @@ pub enum Leaf {
     Fact(Fact),
 }
 
+/// The meaning of a value in a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RequestLeaf {
+    /// The maximum of completion tokens of one choice.
+    Completion,
+    /// The number of choices.
+    Choices,
+    /// A prompt of a list.
+    Prompt,
+    /// A picture or a file.
+    Media(MediaForm),
+    /// The model, by the pointer of this number, from 0.
+    Model(usize),
+    /// A value that other readers may take for that of [`Self::Model`]: its names differ in case.
+    ModelInOtherCase(usize),
+}
+
 /// Several dialects, merged for the readers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dialects {
@@ -28,12 +45,10 @@ pub struct Dialects {
     pub response: Tree<Leaf>,
     /// The names at a pointer to [`Fact::Kind`].
     pub kinds: Vec<(&'static str, TextKind)>,
-    /// Pointers to the maximum of completion tokens.
-    pub completion: Vec<&'static str>,
-    /// Pointers to the number of choices.
-    pub choices: Vec<&'static str>,
-    /// The top-level names of the request fields that are read.
-    pub request_names: Vec<&'static str>,
+    /// The values in a request.
+    pub request: Tree<RequestLeaf>,
+    /// The number of pointers to the model of a request.
+    pub models: usize,
     /// The top-level names of a request that mark [`super::RequestShape::completes`].
     pub completes: Vec<&'static str>,
     /// The first bytes of a last event's data.
@@ -51,20 +66,24 @@ impl Dialects {
 
     /// Merges the dialects of a table with counts that come before theirs.
     pub fn with(own: &[OwnCount], table: &[&'static Dialect]) -> Self {
-        let completion = distinct(table.iter().flat_map(|d| d.request.completion).copied());
-        let choices = distinct(table.iter().flat_map(|d| d.request.choices).copied());
-        let asked = completion.iter().chain(&choices);
-        let asked = asked.filter_map(|pointer| pointer.split('/').nth(1));
-        let splice = [openai::STREAM, openai::STREAM_OPTIONS];
         Self {
             response: Tree::of(leaves(own, table)),
             kinds: distinct(table.iter().flat_map(|d| d.kinds).copied()),
-            request_names: distinct(asked.chain(splice)),
-            completion,
-            choices,
+            request: Tree::of(request_leaves(table)),
+            models: 0,
             completes: distinct(table.iter().flat_map(|d| d.request.completes).copied()),
             ends_of_stream: distinct(table.iter().filter_map(|d| d.end_of_stream)),
         }
+    }
+
+    /// Adds a pointer to the model of a request; false where the reader looks for something else.
+    pub fn add_model(&mut self, pointer: &str) -> bool {
+        let at = self.models;
+        self.models = at.saturating_add(1);
+        // Some upstreams ignore the case of names.
+        self.request
+            .insert_other_cases(pointer, RequestLeaf::ModelInOtherCase(at));
+        self.request.insert(pointer, RequestLeaf::Model(at))
     }
 
     /// Returns the kind of a text by its name.
@@ -119,6 +138,29 @@ fn leaves(own: &[OwnCount], table: &[&'static Dialect]) -> Vec<(String, Leaf)> {
     }
     let facts = table.iter().flat_map(|dialect| dialect.facts);
     leaves.extend(facts.map(|(pointer, fact)| ((*pointer).to_owned(), Leaf::Fact(*fact))));
+    leaves
+}
+
+fn request_leaves(table: &[&'static Dialect]) -> Vec<(String, RequestLeaf)> {
+    let mut leaves = Vec::new();
+    for RequestShape {
+        completion,
+        choices,
+        prompts,
+        media,
+        completes: _,
+    } in table.iter().map(|dialect| &dialect.request)
+    {
+        for (pointers, leaf) in [
+            (completion, RequestLeaf::Completion),
+            (choices, RequestLeaf::Choices),
+            (prompts, RequestLeaf::Prompt),
+        ] {
+            leaves.extend(pointers.iter().map(|pointer| ((*pointer).to_owned(), leaf)));
+        }
+        let media = media.iter();
+        leaves.extend(media.map(|(at, form)| ((*at).to_owned(), RequestLeaf::Media(*form))));
+    }
     leaves
 }
 

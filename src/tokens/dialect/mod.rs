@@ -20,7 +20,7 @@ pub mod watsonx;
 
 mod merged;
 
-pub use merged::{Dialects, Leaf, OwnCount};
+pub use merged::{Dialects, Leaf, OwnCount, RequestLeaf};
 
 use std::sync::{Arc, LazyLock};
 
@@ -161,6 +161,10 @@ pub struct RequestShape {
     pub completion: &'static [&'static str],
     /// Pointers to the number of choices.
     pub choices: &'static [&'static str],
+    /// Pointers to the prompts of a list. Each has a completion of its own.
+    pub prompts: &'static [&'static str],
+    /// Pointers to pictures and files inside the body.
+    pub media: &'static [(&'static str, MediaForm)],
     /// Top-level names that mark a body whose stream takes `stream_options.include_usage`.
     pub completes: &'static [&'static str],
 }
@@ -170,8 +174,19 @@ impl RequestShape {
     pub const NONE: Self = Self {
         completion: &[],
         choices: &[],
+        prompts: &[],
+        media: &[],
         completes: &[],
     };
+}
+
+/// The form of a picture or a file inside a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MediaForm {
+    /// A URL, which has the bytes inside if it begins with `data:`.
+    Url,
+    /// Base64, or a URL that begins with `data:`.
+    Bytes,
 }
 
 #[cfg(test)]
@@ -200,6 +215,15 @@ mod tests {
             let other = facts.iter().find(|(p, f)| p == pointer && f != fact);
             assert_eq!(other, None, "{pointer}");
             assert!(all.iter().all(|(p, _)| p != pointer), "{pointer}");
+        }
+        let requests = || TABLE.iter().map(|dialect| &dialect.request);
+        let media: Vec<_> = requests().flat_map(|shape| shape.media).collect();
+        for (pointer, form) in &media {
+            let other = media.iter().find(|(p, f)| p == pointer && f != form);
+            assert_eq!(other, None, "{pointer}");
+            assert!(pointer.split('/').count() < MOST_DEPTH);
+            let numbers = requests().flat_map(|shape| shape.completion.iter().chain(shape.choices));
+            assert!(numbers.into_iter().all(|p| p != pointer), "{pointer}");
         }
         let kinds: Vec<_> = TABLE.iter().flat_map(|dialect| dialect.kinds).collect();
         for (name, kind) in &kinds {

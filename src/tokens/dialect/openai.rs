@@ -4,7 +4,7 @@
 //! `/chat-streaming`, `/completions/object` and `/embeddings/create`. Most other servers speak this
 //! dialect too.
 
-use super::{Dialect, Fact, Field, RequestShape, TextKind, UsageShape};
+use super::{Dialect, Fact, Field, MediaForm, RequestShape, TextKind, UsageShape};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use std::borrow::Cow;
@@ -22,7 +22,15 @@ pub static OPENAI: Dialect = Dialect {
     kinds: &[("error", TextKind::Error)],
     request: RequestShape {
         completion: &["/max_completion_tokens", "/max_tokens"],
-        choices: &["/n"],
+        // `best_of` choices are generated, and `n` of them returned.
+        choices: &["/n", "/best_of"],
+        prompts: &["/prompt/*"],
+        media: &[
+            ("/messages/*/content/*/image_url", MediaForm::Url),
+            ("/messages/*/content/*/image_url/url", MediaForm::Url),
+            ("/messages/*/content/*/input_audio/data", MediaForm::Bytes),
+            ("/messages/*/content/*/file/file_data", MediaForm::Bytes),
+        ],
         completes: &["messages", "prompt"],
     },
     end_of_stream: Some(b"[DONE]"),

@@ -4,7 +4,7 @@
 //! `/responses-streaming`. In a stream, `response.completed` has the usage inside its response. The
 //! tokens of some tools are in `tool_usage` alone.
 
-use super::{Dialect, Fact, Field, RequestShape, TextKind, UsageShape};
+use super::{Dialect, Fact, Field, MediaForm, RequestShape, TextKind, UsageShape};
 
 /// The dialect.
 pub static RESPONSES: Dialect = Dialect {
@@ -37,6 +37,12 @@ pub static RESPONSES: Dialect = Dialect {
     ],
     request: RequestShape {
         completion: &["/max_output_tokens"],
+        media: &[
+            ("/input/*/content/*/image_url", MediaForm::Url),
+            ("/input/*/content/*/file_data", MediaForm::Bytes),
+            ("/input/*/output/*/image_url", MediaForm::Url),
+            ("/input/*/output/*/file_data", MediaForm::Bytes),
+        ],
         ..RequestShape::NONE
     },
     ..Dialect::new("responses")

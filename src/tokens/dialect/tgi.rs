@@ -20,6 +20,11 @@ pub static TGI: Dialect = Dialect {
     }],
     request: RequestShape {
         completion: &["/parameters/max_new_tokens"],
+        choices: &[
+            "/parameters/best_of",
+            "/parameters/num_return_sequences",
+            "/num_return_sequences",
+        ],
         ..RequestShape::NONE
     },
     ..Dialect::new("tgi")

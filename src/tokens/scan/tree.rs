@@ -21,6 +21,8 @@ struct Node<L> {
     leaf: Option<L>,
     /// In the order of [`by_length`].
     members: Vec<(Box<[u8]>, NodeId)>,
+    /// Members by names in any case, for names that are not in `members`.
+    any_case: Vec<(Box<[u8]>, NodeId)>,
     each: Option<NodeId>,
 }
 
@@ -38,6 +40,7 @@ impl<L> Node<L> {
         Self {
             leaf: None,
             members: Vec::new(),
+            any_case: Vec::new(),
             each: None,
         }
     }
@@ -55,35 +58,60 @@ impl<L> Tree<L> {
         tree
     }
 
-    fn insert(&mut self, pointer: &str, leaf: L) {
+    /// Adds a pointer; false when it has a leaf already, or the tree is full.
+    pub fn insert(&mut self, pointer: &str, leaf: L) -> bool {
+        let names: Vec<_> = names(pointer).collect();
+        self.insert_names(&names, names.len(), leaf)
+    }
+
+    /// Adds all spellings of a pointer whose letters differ in case from it.
+    pub fn insert_other_cases(&mut self, pointer: &str, leaf: L)
+    where
+        L: Copy,
+    {
+        let names: Vec<_> = names(pointer).collect();
+        for exact in 0..names.len() {
+            self.insert_names(&names, exact, leaf);
+        }
+    }
+
+    /// Adds the path of some names, of which the first `exact` ones match in their own case alone.
+    fn insert_names(&mut self, names: &[Cow<'_, str>], exact: usize, leaf: L) -> bool {
         let mut at = NodeId::ROOT;
-        for name in names(pointer) {
-            let known = match &*name {
+        for (depth, name) in names.iter().enumerate() {
+            let is_exact = depth < exact;
+            let known = match &**name {
                 EACH => self.node(at).and_then(|node| node.each),
-                name => self.named(at, name.as_bytes()),
+                name if is_exact => self.named(at, name.as_bytes()),
+                name => self.in_any_case(at, name.as_bytes()),
             };
-            let next = known.or_else(|| self.grow(at, &name));
-            let Some(next) = next else { return };
+            let next = known.or_else(|| self.grow(at, name, is_exact));
+            let Some(next) = next else { return false };
             at = next;
         }
-        if let Some(node) = self.nodes.get_mut(usize::from(at.0)) {
-            node.leaf.get_or_insert(leaf);
+        match self.nodes.get_mut(usize::from(at.0)) {
+            Some(node) if node.leaf.is_none() => {
+                node.leaf = Some(leaf);
+                true
+            }
+            _ => false,
         }
     }
 
     /// Adds a node; `None` when the tree is full.
-    fn grow(&mut self, at: NodeId, name: &str) -> Option<NodeId> {
+    fn grow(&mut self, at: NodeId, name: &str, is_exact: bool) -> Option<NodeId> {
         let id = NodeId(u16::try_from(self.nodes.len()).ok()?);
         let node = self.nodes.get_mut(usize::from(at.0))?;
         match name {
             EACH => node.each = Some(id),
-            name => {
+            name if is_exact => {
                 let known = node
                     .members
                     .binary_search_by(|(n, _)| by_length(n, name.as_bytes()));
                 let at = known.unwrap_or_else(|at| at);
                 node.members.insert(at, (name.as_bytes().into(), id));
             }
+            name => node.any_case.push((name.as_bytes().into(), id)),
         }
         self.nodes.push(Node::new());
         Some(id)
@@ -99,9 +127,19 @@ impl<L> Tree<L> {
         members.get(at.ok()?).map(|(_, id)| *id)
     }
 
+    fn in_any_case(&self, id: NodeId, name: &[u8]) -> Option<NodeId> {
+        let members = &self.node(id)?.any_case;
+        let member = members
+            .iter()
+            .find(|(known, _)| known.eq_ignore_ascii_case(name));
+        member.map(|(_, id)| *id)
+    }
+
     /// Returns the node of an object's member.
     pub fn member(&self, id: NodeId, name: &[u8]) -> Option<NodeId> {
-        self.named(id, name).or_else(|| self.element(id))
+        let named = self.named(id, name);
+        let named = named.or_else(|| self.in_any_case(id, name));
+        named.or_else(|| self.element(id))
     }
 
     /// Returns the node of an array's elements.
@@ -116,8 +154,9 @@ impl<L> Tree<L> {
 
     /// True when pointers go on inside a node.
     pub fn has_inner(&self, id: NodeId) -> bool {
-        self.node(id)
-            .is_some_and(|node| node.each.is_some() || !node.members.is_empty())
+        self.node(id).is_some_and(|node| {
+            node.each.is_some() || !node.members.is_empty() || !node.any_case.is_empty()
+        })
     }
 }
 
@@ -161,5 +200,21 @@ mod tests {
         assert_eq!(walk(&["b"]), None);
         let each = walk(&["a"]).and_then(|a| tree.element(a));
         assert_eq!(each, walk(&["a", "0"]));
+    }
+
+    #[test]
+    fn other_cases_of_a_pointer_have_a_leaf_of_their_own() {
+        let mut tree: Tree<i32> = Tree::of([("/a/b".to_owned(), 0)]);
+        assert!(!tree.insert("/a/b", 1), "the first one's leaf stays");
+        tree.insert_other_cases("/a/b", 2);
+        let leaf = |names: [&str; 2]| {
+            let a = tree.member(NodeId::ROOT, names[0].as_bytes())?;
+            tree.leaf(tree.member(a, names[1].as_bytes())?).copied()
+        };
+        assert_eq!(leaf(["a", "b"]), Some(0));
+        for other in [["a", "B"], ["A", "b"], ["A", "B"]] {
+            assert_eq!(leaf(other), Some(2), "{other:?}");
+        }
+        assert_eq!(leaf(["a", "c"]), None);
     }
 }

@@ -51,7 +51,8 @@ fn rank(name: &str) -> u8 {
     u8::try_from(names.iter().position(|n| *n == name).unwrap_or(0)).unwrap()
 }
 
-fn values<'a>(value: &'a Value, names: &[&str]) -> Vec<&'a Value> {
+/// Returns the values at a pointer's names.
+pub fn values<'a>(value: &'a Value, names: &[&str]) -> Vec<&'a Value> {
     let Some((name, rest)) = names.split_first() else {
         return vec![value];
     };
@@ -124,7 +125,7 @@ fn noise() -> impl Strategy<Value = Value> {
 }
 
 /// Sets the value at a pointer, in place of what was there.
-fn set(value: &mut Value, names: &[&str], count: Value) {
+pub fn set(value: &mut Value, names: &[&str], count: Value) {
     let Some((name, rest)) = names.split_first() else {
         *value = count;
         return;

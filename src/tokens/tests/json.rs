@@ -1,4 +1,4 @@
-//! Random bodies of requests, and chunks that may be the one to hide.
+//! Random chunks that may be the one to hide.
 
 use proptest::prelude::*;
 
@@ -120,24 +120,6 @@ pub fn chunk() -> impl Strategy<Value = Vec<u8>> {
         3 => (name(&["usage"]), usage()),
         3 => (name(&["choices"]), choices),
         1 => (name(&["id", "object"]), strange()),
-    ];
-    object(entry)
-}
-
-/// A request's body.
-pub fn body() -> impl Strategy<Value = Vec<u8>> {
-    let numbers = name(&[
-        "max_completion_tokens",
-        "max_tokens",
-        "max_output_tokens",
-        "max\\u005ftokens",
-        "n",
-    ]);
-    let marks = name(&["messages", "prompt", "input", "stream_options"]);
-    let entry = prop_oneof![
-        3 => (numbers, count()),
-        2 => (name(&["stream"]), prop_oneof![4 => Just(b"true".to_vec()), 1 => strange()]),
-        1 => (marks, strange()),
     ];
     object(entry)
 }

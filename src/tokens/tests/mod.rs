@@ -6,14 +6,13 @@ mod ends;
 mod fakes;
 mod json;
 mod new_dialect;
-mod reference;
+mod requests;
 mod response;
 mod upstreams;
 mod usage;
 
 use crate::tokens::dialect;
 use crate::tokens::redact::Hide;
-use crate::tokens::request::{self, Asked};
 use crate::tokens::response::{ReadOptions, UsageReader, Used};
 use crate::tokens::text::TextReader;
 use crate::tokens::usage::UsageTotals;
@@ -182,18 +181,6 @@ fn a_text_counts_when_it_ends() {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1_000))]
-
-    #[test]
-    fn bodies_are_read_as_before(body in json::body()) {
-        let asked = request::read(&body);
-        let wanted = reference::asked(&body);
-        let numbers = |asked: &Asked| (asked.completion, asked.choices);
-        prop_assert_eq!(asked.as_ref().map(numbers), wanted.map(|(c, n, _)| (c, n)));
-        let is_stream = wanted.is_some_and(|(_, _, is_stream)| is_stream);
-        let whole = Some("\"stream_options\":{\"include_usage\":true},");
-        let insert = asked.and_then(|asked| asked.splice).map(|splice| splice.insert);
-        prop_assert_eq!(insert == whole, is_stream);
-    }
 
     #[test]
     fn no_event_is_hidden_but_that_of_a_usage(data in json::chunk()) {

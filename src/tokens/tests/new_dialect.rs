@@ -19,7 +19,7 @@ static OTHER: Dialect = Dialect {
     request: RequestShape {
         completion: &["/sizes/most"],
         choices: &["/sizes/answers"],
-        completes: &[],
+        ..RequestShape::NONE
     },
     end_of_stream: Some(b"[END]"),
     ..Dialect::new("other")
@@ -64,9 +64,9 @@ fn a_stream_is_read_to_its_end() {
 #[test]
 fn a_request_is_read_by_pointers() {
     let body = br#"{"contents":[],"sizes":{"most":90,"answers":2}}"#;
-    let asked = request::read_by(body, &WITH_OTHER).unwrap();
+    let asked = request::read(body, &WITH_OTHER).asked.unwrap();
     assert_eq!((asked.completion, asked.choices), (Some(90), 2));
     let wrong = br#"{"sizes":7,"max_tokens":5}"#;
-    let asked = request::read_by(wrong, &WITH_OTHER).unwrap();
+    let asked = request::read(wrong, &WITH_OTHER).asked.unwrap();
     assert_eq!((asked.completion, asked.choices), (Some(5), 1));
 }
