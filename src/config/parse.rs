@@ -29,9 +29,11 @@ pub fn parse(json: &[u8]) -> Result<Config, Invalid> {
         _ => json::read(json)?,
     };
     refuse_parts_to_come(&root)?;
-    let tokens = Tokens::check(root.tokens.0)?;
+    let mut tokens = Tokens::check(root.tokens.0)?;
     let models = families(root.models, &tokens.weights)?;
-    let model = sources(root.model, &models)?;
+    let reads_body = tokens.read_body.is_some();
+    let dialects = &mut tokens.options.dialects;
+    let model = sources(root.model, &models, reads_body, dialects)?;
     let unknown_model = unknown_model(root.unknown_model.as_deref(), &models)?;
     let tiers = tiers(root.tiers, &models)?;
     let account = account_sources(root.account)?;

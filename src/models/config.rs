@@ -8,8 +8,12 @@ use crate::json::values::Count;
 use crate::json::{Invalid, Object, in_range, plain_name};
 use crate::limits::record::FamilyKey;
 use crate::tokens::config::MOST_TOKENS;
+use crate::tokens::dialect::Dialects;
+use crate::tokens::places::check_pointer;
 use crate::tokens::rates::{PricesConfig, Weights, WeightsConfig};
+use crate::tokens::scan::names;
 use serde::Deserialize;
+use std::sync::Arc;
 use wildmatch::WildMatch;
 
 /// The maximum number of families.
@@ -124,12 +128,16 @@ fn patterns(path: &str, written: &[String]) -> Result<Vec<WildMatch>, Invalid> {
 
 /// Checks the sources of the model, which families need and nothing else does.
 ///
+/// Adds the pointers into the body to what its reader looks for. `reads_body`: it is read.
+///
 /// # Errors
 /// [`Invalid`] for the first invalid source; for families without a source, and sources without a
 /// family.
 pub fn sources(
     written: Option<Vec<Object<ModelSourceConfig>>>,
     families: &Families,
+    reads_body: bool,
+    dialects: &mut Arc<Dialects>,
 ) -> Result<Vec<ModelSource>, Invalid> {
     let written = written.unwrap_or_default();
     let problem = match (written.len(), families.is_empty()) {
@@ -137,23 +145,53 @@ pub fn sources(
         (0, false) => "models needs a source of the model, such as {\"header\": \"x-model\"}",
         (_, true) => "there is no family in models that it could choose",
         (1..=MOST_SOURCES, false) => {
-            let sources = written.into_iter().enumerate();
-            return sources
-                .map(|(i, Object(one))| source(&format!("model[{i}]"), one))
-                .collect();
+            let mut sources = Vec::with_capacity(written.len());
+            for (i, Object(one)) in written.into_iter().enumerate() {
+                let path = format!("model[{i}]");
+                let source = source(&path, one)?;
+                if let ModelSource::Body(pointer) = &source {
+                    read_in_body(pointer, reads_body, dialects)
+                        .map_err(|problem| Invalid::new(format!("{path}.body"), problem))?;
+                }
+                sources.push(source);
+            }
+            return Ok(sources);
         }
         _ => "at most 8 sources are allowed",
     };
     Err(Invalid::new("model", problem))
 }
 
+/// Makes the reader of bodies look for the model at a pointer.
+fn read_in_body(
+    pointer: &str,
+    reads_body: bool,
+    dialects: &mut Arc<Dialects>,
+) -> Result<(), &'static str> {
+    if !reads_body {
+        return Err("needs \"read_body\": true in tokens, since the body is not read otherwise");
+    }
+    check_pointer(pointer)?;
+    if names(pointer).any(|name| name == "*") {
+        return Err("is one place: * is not allowed");
+    }
+    match Arc::make_mut(dialects).add_model(pointer) {
+        true => Ok(()),
+        false => Err("names a place that has another meaning, or that another source names"),
+    }
+}
+
+/// Returns the pointer of a name; a pointer stays as it is.
+fn body_pointer(written: String) -> String {
+    match written.starts_with('/') {
+        true => written,
+        false => format!("/{}", written.replace('~', "~0").replace('/', "~1")),
+    }
+}
+
 fn source(path: &str, written: ModelSourceConfig) -> Result<ModelSource, Invalid> {
     match (written.body, written.header, written.property, written.path) {
-        (Some(_), None, None, None) => Err(Invalid::new(
-            format!("{path}.body"),
-            "this version of tiergate does not read the model from the body yet: name a header, a \
-             property or a path",
-        )),
+        (Some(place), None, None, None) => Ok(ModelSource::Body(body_pointer(place))),
         (None, Some(name), None, None) => {
             let name = header_name(&format!("{path}.header"), &name)?;
             Ok(ModelSource::Header(name))
@@ -174,7 +212,7 @@ fn source(path: &str, written: ModelSourceConfig) -> Result<ModelSource, Invalid
         }
         _ => Err(Invalid::new(
             path,
-            "a source names exactly one place: header, property or path",
+            "a source names exactly one place: body, header, property or path",
         )),
     }
 }

@@ -1,6 +1,7 @@
 //! Families of models on a real Envoy with two workers: limits, weights, money, unknown models.
 
 use crate::harness::Config;
+use crate::harness::bootstrap::Setup;
 use crate::harness::client::{Call, Reply};
 use crate::harness::stack::{Stack, eventually};
 use serde_json::{Value, json};
@@ -126,6 +127,57 @@ fn an_unknown_model_is_a_404_and_no_body_needs_no_model() {
         stack.send(Call::of("a", "free").get("/v1/models")).status,
         200
     );
+}
+
+/// The model is in the body, of which 10,000 bytes are read.
+fn in_body() -> Stack {
+    let config = config().with(json!({
+        "model": [{"body": "model"}],
+        "tokens": {"read_body": true, "body_limit": 10_000},
+    }));
+    Stack::with(&Setup::new(config).bodies_while_headers_are_held())
+}
+
+#[test]
+fn the_body_names_the_model_also_where_it_is_longer_than_what_is_read() {
+    let stack = in_body();
+    let call = |body: &str| {
+        Call::of("account-free", "free")
+            .post("/v1/chat/completions")
+            .body(body)
+    };
+    let long = |fields: &str| {
+        let text = "x".repeat(700_000);
+        format!(r#"{{{fields}"prompt":"{text}"}}"#)
+    };
+    assert_eq!(stack.send(call(r#"{"model":"kimi-k2"}"#)).status, 200);
+    for call in [
+        call(&long(r#""model":"Kimi-K2","#)),
+        call(&long(r#""model":"kimi-k2-0905","#)).http2(),
+    ] {
+        assert_eq!(stack.send(call).status, 200);
+        let seen = String::from_utf8(stack.seen_body()).unwrap();
+        assert!(seen.starts_with(r#"{"model":"#) && seen.len() > 700_000);
+    }
+    let refused = stack.send(call(r#"{"model":"kimi-k2"}"#));
+    assert_eq!(limit(&refused)["model"], "k2");
+    assert_eq!(stack.send(call(r#"{"model":"gpt-mini"}"#)).status, 200);
+    for (body, why) in [
+        ("{}".to_owned(), "none"),
+        (r#"{"model":"other"}"#.to_owned(), "unknown"),
+        (
+            r#"{"model":"gpt-mini","model":"kimi-k2"}"#.to_owned(),
+            "twice",
+        ),
+        (long(""), "behind what is read"),
+        (long(r#""model":"gpt-mini","model":"gpt-mini","#), "twice"),
+    ] {
+        assert_eq!(stack.send(call(&body)).code(), "model_unknown", "{why}");
+    }
+    let form = call(r#"{"model":"gpt-mini"}"#).header("content-type", "multipart/form-data");
+    assert_eq!(stack.send(form).code(), "model_unknown");
+    let encoded = call(r#"{"model":"gpt-mini"}"#).header("content-encoding", "gzip");
+    assert_eq!(stack.send(encoded).code(), "model_unknown");
 }
 
 #[test]
