@@ -28,6 +28,8 @@ pub enum RequestLeaf {
     Completion,
     /// The number of choices.
     Choices,
+    /// A prompt, or a list of them.
+    PromptList,
     /// A prompt of a list.
     Prompt,
     /// A picture or a file.
@@ -154,10 +156,12 @@ fn request_leaves(table: &[&'static Dialect]) -> Vec<(String, RequestLeaf)> {
         for (pointers, leaf) in [
             (completion, RequestLeaf::Completion),
             (choices, RequestLeaf::Choices),
-            (prompts, RequestLeaf::Prompt),
+            (prompts, RequestLeaf::PromptList),
         ] {
             leaves.extend(pointers.iter().map(|pointer| ((*pointer).to_owned(), leaf)));
         }
+        let prompts = prompts.iter();
+        leaves.extend(prompts.map(|at| (format!("{at}/*"), RequestLeaf::Prompt)));
         let media = media.iter();
         leaves.extend(media.map(|(at, form)| ((*at).to_owned(), RequestLeaf::Media(*form))));
     }

@@ -161,7 +161,7 @@ pub struct RequestShape {
     pub completion: &'static [&'static str],
     /// Pointers to the number of choices.
     pub choices: &'static [&'static str],
-    /// Pointers to the prompts of a list. Each has a completion of its own.
+    /// Pointers to a prompt or a list of them. Each has a completion of its own.
     pub prompts: &'static [&'static str],
     /// Pointers to pictures and files inside the body.
     pub media: &'static [(&'static str, MediaForm)],

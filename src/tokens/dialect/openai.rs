@@ -24,7 +24,7 @@ pub static OPENAI: Dialect = Dialect {
         completion: &["/max_completion_tokens", "/max_tokens"],
         // `best_of` choices are generated, and `n` of them returned.
         choices: &["/n", "/best_of"],
-        prompts: &["/prompt/*"],
+        prompts: &["/prompt"],
         media: &[
             ("/messages/*/content/*/image_url", MediaForm::Url),
             ("/messages/*/content/*/image_url/url", MediaForm::Url),

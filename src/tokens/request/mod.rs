@@ -106,6 +106,8 @@ struct BodyReader {
     completion: Option<u64>,
     choices: Option<u64>,
     prompts: u64,
+    /// True in a list of prompts; an object in its place is one prompt.
+    lists_prompts: bool,
     media: Media,
     models: Vec<ModelReader>,
     texts: u64,
@@ -134,10 +136,12 @@ impl Sink<RequestLeaf> for BodyReader {
             // The upstream's dialect is unknown, so the largest value of all dialects counts.
             RequestLeaf::Completion => self.completion = self.completion.max(positive(value)),
             RequestLeaf::Choices => self.choices = self.choices.max(positive(value)),
+            RequestLeaf::PromptList => self.lists_prompts = value == Value::Array,
             RequestLeaf::Prompt => {
                 // A number is a token of the one prompt.
-                let is_prompt = matches!(value, Value::Text { .. } | Value::Container);
-                self.prompts = self.prompts.saturating_add(is_prompt.into());
+                let is_prompt = matches!(value, Value::Text { .. } | Value::Array);
+                let counts = is_prompt && self.lists_prompts;
+                self.prompts = self.prompts.saturating_add(counts.into());
             }
             RequestLeaf::Media(form) => self.media.take(form, value),
             RequestLeaf::Model(at) => {

@@ -41,7 +41,7 @@ impl ModelReader {
         let named = match value {
             Value::Null => ModelName::Nothing,
             Value::Text { .. } => text(&self.raw),
-            Value::Bare(_) | Value::Container => ModelName::Unreadable,
+            Value::Bare(_) | Value::Object | Value::Array => ModelName::Unreadable,
         };
         self.raw.clear();
         self.take(named);

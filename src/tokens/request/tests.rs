@@ -101,6 +101,7 @@ fn each_prompt_of_a_list_counts() {
         ("[1,2,3,4]", 1),
         ("[[1,2],[3]]", 2),
         ("null", 1),
+        (r#"{"id":"p","version":"2","variables":["x"]}"#, 1),
     ] {
         let body = format!(r#"{{"prompt":{prompt}}}"#);
         assert_eq!(asked(&body).unwrap().prompts, prompts, "{body}");

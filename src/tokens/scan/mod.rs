@@ -37,8 +37,10 @@ pub enum Value<'a> {
         /// Its length between the quotes, in bytes.
         length: u64,
     },
-    /// An object or an array.
-    Container,
+    /// An object.
+    Object,
+    /// An array.
+    Array,
 }
 
 /// The reader of a scanner's values.
@@ -195,7 +197,11 @@ impl Scanner {
             }
             b'{' | b'[' => {
                 if let Some(leaf) = leaf {
-                    sink.value(leaf, Value::Container);
+                    let value = match byte {
+                        b'{' => Value::Object,
+                        _ => Value::Array,
+                    };
+                    sink.value(leaf, value);
                 }
                 let node = self.node.filter(|node| tree.has_inner(*node));
                 match node.filter(|_| self.depth < MOST_DEPTH) {

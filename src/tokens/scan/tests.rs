@@ -16,7 +16,8 @@ impl Sink<usize> for Found {
             Value::Null => "null".to_owned(),
             Value::Bare(bare) => String::from_utf8_lossy(bare).into_owned(),
             Value::Text { start, .. } => format!("{:?}", String::from_utf8_lossy(start)),
-            Value::Container => "{}".to_owned(),
+            Value::Object => "{}".to_owned(),
+            Value::Array => "[]".to_owned(),
         };
         self.values.push((*leaf, value));
     }
@@ -71,7 +72,7 @@ fn values_are_found_on_their_paths_alone() {
             r#"{"x":"{\"usage\":{\"n\":1}","n":"a\"}\\"}"#,
             &[(3, r#""a\"}\\""#)],
         ),
-        (r#"{"error":{"n":1},"n":[1,2]}"#, &[(2, "{}"), (3, "{}")]),
+        (r#"{"error":{"n":1},"n":[1,2]}"#, &[(2, "{}"), (3, "[]")]),
         (
             "{\"n\":1}\n{\"n\":2} {\"n\":3}",
             &[(3, "1"), (3, "2"), (3, "3")],
@@ -199,7 +200,8 @@ fn visit(
                         String::from_utf8_lossy(kept.unwrap_or(text.as_bytes()))
                     )
                 }
-                Value::Array(_) | Value::Object(_) => "{}".to_owned(),
+                Value::Array(_) => "[]".to_owned(),
+                Value::Object(_) => "{}".to_owned(),
                 other => other.to_string(),
             },
         ));

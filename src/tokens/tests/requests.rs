@@ -58,8 +58,8 @@ fn oracle(body: &Value, length: usize) -> Asked {
             }
         }
     }
-    let prompts = at(body, "/prompt/*").into_iter();
-    let prompts = prompts.filter(|p| p.is_string() || p.is_array() || p.is_object());
+    let list = body["prompt"].as_array().map_or(&[][..], Vec::as_slice);
+    let prompts = list.iter().filter(|p| p.is_string() || p.is_array());
     Asked {
         bytes: length as u64,
         completion: largest(body, &completion()),
@@ -109,6 +109,7 @@ fn entry() -> impl Strategy<Value = (String, Value)> {
         3 => (pointers(choices()), number()).prop_map(move |(p, v)| named(p, v)),
         4 => (pointers(media), content()).prop_map(move |(p, v)| named(p, v)),
         2 => prompt.prop_map(move |value| named("/prompt/*", value)),
+        1 => Just(named("/prompt", json!({"id": "p", "x": ["y"]}))),
         2 => model().prop_map(move |value| named("/model", value)),
         1 => (prop::sample::select(elsewhere), prop_oneof![number(), content()])
             .prop_map(move |(p, v)| named(p, v)),
