@@ -138,15 +138,22 @@ fn an_adaptive_reserve_follows_what_the_account_puts_out() {
 }
 
 #[test]
-fn an_adaptive_reserve_is_cut_to_the_smallest_limit() {
+fn an_adaptive_reserve_is_cut_to_the_limit_and_to_what_the_body_asks_for() {
     let world = World::new();
-    let adaptive = json!({"completion": 1_000, "reserve": "adaptive"});
+    let adaptive = json!({"completion": 1_000, "reserve": "adaptive", "read_body": true});
     let worker = Worker::new(&world, config(adaptive).tpm(900));
-    let open = worker.admission(&FakeRequest::acme(10));
-    assert_eq!(used(&worker, "tpm"), 900);
-    worker.release(open);
-    let reply = worker.refuse(&FakeRequest::acme(901));
-    assert_eq!(reply.code, "tokens_exceed_tier", "what the request says");
+    let request = |body: &str| FakeRequest {
+        body: Some(body.as_bytes().to_vec()),
+        ..FakeRequest::acme(0)
+    };
+    let open = worker.admission(&request(r#"{"max_tokens":128000}"#));
+    assert_eq!(used(&worker, "tpm"), 900, "no maximum is refused for good");
+    worker.settle(open, Used::Tokens(0));
+    let open = worker.admission(&request(r#"{"max_tokens":20}"#));
+    assert_eq!(used(&worker, "tpm"), 4 + 20);
+    worker.settle(open, Used::Tokens(0));
+    let long = format!(r#"{{"prompt":"{}"}}"#, "x".repeat(4_000));
+    assert_eq!(worker.refuse(&request(&long)).code, "tokens_exceed_tier");
 }
 
 /// A thousand clients come within a minute. Each streams 30,000 tokens in a minute, again and again,
