@@ -175,7 +175,7 @@ fn most_in_a_minute(reserve: &str, charges: bool, known: bool) -> u64 {
     }
     let mut clients: Vec<Option<(Admission, u64)>> = Vec::new();
     let mut put_out = Vec::new();
-    for second in 0..180 {
+    for second in 0..240 {
         while clients.len() < usize::try_from(CLIENTS.min(second * CLIENTS / 60)).unwrap() {
             clients.push(None);
         }
