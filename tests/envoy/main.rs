@@ -17,6 +17,7 @@ mod ends;
 mod feed;
 mod first_steps;
 mod identity;
+mod in_force;
 mod limit_kinds;
 mod models;
 mod newer_layouts;
