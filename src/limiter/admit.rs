@@ -120,10 +120,9 @@ impl Limiter {
         self.enter(host, ticket)
     }
 
-    /// True when a retry can end the wait of a queued request: it is the first of its line, or its
-    /// wait is over.
-    pub fn is_due(&self, ticket: &Ticket, now: Mono) -> bool {
-        self.queue.is_first(ticket) || ticket.is_over(now)
+    /// True when a retry can end the wait of a queued request at `now`, the time of a tick.
+    pub fn is_due(&mut self, ticket: &Ticket, now: Mono) -> bool {
+        self.queue.is_due(ticket, now)
     }
 
     /// Removes a queued request that has ended.
@@ -146,6 +145,7 @@ impl Limiter {
         if let (Some((wait, Turn::First)), Ok(Decision::Limited(limited))) = (turn, &decision)
             && limited.last.is_concurrency()
         {
+            self.queue.looked(&ticket, host.mono());
             return hold(host, ticket, wait);
         }
         self.queue.leave(&ticket);

@@ -14,7 +14,7 @@ mod usage;
 mod vm;
 
 pub use outcome::{AccessLog, LogLine};
-pub use queue::{MOST_WAITING, Ticket};
+pub use queue::{MOST_IN_LINE, MOST_WAITING, Ticket};
 pub use usage::Inspected;
 pub use vm::Vm;
 

@@ -1,5 +1,8 @@
 //! Requests that wait for a lease of their account or family: first come, first served, within one
 //! VM.
+//!
+//! A settlement in this VM wakes the first request of its account. A lease that another VM gives back
+//! is only seen by a look, which reads a page: so looks back off, and are few in each tick.
 
 use super::reserve::AdaptiveReserve;
 use super::{CheckResult, Next};
@@ -16,6 +19,14 @@ use std::rc::Rc;
 
 /// The maximum number of queued requests in one VM; a further request does not wait.
 pub const MOST_WAITING: usize = 1024;
+/// The maximum number of queued requests of one line.
+pub const MOST_IN_LINE: usize = 64;
+/// The maximum number of looks in one tick.
+const MOST_LOOKS: u32 = 32;
+/// The wait for the second look; doubles with each further look.
+const FIRST_LOOK: Span = Span::from_millis(10);
+/// The longest wait for a look: in that time, ticks of 10 ms look at [`MOST_WAITING`] lines.
+const LONGEST_LOOK: Span = Span::from_millis(320);
 
 /// An identified request without a result.
 #[derive(Clone, Debug)]
@@ -68,11 +79,25 @@ pub(super) enum Turn {
     Unqueued,
 }
 
+/// Queued requests of one account, or of one family of it.
+#[derive(Debug, Default)]
+struct Line {
+    ids: VecDeque<u32>,
+    /// True after a settlement of the account.
+    is_woken: bool,
+    /// The time of the next look.
+    look_at: Mono,
+    /// The wait for the look after that.
+    wait: Span,
+}
+
 /// Queued requests by account, and by family where it limits concurrency.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
-    accounts: HashMap<(AccountKey, Option<FamilyId>), VecDeque<u32>>,
+    lines: HashMap<(AccountKey, Option<FamilyId>), Line>,
     length: usize,
+    /// The time of the current tick, and the looks that it has left.
+    looks: (Mono, u32),
 }
 
 impl Queue {
@@ -90,35 +115,87 @@ impl Queue {
     /// Returns false when the queue is full and does not have the request.
     fn join(&mut self, ticket: &Ticket) -> bool {
         let full = self.length >= MOST_WAITING;
-        let places = self.accounts.entry(ticket.line()).or_default();
-        if places.contains(&ticket.id) {
+        let line = self.lines.entry(ticket.line()).or_default();
+        if line.ids.contains(&ticket.id) {
             return true;
         }
-        if full {
+        if full || line.ids.len() >= MOST_IN_LINE {
             return false;
         }
-        places.push_back(ticket.id);
+        line.ids.push_back(ticket.id);
         self.length = self.length.saturating_add(1);
         true
     }
 
     /// True when no request of the line came before.
     pub fn is_first(&self, ticket: &Ticket) -> bool {
-        let places = self.accounts.get(&ticket.line());
-        places.is_none_or(|places| places.front() == Some(&ticket.id))
+        let line = self.lines.get(&ticket.line());
+        line.is_none_or(|line| line.ids.front() == Some(&ticket.id))
+    }
+
+    /// True when a retry can end the wait of a request at `now`, the time of a tick: its wait is over,
+    /// or it is the first of its line and a lease came back, or a look is due.
+    pub fn is_due(&mut self, ticket: &Ticket, now: Mono) -> bool {
+        if ticket.is_over(now) {
+            return true;
+        }
+        let Some(line) = self.lines.get(&ticket.line()) else {
+            return true;
+        };
+        if line.ids.front() != Some(&ticket.id) {
+            return false;
+        }
+        line.is_woken || (line.look_at <= now && self.may_look(now))
+    }
+
+    fn may_look(&mut self, now: Mono) -> bool {
+        let (tick, left) = &mut self.looks;
+        if *tick != now {
+            (*tick, *left) = (now, MOST_LOOKS);
+        }
+        let may = *left > 0;
+        *left = left.saturating_sub(1);
+        may
+    }
+
+    /// Notes a look at `now` that found no lease for the first of a line.
+    pub fn looked(&mut self, ticket: &Ticket, now: Mono) {
+        if let Some(line) = self.lines.get_mut(&ticket.line()) {
+            line.is_woken = false;
+            line.wait = line.wait.max(FIRST_LOOK);
+            line.look_at = now.after(line.wait);
+            let doubled = Span::from_millis(line.wait.as_millis().saturating_mul(2));
+            line.wait = doubled.min(LONGEST_LOOK);
+        }
+    }
+
+    /// Wakes the first of each line of an account: a lease came back.
+    pub fn wake(&mut self, account: AccountKey) {
+        if self.length == 0 {
+            return;
+        }
+        for (_, line) in self
+            .lines
+            .iter_mut()
+            .filter(|((key, _), _)| *key == account)
+        {
+            line.is_woken = true;
+        }
     }
 
     /// Removes a request, if it is queued.
     pub fn leave(&mut self, ticket: &Ticket) {
-        let Some(places) = self.accounts.get_mut(&ticket.line()) else {
+        let Some(line) = self.lines.get_mut(&ticket.line()) else {
             return;
         };
-        if let Some(at) = places.iter().position(|id| *id == ticket.id) {
-            places.remove(at);
+        if let Some(at) = line.ids.iter().position(|id| *id == ticket.id) {
+            line.ids.remove(at);
             self.length = self.length.saturating_sub(1);
+            // The next one may be admitted too.
+            line.is_woken |= at == 0;
         }
-        if places.is_empty() {
-            self.accounts.remove(&ticket.line());
+        if line.ids.is_empty() {
+            self.lines.remove(&ticket.line());
         }
     }
 }

@@ -18,6 +18,7 @@ impl Limiter {
     /// An [`Admission`] must be settled only once.
     pub fn settle(&mut self, host: &dyn Host, admission: Admission, consumed: impl Into<Consumed>) {
         self.ended(admission.tier);
+        self.queue.wake(admission.key);
         let consumed = match self.config.tokens.settle {
             _ if admission.free => Used::Tokens(0).into(),
             Settle::Usage => consumed.into(),

@@ -9,9 +9,9 @@
 //! level  |########..####.......##..               |  each grain fills it, time drains it
 //!      since                                     now
 //! ```
-//! The bucket drains at the limit's rate. At the last reduction the bucket has room for one
-//! request, or for one token. So a reduction of RPM refuses no first request, and a tier's
-//! accounts do not all come at once.
+//! The bucket drains at the limit's rate. Its level at the last reduction is what the log shows, at the
+//! reduced rate, and full at most. So an account that was idle is not refused for the reduction, and
+//! one that was busy is not refused for longer than its bucket takes to drain.
 
 use super::record::{FamilyKey, Record, Window};
 use super::units::Unit;
@@ -62,14 +62,21 @@ impl LeakyBucket {
 
     /// Returns the level of the bucket, in units.
     fn level(&self, record: &Record, now: Mono, unit: Unit) -> u128 {
-        // Room for one request, or one token.
-        let (mut level, mut at) = (self.units(self.most().saturating_sub(1)), self.since);
+        let full = self.units(self.most());
+        let (mut level, mut at) = (0, Mono::default());
         let log = record.log(self.family, self.window);
-        let grains = log.into_iter().flat_map(|log| log.grains());
-        for grain in grains.filter(|grain| grain.last > self.since) {
+        for grain in log.into_iter().flat_map(|log| log.grains()) {
+            if at < self.since && grain.last >= self.since {
+                level = self.drained(level, self.since.since(at)).min(full);
+                at = self.since;
+            }
             level = self.drained(level, grain.last.since(at));
             level = level.saturating_add(self.units(grain.amount(unit)));
             at = grain.last;
+        }
+        if at < self.since {
+            level = self.drained(level, self.since.since(at)).min(full);
+            at = self.since;
         }
         self.drained(level, now.since(at))
     }

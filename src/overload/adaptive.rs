@@ -55,6 +55,8 @@ pub struct Adaptive {
     pub controller: Controller,
     /// The scales of the active policy at the controller's pressure; empty without pressure.
     pub tiers: TierScales,
+    /// The last reduction of each tier's scale; none for a tier that is not lowered.
+    pub reductions: Vec<(String, Mono)>,
 }
 
 impl Adaptive {
@@ -66,9 +68,16 @@ impl Adaptive {
         };
         AdaptiveLowering {
             scale,
-            since: self.controller.last_increase,
+            since: self.reduced_at(tier),
             expires_at: self.ownership.last_step.after(STALE),
         }
+    }
+
+    /// Returns the time of a tier's last reduction; of the last increase of the pressure for a tier
+    /// that another policy lowers.
+    fn reduced_at(&self, tier: &str) -> Mono {
+        let own = self.reductions.iter().find(|(name, _)| name == tier);
+        own.map_or(self.controller.last_increase, |(_, at)| *at)
     }
 
     /// True while the owner takes steps; the pressure has expired otherwise.
@@ -84,6 +93,9 @@ impl Adaptive {
             &mut self.ownership.configured,
             &mut self.ownership.last_step,
         ] {
+            *time = (*time).min(now);
+        }
+        for (_, time) in &mut self.reductions {
             *time = (*time).min(now);
         }
     }
@@ -165,8 +177,25 @@ impl Adaptive {
             pressure => policy.scales(pressure),
         };
         let has_moved = tiers != self.tiers;
+        self.reductions = self.reductions_to(&tiers, now);
         self.tiers = tiers;
         has_moved.then(|| self.moved(self.controller.pressure > before))
+    }
+
+    /// Returns the last reduction of each lowered tier, when the scales become `tiers` at `now`. A tier
+    /// whose scale stays or rises keeps its time: its limit is the same, or larger.
+    fn reductions_to(&self, tiers: &TierScales, now: Mono) -> Vec<(String, Mono)> {
+        let lowered = tiers.iter().filter(|(_, scale)| *scale < Scale::ONE);
+        let reduced = lowered.map(|(name, scale)| {
+            let before = find(&self.tiers, name).unwrap_or(Scale::ONE);
+            let at = if *scale < before {
+                now
+            } else {
+                self.reduced_at(name)
+            };
+            (name.clone(), at)
+        });
+        reduced.collect()
     }
 
     fn moved(&self, down: bool) -> OverloadEvent {

@@ -10,6 +10,12 @@ use crate::tiers::config::MOST_TIERS;
 /// The stored state of one namespace.
 pub type StoredOverload = SharedCell<State>;
 
+/// True for a list of tiers within the bounds of a config.
+fn are_names<T>(tiers: &[(String, T)]) -> bool {
+    let mut names = tiers.iter().map(|(name, _)| name);
+    tiers.len() <= MOST_TIERS && names.all(|name| plain_name(name, name).is_ok())
+}
+
 impl Content for State {
     const LAYOUT: Layout = Layout {
         name: "the overload state",
@@ -21,9 +27,6 @@ impl Content for State {
     fn is_valid(&self) -> bool {
         let manual = self.manual.iter().map(|manual| &manual.tiers);
         let mut all = manual.chain([&self.adaptive.tiers]);
-        all.all(|tiers| {
-            let mut names = tiers.iter().map(|(name, _)| name);
-            tiers.len() <= MOST_TIERS && names.all(|name| plain_name(name, name).is_ok())
-        })
+        all.all(|tiers| are_names(tiers)) && are_names(&self.adaptive.reductions)
     }
 }

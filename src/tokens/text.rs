@@ -10,6 +10,8 @@ use std::sync::Arc;
 #[derive(Clone, Copy, Debug, Default)]
 struct TextFacts {
     usage: Usage,
+    /// True when the usage has a count; most texts have none.
+    has_counts: bool,
     /// True when counts say the output, and are the last ones.
     has_output: bool,
     ends: bool,
@@ -121,8 +123,8 @@ impl Sink<Leaf> for Reading<'_> {
     }
 
     fn text_ends(&mut self) {
-        let text = std::mem::take(&mut self.notes.text);
-        self.notes.response.add(&text);
+        self.notes.response.add(&self.notes.text);
+        self.notes.text.clear();
     }
 }
 
@@ -163,6 +165,17 @@ impl Sink<Leaf> for Inside<'_> {
 }
 
 impl TextFacts {
+    /// Begins the next text. The counts are large, so they are cleared where there are any.
+    fn clear(&mut self) {
+        if self.has_counts {
+            self.usage = Usage::default();
+        }
+        *self = Self {
+            usage: self.usage,
+            ..Self::default()
+        };
+    }
+
     fn take(&mut self, leaf: &Leaf, value: Value<'_>, dialects: &Dialects) {
         match *leaf {
             Leaf::Count {
@@ -171,12 +184,14 @@ impl TextFacts {
                 is_early,
             } => {
                 if let Some(tokens) = count(value) {
+                    self.has_counts = true;
                     self.usage.offer(field, rank, tokens);
                     self.has_output |= !is_early;
                 }
             }
             Leaf::Part(field) => {
                 if let Some(tokens) = count(value) {
+                    self.has_counts = true;
                     self.usage.add(field, tokens);
                 }
             }
@@ -212,7 +227,9 @@ impl TextFacts {
 
 impl ResponseFacts {
     fn add(&mut self, text: &TextFacts) {
-        self.totals.update(&text.usage);
+        if text.has_counts {
+            self.totals.update(&text.usage);
+        }
         self.texts = self.texts.saturating_add(1);
         let is_output = !(text.fails || text.is_silent);
         self.outputs = self.outputs.saturating_add(u64::from(is_output));

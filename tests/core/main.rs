@@ -24,6 +24,7 @@ mod models;
 mod never_over;
 mod newer_layouts;
 mod overload;
+mod overload_cuts;
 mod overload_edges;
 mod overload_loop;
 mod overload_pace;

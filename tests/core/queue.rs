@@ -1,7 +1,7 @@
 //! Requests that wait for a lease: in order, bounded, for as long as the tier waits.
 
 use crate::harness::{Admission, Config, FakeRequest, Next, Ticket, Worker, World, retry_after_ms};
-use tiergate::limiter::MOST_WAITING;
+use tiergate::limiter::{MOST_IN_LINE, MOST_WAITING};
 
 /// Concurrency 1, and a wait of two seconds.
 fn waits() -> Config {
@@ -107,14 +107,101 @@ fn other_limits_and_other_accounts_do_not_wait() {
 }
 
 #[test]
+fn one_account_does_not_take_all_places_of_the_queue() {
+    let world = World::new();
+    let worker = Worker::new(&world, waits());
+    let most = u32::try_from(MOST_IN_LINE).unwrap();
+    admission(action(&worker, "greedy", 0));
+    for id in 1..=most {
+        queued(&worker, "greedy", id);
+    }
+    let one_more = action(&worker, "greedy", 1 + most);
+    assert!(matches!(one_more, Next::Reply(reply) if reply.code == "concurrency"));
+    admission(action(&worker, "modest", 5_000));
+    queued(&worker, "modest", 5_001);
+}
+
+#[test]
 fn a_full_queue_refuses_at_once() {
     let world = World::new();
     let worker = Worker::new(&world, waits());
-    admission(action(&worker, "acme", 1));
     let most = u32::try_from(MOST_WAITING).unwrap();
-    for id in 2..2 + most {
-        queued(&worker, "acme", id);
+    for id in 0..most {
+        let account = format!("account-{}", id / 16);
+        if id % 16 == 0 {
+            admission(action(&worker, &account, 10_000 + id));
+        }
+        queued(&worker, &account, id);
     }
-    let one_more = action(&worker, "acme", 2 + most);
-    assert!(matches!(one_more, Next::Reply(reply) if reply.code == "concurrency"));
+    admission(action(&worker, "one more", 20_000));
+    let waits = action(&worker, "one more", 20_001);
+    assert!(matches!(waits, Next::Reply(reply) if reply.code == "concurrency"));
+}
+
+#[test]
+fn a_settlement_here_wakes_the_first_of_its_account_alone() {
+    let world = World::new();
+    let worker = Worker::new(&world, waits());
+    let first = admission(action(&worker, "acme", 1));
+    let _other = admission(action(&worker, "other", 2));
+    let (second, third) = (queued(&worker, "acme", 3), queued(&worker, "acme", 4));
+    let other = queued(&worker, "other", 5);
+    assert!(!worker.is_due(&second), "it looked just now");
+    worker.release(first);
+    assert!(worker.is_due(&second) && !worker.is_due(&third) && !worker.is_due(&other));
+    let second = admission(worker.retry(&second));
+    assert!(worker.is_due(&third), "there may be a second lease");
+    assert!(matches!(worker.retry(&third), Next::Queue(_)));
+    assert!(!worker.is_due(&third));
+    worker.release(second);
+    assert!(worker.is_due(&third));
+}
+
+/// A lease that another VM gives back is found by a look.
+#[test]
+fn looks_back_off_and_go_on() {
+    let world = World::new();
+    let config = Config::tier("t").concurrency(1).wait("60s");
+    let worker = Worker::new(&world, config);
+    admission(action(&worker, "acme", 1));
+    let ticket = queued(&worker, "acme", 2);
+    let mut looks = Vec::new();
+    for tick in 1..200 {
+        world.pass_ms(10);
+        if worker.is_due(&ticket) {
+            looks.push(tick * 10);
+            assert!(matches!(worker.retry(&ticket), Next::Queue(_)));
+        }
+    }
+    assert_eq!(looks, [10, 30, 70, 150, 310, 630, 950, 1_270, 1_590, 1_910]);
+}
+
+#[test]
+fn a_tick_looks_for_few_and_all_have_their_turn() {
+    let world = World::new();
+    let config = Config::tier("t").concurrency(1).wait("60s");
+    let worker = Worker::new(&world, config);
+    let tickets: Vec<Ticket> = (0..150)
+        .map(|id| {
+            let account = format!("account-{id}");
+            admission(action(&worker, &account, id));
+            queued(&worker, &account, 1_000 + id)
+        })
+        .collect();
+    let mut looks = vec![0; tickets.len()];
+    for _ in 0..100 {
+        world.pass_ms(10);
+        worker.host.calls.set(0);
+        for (ticket, looks) in tickets.iter().zip(&mut looks) {
+            if worker.is_due(ticket) {
+                *looks += 1;
+                assert!(matches!(worker.retry(ticket), Next::Queue(_)));
+            }
+        }
+        assert!(worker.host.calls.get() <= 64, "{}", worker.host.calls.get());
+    }
+    assert!(
+        looks.iter().all(|looks| (5..=9).contains(looks)),
+        "{looks:?}"
+    );
 }

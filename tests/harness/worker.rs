@@ -71,7 +71,7 @@ impl Worker {
     /// Whether a queued request must be judged again now.
     pub fn is_due(&self, ticket: &Ticket) -> bool {
         let now = self.host.world.mono();
-        self.limiter.borrow().is_due(ticket, now)
+        self.limiter.borrow_mut().is_due(ticket, now)
     }
 
     /// A queued request ends before it gets a lease.

@@ -7,6 +7,9 @@ pub const ENDS_BARE: u8 = 1;
 /// Bytes that begin or end a string or a container.
 pub const NESTS: u8 = 2;
 
+/// The length of a string from which a search pays off.
+const SHORT: usize = 24;
+
 /// The classes of each byte.
 #[expect(
     clippy::indexing_slicing,
@@ -38,7 +41,12 @@ pub fn is(byte: u8, class: u8) -> bool {
 /// Returns a string without escapes that ends in the piece, and the bytes behind it. `piece` begins
 /// behind its first quote.
 pub fn plain_string(piece: &[u8]) -> Option<(&[u8], &[u8])> {
-    let at = memchr2(b'"', b'\\', piece)?;
+    let (start, more) = split_at(piece, SHORT);
+    let is_special = |byte: &u8| matches!(byte, b'"' | b'\\');
+    let at = match start.iter().position(is_special) {
+        Some(at) => at,
+        None => memchr2(b'"', b'\\', more)?.saturating_add(start.len()),
+    };
     let (text, rest) = split_at(piece, at);
     Some((text, rest.strip_prefix(b"\"")?))
 }

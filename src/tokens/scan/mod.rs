@@ -43,6 +43,17 @@ pub enum Value<'a> {
     Array,
 }
 
+impl<'a> Value<'a> {
+    /// Returns an unquoted value; `None` is one of too many bytes, and no number.
+    fn of_bare(bare: Option<&'a [u8]>) -> Self {
+        match bare {
+            Some(b"null") => Self::Null,
+            Some(bare) => Self::Bare(bare),
+            None => Self::Bare(&[]),
+        }
+    }
+}
+
 /// The reader of a scanner's values.
 pub trait Sink<L> {
     /// Takes a value at a leaf. A container comes when it opens.
@@ -151,7 +162,7 @@ impl Scanner {
             b'"' => {
                 if let Some((name, rest)) = plain_string(after) {
                     self.name(tree, name);
-                    return rest;
+                    return self.behind_name(rest);
                 }
                 self.begin_string(Role::Name);
             }
@@ -190,8 +201,7 @@ impl Scanner {
             b'"' if leaf.is_some() => self.begin_string(Role::Leaf),
             b'"' => {
                 if let Some((_, rest)) = plain_string(after) {
-                    self.value_ends(tree);
-                    return rest;
+                    return self.behind_value(rest, tree);
                 }
                 self.begin_string(Role::Other);
             }
@@ -210,13 +220,29 @@ impl Scanner {
                 }
             }
             b'}' | b']' => self.close(tree, sink),
-            _ => {
-                self.text.clear();
-                self.state = ScanState::InBare;
-                return piece;
-            }
+            _ => return self.begin_bare(piece, tree, sink),
         }
         after
+    }
+
+    /// Begins an unquoted value, and ends one that is whole in the piece.
+    fn begin_bare<'a, L>(
+        &mut self,
+        piece: &'a [u8],
+        tree: &Tree<L>,
+        sink: &mut impl Sink<L>,
+    ) -> &'a [u8] {
+        let Some(end) = piece.iter().position(|byte| is(*byte, ENDS_BARE)) else {
+            self.text.clear();
+            self.state = ScanState::InBare;
+            return piece;
+        };
+        let (bare, rest) = split_at(piece, end);
+        if let Some(leaf) = self.node.and_then(|node| tree.leaf(node)) {
+            let is_kept = bare.len() <= string::KEPT_BYTES;
+            sink.value(leaf, Value::of_bare(is_kept.then_some(bare)));
+        }
+        self.behind_value(rest, tree)
     }
 
     fn in_bare<'a, L>(
@@ -233,15 +259,9 @@ impl Scanner {
         }
         if end.is_some() {
             if let Some(leaf) = leaf {
-                let value = match self.text.whole() {
-                    Some(b"null") => Value::Null,
-                    Some(bare) => Value::Bare(bare),
-                    // A number of so many digits is none.
-                    None => Value::Bare(&[]),
-                };
-                sink.value(leaf, value);
+                sink.value(leaf, Value::of_bare(self.text.whole()));
             }
-            self.value_ends(tree);
+            return self.behind_value(rest, tree);
         }
         rest
     }
@@ -314,6 +334,23 @@ impl Scanner {
         let frame = self.frame();
         self.node = frame.and_then(|frame| tree.member(frame.node, name));
         self.state = ScanState::Colon;
+    }
+
+    /// Goes on behind a name: most have their colon there.
+    fn behind_name<'a>(&mut self, rest: &'a [u8]) -> &'a [u8] {
+        match rest.strip_prefix(b":") {
+            Some(value) => {
+                self.state = ScanState::Value;
+                value
+            }
+            None => rest,
+        }
+    }
+
+    /// Goes on behind a value: most have a comma there.
+    fn behind_value<'a, L>(&mut self, rest: &'a [u8], tree: &Tree<L>) -> &'a [u8] {
+        self.value_ends(tree);
+        rest.strip_prefix(b",").unwrap_or(rest)
     }
 
     fn begin_string(&mut self, role: Role) {
