@@ -81,7 +81,7 @@ pub(super) enum Turn {
 
 /// Queued requests of one account, or of one family of it.
 #[derive(Debug, Default)]
-struct Line {
+struct WaitingLine {
     ids: VecDeque<u32>,
     /// True after a settlement of the account.
     is_woken: bool,
@@ -94,7 +94,7 @@ struct Line {
 /// Queued requests by account, and by family where it limits concurrency.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
-    lines: HashMap<(AccountKey, Option<FamilyId>), Line>,
+    lines: HashMap<(AccountKey, Option<FamilyId>), WaitingLine>,
     length: usize,
     /// The time of the current tick, and the looks that it has left.
     looks: (Mono, u32),
