@@ -84,7 +84,7 @@ pub trait Request {
 
 /// The receiver of metrics.
 pub trait MetricSink {
-    /// Adds `delta` (at least 1) to the counter `name`.
+    /// Adds `delta` to the counter `name`; 0 makes it exist.
     fn count(&mut self, name: &str, delta: u64);
     /// Moves the gauge `name` by `delta`.
     fn gauge(&mut self, name: &str, delta: i64);

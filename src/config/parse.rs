@@ -1,13 +1,13 @@
 //! Parses the bytes of a config to a checked [`Config`], or to the first error.
 
-use super::schema::{ConfigRoot, Unpriced};
+use super::schema::{ConfigRoot, StripHeaders, Unpriced};
 use super::{Config, Mode, admin, bounds};
 use crate::directory::feed::config::FeedSource;
-use crate::http::names::is_path;
+use crate::http::names::{header_name, is_path};
 use crate::http::sha256::sha256_hex;
 use crate::identity::config::{account_sources, identity_headers, tier_sources};
 use crate::json::values::Count;
-use crate::json::{self, Invalid, Object, in_range, plain_name};
+use crate::json::{self, Invalid, Object, in_range, plain_name, wire_struct};
 use crate::limits::config::windows;
 use crate::models::config::{families, sources, unknown_model};
 use crate::overload::Policy;
@@ -18,15 +18,41 @@ use crate::tokens::config::Tokens;
 
 const MOST_ACCOUNTS: u64 = 4_194_304;
 
-/// Reads and checks a config; no bytes, or `{}`, give the default config.
+/// The maximum number of headers in `strip_headers`.
+const MOST_STRIPPED: usize = 32;
+
+/// Checks the list of `strip_headers`.
+fn listed(names: &[String]) -> Result<Vec<String>, Invalid> {
+    if names.len() > MOST_STRIPPED {
+        return Err(Invalid::new("strip_headers", "at most 32 headers"));
+    }
+    let checked = names.iter().map(|name| header_name("strip_headers", name));
+    checked.collect()
+}
+
+/// Returns the JSON text of a Struct.
+fn read_struct(config: &[u8]) -> Option<String> {
+    // Its first member begins with this byte, which is white space in JSON.
+    let starts = config.first() == Some(&b'\n');
+    let read = starts.then(|| wire_struct::read(config)).flatten();
+    read.map(|value| value.to_string())
+}
+
+/// Reads and checks a config: JSON, or a `google.protobuf.Struct` in its wire form. No bytes, or `{}`,
+/// give the default config.
 ///
 /// # Errors
 /// The first error, with its JSON path and what is allowed.
-pub fn parse(json: &[u8]) -> Result<Config, Invalid> {
-    let json = json.trim_ascii();
-    let Object(root): Object<ConfigRoot> = match json {
-        [] => Object::default(),
-        _ => json::read(json)?,
+pub fn parse(config: &[u8]) -> Result<Config, Invalid> {
+    let json = config.trim_ascii();
+    let read: Result<Object<ConfigRoot>, Invalid> = match json {
+        [] => Ok(Object::default()),
+        _ => json::read(json),
+    };
+    let Object(root) = match (read, read_struct(config)) {
+        (Ok(root), _) => root,
+        (Err(_), Some(text)) => json::read(text.as_bytes())?,
+        (Err(error), None) => return Err(error),
     };
     refuse_parts_to_come(&root)?;
     let mut tokens = Tokens::check(root.tokens.0)?;
@@ -38,9 +64,10 @@ pub fn parse(json: &[u8]) -> Result<Config, Invalid> {
     let tiers = tiers(root.tiers, &models)?;
     let account = account_sources(root.account)?;
     let tier = tier_sources(root.tier)?;
-    let mut strip = match root.strip_headers.unwrap_or(true) {
-        true => identity_headers(&account, &tier),
-        false => Vec::new(),
+    let mut strip = match root.strip_headers.unwrap_or(StripHeaders::Switch(true)) {
+        StripHeaders::Switch(true) => identity_headers(&account, &tier),
+        StripHeaders::Switch(false) => Vec::new(),
+        StripHeaders::Names(names) => listed(&names)?,
     };
     if tokens.needs_plain_responses() {
         strip.push("accept-encoding".to_owned());

@@ -29,7 +29,7 @@ pub(super) struct ConfigRoot {
     pub account: Option<Vec<Object<SourceConfig>>>,
     pub tier: Option<Vec<TierSourceConfig>>,
     pub unknown_tier: Option<String>,
-    pub strip_headers: Option<bool>,
+    pub strip_headers: Option<StripHeaders>,
     pub windows: Object<WindowsConfig>,
     pub tokens: Object<TokensConfig>,
     pub headers: Option<Vec<String>>,
@@ -67,4 +67,14 @@ fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(d: D) -> Result<Optio
 pub(super) struct Capacity {
     pub accounts: Option<Count>,
     pub directory: Option<Count>,
+}
+
+/// The headers to take off requests: those of the identity, none, or a list.
+#[derive(Debug, Deserialize)]
+#[serde(untagged, expecting = "true, false, or a list of header names")]
+pub enum StripHeaders {
+    /// Those of the identity, or none.
+    Switch(bool),
+    /// These.
+    Names(Vec<String>),
 }

@@ -207,9 +207,9 @@ fn tier_source(path: &str, entry: TierSourceConfig) -> Checked<TierSource> {
     Ok(TierSource::SharedData(key.clone()))
 }
 
-/// Returns the headers of all sources, without those that the upstream needs.
+/// Returns the headers of all sources, without those that are credentials: the upstream may need them.
 pub fn identity_headers(account: &[AccountSource], tier: &[TierSource]) -> Vec<String> {
-    let fields = account.iter().map(|s| &s.field);
+    let fields = account.iter().filter(|s| !s.digest).map(|s| &s.field);
     let tiers = tier.iter().filter_map(|s| match s {
         TierSource::Name(field) | TierSource::Recharge(field) => Some(field),
         TierSource::SharedData(_) | TierSource::Directory => None,

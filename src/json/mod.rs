@@ -4,6 +4,7 @@ mod checks;
 pub mod decimal;
 mod invalid;
 pub mod values;
+pub mod wire_struct;
 
 pub use checks::{Bounded, in_range, plain_name};
 pub use invalid::Invalid;

@@ -169,7 +169,9 @@ impl Limiter {
         CheckResult {
             log: self.log((tier, family), Outcome::Faulted, None),
             next: match denies && self.config.mode == Mode::Enforce {
-                true => Next::Reply(Refusal::Unavailable.reply(&self.config.headers)),
+                true => Next::Reply(
+                    Refusal::Unavailable.reply(&self.config.headers, self.config.windows.minute),
+                ),
                 false => Next::Forward(Forwarded::default()),
             },
         }
@@ -184,7 +186,7 @@ impl Limiter {
         self.counts.request(tier, outcome);
         CheckResult {
             log: self.log((tier, family), outcome, Some(refusal.code())),
-            next: Next::Reply(refusal.reply(&self.config.headers)),
+            next: Next::Reply(refusal.reply(&self.config.headers, self.config.windows.minute)),
         }
     }
 

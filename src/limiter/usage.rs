@@ -93,7 +93,9 @@ impl Limiter {
     fn cannot_report(&mut self, account: &Account, place: Place, fault: Fault) -> CheckResult {
         let result = self.faulted(Some(account), place, fault);
         CheckResult {
-            next: Next::Reply(Refusal::Unavailable.reply(&self.config.headers)),
+            next: Next::Reply(
+                Refusal::Unavailable.reply(&self.config.headers, self.config.windows.minute),
+            ),
             ..result
         }
     }

@@ -12,7 +12,7 @@ use crate::ledger::in_flight::Moves;
 use crate::limits::LimitKind;
 use crate::models::{Families, FamilyId};
 use crate::tiers::table::NO_TIER;
-use crate::tiers::{TierId, TierTable};
+use crate::tiers::{Tier, TierId, TierTable};
 use crate::tokens::rates::TokenCounts;
 use names::MetricFamily;
 use std::collections::BTreeMap;
@@ -22,6 +22,20 @@ use std::collections::BTreeMap;
 pub const SERIES_OF_TIER: usize = 6 + 4 + 2;
 /// The series of a tier for each family of models, and for requests without one.
 pub const SERIES_OF_FAMILY: usize = 4;
+
+/// The counters of health.
+const HEALTH: [MetricFamily; 10] = [
+    names::CAS_RETRIES,
+    names::EVICTED_LIVE,
+    names::OVERFLOW_REQUESTS,
+    names::DAMAGED_VALUES,
+    names::STALE_LEASES,
+    names::LOST_PAGES,
+    names::UNLEASED,
+    names::UNPRICED,
+    names::MODEL_UNKNOWN,
+    names::DIRECTORY_FULL,
+];
 
 /// The outcome of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,6 +141,8 @@ pub struct Counts {
     namespace: String,
     names: Vec<String>,
     models: Vec<String>,
+    /// The limits of each tier, until their counters exist.
+    undefined: Vec<Vec<LimitKind>>,
     tiers: Vec<TierCounts>,
 }
 
@@ -137,6 +153,7 @@ impl Counts {
         names.push(NO_TIER.to_owned());
         Self {
             namespace: namespace.to_owned(),
+            undefined: tiers.iter().map(limited_kinds).collect(),
             models: models.iter().map(|family| family.name.clone()).collect(),
             tiers: vec![TierCounts::default(); names.len()],
             names,
@@ -190,8 +207,47 @@ impl Counts {
         }
     }
 
+    /// Makes the counters exist before their first event, so that a rate of it can be seen.
+    fn define(&mut self, sink: &mut dyn MetricSink) {
+        let undefined = std::mem::take(&mut self.undefined);
+        if undefined.is_empty() {
+            return;
+        }
+        let namespace = self.namespace.as_str();
+        for (name, kinds) in self.names.iter().zip(undefined) {
+            let outcomes = Outcome::ALL.map(Outcome::as_str);
+            let tokens = TokenKind::ALL.map(TokenKind::as_str);
+            for (family, label, values) in [
+                (names::REQUESTS, "outcome", &outcomes[..]),
+                (names::TOKENS, "kind", &tokens[..]),
+            ] {
+                let name = family.of_tier(namespace, name);
+                for value in values {
+                    sink.count(&format!("{name}.{label}.{value}"), 0);
+                }
+            }
+            for kind in kinds {
+                sink.count(&names::LIMITED.of_limit(namespace, name, kind), 0);
+                sink.count(&names::OVERLOADED.of_limit(namespace, name, kind), 0);
+            }
+            let models = self.models.iter().map(Some).chain([None]);
+            for model in models {
+                let tier = (namespace, name.as_str());
+                emit_usage(sink, tier, model, &TokenCounts::default(), true);
+            }
+        }
+        let no_tier = names::REQUESTS.of_tier(namespace, NO_TIER);
+        for outcome in [Outcome::Refused, Outcome::Faulted] {
+            sink.count(&format!("{no_tier}.outcome.{}", outcome.as_str()), 0);
+        }
+        for family in HEALTH {
+            sink.count(&family.of(namespace), 0);
+        }
+    }
+
     /// Flushes all counts and resets them; moves the gauge by `moves`.
     pub fn flush(&mut self, health: Health, mut moves: Moves, sink: &mut dyn MetricSink) {
+        self.define(sink);
         for (name, counts) in self.names.iter().zip(&mut self.tiers) {
             let TierCounts {
                 requests,
@@ -213,7 +269,7 @@ impl Counts {
             emit(sink, names::TOKENS, tier, "kind", kinds, &tokens);
             for (family, counts) in usage {
                 let model = family.and_then(|id| self.models.get(id.index()));
-                emit_usage(sink, tier, model, &counts);
+                emit_usage(sink, tier, model, &counts, false);
             }
             // A tier whose requests all began and ended between two ticks shows as 0.
             if moved {
@@ -225,18 +281,18 @@ impl Counts {
         }
         let fill = names::PAGE_FILL.of(&self.namespace);
         sink.set(&fill, health.page_fill.into());
-        for (family, n) in [
-            (names::CAS_RETRIES, health.cas_retries),
-            (names::EVICTED_LIVE, health.evicted),
-            (names::OVERFLOW_REQUESTS, health.overflow),
-            (names::DAMAGED_VALUES, health.corrupt),
-            (names::STALE_LEASES, health.stale_leases),
-            (names::LOST_PAGES, health.lost_pages),
-            (names::UNLEASED, health.unleased),
-            (names::UNPRICED, health.unpriced),
-            (names::MODEL_UNKNOWN, health.model_unknown),
-            (names::DIRECTORY_FULL, health.directory_full),
-        ] {
+        for (family, n) in HEALTH.into_iter().zip([
+            health.cas_retries,
+            health.evicted,
+            health.overflow,
+            health.corrupt,
+            health.stale_leases,
+            health.lost_pages,
+            health.unleased,
+            health.unpriced,
+            health.model_unknown,
+            health.directory_full,
+        ]) {
             if n > 0 {
                 sink.count(&family.of(&self.namespace), n);
             }
@@ -244,11 +300,17 @@ impl Counts {
     }
 }
 
+/// Returns the kinds that a tier limits.
+fn limited_kinds(tier: &Tier) -> Vec<LimitKind> {
+    tier.all_limits().finite().map(|(kind, _)| kind).collect()
+}
+
 fn emit_usage(
     sink: &mut dyn MetricSink,
     (namespace, tier): (&str, &str),
     model: Option<&String>,
     counts: &TokenCounts,
+    defines: bool,
 ) {
     let name = names::USAGE_TOKENS.of_tier(namespace, tier);
     let model = model.map_or(String::new(), |model| format!(".model.{model}"));
@@ -258,7 +320,7 @@ fn emit_usage(
         ("cache_write", counts.cache_write),
         ("output", counts.output),
     ] {
-        if n > 0 {
+        if n > 0 || defines {
             sink.count(&format!("{name}.kind.{kind}{model}"), n);
         }
     }

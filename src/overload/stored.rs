@@ -1,4 +1,4 @@
-//! The overload state of a namespace in shared data (key `{namespace}/overload`). Only ticks and
+//! The overload state of a namespace in shared data (key `{namespace}/overload-state`). Only ticks and
 //! admin calls read and write it.
 
 use super::State;
@@ -19,10 +19,10 @@ fn are_names<T>(tiers: &[(String, T)]) -> bool {
 impl Content for State {
     const LAYOUT: Layout = Layout {
         name: "the overload state",
-        version: 1,
+        version: 2,
         kind: b'O',
     };
-    const KEY: &'static str = "overload";
+    const KEY: &'static str = "overload-state";
 
     fn is_valid(&self) -> bool {
         let manual = self.manual.iter().map(|manual| &manual.tiers);

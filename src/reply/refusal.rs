@@ -10,8 +10,10 @@ use crate::tiers::Cents;
 use crate::time::Span;
 use serde::Serialize;
 
-/// The longest wait after which a client should retry automatically.
-const WORTH_RETRYING: Span = Span::from_secs(60);
+/// The status of a limiter that can't decide.
+const UNAVAILABLE: u32 = 503;
+/// The parts of a window; an event leaves it up to one part late.
+const PARTS: u64 = 60;
 /// The maximum number of characters of a client's own value in a message.
 const EXCERPT_CHARS: usize = 64;
 
@@ -133,14 +135,15 @@ impl Refusal {
         }
     }
 
-    /// Returns the reply, with rate-limit headers in the configured styles on a 429.
-    pub fn reply(&self, styles: &[HeaderStyle]) -> Reply {
+    /// Returns the reply, with rate-limit headers in the configured styles on a 429. `minute` is the
+    /// length of the minute window.
+    pub fn reply(&self, styles: &[HeaderStyle], minute: Span) -> Reply {
         let spec = self.code().spec();
         let message = self.message();
         let mut lines = vec![("content-type", "application/json".to_owned())];
         let mut limit = None;
         if let Self::Limited { limited, .. } = self {
-            lines.extend(retry_headers(limited.wait));
+            lines.extend(retry_headers(limited.wait, minute));
             lines.extend(set_only(headers::lines(styles, &limited.snapshot)));
             limit = Some(LimitBody {
                 name: limited.kind.as_str(),
@@ -149,6 +152,9 @@ impl Refusal {
                 retry_after_ms: limited.wait.as_millis(),
                 model: limited.kind.model(),
             });
+        }
+        if spec.status == UNAVAILABLE {
+            lines.push(("retry-after", "1".to_owned()));
         }
         let body = ErrorBody {
             error: ErrorFields {
@@ -286,12 +292,16 @@ fn excerpt(value: &[u8]) -> String {
     cut
 }
 
-fn retry_headers(wait: Span) -> Vec<(&'static str, String)> {
+/// Returns the headers that tell a wait. A client should not retry by itself after more than a minute
+/// window and one part of it.
+fn retry_headers(wait: Span, minute: Span) -> Vec<(&'static str, String)> {
+    let minute = minute.as_millis();
+    let worth_retrying = minute.saturating_add(minute.div_euclid(PARTS));
     let mut lines = vec![
         ("retry-after", wait.as_secs_ceil().max(1).to_string()),
         ("retry-after-ms", wait.as_millis().to_string()),
     ];
-    if wait > WORTH_RETRYING {
+    if wait.as_millis() > worth_retrying {
         lines.push(("x-should-retry", "false".to_owned()));
     }
     lines
@@ -327,7 +337,7 @@ mod tests {
 
     #[test]
     fn a_429_says_which_limit_how_full_and_when() {
-        let reply = limited(b"acme", Span::from_millis(12_345)).reply(&[]);
+        let reply = limited(b"acme", Span::from_millis(12_345)).reply(&[], Span::from_secs(60));
         assert_eq!((reply.status, reply.grpc_status), (429, 8));
         let body: serde_json::Value = serde_json::from_slice(&reply.body).unwrap();
         assert_eq!(
@@ -356,19 +366,34 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_over_a_minute_is_not_worth_retrying() {
-        let reply = limited(b"acme", Span::from_millis(60_001)).reply(&[]);
-        assert!(
-            reply
-                .headers
-                .contains(&("x-should-retry", "false".to_owned()))
-        );
+    fn a_wait_over_a_minute_and_a_part_is_not_worth_retrying() {
+        for (wait, minute, is_worth) in [
+            (61_000, 60, true),
+            (61_001, 60, false),
+            (5_000, 4, false),
+            (4_001, 4, true),
+        ] {
+            let limited = limited(b"acme", Span::from_millis(wait));
+            let reply = limited.reply(&[], Span::from_secs(minute));
+            let line = ("x-should-retry", "false".to_owned());
+            assert_eq!(
+                !reply.headers.contains(&line),
+                is_worth,
+                "{wait} of {minute}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_503_says_when_to_come_again() {
+        let reply = Refusal::Unavailable.reply(&[], Span::from_secs(60));
+        assert!(reply.headers.contains(&("retry-after", "1".to_owned())));
     }
 
     #[test]
     fn awkward_ids_make_valid_json() {
         for id in [&b"\"\\\n<script>"[..], &[0xff, 0xfe, 0], &[b'x'; 60_000]] {
-            let reply = limited(id, Span::from_secs(1)).reply(&[]);
+            let reply = limited(id, Span::from_secs(1)).reply(&[], Span::from_secs(60));
             assert!(serde_json::from_slice::<serde_json::Value>(&reply.body).is_ok());
             assert!(reply.body.len() < 1000);
         }

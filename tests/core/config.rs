@@ -471,3 +471,24 @@ fn a_feed_is_taken_as_it_is_written() {
     assert_eq!(feed.interval.as_millis(), 60_000);
     assert_eq!(parse(b"{}").unwrap().feed, None);
 }
+
+#[test]
+fn headers_to_strip_are_those_of_the_identity_or_a_list() {
+    let digest = r#"{"header": "x-api-key", "digest": true}"#;
+    let with =
+        |strip: &str| format!(r#"{{"account": [{digest}, {{"header": "x-account-id"}}]{strip}}}"#);
+    let stripped = |json: &str| {
+        let config = parse(json.as_bytes()).map_err(|error| error.to_string())?;
+        Ok::<_, String>(config.strip)
+    };
+    let default = stripped(&with("")).unwrap();
+    assert!(default.contains(&"x-account-id".to_owned()));
+    assert!(!default.contains(&"x-api-key".to_owned()), "a credential");
+    let listed = stripped(&with(r#", "strip_headers": ["X-Api-Key"]"#)).unwrap();
+    assert_eq!(listed, ["x-api-key", "accept-encoding"]);
+    let none = stripped(&with(r#", "strip_headers": false"#)).unwrap();
+    assert_eq!(none, ["accept-encoding"]);
+    for wrong in [r#", "strip_headers": 7"#, r#", "strip_headers": ["a b"]"#] {
+        assert!(stripped(&with(wrong)).is_err(), "{wrong}");
+    }
+}

@@ -274,11 +274,11 @@ fn corrupt_bytes_are_no_load_and_are_counted() {
     let [worker] = workers(&world, &Config::tier("t").rpm(10).open_admin());
     put_load(&worker, r#"{"scale": 0.5}"#);
     for bytes in [&b"\x01O\x07"[..], b"", b"\xff", &[1; 10_000]] {
-        world.overwrite("tiergate/overload", bytes);
+        world.overwrite("tiergate/overload-state", bytes);
         worker.tick();
     }
     assert_eq!(worker.call(&Call::Overload, "").1["scale"], 1.0);
-    world.forget("tiergate/overload");
+    world.forget("tiergate/overload-state");
     worker.tick();
     assert_eq!(admitted(&worker, 20), 10);
 }
@@ -290,7 +290,7 @@ proptest! {
         let world = World::new();
         let [worker] = workers(&world, &Config::tier("t").rpm(10).open_admin());
         for start in [&b"\x01O"[..], b""] {
-            world.overwrite("tiergate/overload", &[start, &bytes].concat());
+            world.overwrite("tiergate/overload-state", &[start, &bytes].concat());
             worker.tick();
             worker.check(&acme());
             let (status, _) = worker.call(&Call::Overload, "");

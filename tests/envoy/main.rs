@@ -33,6 +33,7 @@ mod shapes;
 mod sources;
 mod stalls;
 mod streams;
+mod struct_config;
 mod tiers;
 mod token_ends;
 mod tokens;
