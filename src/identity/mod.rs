@@ -104,6 +104,9 @@ pub enum IdentityError {
     TierRepeated(String),
     /// A source gave the name of an unknown tier.
     TierUnknown(Vec<u8>),
+    /// Shared data holds a value for the account that names no tier. No client is told the value: it may
+    /// be another's.
+    StoredTierUnknown,
     /// A source gave a value that is not an amount of money.
     RechargeMalformed(Vec<u8>),
     /// The recharge is too small for the first tier.
@@ -136,11 +139,9 @@ pub fn account(request: &dyn Request, sources: &[AccountSource]) -> Result<Accou
             continue;
         };
         let id = if source.digest {
-            match &source.field {
-                RequestField::Header(name) if name == "authorization" => {
-                    sha256_hex(&one_spelling(value)).into_bytes()
-                }
-                _ => sha256_hex(value).into_bytes(),
+            match source.prefix {
+                Some(_) => sha256_hex(value).into_bytes(),
+                None => sha256_hex(&one_spelling(value)).into_bytes(),
             }
         } else {
             value.to_vec()
@@ -175,9 +176,13 @@ pub fn tier(
                 Ok(Some(amount)) => return by_recharge(&amount, tiers).map(TierMatch::tier),
                 other => other,
             },
-            TierSource::SharedData(template) => {
-                Ok(stored(lookup, template, account).map(Cow::Owned))
-            }
+            TierSource::SharedData(template) => match stored(lookup, template, account) {
+                Some(name) => {
+                    let tier = tiers.by_name(&name).map(TierMatch::tier);
+                    return tier.ok_or(IdentityError::StoredTierUnknown);
+                }
+                None => continue,
+            },
         };
         match found {
             Ok(None) => {}

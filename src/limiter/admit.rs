@@ -315,6 +315,11 @@ struct Here<'a> {
 
 impl Lookup for Here<'_> {
     fn shared(&self, key: &str) -> Option<Vec<u8>> {
+        // A client can choose its account, and so the key: the limiter's own values are not for it.
+        let own = key.strip_prefix(&self.limiter.config.namespace);
+        if own.is_some_and(|rest| rest.starts_with('/')) {
+            return None;
+        }
         Some(self.host.get(key).ok()??.value)
     }
 

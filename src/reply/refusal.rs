@@ -125,6 +125,7 @@ impl Refusal {
                 IdentityError::TierMissing
                 | IdentityError::TierRepeated(_)
                 | IdentityError::TierUnknown(_)
+                | IdentityError::StoredTierUnknown
                 | IdentityError::RechargeMalformed(_) => Code::TierUnknown,
             },
             Self::ModelUnknown(_) => Code::ModelUnknown,
@@ -247,6 +248,9 @@ fn identity_message(error: &IdentityError, first: Cents) -> String {
         IdentityError::TierMissing => "The account's tier is not known.".to_owned(),
         IdentityError::TierRepeated(place) => {
             format!("The request names more than one tier in the {place}.")
+        }
+        IdentityError::StoredTierUnknown => {
+            "The tier that is stored for this account is none of the limiter's.".to_owned()
         }
         IdentityError::TierUnknown(name) => format!("There is no tier {:?}.", excerpt(name)),
         IdentityError::RechargeMalformed(amount) => format!(

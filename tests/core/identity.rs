@@ -202,3 +202,55 @@ fn one_credential_is_one_account_however_its_scheme_is_spelt() {
     }
     worker.admit(&FakeRequest::with(&[("authorization", "Bearer Key")]));
 }
+
+#[test]
+fn no_client_reads_what_shared_data_holds() {
+    let world = World::new();
+    let json = r#"{"capacity": {"accounts": 64}, "tier": [{"shared_data": "{account}"}]}"#;
+    let worker = Worker::new(&world, json);
+    world.overwrite("others/secret", b"a secret value");
+    let mut keys = world.keys();
+    assert!(keys.contains(&"tiergate/vms".to_owned()));
+    keys.push("others/secret".to_owned());
+    for key in keys {
+        let reply = worker.refuse(&FakeRequest::with(&[("x-account-id", &key)]));
+        assert_eq!(reply.code, "tier_unknown", "{key}");
+        let known = [
+            "The account's tier is not known.",
+            "is none of the limiter's.",
+        ];
+        assert!(
+            known.iter().any(|end| reply.message.ends_with(end)),
+            "{}",
+            reply.message
+        );
+    }
+}
+
+#[test]
+fn one_credential_is_one_account_wherever_it_is_read() {
+    let path = ["request", "headers", "authorization"];
+    for source in [
+        json!({"header": "authorization", "digest": true}),
+        json!({"header": "proxy-authorization", "digest": true}),
+        json!({"property": path, "digest": true}),
+    ] {
+        let world = World::new();
+        let rest = json!({"account": [source], "tier": [], "unknown_tier": "t"});
+        let worker = Worker::new(&world, Config::tier("t").rpm(1).with(rest));
+        let request = |credential: &str| {
+            let value = credential.as_bytes().to_vec();
+            let names = ["authorization", "proxy-authorization"];
+            let mut request = FakeRequest::with(&names.map(|name| (name, credential)));
+            request
+                .properties
+                .push((path.map(str::to_owned).to_vec(), value));
+            request
+        };
+        worker.admit(&request("Bearer key"));
+        for spelling in ["bearer key", "BEARER   key", "Bearer key "] {
+            assert_eq!(worker.refuse(&request(spelling)).code, "rpm", "{source}");
+        }
+        worker.admit(&request("Bearer Key"));
+    }
+}
