@@ -4,8 +4,10 @@
 //! rollback. So the time of a config's arrival does not tell which one is in force. Requests do.
 //!
 //! Each VM notes in one shared value (key `{namespace}/claims`) that its config is alive, and that it
-//! judged requests. Of the configs with requests in the last 10 s, the claim is that of the one whose
-//! requests began last. Without any, it is that of the config that arrived last.
+//! judged requests. Of the configs with requests in the last 10 s, the one that arrived last has the
+//! claim; without any, the one that arrived last of all. So a rollback is in force 10 s after the last
+//! request to the config that was withdrawn, and a kept-alive connection to a config that drains takes
+//! nothing from its successor.
 
 use crate::host::{Host, HostError};
 use crate::shared::cell::{Content, SharedCell};
@@ -22,7 +24,7 @@ const NOTE_EVERY: Span = Span::from_secs(1);
 /// The time from one sign of life to the next.
 const SEEN_EVERY: Span = Span::from_secs(3);
 /// The maximum number of configs.
-const MOST_CONFIGS: usize = 16;
+const MOST_CONFIGS: usize = 64;
 
 /// A kind of shared work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,13 +51,11 @@ struct Claimant {
     config: u64,
     /// The kinds of work that it can do, one bit for each.
     work: u8,
-    /// Its arrival.
+    /// Its first arrival: a trap has a config that drains arrive again.
     configured: Mono,
     /// The last sign of life.
     seen: Mono,
-    /// The begin of its latest requests; zero before the first.
-    began: Mono,
-    /// The last of them.
+    /// The last request that it judged; zero before the first.
     judged: Mono,
 }
 
@@ -70,12 +70,7 @@ impl Claimant {
 
     /// Moves times ahead of the clock to `now`.
     fn correct(&mut self, now: Mono) {
-        for time in [
-            &mut self.configured,
-            &mut self.seen,
-            &mut self.began,
-            &mut self.judged,
-        ] {
+        for time in [&mut self.configured, &mut self.seen, &mut self.judged] {
             *time = (*time).min(now);
         }
     }
@@ -101,14 +96,13 @@ impl Content for Claimants {
 impl Claimants {
     /// Returns the config that holds the claim on a kind of work.
     fn holder(&self, work: Work, now: Mono) -> Option<u64> {
-        let able = || {
-            let all = self.0.iter();
-            all.filter(|one| one.work & work.bit() != 0 && one.is_alive(now))
-        };
-        let busy = able().filter(|one| one.has_requests(now));
-        let busy = busy.max_by_key(|one| (one.began, one.configured, one.config));
-        let latest = || able().max_by_key(|one| (one.configured, one.config));
-        busy.or_else(latest).map(|one| one.config)
+        let able = self.0.iter();
+        let able = able.filter(|one| one.work & work.bit() != 0 && one.is_alive(now));
+        let latest = able.max_by_key(|one| {
+            let is_busy = one.has_requests(now);
+            (is_busy, one.configured, one.config)
+        });
+        latest.map(|one| one.config)
     }
 
     /// Notes that a config is alive, and whether it judged requests.
@@ -124,25 +118,20 @@ impl Claimants {
         let Some(one) = self.0.get_mut(at) else {
             return;
         };
-        one.configured = one.configured.max(own.configured.min(now));
         if now >= one.seen.after(SEEN_EVERY) {
             one.seen = now;
         }
-        if judges {
-            if !one.has_requests(now) {
-                one.began = now;
-                one.judged = now;
-            } else if now >= one.judged.after(NOTE_EVERY) {
-                one.judged = now;
-            }
+        if judges && (one.judged == Mono::default() || now >= one.judged.after(NOTE_EVERY)) {
+            one.judged = now;
         }
     }
 
-    /// Gives up the config that was seen the longest ago, where there are too many.
+    /// Gives up the config that arrived first, of those without requests if there is one, where there
+    /// are too many.
     fn make_room(&mut self) {
-        if self.0.len() >= MOST_CONFIGS
-            && let Some((at, _)) = self.0.iter().enumerate().min_by_key(|(_, one)| one.seen)
-        {
+        let order = |one: &Claimant| (one.judged > Mono::default(), one.configured);
+        let first = self.0.iter().enumerate().min_by_key(|(_, one)| order(one));
+        if let Some((at, _)) = first.filter(|_| self.0.len() >= MOST_CONFIGS) {
             self.0.swap_remove(at);
         }
     }
@@ -201,21 +190,30 @@ impl Claim {
     /// # Errors
     /// [`StoreError`] when the shared value can't be used.
     pub fn tick(&mut self, host: &dyn Host) -> Result<(), StoreError> {
+        if self.own.work == 0 {
+            return Ok(());
+        }
         let judges = std::mem::take(&mut self.judges);
         let own = self.own;
         let changed = self.cell.change(host, |claimants, now| {
             claimants.note(&own, judges, now);
             now
         });
-        let (claimants, now) = changed.inspect_err(|_| self.judges |= judges)?;
-        self.read = (claimants, now);
+        let changed = changed.inspect_err(|_| {
+            self.judges |= judges;
+            self.read.0 = Claimants::default();
+        });
+        self.read = changed?;
         Ok(())
     }
 
-    /// True when this config does a kind of work, as of the last tick.
+    /// True when this config does a kind of work, as of the last tick. Where the claims can't be read,
+    /// each config that can does it.
     pub fn holds(&self, work: Work) -> bool {
         let (claimants, now) = &self.read;
-        claimants.holder(work, *now) == Some(self.own.config)
+        let is_able = self.own.work & work.bit() != 0;
+        let holder = claimants.holder(work, *now);
+        is_able && holder.is_none_or(|holder| holder == self.own.config)
     }
 
     /// Takes the number of corrupt values that were replaced since the last call.
@@ -263,17 +261,21 @@ mod tests {
             "the new one has no request yet"
         );
         second(&mut all, 21_000, &[(a, true), (b, true)]);
-        assert_eq!(holder(&all, 21_000), Some(2), "its requests began last");
+        assert_eq!(holder(&all, 21_000), Some(2), "it arrived last");
+        // A kept-alive connection polls the old one, with pauses.
         for s in 22..60 {
-            second(&mut all, s * 1_000, &[(a, s < 30), (b, true)]);
+            second(&mut all, s * 1_000, &[(a, s % 12 == 0), (b, true)]);
             assert_eq!(holder(&all, s * 1_000), Some(2), "at {s} s");
         }
-        // A rollback: the old one gets the requests again.
-        second(&mut all, 60_000, &[(a, true), (b, true)]);
-        assert_eq!(holder(&all, 60_000), Some(1));
+        // A rollback: the old one gets the requests again, and the new one gets none.
+        for s in 60..75 {
+            second(&mut all, s * 1_000, &[(a, true), (b, false)]);
+            let holds = if s < 69 { 2 } else { 1 };
+            assert_eq!(holder(&all, s * 1_000), Some(holds), "at {s} s");
+        }
         // All is quiet: the one that arrived last holds, while it is alive.
-        for s in 61..90 {
-            second(&mut all, s * 1_000, &[(a, false), (b, s < 75)]);
+        for s in 75..90 {
+            second(&mut all, s * 1_000, &[(a, false), (b, false)]);
         }
         assert_eq!(holder(&all, 89_000), Some(2));
         for s in 90..110 {
@@ -300,7 +302,6 @@ mod tests {
         let mut ahead = claimant(9, 1_000_000);
         ahead.seen = Mono::from_millis(1_000_000);
         ahead.judged = ahead.seen;
-        ahead.began = ahead.seen;
         let mut all = Claimants(vec![ahead]);
         for s in 1..=11 {
             second(&mut all, s * 1_000, &[(claimant(1, 500), true)]);
@@ -311,15 +312,13 @@ mod tests {
     #[test]
     fn configs_are_bounded() {
         let mut all = Claimants::default();
+        second(&mut all, 1_000, &[(claimant(500, 1), true)]);
         for config in 1..100 {
-            second(
-                &mut all,
-                1_000 + config,
-                &[(claimant(config, config), false)],
-            );
+            let one = claimant(config, config);
+            second(&mut all, 1_000 + config, &[(one, false)]);
             assert!(all.is_valid());
         }
         let now = Mono::from_millis(1_100);
-        assert_eq!(all.holder(Work::Feed, now), Some(99));
+        assert_eq!(all.holder(Work::Feed, now), Some(500), "the busy one stays");
     }
 }

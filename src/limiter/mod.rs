@@ -25,6 +25,7 @@ use crate::directory::feed::leader::SharedFeedState;
 use crate::host::{Host, MetricSink};
 use crate::ledger::in_flight::Moves;
 use crate::ledger::{AccountKey, Fault, FaultCause, Ledger, OpenError, Slots};
+use crate::limits::record::COMPLETION_BYTES;
 use crate::limits::{Amounts, Lowered, Plan, Reservation, Snapshot, Terms};
 use crate::metrics::{Counts, names};
 use crate::models::FamilyId;
@@ -33,6 +34,7 @@ use crate::refusals::Refusals;
 use crate::refusals::batch::RefusalBatch;
 use crate::reply::Reply;
 use crate::tiers::TierId;
+use crate::tokens::config::ReserveRule;
 use plans::Plans;
 use queue::Queue;
 use std::cell::{Ref, RefCell};
@@ -163,7 +165,11 @@ impl Limiter {
     ) -> Result<Self, OpenError> {
         let (ledger, table) = Ledger::open(host, &config.namespace, config.accounts, new_secret)?;
         let plans = Plans::new(&config);
-        let ledger = ledger.with_records_of(plans.record_bytes());
+        let completion = match config.tokens.reserve {
+            ReserveRule::Adaptive => COMPLETION_BYTES,
+            ReserveRule::Assumed => 0,
+        };
+        let ledger = ledger.with_records_of(plans.record_bytes().saturating_add(completion));
         let directory = match config.uses_directory() {
             true => Some(Directory::open(
                 host,

@@ -5,7 +5,7 @@ use super::reserve::Rates;
 use super::{Admission, Limiter};
 use crate::host::Host;
 use crate::ledger::{Fault, FaultCause, RecordChange, RecordKey, Which};
-use crate::limits::{Amounts, Reservation};
+use crate::limits::Amounts;
 use crate::metrics::TokenKind;
 use crate::tokens::Used;
 use crate::tokens::config::{ReserveRule, Settle};
@@ -34,7 +34,11 @@ impl Limiter {
         let refund = reserved.saturating_sub(used.tokens);
         self.counts
             .tokens(admission.tier, TokenKind::Refunded, refund);
-        let mut settlement = Settlement::of(&admission, used.over(&admission.charged));
+        let left = match consumed.used {
+            Used::Unknown => used,
+            _ => used.over(&admission.charged),
+        };
+        let mut settlement = Settlement::of(&admission, left);
         let is_said = matches!(consumed.used, Used::Tokens(_) | Used::Output(_));
         if self.config.tokens.reserve == ReserveRule::Adaptive && is_said {
             settlement.note_output(used.output_tokens);
@@ -45,28 +49,42 @@ impl Limiter {
         }
     }
 
-    /// Charges what a stream has used beyond its reserve, while it runs: many long streams would pass
-    /// a limit before the first of them ends.
+    /// Charges the events of a stream beyond its reserved completion, while it runs: many long streams
+    /// would pass a limit before the first of them ends.
     pub fn charge_stream(
         &mut self,
         host: &dyn Host,
         admission: &mut Admission,
         consumed: &Consumed,
     ) {
-        let (_, used) = self.amounts(admission, consumed);
-        let reservation = Reservation {
-            reserved: admission.reservation.reserved.plus(&admission.charged),
-            ..admission.reservation
+        let Used::Streamed(streamed) = consumed.used else {
+            return;
         };
-        let extra = used.over(&reservation.reserved);
-        if extra.is_zero() || admission.free || admission.plan.is_unlimited() {
+        let settles = self.config.tokens.settle == Settle::Usage && !admission.free;
+        if !settles || admission.plan.is_unlimited() {
             return;
         }
-        let so_far = Admission {
-            reservation,
-            ..admission.clone()
+        let reserved = &admission.reservation.reserved;
+        // The prompt is known at the end. Till then, what was reserved for it stands.
+        let said = streamed
+            .prompt
+            .map_or(0, |prompt| streamed.said.saturating_sub(prompt));
+        let beyond = TokenCounts {
+            output: streamed
+                .events
+                .max(said)
+                .saturating_sub(reserved.output_tokens),
+            ..TokenCounts::default()
         };
-        let settlement = Settlement::of(&so_far, used);
+        let beyond = Amounts {
+            requests: 0,
+            ..Rates::of(&self.config, admission.family).amounts(&beyond)
+        };
+        let extra = beyond.over(&admission.charged);
+        if extra.is_zero() {
+            return;
+        }
+        let settlement = Settlement::of(admission, reserved.plus(&extra));
         // After a failure, the next charge or the settlement makes up for it.
         if self.charge_on(host, settlement.key, &settlement).is_ok() {
             admission.charged = admission.charged.plus(&extra);

@@ -68,6 +68,7 @@ pub fn charge_beyond(
     for (meter, units) in terms.plan.sums() {
         let (family, units) = (meter.family, *units);
         match meter.part {
+            _ if units.iter().all(|unit| extra.get(unit) == 0) => {}
             MeterPart::Sliding(window, _) => {
                 record.charge(now.mono, family, window, units, &extra);
             }

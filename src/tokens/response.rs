@@ -209,6 +209,9 @@ impl UsageReader {
     /// Reads the next piece.
     pub fn feed(&mut self, mut piece: &[u8]) {
         if let BodyState::Unseen(mark) = &mut self.body {
+            if *mark == 0 {
+                piece = piece.trim_ascii_start();
+            }
             piece = without_mark(piece, mark).trim_ascii_start();
             let dialects = || Arc::clone(&self.dialects);
             self.body = match piece.first() {

@@ -303,7 +303,7 @@ fn a_pressure_that_nobody_renews_ends_also_where_the_load_can_not_be_read() {
     let world = World::new();
     let worker = pressed(&world);
     // A newer module wrote it; this one is still there, or is there again.
-    world.overwrite("tiergate/overload", &[2, b'O', 0]);
+    world.overwrite("tiergate/overload-state", &[3, b'O', 0]);
     ticks(&worker, 2 * 600, "200", 100);
     assert_eq!(in_force(&worker, "t", "rpm"), 1_000, "ten minutes later");
 }

@@ -46,6 +46,43 @@ fn a_stream_that_passes_its_reserve_is_charged_while_it_runs() {
     assert_eq!(metrics.get("tokens", "kind.used"), 2_000, "counted once");
 }
 
+/// The prompt by length is an assumption that the usage corrects: it is not charged on the way.
+#[test]
+fn an_assumed_prompt_is_not_charged_on_the_way() {
+    let world = World::new();
+    let config = config(json!({"completion": 100}))
+        .tpm(10_000)
+        .tpd(1_000_000);
+    let worker = Worker::new(&world, config);
+    let mut open = worker.admission(&FakeRequest::acme(60_000));
+    assert_eq!(used(&worker, "tpm"), 10_000, "cut to the limit");
+    worker.charge(&mut open, running(3));
+    assert_eq!(used(&worker, "tpm"), 10_000);
+    worker.settle(open, Used::Tokens(2_000));
+    assert_eq!((used(&worker, "tpm"), used(&worker, "tpd")), (2_000, 2_000));
+}
+
+/// Where the reserve is the bill, nothing is charged on the way, and an unknown end refunds nothing.
+#[test]
+fn with_settle_reserve_a_stream_costs_its_reserve() {
+    let world = World::new();
+    let tokens = json!({"completion": 100, "settle": "reserve"});
+    let worker = Worker::new(&world, config(tokens).tpm(10_000).tpd(50_000));
+    let mut open = worker.admission(&FakeRequest::acme(50));
+    worker.charge(&mut open, running(5_000));
+    assert_eq!(used(&worker, "tpd"), 150);
+    worker.settle(open, running(6_000));
+    assert_eq!(used(&worker, "tpd"), 150);
+    let worker = Worker::new(
+        &World::new(),
+        config(json!({"completion": 100})).tpd(50_000),
+    );
+    let mut open = worker.admission(&FakeRequest::acme(50));
+    worker.charge(&mut open, running(400));
+    worker.settle(open, Used::Unknown);
+    assert_eq!(used(&worker, "tpd"), 450);
+}
+
 #[test]
 fn many_streams_are_refused_before_the_first_ends() {
     let world = World::new();

@@ -12,7 +12,7 @@ fn corrupt_values() -> String {
     let mut corrupt = |key: &str, prefix: &str| {
         values.push_str(&format!("tiergate/{key} {prefix}corrupt\n"));
     };
-    corrupt("overload", "\u{1}O");
+    corrupt("overload-state", "\u{2}O");
     corrupt("refusal-log", "\u{1}R");
     corrupt("ledger-fill", "\u{1}W");
     for page in 0..8 {

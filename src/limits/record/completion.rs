@@ -13,12 +13,12 @@ use crate::shared::fields::{put, u64_at};
 const PARTS: u64 = 256;
 /// A new length weighs 1 of so many.
 const WEIGHT: u64 = 8;
-/// Bytes of a section.
-const LEN: usize = HEAD + 8;
+/// The bytes that a smoothed completion length takes in a record.
+pub const COMPLETION_BYTES: usize = HEAD + 8;
 
 /// True when a section has the right size.
 pub(super) const fn has_shape(section: &[u8]) -> bool {
-    section.len() == LEN
+    section.len() == COMPLETION_BYTES
 }
 
 impl Record {
@@ -38,7 +38,7 @@ impl Record {
                 (section, kept.saturating_add(output.div_euclid(WEIGHT)))
             }
             None => {
-                let section = self.append(COMPLETION, 0, FamilyKey::ACCOUNT, LEN);
+                let section = self.append(COMPLETION, 0, FamilyKey::ACCOUNT, COMPLETION_BYTES);
                 (section, output)
             }
         };

@@ -21,6 +21,7 @@ use crate::limits::units::{CENT, Unit};
 use crate::shared::fields::{insert, put};
 use crate::time::{Mono, Now, Span};
 use crate::zone::Calendar;
+pub use completion::COMPLETION_BYTES;
 use leases::Leases;
 use log::Log;
 use period::Period;

@@ -124,9 +124,24 @@ pub fn ask_for_usage(body: &[u8], dialects: &Dialects) -> Option<Splice> {
     include_usage(body, &members)
 }
 
+/// True for what lenient upstreams take for true too.
+fn is_true(value: &str) -> bool {
+    let names = [
+        "true",
+        "1",
+        "1.0",
+        r#""true""#,
+        r#""1""#,
+        r#""yes""#,
+        r#""on""#,
+        r#""t""#,
+    ];
+    names.iter().any(|name| value.eq_ignore_ascii_case(name))
+}
+
 /// Returns the splice that sets `stream_options.include_usage`, for a stream of completions.
 fn include_usage(body: &[u8], members: &Members<'_>) -> Option<Splice> {
-    if members.stream?.get() != "true" || !members.is_marked {
+    if !is_true(members.stream?.get()) || !members.is_marked {
         return None;
     }
     let Some(options) = members.options else {
@@ -144,7 +159,14 @@ fn include_usage(body: &[u8], members: &Members<'_>) -> Option<Splice> {
             insert: r#"{"include_usage":true}"#,
         });
     }
-    let parsed: StreamOptions<'_> = serde_json::from_str(options.get()).ok()?;
+    let Ok(parsed) = serde_json::from_str::<StreamOptions<'_>>(options.get()) else {
+        // Options that name it twice, say: parsers differ in which of them counts.
+        return options.get().starts_with('{').then(|| Splice {
+            at,
+            remove: options.get().len(),
+            insert: r#"{"include_usage":true}"#,
+        });
+    };
     match parsed.include_usage {
         Some(value) if value.get() == "true" => None,
         Some(value) => Some(Splice {
@@ -226,6 +248,16 @@ mod tests {
             (
                 r#"{"messages":[],"stream":true,"stream_options":{"include_usage": false}}"#,
                 r#"{"messages":[],"stream":true,"stream_options":{"include_usage": true}}"#,
+            ),
+            // What lenient upstreams take for a stream.
+            (
+                r#"{"messages":[],"stream":"True","stream_options":{}}"#,
+                r#"{"messages":[],"stream":"True","stream_options":{"include_usage":true}}"#,
+            ),
+            // Parsers differ in which of two counts.
+            (
+                r#"{"messages":[],"stream":1,"stream_options":{"include_usage":true,"include_usage":false}}"#,
+                r#"{"messages":[],"stream":1,"stream_options":{"include_usage":true}}"#,
             ),
         ] {
             assert_eq!(spliced(body).as_deref(), Some(wanted));

@@ -286,8 +286,12 @@ impl Scanner {
         }
         match role {
             Role::Name => {
-                let name = self.text.whole();
-                self.node = name.and_then(|name| tree.member(self.frame()?.node, name));
+                let frame = self.frame();
+                // No pointer names a member by so many bytes.
+                self.node = frame.and_then(|frame| match self.text.whole() {
+                    Some(name) => tree.member(frame.node, name),
+                    None => tree.element(frame.node),
+                });
                 self.state = ScanState::Colon;
             }
             Role::Leaf => {

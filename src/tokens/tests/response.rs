@@ -68,6 +68,7 @@ fn the_first_byte_tells_the_shape() {
         "id: 1\n",
         "\u{feff}",
         "\u{feff}\n",
+        "\n \u{feff}",
         "\n\n",
     ] {
         assert_eq!(

@@ -41,6 +41,14 @@ fn tokens_outside_of_the_usage_are_counted() {
 }
 
 #[test]
+fn a_tool_of_a_long_name_is_counted_at_any_cut() {
+    let name = "n".repeat(65);
+    let usage = r#""usage":{"input_tokens":1,"output_tokens":1}"#;
+    let tools = format!(r#""tool_usage":{{"{name}":{{"input_tokens":900,"output_tokens":9}}}}"#);
+    assert_counts(&[(&format!("{{{usage},{tools}}}"), 911)]);
+}
+
+#[test]
 fn a_usage_is_found_however_long_its_neighbours_are() {
     let metadata: Vec<_> = (0..16)
         .map(|n| format!("\"k{n}\":\"{}\"", "m".repeat(512)))
