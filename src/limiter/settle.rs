@@ -9,8 +9,8 @@ use crate::limits::Amounts;
 use crate::metrics::TokenKind;
 use crate::tokens::Used;
 use crate::tokens::config::{ReserveRule, Settle};
+use crate::tokens::consumed::{Consumed, Streamed};
 use crate::tokens::rates::TokenCounts;
-use crate::tokens::response::{Consumed, Streamed};
 
 impl Limiter {
     /// Returns a request's lease and replaces its reserve with its usage.

@@ -6,8 +6,9 @@ use super::header_map::HeaderMap;
 use super::hostcalls;
 use super::log::warn;
 use crate::tokens::config::{Settle, Tokens};
+use crate::tokens::consumed::Consumed;
 use crate::tokens::redact::Hide;
-use crate::tokens::response::{Consumed, ReadOptions, UsageReader, is_plain};
+use crate::tokens::response::{ReadOptions, UsageReader, is_plain};
 use proxy_wasm::types::{BufferType, MapType};
 
 const BODY: BufferType = BufferType::HttpResponseBody;

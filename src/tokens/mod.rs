@@ -5,6 +5,7 @@
 
 mod base64;
 pub mod config;
+pub mod consumed;
 pub mod dialect;
 pub mod event_stream;
 mod lines;
@@ -19,8 +20,9 @@ pub mod sse;
 pub mod text;
 pub mod usage;
 
+pub use consumed::Used;
 pub use reserve::{Estimate, Reserve};
-pub use response::{ReadOptions, UsageReader, Used};
+pub use response::{ReadOptions, UsageReader};
 
 #[cfg(test)]
 mod tests;

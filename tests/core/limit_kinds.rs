@@ -5,8 +5,8 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use tiergate::config::parse;
+use tiergate::tokens::consumed::Consumed;
 use tiergate::tokens::rates::TokenCounts;
-use tiergate::tokens::response::Consumed;
 
 const DAY_MS: u64 = 86_400_000;
 

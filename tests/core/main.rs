@@ -21,6 +21,7 @@ mod limit_kinds;
 mod lost_vms;
 mod model;
 mod models;
+mod models_by_body;
 mod never_over;
 mod newer_layouts;
 mod overload;

@@ -4,7 +4,7 @@ use crate::harness::{Admission, Config, FakeRequest, Next, Used, Worker, World};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::fmt::Write;
-use tiergate::tokens::response::Streamed;
+use tiergate::tokens::consumed::Streamed;
 
 fn config(tokens: Value) -> Config {
     Config::tier("t").with(json!({"tokens": tokens}))

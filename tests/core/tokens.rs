@@ -3,8 +3,8 @@
 use crate::harness::{Admission, Config, FakeRequest, Used, Worker, World, line, retry_after_ms};
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use tiergate::tokens::consumed::Consumed;
 use tiergate::tokens::rates::PerKind;
-use tiergate::tokens::response::Consumed;
 
 /// One tier, in which a request reserves its prompt alone.
 fn config() -> Config {

@@ -17,8 +17,8 @@ pub use tiergate::limiter::{Admission, Next, Ticket};
 pub use tiergate::overload::OverloadEvent;
 use tiergate::reply::headers::{self, HeaderLine};
 pub use tiergate::tokens::Used;
+use tiergate::tokens::consumed::Consumed;
 use tiergate::tokens::request;
-use tiergate::tokens::response::Consumed;
 
 /// One config in one worker: its host, its VM and its limiter.
 pub struct Worker {

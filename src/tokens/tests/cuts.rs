@@ -1,7 +1,8 @@
 //! Bodies of each dialect in pieces: wherever they are cut, the count is the same.
 
+use crate::tokens::consumed::{Consumed, Used};
 use crate::tokens::dialect::TABLE;
-use crate::tokens::response::{Consumed, ReadOptions, UsageReader, Used};
+use crate::tokens::response::{ReadOptions, UsageReader};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use crc::{CRC_32_ISO_HDLC, Crc};

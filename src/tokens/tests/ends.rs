@@ -1,7 +1,8 @@
 //! Streams that break off, fail or end in order, in each dialect that has streams.
 
 use super::read;
-use crate::tokens::response::{ReadOptions, Streamed, UsageReader, Used};
+use crate::tokens::consumed::{Streamed, Used};
+use crate::tokens::response::{ReadOptions, UsageReader};
 
 fn streamed(prompt: Option<u64>, said: u64, events: u64, is_whole: bool) -> Used {
     Used::Streamed(Streamed {

@@ -1,7 +1,8 @@
 //! A client that has an API echo what it likes, and a model write what it likes, can neither lower the
 //! count nor void it.
 
-use crate::tokens::response::{Consumed, ReadOptions, UsageReader, Used};
+use crate::tokens::consumed::{Consumed, Used};
+use crate::tokens::response::{ReadOptions, UsageReader};
 
 /// Objects of a client, or of a model, that look like a usage.
 const FAKES: [&str; 7] = [

@@ -11,9 +11,10 @@ mod response;
 mod upstreams;
 mod usage;
 
+use crate::tokens::consumed::Used;
 use crate::tokens::dialect;
 use crate::tokens::redact::Hide;
-use crate::tokens::response::{ReadOptions, UsageReader, Used};
+use crate::tokens::response::{ReadOptions, UsageReader};
 use crate::tokens::text::TextReader;
 use crate::tokens::usage::UsageTotals;
 use proptest::prelude::*;

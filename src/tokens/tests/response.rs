@@ -1,6 +1,7 @@
 //! Responses by their status, headers, first byte and end.
 
-use crate::tokens::response::{ReadOptions, Streamed, UsageReader, Used};
+use crate::tokens::consumed::{Streamed, Used};
+use crate::tokens::response::{ReadOptions, UsageReader};
 
 fn response(status: &str, lines: &[(&str, &str)], end: bool, body: &[&str]) -> Used {
     let options = ReadOptions {

@@ -1,7 +1,7 @@
 //! What upstreams really send: the shapes of public reports of wrong counts, with made-up numbers.
 
 use super::{read, read_in};
-use crate::tokens::response::{Streamed, Used};
+use crate::tokens::consumed::{Streamed, Used};
 
 const USAGE: &str = r#"{"prompt_tokens":1000,"completion_tokens":500,"total_tokens":1500}"#;
 
