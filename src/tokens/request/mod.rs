@@ -3,6 +3,7 @@
 //! A body is read once, along the pointers of all dialects. What is no JSON has no values or wrong
 //! ones; no form of body takes more than one pass.
 
+mod loose_splice;
 mod model;
 mod splice;
 #[cfg(test)]

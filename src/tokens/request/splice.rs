@@ -3,6 +3,7 @@
 //! The body is never serialised again. A splice replaces a few bytes; all others stay as the client
 //! sent them.
 
+use super::loose_splice;
 use crate::tokens::dialect::Dialects;
 use crate::tokens::dialect::openai::{STREAM, STREAM_OPTIONS};
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
@@ -119,13 +120,16 @@ pub fn ask_for_usage(body: &[u8], dialects: &Dialects) -> Option<Splice> {
     let visitor = MembersVisitor {
         marks: &dialects.completes,
     };
-    let members = deserializer.deserialize_map(visitor).ok()?;
-    deserializer.end().ok()?;
-    include_usage(body, &members)
+    let read = deserializer.deserialize_map(visitor);
+    let members = read.and_then(|members| deserializer.end().map(|()| members));
+    match members {
+        Ok(members) => include_usage(body, &members),
+        Err(_) => loose_splice::ask_for_usage(body, dialects),
+    }
 }
 
 /// True for what lenient upstreams take for true too.
-fn is_true(value: &str) -> bool {
+pub(super) fn is_true(value: &str) -> bool {
     let names = [
         "true",
         "1",
