@@ -11,7 +11,7 @@ const INSERT: &str = r#","stream_options":{"include_usage":true}"#;
 
 /// The meaning of a value in the body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Asks {
+enum LooseLeaf {
     Stream,
     Usage,
     /// One of the names of a body whose stream takes the options.
@@ -19,15 +19,15 @@ enum Asks {
 }
 
 #[derive(Debug, Default)]
-struct Asked {
+struct LooseAsked {
     streams: bool,
     /// The number of times that usage is asked for, and of those that it is not.
     usage: (u64, u64),
     completes: bool,
 }
 
-impl Sink<Asks> for Asked {
-    fn value(&mut self, asks: &Asks, value: Value<'_>) {
+impl Sink<LooseLeaf> for LooseAsked {
+    fn value(&mut self, asks: &LooseLeaf, value: Value<'_>) {
         let is_true = match value {
             Value::Bare(bare) => str::from_utf8(bare).is_ok_and(is_true),
             Value::Text { start, .. } => {
@@ -37,10 +37,10 @@ impl Sink<Asks> for Asked {
         };
         let (yes, no) = &mut self.usage;
         match asks {
-            Asks::Stream => self.streams = is_true,
-            Asks::Completes => self.completes = true,
-            Asks::Usage if is_true => *yes = yes.saturating_add(1),
-            Asks::Usage => *no = no.saturating_add(1),
+            LooseLeaf::Stream => self.streams = is_true,
+            LooseLeaf::Completes => self.completes = true,
+            LooseLeaf::Usage if is_true => *yes = yes.saturating_add(1),
+            LooseLeaf::Usage => *no = no.saturating_add(1),
         }
     }
 
@@ -52,10 +52,13 @@ impl Sink<Asks> for Asked {
 pub(super) fn ask_for_usage(body: &[u8], dialects: &Dialects) -> Option<Splice> {
     super::read(body, dialects).asked?;
     let completes = dialects.completes.iter();
-    let completes = completes.map(|name| (format!("/{name}"), Asks::Completes));
+    let completes = completes.map(|name| (format!("/{name}"), LooseLeaf::Completes));
     let options = format!("/{STREAM_OPTIONS}/include_usage");
-    let own = [(format!("/{STREAM}"), Asks::Stream), (options, Asks::Usage)];
-    let mut asked = Asked::default();
+    let own = [
+        (format!("/{STREAM}"), LooseLeaf::Stream),
+        (options, LooseLeaf::Usage),
+    ];
+    let mut asked = LooseAsked::default();
     let tree = Tree::of(completes.chain(own));
     Scanner::default().feed(&tree, body, &mut asked);
     let end = body.trim_ascii_end();
