@@ -2,7 +2,7 @@
 
 use super::outcome::NOWHERE;
 use super::queue::{Ticket, Turn, hold};
-use super::reserve::{AdaptiveReserve, Rates, generates_nothing, reserve};
+use super::reserve::{self, AdaptiveReserve, Rates, generates_nothing};
 use super::{Admission, CheckResult, Limiter, terms};
 use crate::config::{FaultAction, Mode};
 use crate::directory::entry::AccountEntry;
@@ -54,20 +54,20 @@ impl Limiter {
         };
         let rates = Rates::of(&self.config, family);
         let free = generates_nothing(request);
+        let asked = body.asked.as_ref();
+        let written = (!free).then(|| reserve::written(&self.config, &rates, request, asked));
         let ticket = Ticket {
             id,
             key: self.ledger.key(&account.id),
             account,
             tier: found.tier,
             family,
-            reserve: match free {
-                true => rates.amounts(&TokenCounts::default()),
-                false => reserve(&self.config, &rates, &plan, request, body.asked.as_ref()),
+            reserve: match &written {
+                None => rates.amounts(&TokenCounts::default()),
+                Some(written) => reserve::amounts(&rates, &plan, written),
             },
-            adaptive: match free {
-                true => None,
-                false => AdaptiveReserve::of(&self.config, &rates, request, body.asked.as_ref()),
-            },
+            adaptive: written
+                .and_then(|written| AdaptiveReserve::of(&self.config, &rates, &written, asked)),
             free,
             priced: rates.is_priced(),
             unpriced: !rates.is_priced() && request.has_body() && plan.counts_money(),

@@ -64,33 +64,8 @@ pub(super) fn generates_nothing(request: &dyn Request) -> bool {
         && request.header("upgrade") == Header::Absent
 }
 
-/// Returns the amounts that a request reserves; `asked` is the demand in the body, if it was read.
-///
-/// What is assumed is cut to the smallest limit of its unit: no request is refused for good for a
-/// number that was not read in its body.
-pub(super) fn reserve(
-    config: &Config,
-    rates: &Rates,
-    plan: &Plan,
-    request: &dyn Request,
-    asked: Option<&Asked>,
-) -> Amounts {
-    let reserve = written(config, rates, request, asked);
-    let all = TokenCounts {
-        input: reserve.prompt,
-        output: reserve.completion,
-        ..TokenCounts::default()
-    };
-    let said = TokenCounts {
-        input: reserve.said_prompt,
-        output: reserve.said_completion,
-        ..TokenCounts::default()
-    };
-    cut(&rates.amounts(&all), &rates.amounts(&said), plan)
-}
-
 /// Returns the tokens to reserve by body or length.
-fn written(
+pub(super) fn written(
     config: &Config,
     rates: &Rates,
     request: &dyn Request,
@@ -121,10 +96,7 @@ const FLOOR: u64 = 512;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct AdaptiveReserve {
     rates: Rates,
-    /// The input tokens.
-    input: u64,
-    /// Those of them that the request says.
-    said_input: u64,
+    written: Reserve,
     /// The maximum of completion tokens that the request asks for.
     asked: Option<u64>,
 }
@@ -134,37 +106,47 @@ impl AdaptiveReserve {
     pub fn of(
         config: &Config,
         rates: &Rates,
-        request: &dyn Request,
+        written: &Reserve,
         asked: Option<&Asked>,
     ) -> Option<Self> {
-        if config.tokens.reserve == ReserveRule::Assumed {
-            return None;
-        }
-        let reserve = written(config, rates, request, asked);
         let says = asked.is_some_and(|asked| asked.completion.is_some());
-        Some(Self {
+        let adapts = config.tokens.reserve == ReserveRule::Adaptive;
+        adapts.then(|| Self {
             rates: *rates,
-            input: reserve.prompt,
-            said_input: reserve.said_prompt,
-            asked: says.then_some(reserve.completion),
+            written: *written,
+            asked: says.then_some(written.completion),
         })
     }
 
     /// Returns the amounts for a smoothed length; without one, the assumed completion counts.
     pub fn amounts(&self, smoothed: Option<u64>, plan: &Plan) -> Amounts {
         let usual = smoothed.unwrap_or(self.rates.completion);
-        let output = usual.saturating_mul(2).saturating_add(FLOOR);
-        let all = TokenCounts {
-            input: self.input,
-            output: output.min(self.asked.unwrap_or(u64::MAX)),
-            ..TokenCounts::default()
+        let completion = usual.saturating_mul(2).saturating_add(FLOOR);
+        let reserve = Reserve {
+            completion: completion.min(self.asked.unwrap_or(u64::MAX)),
+            said_completion: 0,
+            ..self.written
         };
-        let said = TokenCounts {
-            input: self.said_input,
-            ..TokenCounts::default()
-        };
-        cut(&self.rates.amounts(&all), &self.rates.amounts(&said), plan)
+        amounts(&self.rates, plan, &reserve)
     }
+}
+
+/// Returns the amounts that a request reserves.
+///
+/// What is assumed is cut to the smallest limit of its unit: no request is refused for good for a
+/// number that was not read in its body.
+pub(super) fn amounts(rates: &Rates, plan: &Plan, reserve: &Reserve) -> Amounts {
+    let all = TokenCounts {
+        input: reserve.prompt,
+        output: reserve.completion,
+        ..TokenCounts::default()
+    };
+    let said = TokenCounts {
+        input: reserve.said_prompt,
+        output: reserve.said_completion,
+        ..TokenCounts::default()
+    };
+    cut(&rates.amounts(&all), &rates.amounts(&said), plan)
 }
 
 /// Cuts each amount to the smallest limit of its unit, but not below what the request said.

@@ -24,14 +24,18 @@ impl Limiter {
             Settle::Usage => consumed.into(),
             Settle::Reserve => Used::Unknown.into(),
         };
-        let (kind, used) = self.amounts(&admission, &consumed);
+        let reserved = &admission.reservation.reserved;
+        let counts = counts(&consumed, reserved);
+        let used = self.amounts(&admission, &consumed, counts.as_ref());
+        let kind = match (consumed.used, &counts) {
+            (Used::Tokens(_), Some(counts)) => {
+                self.counts.usage(admission.tier, admission.family, counts);
+                TokenKind::Used
+            }
+            _ => TokenKind::Estimated,
+        };
         self.counts.tokens(admission.tier, kind, used.tokens);
-        if let Used::Tokens(n) = consumed.used {
-            let counts = split(n, consumed.input, &admission.reservation.reserved);
-            self.counts.usage(admission.tier, admission.family, &counts);
-        }
-        let reserved = admission.reservation.reserved.tokens;
-        let refund = reserved.saturating_sub(used.tokens);
+        let refund = reserved.tokens.saturating_sub(used.tokens);
         self.counts
             .tokens(admission.tier, TokenKind::Refunded, refund);
         let left = match consumed.used {
@@ -92,31 +96,21 @@ impl Limiter {
         }
     }
 
-    /// Returns what a response comes to in each unit.
-    fn amounts(&self, admission: &Admission, consumed: &Consumed) -> (TokenKind, Amounts) {
-        let Consumed { used, input } = *consumed;
+    /// Returns what a response comes to in each unit; without counts, its reserve.
+    fn amounts(
+        &self,
+        admission: &Admission,
+        consumed: &Consumed,
+        counts: Option<&TokenCounts>,
+    ) -> Amounts {
         let reserved = &admission.reservation.reserved;
-        let rates = Rates::of(&self.config, admission.family);
-        match used {
-            Used::Tokens(n) => (TokenKind::Used, rates.amounts(&split(n, input, reserved))),
-            Used::Output(output) => {
-                let counts = TokenCounts {
-                    input: reserved.input_tokens,
-                    output,
-                    ..TokenCounts::default()
-                };
-                (TokenKind::Estimated, rates.amounts(&counts))
-            }
-            Used::Unknown => (TokenKind::Estimated, *reserved),
-            Used::Streamed(streamed) => {
-                let counts = split(counted(reserved, &streamed), input, reserved);
-                let amounts = rates.amounts(&counts);
-                let used = match streamed.is_whole {
-                    true => amounts.at_least(reserved),
-                    false => amounts,
-                };
-                (TokenKind::Estimated, used)
-            }
+        let Some(counts) = counts else {
+            return *reserved;
+        };
+        let amounts = Rates::of(&self.config, admission.family).amounts(counts);
+        match consumed.used {
+            Used::Streamed(streamed) if streamed.is_whole => amounts.at_least(reserved),
+            _ => amounts,
         }
     }
 
@@ -181,6 +175,23 @@ impl Limiter {
                 self.note_fault(fault);
             }
             self.vm.borrow_mut().pending.add(settlement);
+        }
+    }
+}
+
+/// Returns the tokens of a response by kind; `None` when they are unknown.
+fn counts(consumed: &Consumed, reserved: &Amounts) -> Option<TokenCounts> {
+    match consumed.used {
+        Used::Tokens(n) => Some(split(n, consumed.input, reserved)),
+        Used::Output(output) => Some(TokenCounts {
+            input: reserved.input_tokens,
+            output,
+            ..TokenCounts::default()
+        }),
+        Used::Unknown => None,
+        Used::Streamed(streamed) => {
+            let tokens = counted(reserved, &streamed);
+            Some(split(tokens, consumed.input, reserved))
         }
     }
 }

@@ -64,7 +64,7 @@ pub struct AwaitingBody {
 /// The part of a request's body that is read; sizes are in bytes.
 #[derive(Clone, Copy, Debug)]
 pub enum BodyPart {
-    /// All of it, which has so many bytes at most.
+    /// The whole body, of at most this many bytes.
     Whole(usize),
     /// So many bytes of a longer one.
     Start(usize),

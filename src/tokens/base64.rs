@@ -23,8 +23,8 @@ impl Default for Base64Reader {
 }
 
 impl Base64Reader {
-    /// Reads a piece, and passes on the bytes in it. A backslash, as JSON may write it before a slash,
-    /// is none of the alphabet.
+    /// Reads a piece, and passes on the bytes in it. It skips backslashes: JSON may write one before a
+    /// slash.
     pub fn feed(&mut self, piece: &[u8], mut sink: impl FnMut(&[u8])) {
         for byte in piece.iter().filter(|byte| **byte != b'\\') {
             if let Some(free) = self.block.get_mut(self.filled) {

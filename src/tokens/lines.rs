@@ -1,5 +1,8 @@
 //! The lines of server-sent events that arrive in pieces. Lines end with LF, CR or CRLF.
 
+/// The field that holds an event's data.
+pub const DATA: &[u8] = b"data:";
+
 /// Splits a stream into its lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LineSplitter {

@@ -5,7 +5,7 @@
 //! without the empty line between them; then the line with the usage is removed.
 
 use crate::tokens::dialect::openai::is_usage_chunk;
-use crate::tokens::lines::LineSplitter;
+use crate::tokens::lines::{DATA, LineSplitter};
 use memchr::memmem;
 
 /// The maximum of buffered bytes of an event: usage events have a few hundred.
@@ -118,13 +118,11 @@ fn may_be_usage(event: &[u8]) -> bool {
     let mut lines = lines(event).filter(|line| !line.is_empty());
     let first = lines.find(|line| !is_other_field(line));
     first.is_none_or(|line| {
-        let seen = FIELD.len().min(line.len());
+        let seen = DATA.len().min(line.len());
         let (start, value) = line.split_at_checked(seen).unwrap_or((line, &[]));
-        FIELD.starts_with(start) && matches!(value.trim_ascii_start().first(), None | Some(b'{'))
+        DATA.starts_with(start) && matches!(value.trim_ascii_start().first(), None | Some(b'{'))
     })
 }
-
-const FIELD: &[u8] = b"data:";
 
 /// True for the line of another field than data, or for its start.
 fn is_other_field(line: &[u8]) -> bool {
@@ -141,7 +139,7 @@ fn lines(event: &[u8]) -> impl Iterator<Item = &[u8]> {
 /// Returns what is left of an event without the extra usage; `None` when the event has none.
 fn without_usage(event: &[u8]) -> Option<Vec<u8>> {
     memmem::find(event, b"\"usage\"")?;
-    let data = || lines(event).filter_map(|line| line.strip_prefix(FIELD));
+    let data = || lines(event).filter_map(|line| line.strip_prefix(DATA));
     let mut joined = Vec::with_capacity(event.len());
     for value in data() {
         joined.extend_from_slice(value);
@@ -154,7 +152,7 @@ fn without_usage(event: &[u8]) -> Option<Vec<u8>> {
         return None;
     }
     let is_kept = |line: &&[u8]| {
-        let value = line.strip_prefix(FIELD);
+        let value = line.strip_prefix(DATA);
         !value.is_some_and(|value| is_usage_chunk(value.trim_ascii_end()))
     };
     let kept: Vec<_> = event

@@ -93,15 +93,16 @@ mod tests {
     use super::*;
     use crate::tokens::request::Media;
 
+    const ESTIMATE: Estimate = Estimate {
+        bytes_per_token: 4,
+        context: 1000,
+        prompt: 50,
+        completion: 10,
+        media: 70,
+    };
+
     #[test]
     fn the_reserve_follows_the_length_up_to_the_context() {
-        let estimate = Estimate {
-            bytes_per_token: 4,
-            context: 1000,
-            prompt: 50,
-            completion: 10,
-            media: 70,
-        };
         for (length, reserve) in [
             (Some("400"), 110),
             (Some("0"), 10),
@@ -112,21 +113,14 @@ mod tests {
             (Some(""), 60),
             (None, 60),
         ] {
-            let got = estimate.by_length(length.map(str::as_bytes)).tokens();
+            let got = ESTIMATE.by_length(length.map(str::as_bytes)).tokens();
             assert_eq!(got, reserve, "{length:?}");
         }
-        assert_eq!(estimate.by_media().tokens(), 80);
+        assert_eq!(ESTIMATE.by_media().tokens(), 80);
     }
 
     #[test]
     fn a_body_reserves_text_media_and_completions() {
-        let estimate = Estimate {
-            bytes_per_token: 4,
-            context: 1000,
-            prompt: 50,
-            completion: 10,
-            media: 70,
-        };
         let asked = Asked {
             bytes: 5_400,
             completion: None,
@@ -143,7 +137,7 @@ mod tests {
             said_prompt: 100,
             said_completion: 0,
         };
-        assert_eq!(estimate.by_body(&asked), reserve);
+        assert_eq!(ESTIMATE.by_body(&asked), reserve);
         let long = Asked {
             bytes: u64::MAX,
             completion: Some(u64::MAX),
@@ -155,6 +149,6 @@ mod tests {
             said_prompt: 1_000,
             said_completion: u64::MAX,
         };
-        assert_eq!(estimate.by_body(&long), reserve);
+        assert_eq!(ESTIMATE.by_body(&long), reserve);
     }
 }

@@ -5,11 +5,10 @@
 //! out, so a data line can begin a text of its own.
 
 use crate::tokens::dialect::Dialects;
-use crate::tokens::lines::LineSplitter;
+use crate::tokens::lines::{DATA, LineSplitter};
 use crate::tokens::text::{ResponseFacts, TextReader};
 use std::sync::Arc;
 
-const FIELD: &[u8] = b"data:";
 /// A bit for each end of stream.
 const BITS: [u8; 8] = [1, 2, 4, 8, 16, 32, 64, 128];
 
@@ -71,7 +70,7 @@ impl Events {
     fn part_of_line(&mut self, part: &[u8]) {
         let mut part = part;
         if let LineState::Field(seen) = self.line {
-            let wanted = FIELD.get(seen..).unwrap_or_default();
+            let wanted = DATA.get(seen..).unwrap_or_default();
             let length = wanted.len().min(part.len());
             let (start, rest) = part.split_at_checked(length).unwrap_or((part, &[]));
             self.line = match () {

@@ -11,7 +11,7 @@ use crate::shared::fields::{put, u64_at};
 
 /// The stored parts of a token.
 const PARTS: u64 = 256;
-/// A new length weighs 1 of so many.
+/// A new length has one of this many parts of the weight.
 const WEIGHT: u64 = 8;
 /// The bytes that a smoothed completion length takes in a record.
 pub const COMPLETION_BYTES: usize = HEAD + 8;

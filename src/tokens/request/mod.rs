@@ -183,7 +183,7 @@ impl Media {
     }
 }
 
-/// True for the start of a picture or a file; text is none.
+/// True when a string starts as a picture or a file does.
 fn is_media(form: MediaForm, start: &[u8]) -> bool {
     let is_data_url = start
         .get(..5)

@@ -287,7 +287,7 @@ impl Scanner {
         match role {
             Role::Name => {
                 let frame = self.frame();
-                // No pointer names a member by so many bytes.
+                // No pointer has a name this long.
                 self.node = frame.and_then(|frame| match self.text.whole() {
                     Some(name) => tree.member(frame.node, name),
                     None => tree.element(frame.node),

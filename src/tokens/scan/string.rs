@@ -108,7 +108,7 @@ impl Text {
         self.length = self.length.saturating_add(length);
     }
 
-    /// Takes the next byte of an escape; false when the byte is none of it.
+    /// Takes the next byte of an escape; false when the byte is not part of it.
     fn unescape(&mut self, raw: &[u8], keeps: bool) -> bool {
         let byte = raw.first().copied().unwrap_or_default();
         let plain = match self.escape {
