@@ -269,3 +269,40 @@ fn the_overshoot_of_a_thousand_streams_shrinks() {
     assert!(charged < before && adaptive[1] < charged[1], "{table}");
     assert!(both <= adaptive && both[1] <= 5_000_000, "{table}");
 }
+
+/// The day ends between a charge and the end of the stream: no token is counted less than once.
+#[test]
+fn a_day_that_ends_between_charge_and_settlement_loses_no_token() {
+    let world = World::new();
+    let worker = Worker::new(&world, config(json!({"completion": 100})).tpd(50_000));
+    let mut open = worker.admission(&FakeRequest::acme(0));
+    worker.charge(&mut open, running(400));
+    assert_eq!(used(&worker, "tpd"), 400);
+    world.pass_ms(86_400_000);
+    assert_eq!(used(&worker, "tpd"), 0, "another day");
+    worker.charge(&mut open, running(700));
+    assert_eq!(used(&worker, "tpd"), 300, "what came since the last charge");
+    worker.settle(open, Used::Tokens(1_000));
+    let today = used(&worker, "tpd");
+    assert!(today + 300 >= 1_000, "300 were charged yesterday: {today}");
+}
+
+/// A trap takes the stream's end with it: what was charged stays, and nothing is refunded.
+#[test]
+fn a_stream_whose_vm_is_lost_keeps_what_was_charged() {
+    let world = World::new();
+    let limits = config(json!({"completion": 100}))
+        .concurrency(1)
+        .tpd(50_000);
+    let lost = Worker::new(&world, &limits);
+    let mut open = lost.admission(&FakeRequest::acme(0));
+    lost.charge(&mut open, running(900));
+    std::mem::forget(open);
+    let other = Worker::new(&world, &limits);
+    for _ in 0..20 {
+        other.tick();
+        world.pass_ms(500);
+    }
+    assert_eq!(used(&other, "tpd"), 900);
+    other.admission(&FakeRequest::acme(0));
+}
