@@ -1,47 +1,67 @@
-//! Authentication of admin calls, by a token whose SHA-256 is in the config.
+//! Authentication of admin calls, by tokens whose SHA-256 is in the config.
 
 use super::Problem;
+use crate::config::AdminToken;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
-/// Checks the `authorization` header of a call; `token` is the digest of the right token.
+/// The name of a caller where the config has no tokens.
+pub const ANYONE: &str = "anyone";
+
+/// Checks the `authorization` header of a call, and returns the name of its token.
 ///
-/// Read-only calls also accept HTTP Basic with the token as the password, for browsers. Without a
-/// token, a call that changes something and carries a browser's `origin` is refused.
+/// Read-only calls also accept HTTP Basic with the token as the password, for browsers. Without
+/// tokens, a call that changes something and carries a browser's `origin` is refused.
 ///
 /// # Errors
-/// [`Problem::Unauthorized`], [`Problem::BearerOnly`] or [`Problem::FromAPage`].
-pub fn check(
-    token: Option<&[u8; 32]>,
+/// [`Problem::Unauthorized`], [`Problem::BearerOnly`], [`Problem::ReadOnly`] or
+/// [`Problem::FromAPage`].
+pub fn check<'a>(
+    tokens: Option<&'a [AdminToken]>,
     authorization: Option<&[u8]>,
     reads: bool,
     has_origin: bool,
-) -> Result<(), Problem> {
-    let Some(token) = token else {
+) -> Result<&'a str, Problem> {
+    let Some(tokens) = tokens else {
         return match has_origin && !reads {
             true => Err(Problem::FromAPage),
-            false => Ok(()),
+            false => Ok(ANYONE),
         };
     };
     let header = authorization.ok_or(Problem::Unauthorized)?;
     let (scheme, value) = split(header).ok_or(Problem::Unauthorized)?;
-    if scheme.eq_ignore_ascii_case(b"bearer") {
-        return match is_token(value, token) {
-            true => Ok(()),
-            false => Err(Problem::Unauthorized),
-        };
+    let is_bearer = scheme.eq_ignore_ascii_case(b"bearer");
+    let decoded = match scheme.eq_ignore_ascii_case(b"basic") {
+        true => STANDARD.decode(value).unwrap_or_default(),
+        false => Vec::new(),
+    };
+    let secret = match is_bearer {
+        true => value,
+        false => memchr::memchr(b':', &decoded)
+            .and_then(|at| decoded.get(at.saturating_add(1)..))
+            .unwrap_or_default(),
+    };
+    let token = find(tokens, secret).ok_or(Problem::Unauthorized)?;
+    match (reads, is_bearer) {
+        (false, false) => Err(Problem::BearerOnly),
+        (false, true) if token.read_only => Err(Problem::ReadOnly(token.name.clone())),
+        _ => Ok(&token.name),
     }
-    let decoded = STANDARD.decode(value).unwrap_or_default();
-    let password = memchr::memchr(b':', &decoded)
-        .and_then(|at| decoded.get(at.saturating_add(1)..))
-        .unwrap_or_default();
-    match scheme.eq_ignore_ascii_case(b"basic") && is_token(password, token) {
-        false => Err(Problem::Unauthorized),
-        true if !reads => Err(Problem::BearerOnly),
-        true => Ok(()),
+}
+
+/// Finds the token with a secret. All digests are compared in constant time, so timing reveals nothing
+/// about them.
+fn find<'a>(tokens: &'a [AdminToken], secret: &[u8]) -> Option<&'a AdminToken> {
+    let digest: [u8; 32] = Sha256::digest(secret).into();
+    let mut found = None;
+    for token in tokens {
+        if digest.ct_eq(&token.sha256).into() {
+            found = Some(token);
+        }
     }
+    found
 }
 
 fn split(header: &[u8]) -> Option<(&[u8], &[u8])> {
@@ -50,28 +70,38 @@ fn split(header: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((scheme, value.trim_ascii()))
 }
 
-/// Compares digests in constant time, so timing reveals nothing about the token.
-fn is_token(value: &[u8], token: &[u8; 32]) -> bool {
-    let digest: [u8; 32] = Sha256::digest(value).into();
-    digest.ct_eq(token).into()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn allowed(header: Option<&str>, reads: bool) -> Result<(), Problem> {
-        let token: [u8; 32] = Sha256::digest(b"secret").into();
-        check(Some(&token), header.map(str::as_bytes), reads, false)
+    fn token(name: &str, secret: &str, read_only: bool) -> AdminToken {
+        AdminToken {
+            name: name.to_owned(),
+            sha256: Sha256::digest(secret).into(),
+            read_only,
+        }
+    }
+
+    fn allowed(header: Option<&str>, reads: bool) -> Result<String, Problem> {
+        let tokens = [
+            token("ops", "secret", false),
+            token("support", "look", true),
+        ];
+        let header = header.map(str::as_bytes);
+        check(Some(&tokens), header, reads, false).map(str::to_owned)
     }
 
     #[test]
     fn the_bearer_token_may_do_all_and_a_password_may_read() {
         let basic = format!("Basic {}", STANDARD.encode("anyone:secret"));
-        assert_eq!(allowed(Some("Bearer secret"), false), Ok(()));
-        assert_eq!(allowed(Some("bearer  secret "), true), Ok(()));
-        assert_eq!(allowed(Some(&basic), true), Ok(()));
+        let ops = || Ok("ops".to_owned());
+        assert_eq!(allowed(Some("Bearer secret"), false), ops());
+        assert_eq!(allowed(Some("bearer  secret "), true), ops());
+        assert_eq!(allowed(Some(&basic), true), ops());
         assert_eq!(allowed(Some(&basic), false), Err(Problem::BearerOnly));
+        let read_only = Problem::ReadOnly("support".to_owned());
+        assert_eq!(allowed(Some("Bearer look"), true), Ok("support".to_owned()));
+        assert_eq!(allowed(Some("Bearer look"), false), Err(read_only));
     }
 
     #[test]
@@ -86,6 +116,7 @@ mod tests {
             Some("Bearer Secret"),
             Some("Basic secret"),
             Some("Basic \u{e9}"),
+            Some("Digest secret"),
             Some(&*wrong),
             Some(&*long),
         ] {
@@ -95,8 +126,8 @@ mod tests {
                 "{header:?}"
             );
         }
-        assert_eq!(check(None, None, false, false), Ok(()), "as configured");
-        assert_eq!(check(None, None, true, true), Ok(()));
+        assert_eq!(check(None, None, false, false), Ok(ANYONE), "as configured");
+        assert_eq!(check(None, None, true, true), Ok(ANYONE));
         assert_eq!(check(None, None, false, true), Err(Problem::FromAPage));
     }
 }

@@ -1,36 +1,47 @@
 //! The bodies of account writes, fully validated.
 
 use super::Problem;
-use crate::directory::entry::TierBasis;
-use crate::json::{self, Object};
+use crate::directory::entry::{AccountTerms, TierBasis};
+use crate::directory::written::{WrittenBasis, WrittenTerms};
+use crate::json::{self, Invalid, Named, Object};
 use crate::limits::Overrides;
 use crate::tiers::Cents;
 use crate::tiers::money::SignedCents;
 use crate::tiers::recharge::RechargeKind;
+use crate::zone::rfc3339::{Date, Moment};
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 /// The maximum size of a recharge's id, in bytes.
 const LONGEST_EVENT_ID: usize = 1024;
+/// The maximum number of accounts in one bulk write: they are written in one callback.
+pub const MOST_AT_ONCE: usize = 1_000;
 
-/// `PUT accounts/{id}`.
+/// `PUT accounts/{id}`, or an item of `PUT accounts` with its `id`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct PutAccountBody {
+    id: Option<String>,
     recharge: Option<Cents>,
     tier: Option<String>,
+    account: Option<String>,
+    since: Option<Date>,
     limits: Option<Overrides>,
+    models: Option<Named<Overrides>>,
+    until: Option<Moment>,
     disabled: Option<bool>,
+    exempt: Option<bool>,
 }
 
 /// The validated body of an account write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Put {
-    /// The recharge or the tier.
+    /// The recharge, the tier or the alias.
     pub basis: TierBasis,
-    /// The account's own limits.
-    pub limits: Overrides,
-    /// True when the account is disabled.
-    pub disabled: bool,
+    /// The day of the first recharge, in days since 1970-01-01.
+    pub since: Option<u32>,
+    /// The account's terms.
+    pub terms: AccountTerms,
 }
 
 /// `POST accounts/{id}/recharges`.
@@ -63,17 +74,71 @@ pub(super) fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Problem
 /// # Errors
 /// [`Problem::BadBody`] with the JSON path.
 pub fn put(body: &[u8]) -> Result<Put, Problem> {
-    let body: PutAccountBody = parse(body)?;
-    let basis = match (body.recharge, body.tier) {
-        (Some(recharge), None) => TierBasis::Recharge(recharge),
-        (None, Some(tier)) => TierBasis::Tier(tier.into()),
-        _ => return Err(Problem::body("$", "has exactly one of recharge and tier")),
+    let written: PutAccountBody = parse(body)?;
+    if written.id.is_some() {
+        return Err(Problem::body("id", "stands in the path"));
+    }
+    checked(written).map_err(Problem::BadBody)
+}
+
+/// Reads an item of a bulk write: the account's id, and what to write.
+///
+/// # Errors
+/// The id where it could be read, and [`Problem::BadBody`] with the JSON path.
+pub fn item(item: &[u8]) -> Result<(String, Put), (Option<String>, Problem)> {
+    let written: PutAccountBody = parse(item).map_err(|problem| (None, problem))?;
+    let Some(id) = written.id.clone().filter(|id| !id.is_empty()) else {
+        return Err((None, Problem::body("id", "missing or empty")));
+    };
+    match checked(written) {
+        Ok(put) => Ok((id, put)),
+        Err(error) => Err((Some(id), Problem::BadBody(error))),
+    }
+}
+
+fn checked(written: PutAccountBody) -> Result<Put, Invalid> {
+    let basis = WrittenBasis {
+        recharge: written.recharge,
+        tier: written.tier,
+        account: written.account,
+    };
+    let terms = WrittenTerms {
+        limits: written.limits,
+        models: written.models,
+        until: written.until,
+        disabled: written.disabled,
+        exempt: written.exempt,
     };
     Ok(Put {
-        basis,
-        limits: body.limits.unwrap_or_default(),
-        disabled: body.disabled.unwrap_or(false),
+        basis: basis.check()?,
+        since: written.since.map(|Date(day)| day),
+        terms: terms.check()?,
     })
+}
+
+/// Splits the body of a bulk write into its items: those of one array, or one JSON text for each.
+///
+/// # Errors
+/// [`Problem::BadBody`] for a body that is neither.
+pub fn items(body: &[u8]) -> Result<Vec<&RawValue>, Problem> {
+    let is_array = body.trim_ascii_start().first() == Some(&b'[');
+    let items: Result<Vec<&RawValue>, Invalid> = match is_array {
+        true => json::read(body),
+        false => {
+            let values = serde_json::Deserializer::from_slice(body).into_iter::<&RawValue>();
+            let read = values.collect::<Result<_, _>>();
+            read.map_err(|error| Invalid::new("$", error.to_string()))
+        }
+    };
+    let items = items.map_err(Problem::BadBody)?;
+    match items.len() {
+        0 => Err(Problem::body("$", "no account: an array, or JSON lines")),
+        n if n > MOST_AT_ONCE => {
+            let problem = format!("{n} accounts: at most {MOST_AT_ONCE} in one call");
+            Err(Problem::body("$", problem))
+        }
+        _ => Ok(items),
+    }
 }
 
 /// Reads the body of a recharge.

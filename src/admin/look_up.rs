@@ -29,7 +29,7 @@ impl Api<'_> {
         Ok(match self.known(id)? {
             Some(view) if view.usage.is_some() => {
                 let last = Self::last_refused(id, status);
-                let other = last.filter(|last| view.tier.as_ref() != Some(&last.tier));
+                let other = last.filter(|last| view.entry.tier.as_ref() != Some(&last.tier));
                 let other = other.filter(|last| self.tier_of_refusal(last).is_some());
                 LookUpResult::WithTier {
                     refused_in: other.map(|last| (last.tier.clone(), last.seconds_ago)),

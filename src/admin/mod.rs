@@ -1,7 +1,8 @@
 //! The admin API: authentication, routes, JSON and the HTML page. [`Api`] serves the calls with the
 //! worker's [`crate::limiter`].
 
-mod accounts;
+mod account_view;
+mod account_writes;
 pub mod auth;
 mod body;
 mod look_up;
@@ -20,7 +21,10 @@ use crate::shared::StoreError;
 use route::Call;
 use serde::Serialize;
 
-pub use accounts::AccountView;
+pub use account_view::AccountView;
+
+/// The maximum number of characters of an id or a body in the log.
+const LOGGED_CHARS: usize = 256;
 
 /// The response to an admin call.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +35,8 @@ pub struct AdminResponse {
     pub headers: Vec<(&'static str, String)>,
     /// The body.
     pub body: Vec<u8>,
+    /// The writes of the call, one line for each.
+    pub writes: Vec<String>,
 }
 
 impl AdminResponse {
@@ -44,6 +50,7 @@ impl AdminResponse {
             ],
             // Serialisation can't fail: the bodies are strings, numbers and maps of them.
             body: serde_json::to_vec(body).unwrap_or_default(),
+            writes: Vec::new(),
         }
     }
 }
@@ -52,12 +59,18 @@ impl AdminResponse {
 pub struct Api<'a> {
     limiter: &'a mut Limiter,
     host: &'a dyn Host,
+    /// The writes of the call, for the log.
+    writes: Vec<String>,
 }
 
 impl<'a> Api<'a> {
     /// Creates the API for a limiter.
     pub fn new(limiter: &'a mut Limiter, host: &'a dyn Host) -> Self {
-        Self { limiter, host }
+        Self {
+            limiter,
+            host,
+            writes: Vec::new(),
+        }
     }
 
     /// Executes a call.
@@ -65,6 +78,9 @@ impl<'a> Api<'a> {
         let done = match call {
             Call::Get(id) => self.get(id),
             Call::Put(id) => self.put(id, body),
+            Call::List { after, limit } => self.list(after.as_deref(), limit.as_deref()),
+            Call::PutMany => self.put_many(body),
+            Call::Ready => self.ready(),
             Call::Delete(id) => self.delete(id),
             Call::Recharge(id) => self.recharge(id, body),
             Call::Reset(id) => self.reset(id),
@@ -75,7 +91,11 @@ impl<'a> Api<'a> {
             Call::Page(account) => self.page(account.as_deref()),
             Call::PageWithoutSlash => Ok(page::with_slash(self.config())),
         };
-        done.unwrap_or_else(|problem| problem.response())
+        let response = done.unwrap_or_else(|problem| problem.response());
+        AdminResponse {
+            writes: std::mem::take(&mut self.writes),
+            ..response
+        }
     }
 
     fn config(&self) -> &Config {
@@ -92,6 +112,9 @@ pub enum Problem {
     /// A browser's password on a call that accepts only the bearer token.
     #[error("what changes something takes the bearer token only")]
     BearerOnly,
+    /// A token that may only read.
+    #[error("the token {0:?} may only read")]
+    ReadOnly(String),
     /// A web page's call that changes something, without a configured token.
     #[error("without a token, what changes something is not taken from web pages (origin)")]
     FromAPage,
@@ -104,6 +127,17 @@ pub enum Problem {
     /// An invalid account id.
     #[error("the account id {0}")]
     BadId(&'static str),
+    /// An invalid parameter of the query.
+    #[error("{0} {1}")]
+    BadQuery(&'static str, &'static str),
+    /// A feed has the totals of the accounts.
+    #[error(
+        "a feed gives the cumulative recharge of this directory: add the recharge to its source"
+    )]
+    FeedDecides,
+    /// A body in the header of a request that has a body of its own, or is not taken.
+    #[error("x-tiergate-body: {0}")]
+    BadHeaderBody(&'static str),
     /// An invalid body.
     #[error("body at {0}")]
     BadBody(Invalid),
@@ -111,7 +145,11 @@ pub enum Problem {
     #[error("the body is longer than {0} bytes")]
     TooLong(usize),
     /// Envoy keeps the body back.
-    #[error("Envoy keeps the body back: set allow_on_headers_stop_iteration: true on this filter")]
+    #[error(
+        "Envoy keeps the body back: send it in the header x-tiergate-body, or run Envoy 1.40 or later \
+         with allow_on_headers_stop_iteration: true on this filter (before 1.40 the setting alone \
+         changes nothing)"
+    )]
     NoBody,
     /// The directory has no such account.
     #[error("the directory has no such account")]
@@ -119,6 +157,9 @@ pub enum Problem {
     /// The directory is full.
     #[error("the directory has no room for this account: raise capacity.directory, and restart")]
     Full,
+    /// The account's entry would be too large.
+    #[error("{0}")]
+    TooLarge(WriteError),
     /// Shared data can't be used.
     #[error("shared data can't be used: {0}")]
     Fault(Fault),
@@ -135,10 +176,15 @@ impl Problem {
         match self {
             Self::Unauthorized => (401, "invalid_authentication_error", "token_invalid"),
             Self::BearerOnly => (403, "permission_denied_error", "bearer_only"),
+            Self::ReadOnly(_) => (403, "permission_denied_error", "read_only"),
             Self::FromAPage => (403, "permission_denied_error", "origin_refused"),
             Self::NoSuchPath => (404, "invalid_request_error", "not_found"),
             Self::NoSuchMethod(_) => (405, "invalid_request_error", "method_not_allowed"),
             Self::BadId(_) => (400, "invalid_request_error", "account_id_invalid"),
+            Self::BadQuery(..) => (400, "invalid_request_error", "query_invalid"),
+            Self::FeedDecides => (409, "invalid_request_error", "feed_decides"),
+            Self::BadHeaderBody(_) => (400, "invalid_request_error", "body_invalid"),
+            Self::TooLarge(_) => (400, "invalid_request_error", "entry_too_large"),
             Self::BadBody(_) => (400, "invalid_request_error", "body_invalid"),
             Self::TooLong(_) => (413, "invalid_request_error", "body_too_long"),
             Self::NoBody => (501, "server_error", "body_unavailable"),
@@ -165,6 +211,7 @@ impl From<WriteError> for Problem {
     fn from(error: WriteError) -> Self {
         match error {
             WriteError::Full => Self::Full,
+            WriteError::TooLarge => Self::TooLarge(error),
             WriteError::Store(error) => error.into(),
         }
     }

@@ -1,7 +1,8 @@
 //! The JSON of `{p}/load`: the manual lowering, and the effective scales.
 
 use super::body::parse;
-use super::{AdminResponse, Api, Problem};
+use super::{AdminResponse, Api, LOGGED_CHARS, Problem};
+use crate::http::visible::visible;
 use crate::json::Named;
 use crate::json::values::null_as_default;
 use crate::limits::Scale;
@@ -195,6 +196,8 @@ impl Api<'_> {
                 ends: now.after(put.ttl),
             })
         })?;
+        let body = visible(body, LOGGED_CHARS);
+        self.writes.push(format!("PUT load {body}"));
         Ok(AdminResponse::ok(&self.overload_status()))
     }
 
@@ -202,6 +205,7 @@ impl Api<'_> {
         self.limiter
             .overload_mut()
             .set_manual(self.host, |_| None)?;
+        self.writes.push("DELETE load".to_owned());
         Ok(AdminResponse::ok(&self.overload_status()))
     }
 }

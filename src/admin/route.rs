@@ -12,8 +12,19 @@ pub const LONGEST_ID: usize = 4096;
 pub enum Call {
     /// Shows an account.
     Get(Vec<u8>),
+    /// Lists the directory.
+    List {
+        /// The place from which to go on.
+        after: Option<Vec<u8>>,
+        /// The maximum number of accounts.
+        limit: Option<Vec<u8>>,
+    },
     /// Sets an account's recharge or tier.
     Put(Vec<u8>),
+    /// Sets many accounts.
+    PutMany,
+    /// Marks the directory as complete.
+    Ready,
     /// Deletes an account.
     Delete(Vec<u8>),
     /// Adds to an account's recharge.
@@ -37,10 +48,21 @@ pub enum Call {
 impl Call {
     /// True when the call has a body.
     pub const fn has_body(&self) -> bool {
-        matches!(self, Self::Put(_) | Self::Recharge(_) | Self::PutManual)
+        matches!(
+            self,
+            Self::Put(_) | Self::PutMany | Self::Recharge(_) | Self::PutManual
+        )
     }
 
-    /// Adds the query's parameters: the page's look-up.
+    /// Returns the maximum size of the call's body, in bytes.
+    pub const fn longest_body(&self) -> usize {
+        match self {
+            Self::PutMany => 262_144,
+            _ => 65_536,
+        }
+    }
+
+    /// Adds the query's parameters: the page's look-up, and the place in a list.
     #[must_use]
     pub fn with_query(self, path: &[u8]) -> Self {
         match self {
@@ -48,6 +70,10 @@ impl Call {
                 let account = query::values(path, "account").next();
                 Self::Page(account.filter(|id| !id.is_empty()))
             }
+            Self::List { .. } => Self::List {
+                after: query::values(path, "after").next(),
+                limit: query::values(path, "limit").next(),
+            },
             call => call,
         }
     }
@@ -71,6 +97,15 @@ pub fn read(method: &[u8], path: &[u8]) -> Result<Call, Problem> {
     let segments: Vec<&[u8]> = path.split(|b| *b == b'/').skip(1).collect();
     match segments.as_slice() {
         [b"status"] => get(method, Call::Status),
+        [b"ready"] => post(method, Call::Ready),
+        [b"accounts"] => match method {
+            b"GET" => Ok(Call::List {
+                after: None,
+                limit: None,
+            }),
+            b"PUT" => Ok(Call::PutMany),
+            _ => Err(Problem::NoSuchMethod("GET and PUT")),
+        },
         [b"load"] => match method {
             b"GET" => Ok(Call::Overload),
             b"PUT" => Ok(Call::PutManual),
@@ -157,6 +192,16 @@ mod tests {
                 Call::Reset(acme()),
             ),
             ("GET", "/-/tiergate/status", Call::Status),
+            ("POST", "/-/tiergate/ready", Call::Ready),
+            ("PUT", "/-/tiergate/accounts", Call::PutMany),
+            (
+                "GET",
+                "/-/tiergate/accounts?after=1f-2&limit=5",
+                Call::List {
+                    after: Some(b"1f-2".to_vec()),
+                    limit: Some(b"5".to_vec()),
+                },
+            ),
             ("GET", "/-/tiergate/load", Call::Overload),
             ("PUT", "/-/tiergate/load", Call::PutManual),
             ("DELETE", "/-/tiergate/load", Call::DeleteManual),
@@ -191,7 +236,6 @@ mod tests {
         }
         for (path, wanted) in [
             ("/-/tiergate//status", Problem::NoSuchPath),
-            ("/-/tiergate/accounts", Problem::NoSuchPath),
             ("/-/tiergate/accounts/a/b", Problem::NoSuchPath),
             ("/-/tiergate/accounts/a/recharges/", Problem::NoSuchPath),
             ("/-/tiergate/accounts/", Problem::BadId("is empty")),

@@ -14,7 +14,7 @@ use crate::ledger::page::LAYOUT;
 use crate::limits::{Limits, Shown};
 use crate::refusals::{self, RecentRefusal, RefusalLog, Total};
 use crate::shared::Fill;
-use crate::tiers::{Tier, TierId};
+use crate::tiers::{Cents, Tier, TierId};
 use crate::time::{Mono, Span};
 use crate::version::{BUILD, VERSION};
 use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
@@ -88,9 +88,9 @@ pub struct FeedView {
 pub struct TierView {
     /// The tier's name.
     pub name: String,
-    /// The minimum cumulative recharge of the tier, in USD: "20.00".
+    /// The minimum cumulative recharge of the tier, in USD: "20.00"; null where tiers are names alone.
     #[serde(default)]
-    pub recharge: String,
+    pub recharge: Option<String>,
     /// The base limits. Not read back: a newer filter may have other kinds.
     #[serde(skip_deserializing)]
     pub limits: Limits,
@@ -212,7 +212,7 @@ impl Api<'_> {
                     .limiter
                     .ledger()
                     .memory_bound()
-                    .saturating_add(directory::memory_bound(self.config().directory_accounts))
+                    .saturating_add(directory::memory_bound(directory.pages()))
                     .saturating_add(refusals::MOST_BYTES),
             },
             refusals: self.refusals_view(&log, now),
@@ -223,7 +223,7 @@ impl Api<'_> {
         let numbered = self.config().tiers.entries();
         let view = |(id, tier): (TierId, &Tier)| TierView {
             name: tier.name.clone(),
-            recharge: tier.recharge.decimal(),
+            recharge: tier.recharge.map(Cents::decimal),
             limits: tier.all_limits(),
             models: tier.models.shown().models(),
             in_force: self

@@ -1,6 +1,6 @@
 //! The config part `admin`.
 
-use crate::json::{Invalid, Object};
+use crate::json::{Invalid, Object, plain_name};
 use serde::Deserialize;
 
 /// The part `admin`, unchecked.
@@ -9,7 +9,17 @@ use serde::Deserialize;
 pub struct AdminConfig {
     path: String,
     token_sha256: Option<String>,
+    tokens: Option<Vec<Object<TokenConfig>>>,
     insecure: Option<bool>,
+}
+
+/// A token of the part `admin`, unchecked.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TokenConfig {
+    name: String,
+    sha256: String,
+    read_only: Option<bool>,
 }
 
 /// The settings of the admin API.
@@ -17,11 +27,27 @@ pub struct AdminConfig {
 pub struct Admin {
     /// The prefix of the API's paths.
     pub path: String,
-    /// SHA-256 of the token; `None` lets every caller do everything.
-    pub token: Option<[u8; 32]>,
+    /// The tokens; `None` lets every caller do everything.
+    pub tokens: Option<Vec<AdminToken>>,
 }
 
-/// Checks the path and the token.
+/// A token of the admin API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AdminToken {
+    /// The name, for the log.
+    pub name: String,
+    /// The SHA-256 of the token.
+    pub sha256: [u8; 32],
+    /// True for a token that may only read.
+    pub read_only: bool,
+}
+
+/// The maximum number of tokens.
+const MOST_TOKENS: usize = 16;
+/// The name of the token that has none.
+const UNNAMED: &str = "admin";
+
+/// Checks the path and the tokens.
 pub(super) fn check(Object(admin): Object<AdminConfig>) -> Result<Admin, Invalid> {
     let path = admin.path;
     let segments = path.strip_prefix('/').map(|rest| rest.split('/'));
@@ -38,24 +64,57 @@ pub(super) fn check(Object(admin): Object<AdminConfig>) -> Result<Admin, Invalid
         ));
     }
     let insecure = admin.insecure.unwrap_or(false);
-    let token = match (&admin.token_sha256, insecure) {
-        (Some(hex), false) => Some(digest(hex).ok_or_else(|| {
-            Invalid::new(
-                "admin.token_sha256",
-                "is not the 64 hex digits of a SHA-256",
-            )
-        })?),
-        (None, true) => None,
-        (None, false) => {
-            let problem = "needs token_sha256 (printf %s TOKEN | sha256sum), or \"insecure\": true";
+    let tokens = match (admin.token_sha256, admin.tokens, insecure) {
+        (Some(hex), None, false) => Some(vec![AdminToken {
+            name: UNNAMED.to_owned(),
+            sha256: digest_at("admin.token_sha256", &hex)?,
+            read_only: false,
+        }]),
+        (None, Some(tokens), false) => Some(named_tokens(tokens)?),
+        (None, None, true) => None,
+        (None, None, false) => {
+            let problem = "needs token_sha256 (printf %s TOKEN | sha256sum), tokens, or \
+                           \"insecure\": true";
             return Err(Invalid::new("admin", problem));
         }
-        (Some(_), true) => {
-            let problem = "has a token and is insecure: leave one of them out";
+        _ => {
+            let problem = "has exactly one of token_sha256, tokens and \"insecure\": true";
             return Err(Invalid::new("admin", problem));
         }
     };
-    Ok(Admin { path, token })
+    Ok(Admin { path, tokens })
+}
+
+fn named_tokens(written: Vec<Object<TokenConfig>>) -> Result<Vec<AdminToken>, Invalid> {
+    if !(1..=MOST_TOKENS).contains(&written.len()) {
+        let problem = format!("{} tokens: 1 to {MOST_TOKENS} are allowed", written.len());
+        return Err(Invalid::new("admin.tokens", problem));
+    }
+    let mut tokens: Vec<AdminToken> = Vec::with_capacity(written.len());
+    for (i, Object(token)) in written.into_iter().enumerate() {
+        let path = format!("admin.tokens[{i}]");
+        plain_name(&format!("{path}.name"), &token.name)?;
+        let sha256 = digest_at(&format!("{path}.sha256"), &token.sha256)?;
+        if tokens.iter().any(|other| other.name == token.name) {
+            let problem = format!("there is a token {:?} already", token.name);
+            return Err(Invalid::new(format!("{path}.name"), problem));
+        }
+        if tokens.iter().any(|other| other.sha256 == sha256) {
+            let problem = "another name has the same token";
+            return Err(Invalid::new(format!("{path}.sha256"), problem));
+        }
+        tokens.push(AdminToken {
+            name: token.name,
+            sha256,
+            read_only: token.read_only.unwrap_or(false),
+        });
+    }
+    Ok(tokens)
+}
+
+fn digest_at(path: &str, hex: &str) -> Result<[u8; 32], Invalid> {
+    let problem = "is not the 64 hex digits of a SHA-256: printf %s TOKEN | sha256sum";
+    digest(hex).ok_or_else(|| Invalid::new(path, problem))
 }
 
 fn digest(hex: &str) -> Option<[u8; 32]> {

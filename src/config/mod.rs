@@ -8,7 +8,7 @@ mod on_fault;
 mod parse;
 mod schema;
 
-pub use admin::Admin;
+pub use admin::{Admin, AdminToken};
 pub use on_fault::{FaultAction, OnFault};
 pub use parse::parse;
 

@@ -63,7 +63,7 @@ pub fn parse(config: &[u8]) -> Result<Config, Invalid> {
     let unknown_model = unknown_model(root.unknown_model.as_deref(), &models)?;
     let tiers = tiers(root.tiers, &models)?;
     let account = account_sources(root.account)?;
-    let tier = tier_sources(root.tier)?;
+    let tier = tier_sources(root.tier, tiers.follow_recharge())?;
     let mut strip = match root.strip_headers.unwrap_or(StripHeaders::Switch(true)) {
         StripHeaders::Switch(true) => identity_headers(&account, &tier),
         StripHeaders::Switch(false) => Vec::new(),

@@ -1,234 +1,420 @@
-//! A directory entry as bytes, and back. Decoding takes any bytes and never panics.
+//! A place of the directory as bytes, and back: postcard's wire format of the types below
+//! (postcard.jamesmunns.com, "wire format"). Decoding takes any bytes and never panics.
 //!
-//! ```text
-//! entry   = flags tier limits [history] [others]
-//! flags   = bit 0 switched off, bit 1 written by the feed, bit 2 a history follows, bit 3 voucher,
-//!           bit 4 other limits follow
-//! tier    = length, name; length 0 for none
-//! limits  = 4 x (0: the tier's, 1: unlimited, n + 1: n)
-//! others  = own limits of other names or meanings (own_limits.rs)
-//! history = cash (zigzag) vouchers (zigzag) [voucher_by (8)] count, events (8 each)
-//! ```
-//! Numbers are varints as in [`crate::shared::varint`], hashes little endian.
+//! The types mirror those of the core, so that a change of the core changes no stored byte unseen.
 
-use super::own_limits;
-use crate::directory::entry::AccountEntry;
+use super::stored_entry::{EntryId, Staged, StoredEntry};
+use crate::directory::entry::{AccountEntry, AccountTerms};
+use crate::limits::Limit;
+use crate::limits::kinds::{Counted, Per};
+use crate::limits::overrides::{Overrides, OwnLimits};
 use crate::limits::own::{OwnLimit, Size};
-use crate::limits::{Limit, LimitKind, Overrides};
-use crate::shared::varint::{put, put_len, take, take_count};
+use crate::limits::units::Unit;
 use crate::tiers::money::SignedCents;
-use crate::tiers::recharge::{History, REMEMBERED};
+use crate::tiers::recharge::History;
+use crate::time::{Mono, Span, Wall};
+use serde::{Deserialize, Serialize};
 use std::num::NonZeroU64;
 
-const DISABLED: u8 = 1;
-const BY_FEED: u8 = 2;
-const HISTORY: u8 = 4;
-const VOUCHER: u8 = 8;
-const OTHERS: u8 = 16;
-
-/// The maximum size of an entry in bytes: flags, a tier's name of 64, six numbers of at most 10, a
-/// hash, the remembered events, and other limits.
-pub const MOST_BYTES: usize = 1 + 65 + 60 + 8 + 1 + 8 * REMEMBERED + own_limits::MOST_BYTES;
-
-/// Encodes an entry.
-pub fn encode(entry: &AccountEntry) -> Vec<u8> {
-    let voucher = entry.history.as_ref().and_then(|h| h.voucher_by);
-    let flag = |on: bool, bit: u8| if on { bit } else { 0 };
-    let mut out = vec![
-        flag(entry.disabled, DISABLED)
-            | flag(entry.by_feed, BY_FEED)
-            | flag(entry.history.is_some(), HISTORY)
-            | flag(voucher.is_some(), VOUCHER)
-            | flag(!split(&entry.limits).1.is_empty(), OTHERS),
-    ];
-    let tier = entry.tier.as_deref().unwrap_or_default();
-    put_len(&mut out, tier.len());
-    out.extend_from_slice(tier.as_bytes());
-    let (plain, others) = split(&entry.limits);
-    for limit in plain {
-        put(&mut out, limit_number(limit));
-    }
-    if let Some(history) = &entry.history {
-        put(&mut out, zigzag(history.cash.get()));
-        put(&mut out, zigzag(history.vouchers.get()));
-        if let Some(event) = voucher {
-            out.extend_from_slice(&event.to_le_bytes());
-        }
-        put_len(&mut out, history.recent_ids.len());
-        for event in &history.recent_ids {
-            out.extend_from_slice(&event.to_le_bytes());
-        }
-    }
-    if !others.is_empty() {
-        own_limits::put_all(&mut out, &others);
-    }
-    out
+#[derive(Serialize, Deserialize)]
+struct StoredBytes {
+    id: EntryId,
+    entry: Option<EntryBytes>,
+    staged: Option<(u32, Option<EntryBytes>)>,
+    seen: u32,
+    written: Option<Mono>,
 }
 
-/// Splits own limits into those of the four necessary kinds, and others.
-fn split(own: &Overrides) -> ([Option<Limit>; 4], Vec<&(String, OwnLimit)>) {
-    let mut plain = [None; 4];
-    let mut others = Vec::new();
-    for named in &own.0 {
-        let (name, own) = named;
-        let necessary = LimitKind::NECESSARY.iter().position(|n| n == name);
-        let place = necessary.and_then(|at| plain.get_mut(at));
-        match (place, own) {
-            (
-                Some(place),
-                OwnLimit {
-                    size: Size::Whole(limit),
-                    counted: None,
-                },
-            ) => *place = Some(*limit),
-            _ => others.push(named),
-        }
-    }
-    (plain, others)
+#[derive(Serialize, Deserialize)]
+struct EntryBytes {
+    history: Option<HistoryBytes>,
+    tier: Option<String>,
+    alias_of: Option<Vec<u8>>,
+    since: Option<u32>,
+    by_feed: bool,
+    feed: TermsBytes,
+    admin: TermsBytes,
 }
 
-/// Reads an entry from all of `bytes`; `None` for bytes that are not an entry.
-pub fn decode(bytes: &[u8]) -> Option<AccountEntry> {
-    let (flags, mut rest) = bytes.split_first()?;
-    let input = &mut rest;
-    let length = take_count(input).ok()?;
-    let (tier, after) = input.split_at_checked(length)?;
-    *input = after;
-    let tier = std::str::from_utf8(tier).ok()?;
-    let mut limits = Overrides::default();
-    for name in LimitKind::NECESSARY {
-        if let Some(limit) = number_limit(take(input).ok()?) {
-            let own = OwnLimit {
-                size: Size::Whole(limit),
-                counted: None,
-            };
-            limits.0.push((name.to_owned(), own));
-        }
-    }
-    let history = match flags & HISTORY {
-        0 => None,
-        _ => Some(take_history(input, flags & VOUCHER != 0)?),
+#[derive(Serialize, Deserialize)]
+struct HistoryBytes {
+    cash: i64,
+    vouchers: i64,
+    voucher_by: Option<u64>,
+    recent_ids: Vec<u64>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct TermsBytes {
+    limits: Option<Vec<ScopeBytes>>,
+    disabled: Option<bool>,
+    exempt: Option<bool>,
+    /// Milliseconds since 1970.
+    until: Option<u64>,
+}
+
+/// The limits on all requests, or on one family.
+#[derive(Serialize, Deserialize)]
+struct ScopeBytes {
+    model: Option<String>,
+    limits: Vec<LimitBytes>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct LimitBytes {
+    name: String,
+    size: SizeBytes,
+    counted: Option<(UnitBytes, PerBytes)>,
+}
+
+#[derive(Serialize, Deserialize)]
+enum SizeBytes {
+    Unlimited,
+    Whole(u64),
+    Cents(u64),
+}
+
+#[derive(Serialize, Deserialize)]
+enum UnitBytes {
+    Requests,
+    Tokens,
+    InputTokens,
+    OutputTokens,
+    Usd,
+}
+
+#[derive(Serialize, Deserialize)]
+enum PerBytes {
+    Second,
+    Minute,
+    Hour,
+    Day,
+    Week,
+    Month,
+    /// A window in milliseconds.
+    Custom(u64),
+}
+
+/// Encodes a place.
+pub fn encode(place: &StoredEntry) -> Vec<u8> {
+    let staged = place.staged.as_ref();
+    let bytes = StoredBytes {
+        id: place.id.clone(),
+        entry: place.entry.as_ref().map(EntryBytes::from),
+        staged: staged.map(|s| (s.generation, s.entry.as_ref().map(EntryBytes::from))),
+        seen: place.seen,
+        written: place.written,
     };
-    if flags & OTHERS != 0 {
-        limits.0.extend(own_limits::take_all(input)?);
+    // Serialising into a Vec fails only for maps and sequences of unknown length.
+    postcard::to_allocvec(&bytes).unwrap_or_default()
+}
+
+/// Reads a place from all of `bytes`; `None` for bytes that are not a place.
+pub fn decode(bytes: &[u8]) -> Option<StoredEntry> {
+    let (place, rest): (StoredBytes, _) = postcard::take_from_bytes(bytes).ok()?;
+    if !rest.is_empty() {
+        return None;
     }
-    input.is_empty().then(|| AccountEntry {
-        history,
-        tier: (!tier.is_empty()).then(|| tier.to_owned()),
-        limits,
-        disabled: flags & DISABLED != 0,
-        by_feed: flags & BY_FEED != 0,
+    let staged = match place.staged {
+        None => None,
+        Some((generation, entry)) => Some(Staged {
+            generation,
+            entry: all(entry)?,
+        }),
+    };
+    Some(StoredEntry {
+        id: place.id,
+        entry: all(place.entry)?,
+        staged,
+        seen: place.seen,
+        written: place.written,
     })
 }
 
-fn take_history(input: &mut &[u8], voucher: bool) -> Option<History> {
-    let cash = SignedCents::new(unzigzag(take(input).ok()?));
-    let vouchers = SignedCents::new(unzigzag(take(input).ok()?));
-    let voucher_by = match voucher {
-        true => Some(take_hash(input)?),
-        false => None,
-    };
-    let count = take_count(input).ok()?;
-    let recent_ids = (0..count)
-        .map(|_| take_hash(input))
-        .collect::<Option<_>>()?;
-    Some(History {
-        cash,
-        vouchers,
-        voucher_by,
-        recent_ids,
-    })
-}
-
-fn take_hash(input: &mut &[u8]) -> Option<u64> {
-    let (hash, rest) = input.split_first_chunk::<8>()?;
-    *input = rest;
-    Some(u64::from_le_bytes(*hash))
-}
-
-pub(super) fn limit_number(limit: Option<Limit>) -> u64 {
-    match limit {
-        None => 0,
-        Some(Limit::Unlimited) => 1,
-        Some(Limit::Finite(n)) => n.get().saturating_add(1),
+/// Converts an entry that may be absent; `None` for one that can't be converted.
+fn all(entry: Option<EntryBytes>) -> Option<Option<AccountEntry>> {
+    match entry {
+        None => Some(None),
+        Some(entry) => entry.entry().map(Some),
     }
 }
 
-/// Reads a limit: 0 is the tier's, 1 is unlimited, a larger number is the limit plus 1.
-pub(super) fn number_limit(number: u64) -> Option<Limit> {
-    match number {
-        0 => None,
-        1 => Some(Limit::Unlimited),
-        n => NonZeroU64::new(n.saturating_sub(1)).map(Limit::Finite),
+impl From<&AccountEntry> for EntryBytes {
+    fn from(entry: &AccountEntry) -> Self {
+        Self {
+            history: entry.history.as_ref().map(|history| HistoryBytes {
+                cash: history.cash.get(),
+                vouchers: history.vouchers.get(),
+                voucher_by: history.voucher_by,
+                recent_ids: history.recent_ids.iter().copied().collect(),
+            }),
+            tier: entry.tier.clone(),
+            alias_of: entry.alias_of.clone(),
+            since: entry.since,
+            by_feed: entry.by_feed,
+            feed: TermsBytes::from(&entry.feed),
+            admin: TermsBytes::from(&entry.admin),
+        }
     }
 }
 
-/// Maps small numbers of either sign to small numbers (Protocol Buffers, "ZigZag").
-fn zigzag(n: i64) -> u64 {
-    (n.wrapping_shl(1) ^ n.wrapping_shr(63)).cast_unsigned()
+impl EntryBytes {
+    fn entry(self) -> Option<AccountEntry> {
+        Some(AccountEntry {
+            history: self.history.map(|history| History {
+                cash: SignedCents::new(history.cash),
+                vouchers: SignedCents::new(history.vouchers),
+                voucher_by: history.voucher_by,
+                recent_ids: history.recent_ids.into(),
+            }),
+            tier: self.tier,
+            alias_of: self.alias_of,
+            since: self.since,
+            by_feed: self.by_feed,
+            feed: self.feed.terms()?,
+            admin: self.admin.terms()?,
+        })
+    }
 }
 
-fn unzigzag(n: u64) -> i64 {
-    n.wrapping_shr(1).cast_signed() ^ (n & 1).cast_signed().wrapping_neg()
+impl From<&AccountTerms> for TermsBytes {
+    fn from(terms: &AccountTerms) -> Self {
+        let scopes = |own: &OwnLimits| own.scopes().map(ScopeBytes::from).collect();
+        Self {
+            limits: terms.limits.as_ref().map(scopes),
+            disabled: terms.disabled,
+            exempt: terms.exempt,
+            until: terms.until.map(Wall::as_millis),
+        }
+    }
+}
+
+impl TermsBytes {
+    fn terms(self) -> Option<AccountTerms> {
+        let limits = match self.limits {
+            None => None,
+            Some(scopes) => {
+                let mut own = OwnLimits::default();
+                for scope in scopes {
+                    let limits = scope.limits.into_iter().map(LimitBytes::limit);
+                    let limits = Overrides(limits.collect::<Option<_>>()?);
+                    match scope.model {
+                        None => own.account = limits,
+                        Some(model) => own.models.push((model, limits)),
+                    }
+                }
+                Some(own)
+            }
+        };
+        Some(AccountTerms {
+            limits,
+            disabled: self.disabled,
+            exempt: self.exempt,
+            until: self.until.map(Wall::from_millis),
+        })
+    }
+}
+
+impl From<(Option<&str>, &Overrides)> for ScopeBytes {
+    fn from((model, own): (Option<&str>, &Overrides)) -> Self {
+        let limits = own.0.iter().map(|(name, own)| LimitBytes {
+            name: name.clone(),
+            size: match own.size {
+                Size::Whole(Limit::Unlimited) => SizeBytes::Unlimited,
+                Size::Whole(Limit::Finite(n)) => SizeBytes::Whole(n.get()),
+                Size::Cents(cents) => SizeBytes::Cents(cents),
+            },
+            counted: match own.counted {
+                None | Some(Counted::Leases) => None,
+                Some(Counted::Sum(unit, per)) => Some((unit.into(), per.into())),
+            },
+        });
+        Self {
+            model: model.map(str::to_owned),
+            limits: limits.collect(),
+        }
+    }
+}
+
+impl LimitBytes {
+    fn limit(self) -> Option<(String, OwnLimit)> {
+        let size = match self.size {
+            SizeBytes::Unlimited => Size::Whole(Limit::Unlimited),
+            SizeBytes::Whole(n) => Size::Whole(Limit::Finite(NonZeroU64::new(n)?)),
+            SizeBytes::Cents(cents) => Size::Cents(cents),
+        };
+        let counted = match self.counted {
+            None => None,
+            Some((unit, per)) => Some(Counted::Sum(unit.unit(), per.per()?)),
+        };
+        Some((self.name, OwnLimit { size, counted }))
+    }
+}
+
+impl From<Unit> for UnitBytes {
+    fn from(unit: Unit) -> Self {
+        match unit {
+            Unit::Requests => Self::Requests,
+            Unit::Tokens => Self::Tokens,
+            Unit::InputTokens => Self::InputTokens,
+            Unit::OutputTokens => Self::OutputTokens,
+            Unit::Usd => Self::Usd,
+        }
+    }
+}
+
+impl UnitBytes {
+    const fn unit(&self) -> Unit {
+        match self {
+            Self::Requests => Unit::Requests,
+            Self::Tokens => Unit::Tokens,
+            Self::InputTokens => Unit::InputTokens,
+            Self::OutputTokens => Unit::OutputTokens,
+            Self::Usd => Unit::Usd,
+        }
+    }
+}
+
+impl From<Per> for PerBytes {
+    fn from(per: Per) -> Self {
+        match per {
+            Per::Second => Self::Second,
+            Per::Minute => Self::Minute,
+            Per::Hour => Self::Hour,
+            Per::Day => Self::Day,
+            Per::Week => Self::Week,
+            Per::Month => Self::Month,
+            Per::Custom(length) => Self::Custom(length.as_millis()),
+        }
+    }
+}
+
+impl PerBytes {
+    /// Returns the time; `None` for a window that no config can have.
+    fn per(&self) -> Option<Per> {
+        Some(match self {
+            Self::Second => Per::Second,
+            Self::Minute => Per::Minute,
+            Self::Hour => Per::Hour,
+            Self::Day => Per::Day,
+            Self::Week => Per::Week,
+            Self::Month => Per::Month,
+            Self::Custom(ms) => {
+                let fits = (60..=u64::from(u32::MAX)).contains(ms);
+                return fits.then(|| Per::Custom(Span::from_millis(*ms)));
+            }
+        })
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::limits::kinds::{Counted, Per};
-    use crate::limits::units::Unit;
-    use crate::time::Span;
 
-    #[test]
-    fn an_entry_is_read_as_it_was_written() {
-        let history = History {
-            cash: SignedCents::new(-1),
-            vouchers: SignedCents::new(i64::MAX),
-            voucher_by: Some(7),
-            recent_ids: (0..64).collect(),
-        };
-        let own = |limit, counted| OwnLimit {
-            size: Size::Whole(limit),
-            counted,
-        };
-        let in_cents = |counted| OwnLimit {
-            size: Size::Cents(1_250),
-            counted,
-        };
+    fn own(size: Size, counted: Option<Counted>) -> OwnLimit {
+        OwnLimit { size, counted }
+    }
+
+    fn every_limit() -> OwnLimits {
         let usd = Some(Counted::Sum(Unit::Usd, Per::Month));
-        let one = Limit::Finite(NonZeroU64::MIN);
-        let per = |per| Some(Counted::Sum(Unit::Requests, per));
-        let custom = Per::Custom(Span::from_secs(90));
-        let limits = [
-            ("rpm", own(Limit::Unlimited, None)),
-            ("tpm", own(one, None)),
-            ("rpd", own(one, None)),
-            ("images", own(one, per(Per::Week))),
-            ("bursts", own(Limit::Unlimited, per(custom))),
-            ("spend", in_cents(None)),
-            ("budget", in_cents(usd)),
-        ];
-        let limits = Overrides(limits.map(|(name, own)| (name.to_owned(), own)).to_vec());
-        let full = AccountEntry {
-            history: Some(history),
-            tier: Some("tier3".to_owned()),
-            limits,
-            disabled: true,
-            by_feed: true,
+        let one = Size::Whole(Limit::Finite(NonZeroU64::MIN));
+        let open = Size::Whole(Limit::Unlimited);
+        let sum = |per| Some(Counted::Sum(Unit::Requests, per));
+        let named = |limits: &[(&str, OwnLimit)]| {
+            let limits = limits.iter().map(|(name, own)| ((*name).to_owned(), *own));
+            Overrides(limits.collect())
         };
-        for entry in [AccountEntry::default(), full] {
-            let bytes = encode(&entry);
-            assert_eq!(decode(&bytes), Some(entry));
-            for end in 0..bytes.len() {
-                assert_eq!(decode(&bytes[..end]), None, "{end}");
-            }
+        OwnLimits {
+            account: named(&[
+                ("rpm", own(open, None)),
+                ("images", own(one, sum(Per::Week))),
+                ("bursts", own(open, sum(Per::Custom(Span::from_secs(90))))),
+                ("budget", own(Size::Cents(1_250), usd)),
+            ]),
+            models: vec![("k2".to_owned(), named(&[("tpm", own(one, None))]))],
         }
     }
 
     #[test]
-    fn numbers_of_either_sign_are_kept() {
-        for n in [0, 1, -1, i64::MIN, i64::MAX] {
-            assert_eq!(unzigzag(zigzag(n)), n);
+    fn a_place_is_read_as_it_was_written_and_no_part_of_it_is_one() {
+        let entry = AccountEntry {
+            history: Some(History {
+                cash: SignedCents::new(-1),
+                vouchers: SignedCents::new(i64::MAX),
+                voucher_by: Some(7),
+                recent_ids: (0..64).collect(),
+            }),
+            tier: Some("tier3".to_owned()),
+            alias_of: Some(b"acme\xff".to_vec()),
+            since: Some(20_000),
+            by_feed: true,
+            feed: AccountTerms {
+                limits: Some(every_limit()),
+                disabled: Some(false),
+                ..AccountTerms::default()
+            },
+            admin: AccountTerms {
+                limits: Some(OwnLimits::default()),
+                disabled: Some(true),
+                exempt: Some(true),
+                until: Some(Wall::from_millis(u64::MAX)),
+            },
+        };
+        let staged = |entry| Staged {
+            generation: u32::MAX,
+            entry,
+        };
+        let of = |id: &[u8]| StoredEntry::new(EntryId::of(id));
+        for place in [
+            of(b"a"),
+            of(&[b'x'; 129]),
+            StoredEntry {
+                entry: Some(AccountEntry::default()),
+                ..of(b"")
+            },
+            StoredEntry {
+                entry: Some(entry.clone()),
+                staged: Some(staged(None)),
+                seen: 9,
+                written: Some(Mono::from_millis(8)),
+                ..of(&[0xff; 128])
+            },
+            StoredEntry {
+                staged: Some(staged(Some(entry))),
+                ..of(b"b")
+            },
+        ] {
+            let bytes = encode(&place);
+            assert_eq!(decode(&bytes), Some(place));
+            for end in 0..bytes.len() {
+                assert_eq!(decode(&bytes[..end]), None, "{end}");
+            }
+            assert_eq!(decode(&[&bytes[..], b"x"].concat()), None);
         }
+    }
+
+    /// The stored form: a change of it needs a new layout version and a new key.
+    #[test]
+    fn the_bytes_of_a_place_are_these() {
+        let entry = AccountEntry {
+            tier: Some("t".to_owned()),
+            since: Some(300),
+            feed: AccountTerms {
+                disabled: Some(true),
+                ..AccountTerms::default()
+            },
+            ..AccountEntry::default()
+        };
+        let place = StoredEntry {
+            entry: Some(entry),
+            seen: 2,
+            written: Some(Mono::from_millis(5)),
+            ..StoredEntry::new(EntryId::of(b"a"))
+        };
+        let id = [0, 1, b'a'];
+        let basis = [0, 1, 1, b't', 0, 1, 0xac, 0x02, 0];
+        let terms = [0, 1, 1, 0, 0, 0, 0, 0, 0];
+        let wanted = [&id[..], &[1], &basis, &terms, &[0, 2, 1, 5]].concat();
+        assert_eq!(encode(&place), wanted);
     }
 }

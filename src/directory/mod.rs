@@ -1,46 +1,34 @@
 //! The account directory in shared data: pages like the ledger's, but without eviction. A write to
 //! a full page is refused and counted, and no stored entry is lost.
 //!
-//! ```text
-//! key {namespace}/dir     0  1  layout version
-//!                         1  1  'M'
-//!                         2  4  pages, little endian
-//!                         6  1  1 once the directory is complete, 0 before
-//! key {namespace}/d{n}    0  1  layout version
-//!                         1  1  'D'
-//!                         2  .. entries: key (16), length (2, little endian), body (bytes.rs)
-//! ```
-//! Accounts hash to pages as in the ledger, with the ledger's secret.
+//! Accounts hash to pages as in the ledger, with the ledger's secret. Pages have the keys
+//! `{namespace}/e{n}`.
 
 pub mod bytes;
 pub mod entry;
 pub mod feed;
-mod own_limits;
+pub mod head;
+mod list;
+mod page;
+pub mod stored_entry;
+pub mod written;
+
+pub use list::{ListPage, Listed, PageCursor};
 
 use crate::directory::entry::AccountEntry;
+use crate::directory::head::DirectoryHead;
+use crate::directory::stored_entry::{EntryId, StoredEntry};
 use crate::host::{Host, HostError};
 use crate::ledger::{AccountKey, OpenError};
-use crate::shared::{Change, Fill, Layout, StoreError, Target, update};
+use crate::shared::cell::SharedCell;
+use crate::shared::{Change, Changed, Fill, StoreError, Target, update};
+use page::{DirectoryPage, NoRoom};
 use std::cell::Cell;
 
 /// The average number of entries on a page of a full directory.
 const ENTRIES_PER_PAGE: u32 = 8;
-/// The maximum number of entries on a page: four times the average of a full directory.
-const MAX_ENTRIES: usize = 32;
 /// Tries to write a page before the directory counts as unusable.
 const TRIES: u32 = 100;
-
-const META: Layout = Layout {
-    name: "the directory's head",
-    version: 1,
-    kind: b'M',
-};
-const PAGE: Layout = Layout {
-    name: "a page of the directory",
-    version: 1,
-    kind: b'D',
-};
-const KEY: usize = 16;
 
 /// The reason why an entry was not written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -48,9 +36,24 @@ pub enum WriteError {
     /// The account's page is full.
     #[error("the directory has no room for this account: raise capacity.directory, and restart")]
     Full,
+    /// The entry is too large.
+    #[error(
+        "the entry is larger than {} bytes: give the account fewer limits of its own",
+        page::ENTRY_BYTES
+    )]
+    TooLarge,
     /// Shared data can't be used.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl From<NoRoom> for WriteError {
+    fn from(no_room: NoRoom) -> Self {
+        match no_room {
+            NoRoom::Page => Self::Full,
+            NoRoom::Entry => Self::TooLarge,
+        }
+    }
 }
 
 /// Observations of the directory since the last call.
@@ -66,58 +69,67 @@ pub struct DirectoryHealth {
 #[derive(Debug)]
 pub struct Directory {
     prefix: String,
+    head: SharedCell<DirectoryHead>,
     pages: u32,
     health: Cell<DirectoryHealth>,
 }
 
-type RawEntry<'a> = (&'a [u8], &'a [u8]);
-
 impl Directory {
     /// Opens the directory, and creates it on the first start. No other VM may run at that time,
-    /// as for the ledger.
+    /// as for the ledger. A directory of another size keeps its size.
     ///
     /// # Errors
-    /// [`OpenError`] when the stored size does not fit the config, or shared data can't be used.
+    /// [`OpenError`] when shared data can't be used.
     pub fn open(host: &dyn Host, namespace: &str, accounts: u32) -> Result<Self, OpenError> {
+        let head = SharedCell::of(namespace);
+        head.create(host)?;
+        let (stored, _): (DirectoryHead, _) = head.read(host)?;
+        let pages = match stored.pages {
+            0 => pages_for(accounts),
+            pages => pages,
+        };
         let directory = Self {
             prefix: namespace.to_owned(),
-            pages: accounts.div_ceil(ENTRIES_PER_PAGE),
+            head,
+            pages,
             health: Cell::default(),
         };
-        let stored = host.get(&directory.meta_name())?;
-        if let Some(stored) = &stored {
-            META.check(&stored.value)?;
-        }
-        let existing = stored.as_ref().and_then(|s| meta(&s.value));
-        match existing {
-            Some((existing, _)) if existing != directory.pages => Err(OpenError::Resized {
-                existing,
-                asked: directory.pages,
-            }),
-            Some(_) => Ok(directory),
-            None => {
-                for page in 0..directory.pages {
-                    let name = directory.page_name(page);
-                    if host.get(&name)?.is_none() {
-                        host.set(&name, &PAGE.prefix(), None)?;
-                    }
+        if stored.pages == 0 {
+            for page in 0..pages {
+                let name = directory.page_name(page);
+                if host.get(&name)?.is_none() {
+                    host.set(&name, &page::LAYOUT.prefix(), None)?;
                 }
-                let cas = stored.map(|s| s.cas);
-                host.set(&directory.meta_name(), &directory.meta(false), cas)?;
-                Ok(directory)
             }
+            directory.head.change(host, |head, _| head.pages = pages)?;
         }
+        Ok(directory)
     }
 
-    /// True once the directory is complete: an entry was pushed, or a complete feed was imported.
+    /// Returns the number of pages.
+    pub const fn pages(&self) -> u32 {
+        self.pages
+    }
+
+    /// True when the directory has the size that a config asks for.
+    pub const fn has_size_for(&self, accounts: u32) -> bool {
+        self.pages == pages_for(accounts)
+    }
+
+    /// Returns the head.
     ///
     /// # Errors
-    /// The host's status when it can't read.
-    pub fn is_ready(&self, host: &dyn Host) -> Result<bool, HostError> {
-        let stored = host.get(&self.meta_name())?;
-        Ok(stored
-            .and_then(|s| meta(&s.value))
-            .is_some_and(|(_, ready)| ready))
+    /// [`StoreError`] when it can't be read.
+    pub fn head(&self, host: &dyn Host) -> Result<DirectoryHead, StoreError> {
+        self.head.read(host).map(|(head, _)| head)
+    }
+
+    /// True once the directory is complete: an operator said so, or a complete feed was imported.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the head can't be read.
+    pub fn is_ready(&self, host: &dyn Host) -> Result<bool, StoreError> {
+        self.head(host).map(|head| head.ready)
     }
 
     /// Marks the directory as complete.
@@ -125,38 +137,43 @@ impl Directory {
     /// # Errors
     /// [`StoreError`] when shared data can't be written.
     pub fn set_ready(&self, host: &dyn Host) -> Result<(), StoreError> {
-        let name = self.meta_name();
-        let target = Target {
-            key: &name,
-            layout: META,
-            tries: TRIES,
-        };
-        update(host, &target, |_| {
-            Ok::<_, StoreError>(Change::Write(self.meta(true), ()))
-        })?;
+        self.head.change(host, |head, _| head.ready = true)?;
         Ok(())
     }
 
     /// Finds the entry of an account.
     ///
     /// # Errors
-    /// [`StoreError`] when the page can't be read.
+    /// [`StoreError`] when the page or the head can't be read.
     pub fn find(
         &self,
         host: &dyn Host,
         key: AccountKey,
     ) -> Result<Option<AccountEntry>, StoreError> {
-        let name = self.page_name(key.page(self.pages));
-        let failed = |error| StoreError::Host(PAGE.name, error);
-        let Some(stored) = host.get(&name).map_err(failed)? else {
+        let Some(bytes) = self.page_bytes(host, self.page_of(&key))? else {
             return Ok(None);
         };
-        PAGE.check(&stored.value)?;
-        let entries = self.entries(&stored.value);
-        Ok(self.entry(&entries, key))
+        let found = page::find(&bytes, key.bytes()).unwrap_or_else(|()| {
+            self.note(|h| h.corrupt = h.corrupt.saturating_add(1));
+            None
+        });
+        let Some(place) = found else {
+            return Ok(None);
+        };
+        let in_force = self.generation_for(host, &place)?;
+        Ok(place.current(in_force).cloned())
     }
 
-    /// Runs `f` on an account's entry and stores the returned entry; `None` removes the entry.
+    /// Returns the generation in force if a place needs it: reads the head only then.
+    fn generation_for(&self, host: &dyn Host, place: &StoredEntry) -> Result<u32, StoreError> {
+        match place.staged {
+            None => Ok(0),
+            Some(_) => self.head(host).map(|head| head.in_force),
+        }
+    }
+
+    /// Runs `f` on an account's entry and stores the returned entry; `None` removes the entry. What
+    /// an import has staged for the account is dropped: the later write wins.
     ///
     /// `f` runs again each time another writer was faster.
     ///
@@ -165,31 +182,66 @@ impl Directory {
     pub fn change<T>(
         &self,
         host: &dyn Host,
-        key: AccountKey,
+        (key, id): (AccountKey, &[u8]),
         mut f: impl FnMut(Option<AccountEntry>) -> (Option<AccountEntry>, T),
     ) -> Result<T, WriteError> {
-        let name = self.page_name(key.page(self.pages));
+        self.edit(host, self.page_of(&key), |page| {
+            let found = page.get(key.bytes());
+            let mut place = found.unwrap_or_else(|| StoredEntry::new(EntryId::of(id)));
+            place.settle(self.generation_for(host, &place)?);
+            let (entry, result) = f(place.entry.take());
+            let now = host.mono();
+            place.entry = entry;
+            place.written = Some(now);
+            page.put(key.bytes(), &place, now)?;
+            Ok(result)
+        })
+        .map(|changed| changed.result)
+    }
+
+    /// Runs `f` on a page and stores a changed one.
+    fn edit<T>(
+        &self,
+        host: &dyn Host,
+        page: u32,
+        mut f: impl FnMut(&mut DirectoryPage) -> Result<T, WriteError>,
+    ) -> Result<Changed<T>, WriteError> {
+        let name = self.page_name(page);
         let target = Target {
             key: &name,
-            layout: PAGE,
+            layout: page::LAYOUT,
             tries: TRIES,
         };
         let changed = update(host, &target, |bytes| {
-            let bytes = bytes.unwrap_or_default();
-            let mut entries = self.entries(&bytes);
-            let (changed, result) = f(self.entry(&entries, key));
-            entries.retain(|(k, _)| *k != key.bytes());
-            let body = changed.as_ref().map(bytes::encode);
-            if let Some(body) = &body {
-                if entries.len() >= MAX_ENTRIES {
-                    self.note(|h| h.full = h.full.saturating_add(1));
-                    return Err(WriteError::Full);
-                }
-                entries.push((key.bytes(), body));
-            }
-            Ok(Change::Write(write(&entries), result))
-        })?;
-        Ok(changed.result)
+            let mut page = DirectoryPage::read(&bytes.unwrap_or_default());
+            let result = f(&mut page)?;
+            let corrupt = page.corrupt();
+            self.note(|h| h.corrupt = h.corrupt.saturating_add(corrupt));
+            Ok(match page.changed_bytes() {
+                Some(bytes) => Change::Write(bytes, result),
+                None => Change::Keep(result),
+            })
+        });
+        if matches!(changed, Err(WriteError::Full)) {
+            self.note(|h| h.full = h.full.saturating_add(1));
+        }
+        changed
+    }
+
+    /// Returns the page of an account.
+    fn page_of(&self, key: &AccountKey) -> u32 {
+        key.page(self.pages)
+    }
+
+    /// Reads a page; `None` for one that the host lost.
+    fn page_bytes(&self, host: &dyn Host, page: u32) -> Result<Option<Vec<u8>>, StoreError> {
+        let failed = |error| StoreError::Host(page::LAYOUT.name, error);
+        let stored = host.get(&self.page_name(page)).map_err(failed)?;
+        let Some(stored) = stored else {
+            return Ok(None);
+        };
+        page::LAYOUT.check(&stored.value)?;
+        Ok(Some(stored.value))
     }
 
     /// Measures the fill of the pages on a sample of the first pages.
@@ -197,13 +249,23 @@ impl Directory {
     /// # Errors
     /// The host's status when it can't read.
     pub fn fill(&self, host: &dyn Host) -> Result<Fill, HostError> {
-        let count = |bytes: &[u8]| self.entries(bytes).len();
+        let in_force = self.head(host).map_or(0, |head| head.in_force);
+        let count = |bytes: &[u8]| {
+            let mut page = DirectoryPage::read(bytes);
+            let keys = page.keys().into_iter();
+            let places = keys.filter_map(|key| page.get(&key));
+            places
+                .filter(|place| place.current(in_force).is_some())
+                .count()
+        };
         Fill::of(host, self.pages, |page| self.page_name(page), count)
     }
 
     /// Takes the observations since the last call.
     pub fn take_health(&self) -> DirectoryHealth {
-        self.health.take()
+        let mut health = self.health.take();
+        health.corrupt = health.corrupt.saturating_add(self.head.take_corrupt());
+        health
     }
 
     fn note(&self, change: impl FnOnce(&mut DirectoryHealth)) {
@@ -212,83 +274,17 @@ impl Directory {
         self.health.set(health);
     }
 
-    /// Returns the entries of a page; bytes of another layout and corrupt bytes read as empty.
-    fn entries<'a>(&self, bytes: &'a [u8]) -> Vec<RawEntry<'a>> {
-        if bytes.is_empty() {
-            return Vec::new();
-        }
-        let parsed = PAGE.body(bytes).and_then(parse);
-        if parsed.is_none() {
-            self.note(|h| h.corrupt = h.corrupt.saturating_add(1));
-        }
-        parsed.unwrap_or_default()
-    }
-
-    fn entry(&self, entries: &[RawEntry<'_>], key: AccountKey) -> Option<AccountEntry> {
-        let (_, body) = entries.iter().find(|(k, _)| *k == key.bytes())?;
-        let decoded = bytes::decode(body);
-        if decoded.is_none() {
-            self.note(|h| h.corrupt = h.corrupt.saturating_add(1));
-        }
-        decoded
-    }
-
-    fn meta_name(&self) -> String {
-        format!("{}/dir", self.prefix)
-    }
-
     fn page_name(&self, page: u32) -> String {
-        format!("{}/d{page:x}", self.prefix)
-    }
-
-    fn meta(&self, ready: bool) -> Vec<u8> {
-        let mut out = META.prefix().to_vec();
-        out.extend_from_slice(&self.pages.to_le_bytes());
-        out.push(u8::from(ready));
-        out
+        format!("{}/e{page:x}", self.prefix)
     }
 }
 
-/// Reads the number of pages, and a flag that is true for a complete directory.
-fn meta(bytes: &[u8]) -> Option<(u32, bool)> {
-    let rest = META.body(bytes)?;
-    let (pages, rest) = rest.split_first_chunk::<4>()?;
-    Some((u32::from_le_bytes(*pages), rest == [1]))
-}
-
-fn parse(mut rest: &[u8]) -> Option<Vec<RawEntry<'_>>> {
-    let mut entries = Vec::with_capacity(MAX_ENTRIES);
-    while !rest.is_empty() {
-        let (key, after) = rest.split_at_checked(KEY)?;
-        let (length, after) = after.split_first_chunk::<2>()?;
-        let length = usize::from(u16::from_le_bytes(*length));
-        let (body, after) = after.split_at_checked(length)?;
-        entries.push((key, body));
-        rest = after;
-    }
-    Some(entries)
-}
-
-fn write(entries: &[RawEntry<'_>]) -> Vec<u8> {
-    let mut out = PAGE.prefix().to_vec();
-    for (key, body) in entries {
-        // No entry is that long: `MOST_BYTES` is under 1,400.
-        let Ok(length) = u16::try_from(body.len()) else {
-            continue;
-        };
-        out.extend_from_slice(key);
-        out.extend_from_slice(&length.to_le_bytes());
-        out.extend_from_slice(body);
-    }
-    out
+const fn pages_for(accounts: u32) -> u32 {
+    accounts.div_ceil(ENTRIES_PER_PAGE)
 }
 
 /// Returns the maximum size of a directory's pages, in bytes.
-pub fn memory_bound(accounts: u32) -> u64 {
-    let entry = KEY.saturating_add(2).saturating_add(bytes::MOST_BYTES);
-    let page = entry
-        .saturating_mul(MAX_ENTRIES)
-        .saturating_add(PAGE.prefix().len());
-    let pages = u64::from(accounts.div_ceil(ENTRIES_PER_PAGE));
-    pages.saturating_mul(u64::try_from(page).unwrap_or(u64::MAX))
+pub fn memory_bound(pages: u32) -> u64 {
+    let page = u64::try_from(page::PAGE_BYTES).unwrap_or(u64::MAX);
+    u64::from(pages).saturating_mul(page)
 }

@@ -96,14 +96,28 @@ pub fn account_sources(
     Ok(sources)
 }
 
-/// Checks the tier sources.
+/// Checks the tier sources; `by_recharge`: tiers follow from a recharge.
 ///
 /// # Errors
 /// [`Invalid`] for the first invalid source.
-pub fn tier_sources(written: Option<Vec<TierSourceConfig>>) -> Result<Vec<TierSource>, Invalid> {
-    match written {
-        None => Ok(default_tier()),
-        Some(entries) => indexed("tier", entries, tier_source),
+pub fn tier_sources(
+    written: Option<Vec<TierSourceConfig>>,
+    by_recharge: bool,
+) -> Result<Vec<TierSource>, Invalid> {
+    let is_recharge = |source: &TierSource| matches!(source, TierSource::Recharge(_));
+    let Some(entries) = written else {
+        let sources = default_tier().into_iter();
+        return Ok(sources
+            .filter(|source| by_recharge || !is_recharge(source))
+            .collect());
+    };
+    let sources = indexed("tier", entries, tier_source)?;
+    match sources.iter().position(is_recharge) {
+        Some(at) if !by_recharge => {
+            let problem = "reads a recharge, and the tiers have none: they are names alone";
+            Err(Invalid::new(format!("tier[{at}]"), problem))
+        }
+        _ => Ok(sources),
     }
 }
 

@@ -9,10 +9,11 @@ use crate::directory::entry::{AccountEntry, ResolvedTier};
 use crate::host::{Header, Request};
 use crate::http::query;
 use crate::http::sha256::sha256_hex;
-use crate::limits::Overrides;
+use crate::limits::OwnLimits;
 use crate::shared::StoreError;
 use crate::tiers::money::Cents;
 use crate::tiers::table::{TierId, TierTable};
+use crate::time::{Span, Wall};
 use std::borrow::Cow;
 
 /// A source of the account.
@@ -61,23 +62,32 @@ pub trait Lookup {
     /// [`IdentityError::DirectoryUnready`] when there is no entry and the directory is incomplete,
     /// or [`IdentityError::DirectoryFault`].
     fn entry(&self, account: &Account) -> Result<Option<AccountEntry>, IdentityError>;
+
+    /// Reads the wall clock.
+    fn wall(&self) -> Wall;
 }
 
-/// The tier of an account, and the account's own limits.
+/// The tier of an account, and what else the directory says of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TierMatch {
-    /// The tier's id.
-    pub tier: TierId,
+    /// The tier's id; `None` for an exempt account without a tier.
+    pub tier: Option<TierId>,
     /// The account's own limits.
-    pub limits: Overrides,
+    pub limits: OwnLimits,
+    /// The account that the request's account stands for.
+    pub alias_of: Option<Account>,
+    /// True when the account passes uncounted.
+    pub is_exempt: bool,
 }
 
 impl TierMatch {
-    /// Returns a tier without own limits of the account.
+    /// Returns a tier without anything else.
     pub fn tier(tier: TierId) -> Self {
         Self {
-            tier,
-            limits: Overrides::default(),
+            tier: Some(tier),
+            limits: OwnLimits::default(),
+            alias_of: None,
+            is_exempt: false,
         }
     }
 }
@@ -87,8 +97,8 @@ impl TierMatch {
 pub struct Account {
     /// The account's id; any bytes.
     pub id: Vec<u8>,
-    /// True when the id is a digest, which replies do not repeat.
-    pub is_digest: bool,
+    /// True when replies do not repeat the id: a digest, or the target of an alias.
+    pub is_hidden: bool,
 }
 
 /// The reason why a request has no account or no tier.
@@ -107,6 +117,8 @@ pub enum IdentityError {
     /// Shared data holds a value for the account that names no tier. No client is told the value: it may
     /// be another's.
     StoredTierUnknown,
+    /// The account is an alias of an account that the directory does not have.
+    AliasOfNothing,
     /// A source gave a value that is not an amount of money.
     RechargeMalformed(Vec<u8>),
     /// The recharge is too small for the first tier.
@@ -148,7 +160,7 @@ pub fn account(request: &dyn Request, sources: &[AccountSource]) -> Result<Accou
         };
         return Ok(Account {
             id,
-            is_digest: source.digest,
+            is_hidden: source.digest,
         });
     }
     Err(IdentityError::AccountMissing)
@@ -168,7 +180,7 @@ pub fn tier(
     for source in sources {
         let found = match source {
             TierSource::Directory => match lookup.entry(account)? {
-                Some(entry) => return by_entry(&entry, tiers),
+                Some(entry) => return by_entry(entry, lookup, tiers),
                 None => continue,
             },
             TierSource::Name(field) => value(request, field),
@@ -196,15 +208,51 @@ pub fn tier(
     Err(IdentityError::TierMissing)
 }
 
-fn by_entry(entry: &AccountEntry, tiers: &TierTable) -> Result<TierMatch, IdentityError> {
-    if entry.disabled {
+/// Follows an alias for one hop, and returns the tier of the account behind it.
+fn by_entry(
+    entry: AccountEntry,
+    lookup: &dyn Lookup,
+    tiers: &TierTable,
+) -> Result<TierMatch, IdentityError> {
+    if entry.is_disabled() {
         return Err(IdentityError::AccountDisabled);
     }
-    match entry.resolve_tier(tiers) {
-        ResolvedTier::Tier(tier) => Ok(TierMatch {
-            tier,
-            limits: entry.limits.clone(),
-        }),
+    let Some(target) = &entry.alias_of else {
+        return by_own_entry(&entry, lookup, tiers);
+    };
+    let target = Account {
+        id: target.clone(),
+        is_hidden: true,
+    };
+    let of_target = match lookup.entry(&target)? {
+        Some(entry) if entry.is_disabled() => return Err(IdentityError::AccountDisabled),
+        Some(entry) if entry.alias_of.is_none() => by_own_entry(&entry, lookup, tiers)?,
+        _ => return Err(IdentityError::AliasOfNothing),
+    };
+    Ok(TierMatch {
+        is_exempt: of_target.is_exempt || entry.is_exempt(),
+        alias_of: Some(target),
+        ..of_target
+    })
+}
+
+fn by_own_entry(
+    entry: &AccountEntry,
+    lookup: &dyn Lookup,
+    tiers: &TierTable,
+) -> Result<TierMatch, IdentityError> {
+    let found = |tier| TierMatch {
+        tier,
+        limits: entry
+            .own_limits(|| lookup.wall())
+            .cloned()
+            .unwrap_or_default(),
+        alias_of: None,
+        is_exempt: entry.is_exempt(),
+    };
+    match entry.resolve_tier(tiers, || lookup.wall()) {
+        ResolvedTier::Tier(tier) => Ok(found(Some(tier))),
+        _ if entry.is_exempt() => Ok(found(None)),
         ResolvedTier::RechargeRequired(paid) => Err(IdentityError::RechargeRequired(paid)),
         ResolvedTier::Unknown(name) => Err(IdentityError::TierUnknown(name.into_bytes())),
         ResolvedTier::Nothing => Err(IdentityError::TierMissing),
@@ -214,8 +262,9 @@ fn by_entry(entry: &AccountEntry, tiers: &TierTable) -> Result<TierMatch, Identi
 fn by_recharge(amount: &[u8], tiers: &TierTable) -> Result<TierId, IdentityError> {
     let cents =
         Cents::parse(amount).map_err(|_| IdentityError::RechargeMalformed(amount.to_vec()))?;
+    // A request does not say since when.
     tiers
-        .by_recharge(cents)
+        .by_recharge(cents, Span::ZERO)
         .ok_or(IdentityError::RechargeRequired(cents))
 }
 

@@ -9,11 +9,13 @@ use crate::directory::entry::AccountEntry;
 use crate::host::{Host, Request};
 use crate::identity::{self, Account, IdentityError, Lookup, TierMatch};
 use crate::ledger::{Fault, RecordChange, SlotError};
-use crate::limits::{Amounts, Ask, Decision, Holder, Plan, Reservation, Snapshot, admit};
+use crate::limits::{
+    Amounts, Ask, Decision, Holder, OwnLimits, Plan, Reservation, Snapshot, admit,
+};
 use crate::models::{self, FamilyId, ModelName, UnknownModel};
 use crate::reply::Refusal;
-use crate::tiers::Tier;
-use crate::time::Mono;
+use crate::tiers::{Tier, TierId};
+use crate::time::{Mono, Wall};
 use crate::tokens::rates::TokenCounts;
 use crate::tokens::request::ReadBody;
 use std::rc::Rc;
@@ -42,14 +44,22 @@ impl Limiter {
             Ok(found) => found,
             Err(error) => return self.unidentified(Some(&account), error),
         };
+        if found.is_exempt {
+            return self.exempted(found.tier);
+        }
+        let Some(tier) = found.tier else {
+            return self.unidentified(Some(&account), IdentityError::TierMissing);
+        };
         let family = match self.family(request, body) {
             Ok(family) => family,
             Err(named) => {
                 let refusal = Refusal::ModelUnknown(named);
-                return self.refuse(Some(&account), (Some(found.tier), None), &refusal);
+                return self.refuse(Some(&account), (Some(tier), None), &refusal);
             }
         };
-        let Some(plan) = self.plan(&found, family) else {
+        let plan = self.plan(tier, &found.limits, family);
+        let account = found.alias_of.unwrap_or(account);
+        let Some(plan) = plan else {
             return self.refuse(Some(&account), NOWHERE, &Refusal::Unavailable);
         };
         let rates = Rates::of(&self.config, family);
@@ -60,7 +70,7 @@ impl Limiter {
             id,
             key: self.ledger.key(&account.id),
             account,
-            tier: found.tier,
+            tier,
             family,
             reserve: match &written {
                 None => rates.amounts(&TokenCounts::default()),
@@ -106,12 +116,13 @@ impl Limiter {
     }
 
     /// Returns the limits of a request; `None` for a tier or a family of another config.
-    fn plan(&self, found: &TierMatch, family: Option<FamilyId>) -> Option<Rc<Plan>> {
-        let shared = self.plans.get(found.tier, family)?;
-        if found.limits.is_empty() {
+    fn plan(&self, tier: TierId, own: &OwnLimits, family: Option<FamilyId>) -> Option<Rc<Plan>> {
+        let shared = self.plans.get(tier, family)?;
+        if own.is_empty() {
             return Some(Rc::clone(&shared.plan));
         }
-        let limits = found.limits.over(shared.plan.limits());
+        let family = family.and_then(|family| self.config.models.get(family));
+        let limits = own.over(shared.plan.limits(), family.map(|family| &*family.name));
         Some(Plan::new(limits, self.config.windows).into())
     }
 
@@ -333,5 +344,8 @@ impl Lookup for Here<'_> {
             None if !self.limiter.directory_ready => Err(IdentityError::DirectoryUnready),
             entry => Ok(entry),
         }
+    }
+    fn wall(&self) -> Wall {
+        self.host.wall()
     }
 }

@@ -4,6 +4,7 @@
 //! each stream's [`Forwarded`] or [`Ticket`] and returns it exactly once.
 
 mod admit;
+mod in_force;
 mod outcome;
 mod pending;
 mod plans;
@@ -21,7 +22,6 @@ pub use vm::Vm;
 use crate::claims::{Claim, Work};
 use crate::config::Config;
 use crate::directory::Directory;
-use crate::directory::feed::leader::SharedFeedState;
 use crate::host::{Host, MetricSink};
 use crate::ledger::in_flight::Moves;
 use crate::ledger::{AccountKey, Fault, FaultCause, Ledger, OpenError, Slots};
@@ -30,8 +30,8 @@ use crate::limits::{Amounts, Lowered, Plan, Reservation, Snapshot, Terms};
 use crate::metrics::{Counts, names};
 use crate::models::FamilyId;
 use crate::overload::OverloadView;
-use crate::refusals::Refusals;
 use crate::refusals::batch::RefusalBatch;
+use crate::refusals::{self, Refusals};
 use crate::reply::Reply;
 use crate::tiers::TierId;
 use crate::tokens::config::ReserveRule;
@@ -251,21 +251,20 @@ impl Limiter {
         &self.refusals
     }
 
-    /// Marks the directory as ready, unless it is ready or a feed decides that.
+    /// Notes that the directory was marked as complete.
+    pub const fn note_ready(&mut self) {
+        self.directory_ready = true;
+    }
+
+    /// Forgets the refusals of an account; true when there were some.
     ///
     /// # Errors
     /// [`Fault`] when shared data can't be used.
-    pub fn directory_was_written(&mut self, host: &dyn Host) -> Result<(), Fault> {
-        let Some(directory) = self.directory.as_ref().filter(|_| !self.directory_ready) else {
-            return Ok(());
-        };
-        // Where any config has a feed, only a complete import makes the directory ready.
-        let feed = SharedFeedState::of(&self.config.namespace);
-        if host.get(feed.key())?.is_none() {
-            directory.set_ready(host)?;
-            self.directory_ready = true;
-        }
-        Ok(())
+    pub fn forget_refusals(&mut self, host: &dyn Host, account: &[u8]) -> Result<bool, Fault> {
+        let waiting = self.refused.forget(account);
+        let id = refusals::Id::of(account);
+        let (_, stored) = self.refusals.change(host, |log, _| log.forget(&id))?;
+        Ok(waiting || stored)
     }
 
     /// Returns the checked config.

@@ -90,6 +90,15 @@ impl Limiter {
         }
     }
 
+    /// Returns the result for an account on the directory's list of exempt ones.
+    pub(super) fn exempted(&mut self, tier: Option<TierId>) -> CheckResult {
+        self.counts.request(tier, Outcome::Exempt);
+        CheckResult {
+            log: self.log((tier, None), Outcome::Exempt, None),
+            next: Next::Forward(Forwarded::default()),
+        }
+    }
+
     fn begun(&self, tier: TierId, at: Mono) {
         if let Some(tier) = self.config.tiers.get(tier) {
             self.vm.borrow_mut().begun(&tier.name, at);

@@ -68,22 +68,25 @@ impl Limiter {
             }
             Err(error) => return self.unidentified(Some(&account), error),
         };
-        let Some(tier) = self.config.tiers.get(found.tier) else {
-            return self.refuse(Some(&account), NOWHERE, &Refusal::Unavailable);
+        let place = found.tier;
+        let found_tier = place.and_then(|id| Some((id, self.config.tiers.get(id)?)));
+        let Some((id, tier)) = found_tier else {
+            return self.unidentified(Some(&account), IdentityError::TierMissing);
         };
-        let base = found.limits.over(&tier.all_limits());
+        let base = found.limits.over_all(&tier.all_limits());
+        let account = found.alias_of.unwrap_or(account);
         let key = self.ledger.key(&account.id);
-        let lowered = self.overload.lowered(found.tier);
+        let lowered = self.overload.lowered(id);
         let inspected = self.inspect(host, key, Some(&base), lowered);
         let body = match inspected {
             Ok(inspected) => serde_json::to_vec(&ClientView {
                 tier: &tier.name,
                 usage: inspected.usage,
             }),
-            Err(fault) => return self.cannot_report(&account, (Some(found.tier), None), fault),
+            Err(fault) => return self.cannot_report(&account, (place, None), fault),
         };
         CheckResult {
-            log: self.log((Some(found.tier), None), Outcome::Usage, None),
+            log: self.log((place, None), Outcome::Usage, None),
             // Strings and numbers always serialise.
             next: Next::Reply(Reply::usage(body.unwrap_or_default())),
         }

@@ -7,6 +7,7 @@ use crate::json::values::Duration;
 use crate::json::{Invalid, Named, decimal};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, Deserialize, Deserializer, IntoDeserializer, MapAccess, Visitor};
+use serde::{Serialize, Serializer};
 use std::fmt;
 use std::num::NonZeroU64;
 
@@ -52,7 +53,7 @@ impl Size {
 }
 
 /// The object form.
-#[derive(Debug, serde::Deserialize)]
+#[derive(Debug, serde::Deserialize, serde::Serialize)]
 #[serde(deny_unknown_fields)]
 struct LimitObject {
     unit: UnitName,
@@ -60,7 +61,7 @@ struct LimitObject {
     limit: Size,
 }
 
-#[derive(Clone, Copy, Debug, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, serde::Deserialize, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 enum UnitName {
     Requests,
@@ -82,8 +83,34 @@ impl UnitName {
     }
 }
 
+impl From<Unit> for UnitName {
+    fn from(unit: Unit) -> Self {
+        match unit {
+            Unit::Requests => Self::Requests,
+            Unit::Tokens => Self::Tokens,
+            Unit::InputTokens => Self::InputTokens,
+            Unit::OutputTokens => Self::OutputTokens,
+            Unit::Usd => Self::Usd,
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 struct PerText(Per);
+
+impl Serialize for PerText {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Per::Second => serializer.serialize_str("second"),
+            Per::Minute => serializer.serialize_str("minute"),
+            Per::Hour => serializer.serialize_str("hour"),
+            Per::Day => serializer.serialize_str("day"),
+            Per::Week => serializer.serialize_str("week"),
+            Per::Month => serializer.serialize_str("month"),
+            Per::Custom(length) => serializer.collect_str(&length),
+        }
+    }
+}
 
 impl PerText {
     fn parse(text: &str) -> Option<Self> {
@@ -209,6 +236,33 @@ impl<'de> Deserialize<'de> for OwnLimit {
     }
 }
 
+impl Serialize for Size {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Whole(limit) => limit.serialize(serializer),
+            Self::Cents(cents) => {
+                let (dollars, cents) = (cents.div_euclid(100), cents.rem_euclid(100));
+                serializer.collect_str(&format_args!("{dollars}.{cents:02}"))
+            }
+        }
+    }
+}
+
+/// Written as it was read.
+impl Serialize for OwnLimit {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.counted {
+            None | Some(Counted::Leases) => self.size.serialize(serializer),
+            Some(Counted::Sum(unit, per)) => LimitObject {
+                unit: unit.into(),
+                per: PerText(per),
+                limit: self.size,
+            }
+            .serialize(serializer),
+        }
+    }
+}
+
 impl OwnLimit {
     /// Returns the kind of the limit of this name, for all requests of an account.
     ///
@@ -240,7 +294,7 @@ impl OwnLimit {
     ///
     /// # Errors
     /// The problem, in words.
-    fn limit(&self, kind: LimitKind) -> Result<Limit, String> {
+    pub(super) fn limit(&self, kind: LimitKind) -> Result<Limit, String> {
         let limit = self.size.limit(kind.counted());
         limit.ok_or_else(|| match kind.counted().is_money() {
             true => "an amount from \"0.01\" to \"10000000\" USD is allowed".to_owned(),
@@ -301,7 +355,7 @@ pub fn at_most(path: &str, count: usize) -> Result<(), Invalid> {
     Err(Invalid::new(path, problem))
 }
 
-fn limit_at(
+pub(super) fn limit_at(
     path: &str,
     name: &str,
     own: &OwnLimit,
@@ -316,87 +370,4 @@ fn limit_at(
     };
     let kind = kind.ok_or_else(|| named(too_many_names()))?;
     Ok((kind, limit))
-}
-
-/// An account's own limits, by name. A plain number keeps the meaning of the tier's limit.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Overrides(pub Vec<(String, OwnLimit)>);
-
-impl<'de> Deserialize<'de> for Overrides {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Named::deserialize(deserializer).map(|Named(all)| Self(all))
-    }
-}
-
-impl Overrides {
-    /// True when the account has none.
-    pub const fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// True when a limit is on money.
-    pub fn count_money(&self) -> bool {
-        let mut counted = self.0.iter().filter_map(|(_, own)| own.counted);
-        counted.any(Counted::is_money)
-    }
-
-    /// Checks the names, and the meanings that limits have by themselves. A plain number of another
-    /// name takes its meaning from a tier.
-    ///
-    /// # Errors
-    /// [`Invalid`] at `limits`.
-    pub fn check(&self) -> Result<(), Invalid> {
-        at_most("limits", self.0.len())?;
-        for (name, own) in &self.0 {
-            let is_known = own.counted.is_some() || LimitKind::known(name).is_some();
-            if is_known || !LimitKind::is_name(name) {
-                limit_at("limits", name, own, None)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Checks the limits beside those of a tier: each has a meaning there, or one of its own, and
-    /// they are at most 12 together.
-    ///
-    /// # Errors
-    /// [`Invalid`] at `limits`.
-    pub fn check_in(&self, tier: &Limits) -> Result<(), Invalid> {
-        for (name, own) in &self.0 {
-            match of_name(tier, name).filter(|_| own.counted.is_none()) {
-                Some(kind) => {
-                    let named = |problem| Invalid::new(format!("limits.{name}"), problem);
-                    own.limit(kind).map_err(named)?;
-                }
-                None => _ = limit_at("limits", name, own, None)?,
-            }
-        }
-        let together = self.over(tier).iter().count();
-        if together > MOST {
-            let problem = format!("{together} limits with those of the tier: at most {MOST}");
-            return Err(Invalid::new("limits", problem));
-        }
-        Ok(())
-    }
-
-    /// Returns the tier's limits, replaced where the account has its own. A number that has no
-    /// meaning in the tier is left out.
-    pub fn over(&self, tier: &Limits) -> Limits {
-        let mut limits = tier.clone();
-        for (name, own) in &self.0 {
-            let tiers = of_name(tier, name)
-                .filter(|kind| own.counted.is_none_or(|counted| counted == kind.counted()));
-            let kind = tiers.or_else(|| own.kind(name).ok());
-            if let Some((kind, limit)) = kind.and_then(|kind| Some((kind, own.limit(kind).ok()?))) {
-                limits.remove_name(name);
-                limits.set(kind, limit);
-            }
-        }
-        limits
-    }
-}
-
-fn of_name(limits: &Limits, name: &str) -> Option<LimitKind> {
-    let mut kinds = limits.iter().map(|(kind, _)| kind);
-    kinds.find(|kind| kind.as_str() == name && kind.model().is_none())
 }

@@ -58,10 +58,10 @@ impl<T> PerLimit<T> {
         )
     }
 
-    /// Removes the values of a name for all requests of the account, whatever it means.
-    pub fn remove_name(&mut self, name: &str) {
+    /// Removes the values of a name for a family, or for all requests, whatever it means.
+    pub fn remove_name(&mut self, name: &str, model: Option<&str>) {
         self.0
-            .retain(|(kind, _)| kind.as_str() != name || kind.model().is_some());
+            .retain(|(kind, _)| kind.as_str() != name || kind.model() != model);
     }
 
     /// Sets the value of a kind.

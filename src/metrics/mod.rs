@@ -50,17 +50,20 @@ pub enum Outcome {
     Refused,
     /// The ledger, the directory or the host failed.
     Faulted,
+    /// Forwarded and not counted, by a rule.
+    Exempt,
     /// Answered with the account's usage.
     Usage,
 }
 
 impl Outcome {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::Admitted,
         Self::Limited,
         Self::Shadowed,
         Self::Refused,
         Self::Faulted,
+        Self::Exempt,
         Self::Usage,
     ];
 
@@ -72,6 +75,7 @@ impl Outcome {
             Self::Shadowed => "shadowed",
             Self::Refused => "refused",
             Self::Faulted => "faulted",
+            Self::Exempt => "exempt",
             Self::Usage => "usage",
         }
     }

@@ -7,14 +7,13 @@ use super::envoy::{Envoy, body_bytes, set_filter_state};
 use super::forwarded::ForwardedRequest;
 use super::hostcalls;
 use super::http_reply::{self, ReplyForm};
-use super::log::warn;
+use super::log::{info, warn};
 use super::overload_signal;
-use super::own_path::{self, LONGEST_BODY, OwnPath};
+use super::own_path::{self, AdminCall, OwnPath};
 use super::phase::{AwaitingBody, BodyPart, Flow, PausedFor, Phase, Queued};
 use super::request::StreamRequest;
 use super::response::ResponsePlan;
 use super::worker::Worker;
-use crate::admin::route::Call;
 use crate::admin::{AdminResponse, Api, Problem};
 use crate::config::Config;
 use crate::limiter::{self, CheckResult, LogLine};
@@ -100,7 +99,10 @@ impl Exchange {
     /// Ends the request's body.
     pub fn request_trailers(&mut self) -> Flow {
         match self.phase.take() {
-            Phase::AwaitingCall(call) => self.call_body(call, LONGEST_BODY, true),
+            Phase::AwaitingCall(call) => {
+                let size = call.call.longest_body();
+                self.call_body(call, size, true)
+            }
             Phase::AwaitingBody(awaiting) => {
                 let size = usize::try_from(awaiting.limit).unwrap_or(usize::MAX);
                 self.check_awaited(&awaiting, BodyPart::Whole(size))
@@ -208,36 +210,45 @@ impl Exchange {
     }
 
     /// Answers an admin call, or waits for its body.
-    fn administer(&mut self, asked: Result<Call, Problem>) -> Flow {
+    fn administer(&mut self, asked: Result<AdminCall, Problem>) -> Flow {
         match asked {
-            Ok(call) if call.has_body() => {
-                self.phase = Phase::AwaitingCall(call);
-                Flow::Pause(PausedFor::Body)
-            }
-            Ok(call) => self.answer_call(&call, &[]),
+            Ok(mut asked) => match asked.body.take() {
+                Some(body) => self.answer_call(&asked, &body),
+                None if asked.call.has_body() => {
+                    self.phase = Phase::AwaitingCall(Box::new(asked));
+                    Flow::Pause(PausedFor::Body)
+                }
+                None => self.answer_call(&asked, &[]),
+            },
             Err(problem) => self.answer(&problem.response()),
         }
     }
 
-    fn call_body(&mut self, call: Call, size: usize, end: bool) -> Flow {
+    fn call_body(&mut self, asked: Box<AdminCall>, size: usize, end: bool) -> Flow {
         self.worker.body_wait.body_came();
-        if size > LONGEST_BODY {
-            return self.answer(&Problem::TooLong(LONGEST_BODY).response());
+        let longest = asked.call.longest_body();
+        if size > longest {
+            return self.answer(&Problem::TooLong(longest).response());
         }
         if !end {
-            return self.stay(Phase::AwaitingCall(call));
+            return self.stay(Phase::AwaitingCall(asked));
         }
-        self.answer_call(&call, &body_bytes(BODY, 0, size))
+        self.answer_call(&asked, &body_bytes(BODY, 0, size))
     }
 
-    fn answer_call(&mut self, call: &Call, body: &[u8]) -> Flow {
-        let response = self
-            .worker
-            .with_limiter(|limiter| Api::new(limiter, &Envoy).call(call, body));
-        match response {
-            Some(response) => self.answer(&response),
-            None => self.answered(),
+    fn answer_call(&mut self, asked: &AdminCall, body: &[u8]) -> Flow {
+        let response = self.worker.with_limiter(|limiter| {
+            limiter.in_force(&Envoy, |limiter| {
+                Api::new(limiter, &Envoy).call(&asked.call, body)
+            })
+        });
+        let Some(response) = response else {
+            return self.answered();
+        };
+        for write in &response.writes {
+            info!("admin {}: {write}", asked.caller);
         }
+        self.answer(&response)
     }
 
     fn answer(&mut self, response: &AdminResponse) -> Flow {

@@ -53,6 +53,7 @@ impl FeedClient {
                 accounts: usize::try_from(accounts).unwrap_or(usize::MAX),
                 voucher: config.voucher,
                 money: config.is_priced,
+                removes: from.removes,
             },
         };
         let sync = Sync::open(&Envoy, &config.namespace, source, nonce)?;
@@ -136,11 +137,12 @@ impl FeedClient {
             Some(ImportOutcome::Failed(error)) => warn!("feed: {error}"),
             Some(ImportOutcome::Imported(counts)) => info!(
                 "feed: {} pages in {} ms, longest slice {} us: {} accounts written, \
-                 {} removed, {} without room",
+                 {} unchanged, {} removed, {} without room",
                 counts.pages,
                 now.saturating_sub(self.clock.begun).div_euclid(1_000_000),
                 self.clock.longest.div_euclid(1_000),
                 counts.written,
+                counts.unchanged,
                 counts.removed,
                 counts.refused
             ),
@@ -158,6 +160,10 @@ fn call(from: &FeedSource, ask: &PageRequest) -> Option<u32> {
         ("accept", "application/json"),
     ];
     let etag = ask.if_none_match.as_deref();
+    let bearer = from.token.as_ref().map(|token| format!("Bearer {token}"));
+    if let Some(bearer) = &bearer {
+        headers.push(("authorization", bearer));
+    }
     if let Some(etag) = etag.and_then(|etag| std::str::from_utf8(etag).ok()) {
         headers.push(("if-none-match", etag));
     }

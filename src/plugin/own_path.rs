@@ -6,14 +6,27 @@ use crate::admin::{Problem, auth, route};
 use crate::config::{Admin, Config};
 use crate::host::{Header, Request};
 
-/// The maximum size of an admin call's body, in bytes.
-pub const LONGEST_BODY: usize = 65_536;
+/// The header in which an admin call can bring its body.
+const BODY_HEADER: &str = "x-tiergate-body";
+/// The maximum size of a body in that header, in bytes.
+const LONGEST_HEADER_BODY: usize = 32_768;
+
+/// An admin call whose caller may make it.
+#[derive(Debug)]
+pub struct AdminCall {
+    /// The call.
+    pub call: Call,
+    /// The name of the caller's token, for the log.
+    pub caller: String,
+    /// The body, if the call brought it in a header.
+    pub body: Option<Vec<u8>>,
+}
 
 /// A request that the filter answers itself.
 #[derive(Debug)]
 pub enum OwnPath {
     /// An admin call, or the problem with it.
-    Admin(Result<Call, Problem>),
+    Admin(Result<AdminCall, Problem>),
     /// A `GET` of `usage_path`.
     Usage,
 }
@@ -29,7 +42,11 @@ pub fn find(config: &Config, request: &StreamRequest, end: bool) -> Option<OwnPa
     is_usage(config, request).then_some(OwnPath::Usage)
 }
 
-fn admin_call(admin: &Admin, request: &StreamRequest, end: bool) -> Option<Result<Call, Problem>> {
+fn admin_call(
+    admin: &Admin,
+    request: &StreamRequest,
+    end: bool,
+) -> Option<Result<AdminCall, Problem>> {
     let Header::Once(path) = request.header(":path") else {
         return None;
     };
@@ -41,15 +58,43 @@ fn admin_call(admin: &Admin, request: &StreamRequest, end: bool) -> Option<Resul
         Header::Once(value) => Some(value),
         Header::Absent | Header::Repeated => None,
     };
-    let (token, reads) = (admin.token.as_ref(), method == b"GET");
+    let (tokens, reads) = (admin.tokens.as_deref(), method == b"GET");
     let has_origin = request.header("origin") != Header::Absent;
-    let asked = auth::check(token, authorization, reads, has_origin)
-        .and_then(|()| route::read(method, own))
-        .map(|call| call.with_query(path));
-    Some(match asked {
-        Ok(call) if call.has_body() && end => Err(Problem::body("$", "is missing")),
-        asked => asked,
-    })
+    let caller = auth::check(tokens, authorization, reads, has_origin);
+    Some(caller.and_then(|caller| {
+        let call = route::read(method, own)?.with_query(path);
+        Ok(AdminCall {
+            body: header_body(&call, request, end)?,
+            call,
+            caller: caller.to_owned(),
+        })
+    }))
+}
+
+/// Returns the body that a call brings in a header.
+fn header_body(
+    call: &Call,
+    request: &StreamRequest,
+    end: bool,
+) -> Result<Option<Vec<u8>>, Problem> {
+    match request.header(BODY_HEADER) {
+        Header::Absent if call.has_body() && end => Err(Problem::body("$", "is missing")),
+        Header::Absent => Ok(None),
+        Header::Repeated => Err(Problem::BadHeaderBody("came more than once")),
+        Header::Once(_) if !call.has_body() => {
+            Err(Problem::BadHeaderBody("this call takes no body"))
+        }
+        Header::Once(_) if !end => Err(Problem::BadHeaderBody(
+            "the request has a body too: send one of them",
+        )),
+        Header::Once(body) if body.len() > LONGEST_HEADER_BODY => {
+            Err(Problem::TooLong(LONGEST_HEADER_BODY))
+        }
+        Header::Once(body) if !body.is_ascii() => Err(Problem::BadHeaderBody(
+            "is not ASCII: write other characters as \\u escapes",
+        )),
+        Header::Once(body) => Ok(Some(body.to_vec())),
+    }
 }
 
 /// True for a `GET` of `usage_path`, with or without a query.

@@ -26,9 +26,9 @@
 
 use super::forwarded::ForwardedRequest;
 use super::http_reply::ReplyForm;
+use super::own_path::AdminCall;
 use super::request::StreamRequest;
 use super::response::ResponsePlan;
-use crate::admin::route::Call;
 use crate::limiter::Ticket;
 
 /// The phase of one exchange.
@@ -39,7 +39,7 @@ pub enum Phase {
     /// The limiter decides once the body of the request is here.
     AwaitingBody(AwaitingBody),
     /// The admin call is answered once its body is here.
-    AwaitingCall(Call),
+    AwaitingCall(Box<AdminCall>),
     /// The request waits for a lease.
     Queued(Queued),
     /// The request goes to the upstream.

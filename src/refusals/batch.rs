@@ -49,6 +49,14 @@ impl RefusalBatch {
         }
     }
 
+    /// Drops the refusals of an account, but not from the totals; true when there were some.
+    pub fn forget(&mut self, account: &[u8]) -> bool {
+        let id = Id::of(account);
+        let before = self.accounts.len();
+        self.accounts.retain(|(_, of), _| of.as_ref() != Some(&id));
+        self.accounts.len() != before
+    }
+
     /// Writes the refusals to the log, unless there are none or the last attempt was too recent.
     ///
     /// # Errors

@@ -195,6 +195,13 @@ impl RefusalLog {
         });
     }
 
+    /// Drops the refusals of an account from the newest ones; true when there were some.
+    pub fn forget(&mut self, account: &Id) -> bool {
+        let before = self.ring.len();
+        self.ring.retain(|r| r.account.as_ref() != Some(account));
+        self.ring.len() != before
+    }
+
     /// Drops refusals that are too old, or of another clock.
     pub fn expire(&mut self, now: Mono) {
         let now = bucket(seconds(now));

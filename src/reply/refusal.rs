@@ -126,6 +126,7 @@ impl Refusal {
                 | IdentityError::TierRepeated(_)
                 | IdentityError::TierUnknown(_)
                 | IdentityError::StoredTierUnknown
+                | IdentityError::AliasOfNothing
                 | IdentityError::RechargeMalformed(_) => Code::TierUnknown,
             },
             Self::ModelUnknown(_) => Code::ModelUnknown,
@@ -252,6 +253,9 @@ fn identity_message(error: &IdentityError, first: Cents) -> String {
         IdentityError::StoredTierUnknown => {
             "The tier that is stored for this account is none of the limiter's.".to_owned()
         }
+        IdentityError::AliasOfNothing => {
+            "The account that this key belongs to is not known.".to_owned()
+        }
         IdentityError::TierUnknown(name) => format!("There is no tier {:?}.", excerpt(name)),
         IdentityError::RechargeMalformed(amount) => format!(
             "The account's recharge {:?} is not an amount in USD.",
@@ -278,7 +282,7 @@ fn subject(kind: LimitKind) -> String {
 }
 
 fn who(account: &Account) -> String {
-    if account.is_digest {
+    if account.is_hidden {
         "this account".to_owned()
     } else {
         format!("account {}", excerpt(&account.id))
@@ -324,7 +328,7 @@ mod tests {
         Refusal::Limited {
             account: Account {
                 id: id.to_vec(),
-                is_digest: false,
+                is_hidden: false,
             },
             tier: "tier0".to_owned(),
             limited: Limited {

@@ -35,6 +35,13 @@ pub struct UseView {
     pub reset_ms: Option<u64>,
 }
 
+impl UseView {
+    /// True when something is counted.
+    pub fn is_used(&self) -> bool {
+        self.used.and_then(Shown::finite).unwrap_or(0) > 0
+    }
+}
+
 /// Returns the view of base limits and their effective values.
 pub fn usage_view(base: &Limits, effective: &Limits, levels: &PerLimit<Level>) -> UsageView {
     let view = levels.map(|kind, level| {

@@ -21,7 +21,8 @@ const LONGEST_WAIT: Span = Span::from_secs(60);
 #[serde(deny_unknown_fields)]
 pub struct TierConfig {
     name: String,
-    recharge: Cents,
+    recharge: Option<Cents>,
+    after: Option<Duration>,
     limits: Named<OwnLimit>,
     models: Option<Named<Named<OwnLimit>>>,
     wait: Option<Duration>,
@@ -79,15 +80,11 @@ fn tier(
         let problem = format!("there is a tier {name:?} already");
         return Err(Invalid::new(name_path, problem));
     }
-    if let Some(before) = below.last()
-        && before.recharge >= written.recharge
-    {
-        let problem = format!(
-            "{} is not over {} of the tier before: tiers ascend by recharge",
-            written.recharge, before.recharge
-        );
-        return Err(Invalid::new(format!("{path}.recharge"), problem));
-    }
+    check_recharge(path, written.recharge, below)?;
+    let after = match written.after {
+        None => Span::ZERO,
+        Some(Duration(after)) => check_after(path, after, written.recharge, below)?,
+    };
     let wait = |Duration(wait)| {
         let allowed = Span::from_millis(1)..=LONGEST_WAIT;
         in_range(&format!("{path}.wait"), wait, allowed)
@@ -101,10 +98,43 @@ fn tier(
     Ok(Tier {
         name,
         recharge: written.recharge,
+        after,
         limits,
         models,
         wait: written.wait.map(wait).transpose()?,
     })
+}
+
+/// Checks that all tiers have a recharge and ascend by it, or that none has one.
+fn check_recharge(path: &str, recharge: Option<Cents>, below: &[Tier]) -> Result<(), Invalid> {
+    let Some(before) = below.last() else {
+        return Ok(());
+    };
+    let problem = match (before.recharge, recharge) {
+        (None, None) => return Ok(()),
+        (Some(before), Some(recharge)) if before < recharge => return Ok(()),
+        (Some(before), Some(recharge)) => {
+            format!("{recharge} is not over {before} of the tier before: tiers ascend by recharge")
+        }
+        (Some(_), None) => "missing, and other tiers have one: all tiers have one, or none".into(),
+        (None, Some(_)) => "other tiers have none: all tiers have one, or none".into(),
+    };
+    Err(Invalid::new(format!("{path}.recharge"), problem))
+}
+
+/// Checks the time since the first recharge that a tier asks for.
+fn check_after(
+    path: &str,
+    after: Span,
+    recharge: Option<Cents>,
+    below: &[Tier],
+) -> Result<Span, Invalid> {
+    let problem = match (recharge, below) {
+        (None, _) => "needs a recharge beside it",
+        (_, []) => "not in the first tier: there is no tier to wait in",
+        _ => return Ok(after),
+    };
+    Err(Invalid::new(format!("{path}.after"), problem))
 }
 
 /// Checks the limits of a tier on families; `account` are those on all requests.

@@ -13,8 +13,10 @@ pub const NO_TIER: &str = "none";
 pub struct Tier {
     /// The name in configs, headers, metrics and replies.
     pub name: String,
-    /// The lowest cumulative recharge of the tier.
-    pub recharge: Cents,
+    /// The lowest cumulative recharge of the tier; `None` where tiers are names alone.
+    pub recharge: Option<Cents>,
+    /// The shortest time since the first recharge.
+    pub after: Span,
     /// The base limits of an account.
     pub limits: Limits,
     /// The base limits of an account on families of models.
@@ -48,12 +50,13 @@ impl TierId {
     }
 }
 
-/// All tiers, ascending by recharge; never empty.
+/// All tiers, ascending by recharge where they have one; never empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TierTable(Vec<Tier>);
 
 impl TierTable {
-    /// Creates a table of tiers, which must ascend by recharge; `None` without a tier.
+    /// Creates a table of tiers, which must ascend by recharge, or be names alone; `None` without a
+    /// tier.
     pub fn new(tiers: Vec<Tier>) -> Option<Self> {
         (!tiers.is_empty()).then_some(Self(tiers))
     }
@@ -85,15 +88,31 @@ impl TierTable {
         named.map(|(id, _)| id)
     }
 
-    /// Finds the id of the highest tier that `recharge` reaches; `None` below the first.
-    pub fn by_recharge(&self, recharge: Cents) -> Option<TierId> {
-        let reached = self.entries().take_while(|(_, t)| t.recharge <= recharge);
+    /// True where tiers follow from a recharge; false where they are names alone.
+    pub fn follow_recharge(&self) -> bool {
+        self.0.iter().any(|tier| tier.recharge.is_some())
+    }
+
+    /// True when a tier asks for a time since the first recharge.
+    pub fn ask_for_age(&self) -> bool {
+        self.0.iter().any(|tier| tier.after > Span::ZERO)
+    }
+
+    /// Finds the id of the highest tier that `recharge` reaches, `age` after the first recharge; `None`
+    /// below the first.
+    pub fn by_recharge(&self, recharge: Cents, age: Span) -> Option<TierId> {
+        let reached = |tier: &Tier| {
+            let enough = tier.recharge.is_some_and(|needed| needed <= recharge);
+            enough && tier.after <= age
+        };
+        let reached = self.entries().filter(|(_, tier)| reached(tier));
         reached.last().map(|(id, _)| id)
     }
 
     /// Returns the recharge of the first tier.
     pub fn first_recharge(&self) -> Cents {
-        self.0.first().map_or(Cents::default(), |t| t.recharge)
+        let first = self.0.first().and_then(|tier| tier.recharge);
+        first.unwrap_or_default()
     }
 }
 
@@ -111,7 +130,8 @@ impl Default for TierTable {
         let limit = |n| NonZeroU64::new(n).map_or(Limit::Unlimited, Limit::Finite);
         let tier = |(name, dollars, limits): (&str, u64, [u64; 4])| Tier {
             name: name.to_owned(),
-            recharge: Cents::new(dollars.saturating_mul(100)),
+            recharge: Some(Cents::new(dollars.saturating_mul(100))),
+            after: Span::ZERO,
             limits: LimitKind::NECESSARY
                 .into_iter()
                 .zip(limits)
@@ -145,7 +165,9 @@ mod tests {
             ("1000000", Some("tier5")),
         ] {
             let cents = Cents::parse(recharge.as_bytes()).unwrap();
-            let found = table.by_recharge(cents).and_then(|i| table.get(i));
+            let found = table
+                .by_recharge(cents, Span::ZERO)
+                .and_then(|i| table.get(i));
             assert_eq!(found.map(|t| t.name.as_str()), tier, "{recharge}");
         }
     }

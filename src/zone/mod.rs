@@ -8,6 +8,7 @@ mod calendar;
 mod civil;
 mod names;
 mod posix;
+pub mod rfc3339;
 
 pub use calendar::{Calendar, CalendarPeriod};
 

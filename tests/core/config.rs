@@ -68,7 +68,13 @@ fn numbers_may_come_as_a_struct_config_writes_them() {
         {"concurrency": 1.0, "rpm": 2.0, "tpm": 500000.0, "tpd": "unlimited"}}"#;
     let config = parse(tiers(tier).as_bytes()).unwrap();
     assert_eq!(
-        config.tiers.above(None).unwrap().recharge.to_string(),
+        config
+            .tiers
+            .above(None)
+            .unwrap()
+            .recharge
+            .unwrap()
+            .to_string(),
         "$4.99"
     );
     let tpm = tiergate::limits::LimitKind::known("tpm").unwrap();

@@ -103,7 +103,8 @@ fn an_account_can_be_put_into_a_tier_get_its_own_limits_and_be_switched_off() {
             .0,
         200
     );
-    worker.tick();
+    assert_eq!(rpm_of(&worker, "nobody"), "limiter_unavailable");
+    worker.ready();
     assert_eq!(rpm_of(&worker, "acme"), "20000");
     assert_eq!(rpm_of(&worker, "nobody"), "tier_unknown");
     worker.put("acme", r#"{"recharge": "20"}"#);
@@ -131,6 +132,7 @@ fn what_is_known_of_an_account_is_shown_with_its_usage() {
     let world = World::new();
     let worker = worker(&world);
     worker.put("acme", r#"{"recharge": "1"}"#);
+    worker.ready();
     let _admission = worker.admission(&of("acme"));
     let (_, view) = worker.call(&Call::Get(b"acme".to_vec()), "");
     assert_eq!(
@@ -171,8 +173,15 @@ fn not_ready_can_be_a_tier() {
     let more = json!({"not_ready": "tier1", "unknown_tier": "tier3"});
     let worker = Worker::new(&world, config().with(more));
     assert_eq!(rpm_of(&worker, "acme"), "200");
-    worker.put("other", r#"{"tier": "tier2"}"#);
+    let (_, written) = worker.put("other", r#"{"tier": "tier2"}"#);
+    assert_eq!(written["ready"], false);
     worker.tick();
+    assert_eq!(
+        rpm_of(&worker, "acme"),
+        "200",
+        "one account is not all of them"
+    );
+    worker.ready();
     assert_eq!(
         rpm_of(&worker, "acme"),
         "5000",
@@ -238,13 +247,13 @@ proptest! {
         worker.put("acme", r#"{"tier": "tier2"}"#);
         let mut bytes = bytes;
         if known {
-            bytes.splice(0..0, [1, b'D']);
+            bytes.splice(0..0, [2, b'D']);
         }
-        for key in world.keys().iter().filter(|k| k.contains("/d") && !k.ends_with("/dir")) {
+        for key in world.keys().iter().filter(|k| k.contains("/e")) {
             world.overwrite(key, &bytes);
         }
         worker.check(&of("acme"));
-        let is_newer = bytes.first().is_some_and(|version| *version > 1);
+        let is_newer = bytes.first().is_some_and(|version| *version > 2);
         let (status, _) = worker.put("acme", r#"{"tier": "tier2"}"#);
         prop_assert_eq!(status, if is_newer { 503 } else { 200 });
         if !is_newer {

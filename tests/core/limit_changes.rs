@@ -118,7 +118,7 @@ fn a_settlement_whose_record_is_gone_takes_nothing_from_others() {
     let one_page = json!({"capacity": {"accounts": 8}, "tier": ["directory"], "unknown_tier": "t",
         "admin": {"path": "/a", "insecure": true}});
     let worker = Worker::new(&world, limits(&[("tpm", json!(2_000))]).with(one_page));
-    assert_eq!(worker.put("seed", r#"{"tier": "t"}"#).0, 200);
+    worker.ready();
     let of = |name: &str| FakeRequest::of(name, "t", 100);
     let open: Vec<_> = (0..9).map(|_| worker.admission(&of("a"))).collect();
     for i in 0.. {

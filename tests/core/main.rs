@@ -6,6 +6,7 @@ mod harness;
 #[path = "../fuzz/usage_holds.rs"]
 mod usage_holds;
 
+mod accounts;
 mod clocks;
 mod config;
 mod directory;

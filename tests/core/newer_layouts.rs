@@ -67,11 +67,11 @@ fn a_directory_is_neither_read_nor_written() {
     let worker = Worker::new(&world, config().with(json!({"tier": ["directory"]})));
     assert_eq!(worker.put("acme", r#"{"tier": "t"}"#).0, 200);
     worker.admission(&FakeRequest::acme(0));
-    take_over(&world, "tiergate/d0");
+    take_over(&world, "tiergate/e0");
     assert_eq!(worker.put("acme", r#"{"tier": "t"}"#).0, 503);
     assert_eq!(worker.call(&Call::Get(b"acme".to_vec()), "").0, 503);
     assert_eq!(worker.refuse(&FakeRequest::acme(0)).status, 503);
-    assert_eq!(value(&worker, "tiergate/d0"), NEWER);
+    assert_eq!(value(&worker, "tiergate/e0"), NEWER);
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn no_tick_writes_over_a_value_of_newer_code() {
     }
     worker.tick();
     let mut keys = world.keys();
-    keys.retain(|key| !key.ends_with("/dir"));
+    keys.retain(|key| !key.ends_with("/directory"));
     for key in &keys {
         take_over(&world, key);
     }
@@ -100,7 +100,7 @@ fn no_tick_writes_over_a_value_of_newer_code() {
 
 #[test]
 fn a_config_is_refused_where_newer_code_keeps_the_ledger_or_the_directory() {
-    for key in ["tiergate/vms", "tiergate/dir"] {
+    for key in ["tiergate/vms", "tiergate/directory"] {
         let world = World::new();
         Worker::new(&world, config());
         take_over(&world, key);

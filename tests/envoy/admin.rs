@@ -5,6 +5,7 @@ use crate::harness::bootstrap::Setup;
 use crate::harness::client::{Call, count};
 use crate::harness::stack::{Stack, eventually};
 use serde_json::{Value, json};
+use std::time::Duration;
 
 /// The SHA-256 of "secret".
 const TOKEN: &str = "2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b";
@@ -236,7 +237,11 @@ fn before_anything_was_pushed_not_ready_says_what_accounts_get() {
     );
     let stack = start(json!({"not_ready": "tier1"}));
     assert_eq!(stack.send(of("acme")).rpm_or_code(), "200");
-    admin(&stack, "PUT", "/accounts/other", r#"{"tier": "tier2"}"#);
+    let written = admin(&stack, "PUT", "/accounts/other", r#"{"tier": "tier2"}"#);
+    assert_eq!(written["ready"], false);
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(stack.send(of("acme")).rpm_or_code(), "200");
+    admin(&stack, "POST", "/ready", "");
     eventually("both workers know", || {
         (0..8).all(|_| stack.send(of("acme")).rpm_or_code() == "tier_unknown")
     });
@@ -253,4 +258,90 @@ fn without_the_bodies_of_held_requests_a_write_says_what_to_set() {
             .to_string()
             .contains("allow_on_headers_stop_iteration")
     );
+}
+
+/// Istio's WasmPlugin and Envoy Gateway can't set the filter's flag: the body comes in a header.
+#[test]
+fn a_write_can_bring_its_body_in_a_header() {
+    let config = Config::new().open_admin();
+    let stack = Stack::start(config.with(json!({"tier": ["directory"]})));
+    let write = |method: &str, path: &str, body: &str| {
+        let call = Call::new().method(method, &format!("/-/tiergate{path}"));
+        stack.send(call.body("").header("x-tiergate-body", body))
+    };
+    let written = write("PUT", "/accounts/acme", r#"{"tier": "tier2"}"#);
+    assert_eq!(
+        (written.status, &written.json()["tier"]),
+        (200, &json!("tier2"))
+    );
+    let bulk = write(
+        "PUT",
+        "/accounts",
+        r#"[{"id": "\u00fc", "tier": "tier1"}, {"id": "b"}]"#,
+    );
+    assert_eq!((bulk.status, &bulk.json()["accepted"]), (200, &json!(1)));
+    let listed = stack
+        .send(Call::new().get("/-/tiergate/accounts?limit=1000"))
+        .json();
+    assert_eq!(listed["ready"], false);
+    let long = format!(r#"{{"tier": "{}"}}"#, "x".repeat(33_000));
+    for (reply, status) in [
+        (write("PUT", "/accounts/acme", "{"), 400),
+        (
+            write("PUT", "/accounts/acme", "{\"tier\": \"\u{fc}\"}"),
+            400,
+        ),
+        (write("PUT", "/accounts/acme", &long), 413),
+        (write("DELETE", "/accounts/acme", "{}"), 400),
+        (write("GET", "/accounts/acme", "{}"), 400),
+    ] {
+        assert_eq!(
+            reply.status,
+            status,
+            "{:?}",
+            String::from_utf8_lossy(&reply.body)
+        );
+    }
+    let both = call("PUT", "/accounts/acme", "{}").header("x-tiergate-body", "{}");
+    assert_eq!(stack.send(both).status, 400);
+}
+
+#[test]
+fn a_token_that_may_only_read_reads_and_writes_are_logged_with_the_tokens_name() {
+    let support = "4a6bf2f8cbb53ef1bc3a8bd4e4e4f7cf6d8e5b1a5b2b9f1e6bb1a6ba4f9a3a66";
+    let tokens = json!({"admin": {"path": "/-/tiergate", "token_sha256": null, "tokens": [
+        {"name": "ops", "sha256": TOKEN},
+        {"name": "support", "sha256": tiergate::http::sha256::sha256_hex(b"look"), "read_only": true},
+        {"name": "other", "sha256": support}]}});
+    let stack = start(tokens);
+    let put = |token: &str| {
+        let call = Call::new().method("PUT", "/-/tiergate/accounts/acme");
+        let bearer = format!("Bearer {token}");
+        stack.send(
+            call.header("authorization", &bearer)
+                .body(r#"{"tier": "tier2"}"#),
+        )
+    };
+    assert_eq!(
+        (put("look").status, &*put("look").code()),
+        (403, "read_only")
+    );
+    assert_eq!(
+        (put("wrong").status, &*put("wrong").code()),
+        (401, "token_invalid")
+    );
+    assert_eq!(put("secret").status, 200);
+    let read = Call::new().get("/-/tiergate/accounts/acme");
+    assert_eq!(
+        stack
+            .send(read.header("authorization", "Bearer look"))
+            .status,
+        200
+    );
+    eventually("the write is logged", || {
+        stack
+            .envoy_log()
+            .contains("admin ops: PUT account acme: before null, after {")
+    });
+    assert!(!stack.envoy_log().contains("Bearer secret"));
 }

@@ -135,7 +135,9 @@ impl Worker {
     /// What the admin API answers.
     pub fn administer(&self, call: &Call, body: &str) -> AdminResponse {
         let mut limiter = self.limiter.borrow_mut();
-        Api::new(&mut limiter, &self.host).call(call, body.as_bytes())
+        limiter.in_force(&self.host, |limiter| {
+            Api::new(limiter, &self.host).call(call, body.as_bytes())
+        })
     }
 
     /// Status and JSON of what the admin API answers.
@@ -147,6 +149,12 @@ impl Worker {
     /// Writes an account into the directory.
     pub fn put(&self, account: &str, body: &str) -> (u32, Value) {
         self.call(&Call::Put(account.as_bytes().to_vec()), body)
+    }
+
+    /// Says that the directory is complete.
+    pub fn ready(&self) {
+        let (status, said) = self.call(&Call::Ready, "");
+        assert_eq!((status, &said["ready"]), (200, &true.into()));
     }
 
     /// What a client reads at `usage_path`.

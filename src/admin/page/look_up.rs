@@ -105,28 +105,27 @@ fn found(result: &LookUpResult) -> Markup {
 }
 
 fn facts(view: &AccountView) -> Markup {
-    let from = match view.tier_from {
+    let from = match view.entry.tier_from {
         Some("tier") => "put into it by name",
+        Some("account") => "by the account that it stands for",
         Some(_) => "by its recharge",
         None => "nothing is known that gives one",
     };
     html! {
         p.facts {
-            span.fact { span.key { "tier" } " " b { (view.tier.as_deref().unwrap_or("none")) } " " span.quiet { (from) } }
-            @if let Some(recharge) = &view.recharge { span.fact { span.key { "recharge" } " $" (recharge) } }
+            span.fact { span.key { "tier" } " " b { (view.entry.tier.as_deref().unwrap_or("none")) } " " span.quiet { (from) } }
+            @if let Some(recharge) = &view.entry.recharge { span.fact { span.key { "recharge" } " $" (recharge) } }
             span.fact { span.key { "in flight" } " " b { @if let Some(n) = view.in_flight { (number(n)) } @else { "not counted" } } }
-            span.fact { span.key { "written by" } " " (view.written_by) }
-            @if view.disabled { span.fact.warn { "switched off" } }
+            span.fact { span.key { "written by" } " " (view.entry.written_by.unwrap_or("nobody")) }
+            @if view.entry.disabled { span.fact.warn { "switched off" } }
+            @if view.entry.exempt { span.fact { "exempt: it passes uncounted" } }
+            @if let Some(account) = &view.entry.account { span.fact { span.key { "stands for" } " " bdi.id { (visible(account.as_bytes(), VISIBLE_CHARS)) } } }
         }
     }
 }
 
 fn is_idle(usage: &UsageView) -> bool {
-    usage.limits.0.iter().all(|(_, one)| is_unused(one))
-}
-
-fn is_unused(one: &UseView) -> bool {
-    one.used.and_then(Shown::finite).unwrap_or(0) == 0
+    usage.limits.0.iter().all(|(_, one)| !one.is_used())
 }
 
 /// Renders a bar for each limit, then for those on each family; `known`: the limits are known.
@@ -187,7 +186,7 @@ fn line(name: &str, usage: &UseView, known: bool) -> Markup {
             }
             td.n { @if let Some(left) = usage.remaining { (left.grouped()) } @else { span.quiet { "–" } } }
             td.n { @match usage.reset_ms {
-                Some(ms) if !is_unused(usage) => (time(ms)),
+                Some(ms) if usage.is_used() => (time(ms)),
                 _ => span.quiet { "–" },
             } }
         }

@@ -34,6 +34,7 @@ pub fn response(status: &Status, look_up: Option<&LookUp>) -> AdminResponse {
             ("referrer-policy", "no-referrer".to_owned()),
         ],
         body: page(status, look_up).into_string().into_bytes(),
+        writes: Vec::new(),
     }
 }
 
@@ -49,6 +50,7 @@ pub fn with_slash(config: &Config) -> AdminResponse {
             ("cache-control", "no-store".to_owned()),
         ],
         body: Vec::new(),
+        writes: Vec::new(),
     }
 }
 

@@ -69,7 +69,7 @@ pub fn tiers(status: &Status) -> Markup {
                         @for tier in &status.tiers {
                             tr {
                                 th scope="row" { (tier.name) }
-                                td.n { "$" (tier.recharge) }
+                                td.n { @if let Some(recharge) = &tier.recharge { "$" (recharge) } @else { span.quiet { "–" } } }
                                 @for (base, effective) in kinds.iter().map(|kind| (kind.limit(tier.limits.of(*kind)), kind.limit(tier.in_force.of(*kind)))) {
                                     td.n.lowered[base != effective].quiet[effective.finite().is_none()] {
                                         (effective.grouped())

@@ -11,6 +11,7 @@ use tiergate::json::{Invalid, Named};
 use tiergate::limits::{Limit, LimitKind, Limits, Shown};
 use tiergate::tiers::money::NotAnAmount;
 use tiergate::tiers::{Cents, Tier, TierTable};
+use tiergate::time::Span;
 
 #[derive(Args)]
 pub struct ExplainArgs {
@@ -43,9 +44,14 @@ pub enum ExplainError {
     Refused { path: PathBuf, source: Invalid },
     #[error("there is no tier {name:?}: the config has {known}")]
     NoSuchTier { name: String, known: String },
+    #[error("the tiers of this config have no recharge: name one with --tier")]
+    NamesAlone,
     #[error("can't write the answer: {0}")]
     Unwritable(#[from] io::Error),
 }
+
+/// A time since the first recharge that is long enough for any tier.
+const AGES: Span = Span::from_millis(u64::MAX);
 
 /// The explanation of one account.
 struct Explained<'a> {
@@ -56,6 +62,7 @@ struct Explained<'a> {
 
 struct NextTier<'a> {
     tier: &'a Tier,
+    recharge: Cents,
     missing: Cents,
 }
 
@@ -107,15 +114,21 @@ fn explain<'a>(account: &AccountArgs, tiers: &'a TierTable) -> Result<Explained<
                 known: known.join(", "),
             }
         })?),
-        None => tiers.by_recharge(account.recharge.unwrap_or_default()),
+        None if !tiers.follow_recharge() => return Err(ExplainError::NamesAlone),
+        // The account is old enough for any tier.
+        None => tiers.by_recharge(account.recharge.unwrap_or_default(), AGES),
     };
     let tier = id.and_then(|id| tiers.get(id));
     // A tier by name does not say what was paid, so the difference counts from its threshold.
-    let paid = account.recharge.or(tier.map(|t| t.recharge));
+    let paid = account.recharge.or(tier.and_then(|t| t.recharge));
     let paid = paid.unwrap_or_default();
-    let next = tiers.above(id).map(|tier| NextTier {
-        tier,
-        missing: Cents::new(tier.recharge.get().saturating_sub(paid.get())),
+    let next = tiers.above(id).and_then(|tier| {
+        let recharge = tier.recharge?;
+        Some(NextTier {
+            tier,
+            recharge,
+            missing: Cents::new(recharge.get().saturating_sub(paid.get())),
+        })
     });
     Ok(Explained {
         recharge: account.recharge,
@@ -136,10 +149,13 @@ impl Explained<'_> {
                 "none: refused with recharge_required".to_owned(),
             )),
             Some(tier) => {
-                rows.push((
-                    "tier".into(),
-                    format!("{}, from {}", tier.name, tier.recharge),
-                ));
+                let from = tier.recharge.map(|recharge| format!(", from {recharge}"));
+                let from = from.unwrap_or_default();
+                let after = match tier.after {
+                    Span::ZERO => String::new(),
+                    after => format!(", {after} after the first recharge"),
+                };
+                rows.push(("tier".into(), format!("{}{from}{after}", tier.name)));
                 for (kind, limit) in tier.all_limits().iter() {
                     rows.push((heading(kind), in_words(kind, *limit)));
                 }
@@ -150,9 +166,15 @@ impl Explained<'_> {
             }
         }
         let next = match &self.next {
+            None if self.tier.is_some_and(|tier| tier.recharge.is_none()) => {
+                "none: tiers of this config are names alone".to_owned()
+            }
             None => "none: this is the last".to_owned(),
-            Some(NextTier { tier, missing }) => {
-                format!("{}, from {}: {missing} missing", tier.name, tier.recharge)
+            Some(next) => {
+                let NextTier {
+                    recharge, missing, ..
+                } = next;
+                format!("{}, from {recharge}: {missing} missing", next.tier.name)
             }
         };
         rows.push(("next tier".into(), next));
@@ -172,14 +194,15 @@ impl Explained<'_> {
             recharge: self.recharge.map(Cents::decimal),
             tier: self.tier.map(|tier| JsonTier {
                 name: &tier.name,
-                recharge: tier.recharge.decimal(),
+                recharge: tier.recharge.map(Cents::decimal),
+                after: (tier.after > Span::ZERO).then(|| tier.after.to_string()),
                 limits: &tier.limits,
                 models: tier.models.shown().models(),
                 wait: tier.wait.map(|wait| format!("{}ms", wait.as_millis())),
             }),
             next: self.next.as_ref().map(|next| JsonNext {
                 name: &next.tier.name,
-                recharge: next.tier.recharge.decimal(),
+                recharge: next.recharge.decimal(),
                 missing: next.missing.decimal(),
             }),
         }
@@ -212,7 +235,9 @@ struct Json<'a> {
 #[derive(Serialize)]
 struct JsonTier<'a> {
     name: &'a str,
-    recharge: String,
+    recharge: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    after: Option<String>,
     limits: &'a Limits,
     #[serde(skip_serializing_if = "Named::is_empty")]
     models: Named<Named<Shown>>,

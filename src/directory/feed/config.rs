@@ -18,7 +18,12 @@ pub struct FeedConfig {
     authority: String,
     path: String,
     interval: Duration,
+    token: Option<String>,
+    removes: Option<bool>,
 }
+
+/// The longest token, in bytes.
+const LONGEST_TOKEN: usize = 4_096;
 
 /// The source of the account directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +36,10 @@ pub struct FeedSource {
     pub path: String,
     /// The time from one import to the next.
     pub interval: Span,
+    /// The bearer token of the requests.
+    pub token: Option<String>,
+    /// True when a whole feed removes the accounts that it does not name.
+    pub removes: bool,
 }
 
 impl FeedSource {
@@ -56,8 +65,15 @@ impl FeedSource {
             let problem = "a path begins with / and has at most 1024 visible ASCII characters";
             return invalid("path", problem);
         }
+        let is_token =
+            |token: &String| (1..=LONGEST_TOKEN).contains(&token.len()) && is_visible_ascii(token);
+        if written.token.as_ref().is_some_and(|token| !is_token(token)) {
+            return invalid("token", "a token has 1 to 4096 visible ASCII characters");
+        }
         let Duration(interval) = written.interval;
         Ok(Self {
+            token: written.token,
+            removes: written.removes.unwrap_or(false),
             cluster: written.cluster,
             authority: written.authority,
             path: written.path,

@@ -1,9 +1,8 @@
-//! One import of the feed: gathers all pages, then applies them. Both run in short slices, so that
-//! the worker serves requests in between.
+//! One import of the feed: reads the accounts in batches, and stages each batch page by page of the
+//! directory. It works in short slices, so that the worker serves requests in between.
 
-use crate::directory::WriteError;
-use crate::directory::entry::{AccountEntry, TierBasis};
-use crate::directory::feed::page::{Known, PAGE_BYTES, PageItem, PageReader};
+use crate::directory::feed::page::{PAGE_BYTES, PageItem, PageReader};
+use crate::directory::feed::stage::{FeedItem, Generation, Staging};
 use crate::directory::feed::{
     ETAG_BYTES, FeedError, FetchResult, ImportContext, ImportCounts, MOST_PAGES, PageRequest, Step,
 };
@@ -12,13 +11,16 @@ use crate::tiers::recharge::VoucherRule;
 use crate::time::{Mono, Span};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Accounts in one slice; one takes about 10 us to apply on Envoy.
+/// Accounts, or pages of the directory, in one slice.
 const SLICE: usize = 128;
-/// The time after which a slice ends early, as read after each `BETWEEN_LOOKS` accounts.
+/// The time after which a slice ends early, as read after each `BETWEEN_LOOKS` steps.
 const SLICE_TIME: Span = Span::from_millis(2);
 const BETWEEN_LOOKS: usize = 16;
 /// The longest wait for a page. The shell's call ends sooner, unless the host loses the call.
 const PATIENCE: Span = Span::from_secs(30);
+/// The maximum number of accounts that are held in memory before they are staged. The larger the
+/// batch, the more of them share a page of the directory.
+const BATCH: usize = 65_536;
 
 /// The bounds and rules of an import.
 #[derive(Clone, Copy, Debug)]
@@ -29,16 +31,22 @@ pub struct ImportLimits {
     pub voucher: Option<VoucherRule>,
     /// True where limits on money are allowed.
     pub money: bool,
+    /// True when a whole feed removes the accounts that it does not name.
+    pub removes: bool,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 enum ImportPhase {
     /// A page was requested at this time.
     Asked(Mono),
     /// A page is being read.
-    Reading(PageReader),
-    /// All pages are read.
-    Applying,
+    Reading,
+    /// Pages of the directory are freed of what a broken import staged; the next one.
+    Clearing(u32),
+    /// A batch is being staged.
+    Staging,
+    /// All is staged and in force: the pages are settled, from this one on.
+    Settling(u32),
 }
 
 /// The progress of an import.
@@ -56,13 +64,22 @@ pub enum ImportProgress {
 #[derive(Debug)]
 pub struct Import {
     phase: ImportPhase,
+    begun: Mono,
+    /// The page that is being read.
+    reader: PageReader,
+    /// True once the last page is read.
+    is_read: bool,
     /// Paths of the pages so far, the current page included.
     paths: BTreeSet<String>,
-    /// Accounts by key; `None` for removed ones. A tree grows without being moved, so no single
-    /// insertion takes long.
-    gathered: BTreeMap<AccountKey, Option<Known>>,
+    /// The accounts that are not staged yet, by page of the directory. A tree grows without being
+    /// moved, so no single insertion takes long.
+    batch: BTreeMap<(u32, AccountKey), FeedItem>,
+    /// The accounts so far.
+    accounts: usize,
     /// Items of the current page so far.
     items: usize,
+    /// The generation, once there is something to stage.
+    generation: Option<Generation>,
     /// True when the first page was requested with an ETag.
     conditional: bool,
     etag: Vec<u8>,
@@ -75,9 +92,14 @@ impl Import {
         let if_none_match = (!etag.is_empty()).then_some(etag);
         let import = Self {
             phase: ImportPhase::Asked(now),
+            begun: now,
+            reader: PageReader::new(Vec::new()),
+            is_read: false,
             paths: BTreeSet::from([path.to_owned()]),
-            gathered: BTreeMap::new(),
+            batch: BTreeMap::new(),
+            accounts: 0,
             items: 0,
+            generation: None,
             conditional: if_none_match.is_some(),
             etag: Vec::new(),
             counts: ImportCounts::default(),
@@ -129,7 +151,8 @@ impl Import {
                     self.etag = remembered(result.etag);
                 }
                 self.items = 0;
-                self.phase = ImportPhase::Reading(PageReader::new(result.body));
+                self.reader = PageReader::new(result.body);
+                self.phase = ImportPhase::Reading;
                 Ok(ImportProgress::Goes(Step::Soon))
             }
             304 if page == 1 && self.conditional => Ok(ImportProgress::Unchanged),
@@ -156,8 +179,11 @@ impl Import {
         }
         for n in 1..=SLICE {
             let progress = match self.phase {
-                ImportPhase::Applying => self.apply(context, limits)?,
-                _ => self.read(context, limits)?,
+                ImportPhase::Asked(_) => Some(ImportProgress::Goes(Step::Rest)),
+                ImportPhase::Reading => self.read(context, limits)?,
+                ImportPhase::Clearing(page) => self.clear(context, page)?,
+                ImportPhase::Staging => self.stage(context, limits)?,
+                ImportPhase::Settling(page) => self.settle(context, page)?,
             };
             if let Some(progress) = progress {
                 return Ok(progress);
@@ -177,42 +203,161 @@ impl Import {
         limits: &ImportLimits,
     ) -> Result<Option<ImportProgress>, FeedError> {
         let page = self.page();
-        let ImportPhase::Reading(reader) = &mut self.phase else {
-            return Ok(None);
-        };
-        let item = reader
-            .item()
-            .map_err(|error| FeedError::Page { page, error })?;
+        let item = self.reader.item();
+        let item = item.map_err(|error| FeedError::Page { page, error })?;
         let (id, known) = match item {
             PageItem::Account(id, known) => (id, Some(known)),
             PageItem::Removed(id) => (id, None),
             PageItem::End(Some(next)) => return self.next(next, context).map(Some),
             PageItem::End(None) => {
-                self.phase = ImportPhase::Applying;
-                return Ok(None);
+                self.is_read = true;
+                return self.begin_staging(context, limits).map(|()| None);
             }
         };
         self.items = self.items.saturating_add(1);
-        let own = known.as_ref().and_then(|known| known.limits.as_ref());
+        let terms = known.as_ref().and_then(|known| known.terms.as_ref());
+        let own = terms.and_then(|terms| terms.limits.as_ref());
         if !limits.money && own.is_some_and(|own| own.count_money()) {
             let at = self.items;
             return Err(FeedError::NoPrices { page, at });
         }
-        if self.gathered.len() >= limits.accounts {
+        self.accounts = self.accounts.saturating_add(1);
+        if self.accounts > limits.accounts {
             return Err(FeedError::TooManyAccounts(limits.accounts));
         }
         let key = (context.key)(id.as_bytes());
-        if self.gathered.insert(key, known).is_some() {
+        let place = (context.directory.page_for(&key), key);
+        let item = FeedItem { key, id, known };
+        if self.batch.insert(place, item).is_some() {
             let at = self.items;
             return Err(FeedError::Twice { page, at });
         }
+        if self.batch.len() >= BATCH {
+            self.begin_staging(context, limits)?;
+        }
+        Ok(None)
+    }
+
+    /// Begins to stage a batch. The first of an import takes a generation, and clears the pages of what
+    /// a broken import staged.
+    fn begin_staging(
+        &mut self,
+        context: &ImportContext<'_>,
+        limits: &ImportLimits,
+    ) -> Result<(), FeedError> {
+        self.phase = ImportPhase::Staging;
+        if self.generation.is_some() {
+            return Ok(());
+        }
+        let (number, before) = context.directory.begin_generation(context.host)?;
+        self.generation = Some(Generation {
+            number,
+            in_force: before.in_force,
+            begun: self.begun,
+            voucher: limits.voucher,
+            marks: limits.removes,
+        });
+        if before.unsettled {
+            self.phase = ImportPhase::Clearing(0);
+        }
+        Ok(())
+    }
+
+    /// Frees the next page of what a broken import staged.
+    fn clear(
+        &mut self,
+        context: &ImportContext<'_>,
+        page: u32,
+    ) -> Result<Option<ImportProgress>, FeedError> {
+        let in_force = self.generation.map_or(0, |generation| generation.in_force);
+        if page >= context.directory.pages() {
+            self.phase = ImportPhase::Staging;
+            return Ok(None);
+        }
+        let (directory, host) = (context.directory, context.host);
+        directory.settle_page(host, page, in_force, None)?;
+        self.phase = ImportPhase::Clearing(page.saturating_add(1));
+        Ok(None)
+    }
+
+    /// Stages the accounts of the batch's next page.
+    fn stage(
+        &mut self,
+        context: &ImportContext<'_>,
+        limits: &ImportLimits,
+    ) -> Result<Option<ImportProgress>, FeedError> {
+        let Some(generation) = self.generation else {
+            return self.begin_staging(context, limits).map(|()| None);
+        };
+        let Some(((page, _), first)) = self.batch.pop_first() else {
+            if !self.is_read {
+                self.phase = ImportPhase::Reading;
+                return Ok(None);
+            }
+            return self.commit(context, &generation);
+        };
+        let mut items = vec![first];
+        while let Some(next) = self.batch.first_entry().filter(|next| next.key().0 == page) {
+            items.push(next.remove());
+        }
+        let (directory, host) = (context.directory, context.host);
+        for result in directory.stage(host, page, &items, &generation)? {
+            let counts = &mut self.counts;
+            let count = match result {
+                Staging::Written => &mut counts.written,
+                Staging::Removed => &mut counts.removed,
+                Staging::Unchanged => &mut counts.unchanged,
+                Staging::Refused => &mut counts.refused,
+                Staging::Twice => return Err(FeedError::TwiceFarApart { page: self.page() }),
+            };
+            *count = count.saturating_add(1);
+        }
+        Ok(None)
+    }
+
+    /// Brings all that is staged into force.
+    fn commit(
+        &mut self,
+        context: &ImportContext<'_>,
+        generation: &Generation,
+    ) -> Result<Option<ImportProgress>, FeedError> {
+        let (directory, host) = (context.directory, context.host);
+        directory.commit(host, generation.number)?;
+        let has_staged = self.counts.written > 0 || self.counts.removed > 0;
+        if has_staged || generation.marks {
+            self.phase = ImportPhase::Settling(0);
+            return Ok(None);
+        }
+        directory.note_settled(host, generation.number)?;
+        Ok(Some(ImportProgress::Done))
+    }
+
+    /// Settles the next page.
+    fn settle(
+        &mut self,
+        context: &ImportContext<'_>,
+        page: u32,
+    ) -> Result<Option<ImportProgress>, FeedError> {
+        let Some(generation) = self.generation else {
+            return Ok(Some(ImportProgress::Done));
+        };
+        let (directory, host) = (context.directory, context.host);
+        if page >= directory.pages() {
+            directory.note_settled(host, generation.number)?;
+            return Ok(Some(ImportProgress::Done));
+        }
+        let forgets = generation.marks.then_some(&generation);
+        let settled = directory.settle_page(host, page, generation.number, forgets)?;
+        let removed = &mut self.counts.removed;
+        *removed = removed.saturating_add(settled.removed);
+        self.phase = ImportPhase::Settling(page.saturating_add(1));
         Ok(None)
     }
 
     /// Frees one slice of a finished import; true when nothing is left. Dropping a large map at
     /// once would stall the worker.
     pub fn release_slice(&mut self) -> bool {
-        (0..SLICE).any(|_| self.gathered.pop_first().is_none())
+        (0..SLICE).any(|_| self.batch.pop_first().is_none())
     }
 
     fn next(
@@ -232,51 +377,6 @@ impl Import {
             path: next,
             if_none_match: None,
         })))
-    }
-
-    /// Applies the next account.
-    fn apply(
-        &mut self,
-        context: &ImportContext<'_>,
-        limits: &ImportLimits,
-    ) -> Result<Option<ImportProgress>, FeedError> {
-        let Some((key, known)) = self.gathered.pop_first() else {
-            context.directory.set_ready(context.host)?;
-            return Ok(Some(ImportProgress::Done));
-        };
-        let applied = context.directory.change(context.host, key, |entry| {
-            let changed = known.as_ref().map(|known| over(known, entry, limits));
-            (changed, ())
-        });
-        let count = match (applied, known) {
-            (Ok(()), Some(_)) => &mut self.counts.written,
-            (Ok(()), None) => &mut self.counts.removed,
-            (Err(WriteError::Full), _) => &mut self.counts.refused,
-            (Err(WriteError::Store(error)), _) => return Err(error.into()),
-        };
-        *count = count.saturating_add(1);
-        Ok(None)
-    }
-}
-
-/// Returns an account's entry with the feed's data. The vouchers and the remembered events stay, so
-/// that no voucher is due twice.
-fn over(known: &Known, entry: Option<AccountEntry>, limits: &ImportLimits) -> AccountEntry {
-    let mut history = entry.and_then(|e| e.history);
-    let tier = match &known.basis {
-        TierBasis::Tier(name) => Some(name.to_string()),
-        TierBasis::Recharge(paid) => {
-            let history = history.get_or_insert_default();
-            history.set(*paid, limits.voucher.as_ref());
-            None
-        }
-    };
-    AccountEntry {
-        history,
-        tier,
-        limits: known.limits.as_deref().cloned().unwrap_or_default(),
-        disabled: known.disabled,
-        by_feed: true,
     }
 }
 

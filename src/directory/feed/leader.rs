@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 
 /// The length of a term that is not renewed.
 pub const TERM: Span = Span::from_secs(5);
+/// The time after which an import that nobody began means that no config has the feed any more.
+const OVERDUE: Span = Span::from_secs(60);
 
 /// The state of the feed that all VMs share.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,6 +45,12 @@ impl FeedState {
         self.until = self.until.min(now.after(TERM));
         self.configured = self.configured.min(now);
         self.synced_at = self.synced_at.min(now);
+    }
+
+    /// True while a config imports the feed: an import runs, or is not long overdue.
+    pub fn is_alive(&self, now: Mono) -> bool {
+        let was_tried = self.due > Mono::default();
+        self.has_leader(now) || (was_tried && now < self.due.after(OVERDUE))
     }
 
     /// True while a VM leads.

@@ -1,4 +1,5 @@
-//! The feed of the account directory: one VM fetches all pages, then applies them.
+//! The feed of the account directory: one VM fetches its pages, and stages their accounts as they come.
+//! After the last page all of them come into force with one write.
 //!
 //! The shell makes the HTTP calls. This module decides on the requests and reads the responses.
 
@@ -7,6 +8,7 @@ pub mod import;
 pub mod leader;
 pub mod page;
 pub mod schedule;
+mod stage;
 
 use crate::directory::Directory;
 use crate::host::Host;
@@ -111,6 +113,12 @@ pub enum FeedError {
         /// The account's position on the page, from 1; removed accounts count too.
         at: usize,
     },
+    /// An account that was named before, far from the place where it is named again.
+    #[error("page {page} or one before it: an account there was named before")]
+    TwiceFarApart {
+        /// The number of the page that was read last, from 1.
+        page: usize,
+    },
     /// An account with a limit on money, while the config has no price for each model.
     #[error(
         "page {page}: the {at}. account there has a limit on usd, and a model can come without a \
@@ -160,7 +168,9 @@ pub struct ImportCounts {
     pub pages: usize,
     /// Accounts written.
     pub written: u64,
-    /// Accounts removed.
+    /// Accounts that were in the directory as the feed has them, or that an admin wrote since.
+    pub unchanged: u64,
+    /// Accounts removed: named in `removed`, or not named by a feed with `removes`.
     pub removed: u64,
     /// Accounts that the directory had no room for.
     pub refused: u64,

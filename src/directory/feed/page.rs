@@ -1,13 +1,16 @@
 //! One page of the feed, read account by account, so that no page stalls the worker.
 //!
-//! The form: `{"accounts": [{"id", "recharge" or "tier", "limits"?, "disabled"?}],
-//! "removed": ["c"]?, "next": "/…"?}`. A page with any deviation is refused.
+//! The form: `{"accounts": [{"id", "recharge" or "tier" or "account", "since"?, "limits"?, "models"?,
+//! "until"?, "disabled"?, "exempt"?}], "removed": ["c"]?, "next": "/…"?}`. A page with any deviation is
+//! refused.
 
-use crate::directory::entry::TierBasis;
+use crate::directory::entry::{AccountTerms, TierBasis};
+use crate::directory::written::{WrittenBasis, WrittenTerms};
 use crate::http::names::is_path;
-use crate::json::{self, Invalid, Object};
+use crate::json::{self, Invalid, Named, Object};
 use crate::limits::Overrides;
 use crate::tiers::money::Cents;
+use crate::zone::rfc3339::{Date, Moment};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -15,8 +18,6 @@ use serde_json::value::RawValue;
 pub const PAGE_BYTES: usize = 1 << 20;
 /// The longest account id, in bytes.
 pub const ID_BYTES: usize = 1024;
-/// The longest name of a tier, as in the config.
-const TIER_BYTES: usize = 64;
 /// The longest text of a problem, in characters.
 const PROBLEM_CHARS: usize = 200;
 
@@ -33,12 +34,12 @@ type Read<T> = Result<T, Invalid>;
 /// An account in the feed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Known {
-    /// The account's recharge or tier.
+    /// The account's recharge, tier or alias.
     pub basis: TierBasis,
-    /// The account's own limits. Most accounts have none, so a box saves memory.
-    pub limits: Option<Box<Overrides>>,
-    /// True when the account is switched off.
-    pub disabled: bool,
+    /// The day of the first recharge, in days since 1970-01-01.
+    pub since: Option<u32>,
+    /// The account's terms. Most accounts have none, so a box saves memory.
+    pub terms: Option<Box<AccountTerms>>,
 }
 
 /// The next item on a page.
@@ -58,8 +59,13 @@ struct AccountItem {
     id: String,
     recharge: Option<Cents>,
     tier: Option<String>,
+    account: Option<String>,
+    since: Option<Date>,
     limits: Option<Overrides>,
+    models: Option<Named<Overrides>>,
+    until: Option<Moment>,
     disabled: Option<bool>,
+    exempt: Option<bool>,
 }
 
 /// The reader's position in the page.
@@ -276,29 +282,30 @@ fn id(id: String, path: &str) -> Read<String> {
 
 fn account(value: &[u8], path: &str) -> Read<PageItem> {
     let Object(account): Object<AccountItem> = parse(value, path)?;
-    let basis = match (account.recharge, account.tier) {
-        (Some(paid), None) => TierBasis::Recharge(paid),
-        (None, Some(name)) if (1..=TIER_BYTES).contains(&name.len()) => {
-            TierBasis::Tier(name.into())
-        }
-        (None, Some(_)) => {
-            let problem = "not the name of a tier: 1 to 64 bytes";
-            return Err(invalid(format!("{path}.tier"), problem));
-        }
-        _ => {
-            let problem = "an account has exactly one of recharge and tier";
-            return Err(invalid(path, problem));
-        }
+    let at = |error: Invalid| {
+        let path = match error.path.as_str() {
+            "$" => path.to_owned(),
+            inner => format!("{path}.{inner}"),
+        };
+        invalid(path, &error.problem)
     };
-    let limits = account.limits;
-    if let Some(own) = &limits {
-        own.check()
-            .map_err(|error| invalid(format!("{path}.{}", error.path), &error.problem))?;
-    }
+    let basis = WrittenBasis {
+        recharge: account.recharge,
+        tier: account.tier,
+        account: account.account,
+    };
+    let terms = WrittenTerms {
+        limits: account.limits,
+        models: account.models,
+        until: account.until,
+        disabled: account.disabled,
+        exempt: account.exempt,
+    };
+    let terms = terms.check().map_err(at)?;
     let known = Known {
-        basis,
-        limits: limits.filter(|own| !own.is_empty()).map(Box::new),
-        disabled: account.disabled.unwrap_or(false),
+        basis: basis.check().map_err(at)?,
+        since: account.since.map(|Date(day)| day),
+        terms: (!terms.is_empty()).then(|| Box::new(terms)),
     };
     Ok(PageItem::Account(
         id(account.id, &format!("{path}.id"))?,

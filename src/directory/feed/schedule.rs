@@ -307,6 +307,7 @@ impl Sync {
     fn add_accounts(&mut self, counts: &ImportCounts) {
         let sum = &mut self.counts.accounts;
         sum.written = sum.written.saturating_add(counts.written);
+        sum.unchanged = sum.unchanged.saturating_add(counts.unchanged);
         sum.removed = sum.removed.saturating_add(counts.removed);
         sum.refused = sum.refused.saturating_add(counts.refused);
     }
@@ -318,23 +319,24 @@ impl Sync {
         for (family, n) in [
             (
                 names::FEED_LOADS,
-                [
+                &[
                     ("loaded", counts.imported),
                     ("unchanged", counts.unchanged),
                     ("failed", counts.failed),
-                ],
+                ][..],
             ),
             (
                 names::FEED_ACCOUNTS,
-                [
+                &[
                     ("written", counts.accounts.written),
+                    ("unchanged", counts.accounts.unchanged),
                     ("removed", counts.accounts.removed),
                     ("refused", counts.accounts.refused),
                 ],
             ),
         ] {
-            for (outcome, n) in n.into_iter().filter(|(_, n)| *n > 0) {
-                sink.count(&family.of_label(namespace, "outcome", outcome), n);
+            for (outcome, n) in n.iter().filter(|(_, n)| *n > 0) {
+                sink.count(&family.of_label(namespace, "outcome", outcome), *n);
             }
         }
         if let Ok((state, now)) = self.shared.read(host) {

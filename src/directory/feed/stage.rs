@@ -1,0 +1,257 @@
+//! The part of an import that writes: it stages the accounts of the feed on the directory's pages, and
+//! settles them once the import is in force or has failed.
+
+use crate::directory::entry::{AccountEntry, TierBasis};
+use crate::directory::feed::FeedError;
+use crate::directory::feed::page::Known;
+use crate::directory::head::DirectoryHead;
+use crate::directory::stored_entry::{EntryId, Staged, StoredEntry};
+use crate::directory::{Directory, WriteError};
+use crate::host::Host;
+use crate::ledger::AccountKey;
+use crate::shared::StoreError;
+use crate::tiers::recharge::VoucherRule;
+use crate::time::Mono;
+
+/// The import that stages.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Generation {
+    /// Its number.
+    pub number: u32,
+    /// The generation in force meanwhile.
+    pub in_force: u32,
+    /// The time at which the import began: what an admin wrote since then stays.
+    pub begun: Mono,
+    /// The rule of the voucher.
+    pub voucher: Option<VoucherRule>,
+    /// True when each named account is marked, so that the others can be removed.
+    pub marks: bool,
+}
+
+/// An account of the feed.
+#[derive(Clone, Debug)]
+pub(super) struct FeedItem {
+    pub key: AccountKey,
+    pub id: String,
+    /// The feed's data; `None` for a removed account.
+    pub known: Option<Known>,
+}
+
+/// The result for one account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Staging {
+    Written,
+    Removed,
+    Unchanged,
+    /// The page has no room, or the entry is too large.
+    Refused,
+    /// The import has staged the account before.
+    Twice,
+}
+
+/// The result of settling a page.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Settled {
+    /// Accounts that were removed since the feed did not name them.
+    pub removed: u64,
+}
+
+impl Directory {
+    /// Returns the directory's page of an account.
+    pub(super) fn page_for(&self, key: &AccountKey) -> u32 {
+        self.page_of(key)
+    }
+
+    /// Begins the generation of an import: its number, and the head as it was.
+    pub(super) fn begin_generation(
+        &self,
+        host: &dyn Host,
+    ) -> Result<(u32, DirectoryHead), StoreError> {
+        let (after, before) = self.head.change(host, |head, _| {
+            let before = *head;
+            head.last = head.last.saturating_add(1);
+            head.unsettled = true;
+            before
+        })?;
+        Ok((after.last, before))
+    }
+
+    /// Brings an import into force.
+    ///
+    /// # Errors
+    /// [`FeedError::LostLeadership`] when another import has begun since.
+    pub(super) fn commit(&self, host: &dyn Host, generation: u32) -> Result<(), FeedError> {
+        let (_, is_last) = self.head.change(host, |head, _| {
+            let is_last = head.last == generation;
+            if is_last {
+                head.in_force = generation;
+                head.ready = true;
+            }
+            is_last
+        })?;
+        is_last.then_some(()).ok_or(FeedError::LostLeadership)
+    }
+
+    /// Notes that no staged entry is left on any page.
+    pub(super) fn note_settled(&self, host: &dyn Host, generation: u32) -> Result<(), FeedError> {
+        self.head.change(host, |head, _| {
+            if head.last == generation {
+                head.unsettled = false;
+            }
+        })?;
+        Ok(())
+    }
+
+    /// Stages the accounts of one page, with one read and at most one write.
+    pub(super) fn stage(
+        &self,
+        host: &dyn Host,
+        page: u32,
+        items: &[FeedItem],
+        generation: &Generation,
+    ) -> Result<Vec<Staging>, StoreError> {
+        let staged = self.edit(host, page, |page| {
+            let now = host.mono();
+            let mut results = Vec::with_capacity(items.len());
+            for item in items {
+                let found = page.get(item.key.bytes());
+                let before =
+                    found.unwrap_or_else(|| StoredEntry::new(EntryId::of(item.id.as_bytes())));
+                let (place, result) = generation.stage(before, item.known.as_ref());
+                let put = place.map_or(Ok(()), |place| page.put(item.key.bytes(), &place, now));
+                results.push(if put.is_ok() {
+                    result
+                } else {
+                    Staging::Refused
+                });
+            }
+            Ok(results)
+        });
+        match staged {
+            Ok(changed) => Ok(changed.result),
+            Err(WriteError::Store(error)) => Err(error),
+            // A page or an entry without room is the result of its account.
+            Err(WriteError::Full | WriteError::TooLarge) => Ok(Vec::new()),
+        }
+    }
+
+    /// Settles one page: takes over what the generation in force staged, drops what others did, and
+    /// removes what `forgets` did not name.
+    pub(super) fn settle_page(
+        &self,
+        host: &dyn Host,
+        page: u32,
+        in_force: u32,
+        forgets: Option<&Generation>,
+    ) -> Result<Settled, StoreError> {
+        let settled = self.edit(host, page, |page| {
+            let now = host.mono();
+            let mut settled = Settled::default();
+            for key in page.keys() {
+                let Some(mut place) = page.get(&key) else {
+                    continue;
+                };
+                let mut changed = place.settle(in_force);
+                if forgets.is_some_and(|generation| generation.forgets(&mut place)) {
+                    settled.removed = settled.removed.saturating_add(1);
+                    changed = true;
+                }
+                if changed || place.is_void(now) {
+                    // An entry that was staged takes less room once it is settled.
+                    let _ = page.put(&key, &place, now);
+                }
+            }
+            Ok(settled)
+        });
+        match settled {
+            Ok(changed) => Ok(changed.result),
+            Err(WriteError::Store(error)) => Err(error),
+            Err(WriteError::Full | WriteError::TooLarge) => Ok(Settled::default()),
+        }
+    }
+}
+
+impl Generation {
+    /// Returns the place with the feed's data staged; `None` where nothing is to be written.
+    fn stage(&self, before: StoredEntry, known: Option<&Known>) -> (Option<StoredEntry>, Staging) {
+        let ours = before.staged.as_ref();
+        if ours.is_some_and(|staged| staged.generation == self.number) {
+            return (None, Staging::Twice);
+        }
+        let mut place = before;
+        let marked = self.marks && place.seen != self.number && known.is_some();
+        if marked {
+            place.seen = self.number;
+        }
+        let is_later = self.is_before(place.written);
+        let current = place.current(self.in_force);
+        let wanted = match known {
+            Some(known) => Some(over(known, current, self.voucher.as_ref())),
+            None => current.and_then(without_feed),
+        };
+        if is_later || wanted.as_ref() == current {
+            return (marked.then_some(place), Staging::Unchanged);
+        }
+        let result = match known {
+            Some(_) => Staging::Written,
+            None => Staging::Removed,
+        };
+        place.staged = Some(Staged {
+            generation: self.number,
+            entry: wanted,
+        });
+        (Some(place), result)
+    }
+
+    /// True when the admin API wrote after the import began.
+    fn is_before(&self, written: Option<Mono>) -> bool {
+        written.is_some_and(|written| written >= self.begun)
+    }
+
+    /// Removes an entry that the import did not name; true when it did.
+    fn forgets(&self, place: &mut StoredEntry) -> bool {
+        if place.seen == self.number || self.is_before(place.written) {
+            return false;
+        }
+        let left = place.entry.as_ref().and_then(without_feed);
+        let removed = place.entry.is_some() && left != place.entry;
+        place.entry = left;
+        removed
+    }
+}
+
+/// Returns an account's entry with the feed's data. What the admin API decided stays, and so do the
+/// vouchers and the remembered events, so that no voucher is due twice.
+fn over(
+    known: &Known,
+    current: Option<&AccountEntry>,
+    voucher: Option<&VoucherRule>,
+) -> AccountEntry {
+    let mut history = current.and_then(|entry| entry.history.clone());
+    let (mut tier, mut alias_of) = (None, None);
+    match &known.basis {
+        TierBasis::Tier(name) => tier = Some(name.to_string()),
+        TierBasis::Alias(target) => alias_of = Some(target.as_bytes().to_vec()),
+        TierBasis::Recharge(paid) => {
+            history.get_or_insert_default().set(*paid, voucher);
+        }
+    }
+    AccountEntry {
+        history,
+        tier,
+        alias_of,
+        since: known.since,
+        by_feed: true,
+        feed: known.terms.as_deref().cloned().unwrap_or_default(),
+        admin: current.map_or_else(Default::default, |entry| entry.admin.clone()),
+    }
+}
+
+/// Returns what is left of an entry that the feed removes: the terms of the admin API.
+fn without_feed(current: &AccountEntry) -> Option<AccountEntry> {
+    let admin = &current.admin;
+    (!admin.is_empty()).then(|| AccountEntry {
+        admin: admin.clone(),
+        ..AccountEntry::default()
+    })
+}
