@@ -5,6 +5,7 @@
 
 use super::overload::OverloadStatus;
 use super::{Api, Problem};
+use crate::claims::AliveConfig;
 use crate::directory;
 use crate::directory::feed::leader::SharedFeedState;
 use crate::identity::TierSource;
@@ -35,9 +36,16 @@ pub struct Status {
     /// `enforce` or `shadow`. Text, so that the mode of a newer filter can be shown.
     #[serde(default, deserialize_with = "null_as_default")]
     pub mode: String,
-    /// SHA-256 of the config's text, in hex.
+    /// SHA-256 of the text of the config in force, in hex.
     #[serde(default, deserialize_with = "null_as_default")]
     pub config: String,
+    /// The configs of the namespace that are alive, the one that arrived last first.
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub configs: Vec<ConfigView>,
+    /// The time for which configs with different tiers, families or windows have been alive together, in
+    /// seconds; null where all have the same.
+    #[serde(default)]
+    pub tables_differ_s: Option<u64>,
     /// Version of the stored values' layout.
     #[serde(default)]
     pub layout: u8,
@@ -65,6 +73,55 @@ pub struct Status {
     /// The recent refusals; a window of 0 s when not reported.
     #[serde(default, deserialize_with = "null_as_default")]
     pub refusals: RefusalsView,
+}
+
+/// A config that is alive.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ConfigView {
+    /// The first 16 hex digits of the config's digest.
+    pub config: String,
+    /// A hash of tiers, families and windows, in hex.
+    pub table: String,
+    /// True for the config in force.
+    pub in_force: bool,
+    /// The time since its first arrival, in seconds.
+    pub age_s: u64,
+    /// The time since the last request that it judged, in seconds; null before the first.
+    pub idle_s: Option<u64>,
+}
+
+/// The time for which Envoy drains a replaced config, unless it is told otherwise, in seconds. Tables
+/// that differ for longer belong to two listeners.
+pub const DRAIN_S: u64 = 600;
+
+impl Status {
+    /// True when configs with different tables are alive for longer than a drain.
+    pub fn has_two_tables(&self) -> bool {
+        self.tables_differ_s.is_some_and(|since| since > DRAIN_S)
+    }
+}
+
+/// Returns the time since two tables are alive: that of the last arrival of the configs in whose table
+/// another has no part.
+fn tables_differ(alive: &[AliveConfig]) -> Option<u64> {
+    let first = alive.first()?;
+    let mut same = alive.iter();
+    let other = same.position(|one| one.config.table != first.config.table)?;
+    // The configs before that one arrived later, and all have the same table.
+    let newest = alive.get(other.checked_sub(1)?)?;
+    Some(newest.age.as_millis().div_euclid(1000))
+}
+
+fn config_view(alive: &AliveConfig) -> ConfigView {
+    let seconds = |span: Span| span.as_millis().div_euclid(1000);
+    ConfigView {
+        config: format!("{:016x}", alive.config.digest),
+        table: format!("{:016x}", alive.config.table),
+        in_force: alive.is_in_force,
+        age_s: seconds(alive.age),
+        idle_s: alive.idle.map(seconds),
+    }
 }
 
 /// The state of the directory's feed.
@@ -190,6 +247,7 @@ impl Api<'_> {
             false => None,
         };
         let load = self.overload_status();
+        let alive = self.limiter.configs();
         let (mut log, now) = self.limiter.refusals().read(self.host)?;
         log.expire(now);
         Ok(Status {
@@ -198,6 +256,8 @@ impl Api<'_> {
             namespace: self.config().namespace.clone(),
             mode: self.config().mode.as_str().to_owned(),
             config: self.config().digest.clone(),
+            configs: alive.iter().map(config_view).collect(),
+            tables_differ_s: tables_differ(&alive),
             layout: LAYOUT.version,
             live_vms: Some(self.limiter.vm_table().alive()),
             ledger,

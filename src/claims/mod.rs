@@ -1,13 +1,18 @@
-//! Which config does the work that all configs of a namespace share: the feed, and the overload loop.
+//! Which config does the work that all configs of a namespace share: the feed, the overload loop, and
+//! the answers of the admin API.
 //!
 //! Envoy keeps a replaced config alive while its listener drains, and takes it again as it is on a
 //! rollback. So the time of a config's arrival does not tell which one is in force. Requests do.
 //!
-//! Each VM notes in one shared value (key `{namespace}/claims`) that its config is alive, and that it
+//! Each VM notes in one shared value (key `{namespace}/configs`) that its config is alive, and that it
 //! judged requests. Of the configs with requests in the last 10 s, the one that arrived last has the
 //! claim; without any, the one that arrived last of all. So a rollback is in force 10 s after the last
 //! request to the config that was withdrawn, and a kept-alive connection to a config that drains takes
 //! nothing from its successor.
+
+mod published;
+
+pub use published::{Published, PublishedConfig};
 
 use crate::host::{Host, HostError};
 use crate::shared::cell::{Content, SharedCell};
@@ -33,6 +38,8 @@ pub enum Work {
     Feed,
     /// The overload loop.
     Overload,
+    /// The admin API answers by it.
+    Admin,
 }
 
 impl Work {
@@ -40,6 +47,7 @@ impl Work {
         match self {
             Self::Feed => 1,
             Self::Overload => 2,
+            Self::Admin => 4,
         }
     }
 }
@@ -47,8 +55,10 @@ impl Work {
 /// One config of a namespace.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Claimant {
-    /// A hash of the config.
+    /// The first 8 bytes of the config's digest.
     config: u64,
+    /// A hash of what the config judges accounts by: tiers, families and windows.
+    table: u64,
     /// The kinds of work that it can do, one bit for each.
     work: u8,
     /// Its first arrival: a trap has a config that drains arrive again.
@@ -83,10 +93,10 @@ pub struct Claimants(Vec<Claimant>);
 impl Content for Claimants {
     const LAYOUT: Layout = Layout {
         name: "the claims on shared work",
-        version: 1,
+        version: 2,
         kind: b'K',
     };
-    const KEY: &'static str = "claims";
+    const KEY: &'static str = "configs";
 
     fn is_valid(&self) -> bool {
         self.0.len() <= MOST_CONFIGS
@@ -137,6 +147,41 @@ impl Claimants {
     }
 }
 
+/// A config among those of its namespace.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ConfigId {
+    /// The first 8 bytes of the config's digest.
+    pub digest: u64,
+    /// A hash of what the config judges accounts by: tiers, families and windows.
+    pub table: u64,
+}
+
+impl ConfigId {
+    /// Returns the id of a config by its digest in hex and its table as text.
+    pub fn of(digest: &str, table: &str) -> Self {
+        let start = digest.get(..16).unwrap_or_default();
+        let mut hasher = SipHasher24::new();
+        hasher.write(table.as_bytes());
+        Self {
+            digest: u64::from_str_radix(start, 16).unwrap_or_default(),
+            table: hasher.finish(),
+        }
+    }
+}
+
+/// A config that is alive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AliveConfig {
+    /// The config.
+    pub config: ConfigId,
+    /// True for the config in force.
+    pub is_in_force: bool,
+    /// The time since its first arrival.
+    pub age: Span,
+    /// The time since the last request that it judged; `None` before the first.
+    pub idle: Option<Span>,
+}
+
 /// The claim of one config in one VM.
 #[derive(Debug)]
 pub struct Claim {
@@ -156,18 +201,17 @@ impl Claim {
     pub fn open(
         host: &dyn Host,
         namespace: &str,
-        digest: &str,
+        config: ConfigId,
         work: &[Work],
     ) -> Result<Self, HostError> {
         let cell = SharedCell::of(namespace);
         cell.create(host)?;
-        let mut hasher = SipHasher24::new();
-        hasher.write(digest.as_bytes());
         let now = host.mono();
         let mut claim = Self {
             cell,
             own: Claimant {
-                config: hasher.finish(),
+                config: config.digest,
+                table: config.table,
                 work: work.iter().fold(0, |bits, work| bits | work.bit()),
                 configured: now,
                 ..Claimant::default()
@@ -191,7 +235,7 @@ impl Claim {
     /// [`StoreError`] when the shared value can't be used.
     pub fn tick(&mut self, host: &dyn Host) -> Result<(), StoreError> {
         if self.own.work == 0 {
-            return Ok(());
+            return self.refresh(host);
         }
         let judges = std::mem::take(&mut self.judges);
         let own = self.own;
@@ -205,6 +249,49 @@ impl Claim {
         });
         self.read = changed?;
         Ok(())
+    }
+
+    /// Reads the claims of all configs.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the shared value can't be used.
+    pub fn refresh(&mut self, host: &dyn Host) -> Result<(), StoreError> {
+        self.read = self.cell.read(host)?;
+        Ok(())
+    }
+
+    /// Returns the configs that are alive, the one that arrived last first.
+    pub fn alive(&self) -> Vec<AliveConfig> {
+        let (claimants, now) = &self.read;
+        let holder = claimants.holder(Work::Admin, *now);
+        let alive = claimants.0.iter().filter(|one| one.is_alive(*now));
+        let mut alive: Vec<_> = alive
+            .map(|one| AliveConfig {
+                config: ConfigId {
+                    digest: one.config,
+                    table: one.table,
+                },
+                is_in_force: holder == Some(one.config),
+                age: now.since(one.configured),
+                idle: (one.judged > Mono::default()).then(|| now.since(one.judged)),
+            })
+            .collect();
+        alive.sort_by_key(|one| one.age);
+        alive
+    }
+
+    /// True when requests came to this config in the last 10 s, as of the last tick.
+    fn has_requests(&self) -> bool {
+        let (claimants, now) = &self.read;
+        let own = claimants.0.iter().find(|one| one.config == self.own.config);
+        own.is_some_and(|own| own.has_requests(*now))
+    }
+
+    /// True when a config is alive, as of the last tick.
+    fn is_alive(&self, config: u64) -> bool {
+        let (claimants, now) = &self.read;
+        let mut all = claimants.0.iter();
+        all.any(|one| one.config == config && one.is_alive(*now))
     }
 
     /// True when this config does a kind of work, as of the last tick. Where the claims can't be read,

@@ -12,6 +12,7 @@ pub use admin::{Admin, AdminToken};
 pub use on_fault::{FaultAction, OnFault};
 pub use parse::parse;
 
+use crate::claims::ConfigId;
 use crate::directory::feed::config::FeedSource;
 use crate::identity::{AccountSource, TierSource};
 use crate::limits::record::Windows;
@@ -28,6 +29,10 @@ use crate::tokens::config::Tokens;
 pub struct Config {
     /// SHA-256 of the config's text, in hex.
     pub digest: String,
+    /// The config as canonical JSON without secrets, for other filters of the namespace.
+    pub shareable: String,
+    /// True for a config that names its namespace and the admin API alone: it judges nothing by itself.
+    pub is_bare: bool,
     /// Prefix of every shared-data key, and the `namespace` of every metric.
     pub namespace: String,
     /// The mode: enforce or shadow.
@@ -60,10 +65,10 @@ pub struct Config {
     pub headers: Vec<HeaderStyle>,
     /// The retry-after of a concurrency refusal.
     pub concurrency_retry_after: Span,
-    /// The number of accounts for which the ledger is laid out.
-    pub accounts: u32,
-    /// The number of accounts for which the directory is laid out.
-    pub directory_accounts: u32,
+    /// The number of accounts for which the ledger is laid out; `None` keeps the size that it has.
+    pub accounts: Option<u32>,
+    /// The number of accounts for which the directory is laid out; `None` keeps the size that it has.
+    pub directory_accounts: Option<u32>,
     /// The tier for accounts that a directory without a complete import lacks; `None` refuses them.
     pub not_ready: Option<TierId>,
     /// The rule of the voucher; `None` without vouchers.
@@ -81,6 +86,12 @@ pub struct Config {
 }
 
 impl Config {
+    /// Returns the config's part in the question which one is in force.
+    pub fn id(&self) -> ConfigId {
+        let judged_by = (&self.tiers, &self.models, &self.windows);
+        ConfigId::of(&self.digest, &format!("{judged_by:?}"))
+    }
+
     /// True when the config needs a directory.
     pub fn uses_directory(&self) -> bool {
         self.admin.is_some() || self.feed.is_some() || self.tier.contains(&TierSource::Directory)

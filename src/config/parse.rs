@@ -15,8 +15,12 @@ use crate::reply::headers::HeaderStyle;
 use crate::tiers::config::{tier_or_refuse, tiers, voucher};
 use crate::time::Span;
 use crate::tokens::config::Tokens;
+use serde_json::{Map, Value};
 
 const MOST_ACCOUNTS: u64 = 4_194_304;
+
+/// The fields of a config that judges nothing by itself.
+const BARE: [&str; 2] = ["admin", "namespace"];
 
 /// The maximum number of headers in `strip_headers`.
 const MOST_STRIPPED: usize = 32;
@@ -49,11 +53,12 @@ pub fn parse(config: &[u8]) -> Result<Config, Invalid> {
         [] => Ok(Object::default()),
         _ => json::read(json),
     };
-    let Object(root) = match (read, read_struct(config)) {
-        (Ok(root), _) => root,
-        (Err(_), Some(text)) => json::read(text.as_bytes())?,
+    let (Object(root), text) = match (read, read_struct(config)) {
+        (Ok(root), _) => (root, None),
+        (Err(_), Some(text)) => (json::read(text.as_bytes())?, Some(text)),
         (Err(error), None) => return Err(error),
     };
+    let (shareable, is_bare) = shared_form(text.as_deref().map_or(json, str::as_bytes));
     refuse_parts_to_come(&root)?;
     let mut tokens = Tokens::check(root.tokens.0)?;
     let models = families(root.models, &tokens.weights)?;
@@ -84,6 +89,8 @@ pub fn parse(config: &[u8]) -> Result<Config, Invalid> {
     }
     Ok(Config {
         digest: sha256_hex(json),
+        shareable,
+        is_bare,
         namespace: namespace(root.namespace)?,
         mode: root.mode.unwrap_or(Mode::Enforce),
         on_fault: root.on_fault.unwrap_or_default(),
@@ -135,7 +142,21 @@ fn usage_path(path: String) -> Result<String, Invalid> {
     Err(Invalid::new("usage_path", problem))
 }
 
-fn capacity(path: &str, count: Option<Count>) -> Result<u32, Invalid> {
-    let n = in_range(path, count.map_or(65_536, |c| c.0), 1..=MOST_ACCOUNTS)?;
-    Ok(u32::try_from(n).unwrap_or(u32::MAX))
+fn capacity(path: &str, count: Option<Count>) -> Result<Option<u32>, Invalid> {
+    let Some(Count(n)) = count else {
+        return Ok(None);
+    };
+    let n = in_range(path, n, 1..=MOST_ACCOUNTS)?;
+    Ok(Some(u32::try_from(n).unwrap_or(u32::MAX)))
+}
+
+/// Returns a config as other filters of the namespace may read it, and whether it is bare.
+fn shared_form(json: &[u8]) -> (String, bool) {
+    let mut all: Map<String, Value> = serde_json::from_slice(json).unwrap_or_default();
+    let is_bare = all.contains_key("admin") && all.keys().all(|name| BARE.contains(&&**name));
+    all.remove("admin");
+    if let Some(Value::Object(feed)) = all.get_mut("directory") {
+        feed.remove("token");
+    }
+    (Value::Object(all).to_string(), is_bare)
 }

@@ -25,6 +25,8 @@ use crate::shared::{Change, Changed, Fill, StoreError, Target, update};
 use page::{DirectoryPage, NoRoom};
 use std::cell::Cell;
 
+/// The number of accounts of a directory where no config says one.
+const USUAL_ACCOUNTS: u32 = 65_536;
 /// The average number of entries on a page of a full directory.
 const ENTRIES_PER_PAGE: u32 = 8;
 /// Tries to write a page before the directory counts as unusable.
@@ -80,12 +82,16 @@ impl Directory {
     ///
     /// # Errors
     /// [`OpenError`] when shared data can't be used.
-    pub fn open(host: &dyn Host, namespace: &str, accounts: u32) -> Result<Self, OpenError> {
+    pub fn open(
+        host: &dyn Host,
+        namespace: &str,
+        accounts: Option<u32>,
+    ) -> Result<Self, OpenError> {
         let head = SharedCell::of(namespace);
         head.create(host)?;
         let (stored, _): (DirectoryHead, _) = head.read(host)?;
         let pages = match stored.pages {
-            0 => pages_for(accounts),
+            0 => pages_for(accounts.unwrap_or(USUAL_ACCOUNTS)),
             pages => pages,
         };
         let directory = Self {
@@ -111,9 +117,14 @@ impl Directory {
         self.pages
     }
 
-    /// True when the directory has the size that a config asks for.
-    pub const fn has_size_for(&self, accounts: u32) -> bool {
-        self.pages == pages_for(accounts)
+    /// Returns the number of accounts for which the directory is laid out.
+    pub const fn accounts(&self) -> u32 {
+        self.pages.saturating_mul(ENTRIES_PER_PAGE)
+    }
+
+    /// True when the directory has the size that a config asks for, if it asks for one.
+    pub fn has_size_for(&self, accounts: Option<u32>) -> bool {
+        accounts.is_none_or(|accounts| self.pages == pages_for(accounts))
     }
 
     /// Returns the head.

@@ -49,11 +49,11 @@ impl AccountKey {
 /// The reason why there is no ledger or directory for a config.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OpenError {
-    /// Shared data already has a ledger or directory of another size.
+    /// Shared data already has a larger ledger.
     #[error(
         "capacity: this process already keeps {existing} pages for this namespace, and the config \
-         asks for {asked}: capacity.accounts can grow, capacity.directory can't change; restart \
-         Envoy, or choose another namespace"
+         asks for {asked}: capacity.accounts can grow and not shrink; restart Envoy, or choose another \
+         namespace"
     )]
     Resized {
         /// The stored number of pages.
@@ -80,6 +80,9 @@ impl From<SetError> for OpenError {
         }
     }
 }
+
+/// The number of accounts of a ledger where no config says one.
+const USUAL_ACCOUNTS: u32 = 65_536;
 
 /// Observations of the ledger since the last call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -136,17 +139,17 @@ pub const fn pages_for(accounts: u32) -> u32 {
 impl Ledger {
     /// Opens the ledger of `namespace`, and creates it on the first start.
     ///
-    /// The first call must run alone, before any worker: the host can't insert if absent.
+    /// The first call must run alone, before any worker: the host can't insert if absent. Without a
+    /// number of `accounts`, the ledger keeps the size that it has.
     ///
     /// # Errors
     /// [`OpenError`] when the stored size does not fit the config, or shared data can't be used.
     pub fn open(
         host: &dyn Host,
         namespace: &str,
-        accounts: u32,
+        accounts: Option<u32>,
         new_secret: impl FnOnce() -> [u8; 16],
     ) -> Result<(Self, Slots), OpenError> {
-        let asked = pages_for(accounts);
         let key = slots_key(namespace);
         let stored = host.get(&key)?;
         let cas = stored.as_ref().map(|s| s.cas);
@@ -160,13 +163,18 @@ impl Ledger {
         let fill_gauge = FillGauge::of(namespace);
         fill_gauge.stored().create(host)?;
         let (mut sizes, _) = stored_sizes.read(host)?;
+        let asked = accounts.map(pages_for);
         let table = match existing {
             Some(table) => table,
-            None => create(host, namespace, asked, new_secret(), cas)?,
+            None => {
+                let pages = asked.unwrap_or(pages_for(USUAL_ACCOUNTS));
+                create(host, namespace, pages, new_secret(), cas)?
+            }
         };
         if sizes.0.is_empty() {
             sizes.0.push(table.pages);
         }
+        let asked = asked.unwrap_or(sizes.current());
         match sizes.fit(asked) {
             CapacityFit::Fits => create_pages(host, namespace, sizes.current(), &page::EMPTY)?,
             CapacityFit::Grows(pages) => {

@@ -19,7 +19,7 @@ pub use queue::{MOST_IN_LINE, MOST_WAITING, Ticket};
 pub use usage::Inspected;
 pub use vm::Vm;
 
-use crate::claims::{Claim, Work};
+use crate::claims::{AliveConfig, Claim, Published, Work};
 use crate::config::Config;
 use crate::directory::Directory;
 use crate::host::{Host, MetricSink};
@@ -133,6 +133,12 @@ pub struct Limiter {
     queue: Queue,
     /// The claim on the work that configs share.
     claim: Claim,
+    /// The config in force, for the admin API.
+    published: Published,
+    /// True once this VM has published its config, until that is logged.
+    came_into_force: bool,
+    /// The limiter of the config in force, where that is another one's.
+    in_force: Option<Box<Limiter>>,
     /// The overload control.
     overload: OverloadView,
     /// Refusals that are not stored yet.
@@ -163,6 +169,19 @@ impl Limiter {
         vm: &Vm,
         new_secret: impl FnOnce() -> [u8; 16],
     ) -> Result<Self, OpenError> {
+        let work = shared_work(&config);
+        let join = |namespace: &str, table| vm.join(namespace, table);
+        Self::open_for(host, config, &work, join, new_secret)
+    }
+
+    /// Opens a limiter that takes part in some kinds of shared work.
+    fn open_for(
+        host: &dyn Host,
+        config: Config,
+        work: &[Work],
+        join: impl FnOnce(&str, Slots) -> Rc<RefCell<VmState>>,
+        new_secret: impl FnOnce() -> [u8; 16],
+    ) -> Result<Self, OpenError> {
         let (ledger, table) = Ledger::open(host, &config.namespace, config.accounts, new_secret)?;
         let plans = Plans::new(&config);
         let completion = match config.tokens.reserve {
@@ -188,19 +207,19 @@ impl Limiter {
             &config.tiers,
             config.overload.as_ref(),
         )?;
-        let claim = Claim::open(
-            host,
-            &config.namespace,
-            &config.digest,
-            &shared_work(&config),
-        )?;
+        let claim = Claim::open(host, &config.namespace, config.id(), work)?;
+        let published =
+            Published::open(host, &config.namespace, &config.digest, &config.shareable)?;
         let refusals = Refusals::of(&config.namespace);
         refusals.create(host)?;
         Ok(Self {
             claim,
+            published,
+            came_into_force: false,
+            in_force: None,
             overload,
             counts: Counts::new(&config.namespace, &config.tiers, &config.models),
-            vm: vm.join(&config.namespace, table),
+            vm: join(&config.namespace, table),
             config: Rc::new(config),
             plans,
             ledger,
@@ -244,6 +263,11 @@ impl Limiter {
     /// True when this config loads the feed, as of the last tick.
     pub fn loads_feed(&self) -> bool {
         self.claim.holds(Work::Feed)
+    }
+
+    /// Returns the configs of the namespace that are alive, as last read.
+    pub fn configs(&self) -> Vec<AliveConfig> {
+        self.claim.alive()
     }
 
     /// Returns the stored refusal log.
@@ -290,6 +314,10 @@ impl Limiter {
         self.refresh_ready(host);
         let claimed = self.claim.tick(host);
         self.keep_fault(claimed);
+        match self.published.tick(host, &self.claim) {
+            Ok(news) => self.came_into_force |= news,
+            Err(error) => self.note_fault(error.into()),
+        }
         let in_force = self.claim.holds(Work::Overload);
         let learnt = self.overload.tick(host, in_force, sink);
         self.keep_fault(learnt);
@@ -364,6 +392,7 @@ impl Limiter {
             self.vm.borrow_mut().take_corrupt(),
             self.overload.take_corrupt(),
             self.claim.take_corrupt(),
+            self.published.take_corrupt(),
             self.refusals.take_corrupt(),
         ] {
             health.corrupt = health.corrupt.saturating_add(corrupt);
@@ -387,7 +416,8 @@ impl Drop for Limiter {
 fn shared_work(config: &Config) -> Vec<Work> {
     let feed = config.feed.as_ref().map(|_| Work::Feed);
     let overload = config.overload.as_ref().map(|_| Work::Overload);
-    feed.into_iter().chain(overload).collect()
+    let admin = (!config.is_bare).then_some(Work::Admin);
+    feed.into_iter().chain(overload).chain(admin).collect()
 }
 
 fn terms<'a>(config: &Config, plan: &'a Plan, lowered: Option<Lowered>) -> Terms<'a> {

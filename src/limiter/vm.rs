@@ -82,7 +82,7 @@ impl VmState {
         }
     }
 
-    fn joined(&mut self) {
+    pub fn joined(&mut self) {
         self.limiters = self.limiters.saturating_add(1);
     }
 

@@ -4,7 +4,7 @@ use super::envoy::{Envoy, monotonic_ns};
 use super::hostcalls;
 use super::log::{info, warn};
 use super::worker::Worker;
-use crate::config::Config;
+use crate::directory::Directory;
 use crate::directory::feed::config::FeedSource;
 use crate::directory::feed::import::ImportLimits;
 use crate::directory::feed::page::PAGE_BYTES;
@@ -12,6 +12,7 @@ use crate::directory::feed::schedule::Source;
 use crate::directory::feed::{FetchResult, ImportContext, ImportOutcome, PageRequest, Step, Sync};
 use crate::host::HostError;
 use crate::ledger::OpenError;
+use crate::limiter::Limiter;
 use proxy_wasm::types::{BufferType, MapType};
 use std::time::Duration;
 
@@ -40,11 +41,12 @@ impl FeedClient {
     ///
     /// # Errors
     /// [`OpenError`] when shared data can't be used for the feed.
-    pub fn open(config: &Config, nonce: u64) -> Result<Option<Self>, OpenError> {
+    pub fn open(limiter: &Limiter, nonce: u64) -> Result<Option<Self>, OpenError> {
+        let config = limiter.config();
         let Some(from) = config.feed.clone() else {
             return Ok(None);
         };
-        let accounts = config.directory_accounts;
+        let accounts = limiter.directory().map_or(0, Directory::accounts);
         let source = Source {
             path: from.path.clone(),
             cache_key: [&*from.cluster, &*from.authority, &*from.path].join("\n"),

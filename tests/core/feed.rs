@@ -8,7 +8,7 @@ mod lease;
 use crate::harness::{FakeHost, Metrics, World};
 use std::num::NonZeroU64;
 use std::sync::Arc;
-use tiergate::claims::{Claim, Work};
+use tiergate::claims::{Claim, ConfigId, Work};
 use tiergate::directory::Directory;
 use tiergate::directory::entry::AccountEntry;
 use tiergate::directory::feed::import::ImportLimits;
@@ -16,6 +16,7 @@ use tiergate::directory::feed::schedule::Source;
 use tiergate::directory::feed::{
     FeedError, FetchResult, ImportContext, ImportCounts, ImportOutcome, PageRequest, Step, Sync,
 };
+use tiergate::http::sha256::sha256_hex;
 use tiergate::ledger::Ledger;
 use tiergate::limits::Limit;
 use tiergate::limits::own::Size;
@@ -64,8 +65,8 @@ impl Vm {
         (capacity, removes): (u32, bool),
     ) -> Self {
         let host = FakeHost::new(world);
-        let (ledger, _) = Ledger::open(&host, "tiergate", 64, || [7; 16]).unwrap();
-        let directory = Directory::open(&host, "tiergate", capacity).unwrap();
+        let (ledger, _) = Ledger::open(&host, "tiergate", Some(64), || [7; 16]).unwrap();
+        let directory = Directory::open(&host, "tiergate", Some(capacity)).unwrap();
         let source = Source {
             path: path.to_owned(),
             cache_key: path.to_owned(),
@@ -79,7 +80,8 @@ impl Vm {
         };
         let sync = Sync::open(&host, "tiergate", source, nonce).unwrap();
         let config = format!("{path} {seconds}");
-        let claim = Claim::open(&host, "tiergate", &config, &[Work::Feed]).unwrap();
+        let id = ConfigId::of(&sha256_hex(config.as_bytes()), "");
+        let claim = Claim::open(&host, "tiergate", id, &[Work::Feed]).unwrap();
         Self {
             claim,
             host,

@@ -16,6 +16,7 @@ mod feed;
 mod growth;
 mod identity;
 mod in_flight;
+mod in_force;
 mod leases;
 mod limit_changes;
 mod limit_kinds;

@@ -24,7 +24,8 @@ fn twenty_thousand_accounts_through_a_capacity_of_4096_stay_in_bounds() {
         worker.check(&FakeRequest::of(&format!("account-{i}"), "tier5", 0));
     }
     assert_eq!(world.keys().len(), keys, "no key for an account");
-    let others = 6; // the slot table, the sizes, the fill, the load, the claims and the refusals
+    // The slot table, the sizes, the fill, the load, the configs, the one in force and the refusals.
+    let others = 7;
     assert_eq!(keys, pages_for(4096) as usize + others);
     assert!((world.bytes() as u64) <= memory_bound(4096));
     assert_eq!(worker.tick().get("evicted_live", ""), 0);

@@ -2,7 +2,7 @@
 //! client can forge is refused or nothing.
 
 use crate::harness::client::{Call, Reply};
-use crate::harness::stack::{Stack, root};
+use crate::harness::stack::{Stack, eventually, root};
 use crate::harness::tls::{Ca, Identity};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -74,6 +74,50 @@ fn digest_is_of_the_key_alone() {
     let no_scheme = Call::new().header("authorization", "sk-one");
     assert_eq!(rpm(&stack.send(no_scheme)), "401");
     assert_eq!(rpm(&stack.send(forged(Call::new()))), "401");
+}
+
+#[test]
+fn keys_that_the_operator_issues_are_one_account() {
+    let stack = Stack::of_file("envoy/identity/keys.yaml");
+    let admin = stack.listener("tiergate_admin").unwrap();
+    let call = |method: &str, path: &str, body: &str| {
+        let call = Call::new().method(method, &format!("/-/tiergate{path}"));
+        let call = call.header("authorization", "Bearer demo").body(body);
+        let reply = stack.runtime.block_on(call.send(admin)).unwrap();
+        assert_eq!(
+            reply.status,
+            200,
+            "{:?}",
+            String::from_utf8_lossy(&reply.body)
+        );
+    };
+    assert_eq!(
+        rpm(&stack.send(bearer("sk-one"))),
+        "503",
+        "the directory is empty"
+    );
+    call("PUT", "/accounts/acme", r#"{"tier": "tier0"}"#);
+    for key in ["sk-one", "sk-two"] {
+        let digest = tiergate::http::sha256::sha256_hex(key.as_bytes());
+        call(
+            "PUT",
+            &format!("/accounts/{digest}"),
+            r#"{"account": "acme"}"#,
+        );
+    }
+    call("POST", "/ready", "");
+    eventually("all workers know", || {
+        (0..8).all(|_| rpm(&stack.send(bearer("sk-made-up"))) == "403")
+    });
+    for key in ["sk-one", "sk-two", "sk-one"] {
+        assert_eq!(rpm(&stack.send(forged(bearer(key)))), "3");
+    }
+    let refused = stack.send(bearer("sk-two"));
+    assert_eq!((refused.status, refused.code()), (429, "rpm".to_owned()));
+    assert!(
+        message(&refused).contains("this account in tier0"),
+        "names neither key nor account"
+    );
 }
 
 const JWT: &str = "envoy/identity/jwt.yaml";

@@ -181,6 +181,11 @@ impl Worker {
         self.limiter.borrow_mut().overload_mut().drain_events()
     }
 
+    /// The digest to log, when this worker has brought its config into force.
+    pub fn came_into_force(&self) -> Option<String> {
+        self.limiter.borrow_mut().drain_events().0
+    }
+
     /// The config goes, as Envoy ends a root context; what is left of metrics.
     pub fn close(&self) -> Metrics {
         let mut metrics = Metrics::default();

@@ -114,9 +114,15 @@ fn header(status: &Status) -> Markup {
             h1 { "tiergate" }
             div #facts data-live {
                 span.fact { span.key { "namespace" } " " code { (status.namespace) } }
-                span.fact { span.key { "config of this listener" } " " code { (digest) } }
+                span.fact { span.key { "config in force" } " " code { (digest) } }
                 span.fact { span.key { "mode" } " " span.mode.(mode) { (mode) } " " span.quiet { (says) } }
                 span.fact { span.key { "workers busy" } " " b { (live_vms) } @if live_vms == 0 { span.quiet { " (none has had a request in the last 2 s)" } } }
+            }
+            @if status.has_two_tables() {
+                p.warn {
+                    "Configs with different tiers, families or windows are alive for longer than a drain: two listeners of this "
+                    "namespace judge the same accounts by different tables. Give both the same, or a namespace of its own to each."
+                }
             }
             p #stale role="status" {}
         }

@@ -55,7 +55,7 @@ pub fn tiers(status: &Status) -> Markup {
     let kinds: BTreeSet<LimitKind> = kinds.map(|(kind, _)| kind).collect();
     html! {
         section #tiers.wide data-live aria-labelledby="h-tiers" {
-            h2 #h-tiers { "Tiers " span.quiet { "effective limits, by the config of this listener" } }
+            h2 #h-tiers { "Tiers " span.quiet { "effective limits, by the config in force" } }
             div.scroll tabindex="0" role="region" aria-labelledby="h-tiers" {
                 table {
                     thead {

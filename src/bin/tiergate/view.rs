@@ -39,6 +39,13 @@ pub fn view(status: &Status, stale: Option<&Stale>, width: usize) -> Vec<Line> {
         let words = "not ready: accounts that it does not hold get not_ready";
         say(Look::Alarm, "directory", words);
     }
+    if let Some(words) = other_tables(status) {
+        let look = match status.has_two_tables() {
+            true => Look::Alarm,
+            false => Look::Plain,
+        };
+        say(look, "configs", &words);
+    }
     say(Look::Plain, "load", &in_force(&status.tiers));
     by_whom(&status.load)
         .iter()
@@ -103,6 +110,21 @@ fn head(status: &Status) -> String {
         None => None,
     });
     words.join(", ")
+}
+
+/// Describes configs that judge by other tiers than the one in force.
+fn other_tables(status: &Status) -> Option<String> {
+    let since = status.tables_differ_s?;
+    let other = status.configs.iter().filter(|one| !one.in_force);
+    let named = other.map(|one| {
+        let short: String = one.config.chars().take(SHORT_DIGEST).collect();
+        visible(&short)
+    });
+    let named = named.collect::<Vec<_>>().join(", ");
+    let since = lasted(Duration::from_secs(since));
+    Some(format!(
+        "another table of tiers is alive for {since}, beside the one in force: {named}"
+    ))
 }
 
 /// Describes the effective scale of each tier's limits.

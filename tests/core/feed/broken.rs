@@ -207,7 +207,7 @@ fn feeds_past_the_bounds_change_nothing() {
 fn a_directory_without_room_keeps_what_it_has_and_counts() {
     let world = World::new();
     let mut vm = Vm::new(&world, 1);
-    vm.directory = Directory::open(&vm.host, "small", 8).unwrap();
+    vm.directory = Directory::open(&vm.host, "small", Some(8)).unwrap();
     let news = vm.loads(accounts(0, 100, ""));
     let ImportOutcome::Imported(tally) = news else {
         panic!("{news:?}")
