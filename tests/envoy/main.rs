@@ -19,6 +19,7 @@ mod first_steps;
 mod identity;
 mod in_force;
 mod limit_kinds;
+mod make_run;
 mod models;
 mod newer_layouts;
 mod openai_client;
