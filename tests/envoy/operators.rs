@@ -3,7 +3,7 @@
 use crate::harness::Config;
 use crate::harness::bootstrap::Setup;
 use crate::harness::client::{Call, count};
-use crate::harness::stack::{Stack, eventually};
+use crate::harness::stack::{Stack, eventually, root};
 use serde_json::json;
 
 #[test]
@@ -47,10 +47,37 @@ fn the_demos_admin_api_is_on_a_listener_of_its_own() {
 }
 
 #[test]
-fn the_minimal_config_starts() {
+fn the_minimal_config_believes_no_header_of_a_client() {
     let stack = Stack::of_file("envoy/minimal.yaml");
-    assert_eq!(stack.send(Call::of("acme", "tier1")).status, 200);
-    assert_eq!(stack.send(Call::new()).status, 401);
+    let forged = |account: &str| Call::of(account, "paid").header("authorization", "Bearer sk-one");
+    let left = |call: Call| {
+        let reply = stack.send(call);
+        let header = |name| reply.header(name).map(str::to_owned);
+        let limit = header("x-ratelimit-limit-requests");
+        (limit, header("x-ratelimit-remaining-requests"))
+    };
+    let of_free = |left: &str| (Some("20".to_owned()), Some(left.to_owned()));
+    assert_eq!(left(forged("acme")), of_free("19"));
+    assert_eq!(
+        left(forged("globex")),
+        of_free("18"),
+        "one key, one account"
+    );
+    assert_eq!(stack.send(Call::of("acme", "paid")).status, 401);
+    let health = stack.send(Call::new().get("/healthz"));
+    assert_ne!(health.status, 401, "no account is asked for");
+    let line = r#"tiergate_requests{namespace="tiergate",tier="free",outcome="admitted"} 2"#;
+    eventually(line, || stack.prometheus().contains(line));
+}
+
+#[test]
+fn the_example_configs_have_the_same_labels() {
+    let tags = |file: &str| {
+        let text = std::fs::read_to_string(root().join(file)).unwrap();
+        let (_, tags) = text.split_once("stats_config:").unwrap();
+        tags.split("\n\n").next().unwrap().to_owned()
+    };
+    assert_eq!(tags("envoy/minimal.yaml"), tags("envoy/envoy.yaml"));
 }
 
 #[test]
