@@ -17,6 +17,7 @@ use crate::host::{Host, HostError};
 use crate::json::Invalid;
 use crate::ledger::Fault;
 use crate::limiter::Limiter;
+use crate::reply::ErrorBody;
 use crate::shared::StoreError;
 use route::Call;
 use serde::Serialize;
@@ -197,12 +198,9 @@ impl Problem {
     /// Converts the problem to a response.
     pub fn response(&self) -> AdminResponse {
         let (status, kind, code) = self.kind();
-        let error = serde_json::json!({"error": {
-            "message": self.to_string(), "type": kind, "code": code, "param": null
-        }});
         AdminResponse {
             status,
-            ..AdminResponse::ok(&error)
+            ..AdminResponse::ok(&ErrorBody::new(&self.to_string(), kind, code))
         }
     }
 }

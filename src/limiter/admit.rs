@@ -79,6 +79,8 @@ impl Limiter {
             adaptive: written
                 .and_then(|written| AdaptiveReserve::of(&self.config, &rates, &written, asked)),
             free,
+            long_completion: written
+                .is_some_and(|written| written.said_completion > written.said_prompt),
             priced: rates.is_priced(),
             unpriced: !rates.is_priced() && request.has_body() && plan.counts_money(),
             plan,
@@ -201,6 +203,7 @@ impl Limiter {
                     need,
                     kind,
                     limit,
+                    long_completion: ticket.long_completion,
                 };
                 self.refuse(Some(&account), (Some(tier), family), &refusal)
             }

@@ -42,6 +42,8 @@ pub struct Ticket {
     pub(super) adaptive: Option<AdaptiveReserve>,
     /// True for a request that costs no tokens.
     pub(super) free: bool,
+    /// True for a request whose body asks for more completion than it has prompt.
+    pub(super) long_completion: bool,
     /// True for a request with a price.
     pub(super) priced: bool,
     /// True for a request with a model and without a price, under a limit on money.

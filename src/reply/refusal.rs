@@ -1,14 +1,14 @@
 //! A refusal with its data for clients and operators, and its text.
 
 use super::code::Code;
+use super::error_body::{ErrorBody, LimitBody};
 use crate::identity::{Account, IdentityError};
 use crate::limits::units::Unit;
-use crate::limits::{LimitKind, Limited, Shown};
+use crate::limits::{LimitKind, Limited};
 use crate::models::ModelName;
 use crate::reply::headers::{self, GoDuration, HeaderLine, HeaderStyle};
 use crate::tiers::Cents;
 use crate::time::Span;
-use serde::Serialize;
 
 /// The status of a limiter that can't decide.
 const UNAVAILABLE: u32 = 503;
@@ -36,6 +36,8 @@ pub enum Refusal {
         kind: LimitKind,
         /// The limit's size.
         limit: u64,
+        /// True when the request asks for more completion than it has prompt.
+        long_completion: bool,
     },
     /// The request is over a limit.
     Limited {
@@ -82,31 +84,6 @@ impl Reply {
             body,
         }
     }
-}
-
-#[derive(Serialize)]
-struct ErrorBody<'a> {
-    error: ErrorFields<'a>,
-}
-
-#[derive(Serialize)]
-struct ErrorFields<'a> {
-    message: &'a str,
-    r#type: &'a str,
-    code: &'a str,
-    param: Option<()>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    limit: Option<LimitBody>,
-}
-
-#[derive(Serialize)]
-struct LimitBody {
-    name: &'static str,
-    limit: Shown,
-    used: Shown,
-    retry_after_ms: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    model: Option<&'static str>,
 }
 
 impl Refusal {
@@ -158,15 +135,7 @@ impl Refusal {
         if spec.status == UNAVAILABLE {
             lines.push(("retry-after", "1".to_owned()));
         }
-        let body = ErrorBody {
-            error: ErrorFields {
-                message: &message,
-                r#type: spec.kind,
-                code: spec.code,
-                param: None,
-                limit,
-            },
-        };
+        let body = ErrorBody::new(&message, spec.kind, spec.code).limited(limit);
         Reply {
             status: spec.status,
             grpc_status: spec.grpc_status,
@@ -194,13 +163,13 @@ impl Refusal {
                 need,
                 kind,
                 limit,
+                long_completion,
             } => {
-                let remedy = if kind.counts(Unit::OutputTokens) {
-                    "Ask for fewer tokens."
-                } else if kind.counts(Unit::InputTokens) {
-                    "Send a shorter prompt."
-                } else {
-                    "Send a shorter prompt, or ask for fewer tokens."
+                let of_output = kind.counts(Unit::OutputTokens);
+                let of_input = kind.counts(Unit::InputTokens);
+                let remedy = match of_output || (*long_completion && !of_input) {
+                    true => "Lower max_tokens or its equivalent.",
+                    false => "Send a shorter prompt.",
                 };
                 format!(
                     "This request needs {}, and {} in {tier} has {} of {} in all. {remedy}",

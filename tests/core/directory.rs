@@ -128,6 +128,22 @@ fn an_account_can_be_put_into_a_tier_get_its_own_limits_and_be_switched_off() {
 }
 
 #[test]
+fn errors_of_the_admin_api_have_the_keys_of_refusals_in_their_order() {
+    let world = World::new();
+    let worker = worker(&world);
+    let refused = worker.administer(&Call::Put(b"acme".to_vec()), "{");
+    let body = String::from_utf8(refused.body).unwrap();
+    let keys = [
+        "{\"error\":{\"message\":",
+        "\"type\":",
+        "\"code\":",
+        "\"param\":",
+    ];
+    let at = keys.map(|key| body.find(key).expect(key));
+    assert!(at.is_sorted(), "{body}");
+}
+
+#[test]
 fn what_is_known_of_an_account_is_shown_with_its_usage() {
     let world = World::new();
     let worker = worker(&world);

@@ -53,6 +53,32 @@ fn a_refund_takes_nothing_from_a_limit_that_did_not_count_the_request() {
     );
 }
 
+/// An unlimited window is not counted, so it has no use and no reset in the view.
+#[test]
+fn a_change_of_tier_shows_the_day_only_where_it_is_limited() {
+    let world = World::new();
+    let limited = Config::tier("free").tpd(10_000).and_tier("paid");
+    let worker = Worker::new(&world, limited.open_admin());
+    let of = |tier: &str| FakeRequest::of("acme", tier, 100);
+    let tpd = |tier: &str| {
+        let usage = worker.usage(&of(tier))["limits"]["tpd"].clone();
+        (usage["used"].as_u64(), usage["reset_ms"].as_u64())
+    };
+    let serve = |tier: &str| assert!(worker.serves(&of(tier), Used::Tokens(100)));
+    serve("free");
+    let (used, reset) = tpd("free");
+    assert_eq!(used, Some(100));
+    assert!((1..86_400_000).contains(&reset.unwrap()), "{reset:?}");
+    serve("paid");
+    assert_eq!(tpd("paid"), (None, None));
+    serve("free");
+    assert_eq!(
+        tpd("free"),
+        (Some(200), reset),
+        "the paid part is not in it"
+    );
+}
+
 #[test]
 fn a_request_over_midnight_is_one_of_its_own_day() {
     let world = World::new();

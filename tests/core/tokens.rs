@@ -90,6 +90,39 @@ fn a_request_that_can_never_fit_is_told_so() {
     );
 }
 
+#[test]
+fn the_remedy_is_about_the_larger_part_of_the_request() {
+    let remedy = |limits: Value, body: &str| {
+        let tier = Config::tier("t").with(json!({"tiers": [
+            {"name": "t", "recharge": "0", "limits": limits}]}));
+        let worker = Worker::new(&World::new(), tier);
+        let message = worker.refuse(&FakeRequest::acme(0).reading(body)).message;
+        message.rsplit_once(" in all. ").unwrap().1.to_owned()
+    };
+    let limits = |name: &str, limit: u64| {
+        let mut all = json!({"concurrency": "unlimited", "rpm": "unlimited", "tpm": "unlimited",
+            "tpd": "unlimited"});
+        all[name] = limit.into();
+        all
+    };
+    let prompt = format!(r#"{{"prompt":"{}"}}"#, "x".repeat(40_000));
+    let both = format!(r#"{{"max_tokens":900,"prompt":"{}"}}"#, "x".repeat(40_000));
+    let completion = r#"{"messages":[],"max_tokens":6000}"#;
+    let (shorter, lower) = (
+        "Send a shorter prompt.",
+        "Lower max_tokens or its equivalent.",
+    );
+    for (name, limit, body, wanted) in [
+        ("tpm", 5_000, completion, lower),
+        ("tpm", 5_000, &prompt, shorter),
+        ("tpm", 5_000, &both, shorter),
+        ("otpm", 500, &both, lower),
+        ("itpm", 500, &both, shorter),
+    ] {
+        assert_eq!(remedy(limits(name, limit), body), wanted, "{name} {body}");
+    }
+}
+
 /// A length alone may be that of a picture, so waiting may help.
 #[test]
 fn only_what_was_read_is_refused_for_good() {
