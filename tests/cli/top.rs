@@ -7,7 +7,7 @@ mod terminal;
 use crate::{Ran, file};
 use rcgen::{CertificateParams, KeyPair};
 use serde_json::{Value, json};
-use server::{Answer, STATUS, Server};
+use server::{Answer, STATUS, Server, TOKEN_INVALID};
 use std::net::TcpListener;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -88,7 +88,7 @@ fn json_without_once_is_a_line_each_interval_and_bridges_a_failure() {
 
 #[test]
 fn the_token_goes_as_a_bearer_and_is_never_shown() {
-    let server = Server::new(status());
+    let server = Server::new(Answer::Guarded);
     let token = file("token", "se-cret\n");
     let by_file = ran(&mut command(
         &server.url,
@@ -97,12 +97,10 @@ fn the_token_goes_as_a_bearer_and_is_never_shown() {
     let mut by_env = command(&server.url, &["--once"]);
     let by_env = ran(by_env.env("TIERGATE_ADMIN_TOKEN", "se-cret"));
     assert_eq!((by_file.code, by_env.code), (0, 0));
-    for request in server.requests() {
-        assert!(
-            request.contains("authorization: Bearer se-cret\r\n"),
-            "{request}"
-        );
-    }
+    let requests = server.requests();
+    let with_token = |request: &String| request.contains("authorization: Bearer se-cret\r\n");
+    let with_token: Vec<_> = requests.iter().map(with_token).collect();
+    assert_eq!(with_token, [false, true, false, true], "{requests:?}");
     for (token, said) in [
         ("", "is empty"),
         ("se cret", "visible ASCII"),
@@ -124,17 +122,54 @@ fn the_token_goes_as_a_bearer_and_is_never_shown() {
     assert!(ran.err.contains("can't read /nowhere"), "{}", ran.err);
 }
 
+/// Of the data path, say: the token of the admin API is not for it.
+#[test]
+fn a_place_that_is_no_admin_api_never_gets_the_token() {
+    let tier_unknown = r#"{"error": {"message": "No tier.", "code": "tier_unknown"}}"#;
+    let account_missing = r#"{"error": {"message": "No account.", "code": "account_missing"}}"#;
+    let should_be = "the URL should be the admin path of the config (admin.path)";
+    for (answer, said) in [
+        (Answer::Status(403, tier_unknown), "403 (No tier.)"),
+        (Answer::Status(401, account_missing), "401 (No account.)"),
+        (Answer::Status(401, ""), "401"),
+        (Answer::Status(429, ""), "429"),
+        (Answer::Status(404, ""), "404"),
+    ] {
+        let server = Server::new(answer);
+        let mut command = command(&server.url, &["--once"]);
+        let ran = ran(command.env("TIERGATE_ADMIN_TOKEN", "se-cret"));
+        assert_eq!(ran.code, 2);
+        let said = format!("{said}: no admin API there; {should_be}");
+        assert!(ran.err.contains(&said), "{said}: {}", ran.err);
+        let requests = server.requests();
+        assert_eq!(requests.len(), 1);
+        assert!(!requests[0].contains("se-cret"), "{requests:?}");
+    }
+    for answer in [status(), Answer::Json("{}".to_owned())] {
+        let server = Server::new(answer);
+        let mut command = command(&server.url, &["--once"]);
+        ran(command.env("TIERGATE_ADMIN_TOKEN", "se-cret"));
+        assert!(
+            !server.requests()[0].contains("se-cret"),
+            "no token is asked for"
+        );
+    }
+}
+
 #[test]
 fn an_admin_api_that_can_not_be_read_says_why() {
     let not_a_status = Answer::Json(r#"{"live_vms": 3}"#.to_owned());
     let said_so = r#"{"error": {"message": "the ledger\u001b[2J is full"}}"#;
-    let invalid = r#"{"error": {"message": "…", "code": "token_invalid"}}"#;
     let of_the_proxy = r#"{"error": {"message": "…", "code": "account_missing"}}"#;
     let long = " ".repeat(5 << 20);
     for (answer, said) in [
-        (Answer::Status(401, ""), "TIERGATE_ADMIN_TOKEN"),
-        (Answer::Status(401, invalid), "TIERGATE_ADMIN_TOKEN"),
-        (Answer::Status(401, of_the_proxy), "401: no admin API there"),
+        (Answer::Status(401, ""), "401: no admin API there"),
+        (Answer::Status(401, TOKEN_INVALID), "TIERGATE_ADMIN_TOKEN"),
+        (Answer::Guarded, "TIERGATE_ADMIN_TOKEN"),
+        (
+            Answer::Status(401, of_the_proxy),
+            "401 (…): no admin API there",
+        ),
         (Answer::Status(404, ""), "should be the admin path"),
         (Answer::Status(302, ""), "answered 302"),
         (Answer::Status(500, ""), "answered 500"),
@@ -169,7 +204,7 @@ fn an_admin_api_that_can_not_be_read_says_why() {
         assert!(!line.contains('\x1b'), "{line}");
         assert_eq!(server.requests().len(), 1, "asked once, and nowhere else");
     }
-    let server = Server::new(Answer::Status(401, ""));
+    let server = Server::new(Answer::Guarded);
     let mut wrong = command(&server.url, &["--once"]);
     let wrong = ran(wrong.env("TIERGATE_ADMIN_TOKEN", "wrong"));
     assert!(

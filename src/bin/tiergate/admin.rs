@@ -2,6 +2,7 @@
 
 use crate::visible::{cut, visible};
 use serde::Deserialize;
+use std::cell::Cell;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -74,11 +75,14 @@ pub enum FetchError {
     #[error("401: the token is not the one of this config (admin.token_sha256)")]
     TokenRefused,
     #[error(
-        "{}: no admin API there; the URL should be the admin path of the config (admin.path), on the \
+        "{}{}: no admin API there; the URL should be the admin path of the config (admin.path), on the \
         listener that has it",
-        .0.as_u16()
+        status.as_u16(), said.as_ref().map(|s| format!(" ({s})")).unwrap_or_default()
     )]
-    NotTheAdminApi(StatusCode),
+    NotTheAdminApi {
+        status: StatusCode,
+        said: Option<String>,
+    },
     #[error("answered {status}{}", said.as_ref().map(|s| format!(": {s}")).unwrap_or_default())]
     Status {
         status: StatusCode,
@@ -97,6 +101,8 @@ pub struct AdminClient {
     agent: Agent,
     status: String,
     authorization: Option<HeaderValue>,
+    /// True after an admin API has asked for the token there.
+    wants_token: Cell<bool>,
 }
 
 impl AdminClient {
@@ -126,6 +132,7 @@ impl AdminClient {
             agent: config.new_agent(),
             status: format!("{}/status", url.0),
             authorization: token(token_file)?,
+            wants_token: Cell::new(false),
         })
     }
 
@@ -135,11 +142,25 @@ impl AdminClient {
     }
 
     /// Fetches the status, unparsed.
+    ///
+    /// The token goes only to a place that has asked for it as an admin API does, since the address
+    /// may be that of the data path, or of another program.
     pub fn status(&self) -> Result<String, FetchError> {
+        let token = self.authorization.as_ref();
+        let known = token.filter(|_| self.wants_token.get());
+        let (sent, read) = match (self.read(known), token) {
+            (Err(FetchError::TokenMissing), Some(_)) => (token, self.read(token)),
+            (read, _) => (known, read),
+        };
+        self.wants_token.set(sent.is_some() && read.is_ok());
+        read
+    }
+
+    fn read(&self, token: Option<&HeaderValue>) -> Result<String, FetchError> {
         let mut request = self.agent.get(&self.status);
         request = request.header("accept", "application/json");
-        if let Some(authorization) = &self.authorization {
-            request = request.header("authorization", authorization);
+        if let Some(token) = token {
+            request = request.header("authorization", token);
         }
         let mut answer = request.call().map_err(unread)?;
         let body = answer.body_mut().with_config().limit(LONGEST_ANSWER);
@@ -148,26 +169,22 @@ impl AdminClient {
             StatusCode::OK => {
                 String::from_utf8(body).map_err(|_| FetchError::NotJson("not UTF-8".to_owned()))
             }
-            status => Err(self.refused(status, &body)),
+            status => Err(refused(status, &body, token.is_some())),
         }
     }
+}
 
-    fn refused(&self, status: StatusCode, body: &[u8]) -> FetchError {
-        let said = AdminErrorText::of(body);
-        let code = said.as_ref().and_then(|said| said.code.as_deref());
-        match status {
-            // Any other code comes from a rate-limited request, so not from the admin API.
-            StatusCode::UNAUTHORIZED if code.is_some_and(|code| code != TOKEN_INVALID) => {
-                FetchError::NotTheAdminApi(status)
-            }
-            StatusCode::UNAUTHORIZED if self.authorization.is_none() => FetchError::TokenMissing,
-            StatusCode::UNAUTHORIZED => FetchError::TokenRefused,
-            StatusCode::NOT_FOUND => FetchError::NotTheAdminApi(status),
-            status => FetchError::Status {
-                status,
-                said: said.map(|said| cut(&visible(&said.message), LONGEST_REASON)),
-            },
-        }
+fn refused(status: StatusCode, body: &[u8], had_token: bool) -> FetchError {
+    let error = AdminErrorText::of(body);
+    let code = error.as_ref().and_then(|error| error.code.as_deref());
+    let asks_for_token = status == StatusCode::UNAUTHORIZED && code == Some(TOKEN_INVALID);
+    let said = error.map(|error| cut(&visible(&error.message), LONGEST_REASON));
+    match status {
+        _ if asks_for_token && had_token => FetchError::TokenRefused,
+        _ if asks_for_token => FetchError::TokenMissing,
+        // The status needs the token alone: any other refusal is one of a rate-limited request.
+        _ if status.is_client_error() => FetchError::NotTheAdminApi { status, said },
+        _ => FetchError::Status { status, said },
     }
 }
 

@@ -6,10 +6,15 @@ use std::sync::{Arc, Mutex};
 
 pub const STATUS: &str = include_str!("status.json");
 
+/// How an admin API answers a call without its token.
+pub const TOKEN_INVALID: &str = r#"{"error": {"message": "…", "code": "token_invalid"}}"#;
+
 /// What is answered to every request.
 #[derive(Clone)]
 pub enum Answer {
     Json(String),
+    /// The status, to calls with the token `se-cret`.
+    Guarded,
     Status(u16, &'static str),
     Bytes(Vec<u8>),
     /// The connection stays open, and nothing comes.
@@ -84,8 +89,11 @@ fn serve(stream: &mut dyn Stream, answer: &Mutex<Answer>, requests: &Mutex<Vec<S
         }
     }
     let head = String::from_utf8(head).unwrap();
+    let is_let_in = head.contains("authorization: Bearer se-cret\r\n");
     requests.lock().unwrap().push(head);
     let (status, body) = match answer.lock().unwrap().clone() {
+        Answer::Guarded if is_let_in => (200, STATUS.into()),
+        Answer::Guarded => (401, TOKEN_INVALID.into()),
         Answer::Json(body) => (200, body.into_bytes()),
         Answer::Bytes(body) => (200, body),
         Answer::Status(status, body) => (status, body.into()),
