@@ -14,6 +14,18 @@ pub fn number(n: u64) -> String {
     out
 }
 
+/// Returns an amount of dollars with its digits in groups: "$3,000.50" for "3000.50".
+pub fn dollars(decimal: &str) -> String {
+    let (whole, cents) = decimal.split_once('.').unwrap_or((decimal, ""));
+    let whole = whole
+        .parse()
+        .map_or_else(|_| whole.to_owned(), |whole: u64| number(whole));
+    match cents {
+        "" | "00" => format!("${whole}"),
+        cents => format!("${whole}.{cents}"),
+    }
+}
+
 /// Returns a size in the largest fitting unit of 1024: "1.4 MiB".
 pub fn bytes(n: u64) -> String {
     let units = ["KiB", "MiB", "GiB", "TiB"];
@@ -73,6 +85,14 @@ mod tests {
             (1_500_000, "1,500,000"),
         ] {
             assert_eq!(number(n), text);
+        }
+        for (decimal, text) in [
+            ("0.00", "$0"),
+            ("4.99", "$4.99"),
+            ("3000.00", "$3,000"),
+            ("1234567.05", "$1,234,567.05"),
+        ] {
+            assert_eq!(dollars(decimal), text);
         }
         for (n, text) in [
             (0, "0 bytes"),

@@ -7,6 +7,6 @@ mod layout;
 mod update;
 pub mod varint;
 
-pub use fill::Fill;
+pub use fill::{AllRecords, Fill};
 pub use layout::Layout;
 pub use update::{Change, Changed, StoreError, Target, update};

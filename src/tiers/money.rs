@@ -1,6 +1,7 @@
 //! Money in US cents. No floating point.
 
 use crate::json::decimal::{self, DecimalVisitor};
+use crate::text::dollars;
 use serde::Deserialize;
 use serde::de::Deserializer;
 
@@ -49,12 +50,7 @@ impl Cents {
 
 impl std::fmt::Display for Cents {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (dollars, cents) = (self.0.div_euclid(100), self.0.rem_euclid(100));
-        write!(f, "${dollars}")?;
-        if cents > 0 {
-            write!(f, ".{cents:02}")?;
-        }
-        Ok(())
+        f.write_str(&dollars(&self.decimal()))
     }
 }
 
@@ -148,7 +144,7 @@ mod tests {
             );
         }
         assert_eq!(Cents::new(499).to_string(), "$4.99");
-        assert_eq!(Cents::new(300_000).to_string(), "$3000");
+        assert_eq!(Cents::new(300_000).to_string(), "$3,000");
     }
 
     #[test]

@@ -285,8 +285,8 @@ directory  not ready: accounts that it does not hold get not_ready
 load       not reported by this filter
 refused    not reported by this filter
 
-ledger     about 16 accounts, counted on 512 of 8,192 pages, fullest page 1
-directory  no account on the 512 of 8,192 pages that were counted
+ledger     fewer than 200 accounts, counted on 512 of 8,192 pages, fullest page 1
+directory  fewer than 100 accounts, counted on 512 of 8,192 pages, fullest page 0
 ";
     assert_eq!(ran.out, text);
 }

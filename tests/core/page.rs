@@ -55,16 +55,17 @@ fn it_shows_tiers_refusals_and_pages_as_tables() {
     assert!(!page.contains("none has admitted"));
     let tiers = section(&page, "tiers");
     assert!(
-        tiers.contains("tier0 $1.00 1 3 500,000 1,500,000 tier1 $10.00 50 200 2,000,000 unlimited"),
+        tiers.contains("tier0 $1 1 3 500,000 1,500,000 tier1 $10 50 200 2,000,000 unlimited"),
         "{tiers}"
     );
+    assert!(tiers.contains("tier5 $3,000 1,000"), "{tiers}");
     let refusals = section(&page, "refusals");
     assert!(refusals.contains("tier0 rpm 1 1"), "{refusals}");
     let accounts = section(&page, "accounts");
     assert!(accounts.contains("acme tier0 rpm 1 0 s"), "{accounts}");
     assert!(page.contains("<a href=\"?account=acme\">acme</a>"));
     assert!(section(&page, "load").contains("Base limits are effective."));
-    assert!(section(&page, "pages").contains("Ledger 8 8 1 1"));
+    assert!(section(&page, "pages").contains("Ledger 1 8 1 "));
     assert!(
         html(&page, "found").contains(" hidden>"),
         "nothing was asked"
@@ -83,7 +84,7 @@ fn a_look_up_shows_four_bars_whatever_is_known_of_the_account() {
     let of = |id: &[u8]| section(&page(&worker, Some(id)), "found");
     let acme = of(b"acme");
     for part in [
-        "Account acme tier tier0 by its recharge recharge $1.00 in flight 1",
+        "Account acme tier tier0 by its recharge recharge $1 in flight 1",
         "In flight 1 1 0 –",
         "RPM 1 3 2 1 min 0 s",
         "TPM 2,048 500,000 497,952 1 min 0 s",

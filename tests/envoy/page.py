@@ -119,6 +119,12 @@ def looked_at(browser, size, scheme):
         assert page.title() == "tiergate · tiergate", page.title()
         wide = page.evaluate("[document.scrollingElement.scrollWidth, innerWidth]")
         assert wide[0] <= wide[1], f"{size} {query}: {wide} scrolls sideways"
+        if size == "390":
+            for id in ["found", "refusals", "accounts", "pages"]:
+                hidden = page.evaluate(
+                    "id => { const s = document.querySelector(`#${id} .scroll`); return s ? s.scrollWidth - s.clientWidth : 0 }", id
+                )
+                assert hidden <= 0, f"{query}: {hidden} px of #{id} lie outside"
         strange = page.locator("script, img, iframe, svg:not(.bar)").count()
         assert strange == 1, f"{size} {query}: {strange} scripts, images and the like; one is the page's own"
     assert page.locator("#found svg.bar").count() == 4, "four bars"

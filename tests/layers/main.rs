@@ -16,8 +16,8 @@ const RANKS: [&str; 25] = [
     "host",
     "json",
     "http",
-    "shared",
     "text",
+    "shared",
     "claims",
     "limits",
     // features

@@ -5,7 +5,7 @@ use crate::http::visible::visible;
 use crate::json::Named;
 use crate::limits::{LimitKind, Shown};
 use crate::reply::usage::{UsageByName, UsageView, UseView};
-use crate::text::{number, per_mille, time};
+use crate::text::{dollars, number, per_mille, time};
 use maud::{Markup, html};
 use std::borrow::Cow;
 
@@ -114,7 +114,7 @@ fn facts(view: &AccountView) -> Markup {
     html! {
         p.facts {
             span.fact { span.key { "tier" } " " b { (view.entry.tier.as_deref().unwrap_or("none")) } " " span.quiet { (from) } }
-            @if let Some(recharge) = &view.entry.recharge { span.fact { span.key { "recharge" } " $" (recharge) } }
+            @if let Some(recharge) = &view.entry.recharge { span.fact { span.key { "recharge" } " " (dollars(recharge)) } }
             span.fact { span.key { "in flight" } " " b { @if let Some(n) = view.in_flight { (number(n)) } @else { "not counted" } } }
             span.fact { span.key { "written by" } " " (view.entry.written_by.unwrap_or("nobody")) }
             @if view.entry.disabled { span.fact.warn { "switched off" } }

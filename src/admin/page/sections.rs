@@ -4,7 +4,7 @@ use super::look_up::bar;
 use crate::admin::status::{FeedView, RefusedView, Status};
 use crate::limits::LimitKind;
 use crate::shared::Fill;
-use crate::text::{bytes, number, per_mille, time};
+use crate::text::{bytes, dollars, number, per_mille, time};
 use maud::{Markup, html};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -69,7 +69,7 @@ pub fn tiers(status: &Status) -> Markup {
                         @for tier in &status.tiers {
                             tr {
                                 th scope="row" { (tier.name) }
-                                td.n { @if let Some(recharge) = &tier.recharge { "$" (recharge) } @else { span.quiet { "–" } } }
+                                td.n { @if let Some(recharge) = &tier.recharge { (dollars(recharge)) } @else { span.quiet { "–" } } }
                                 @for (base, effective) in kinds.iter().map(|kind| (kind.limit(tier.limits.of(*kind)), kind.limit(tier.in_force.of(*kind)))) {
                                     td.n.lowered[base != effective].quiet[effective.finite().is_none()] {
                                         (effective.grouped())
@@ -165,12 +165,10 @@ pub fn pages(status: &Status) -> Markup {
                     thead {
                         tr {
                             th scope="col" { "Part" }
+                            th.n scope="col" { "Accounts" }
                             th.n scope="col" { "Pages" }
-                            th.n scope="col" { "Looked at" }
-                            th.n scope="col" { "Records there" }
-                            th.n scope="col" { "On the fullest" }
-                            th.n scope="col" { "Bytes there" }
-                            th.n scope="col" { "Estimate in all" }
+                            th.n scope="col" { "Fullest page" }
+                            th.n scope="col" { "Memory" }
                         }
                     }
                     tbody {
@@ -178,6 +176,9 @@ pub fn pages(status: &Status) -> Markup {
                         (fill("Directory", &status.directory))
                     }
                 }
+            }
+            @if [&status.ledger, &status.directory].iter().any(|fill| fill.looked_at < fill.pages) {
+                p.note { "Counted on the first " (number(status.ledger.looked_at.max(status.directory.looked_at).into())) " pages." }
             }
             div.line {
                 (bar(per_mille(memory.bytes, memory.bound), "used"))
@@ -192,12 +193,10 @@ fn fill(name: &str, fill: &Fill) -> Markup {
     html! {
         tr {
             th scope="row" { (name) }
+            td.n { (fill.all_records()) }
             td.n { (number(fill.pages.into())) }
-            td.n { (number(fill.looked_at.into())) }
-            td.n { (number(fill.records)) }
             td.n { (number(fill.fullest)) }
-            td.n { (bytes(fill.bytes)) }
-            td.n { (bytes(fill.estimate())) }
+            td.n { @if fill.looked_at < fill.pages { "about " } (bytes(fill.estimate())) }
         }
     }
 }

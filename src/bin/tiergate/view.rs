@@ -195,22 +195,10 @@ fn filled(fill: &Fill) -> String {
     let looked_at = fill.looked_at.min(fill.pages);
     let (pages, counted) = (number(fill.pages.into()), number(looked_at.into()));
     let fullest = format!(", fullest page {}", number(fill.fullest));
-    let in_all = fill
-        .records
-        .saturating_mul(fill.pages.into())
-        .checked_div(looked_at.into());
-    match in_all {
-        Some(0) if looked_at < fill.pages => {
-            format!("no account on the {counted} of {pages} pages that were counted")
-        }
-        Some(about) if looked_at < fill.pages => format!(
-            "about {} accounts, counted on {counted} of {pages} pages{fullest}",
-            number(about)
-        ),
-        _ => format!(
-            "{} accounts on {pages} pages{fullest}",
-            number(fill.records)
-        ),
+    let all = fill.all_records();
+    match looked_at < fill.pages {
+        true => format!("{all} accounts, counted on {counted} of {pages} pages{fullest}"),
+        false => format!("{all} accounts on {pages} pages{fullest}"),
     }
 }
 
