@@ -11,6 +11,7 @@ mod plans;
 mod queue;
 mod reserve;
 mod settle;
+mod sources;
 mod usage;
 mod vm;
 

@@ -1,5 +1,6 @@
 //! The outcome of a check, for metrics, the refusal log and access logs.
 
+use super::sources;
 use super::{Admission, CheckResult, Forwarded, Limiter, Next};
 use crate::config::{FaultAction, Mode};
 use crate::identity::{Account, IdentityError};
@@ -26,6 +27,8 @@ pub struct AccessLog {
     pub code: Option<Code>,
     /// The family of the request's model, if it has one.
     pub model: Option<String>,
+    /// The sources that gave no account, or no tier.
+    pub sources: Option<String>,
 }
 
 /// A line for access logs.
@@ -58,6 +61,9 @@ impl fmt::Display for AccessLog {
         }
         if let Some(model) = &self.model {
             write!(f, " model={model}")?;
+        }
+        if let Some(sources) = &self.sources {
+            write!(f, " sources={sources}")?;
         }
         match self.code {
             Some(Code::Overloaded(_)) => f.write_str(" overloaded=true"),
@@ -238,6 +244,7 @@ impl Limiter {
             outcome,
             code,
             model: model.map(|model| model.name.clone()),
+            sources: sources::looked_at(&self.config, code),
         }))
     }
 }

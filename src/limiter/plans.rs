@@ -60,6 +60,7 @@ fn shared(config: &Config, tier: &Tier, model: Option<&str>) -> Shared {
         outcome: Outcome::Admitted,
         code: None,
         model: model.map(str::to_owned),
+        sources: None,
     };
     Shared {
         plan: Plan::new(tier.limits_of(model), config.windows).into(),

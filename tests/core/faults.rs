@@ -216,7 +216,8 @@ fn shadow_mode_decides_and_counts_but_lets_all_through() {
     let result = worker.check(&FakeRequest::with(&[]));
     assert_eq!(
         result.log_line(),
-        "tier=none outcome=shadowed code=account_missing"
+        "tier=none outcome=shadowed code=account_missing \
+         sources=header:x-account-id,header:authorization"
     );
     let metrics = worker.tick();
     assert_eq!(metrics.get("requests", "outcome.shadowed"), 2);

@@ -146,7 +146,7 @@ fn an_account_may_be_a_query_parameter() {
         "the same account, however it is written"
     );
     assert_eq!(at(&key, "/v1?key=a,b"), once, "nobody joins parameters");
-    let missing = "tier=none outcome=refused code=account_missing";
+    let missing = "tier=none outcome=refused code=account_missing sources=query:key";
     for path in ["", "/", "/?key", "/?key=&a", "/?Key=acme", "/?key=a&key=a"] {
         assert_eq!(at(&key, path), missing, "{path}");
     }
@@ -178,7 +178,9 @@ fn a_tier_may_come_from_a_shared_data_key_of_another_plugin() {
             .log_line()
     };
     assert_eq!(log("acme"), "tier=tier4 outcome=admitted");
-    assert_eq!(log("other"), "tier=none outcome=refused code=tier_unknown");
+    let unknown =
+        "tier=none outcome=refused code=tier_unknown sources=shared_data:tier-of/{account}";
+    assert_eq!(log("other"), unknown);
 }
 
 #[test]

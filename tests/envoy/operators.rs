@@ -90,7 +90,8 @@ fn the_access_log_says_what_became_of_each_request() {
     for line in [
         "200 via_upstream tier=tier0 outcome=admitted\n",
         "429 tiergate_rpm tier=tier0 outcome=limited limit=rpm\n",
-        "401 tiergate_account_missing tier=none outcome=refused code=account_missing\n",
+        "401 tiergate_account_missing tier=none outcome=refused code=account_missing \
+         sources=header:x-account-id,header:authorization\n",
     ] {
         eventually(line, || stack.access_log().contains(line));
     }
