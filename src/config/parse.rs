@@ -42,6 +42,14 @@ fn read_struct(config: &[u8]) -> Option<String> {
     read.map(|value| value.to_string())
 }
 
+/// Reads the unchecked config. An error lists no field that is refused when it is used.
+fn read_root(json: &[u8]) -> Result<Object<ConfigRoot>, Invalid> {
+    json::read(json).map_err(|error| Invalid {
+        problem: error.problem.replace("`routes`, ", ""),
+        ..error
+    })
+}
+
 /// Reads and checks a config: JSON, or a `google.protobuf.Struct` in its wire form. No bytes, or `{}`,
 /// give the default config.
 ///
@@ -49,13 +57,13 @@ fn read_struct(config: &[u8]) -> Option<String> {
 /// The first error, with its JSON path and what is allowed.
 pub fn parse(config: &[u8]) -> Result<Config, Invalid> {
     let json = config.trim_ascii();
-    let read: Result<Object<ConfigRoot>, Invalid> = match json {
+    let read = match json {
         [] => Ok(Object::default()),
-        _ => json::read(json),
+        _ => read_root(json),
     };
     let (Object(root), text) = match (read, read_struct(config)) {
         (Ok(root), _) => (root, None),
-        (Err(_), Some(text)) => (json::read(text.as_bytes())?, Some(text)),
+        (Err(_), Some(text)) => (read_root(text.as_bytes())?, Some(text)),
         (Err(error), None) => return Err(error),
     };
     let (shareable, is_bare) = shared_form(text.as_deref().map_or(json, str::as_bytes));

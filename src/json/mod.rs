@@ -3,6 +3,7 @@
 mod checks;
 pub mod decimal;
 mod invalid;
+mod near_name;
 pub mod values;
 pub mod wire_struct;
 
@@ -29,7 +30,7 @@ pub fn read<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, Invalid> {
                 "." | "?" => "$".to_owned(),
                 _ => path,
             },
-            problem: error.into_inner().to_string(),
+            problem: near_name::suggested(error.into_inner().to_string()),
         }
     })?;
     deserializer.end().map_err(|error| Invalid {

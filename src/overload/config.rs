@@ -51,6 +51,10 @@ impl Policy {
             }
             OriginConfig::Overload => (Origin::Overload, 0.01, 0.5, 1.0),
         };
+        if origin == Origin::Overload && written.smooth.is_some() {
+            let problem = "is of a load header; with \"from\": \"overload\" leave it out";
+            return Err(Invalid::new("load.smooth", problem));
+        }
         let load = |path, value| in_range(path, value, 0.0..=most).map(Part::from_f64);
         let start = load("load.start", written.start.unwrap_or(start))?;
         let full = load("load.full", written.full.unwrap_or(full))?;

@@ -98,6 +98,16 @@ fn each_refusal_says_where_what_and_what_is_allowed() {
             "namespce",
             "unknown field",
         ),
+        (
+            r#"{"teirs": []}"#.to_owned(),
+            "teirs",
+            "unknown field `teirs` (did you mean `tiers`?), expected one of `namespace`",
+        ),
+        (
+            tiers(r#"{"name": "a", "recharge": 1, "limit": {}}"#),
+            "tiers[0].limit",
+            "did you mean `limits`?",
+        ),
         (r#"{"mode": "on"}"#.to_owned(), "mode", "shadow"),
         (
             r#"{"on_fault": "denied"}"#.to_owned(),
@@ -400,6 +410,11 @@ fn each_refusal_says_where_what_and_what_is_allowed() {
             "500ms",
         ),
         (
+            r#"{"load": {"from": "overload", "smooth": "1s"}}"#.to_owned(),
+            "load.smooth",
+            "of a load header",
+        ),
+        (
             r#"{"routes": [{"match": {}}]}"#.to_owned(),
             "routes",
             "not have this part yet",
@@ -456,6 +471,9 @@ fn each_refusal_says_where_what_and_what_is_allowed() {
         );
         assert!(message.contains(says), "{json}: {message}");
     }
+    let far = refused(r#"{"something_else": 1}"#);
+    assert!(!far.contains("did you mean"), "{far}");
+    assert!(!far.contains("`routes`"), "it is refused too: {far}");
 }
 
 proptest! {

@@ -1,0 +1,88 @@
+//! "did you mean": the known name nearest to an unknown one.
+
+/// The maximum length of a name that is compared.
+const LONGEST: usize = 64;
+/// The begin of serde's message for an unknown field.
+const UNKNOWN: &str = "unknown field `";
+
+/// Adds the nearest known name to serde's message for an unknown field.
+pub(super) fn suggested(message: String) -> String {
+    let found = message.strip_prefix(UNKNOWN).and_then(|rest| {
+        let (name, known) = rest.split_once("`, expected ")?;
+        Some((name, known, nearest(name, known)?))
+    });
+    match found {
+        Some((name, known, near)) => {
+            format!("{UNKNOWN}{name}` (did you mean `{near}`?), expected {known}")
+        }
+        None => message,
+    }
+}
+
+/// Returns the nearest name between back-ticks, if it is nearer than half of `name`.
+fn nearest<'a>(name: &str, known: &'a str) -> Option<&'a str> {
+    if name.len() > LONGEST {
+        return None;
+    }
+    let names = known.split('`').skip(1).step_by(2);
+    let distances = names.map(|known| (distance(name, known), known));
+    let (distance, known) = distances.min_by_key(|(distance, _)| *distance)?;
+    (distance.saturating_mul(2) < name.chars().count()).then_some(known)
+}
+
+/// Returns the number of characters to insert, remove or replace between two names.
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let (mut diagonal, mut left) = (i, i.saturating_add(1));
+        let mut next = vec![left];
+        for (y, above) in b.chars().zip(row.iter().skip(1)) {
+            let replaced = diagonal.saturating_add(usize::from(x != y));
+            left = replaced.min(left.min(*above).saturating_add(1));
+            next.push(left);
+            diagonal = *above;
+        }
+        row = next;
+    }
+    row.last().copied().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_distance_counts_single_characters() {
+        for (a, b, n) in [
+            ("", "", 0),
+            ("", "abc", 3),
+            ("tiers", "tiers", 0),
+            ("teirs", "tiers", 2),
+            ("namespce", "namespace", 1),
+            ("tier", "tiers", 1),
+            ("kitten", "sitting", 3),
+        ] {
+            assert_eq!((distance(a, b), distance(b, a)), (n, n), "{a} {b}");
+        }
+    }
+
+    #[test]
+    fn only_near_names_are_suggested() {
+        let known = "expected one of `rpm`, `tiers`";
+        for (name, near) in [
+            ("teirs", Some("tiers")),
+            ("rpn", Some("rpm")),
+            ("mode", None),
+            ("", None),
+        ] {
+            let message = format!("unknown field `{name}`, {known}");
+            let wanted = match near {
+                Some(near) => format!("unknown field `{name}` (did you mean `{near}`?), {known}"),
+                None => message.clone(),
+            };
+            assert_eq!(suggested(message), wanted);
+        }
+        let other = "missing field `name`".to_owned();
+        assert_eq!(suggested(other.clone()), other);
+    }
+}
