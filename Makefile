@@ -1,6 +1,9 @@
 # The commands of tiergate. `make run` and `make test` need rustup, Python 3 with venv, and make;
 # they get the wasm target and the pinned Envoy by themselves.
 
+# Without a target, nothing is built or started.
+.DEFAULT_GOAL := help
+
 PROXY_PORT ?= 10000
 ADMIN_PORT ?= 10001
 ENVOY_ADMIN_PORT ?= 9901

@@ -76,6 +76,24 @@ fn a_request_larger_than_its_tier_is_told_that_waiting_is_no_use() {
     );
 }
 
+/// Envoy's doing, as docs/operations.md says: it answers before the body has come.
+#[test]
+fn a_refusal_before_the_body_closes_an_http_1_connection() {
+    let closes = |setup: &Setup, call: &dyn Fn() -> Call| {
+        let stack = Stack::with(setup);
+        let refused = (0..5).map(|_| stack.send(call())).find(|r| r.status == 429);
+        refused.unwrap().header("connection").map(str::to_owned)
+    };
+    let post = || Call::of("acme", "tier0");
+    let get = || post().get("/v1/models");
+    let plain = Setup::new("{}");
+    let read_body = Setup::new(r#"{"tokens": {"read_body": true}}"#);
+    let read_body = read_body.bodies_while_headers_are_held();
+    assert_eq!(closes(&plain, &post).as_deref(), Some("close"));
+    assert_eq!(closes(&plain, &get), None);
+    assert_eq!(closes(&read_body, &post), None);
+}
+
 #[test]
 fn grpc_clients_get_a_trailers_only_reply() {
     let stack = Stack::start(Config::tier("t").concurrency(1).rpm(1));
