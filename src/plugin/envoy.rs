@@ -98,8 +98,10 @@ impl Envoy {
 impl MetricSink for Envoy {
     fn count(&mut self, name: &str, delta: u64) {
         let delta = i64::try_from(delta).unwrap_or(i64::MAX);
-        Self::with_metric(MetricType::Counter, name, |id| {
-            hostcalls::increment_metric(id, delta)
+        Self::with_metric(MetricType::Counter, name, |id| match delta {
+            // A counter exists once it is defined, and Envoy refuses to move it by nothing.
+            0 => Ok(()),
+            _ => hostcalls::increment_metric(id, delta),
         });
     }
 

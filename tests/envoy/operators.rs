@@ -21,10 +21,15 @@ fn the_demo_config_starts_and_its_metrics_have_labels() {
         r#"tiergate_tokens{namespace="tiergate",tier="tier0",kind="reserved"} 3117"#,
         r#"tiergate_tokens{namespace="tiergate",tier="tier0",kind="used"} 93"#,
         r#"tiergate_in_flight{namespace="tiergate",tier="tier0"} 0"#,
+        r#"tiergate_requests{namespace="tiergate",tier="tier5",outcome="limited"} 0"#,
     ];
     for line in wanted {
         eventually(line, || stack.prometheus().contains(line));
     }
+    assert!(
+        !stack.envoy_log().contains("the host answered"),
+        "each move is taken"
+    );
 }
 
 #[test]

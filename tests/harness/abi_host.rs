@@ -10,6 +10,8 @@ use std::collections::{BTreeMap, HashMap};
 const OK: u32 = 0;
 const NOT_FOUND: u32 = 1;
 const BAD_ARGUMENT: u32 = 2;
+/// The kind of a counter.
+const COUNTER: u32 = 0;
 const CAS_MISMATCH: u32 = 8;
 const INTERNAL_FAILURE: u32 = 10;
 
@@ -43,6 +45,10 @@ pub struct Host {
     data: HashMap<Vec<u8>, (Vec<u8>, u32)>,
     cas: u32,
     metrics: Vec<(String, i64)>,
+    /// The counters among the metrics, by id.
+    counters: Vec<u32>,
+    /// The moves of metrics that were refused.
+    pub refused_moves: u32,
 }
 
 thread_local! {
@@ -289,7 +295,7 @@ extern "C" fn proxy_set_tick_period_milliseconds(_period: u32) -> u32 {
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn proxy_define_metric(
-    _kind: u32,
+    kind: u32,
     name: *const u8,
     size: usize,
     id: *mut u32,
@@ -297,7 +303,11 @@ unsafe extern "C" fn proxy_define_metric(
     call("define_metric", |host| {
         let name = unsafe { slice(name, size) }.to_vec();
         host.metrics.push((String::from_utf8(name).unwrap(), 0));
-        unsafe { *id = u32::try_from(host.metrics.len()).unwrap() };
+        let new = u32::try_from(host.metrics.len()).unwrap();
+        if kind == COUNTER {
+            host.counters.push(new);
+        }
+        unsafe { *id = new };
         OK
     })
 }
@@ -305,6 +315,11 @@ unsafe extern "C" fn proxy_define_metric(
 #[unsafe(no_mangle)]
 extern "C" fn proxy_increment_metric(id: u32, delta: i64) -> u32 {
     call("increment_metric", |host| {
+        // As Envoy has it.
+        if delta <= 0 && host.counters.contains(&id) {
+            host.refused_moves += 1;
+            return BAD_ARGUMENT;
+        }
         let place = usize::try_from(id).unwrap() - 1;
         match host.metrics.get_mut(place) {
             Some((_, value)) => *value += delta,

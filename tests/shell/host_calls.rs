@@ -72,6 +72,15 @@ fn a_calendar_day_costs_two_readings_of_the_clock_and_openai_six_headers() {
     assert_eq!(calls["replace_header_map_value"], 6);
 }
 
+/// Regression: counters that begin at 0 were moved by 0, and Envoy's log had a warning for each.
+#[test]
+fn no_counter_is_moved_by_nothing() {
+    let root = Root::start(&small());
+    root.admitted("tier0");
+    proxy_on_tick(root.id);
+    assert_eq!(host(|host| host.refused_moves), 0);
+}
+
 #[test]
 fn the_host_calls_of_a_refused_request() {
     let root = Root::start(&no_headers());
