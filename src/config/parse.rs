@@ -5,6 +5,7 @@ use super::{Config, Mode, admin, bounds};
 use crate::directory::feed::config::FeedSource;
 use crate::http::names::{header_name, is_path};
 use crate::http::sha256::sha256_hex;
+use crate::identity::TierSource;
 use crate::identity::config::{account_sources, identity_headers, tier_sources};
 use crate::json::values::Count;
 use crate::json::{self, Invalid, Object, in_range, plain_name, wire_struct};
@@ -77,6 +78,8 @@ pub fn parse(config: &[u8]) -> Result<Config, Invalid> {
     let tiers = tiers(root.tiers, &models)?;
     let account = account_sources(root.account)?;
     let tier = tier_sources(root.tier, tiers.follow_recharge())?;
+    let namespace = namespace(root.namespace)?;
+    templates_are_elsewhere(&tier, &namespace)?;
     let mut strip = match root.strip_headers.unwrap_or(StripHeaders::Switch(true)) {
         StripHeaders::Switch(true) => identity_headers(&account, &tier),
         StripHeaders::Switch(false) => Vec::new(),
@@ -99,7 +102,7 @@ pub fn parse(config: &[u8]) -> Result<Config, Invalid> {
         digest: sha256_hex(json),
         shareable,
         is_bare,
-        namespace: namespace(root.namespace)?,
+        namespace,
         mode: root.mode.unwrap_or(Mode::Enforce),
         on_fault: root.on_fault.unwrap_or_default(),
         overload: root.load.map(|l| Policy::check(l, &tiers)).transpose()?,
@@ -140,6 +143,24 @@ fn namespace(name: Option<String>) -> Result<String, Invalid> {
     let name = name.unwrap_or_else(|| "tiergate".to_owned());
     plain_name("namespace", &name)?;
     Ok(name)
+}
+
+/// Rejects a template of a shared-data key that could name the limiter's own values.
+fn templates_are_elsewhere(tier: &[TierSource], namespace: &str) -> Result<(), Invalid> {
+    for (i, source) in tier.iter().enumerate() {
+        let TierSource::SharedData(template) = source else {
+            continue;
+        };
+        let is_own = template.starts_with(&format!("{namespace}/"));
+        if is_own || template == "{account}" {
+            let problem = format!(
+                "{template:?} may name this filter's own values: put a fixed part before {{account}} \
+                 that does not begin with \"{namespace}/\""
+            );
+            return Err(Invalid::new(format!("tier[{i}].shared_data"), problem));
+        }
+    }
+    Ok(())
 }
 
 fn usage_path(path: String) -> Result<String, Invalid> {

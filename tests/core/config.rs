@@ -240,6 +240,17 @@ fn each_refusal_says_where_what_and_what_is_allowed() {
             "\"directory\"",
         ),
         (
+            r#"{"tier": [{"shared_data": "{account}"}]}"#.to_owned(),
+            "tier[0].shared_data",
+            "fixed part",
+        ),
+        (
+            r#"{"namespace": "n", "tier": ["directory", {"shared_data": "n/{account}"}]}"#
+                .to_owned(),
+            "tier[1].shared_data",
+            "fixed part",
+        ),
+        (
             r#"{"tier": [{"shared_data": "x"}]}"#.to_owned(),
             "tier[0].shared_data",
             "{account}",
