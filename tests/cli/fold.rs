@@ -213,7 +213,6 @@ fn what_can_not_be_read_or_written_says_so() {
             &[&events, "-o", "/nowhere/feed.json"],
             "can't write /nowhere/feed.json",
         ),
-        (&[&events, "-o", directory], "can't write"),
         (&[&events, "--on-bad-line", "ask"], "invalid value 'ask'"),
         (&[], "<EVENTS>"),
     ] {

@@ -4,6 +4,7 @@
 mod bad_lines;
 mod explain;
 mod fold;
+mod fold_pages;
 mod millions;
 mod top;
 

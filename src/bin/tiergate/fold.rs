@@ -6,15 +6,17 @@
 use crate::Ending;
 use crate::csv::{BadHeader, Columns};
 use crate::event::{BadLine, ExportedEvent};
-use crate::feed;
+use crate::feed::{FIRST_PAGE, Feed};
 use crate::jsonl;
 use crate::lines::{InputLine, InputLines};
 use crate::progress::Progress;
+use crate::terms::{self, TermsError};
 use crate::totals::{FoldCounts, Totals};
 use clap::{Args, ValueEnum};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
+use tiergate::http::names::is_path;
 use tiergate::text::number;
 use tiergate::tiers::Cents;
 use tiergate::tiers::recharge::VoucherRule;
@@ -26,9 +28,15 @@ pub struct FoldArgs {
     /// What the export is, where its name does not say so
     #[arg(long, value_enum)]
     format: Option<Format>,
-    /// The feed file to write; without it, standard output
-    #[arg(short, long, value_name = "FILE")]
+    /// The feed file to write, or a directory for pages; without it, standard output
+    #[arg(short, long, value_name = "FILE|DIR")]
     output: Option<PathBuf>,
+    /// With a directory: the path under which the web server serves it
+    #[arg(long, value_name = "PATH", default_value = "", value_parser = served)]
+    served_at: String,
+    /// JSON lines with what accounts have beside their recharge: limits, disabled, tier, account …
+    #[arg(long, value_name = "FILE")]
+    terms: Option<PathBuf>,
     /// What to do at a line that is no event
     #[arg(long, value_enum, default_value = "skip")]
     on_bad_line: OnBadLine,
@@ -66,12 +74,15 @@ pub enum FoldError {
     NoHeader(PathBuf),
     #[error("line {line}: {source}; stopped there, and wrote nothing")]
     Stopped { line: u64, source: BadLine },
+    #[error(transparent)]
+    Terms(#[from] TermsError),
     #[error("can't write {path}: {source}")]
     Unwritable { path: PathBuf, source: io::Error },
 }
 
 pub fn run(args: &FoldArgs) -> Result<Ending, FoldError> {
     let format = format(args)?;
+    let terms = args.terms.as_deref().map(terms::read).transpose()?;
     let unreadable = |source| FoldError::Unreadable {
         path: args.events.clone(),
         source,
@@ -94,13 +105,17 @@ pub fn run(args: &FoldArgs) -> Result<Ending, FoldError> {
     let read = fold.read(InputLines::new(reader), format);
     progress.end();
     read?;
-    feed::write(&fold.totals.sorted(), args.output.as_deref()).map_err(|source| {
-        let path = args.output.clone();
-        FoldError::Unwritable {
-            path: path.unwrap_or_else(|| "standard output".into()),
-            source,
-        }
+    let feed = Feed::new(&fold.totals.sorted(), &terms.unwrap_or_default());
+    let output = args.output.as_deref();
+    let written = feed.and_then(|feed| feed.write(output, &args.served_at));
+    let pages = written.map_err(|source| FoldError::Unwritable {
+        path: output.unwrap_or(Path::new("standard output")).to_owned(),
+        source,
     })?;
+    if output.is_some_and(Path::is_dir) {
+        let first = format!("{}/{FIRST_PAGE}", args.served_at);
+        crate::say(&format!("pages: {pages}, \"path\" of the feed: {first:?}"));
+    }
     crate::say(&summary(
         &fold.totals.counts(),
         fold.bad_lines,
@@ -189,6 +204,14 @@ fn format(args: &FoldArgs) -> Result<Format, FoldError> {
         Some("csv") => Ok(Format::Csv),
         Some("jsonl" | "ndjson") => Ok(Format::Jsonl),
         _ => Err(FoldError::UnknownFormat(args.events.clone())),
+    }
+}
+
+fn served(text: &str) -> Result<String, String> {
+    let path = text.trim_end_matches('/');
+    match path.is_empty() || (path.starts_with('/') && is_path(path)) {
+        true => Ok(path.to_owned()),
+        false => Err("not a path such as /feeds".to_owned()),
     }
 }
 

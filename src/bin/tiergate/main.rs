@@ -16,6 +16,7 @@ mod progress;
 mod screen;
 mod show;
 mod table;
+mod terms;
 mod top;
 mod totals;
 mod view;
