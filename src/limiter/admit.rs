@@ -65,7 +65,7 @@ impl Limiter {
         let rates = Rates::of(&self.config, family);
         let free = generates_nothing(request);
         let asked = body.asked.as_ref();
-        let written = (!free).then(|| reserve::written(&self.config, &rates, request, asked));
+        let written = (!free).then(|| reserve::written(&self.config, &rates, request, body));
         let ticket = Ticket {
             id,
             key: self.ledger.key(&account.id),

@@ -7,7 +7,7 @@ use crate::limits::{Amounts, Plan};
 use crate::models::FamilyId;
 use crate::tokens::config::ReserveRule;
 use crate::tokens::rates::{Prices, TokenCounts, Weights};
-use crate::tokens::request::{self, Asked};
+use crate::tokens::request::{self, Asked, ReadBody};
 use crate::tokens::{Estimate, Reserve};
 
 /// What the tokens of one request count and cost.
@@ -69,7 +69,7 @@ pub(super) fn written(
     config: &Config,
     rates: &Rates,
     request: &dyn Request,
-    asked: Option<&Asked>,
+    body: &ReadBody,
 ) -> Reserve {
     let estimate = Estimate {
         completion: rates.completion,
@@ -79,10 +79,10 @@ pub(super) fn written(
         Header::Once(length) => Some(length),
         Header::Absent | Header::Repeated => None,
     };
-    match asked {
+    match &body.asked {
         Some(asked) => estimate.by_body(asked),
         None if request::is_media_upload(request) => estimate.by_media(),
-        None => estimate.by_length(length),
+        None => estimate.by_length(length, body.seen),
     }
 }
 

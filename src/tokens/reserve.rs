@@ -41,14 +41,14 @@ impl Estimate {
     /// Returns the reserve by length: min(content-length / bytes_per_token, context) for the
     /// prompt.
     ///
-    /// A content-length that is absent or not a number counts as `prompt` tokens. One above
-    /// `u64::MAX` counts as a full context.
-    pub fn by_length(&self, content_length: Option<&[u8]>) -> Reserve {
+    /// A content-length that is absent or not a number counts as `prompt` tokens, or as the bytes
+    /// that were `seen` of the body if these are more. One above `u64::MAX` counts as a full context.
+    pub fn by_length(&self, content_length: Option<&[u8]>, seen: u64) -> Reserve {
         let prompt = match content_length.map(str::from_utf8) {
             Some(Ok(text)) if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) => {
                 self.prompt_of(text.parse::<u64>().unwrap_or(u64::MAX))
             }
-            _ => self.prompt,
+            _ => self.prompt.max(self.prompt_of(seen)),
         };
         self.assumed(prompt)
     }
@@ -113,8 +113,18 @@ mod tests {
             (Some(""), 60),
             (None, 60),
         ] {
-            let got = ESTIMATE.by_length(length.map(str::as_bytes)).tokens();
+            let got = ESTIMATE.by_length(length.map(str::as_bytes), 0).tokens();
             assert_eq!(got, reserve, "{length:?}");
+        }
+        for (length, seen, reserve) in [
+            (None, 200, 60),
+            (None, 240, 70),
+            (None, 999_999, 1_010),
+            (Some("nonsense"), 240, 70),
+            (Some("400"), 999_999, 110),
+        ] {
+            let got = ESTIMATE.by_length(length.map(str::as_bytes), seen);
+            assert_eq!(got.tokens(), reserve, "{length:?}, {seen}");
         }
         assert_eq!(ESTIMATE.by_media().tokens(), 80);
     }

@@ -29,6 +29,18 @@ pub struct ReadBody {
     pub asked: Option<Asked>,
     /// The models at the pointers of the config, in order; empty when it was not read.
     pub models: Vec<ModelName>,
+    /// The bytes that have come of the body, at least; 0 when it was not read.
+    pub seen: u64,
+}
+
+impl ReadBody {
+    /// A body that says nothing, of which so many bytes have come.
+    pub fn unread(seen: u64) -> Self {
+        Self {
+            seen,
+            ..Self::default()
+        }
+    }
 }
 
 /// The token-related fields of a body.
@@ -57,23 +69,26 @@ pub struct Media {
 
 /// Reads a whole body.
 pub fn read(body: &[u8], dialects: &Dialects) -> ReadBody {
+    let seen = length(body);
     let Some(reader) = scan(body, dialects).filter(BodyReader::is_one_text) else {
-        return ReadBody::default();
+        return ReadBody::unread(seen);
     };
     ReadBody {
-        asked: Some(reader.asked(body.len())),
+        asked: Some(reader.asked(seen)),
         models: reader
             .models
             .into_iter()
             .map(ModelReader::of_whole)
             .collect(),
+        seen,
     }
 }
 
 /// Reads the model in the start of a longer body.
 pub fn read_start(start: &[u8], dialects: &Dialects) -> ReadBody {
+    let seen = length(start);
     let Some(reader) = scan(start, dialects) else {
-        return ReadBody::default();
+        return ReadBody::unread(seen);
     };
     ReadBody {
         asked: None,
@@ -82,7 +97,12 @@ pub fn read_start(start: &[u8], dialects: &Dialects) -> ReadBody {
             .into_iter()
             .map(ModelReader::of_start)
             .collect(),
+        seen,
     }
+}
+
+fn length(bytes: &[u8]) -> u64 {
+    u64::try_from(bytes.len()).unwrap_or(u64::MAX)
 }
 
 fn scan(body: &[u8], dialects: &Dialects) -> Option<BodyReader> {
@@ -120,9 +140,9 @@ impl BodyReader {
         self.has_ended && self.texts == 1
     }
 
-    fn asked(&self, length: usize) -> Asked {
+    fn asked(&self, length: u64) -> Asked {
         Asked {
-            bytes: u64::try_from(length).unwrap_or(u64::MAX),
+            bytes: length,
             completion: self.completion,
             choices: self.choices.unwrap_or(1).min(MOST_CHOICES),
             prompts: self.prompts.max(1),
