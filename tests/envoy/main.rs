@@ -30,6 +30,7 @@ mod race;
 mod read_body;
 mod reloads;
 mod replies;
+mod routes;
 mod shapes;
 mod sources;
 mod stalls;
