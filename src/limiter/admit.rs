@@ -133,6 +133,12 @@ impl Limiter {
         self.enter(host, ticket)
     }
 
+    /// Checks a queued request for the last time: it can wait no longer.
+    pub fn retry_at_once(&mut self, host: &dyn Host, ticket: Ticket) -> CheckResult {
+        let until = Some(Mono::default());
+        self.enter(host, Ticket { until, ..ticket })
+    }
+
     /// True when a retry can end the wait of a queued request at `now`, the time of a tick.
     pub fn is_due(&mut self, ticket: &Ticket, now: Mono) -> bool {
         self.queue.is_due(ticket, now)

@@ -2,8 +2,9 @@
 //!
 //! Without `allow_on_headers_stop_iteration: true` in the plugin's config, Envoy keeps the body
 //! back while headers are paused. No host call reports the setting, so the filter learns it from
-//! the first requests. After several missing bodies in a row, later requests no longer pause their
-//! headers.
+//! the first requests: headers whose body does not come go on without it. A host that kept the body
+//! back then delivers it at once, which no slow client can imitate at will. After several such
+//! bodies in a row, later requests no longer pause their headers.
 
 use super::log::warn;
 use crate::time::{Mono, Span};
@@ -11,8 +12,10 @@ use std::cell::Cell;
 
 /// The time after which a body counts as missing.
 const PATIENCE: Span = Span::from_secs(1);
-/// The missing bodies in a row that decide: a single one may be a slow client.
+/// The bodies in a row that the host kept back and that decide: one may be a coincidence.
 const ENOUGH: u32 = 2;
+/// The time after headers went on in which a body must come for the host to have kept it back.
+const AT_ONCE: Span = Span::from_millis(10);
 /// The time for which a finding that bodies do not come is kept.
 const BELIEVED: Span = Span::from_secs(60);
 
@@ -28,8 +31,10 @@ enum HostGivesBodies {
 #[derive(Debug, Default)]
 pub struct BodyWait {
     gives: Cell<HostGivesBodies>,
-    /// Bodies in a row that did not come.
-    missed: Cell<u32>,
+    /// Bodies in a row that came as soon as their headers went on.
+    kept_back: Cell<u32>,
+    /// The time at which the headers last went on without their bodies.
+    gave_up_at: Cell<Mono>,
     /// The time at which `gives` became `No`.
     found_out: Cell<Mono>,
 }
@@ -52,14 +57,23 @@ impl BodyWait {
 
     /// Records a body that came while the headers were paused: the host delivers bodies.
     pub fn body_came(&self) {
-        self.missed.set(0);
+        self.kept_back.set(0);
         self.gives.set(HostGivesBodies::Yes);
     }
 
-    /// Records a body that did not come in time.
-    pub fn body_missed(&self, now: Mono) {
-        self.missed.set(self.missed.get().saturating_add(1));
-        if self.missed.get() < ENOUGH || self.gives.get() == HostGivesBodies::No {
+    /// Records that headers went on without their bodies.
+    pub fn gave_up(&self, now: Mono) {
+        self.gave_up_at.set(now);
+    }
+
+    /// Records the first piece of a body whose headers went on without it. A host that kept it back
+    /// delivers it at once; a later one was late itself, and tells nothing of the host.
+    pub fn body_followed(&self, now: Mono) {
+        if now.since(self.gave_up_at.get()) > AT_ONCE {
+            return;
+        }
+        self.kept_back.set(self.kept_back.get().saturating_add(1));
+        if self.kept_back.get() < ENOUGH || self.gives.get() != HostGivesBodies::Unknown {
             return;
         }
         self.gives.set(HostGivesBodies::No);
@@ -75,7 +89,7 @@ impl BodyWait {
     pub fn tick(&self, now: Mono) {
         if self.gives.get() == HostGivesBodies::No && now.since(self.found_out.get()) >= BELIEVED {
             self.gives.set(HostGivesBodies::Unknown);
-            self.missed.set(0);
+            self.kept_back.set(0);
         }
     }
 }
@@ -87,29 +101,44 @@ mod tests {
     const START: Mono = Mono::from_millis(1_000);
 
     #[test]
-    fn one_slow_client_does_not_decide_and_two_in_a_row_do() {
+    fn one_body_that_was_kept_back_does_not_decide_and_two_in_a_row_do() {
         let bodies = BodyWait::default();
-        bodies.body_missed(START);
+        bodies.gave_up(START);
+        bodies.body_followed(START);
         assert!(bodies.holds_headers());
-        bodies.body_missed(START);
+        bodies.body_followed(START.after(AT_ONCE));
         assert!(!bodies.holds_headers());
+    }
+
+    #[test]
+    fn bodies_of_slow_clients_never_decide() {
+        let bodies = BodyWait::default();
+        for _ in 0..100 {
+            bodies.gave_up(START);
+            bodies.body_followed(START.after(Span::from_millis(11)));
+        }
+        assert!(bodies.holds_headers());
     }
 
     #[test]
     fn a_body_that_comes_decides_for_good() {
         let bodies = BodyWait::default();
-        bodies.body_missed(START);
+        bodies.gave_up(START);
+        bodies.body_followed(START);
         bodies.body_came();
         assert!(bodies.is_certain());
-        bodies.body_missed(START);
-        assert!(bodies.holds_headers(), "the row began anew");
+        for _ in 0..ENOUGH {
+            bodies.body_followed(START);
+        }
+        assert!(bodies.is_certain());
     }
 
     #[test]
     fn the_finding_is_forgotten_after_a_minute() {
         let bodies = BodyWait::default();
-        bodies.body_missed(START);
-        bodies.body_missed(START);
+        bodies.gave_up(START);
+        bodies.body_followed(START);
+        bodies.body_followed(START);
         bodies.tick(START.after(Span::from_millis(59_999)));
         assert!(!bodies.holds_headers());
         bodies.tick(START.after(BELIEVED));

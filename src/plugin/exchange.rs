@@ -10,15 +10,16 @@ use super::http_reply::{self, ReplyForm};
 use super::log::{info, warn};
 use super::overload_signal;
 use super::own_path::{self, AdminCall, OwnPath};
-use super::phase::{AwaitingBody, BodyPart, Flow, PausedFor, Phase, Queued};
+use super::phase::{Flow, PausedFor, Phase, Queued};
 use super::request::StreamRequest;
+use super::request_body::{AwaitingBody, BodyPart};
 use super::response::ResponsePlan;
 use super::worker::Worker;
 use crate::admin::{AdminResponse, Api, Problem};
 use crate::config::Config;
-use crate::limiter::{self, CheckResult, LogLine};
+use crate::host::Clock as _;
+use crate::limiter::{self, CheckResult, Limiter, LogLine, Ticket};
 use crate::time::Mono;
-use crate::tokens::dialect::Dialects;
 use crate::tokens::request::{self, ReadBody};
 use proxy_wasm::types::BufferType;
 use std::rc::Rc;
@@ -31,6 +32,18 @@ pub struct Exchange {
     worker: Rc<Worker>,
     id: u32,
     phase: Phase,
+    headers: RequestHeaders,
+}
+
+/// The way that the headers of a request went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum RequestHeaders {
+    /// The filter decides before they go on.
+    Held,
+    /// They went on before the body, which the host would keep back.
+    Upstream,
+    /// They went on without a body that did not come.
+    WithoutBody,
 }
 
 impl Exchange {
@@ -40,6 +53,7 @@ impl Exchange {
             worker,
             id,
             phase: Phase::New,
+            headers: RequestHeaders::Held,
         }
     }
 
@@ -79,6 +93,10 @@ impl Exchange {
 
     /// Takes a piece of the request's body; `size` is the number of bytes that Envoy has buffered.
     pub fn request_body(&mut self, size: usize, end: bool) -> Flow {
+        if self.headers == RequestHeaders::WithoutBody {
+            self.headers = RequestHeaders::Upstream;
+            self.worker.body_wait.body_followed(Envoy.mono());
+        }
         match self.phase.take() {
             Phase::AwaitingCall(call) => self.call_body(call, size, end),
             Phase::AwaitingBody(awaiting) => {
@@ -89,7 +107,7 @@ impl Exchange {
                 match size <= limit {
                     true if !end => self.stay(Phase::AwaitingBody(awaiting)),
                     true => self.check_awaited(&awaiting, BodyPart::Whole(size)),
-                    false => self.check_awaited(&awaiting, BodyPart::Start(limit)),
+                    false => self.check_awaited(&awaiting, BodyPart::Start(size)),
                 }
             }
             other => self.stay(other),
@@ -115,19 +133,27 @@ impl Exchange {
     pub fn give_up_body(&mut self) -> Flow {
         match self.phase.take() {
             Phase::AwaitingCall(_) => self.answer(&Problem::NoBody.response()),
-            Phase::AwaitingBody(awaiting) => self.check_awaited(&awaiting, BodyPart::Nothing),
+            Phase::AwaitingBody(awaiting) => {
+                let flow = self.check_awaited(&awaiting, BodyPart::Nothing);
+                if flow == Flow::Continue {
+                    self.headers = RequestHeaders::WithoutBody;
+                }
+                flow
+            }
             other => self.hold(other),
         }
     }
 
     /// Retries for a lease.
     pub fn retry(&mut self) -> Flow {
+        self.retry_by(|limiter, ticket| limiter.retry(&Envoy, ticket))
+    }
+
+    fn retry_by(&mut self, check: impl FnOnce(&mut Limiter, Ticket) -> CheckResult) -> Flow {
         match self.phase.take() {
             Phase::Queued(queued) => {
                 let ticket = *queued.ticket;
-                let result = self
-                    .worker
-                    .with_limiter(|limiter| limiter.retry(&Envoy, ticket));
+                let result = self.worker.with_limiter(|limiter| check(limiter, ticket));
                 self.follow(result, queued.form, queued.plan)
             }
             other => self.hold(other),
@@ -151,14 +177,39 @@ impl Exchange {
     }
 
     /// Sets the rate-limit headers and starts to read the response.
-    pub fn response_headers(&mut self, end: bool) {
+    pub fn response_headers(&mut self, end: bool) -> Flow {
+        let mut flow = Flow::Continue;
+        if self.headers == RequestHeaders::Upstream {
+            flow = self.decide_at_response();
+        }
         match &mut self.phase {
             Phase::Forwarded(forwarded) => forwarded.response_headers(&self.worker, end),
-            // A request whose headers are not paused is upstream already: the response can come
-            // early.
+            // Another filter answers the request.
             Phase::AwaitingBody(_) | Phase::Queued(_) => overload_signal::hide(&self.worker),
             Phase::New | Phase::AwaitingCall(_) | Phase::Answered | Phase::Done => {}
         }
+        flow
+    }
+
+    /// Decides a request whose headers are upstream and whose response comes first: it waits neither
+    /// for its body nor for a lease.
+    fn decide_at_response(&mut self) -> Flow {
+        let was_queued = matches!(self.phase, Phase::Queued(_));
+        let mut flow = match self.phase.take() {
+            Phase::AwaitingBody(awaiting) => self.check_awaited(&awaiting, BodyPart::Nothing),
+            other => self.stay(other),
+        };
+        if matches!(self.phase, Phase::Queued(_)) {
+            flow = self.retry_by(|limiter, ticket| limiter.retry_at_once(&Envoy, ticket));
+        }
+        // The body of a queued request is here whole, so no piece of it takes it along.
+        if was_queued
+            && flow == Flow::Continue
+            && let Err(error) = hostcalls::resume_request()
+        {
+            warn!("a held request could not be resumed: {error}");
+        }
+        flow
     }
 
     /// Reads a piece of the response's body; `size` is in bytes.
@@ -263,12 +314,8 @@ impl Exchange {
 
     /// True when a body can be read whole, or its start has to be read for the model.
     fn awaits_body(&self, request: &StreamRequest, limit: u64) -> bool {
-        let reads_model = self.dialects().models > 0;
+        let reads_model = self.config().tokens.options.dialects.models > 0;
         request::is_readable(request) && (reads_model || request::fits(request, limit))
-    }
-
-    fn dialects(&self) -> &Dialects {
-        &self.config().tokens.options.dialects
     }
 
     /// Waits for the body. Where the host keeps bodies back from paused headers, the headers go on
@@ -276,6 +323,7 @@ impl Exchange {
     fn await_body(&mut self, request: StreamRequest, limit: u64) -> Flow {
         let headers_held = self.worker.body_wait.holds_headers();
         if !headers_held {
+            self.headers = RequestHeaders::Upstream;
             request.strip(self.config());
             if request::fits(&request, limit) {
                 request.unset_length(&self.config().tokens);
@@ -294,47 +342,12 @@ impl Exchange {
 
     /// Checks a request with a part of its body.
     fn check_awaited(&mut self, awaiting: &AwaitingBody, part: BodyPart) -> Flow {
-        let (read, hides_usage) = self.read_body(awaiting, part);
+        let (read, hides_usage) = awaiting.read(&self.config().tokens, part);
         let flow = self.check(&awaiting.request, &read, hides_usage);
         if awaiting.headers_held {
             self.strip(&awaiting.request);
         }
         flow
-    }
-
-    /// Reads a part of the body; true when it was changed to ask for a usage event.
-    fn read_body(&self, awaiting: &AwaitingBody, part: BodyPart) -> (ReadBody, bool) {
-        match part {
-            BodyPart::Whole(size) if size > 0 => {
-                let body = body_bytes(BODY, 0, size);
-                let read = request::read(&body, self.dialects());
-                (read, self.ask_for_usage(awaiting, &body, size))
-            }
-            BodyPart::Start(size) if self.dialects().models > 0 => {
-                let start = body_bytes(BODY, 0, size);
-                (request::read_start(&start, self.dialects()), false)
-            }
-            _ => (ReadBody::default(), false),
-        }
-    }
-
-    /// Adds a request for a usage event to the body; true when the body was changed.
-    fn ask_for_usage(&self, awaiting: &AwaitingBody, body: &[u8], size: usize) -> bool {
-        let tokens = &self.config().tokens;
-        if !awaiting.request.takes_usage(tokens) {
-            return false;
-        }
-        let Some(splice) = request::ask_for_usage(body, self.dialects()) else {
-            return false;
-        };
-        if awaiting.headers_held {
-            awaiting.request.unset_length(tokens);
-        }
-        let set = hostcalls::set_buffer(BODY, size, &splice.apply(body));
-        if let Err(error) = &set {
-            warn!("request body: {error}");
-        }
-        set.is_ok()
     }
 
     /// Checks the request and follows the limiter's result.

@@ -17,6 +17,7 @@ mod own_path;
 mod paused;
 mod phase;
 mod request;
+mod request_body;
 mod response;
 mod root;
 mod stream;

@@ -84,10 +84,10 @@ impl PausedRequests {
         }
         self.visit(PausedFor::Body, |entry, exchange| {
             if BodyWait::is_overdue(entry.since, now) {
-                bodies.body_missed(now);
                 resume(entry.id, exchange, Exchange::give_up_body);
             }
         });
+        bodies.gave_up(Envoy.mono());
     }
 
     fn holds(&self, reason: PausedFor) -> bool {

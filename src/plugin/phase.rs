@@ -7,7 +7,8 @@
 //!      v                        v                       v
 //!  AwaitingBody              (check)              AwaitingCall
 //!      |  body, trailers,       |                       |  body, trailers,
-//!      |  or body given up      |                       |  or body given up
+//!      |  body given up, or an  |                       |  or body given up
+//!      |  early response        |                       |
 //!      +-----> (check) <--------+                       |
 //!                 |                                     |
 //!      +----------+----------+--------------------+     |
@@ -27,7 +28,7 @@
 use super::forwarded::ForwardedRequest;
 use super::http_reply::ReplyForm;
 use super::own_path::AdminCall;
-use super::request::StreamRequest;
+use super::request_body::AwaitingBody;
 use super::response::ResponsePlan;
 use crate::limiter::Ticket;
 
@@ -48,28 +49,6 @@ pub enum Phase {
     Answered,
     /// The stream has ended; no lease or queue entry is left.
     Done,
-}
-
-/// A request whose body is not complete.
-#[derive(Debug)]
-pub struct AwaitingBody {
-    /// The request's headers.
-    pub request: StreamRequest,
-    /// The maximum size of a body that is read, in bytes.
-    pub limit: u64,
-    /// True when Envoy pauses the headers; otherwise they have gone on and can't change.
-    pub headers_held: bool,
-}
-
-/// The part of a request's body that is read; sizes are in bytes.
-#[derive(Clone, Copy, Debug)]
-pub enum BodyPart {
-    /// The whole body, of at most this many bytes.
-    Whole(usize),
-    /// So many bytes of a longer one.
-    Start(usize),
-    /// Nothing.
-    Nothing,
 }
 
 /// A request that waits for a lease.

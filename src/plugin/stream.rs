@@ -76,7 +76,17 @@ impl HttpContext for Stream {
     }
 
     fn on_http_response_headers(&mut self, _count: usize, end: bool) -> Action {
-        self.run(|exchange| exchange.response_headers(end))
+        // The borrow ends before the reply to an early response comes back as a callback.
+        let flow = self
+            .exchange
+            .try_borrow_mut()
+            .map_or(Flow::Continue, |mut exchange| {
+                exchange.response_headers(end)
+            });
+        match flow {
+            Flow::Continue => Action::Continue,
+            Flow::Hold | Flow::Pause(_) => Action::Pause,
+        }
     }
 
     fn on_http_response_body(&mut self, size: usize, end: bool) -> Action {

@@ -13,6 +13,7 @@ mod bad_input;
 mod closed_loop;
 mod corrupt_values;
 mod dialects;
+mod early_responses;
 mod ends;
 mod feed;
 mod first_steps;

@@ -265,6 +265,23 @@ fn a_stream_is_made_to_say_its_usage_and_the_client_does_not_see_it() {
     });
 }
 
+/// A filter can't add to a body once trailers are here; docs/tokens.md says so.
+#[test]
+fn an_event_without_its_end_is_lost_before_trailers_and_passes_at_a_plain_end() {
+    let setup = Setup::new(config(json!({"include_usage": true})));
+    let stack = Stack::with(&setup.bodies_while_headers_are_held().http2_upstream());
+    let event = r#"data: {"choices":[{"delta":{"content":"hi"}}]}"#;
+    let call = || {
+        chat("acme", r#","stream":true"#)
+            .header("x-demo-body", event)
+            .header("x-demo-header", "content-type: text/event-stream")
+            .http2()
+    };
+    assert_eq!(stack.send(call()).body, event.as_bytes());
+    let with_trailer = call().header("x-demo-trailer", "x-end: 1");
+    assert_eq!(stack.send(with_trailer).body, b"");
+}
+
 #[test]
 fn fifty_at_once_never_pass_the_limit_where_counting_afterwards_does() {
     let burst = |stack: &Stack| {

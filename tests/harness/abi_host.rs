@@ -15,6 +15,7 @@ const COUNTER: u32 = 0;
 const CAS_MISMATCH: u32 = 8;
 const INTERNAL_FAILURE: u32 = 10;
 
+const REQUEST_BODY: u32 = 0;
 const RESPONSE_BODY: u32 = 1;
 const CALL_RESPONSE_BODY: u32 = 4;
 const PLUGIN_CONFIGURATION: u32 = 7;
@@ -29,6 +30,7 @@ pub struct Host {
     pub request: Lines,
     pub response: Lines,
     pub body: Vec<u8>,
+    pub request_body: Vec<u8>,
     /// Status and body of a local reply.
     pub reply: Option<(u32, Vec<u8>)>,
     pub calls: BTreeMap<&'static str, u32>,
@@ -122,6 +124,7 @@ unsafe extern "C" fn proxy_get_buffer_bytes(
     call("get_buffer_bytes", |host| {
         let buffer = match kind {
             PLUGIN_CONFIGURATION => &host.config,
+            REQUEST_BODY => &host.request_body,
             RESPONSE_BODY | CALL_RESPONSE_BODY => &host.body,
             _ => return NOT_FOUND,
         };

@@ -3,6 +3,7 @@
 #![allow(missing_docs, clippy::restriction)]
 
 mod access_log;
+mod bodies;
 #[path = "../harness/shell.rs"]
 mod harness;
 mod host_calls;
