@@ -225,6 +225,25 @@ fn shadow_mode_decides_and_counts_but_lets_all_through() {
 }
 
 #[test]
+fn a_shadow_filter_in_a_shared_namespace_counts_what_it_admits_and_nothing_else() {
+    let world = World::new();
+    let config = Config::tier("t").rpm(2);
+    let enforces = Worker::new(&world, &config);
+    let shadows = Worker::new(&world, config.with(json!({"mode": "shadow"})));
+    enforces.admit(&FakeRequest::acme(0));
+    shadows.admit(&FakeRequest::acme(0));
+    enforces.refuse(&FakeRequest::acme(0));
+    world.pass_ms(30_000);
+    for _ in 0..10 {
+        let log = shadows.check(&FakeRequest::acme(0)).log_line();
+        assert_eq!(log, "tier=t outcome=shadowed limit=rpm");
+    }
+    world.pass_ms(30_001);
+    enforces.admit(&FakeRequest::acme(0));
+    enforces.admit(&FakeRequest::acme(0));
+}
+
+#[test]
 fn two_namespaces_do_not_share_and_one_does() {
     let world = World::new();
     let here = Worker::new(&world, Config::tier("t").rpm(1));

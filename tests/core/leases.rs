@@ -183,6 +183,22 @@ fn sixty_four_workers_with_four_configs_each_enforce_every_request() {
     admission(&workers[0]);
 }
 
+/// Each VM's claim comes between a read and a write of the last one, as if all ran in lock step.
+#[test]
+fn sixty_four_vms_that_claim_at_once_all_get_a_slot() {
+    let world = World::new();
+    let deny = json!({"on_fault": "deny"});
+    let json = Config::tier("t").concurrency(64).with(deny);
+    let last = Worker::new(&world, &json);
+    for _ in 0..63 {
+        let other = Worker::new(&world, &json);
+        last.host.intrude(move || _ = admission(&other));
+    }
+    admission(&last);
+    assert!(last.host.before_set.borrow().is_empty());
+    assert_eq!(last.refuse(&FakeRequest::acme(0)).code, "concurrency");
+}
+
 #[test]
 fn the_last_config_of_a_vm_gives_the_slot_back_when_it_goes() {
     let world = World::new();

@@ -139,6 +139,31 @@ fn a_settlement_of_a_config_of_another_zone_leaves_the_day_alone() {
 }
 
 #[test]
+fn calendar_and_rolling_days_leave_each_others_counts_alone() {
+    let (calendar, rolling) = (json!({"calendar": "+00:00"}), json!({"rolling": "24h"}));
+    for (old, new) in [(&calendar, &rolling), (&rolling, &calendar)] {
+        let world = World::new();
+        let of = |day: &Value| {
+            let day = json!({"windows": {"day": day}});
+            Worker::new(&world, limits(&[("tpd", json!(1_000))]).with(day))
+        };
+        let old = of(old);
+        let open: Vec<_> = (0..5).map(|_| old.admission(&acme())).collect();
+        let new = of(new);
+        for admission in open {
+            new.admit(&acme());
+            world.pass_ms(1_000);
+            old.settle(admission, Used::Tokens(200));
+        }
+        for _ in 0..2 {
+            old.refuse(&acme());
+            new.refuse(&acme());
+            world.pass_ms(3_600_000);
+        }
+    }
+}
+
+#[test]
 fn a_settlement_whose_record_is_gone_takes_nothing_from_others() {
     let world = World::new();
     let one_page = json!({"capacity": {"accounts": 8}, "tier": ["directory"], "unknown_tier": "t",
