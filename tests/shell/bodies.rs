@@ -68,7 +68,7 @@ impl Root {
     }
 
     /// Lets the worker find out that the host keeps bodies back: they come once headers went on.
-    fn finds_out(&self) {
+    pub fn finds_out(&self) {
         for id in self.two_without_bodies() {
             assert_eq!(proxy_on_request_body(id, 60, true), 0);
             ends(id);
