@@ -10,6 +10,7 @@ fn play(halved: u64, recovery: u64, load: Option<&str>) -> Summary {
         recovery: Duration::from_secs(recovery),
         accounts: 4,
         load: load.map(str::to_owned),
+        module: None,
     };
     let summary = Summary::of(&scenario, &scenario.run());
     assert_eq!(summary.other, 0, "{summary:?}");

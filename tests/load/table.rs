@@ -91,6 +91,10 @@ pub fn summary(runs: &[Run]) {
             time(s.fell[tier])
         });
         row(
+            &format!("tier{tier}: admitted at half capacity, of the warm-up's"),
+            &|s| percent(s.admitted[tier]),
+        );
+        row(
             &format!("tier{tier}: served at half capacity, of the warm-up's"),
             &|s| percent(s.served[tier]),
         );

@@ -10,10 +10,11 @@ pub use record::{BUCKET, Counts, Record};
 pub use summary::Summary;
 
 use crate::harness::Config;
-use crate::harness::bootstrap::Setup;
+use crate::harness::bootstrap::{Setup, wasm_filter};
 use crate::harness::client::Call;
 use crate::harness::stack::Stack;
 use serde_json::{Value, json};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -42,6 +43,8 @@ pub struct Scenario {
     pub accounts: usize,
     /// The config's `load`, as JSON; without one, nothing gives way.
     pub load: Option<String>,
+    /// The filter's module, in place of this tree's.
+    pub module: Option<PathBuf>,
 }
 
 impl Scenario {
@@ -55,6 +58,10 @@ impl Scenario {
             config = config.with(json!({"load": load}));
         }
         let mut setup = Setup::new(&config);
+        if let Some(module) = &self.module {
+            let module = module.to_str().expect("a path in UTF-8");
+            setup.filters = vec![wasm_filter("tiergate", module, &config)];
+        }
         setup.access_log = false;
         setup
     }
