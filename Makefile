@@ -33,7 +33,7 @@ export PROXY_PORT ADMIN_PORT ENVOY_ADMIN_PORT UPSTREAM_PORT CONFIG
 # A name without a slash is one of the PATH.
 export TIERGATE_ENVOY := $(or $(if $(findstring /,$(ENVOY)),$(abspath $(ENVOY)),$(shell command -v $(ENVOY))),$(ENVOY))
 
-.PHONY: run test wasm cli modules bench soak load scale check lint examples links shell module-alone audit mutants zones upgrades \
+.PHONY: run test wasm cli modules bench waits soak load scale check lint examples links shell module-alone audit mutants zones upgrades \
         help envoy chromium target clean
 
 run: wasm envoy ## Envoy with the filter and a demo upstream; Ctrl-C stops them
@@ -66,6 +66,11 @@ bench: modules envoy ## the price of a request, side by side
 	@command -v wrk >/dev/null || { echo "make bench needs wrk: apt-get install wrk" >&2; exit 1; }
 	cargo build --quiet --example demo-upstream
 	cargo bench --quiet --profile dev --bench price
+
+# docs/concurrency.md has its settings: WAITS_BEFORE and WAITS_SECONDS.
+waits: modules envoy ## what 1,000 requests that wait for a lease cost
+	cargo build --quiet --example demo-upstream
+	cargo bench --quiet --profile dev --bench waits
 
 soak: modules envoy ## mixed traffic with resets and traps, for SOAK_SECONDS (300)
 	cargo build --quiet --example demo-upstream

@@ -205,3 +205,47 @@ fn a_tick_looks_for_few_and_all_have_their_turn() {
         "{looks:?}"
     );
 }
+
+/// Shared-data calls a second of two VMs while 1,000 requests of so many accounts wait in them.
+fn calls_a_second(accounts: u32) -> u32 {
+    const SECONDS: u32 = 5;
+    let world = World::new();
+    let config = Config::tier("t").concurrency(1).wait("60s");
+    let config = config.with(serde_json::json!({"capacity": {"accounts": 4096}}));
+    let workers = [(); 2].map(|()| Worker::new(&world, &config));
+    let name = |i: u32| format!("account-{}", i % accounts);
+    for i in 0..accounts {
+        admission(action(&workers[0], &name(i), i));
+    }
+    // Each account waits in both, where it has more than one request.
+    let at = |i: u32| usize::try_from((i / accounts + i) % 2).unwrap();
+    let tickets: Vec<_> = (0..1_000)
+        .map(|i| (at(i), queued(&workers[at(i)], &name(i), 10_000 + i)))
+        .collect();
+    for tick in 0..100 * (2 + SECONDS) {
+        if tick == 200 {
+            // By now the looks have backed off.
+            workers.iter().for_each(|worker| worker.host.calls.set(0));
+        }
+        world.pass_ms(10);
+        for (at, ticket) in &tickets {
+            if workers[*at].is_due(ticket) {
+                assert!(matches!(workers[*at].retry(ticket), Next::Queue(_)));
+            }
+        }
+        if tick % 50 == 0 {
+            workers.iter().for_each(|worker| _ = worker.tick());
+        }
+    }
+    let calls: u32 = workers.iter().map(|worker| worker.host.calls.get()).sum();
+    calls / SECONDS
+}
+
+#[test]
+fn a_thousand_queued_requests_make_few_shared_data_calls() {
+    for (accounts, most) in [(20, 200), (1_000, 3_300)] {
+        let calls = calls_a_second(accounts);
+        println!("1,000 queued requests of {accounts} accounts: {calls} calls/s");
+        assert!(calls <= most, "{accounts} accounts: {calls}");
+    }
+}
