@@ -1,10 +1,12 @@
 //! Which config does the shared work, on a real Envoy: after rollbacks and with draining listeners.
 
 use crate::harness::Config;
-use crate::harness::bootstrap::Setup;
+use crate::harness::bootstrap::{Setup, wasm_filter};
 use crate::harness::client::Call;
 use crate::harness::stack::{Stack, eventually};
 use serde_json::json;
+
+const PAGE: &str = r#"{"accounts":[{"id":"a","recharge":"20"}]}"#;
 
 fn config(path: &str) -> Config {
     let feed = json!({"cluster": "llm", "authority": "billing.internal",
@@ -25,8 +27,7 @@ fn serves(stack: &Stack) {
 #[test]
 fn after_a_rollback_the_feed_of_the_config_in_force_is_loaded() {
     let stack = Stack::start(config("/feed/accounts"));
-    let page = r#"{"accounts":[{"id":"a","recharge":"20"}]}"#;
-    let publish = Call::new().post("/feed/accounts").body(page);
+    let publish = Call::new().post("/feed/accounts").body(PAGE);
     assert_eq!(stack.upstream(publish).status, 200);
     let good = ["loaded", "unchanged"];
     eventually("the feed of A is loaded", || {
@@ -51,4 +52,79 @@ fn after_a_rollback_the_feed_of_the_config_in_force_is_loaded() {
         loads(&stack, &good) >= before + 5
     });
     assert_eq!(loads(&stack, &["failed"]), failed, "B loads no more");
+}
+
+/// A second listener of the namespace with a feed of its own comes, and goes.
+#[test]
+fn a_second_listener_takes_the_feed_only_while_it_is_there() {
+    let config_of = |path: &str| config(path).with(json!({"tier": [{"header": "x-account-tier"}]}));
+    let stack = Stack::start(config_of("/feed/accounts"));
+    let publish = Call::new().post("/feed/accounts").body(PAGE);
+    assert_eq!(stack.upstream(publish).status, 200);
+    let good = ["loaded", "unchanged"];
+    eventually("the feed of A is loaded", || {
+        serves(&stack);
+        loads(&stack, &good) > 0
+    });
+    let mut both = Setup::new(config_of("/feed/accounts"));
+    both.second = vec![wasm_filter(
+        "second",
+        "tiergate.wasm",
+        config_of("/feed/wrong"),
+    )];
+    stack.reconfigure(&both, true);
+    let second = || stack.listener("second");
+    eventually("the second listener is there", || second().is_some());
+    let to = second().unwrap();
+    eventually("its feed fails", || {
+        let reply = stack.runtime.block_on(Call::of("acme", "tier5").send(to));
+        assert_eq!(reply.unwrap().status, 200);
+        serves(&stack);
+        loads(&stack, &["failed"]) > 0
+    });
+    stack.reconfigure(&Setup::new(config_of("/feed/accounts")), true);
+    let before = loads(&stack, &good);
+    eventually("the feed of A is loaded again, and again", || {
+        serves(&stack);
+        loads(&stack, &good) >= before + 3
+    });
+}
+
+/// A trap has a root that drains created anew, and configured later than its successor.
+#[test]
+fn a_trap_while_a_root_drains_does_not_bring_the_withdrawn_feed_back() {
+    let setup = |path: &str| {
+        let mut setup = Setup::new(config(path));
+        setup.filters = vec![wasm_filter("tiergate", "tiergate_trap.wasm", config(path))];
+        setup
+    };
+    let stack = Stack::with(&setup("/feed/wrong"));
+    let publish = Call::new().post("/feed/accounts").body(PAGE);
+    assert_eq!(stack.upstream(publish).status, 200);
+    // A stream that goes on for the whole test holds the old root.
+    let stream = stack.begin(Call::of("acme", "tier5").streamed(400, 100));
+    eventually("the feed of A fails", || {
+        serves(&stack);
+        loads(&stack, &["failed"]) > 0
+    });
+    stack.reconfigure(&setup("/feed/accounts"), true);
+    let good = ["loaded", "unchanged"];
+    eventually("the feed of B is loaded", || {
+        serves(&stack);
+        loads(&stack, &good) > 0
+    });
+    let trap = Call::of("acme", "tier5").header("x-tiergate-trap", "now");
+    assert_eq!(stack.send(trap).status, 503);
+    eventually("the VM is loaded again", || {
+        stack.send(Call::new());
+        stack.stat(&["wasm.tiergate.vm_reload_success"]) >= 1
+    });
+    let before = loads(&stack, &good);
+    let failed = loads(&stack, &["failed"]);
+    eventually("B goes on", || {
+        stack.send(Call::of("acme", "tier5"));
+        loads(&stack, &good) >= before + 4
+    });
+    assert_eq!(loads(&stack, &["failed"]), failed, "A loads no more");
+    drop(stream);
 }

@@ -16,6 +16,8 @@ pub struct Setup {
     pub filters: Vec<Value>,
     /// The only route, but for its match.
     pub route: Value,
+    /// A second listener, `second`, with these filters.
+    pub second: Vec<Value>,
     /// More fields of the connection manager.
     pub manager: Value,
     pub access_log: bool,
@@ -30,6 +32,7 @@ impl Setup {
         Self {
             workers: 2,
             filters: vec![wasm_filter("tiergate", "tiergate.wasm", config)],
+            second: Vec::new(),
             route: json!({"route": {"cluster": "llm", "timeout": "60s"}}),
             manager: json!({}),
             access_log: true,
@@ -145,9 +148,17 @@ pub fn bootstrap(setup: &Setup, listeners: &Path, upstream: SocketAddr) -> Value
     })
 }
 
-/// The dynamic part: the listener with its filters.
+/// The dynamic part: the listeners with their filters.
 pub fn listeners(setup: &Setup, access_log: &Path) -> Value {
-    let mut filters = setup.filters.clone();
+    let mut all = vec![listener(setup, "proxy", &setup.filters, access_log)];
+    if !setup.second.is_empty() {
+        all.push(listener(setup, "second", &setup.second, access_log));
+    }
+    json!({"resources": all})
+}
+
+fn listener(setup: &Setup, name: &str, filters: &[Value], access_log: &Path) -> Value {
+    let mut filters = filters.to_vec();
     filters.push(json!({
         "name": "envoy.filters.http.router",
         "typed_config": {"@type": format!("{TYPES}.extensions.filters.http.router.v3.Router")}
@@ -175,15 +186,15 @@ pub fn listeners(setup: &Setup, access_log: &Path) -> Value {
             }
         }]);
     }
-    json!({"resources": [{
+    json!({
         "@type": format!("{TYPES}.config.listener.v3.Listener"),
-        "name": "proxy",
+        "name": name,
         "address": address("127.0.0.1", 0),
         "filter_chains": [{"filters": [{
             "name": "envoy.filters.network.http_connection_manager",
             "typed_config": manager
         }]}]
-    }]})
+    })
 }
 
 fn address(ip: &str, port: u16) -> Value {

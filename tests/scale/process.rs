@@ -78,6 +78,7 @@ impl Process {
     pub fn start(accounts: Option<u32>) -> (Self, Start) {
         let filter = |accounts| wasm_filter("tiergate", "tiergate.wasm", config(accounts));
         let stack = Stack::with(&Setup {
+            second: Vec::new(),
             workers: 1,
             filters: accounts.map(filter).into_iter().collect(),
             access_log: false,

@@ -29,6 +29,7 @@ impl Process {
     /// Starts an Envoy for the row.
     pub fn start(row: &Row, workers: usize) -> Self {
         let stack = Stack::with(&Setup {
+            second: Vec::new(),
             workers,
             filters: row.filters.clone(),
             access_log: false,
