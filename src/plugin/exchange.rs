@@ -3,19 +3,19 @@
 //! Envoy ends every stream with `on_log`, `on_done` and the context's removal, in that order,
 //! however the stream ended. After a trap Envoy calls none of them.
 
-use super::envoy::{Envoy, body_bytes, set_filter_state};
+use super::envoy::{Envoy, set_filter_state};
 use super::forwarded::ForwardedRequest;
 use super::hostcalls;
 use super::http_reply::{self, ReplyForm};
-use super::log::{info, warn};
+use super::log::warn;
 use super::overload_signal;
-use super::own_path::{self, AdminCall, OwnPath};
+use super::own_path::{self, OwnPath};
 use super::phase::{Flow, PausedFor, Phase, Queued};
 use super::request::StreamRequest;
 use super::request_body::{AwaitingBody, BodyPart};
 use super::response::ResponsePlan;
 use super::worker::Worker;
-use crate::admin::{AdminResponse, Api, Problem};
+use crate::admin::Problem;
 use crate::config::Config;
 use crate::host::Clock as _;
 use crate::limiter::{self, CheckResult, Limiter, LogLine, Ticket};
@@ -24,14 +24,14 @@ use crate::tokens::request::{self, ReadBody};
 use proxy_wasm::types::BufferType;
 use std::rc::Rc;
 
-const BODY: BufferType = BufferType::HttpRequestBody;
+pub(super) const BODY: BufferType = BufferType::HttpRequestBody;
 
 /// The state of one request and its response.
 #[derive(Debug)]
 pub struct Exchange {
-    worker: Rc<Worker>,
+    pub(super) worker: Rc<Worker>,
     id: u32,
-    phase: Phase,
+    pub(super) phase: Phase,
     headers: RequestHeaders,
 }
 
@@ -240,7 +240,7 @@ impl Exchange {
     }
 
     /// Restores a phase that a callback did not change.
-    fn stay(&mut self, phase: Phase) -> Flow {
+    pub(super) fn stay(&mut self, phase: Phase) -> Flow {
         self.phase = phase;
         self.phase.flow()
     }
@@ -260,54 +260,7 @@ impl Exchange {
         flow
     }
 
-    /// Answers an admin call, or waits for its body.
-    fn administer(&mut self, asked: Result<AdminCall, Problem>) -> Flow {
-        match asked {
-            Ok(mut asked) => match asked.body.take() {
-                Some(body) => self.answer_call(&asked, &body),
-                None if asked.call.has_body() => {
-                    self.phase = Phase::AwaitingCall(Box::new(asked));
-                    Flow::Pause(PausedFor::Body)
-                }
-                None => self.answer_call(&asked, &[]),
-            },
-            Err(problem) => self.answer(&problem.response()),
-        }
-    }
-
-    fn call_body(&mut self, asked: Box<AdminCall>, size: usize, end: bool) -> Flow {
-        self.worker.body_wait.body_came();
-        let longest = asked.call.longest_body();
-        if size > longest {
-            return self.answer(&Problem::TooLong(longest).response());
-        }
-        if !end {
-            return self.stay(Phase::AwaitingCall(asked));
-        }
-        self.answer_call(&asked, &body_bytes(BODY, 0, size))
-    }
-
-    fn answer_call(&mut self, asked: &AdminCall, body: &[u8]) -> Flow {
-        let response = self.worker.with_limiter(|limiter| {
-            limiter.in_force(&Envoy, |limiter| {
-                Api::new(limiter, &Envoy).call(&asked.call, body)
-            })
-        });
-        let Some(response) = response else {
-            return self.answered();
-        };
-        for write in &response.writes {
-            info!("admin {}: {write}", asked.caller);
-        }
-        self.answer(&response)
-    }
-
-    fn answer(&mut self, response: &AdminResponse) -> Flow {
-        http_reply::send_admin(response);
-        self.answered()
-    }
-
-    fn answered(&mut self) -> Flow {
+    pub(super) fn answered(&mut self) -> Flow {
         self.phase = Phase::Answered;
         Flow::Hold
     }

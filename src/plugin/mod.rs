@@ -3,6 +3,7 @@
 //! Only this module uses proxy-wasm. Contexts come from its SDK. Host calls go through
 //! [`hostcalls`], where every status is a value: the SDK's wrappers panic on unexpected statuses.
 
+mod admin_exchange;
 mod body_wait;
 mod envoy;
 mod exchange;

@@ -9,9 +9,13 @@ use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 fn config(interval: &str) -> Config {
+    config_for(131_072, interval)
+}
+
+fn config_for(accounts: u32, interval: &str) -> Config {
     let feed = json!({"cluster": "llm", "authority": "billing.internal",
         "path": "/feed/accounts", "interval": interval});
-    Config::new().with(json!({"capacity": {"directory": 131_072}, "directory": feed}))
+    Config::new().with(json!({"capacity": {"directory": accounts}, "directory": feed}))
 }
 
 const PER_PAGE: usize = 10_000;
@@ -28,8 +32,17 @@ fn publish(stack: &Stack, accounts: usize) {
     publish_with_trap(stack, accounts, None);
 }
 
+/// Has the upstream serve so many accounts, of which each so manyth has another recharge.
+fn publish_changed(stack: &Stack, accounts: usize, every: usize) {
+    publish_pages(stack, accounts, None, every);
+}
+
 /// Has the upstream serve so many accounts, and a page that traps the first VM that gets it.
 fn publish_with_trap(stack: &Stack, accounts: usize, trap: Option<usize>) {
+    publish_pages(stack, accounts, trap, 0);
+}
+
+fn publish_pages(stack: &Stack, accounts: usize, trap: Option<usize>, every: usize) {
     let pages = accounts.div_ceil(PER_PAGE);
     // Feeds of other numbers differ from the first page on, whose ETag stands for all.
     let cents = accounts % 100;
@@ -38,7 +51,12 @@ fn publish_with_trap(stack: &Stack, accounts: usize, trap: Option<usize>) {
         let mut body = r#"{"accounts":["#.to_owned();
         for i in page * PER_PAGE..accounts.min((page + 1) * PER_PAGE) {
             let comma = if i % PER_PAGE > 0 { "," } else { "" };
-            let account = format!(r#"{{"id":"account-{i:08}","recharge":"{i}.{cents:02}"}}"#);
+            let paid = if every > 0 && i % every == 1 {
+                i + 1
+            } else {
+                i
+            };
+            let account = format!(r#"{{"id":"account-{i:08}","recharge":"{paid}.{cents:02}"}}"#);
             write!(body, "{comma}{account}").unwrap();
         }
         body.push(']');
@@ -46,6 +64,8 @@ fn publish_with_trap(stack: &Stack, accounts: usize, trap: Option<usize>) {
             write!(body, r#","next":"{}""#, path(page + 1)).unwrap();
         }
         body.push('}');
+        // White space gives the page another ETag.
+        body.extend(std::iter::repeat_n(' ', every % 7));
         let call = Call::new().post(&path(page)).body(&*body);
         let call = match trap {
             Some(trap) if trap == page => call.header("x-tiergate-trap", "now"),
@@ -148,6 +168,46 @@ fn a_hundred_thousand_accounts_load_without_a_stall() {
         10,
         "one VM of all fetched"
     );
+}
+
+/// The numbers of docs/directory.md: a first import, one of which nothing changed, and one in which a
+/// hundredth did.
+#[test]
+#[ignore = "takes minutes: run it with --ignored --nocapture"]
+fn a_million_accounts() {
+    const ACCOUNTS: usize = 1_000_000;
+    let stack = Stack::start(config_for(1_048_576, "1h"));
+    eventually("a failure", || loads(&stack, "failed") > 0);
+    let before = stack.resident_bytes() >> 20;
+    let mut loaded = 0;
+    let mut import = |what: &str, interval: &str| {
+        let setup = Setup::new(config_for(1_048_576, interval));
+        stack.reconfigure(&setup, true);
+        let begun = Instant::now();
+        let mut waits = Vec::new();
+        while loads(&stack, "loaded") == loaded {
+            assert!(begun.elapsed() < Duration::from_secs(600), "{what}");
+            waits.push(wait(&stack));
+        }
+        loaded += 1;
+        let count = |outcome| stack.stat(&["tiergate_feed_accounts", outcome]);
+        println!(
+            "{what}: {} ms, longest slice {} us, resident memory {before} to {} MiB, p99 of requests \
+             {:?}; in all written {}, unchanged {}",
+            told(&stack, "pages in"),
+            told(&stack, "longest slice"),
+            stack.resident_bytes() >> 20,
+            quantile(&waits, 0.99),
+            count("outcome.written"),
+            count("outcome.unchanged"),
+        );
+    };
+    publish(&stack, ACCOUNTS);
+    import("a first import", "59m");
+    publish_changed(&stack, ACCOUNTS, ACCOUNTS + 1);
+    import("nothing changed", "5s");
+    publish_changed(&stack, ACCOUNTS, 100);
+    import("a hundredth changed", "4s");
 }
 
 #[test]

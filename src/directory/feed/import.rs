@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 const SLICE: usize = 128;
 /// The time after which a slice ends early, as read after each `BETWEEN_LOOKS` steps.
 const SLICE_TIME: Span = Span::from_millis(2);
-const BETWEEN_LOOKS: usize = 16;
+const BETWEEN_LOOKS: usize = 4;
 /// The longest wait for a page. The shell's call ends sooner, unless the host loses the call.
 const PATIENCE: Span = Span::from_secs(30);
 /// The maximum number of accounts that are held in memory before they are staged. The larger the

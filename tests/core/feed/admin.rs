@@ -289,3 +289,26 @@ fn recharges_beside_a_feed_are_refused() {
     world.pass_ms(200_000);
     assert_eq!(recharge(1).0, 200);
 }
+
+/// The calls of docs/directory.md.
+#[test]
+#[ignore = "takes a minute: cargo test --release --test core -- --ignored --nocapture a_million"]
+fn a_million_accounts_cost_so_many_shared_data_calls() {
+    let world = World::new();
+    let mut vm = Vm::large(&world, 1, 1_048_576);
+    for (what, etag) in [("a first import", "1"), ("nothing changed", "2")] {
+        vm.host.calls.set(0);
+        vm.asks();
+        for page in 0..100 {
+            let next = format!(r#","next":"/{page}""#);
+            let next = if page < 99 { next } else { String::new() };
+            let mut accounts = accounts(page * 10_000, page * 10_000 + 10_000, &next);
+            accounts.etag = etag.as_bytes().to_vec();
+            vm.takes(accounts);
+        }
+        let counts = counts(&mut vm);
+        let (calls, bytes) = (vm.host.calls.get(), world.bytes() >> 20);
+        println!("{what}: {calls} calls, {bytes} MiB stored, {counts:?}");
+        world.pass_ms(60_000);
+    }
+}
