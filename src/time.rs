@@ -27,6 +27,11 @@ impl Span {
         self.0
     }
 
+    /// Returns the seconds in this span, rounded down.
+    pub const fn as_secs_floor(self) -> u64 {
+        self.0.div_euclid(1000)
+    }
+
     /// Returns the seconds in this span, rounded up.
     pub const fn as_secs_ceil(self) -> u64 {
         self.0.div_ceil(1000)

@@ -1,13 +1,14 @@
 //! Accounts as the admin API shows them.
 
 use super::{AdminResponse, Api, Problem};
+use crate::directory::Listed;
 use crate::directory::entry::{AccountEntry, AccountTerms, ResolvedTier};
 use crate::directory::stored_entry::EntryId;
-use crate::directory::{Listed, PageCursor};
 use crate::json::Named;
 use crate::limits::own::OwnLimit;
 use crate::limits::{Limits, OwnLimits};
 use crate::reply::usage::UsageByName;
+use crate::shared::PageCursor;
 use crate::tiers::{Tier, TierId};
 use crate::zone::rfc3339;
 use serde::Serialize;
@@ -250,21 +251,7 @@ impl Api<'_> {
         after: Option<&[u8]>,
         limit: Option<&[u8]>,
     ) -> Result<AdminResponse, Problem> {
-        let from = match after {
-            None => PageCursor::default(),
-            Some(after) => std::str::from_utf8(after)
-                .ok()
-                .and_then(PageCursor::parse)
-                .ok_or(Problem::BadQuery("after", "is not the `next` of a list"))?,
-        };
-        let limit = match limit {
-            None => USUAL_LIMIT,
-            Some(limit) => std::str::from_utf8(limit)
-                .ok()
-                .and_then(|limit| limit.parse().ok())
-                .filter(|limit| (1..=MOST_LISTED).contains(limit))
-                .ok_or(Problem::BadQuery("limit", "is a number from 1 to 1000"))?,
-        };
+        let (from, limit) = range(after, limit)?;
         let directory = self.in_use_directory()?;
         let page = directory.list(self.host, from, limit)?;
         let view = AccountsView {
@@ -276,16 +263,34 @@ impl Api<'_> {
     }
 
     fn listed(&self, one: &Listed) -> ListedView {
-        let (id, is_digest) = match &one.id {
-            EntryId::Whole(id) => (text(id), false),
-            EntryId::Digest(digest) => (digest.clone(), true),
-        };
         ListedView {
-            id,
-            is_digest,
+            id: one.id.text(),
+            is_digest: matches!(one.id, EntryId::Digest(_)),
             entry: self.entry_view(&one.entry),
         }
     }
+}
+
+/// Reads the query of a list.
+pub(super) fn range(
+    after: Option<&[u8]>,
+    limit: Option<&[u8]>,
+) -> Result<(PageCursor, usize), Problem> {
+    let text = |value| std::str::from_utf8(value).ok();
+    let from = match after {
+        None => PageCursor::default(),
+        Some(after) => text(after)
+            .and_then(PageCursor::parse)
+            .ok_or(Problem::BadQuery("after", "is not the `next` of a list"))?,
+    };
+    let limit = match limit {
+        None => USUAL_LIMIT,
+        Some(limit) => text(limit)
+            .and_then(|limit| limit.parse().ok())
+            .filter(|limit| (1..=MOST_LISTED).contains(limit))
+            .ok_or(Problem::BadQuery("limit", "is a number from 1 to 1000"))?,
+    };
+    Ok((from, limit))
 }
 
 /// Converts an id to text, with replacement characters for invalid UTF-8.

@@ -293,6 +293,7 @@ impl Api<'_> {
         if had_usage {
             self.clear_usage(id)?;
         }
+        self.limiter.forget_name(self.host, key)?;
         let had_refusals = self.limiter.forget_refusals(self.host, id)?;
         if before.is_none() && !had_usage && !had_refusals {
             return Err(Problem::UnknownAccount);

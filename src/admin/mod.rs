@@ -10,6 +10,7 @@ pub mod overload;
 pub mod page;
 pub mod route;
 pub mod status;
+mod usage_list;
 
 use crate::config::Config;
 use crate::directory::WriteError;
@@ -80,6 +81,7 @@ impl<'a> Api<'a> {
             Call::Get(id) => self.get(id),
             Call::Put(id) => self.put(id, body),
             Call::List { after, limit } => self.list(after.as_deref(), limit.as_deref()),
+            Call::Usage { after, limit } => self.usage(after.as_deref(), limit.as_deref()),
             Call::PutMany => self.put_many(body),
             Call::Ready => self.ready(),
             Call::Delete(id) => self.delete(id),

@@ -19,6 +19,13 @@ pub enum Call {
         /// The maximum number of accounts.
         limit: Option<Vec<u8>>,
     },
+    /// Lists the accounts with usage.
+    Usage {
+        /// The place from which to go on.
+        after: Option<Vec<u8>>,
+        /// The maximum number of accounts.
+        limit: Option<Vec<u8>>,
+    },
     /// Sets an account's recharge or tier.
     Put(Vec<u8>),
     /// Sets many accounts.
@@ -70,6 +77,10 @@ impl Call {
                 let account = query::values(path, "account").next();
                 Self::Page(account.filter(|id| !id.is_empty()))
             }
+            Self::Usage { .. } => Self::Usage {
+                after: query::values(path, "after").next(),
+                limit: query::values(path, "limit").next(),
+            },
             Self::List { .. } => Self::List {
                 after: query::values(path, "after").next(),
                 limit: query::values(path, "limit").next(),
@@ -97,6 +108,13 @@ pub fn read(method: &[u8], path: &[u8]) -> Result<Call, Problem> {
     let segments: Vec<&[u8]> = path.split(|b| *b == b'/').skip(1).collect();
     match segments.as_slice() {
         [b"status"] => get(method, Call::Status),
+        [b"usage"] => get(
+            method,
+            Call::Usage {
+                after: None,
+                limit: None,
+            },
+        ),
         [b"ready"] => post(method, Call::Ready),
         [b"accounts"] => match method {
             b"GET" => Ok(Call::List {

@@ -83,6 +83,8 @@ pub struct Config {
     pub usage_path: Option<String>,
     /// True when admitted requests have a line in access logs too.
     pub log_admitted: bool,
+    /// True when ids are kept beside the ledger's pages, so that usage can be listed by name.
+    pub usage_names: bool,
 }
 
 impl Config {

@@ -108,6 +108,7 @@ pub fn parse(config: &[u8]) -> Result<Config, Invalid> {
         overload: root.load.map(|l| Policy::check(l, &tiers)).transpose()?,
         usage_path: root.usage_path.map(usage_path).transpose()?,
         log_admitted: root.log_admitted.unwrap_or(true),
+        usage_names: root.usage_names.unwrap_or(false),
         unknown_tier: tier_or_refuse("unknown_tier", root.unknown_tier, &tiers)?,
         not_ready: tier_or_refuse("not_ready", root.not_ready, &tiers)?,
         tiers,

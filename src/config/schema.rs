@@ -46,6 +46,7 @@ pub(super) struct ConfigRoot {
     pub directory: Option<Object<FeedConfig>>,
     pub usage_path: Option<String>,
     pub log_admitted: Option<bool>,
+    pub usage_names: Option<bool>,
     pub load: Option<Object<OverloadConfig>>,
 }
 

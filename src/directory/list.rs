@@ -2,44 +2,14 @@
 //! not change.
 
 use super::Directory;
-use super::page::{DirectoryPage, Key};
+use super::page::DirectoryPage;
 use crate::directory::entry::AccountEntry;
 use crate::directory::stored_entry::EntryId;
 use crate::host::Host;
-use crate::shared::StoreError;
+use crate::shared::{PageCursor, StoreError};
 
 /// The maximum number of pages that one call reads.
 const MOST_READ: u32 = 256;
-
-/// A place in the order of all entries.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct PageCursor {
-    page: u32,
-    /// The last key that was listed; `None` before the first of the page.
-    behind: Option<Key>,
-}
-
-impl PageCursor {
-    /// Reads a cursor as [`PageCursor::text`] writes it.
-    pub fn parse(text: &str) -> Option<Self> {
-        let (page, key) = text.split_once('-').unwrap_or((text, ""));
-        let page = u32::from_str_radix(page, 16).ok()?;
-        let behind = match key {
-            "" => None,
-            key => Some(u128::from_str_radix(key, 16).ok()?.to_be_bytes()),
-        };
-        Some(Self { page, behind })
-    }
-
-    /// Writes the cursor.
-    pub fn text(&self) -> String {
-        let page = self.page;
-        match self.behind {
-            None => format!("{page:x}"),
-            Some(key) => format!("{page:x}-{:x}", u128::from_be_bytes(key)),
-        }
-    }
-}
 
 /// One listed entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,10 +70,7 @@ impl Directory {
                     entry,
                 }));
             }
-            cursor = PageCursor {
-                page: cursor.page.saturating_add(1),
-                behind: None,
-            };
+            cursor = cursor.next_page();
         }
         let next = (cursor.page < self.pages).then_some(cursor);
         Ok(ListPage { entries, next })

@@ -13,7 +13,7 @@ mod page;
 pub mod stored_entry;
 pub mod written;
 
-pub use list::{ListPage, Listed, PageCursor};
+pub use list::{ListPage, Listed};
 
 use crate::directory::entry::AccountEntry;
 use crate::directory::head::DirectoryHead;
@@ -173,6 +173,25 @@ impl Directory {
         };
         let in_force = self.generation_for(host, &place)?;
         Ok(place.current(in_force).cloned())
+    }
+
+    /// Finds the entry of an account, and its id as text.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the page or the head can't be read.
+    pub fn find_named(
+        &self,
+        host: &dyn Host,
+        key: AccountKey,
+    ) -> Result<Option<(String, AccountEntry)>, StoreError> {
+        let bytes = self.page_bytes(host, self.page_of(&key))?;
+        let Some(place) = page::find(&bytes.unwrap_or_default(), key.bytes()).unwrap_or(None)
+        else {
+            return Ok(None);
+        };
+        let in_force = self.generation_for(host, &place)?;
+        let entry = place.current(in_force).cloned();
+        Ok(entry.map(|entry| (place.id.text(), entry)))
     }
 
     /// Returns the generation in force if a place needs it: reads the head only then.

@@ -23,6 +23,14 @@ pub enum EntryId {
 }
 
 impl EntryId {
+    /// Returns the id as text, or the digest of a longer one.
+    pub fn text(&self) -> String {
+        match self {
+            Self::Whole(id) => String::from_utf8_lossy(id).into_owned(),
+            Self::Digest(digest) => digest.clone(),
+        }
+    }
+
     /// Keeps an id.
     pub fn of(id: &[u8]) -> Self {
         match id.len() <= KEPT_ID_BYTES {

@@ -7,6 +7,7 @@ mod fault;
 pub mod fill;
 mod growth;
 pub mod in_flight;
+mod names;
 pub mod page;
 pub mod sizes;
 pub mod slots;
@@ -19,6 +20,7 @@ pub use change::{RecordChange, RecordKey, Which};
 pub use fault::{Fault, FaultCause};
 use fill::FillGauge;
 pub use in_flight::InFlight;
+pub use names::NamedAccount;
 use siphasher::sip128::{Hasher128, SipHasher24};
 use sizes::{CapacityFit, LedgerSizes, StoredSizes};
 pub use slots::Slots;
@@ -38,6 +40,11 @@ impl AccountKey {
     /// Returns the account's page, of `pages`.
     pub(super) fn page(&self, pages: u32) -> u32 {
         page_of(&self.0, pages)
+    }
+
+    /// Returns the key's bytes, in which lists are ordered.
+    pub const fn to_bytes(self) -> [u8; 16] {
+        self.0
     }
 
     /// Returns the key's bytes.

@@ -180,6 +180,7 @@ impl Limiter {
         let (account, tier, family) = (ticket.account, ticket.tier, ticket.family);
         match decision {
             Ok(Decision::Admitted(reservation, snapshot)) => {
+                self.note_name(ticket.key, &account.id, &base.name);
                 let unpriced = &mut self.uncounted.unpriced;
                 *unpriced = unpriced.saturating_add(ticket.unpriced.into());
                 let admission = Admission {

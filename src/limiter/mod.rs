@@ -3,6 +3,7 @@
 //! The limiter combines identity, limits, ledger and reply, and counts outcomes. The shell keeps
 //! each stream's [`Forwarded`] or [`Ticket`] and returns it exactly once.
 
+mod account_names;
 mod admit;
 mod in_force;
 mod outcome;
@@ -36,6 +37,7 @@ use crate::refusals::{self, Refusals};
 use crate::reply::Reply;
 use crate::tiers::TierId;
 use crate::tokens::config::ReserveRule;
+use account_names::NamesSeen;
 use plans::Plans;
 use queue::Queue;
 use std::cell::{Ref, RefCell};
@@ -132,6 +134,8 @@ pub struct Limiter {
     plans: Plans,
     /// Requests that wait for a lease.
     queue: Queue,
+    /// Names of admitted accounts.
+    names: NamesSeen,
     /// The claim on the work that configs share.
     claim: Claim,
     /// The config in force, for the admin API.
@@ -217,6 +221,7 @@ impl Limiter {
             claim,
             published,
             came_into_force: false,
+            names: NamesSeen::default(),
             in_force: None,
             overload,
             counts: Counts::new(&config.namespace, &config.tiers, &config.models),
@@ -325,6 +330,7 @@ impl Limiter {
         let tiers = &self.config.tiers;
         let written = self.refused.write_down(host, &self.refusals, tiers);
         self.keep_fault(written);
+        self.write_names(host);
         self.flush(host, sink);
         let newer = self.vm.borrow_mut().take_newer();
         newer.or_else(|| self.fault.take())

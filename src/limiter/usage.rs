@@ -10,6 +10,7 @@ use crate::limits::{LimitKind, Limits, Lowered, Plan};
 use crate::metrics::Outcome;
 use crate::reply::usage::{ClientView, UsageView, usage_view};
 use crate::reply::{Refusal, Reply};
+use crate::time::{Mono, Span};
 
 /// An account's limits and their use.
 #[derive(Debug)]
@@ -18,6 +19,8 @@ pub struct Inspected {
     pub in_force: Limits,
     /// Requests in flight; `None` where no limit counts them.
     pub in_flight: Option<u64>,
+    /// The time since the last request that a window still has; `None` for an empty record.
+    pub last_seen: Option<Span>,
     /// The use of the limits.
     pub usage: UsageView,
 }
@@ -42,12 +45,15 @@ impl Limiter {
         let vm = self.vm.borrow();
         self.ledger
             .change(host, key, &terms, vm.table(), |record, now| {
+                let newest = record.newest();
+                let seen = (newest > Mono::default()).then(|| now.mono.since(newest));
                 let levels = levels(record, &terms, known, now);
                 let lowered = lowered.map(|lowered| lowered.at(now.mono));
                 let in_force = lowered.map_or_else(|| base.clone(), |lowered| lowered.over(base));
                 let own = |kind: LimitKind| kind.is_concurrency() && kind.model().is_none();
                 let leases = levels.iter().find(|(kind, _)| own(*kind));
                 RecordChange::Keep(Inspected {
+                    last_seen: seen,
                     in_flight: leases.and_then(|(_, leases)| leases.used),
                     usage: usage_view(base, &in_force, &levels),
                     in_force,

@@ -59,6 +59,25 @@ impl Serialize for Limits {
 }
 
 impl Shown {
+    /// Returns nothing of the same unit.
+    #[must_use]
+    pub const fn nothing(self) -> Self {
+        match self {
+            Self::Cents(_) => Self::Cents(0),
+            Self::Count(_) | Self::Unlimited => Self::Count(0),
+        }
+    }
+
+    /// Returns the sum of two amounts of one unit.
+    #[must_use]
+    pub const fn plus(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Count(a), Self::Count(b)) => Self::Count(a.saturating_add(b)),
+            (Self::Cents(a), Self::Cents(b)) => Self::Cents(a.saturating_add(b)),
+            (sum, _) => sum,
+        }
+    }
+
     /// Returns the number, for shares: of counts, or of cents.
     pub const fn finite(self) -> Option<u64> {
         match self {

@@ -42,4 +42,5 @@ mod stored_bytes;
 mod streams;
 mod tokens;
 mod usage;
+mod usage_list;
 mod windows;
