@@ -303,6 +303,12 @@ impl Claim {
         is_able && holder.is_none_or(|holder| holder == self.own.config)
     }
 
+    /// True when this config is known to do a kind of work: false where the claims can't be read.
+    fn is_holder(&self, work: Work) -> bool {
+        let (claimants, now) = &self.read;
+        claimants.holder(work, *now) == Some(self.own.config)
+    }
+
     /// Takes the number of corrupt values that were replaced since the last call.
     pub fn take_corrupt(&self) -> u64 {
         self.cell.take_corrupt()

@@ -72,7 +72,7 @@ impl Published {
     /// # Errors
     /// [`StoreError`] when the shared value can't be used.
     pub fn tick(&mut self, host: &dyn Host, claim: &Claim) -> Result<bool, StoreError> {
-        if !claim.holds(Work::Admin) {
+        if !claim.is_holder(Work::Admin) {
             self.rest = 0;
             return Ok(false);
         }

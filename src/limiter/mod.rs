@@ -404,10 +404,13 @@ impl Limiter {
         ] {
             health.corrupt = health.corrupt.saturating_add(corrupt);
         }
-        if let Some(directory) = &self.directory {
+        // The limiter of the config in force never flushes itself.
+        let deputy = self.in_force.as_ref();
+        let deputy = deputy.and_then(|deputy| deputy.directory.as_ref());
+        for directory in self.directory.iter().chain(deputy) {
             let noticed = directory.take_health();
             health.corrupt = health.corrupt.saturating_add(noticed.corrupt);
-            health.directory_full = noticed.full;
+            health.directory_full = health.directory_full.saturating_add(noticed.full);
         }
         self.counts.flush(health, moves, sink);
     }

@@ -183,3 +183,74 @@ fn a_published_config_that_cannot_be_read_leaves_the_listeners_own() {
         assert_eq!(admin.call(&Call::Status, "").0, 200);
     }
 }
+
+#[test]
+fn a_full_directory_is_counted_by_a_bare_listener_too() {
+    let world = World::new();
+    let config = Config::new().with(json!({"tier": ["directory"],
+        "capacity": {"accounts": 64, "directory": 8}}));
+    let proxy = Worker::new(&world, config);
+    let admin = proxy.beside(BARE);
+    proxy.tick();
+    admin.tick();
+    for n in 0..32 {
+        assert_eq!(admin.put(&format!("a{n}"), r#"{"tier": "tier1"}"#).0, 200);
+    }
+    assert_eq!(admin.put("a32", r#"{"tier": "tier1"}"#).0, 507);
+    let told = admin.tick().get("directory_full", "") + proxy.tick().get("directory_full", "");
+    assert_eq!(told, 1);
+}
+
+/// While the claims are of newer code, nobody knows which config is in force: none takes turns.
+#[test]
+fn claims_that_cannot_be_read_do_not_make_the_published_config_flip() {
+    let world = World::new();
+    let (a, b) = (
+        Worker::new(&world, tiers(&["free", "pro"])),
+        Worker::new(&world, tiers(&["basic", "gold"])),
+    );
+    second(&world, &[(&a, true), (&b, false)]);
+    second(&world, &[(&a, true), (&b, false)]);
+    let _ = (a.came_into_force(), b.came_into_force());
+    world.overwrite("tiergate/configs", b"\xc8Knewer");
+    let mut flips = 0;
+    for _ in 0..5 {
+        second(&world, &[(&a, true), (&b, false)]);
+        flips += u32::from(a.came_into_force().is_some());
+        flips += u32::from(b.came_into_force().is_some());
+    }
+    assert_eq!(flips, 0);
+}
+
+/// A call that finds no limiter of the config in force leaves the VM's slot free to be given back.
+#[test]
+fn a_config_in_force_that_cannot_be_opened_costs_no_slot() {
+    for is_broken in [false, true] {
+        let world = World::new();
+        let proxy = Worker::new(&world, tiers(&["free", "pro"]));
+        let admin = Worker::new(&world, BARE);
+        second(&world, &[(&proxy, true), (&admin, false)]);
+        let head = world.stored("tiergate/directory").unwrap();
+        if is_broken {
+            world.overwrite("tiergate/directory", b"\xc8Mnewer");
+            admin.call(&Call::Status, "");
+            world.overwrite("tiergate/directory", &head);
+        }
+        let request = FakeRequest::with(&[("x-account-id", "b"), ("x-account-tier", "tier1")]);
+        let pass = admin.admission(&request);
+        admin.release(pass);
+        let observer = proxy.beside(BARE);
+        proxy.tick();
+        let live = || {
+            observer.call(&Call::Status, "").1["live_vms"]
+                .as_u64()
+                .unwrap()
+        };
+        let before = live();
+        admin.close();
+        proxy.tick();
+        world.pass_ms(500);
+        proxy.tick();
+        assert_eq!(live(), before - 1, "{is_broken}");
+    }
+}
