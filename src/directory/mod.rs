@@ -148,8 +148,22 @@ impl Directory {
     /// # Errors
     /// [`StoreError`] when shared data can't be written.
     pub fn set_ready(&self, host: &dyn Host) -> Result<(), StoreError> {
-        self.head.change(host, |head, _| head.ready = true)?;
+        self.change_head(host, |head| head.ready = true)?;
         Ok(())
+    }
+
+    /// Changes the head. One that was lost or damaged gets the directory's size again.
+    fn change_head<T>(
+        &self,
+        host: &dyn Host,
+        mut f: impl FnMut(&mut DirectoryHead) -> T,
+    ) -> Result<(DirectoryHead, T), StoreError> {
+        self.head.change(host, |head, _| {
+            if head.pages == 0 {
+                head.pages = self.pages;
+            }
+            f(head)
+        })
     }
 
     /// Finds the entry of an account.

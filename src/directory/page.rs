@@ -95,8 +95,15 @@ impl DirectoryPage {
         }
         if !self.has_room(key, body.len()) {
             self.drop_deleted(key);
-            if !self.has_room(key, body.len()) {
-                return Err(NoRoom::Page);
+            let is_deletion = place.entry.is_none() && place.staged.is_none();
+            match self.has_room(key, body.len()) {
+                true => {}
+                // A deletion needs no room: then it is not remembered.
+                false if is_deletion => {
+                    self.remove(key);
+                    return Ok(());
+                }
+                false => return Err(NoRoom::Page),
             }
         }
         self.remove(key);
@@ -126,6 +133,16 @@ impl DirectoryPage {
         let before = self.places.len();
         self.places.retain(|(k, _)| k != key);
         self.changed |= self.places.len() != before;
+    }
+
+    /// True when the page has changed.
+    pub const fn is_changed(&self) -> bool {
+        self.changed
+    }
+
+    /// Gives the changes up: the stored page stays.
+    pub const fn discard(&mut self) {
+        self.changed = false;
     }
 
     /// Returns the stored form if the page has changed.

@@ -294,3 +294,17 @@ fn what_a_request_reserved_before_a_reset_is_not_refunded_out_of_what_came_later
     assert_eq!(view["usage"]["tpm"]["used"], 10_000);
     assert_eq!(view["usage"]["tpd"]["used"], 10_000);
 }
+
+/// A damaged head is written anew by the next change: with the size that the directory has, or the next
+/// VM would lay it out with the size of its own config.
+#[test]
+fn a_head_that_was_damaged_keeps_the_size() {
+    let world = crate::harness::World::new();
+    let host = crate::harness::FakeHost::new(&world);
+    let open =
+        |accounts| tiergate::directory::Directory::open(&host, "tiergate", accounts).unwrap();
+    let directory = open(Some(64));
+    world.overwrite("tiergate/directory", b"\x02Mnonsense-nonsense");
+    directory.set_ready(&host).unwrap();
+    assert_eq!(open(None).pages(), directory.pages());
+}

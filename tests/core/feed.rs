@@ -58,6 +58,24 @@ impl Vm {
         Self::with_directory(world, nonce, ("/accounts", 60), (capacity, false))
     }
 
+    /// A VM whose feed removes what it does not name, with a small directory for so many accounts.
+    fn with_room(world: &Arc<World>, (room, accounts): (u32, usize)) -> Self {
+        let mut vm = Self::with_directory(world, 1, ("/accounts", 60), (room, true));
+        let source = Source {
+            path: "/accounts".to_owned(),
+            cache_key: "/accounts".to_owned(),
+            interval: Span::from_secs(60),
+            limits: ImportLimits {
+                accounts,
+                voucher: None,
+                money: false,
+                removes: true,
+            },
+        };
+        vm.sync = Sync::open(&vm.host, "tiergate", source, 1).unwrap();
+        vm
+    }
+
     fn with_directory(
         world: &Arc<World>,
         nonce: u64,
@@ -294,7 +312,7 @@ fn slices_are_bounded() {
     assert_eq!(vm.count(), 4_000);
     // 32 slices read, and eight settle the 512 pages.
     assert!(slices >= 40, "{slices}");
-    assert!(most <= 2 * 128 + 4, "{most} calls in one slice");
+    assert!(most <= 3 * 128 + 4, "{most} calls in one slice");
 }
 
 #[test]

@@ -269,13 +269,12 @@ impl Import {
         context: &ImportContext<'_>,
         page: u32,
     ) -> Result<Option<ImportProgress>, FeedError> {
-        let in_force = self.generation.map_or(0, |generation| generation.in_force);
-        if page >= context.directory.pages() {
+        let Some(generation) = self.generation.filter(|_| page < context.directory.pages()) else {
             self.phase = ImportPhase::Staging;
             return Ok(None);
-        }
+        };
         let (directory, host) = (context.directory, context.host);
-        directory.settle_page(host, page, in_force, None)?;
+        directory.settle_page(host, page, &generation, generation.in_force, false)?;
         self.phase = ImportPhase::Clearing(page.saturating_add(1));
         Ok(None)
     }
@@ -346,8 +345,8 @@ impl Import {
             directory.note_settled(host, generation.number)?;
             return Ok(Some(ImportProgress::Done));
         }
-        let forgets = generation.marks.then_some(&generation);
-        let settled = directory.settle_page(host, page, generation.number, forgets)?;
+        let (number, forgets) = (generation.number, generation.marks);
+        let settled = directory.settle_page(host, page, &generation, number, forgets)?;
         let removed = &mut self.counts.removed;
         *removed = removed.saturating_add(settled.removed);
         self.phase = ImportPhase::Settling(page.saturating_add(1));

@@ -143,9 +143,11 @@ impl Sync {
         match taken {
             Ok((_, None)) => Step::Rest,
             Ok((_, Some((now, etag)))) => {
-                // An incomplete directory needs the complete feed, even if the feed did not change.
-                let ready = context.directory.is_ready(context.host).unwrap_or(false);
-                let etag = if ready { etag } else { Vec::new() };
+                // An incomplete directory, or one that an import left unsettled, needs the complete
+                // feed, even if the feed did not change.
+                let head = context.directory.head(context.host).unwrap_or_default();
+                let is_whole = head.ready && !head.unsettled;
+                let etag = if is_whole { etag } else { Vec::new() };
                 let (import, ask) = Import::begin(&self.source.path, etag, now);
                 self.until = now.after(TERM);
                 self.import = Some(import);

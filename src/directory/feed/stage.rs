@@ -5,6 +5,7 @@ use crate::directory::entry::{AccountEntry, TierBasis};
 use crate::directory::feed::FeedError;
 use crate::directory::feed::page::Known;
 use crate::directory::head::DirectoryHead;
+use crate::directory::page::DirectoryPage;
 use crate::directory::stored_entry::{EntryId, Staged, StoredEntry};
 use crate::directory::{Directory, WriteError};
 use crate::host::Host;
@@ -67,7 +68,7 @@ impl Directory {
         &self,
         host: &dyn Host,
     ) -> Result<(u32, DirectoryHead), StoreError> {
-        let (after, before) = self.head.change(host, |head, _| {
+        let (after, before) = self.change_head(host, |head| {
             let before = *head;
             head.last = head.last.saturating_add(1);
             head.unsettled = true;
@@ -81,7 +82,7 @@ impl Directory {
     /// # Errors
     /// [`FeedError::LostLeadership`] when another import has begun since.
     pub(super) fn commit(&self, host: &dyn Host, generation: u32) -> Result<(), FeedError> {
-        let (_, is_last) = self.head.change(host, |head, _| {
+        let (_, is_last) = self.change_head(host, |head| {
             let is_last = head.last == generation;
             if is_last {
                 head.in_force = generation;
@@ -94,7 +95,7 @@ impl Directory {
 
     /// Notes that no staged entry is left on any page.
     pub(super) fn note_settled(&self, host: &dyn Host, generation: u32) -> Result<(), FeedError> {
-        self.head.change(host, |head, _| {
+        self.change_head(host, |head| {
             if head.last == generation {
                 head.unsettled = false;
             }
@@ -109,7 +110,7 @@ impl Directory {
         page: u32,
         items: &[FeedItem],
         generation: &Generation,
-    ) -> Result<Vec<Staging>, StoreError> {
+    ) -> Result<Vec<Staging>, FeedError> {
         let staged = self.edit(host, page, |page| {
             let now = host.mono();
             let mut results = Vec::with_capacity(items.len());
@@ -119,20 +120,33 @@ impl Directory {
                     found.unwrap_or_else(|| StoredEntry::new(EntryId::of(item.id.as_bytes())));
                 let (place, result) = generation.stage(before, item.known.as_ref());
                 let put = place.map_or(Ok(()), |place| page.put(item.key.bytes(), &place, now));
+                if put.is_err() && item.known.is_some() {
+                    generation.mark(page, &item.key, now);
+                }
                 results.push(if put.is_ok() {
                     result
                 } else {
                     Staging::Refused
                 });
             }
-            Ok(results)
+            if page.is_changed() && !self.is_last(host, generation)? {
+                page.discard();
+                return Ok(None);
+            }
+            Ok(Some(results))
         });
         match staged {
-            Ok(changed) => Ok(changed.result),
-            Err(WriteError::Store(error)) => Err(error),
+            Ok(changed) => changed.result.ok_or(FeedError::LostLeadership),
+            Err(WriteError::Store(error)) => Err(error.into()),
             // A page or an entry without room is the result of its account.
             Err(WriteError::Full | WriteError::TooLarge) => Ok(Vec::new()),
         }
+    }
+
+    /// True while no other import has begun. It is read after the page, so a page that another import
+    /// has changed since is not written.
+    fn is_last(&self, host: &dyn Host, generation: &Generation) -> Result<bool, StoreError> {
+        self.head(host).map(|head| head.last == generation.number)
     }
 
     /// Settles one page: takes over what the generation in force staged, drops what others did, and
@@ -141,9 +155,10 @@ impl Directory {
         &self,
         host: &dyn Host,
         page: u32,
+        generation: &Generation,
         in_force: u32,
-        forgets: Option<&Generation>,
-    ) -> Result<Settled, StoreError> {
+        forgets: bool,
+    ) -> Result<Settled, FeedError> {
         let settled = self.edit(host, page, |page| {
             let now = host.mono();
             let mut settled = Settled::default();
@@ -152,7 +167,7 @@ impl Directory {
                     continue;
                 };
                 let mut changed = place.settle(in_force);
-                if forgets.is_some_and(|generation| generation.forgets(&mut place)) {
+                if forgets && generation.forgets(&mut place) {
                     settled.removed = settled.removed.saturating_add(1);
                     changed = true;
                 }
@@ -161,11 +176,15 @@ impl Directory {
                     let _ = page.put(&key, &place, now);
                 }
             }
-            Ok(settled)
+            if page.is_changed() && !self.is_last(host, generation)? {
+                page.discard();
+                return Ok(None);
+            }
+            Ok(Some(settled))
         });
         match settled {
-            Ok(changed) => Ok(changed.result),
-            Err(WriteError::Store(error)) => Err(error),
+            Ok(changed) => changed.result.ok_or(FeedError::LostLeadership),
+            Err(WriteError::Store(error)) => Err(error.into()),
             Err(WriteError::Full | WriteError::TooLarge) => Ok(Settled::default()),
         }
     }
@@ -201,6 +220,19 @@ impl Generation {
             entry: wanted,
         });
         (Some(place), result)
+    }
+
+    /// Marks an account that has no room for what the feed says: its entry in force stays.
+    fn mark(&self, page: &mut DirectoryPage, key: &AccountKey, now: Mono) {
+        if !self.marks {
+            return;
+        }
+        if let Some(mut place) = page.get(key.bytes()) {
+            place.settle(self.in_force);
+            place.seen = self.number;
+            // What has no room for the mark has no room at all.
+            let _ = page.put(key.bytes(), &place, now);
+        }
     }
 
     /// True when the admin API wrote after the import began.

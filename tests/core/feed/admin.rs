@@ -312,3 +312,98 @@ fn a_million_accounts_cost_so_many_shared_data_calls() {
         world.pass_ms(60_000);
     }
 }
+
+/// A staged entry has no room beside the one in force: the account is refused, not removed.
+#[test]
+fn an_account_that_the_feed_names_is_not_removed_for_want_of_room() {
+    let world = World::new();
+    let mut vm = Vm::with_room(&world, (8, 64));
+    let large = |rpm: usize| {
+        let name = |n: usize| format!("{}{n:02}", "x".repeat(30));
+        let limit = json!({"unit": "requests", "per": "day", "limit": rpm});
+        let limits: serde_json::Map<_, _> = (0..12).map(|n| (name(n), limit.clone())).collect();
+        let all: Vec<_> = (0..30)
+            .map(|n| {
+                let models = json!({"k2": limits.clone().into_iter().take(6).collect::<serde_json::Map<_, _>>()});
+                json!({"id": format!("a{n}"), "tier": "tier1", "limits": limits, "models": models})
+            })
+            .collect();
+        page(&json!({"accounts": all}).to_string())
+    };
+    vm.loads(large(1_000_000));
+    assert_eq!(vm.count(), 30);
+    world.pass_ms(60_000);
+    vm.loads(large(1_000_001));
+    assert_eq!(vm.count(), 30, "all are named");
+}
+
+/// A leader stands still in the middle of a slice, for longer than its term, and wakes up.
+#[test]
+fn a_leader_that_wakes_in_a_slice_undoes_nothing_of_its_successor() {
+    use std::cell::RefCell;
+    use std::rc::Rc;
+    let world = World::new();
+    let mut first = Vm::new(&world, 1);
+    first.asks();
+    first.answered(accounts(0, 2_000, ""));
+    while first.directory.head(&first.host).unwrap().in_force == 0 {
+        assert_eq!(first.tick(), Step::Soon);
+    }
+    let second = Rc::new(RefCell::new(None));
+    let (into, there) = (Rc::clone(&second), std::sync::Arc::clone(&world));
+    first.host.intrude(move || {
+        there.pass_ms(6_000);
+        let mut vm = Vm::new(&there, 2);
+        vm.asks();
+        vm.answered(page(&accounts_in_a_tier(2_000)));
+        let before = there.bytes();
+        while there.bytes() <= before {
+            assert_eq!(vm.tick(), Step::Soon);
+        }
+        vm.tick();
+        vm.tick();
+        assert_eq!(vm.directory.head(&vm.host).unwrap().in_force, 1);
+        *into.borrow_mut() = Some(vm);
+    });
+    first.tick();
+    let mut second = second.borrow_mut().take().expect("it stood still");
+    first.tick();
+    goes_on(&mut second);
+    assert_eq!(counts(&mut second).written, 2_000);
+    let lost = (0..2_000).filter(|i| {
+        let entry = second.find(&format!("a{i}")).unwrap();
+        entry.tier.as_deref() != Some("of-feed")
+    });
+    assert_eq!(lost.count(), 0);
+}
+
+/// An import that is in force, and fails while its pages are settled: the ETag of the feed before it is not
+/// that of the directory any more.
+#[test]
+fn a_feed_that_goes_back_after_a_failure_is_not_taken_for_unchanged() {
+    let world = World::new();
+    let mut vm = Vm::new(&world, 1);
+    vm.loads(accounts(0, 2_000, ""));
+    world.pass_ms(60_000);
+    assert!(vm.asks().if_none_match.is_some());
+    let mut changed = page(&accounts_in_a_tier(2_000));
+    changed.etag = b"\"2\"".to_vec();
+    vm.answered(changed);
+    while vm.directory.head(&vm.host).unwrap().in_force == 1 {
+        assert_eq!(vm.tick(), Step::Soon);
+    }
+    vm.host.failing.set(1);
+    vm.tick();
+    assert!(matches!(
+        vm.sync.take_outcome(),
+        Some(ImportOutcome::Failed(_))
+    ));
+    assert_eq!(vm.find("a7").unwrap().tier.as_deref(), Some("of-feed"));
+    goes_on(&mut vm);
+    world.pass_ms(60_000);
+    assert_eq!(
+        vm.asks().if_none_match,
+        None,
+        "the source may be back at it"
+    );
+}
