@@ -60,10 +60,16 @@ pub(super) fn ask_for_usage(body: &[u8], dialects: &Dialects) -> Option<Splice> 
     ];
     let mut asked = LooseAsked::default();
     let tree = Tree::of(completes.chain(own));
-    Scanner::default().feed(&tree, body, &mut asked);
     let end = body.trim_ascii_end();
-    let asks_already =
-        asked.usage == (1, 0) || end.strip_suffix(b"}")?.ends_with(INSERT.as_bytes());
+    let open = end.strip_suffix(b"}")?;
+    let mut scanner = Scanner::default();
+    scanner.feed(&tree, open, &mut asked);
+    let was_closed = scanner.is_outside();
+    scanner.feed(&tree, b"}", &mut asked);
+    if was_closed || !scanner.is_outside() {
+        return None;
+    }
+    let asks_already = asked.usage == (1, 0) || open.ends_with(INSERT.as_bytes());
     if !asked.streams || !asked.completes || asks_already {
         return None;
     }
@@ -99,6 +105,9 @@ mod tests {
             (r#"{"x":NaN,"messages":[],"stream":false}"#, false),
             (r#"{"x":NaN,"input":[],"stream":true}"#, false),
             (r#"{"x":NaN,"messages":[],"stream":true"#, false),
+            (r#"{"messages":[],"stream":true}}"#, false),
+            (r#"{"messages":[],"stream":true}{}"#, false),
+            (r#"{"x":NaN,"messages":[{}],"stream":true,"y":{}"#, false),
         ] {
             let splice = ask_for_usage(body.as_bytes(), &dialect::ALL);
             assert_eq!(splice.is_some(), is_spliced, "{body}");
