@@ -205,6 +205,9 @@ impl Api<'_> {
         if self.has_feed()? {
             return Err(Problem::FeedDecides);
         }
+        if self.target_of(id)?.is_some() {
+            return Err(Problem::IsAlias);
+        }
         let rule = self.config().voucher;
         let event = RechargeEvent {
             id: self.limiter.ledger().hash(recharge.id.as_bytes()),
@@ -220,6 +223,13 @@ impl Api<'_> {
             }
         })?;
         Ok(AdminResponse::ok(&written))
+    }
+
+    /// Returns the account that an id stands for.
+    fn target_of(&self, id: &[u8]) -> Result<Option<Vec<u8>>, Problem> {
+        let key = self.limiter.ledger().key(id);
+        let entry = self.in_use_directory()?.find(self.host, key)?;
+        Ok(entry.and_then(|entry| entry.alias_of))
     }
 
     /// True while a config of the namespace imports a feed.
@@ -238,6 +248,9 @@ impl Api<'_> {
     ) -> Result<WrittenAccount, Problem> {
         let key = self.limiter.ledger().key(id);
         let directory = self.in_use_directory()?;
+        // Nothing fails after the write.
+        let ready = directory.is_ready(self.host)?;
+        let has_feed = self.has_feed()?;
         let changed = directory.change(self.host, (key, id), |before| {
             let mut entry = before.clone().unwrap_or_default();
             let done = change(&mut entry);
@@ -247,8 +260,6 @@ impl Api<'_> {
             (Some(entry.clone()), (before, entry, done))
         });
         let (before, after, done) = changed?;
-        let ready = directory.is_ready(self.host)?;
-        let has_feed = self.has_feed()?;
         let view = self.entry_view(&after);
         self.note_write(call, id, before.as_ref(), Some(&after));
         Ok(WrittenAccount {
@@ -289,23 +300,29 @@ impl Api<'_> {
         let key = self.limiter.ledger().key(id);
         let directory = self.in_use_directory()?;
         let before = directory.change(self.host, (key, id), |entry| (None, entry))?;
+        if before.is_some() {
+            self.note_write("DELETE", id, before.as_ref(), None);
+        }
         let had_usage = self.has_usage(id)?;
         if had_usage {
             self.clear_usage(id)?;
         }
         self.limiter.forget_name(self.host, key)?;
         let had_refusals = self.limiter.forget_refusals(self.host, id)?;
-        if before.is_none() && !had_usage && !had_refusals {
-            return Err(Problem::UnknownAccount);
+        if before.is_none() {
+            if !had_usage && !had_refusals {
+                return Err(Problem::UnknownAccount);
+            }
+            self.note_write("DELETE", id, None, None);
         }
-        self.note_write("DELETE", id, before.as_ref(), None);
         Ok(AdminResponse::ok(
             &serde_json::json!({"id": text(id), "deleted": true}),
         ))
     }
 
     pub(super) fn reset(&mut self, id: &[u8]) -> Result<AdminResponse, Problem> {
-        let reset = self.clear_usage(id)?;
+        let target = self.target_of(id)?;
+        let reset = self.clear_usage(target.as_deref().unwrap_or(id))?;
         let id_text = visible(id, LOGGED_CHARS);
         self.writes.push(format!("POST reset of account {id_text}"));
         Ok(AdminResponse::ok(

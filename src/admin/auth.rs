@@ -43,6 +43,9 @@ pub fn check<'a>(
             .and_then(|at| decoded.get(at.saturating_add(1)..))
             .unwrap_or_default(),
     };
+    if secret.is_empty() {
+        return Err(Problem::Unauthorized);
+    }
     let token = find(tokens, secret).ok_or(Problem::Unauthorized)?;
     match (reads, is_bearer) {
         (false, false) => Err(Problem::BearerOnly),

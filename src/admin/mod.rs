@@ -133,6 +133,9 @@ pub enum Problem {
     /// An invalid parameter of the query.
     #[error("{0} {1}")]
     BadQuery(&'static str, &'static str),
+    /// The id stands for another account.
+    #[error("this id is an alias: name the account that it stands for")]
+    IsAlias,
     /// A feed has the totals of the accounts.
     #[error(
         "a feed gives the cumulative recharge of this directory: add the recharge to its source"
@@ -185,6 +188,7 @@ impl Problem {
             Self::NoSuchMethod(_) => (405, "invalid_request_error", "method_not_allowed"),
             Self::BadId(_) => (400, "invalid_request_error", "account_id_invalid"),
             Self::BadQuery(..) => (400, "invalid_request_error", "query_invalid"),
+            Self::IsAlias => (400, "invalid_request_error", "account_is_alias"),
             Self::FeedDecides => (409, "invalid_request_error", "feed_decides"),
             Self::BadHeaderBody(_) => (400, "invalid_request_error", "body_invalid"),
             Self::TooLarge(_) => (400, "invalid_request_error", "entry_too_large"),

@@ -42,6 +42,8 @@ pub struct AdminToken {
     pub read_only: bool,
 }
 
+/// The SHA-256 of no bytes.
+const OF_NOTHING: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 /// The maximum number of tokens.
 const MOST_TOKENS: usize = 16;
 /// The name of the token that has none.
@@ -113,6 +115,10 @@ fn named_tokens(written: Vec<Object<TokenConfig>>) -> Result<Vec<AdminToken>, In
 }
 
 fn digest_at(path: &str, hex: &str) -> Result<[u8; 32], Invalid> {
+    if hex.eq_ignore_ascii_case(OF_NOTHING) {
+        let problem = "is the SHA-256 of nothing: the token was empty";
+        return Err(Invalid::new(path, problem));
+    }
     let problem = "is not the 64 hex digits of a SHA-256: printf %s TOKEN | sha256sum";
     digest(hex).ok_or_else(|| Invalid::new(path, problem))
 }

@@ -131,6 +131,25 @@ pub enum IdentityError {
     DirectoryFault(StoreError),
 }
 
+/// The reason why a request has no tier, and the account that it concerns where the request's account
+/// stands for another one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NoTier {
+    /// The reason.
+    pub error: IdentityError,
+    /// The account that the request's account stands for.
+    pub target: Option<Account>,
+}
+
+impl From<IdentityError> for NoTier {
+    fn from(error: IdentityError) -> Self {
+        Self {
+            error,
+            target: None,
+        }
+    }
+}
+
 /// Finds the account of a request.
 ///
 /// # Errors
@@ -169,14 +188,14 @@ pub fn account(request: &dyn Request, sources: &[AccountSource]) -> Result<Accou
 /// Finds the tier of a request.
 ///
 /// # Errors
-/// An [`IdentityError`] about the tier.
+/// [`NoTier`].
 pub fn tier(
     request: &dyn Request,
     lookup: &dyn Lookup,
     account: &Account,
     sources: &[TierSource],
     tiers: &TierTable,
-) -> Result<TierMatch, IdentityError> {
+) -> Result<TierMatch, NoTier> {
     for source in sources {
         let found = match source {
             TierSource::Directory => match lookup.entry(account)? {
@@ -185,13 +204,16 @@ pub fn tier(
             },
             TierSource::Name(field) => value(request, field),
             TierSource::Recharge(field) => match value(request, field) {
-                Ok(Some(amount)) => return by_recharge(&amount, tiers).map(TierMatch::tier),
+                Ok(Some(amount)) => {
+                    let tier = by_recharge(&amount, tiers)?;
+                    return Ok(TierMatch::tier(tier));
+                }
                 other => other,
             },
             TierSource::SharedData(template) => match stored(lookup, template, account) {
                 Some(name) => {
                     let tier = tiers.by_name(&name).map(TierMatch::tier);
-                    return tier.ok_or(IdentityError::StoredTierUnknown);
+                    return tier.ok_or(IdentityError::StoredTierUnknown.into());
                 }
                 None => continue,
             },
@@ -200,12 +222,12 @@ pub fn tier(
             Ok(None) => {}
             Ok(Some(name)) => {
                 let tier = tiers.by_name(&name).map(TierMatch::tier);
-                return tier.ok_or_else(|| IdentityError::TierUnknown(name.into_owned()));
+                return tier.ok_or_else(|| IdentityError::TierUnknown(name.into_owned()).into());
             }
-            Err(Repeated(field)) => return Err(IdentityError::TierRepeated(field)),
+            Err(Repeated(field)) => return Err(IdentityError::TierRepeated(field).into()),
         }
     }
-    Err(IdentityError::TierMissing)
+    Err(IdentityError::TierMissing.into())
 }
 
 /// Follows an alias for one hop, and returns the tier of the account behind it.
@@ -213,27 +235,33 @@ fn by_entry(
     entry: AccountEntry,
     lookup: &dyn Lookup,
     tiers: &TierTable,
-) -> Result<TierMatch, IdentityError> {
+) -> Result<TierMatch, NoTier> {
     if entry.is_disabled() {
-        return Err(IdentityError::AccountDisabled);
+        return Err(IdentityError::AccountDisabled.into());
     }
     let Some(target) = &entry.alias_of else {
-        return by_own_entry(&entry, lookup, tiers);
+        return Ok(by_own_entry(&entry, lookup, tiers)?);
     };
     let target = Account {
         id: target.clone(),
         is_hidden: true,
     };
-    let of_target = match lookup.entry(&target)? {
-        Some(entry) if entry.is_disabled() => return Err(IdentityError::AccountDisabled),
-        Some(entry) if entry.alias_of.is_none() => by_own_entry(&entry, lookup, tiers)?,
-        _ => return Err(IdentityError::AliasOfNothing),
-    };
-    Ok(TierMatch {
-        is_exempt: of_target.is_exempt || entry.is_exempt(),
-        alias_of: Some(target),
-        ..of_target
-    })
+    let of_target = lookup.entry(&target).and_then(|found| match found {
+        Some(entry) if entry.is_disabled() => Err(IdentityError::AccountDisabled),
+        Some(entry) if entry.alias_of.is_none() => by_own_entry(&entry, lookup, tiers),
+        _ => Err(IdentityError::AliasOfNothing),
+    });
+    match of_target {
+        Ok(of_target) => Ok(TierMatch {
+            is_exempt: of_target.is_exempt || entry.is_exempt(),
+            alias_of: Some(target),
+            ..of_target
+        }),
+        Err(error) => Err(NoTier {
+            error,
+            target: Some(target),
+        }),
+    }
 }
 
 fn by_own_entry(

@@ -7,7 +7,7 @@ use super::{Admission, CheckResult, Limiter, terms};
 use crate::config::{FaultAction, Mode};
 use crate::directory::entry::AccountEntry;
 use crate::host::{Host, Request};
-use crate::identity::{self, Account, IdentityError, Lookup, TierMatch};
+use crate::identity::{self, Account, IdentityError, Lookup, NoTier, TierMatch};
 use crate::ledger::{Fault, RecordChange, SlotError};
 use crate::limits::{
     Amounts, Ask, Decision, Holder, OwnLimits, Plan, Reservation, Snapshot, admit,
@@ -42,7 +42,9 @@ impl Limiter {
         };
         let found = match self.resolve_tier(host, request, &account) {
             Ok(found) => found,
-            Err(error) => return self.unidentified(Some(&account), error),
+            Err(NoTier { error, target }) => {
+                return self.unidentified(Some(&target.unwrap_or(account)), error);
+            }
         };
         if found.is_exempt {
             return self.exempted(found.tier);
@@ -224,24 +226,26 @@ impl Limiter {
         host: &dyn Host,
         request: &dyn Request,
         account: &Account,
-    ) -> Result<TierMatch, IdentityError> {
+    ) -> Result<TierMatch, NoTier> {
         let lookup = Here {
             limiter: self,
             host,
         };
         let (sources, tiers) = (&self.config.tier, &self.config.tiers);
-        match identity::tier(request, &lookup, account, sources, tiers) {
-            Err(IdentityError::TierMissing) => {
-                let tier = self.config.unknown_tier;
-                tier.map(TierMatch::tier).ok_or(IdentityError::TierMissing)
-            }
-            Err(IdentityError::DirectoryUnready) => {
-                let tier = self.config.not_ready;
-                tier.map(TierMatch::tier)
-                    .ok_or(IdentityError::DirectoryUnready)
-            }
-            other => other,
-        }
+        let found = identity::tier(request, &lookup, account, sources, tiers);
+        found.or_else(|none| {
+            let tier = match none.error {
+                IdentityError::TierMissing => self.config.unknown_tier,
+                IdentityError::DirectoryUnready => self.config.not_ready,
+                _ => None,
+            };
+            // The tier of an unknown account: an alias keeps its target.
+            let found = |tier| TierMatch {
+                alias_of: none.target.clone(),
+                ..TierMatch::tier(tier)
+            };
+            tier.map(found).ok_or(none)
+        })
     }
 
     fn admit(&mut self, host: &dyn Host, ticket: &mut Ticket) -> Result<Decision, Fault> {

@@ -27,10 +27,21 @@ impl Limiter {
         };
         let mut limiter = match self.in_force.take() {
             Some(limiter) if limiter.config.digest == published.digest => limiter,
-            _ => match self.open_published(host, published) {
-                Some(limiter) => Box::new(limiter),
-                None => return f(self),
-            },
+            _ if self.unreadable.as_ref() == Some(&published.digest) => return f(self),
+            _ => {
+                let digest = published.digest.clone();
+                match self.open_published(host, published) {
+                    Ok(limiter) => Box::new(limiter),
+                    Err(problem) => {
+                        self.news.push(format!(
+                            "the config in force, {digest}, can't be used here, so the admin API \
+                             answers by its own listener's: {problem}"
+                        ));
+                        self.unreadable = Some(digest);
+                        return f(self);
+                    }
+                }
+            }
         };
         limiter.refresh(host);
         let done = f(&mut limiter);
@@ -43,8 +54,9 @@ impl Limiter {
 
     /// Opens a limiter for the published config, with this one's admin API. It takes part in no shared
     /// work and never ticks.
-    fn open_published(&self, host: &dyn Host, published: PublishedConfig) -> Option<Self> {
-        let mut config = config::parse(published.json.as_bytes()).ok()?;
+    fn open_published(&self, host: &dyn Host, published: PublishedConfig) -> Result<Self, String> {
+        let config = config::parse(published.json.as_bytes());
+        let mut config = config.map_err(|error| format!("config at {error}"))?;
         config.digest = published.digest;
         config.admin.clone_from(&self.config.admin);
         let vm = Rc::clone(&self.vm);
@@ -54,7 +66,7 @@ impl Limiter {
             vm
         };
         // The ledger exists: it has a secret.
-        Self::open_for(host, config, &[], join, || [0; 16]).ok()
+        Self::open_for(host, config, &[], join, || [0; 16]).map_err(|error| error.to_string())
     }
 
     /// Reads what ticks would have read.
@@ -65,14 +77,12 @@ impl Limiter {
         let _ = self.claim.refresh(host);
     }
 
-    /// Takes what there is to log: the digest of this config when it came into force, and the changes of
-    /// lowered limits.
-    pub fn drain_events(&mut self) -> (Option<String>, Vec<OverloadEvent>) {
-        let came = std::mem::take(&mut self.came_into_force);
+    /// Takes what there is to log: lines, and the changes of lowered limits.
+    pub fn drain_events(&mut self) -> (Vec<String>, Vec<OverloadEvent>) {
         let mut events = self.overload.drain_events();
         if let Some(limiter) = &mut self.in_force {
             events.extend(limiter.overload.drain_events());
         }
-        (came.then(|| self.config.digest.clone()), events)
+        (std::mem::take(&mut self.news), events)
     }
 }

@@ -140,8 +140,10 @@ pub struct Limiter {
     claim: Claim,
     /// The config in force, for the admin API.
     published: Published,
-    /// True once this VM has published its config, until that is logged.
-    came_into_force: bool,
+    /// Lines for the log.
+    news: Vec<String>,
+    /// The digest of a config in force that this module can't read.
+    unreadable: Option<String>,
     /// The limiter of the config in force, where that is another one's.
     in_force: Option<Box<Limiter>>,
     /// The overload control.
@@ -220,7 +222,8 @@ impl Limiter {
         Ok(Self {
             claim,
             published,
-            came_into_force: false,
+            news: Vec::new(),
+            unreadable: None,
             names: NamesSeen::default(),
             in_force: None,
             overload,
@@ -321,7 +324,11 @@ impl Limiter {
         let claimed = self.claim.tick(host);
         self.keep_fault(claimed);
         match self.published.tick(host, &self.claim) {
-            Ok(news) => self.came_into_force |= news,
+            Ok(false) => {}
+            Ok(true) => {
+                let line = format!("the config in force is {}", self.config.digest);
+                self.news.push(line);
+            }
             Err(error) => self.note_fault(error.into()),
         }
         let in_force = self.claim.holds(Work::Overload);

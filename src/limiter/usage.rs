@@ -3,7 +3,7 @@
 use super::outcome::{NOWHERE, Place};
 use super::{CheckResult, Limiter, Next, terms};
 use crate::host::{Host, Request};
-use crate::identity::{self, Account, IdentityError};
+use crate::identity::{self, Account, IdentityError, NoTier};
 use crate::ledger::{AccountKey, Fault, RecordChange};
 use crate::limits::snapshot::levels;
 use crate::limits::{LimitKind, Limits, Lowered, Plan};
@@ -69,10 +69,15 @@ impl Limiter {
         };
         let found = match self.resolve_tier(host, request, &account) {
             Ok(found) => found,
-            Err(IdentityError::DirectoryFault(error)) => {
-                return self.cannot_report(&account, NOWHERE, error.into());
+            Err(NoTier { error, target }) => {
+                let account = target.unwrap_or(account);
+                return match error {
+                    IdentityError::DirectoryFault(error) => {
+                        self.cannot_report(&account, NOWHERE, error.into())
+                    }
+                    error => self.unidentified(Some(&account), error),
+                };
             }
-            Err(error) => return self.unidentified(Some(&account), error),
         };
         let place = found.tier;
         let found_tier = place.and_then(|id| Some((id, self.config.tiers.get(id)?)));

@@ -96,9 +96,9 @@ fn warn_of_directory_size(limiter: &Limiter) {
 impl Running {
     fn log_events(&self) {
         let events = self.worker.with_limiter(Limiter::drain_events);
-        let (in_force, events) = events.unwrap_or_default();
-        if let Some(digest) = in_force {
-            info!("the config in force is {digest}");
+        let (news, events) = events.unwrap_or_default();
+        for line in news {
+            info!("{line}");
         }
         for event in events {
             warn!("{event}");

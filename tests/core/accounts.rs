@@ -431,3 +431,110 @@ fn each_write_is_one_line_with_what_was_before_and_after() {
     let load = worker.administer(&Call::PutManual, r#"{"scale": 0.5}"#);
     assert_eq!(load.writes, [r#"PUT load {"scale": 0.5}"#]);
 }
+
+/// A deletion needs no room: what it deletes may be usage alone.
+#[test]
+fn an_account_with_usage_alone_is_forgotten_where_its_page_is_full() {
+    let world = World::new();
+    let config = Config::new().open_admin().with(json!({
+        "tier": ["directory"], "unknown_tier": "tier1",
+        "capacity": {"accounts": 64, "directory": 8},
+    }));
+    let worker = ready(&world, config);
+    for n in 0..32 {
+        assert_eq!(worker.put(&format!("a{n}"), r#"{"tier": "tier1"}"#).0, 200);
+    }
+    let pass = worker.admission(&of("passer-by"));
+    worker.release(pass);
+    let (status, said) = worker.call(&Call::Delete(b"passer-by".to_vec()), "");
+    assert_eq!(status, 200, "{said}");
+    let (status, said) = worker.call(&Call::Delete(b"nobody".to_vec()), "");
+    assert_eq!(status, 404, "{said}");
+}
+
+/// Nothing is half applied: a write that is answered 503 is not there, and one that is there is logged.
+#[test]
+fn a_write_that_is_answered_as_failed_was_not_made() {
+    let world = World::new();
+    let worker = ready(&world, config());
+    worker.put("acme", r#"{"tier": "tier1"}"#);
+    world.overwrite("tiergate/feed-state", b"\xc8Lnewer");
+    let body = r#"{"tier": "tier1", "disabled": true}"#;
+    let done = worker.administer(&Call::Put(b"acme".to_vec()), body);
+    let (_, view) = get(&worker, "acme");
+    assert_eq!(
+        (view["disabled"] == json!(true), done.writes.len() == 1),
+        (done.status == 200, done.status == 200),
+        "{}: {view}",
+        done.status
+    );
+}
+
+/// A recharge of a key is money of the account that the key stands for.
+#[test]
+fn a_recharge_of_an_alias_is_not_lost() {
+    let world = World::new();
+    let worker = ready(&world, config());
+    worker.put("acme", r#"{"recharge": "1"}"#);
+    worker.put("key", r#"{"account": "acme"}"#);
+    let body = r#"{"id": "r-1", "amount": "99", "kind": "cash"}"#;
+    let (status, said) = worker.call(&Call::Recharge(b"key".to_vec()), body);
+    let (_, acme) = get(&worker, "acme");
+    assert!(
+        status >= 400 || acme["recharge"] == "100.00",
+        "{status} {said}, and the account has {}",
+        acme["recharge"]
+    );
+}
+
+/// A reset of a key answers as if it had cleared something.
+#[test]
+fn a_reset_of_an_alias_clears_what_the_view_of_it_shows() {
+    let world = World::new();
+    let worker = ready(&world, config());
+    worker.put("acme", r#"{"tier": "tier1"}"#);
+    worker.put("key", r#"{"account": "acme"}"#);
+    let pass = worker.admission(&of("key"));
+    worker.release(pass);
+    let (status, said) = worker.call(&Call::Reset(b"key".to_vec()), "");
+    let (_, view) = get(&worker, "key");
+    assert!(
+        status >= 400 || said["reset"] == json!(false) || view["usage"]["rpm"]["used"] == 0,
+        "{status} {said}: {}",
+        view["usage"]["rpm"]
+    );
+}
+
+/// The refused accounts name the target, as docs/directory.md says; a key may be a secret.
+#[test]
+fn the_refused_accounts_name_the_target_of_a_switched_off_alias() {
+    let world = World::new();
+    let worker = ready(&world, config());
+    worker.put("acme", r#"{"tier": "tier1", "disabled": true}"#);
+    worker.put("key-1", r#"{"account": "acme"}"#);
+    worker.refuse(&of("key-1"));
+    world.pass_ms(5_000);
+    worker.tick();
+    let (_, status) = worker.call(&Call::Status, "");
+    assert_eq!(
+        status["refusals"]["accounts"][0]["account"], "acme",
+        "{}",
+        status["refusals"]
+    );
+}
+
+/// A request without a secret is never the holder of a token.
+#[test]
+fn the_digest_of_nothing_is_no_token() {
+    use tiergate::http::sha256::sha256_hex;
+    let config = Config::new().with(json!({
+        "admin": {"path": "/-/tiergate", "token_sha256": sha256_hex(b"")}
+    }));
+    let Ok(config) = tiergate::config::parse(config.to_string().as_bytes()) else {
+        return;
+    };
+    let admin = config.admin.unwrap();
+    let tokens = admin.tokens.as_deref();
+    let done = tiergate::admin::auth::check(tokens, Some(b"Anything at-all"), true, false);
+    assert!(done.is_err(), "{done:?}");
+}

@@ -3,7 +3,9 @@
 use crate::harness::{Call, Config, FakeRequest, Worker, World};
 use serde_json::{Value, json};
 use std::sync::Arc;
+use tiergate::claims::PublishedConfig;
 use tiergate::host::SharedData as _;
+use tiergate::shared::cell::{Content as _, encode};
 
 const BARE: &str = r#"{"admin": {"path": "/-/tiergate", "insecure": true}}"#;
 
@@ -253,4 +255,31 @@ fn a_config_in_force_that_cannot_be_opened_costs_no_slot() {
         proxy.tick();
         assert_eq!(live(), before - 1, "{is_broken}");
     }
+}
+
+/// A newer module publishes fields that this one does not know: said once, and not parsed again.
+#[test]
+fn a_published_config_of_newer_code_is_said_once() {
+    let world = World::new();
+    let admin = Worker::new(&world, BARE);
+    let published = PublishedConfig {
+        digest: "ab".repeat(32),
+        json: r#"{"of_newer_code": 1}"#.to_owned(),
+        by_requests: true,
+    };
+    world.overwrite(
+        "tiergate/config",
+        &encode(PublishedConfig::LAYOUT, &published),
+    );
+    for _ in 0..3 {
+        assert_eq!(names(&admin)[0], "tier0");
+    }
+    let lines = admin.log_lines();
+    let [line] = &lines[..] else {
+        panic!("{lines:?}");
+    };
+    assert!(
+        line.contains("abab") && line.contains("of_newer_code"),
+        "{line}"
+    );
 }

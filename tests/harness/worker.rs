@@ -181,9 +181,16 @@ impl Worker {
         self.limiter.borrow_mut().overload_mut().drain_events()
     }
 
+    /// The lines to log since the last call.
+    pub fn log_lines(&self) -> Vec<String> {
+        self.limiter.borrow_mut().drain_events().0
+    }
+
     /// The digest to log, when this worker has brought its config into force.
     pub fn came_into_force(&self) -> Option<String> {
-        self.limiter.borrow_mut().drain_events().0
+        let news = self.log_lines();
+        let digest = |line: &String| Some(line.strip_prefix("the config in force is ")?.to_owned());
+        news.iter().find_map(digest)
     }
 
     /// The config goes, as Envoy ends a root context; what is left of metrics.

@@ -21,6 +21,11 @@ const PATIENCE: Span = Span::from_secs(30);
 /// The maximum number of accounts that are held in memory before they are staged. The larger the
 /// batch, the more of them share a page of the directory.
 const BATCH: usize = 65_536;
+/// The maximum size of a batch in memory, in bytes, as far as it is known.
+const BATCH_BYTES: usize = 16 << 20;
+/// The size of an account in memory without its id, and of terms with a dozen own limits, in bytes.
+const ITEM_BYTES: usize = 160;
+const TERMS_BYTES: usize = 1_024;
 
 /// The bounds and rules of an import.
 #[derive(Clone, Copy, Debug)]
@@ -74,6 +79,8 @@ pub struct Import {
     /// The accounts that are not staged yet, by page of the directory. A tree grows without being
     /// moved, so no single insertion takes long.
     batch: BTreeMap<(u32, AccountKey), FeedItem>,
+    /// The size of the batch in memory, in bytes.
+    batch_bytes: usize,
     /// The accounts so far.
     accounts: usize,
     /// Items of the current page so far.
@@ -97,6 +104,7 @@ impl Import {
             is_read: false,
             paths: BTreeSet::from([path.to_owned()]),
             batch: BTreeMap::new(),
+            batch_bytes: 0,
             accounts: 0,
             items: 0,
             generation: None,
@@ -227,12 +235,17 @@ impl Import {
         }
         let key = (context.key)(id.as_bytes());
         let place = (context.directory.page_for(&key), key);
+        let has_terms = known.as_ref().is_some_and(|known| known.terms.is_some());
+        let size = ITEM_BYTES.saturating_add(id.len());
+        let size = size.saturating_add(if has_terms { TERMS_BYTES } else { 0 });
+        self.batch_bytes = self.batch_bytes.saturating_add(size);
         let item = FeedItem { key, id, known };
         if self.batch.insert(place, item).is_some() {
             let at = self.items;
             return Err(FeedError::Twice { page, at });
         }
-        if self.batch.len() >= BATCH {
+        if self.batch.len() >= BATCH || self.batch_bytes >= BATCH_BYTES {
+            self.batch_bytes = 0;
             self.begin_staging(context, limits)?;
         }
         Ok(None)
