@@ -1,8 +1,10 @@
 //! The sources of account and tier in the config.
 
+use super::address::{AddressField, AddressOf};
 use super::{AccountSource, RequestField, TierSource};
 use crate::http::names::{header_name, property_path};
-use crate::json::{Invalid, Object};
+use crate::json::values::Count;
+use crate::json::{Invalid, Object, in_range};
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, Deserializer, MapAccess, Visitor};
@@ -10,6 +12,9 @@ use std::fmt;
 
 /// Headers that upstreams need: by default the filter does not remove them.
 const CREDENTIALS: [&str; 1] = ["authorization"];
+
+/// The maximum number of trusted hops.
+const MOST_HOPS: u64 = 16;
 
 type Checked<T> = Result<T, Invalid>;
 
@@ -20,6 +25,9 @@ pub struct SourceConfig {
     header: Option<String>,
     property: Option<Vec<String>>,
     query: Option<String>,
+    address: Option<String>,
+    ipv6_prefix: Option<Count>,
+    hop: Option<Count>,
     digest: Option<bool>,
     prefix: Option<String>,
     #[serde(rename = "as")]
@@ -145,6 +153,13 @@ fn default_tier() -> Vec<TierSource> {
 
 /// Returns the one request field of a source.
 fn request_field(path: &str, source: &SourceConfig) -> Checked<RequestField> {
+    if let Some(of) = &source.address {
+        return address(path, of, source);
+    }
+    if source.ipv6_prefix.is_some() || source.hop.is_some() {
+        let problem = "ipv6_prefix and hop stand beside address";
+        return Err(Invalid::new(path, problem));
+    }
     match (&source.header, &source.property, &source.query) {
         (Some(name), None, None) => Ok(RequestField::Header(header_name(
             &format!("{path}.header"),
@@ -161,9 +176,39 @@ fn request_field(path: &str, source: &SourceConfig) -> Checked<RequestField> {
         }
         _ => Err(Invalid::new(
             path,
-            "a source names exactly one place: header, property, or query (account sources only)",
+            "a source names exactly one place: header, property, query or address (account sources \
+             only)",
         )),
     }
+}
+
+/// Returns the field of an address.
+fn address(path: &str, of: &str, source: &SourceConfig) -> Checked<RequestField> {
+    let is_alone = source.header.is_none() && source.property.is_none() && source.query.is_none();
+    if !is_alone || source.prefix.is_some() {
+        let problem = "address stands without header, property, query and prefix";
+        return Err(Invalid::new(path, problem));
+    }
+    let hop = source.hop.as_ref().map(|Count(hop)| *hop);
+    let of = match (of, hop) {
+        ("source", None) => AddressOf::Source,
+        ("source", Some(_)) => {
+            let problem = "is for x-forwarded-for: a connection has one address";
+            return Err(Invalid::new(format!("{path}.hop"), problem));
+        }
+        ("x-forwarded-for", hop) => {
+            let hop = in_range(&format!("{path}.hop"), hop.unwrap_or(1), 1..=MOST_HOPS)?;
+            AddressOf::Forwarded(usize::try_from(hop).unwrap_or(usize::MAX))
+        }
+        _ => {
+            let problem = format!("{of:?} is neither \"source\" nor \"x-forwarded-for\"");
+            return Err(Invalid::new(format!("{path}.address"), problem));
+        }
+    };
+    let prefix = source.ipv6_prefix.as_ref().map_or(64, |Count(bits)| *bits);
+    let prefix = in_range(&format!("{path}.ipv6_prefix"), prefix, 1..=128)?;
+    let ipv6_prefix = u8::try_from(prefix).unwrap_or(128);
+    Ok(RequestField::Address(AddressField { of, ipv6_prefix }))
 }
 
 /// Checks one account source.
@@ -200,6 +245,10 @@ fn tier_source(path: &str, entry: TierSourceConfig) -> Checked<TierSource> {
     if source.query.is_some() {
         let problem = "query is for account sources: a client writes its own query";
         return Err(Invalid::new(format!("{path}.query"), problem));
+    }
+    if source.address.is_some() || source.ipv6_prefix.is_some() || source.hop.is_some() {
+        let problem = "an address is for account sources: it is the name of no tier";
+        return Err(Invalid::new(path, problem));
     }
     let Some(key) = &source.shared_data else {
         let field = request_field(path, &source)?;

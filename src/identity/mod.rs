@@ -3,6 +3,7 @@
 //! A repeated value is refused: one of the two may come from the client. Proxies may join repeats
 //! with a comma, so a comma in an account header counts as a repeat.
 
+pub mod address;
 pub mod config;
 
 use crate::directory::entry::{AccountEntry, ResolvedTier};
@@ -14,7 +15,11 @@ use crate::shared::StoreError;
 use crate::tiers::money::Cents;
 use crate::tiers::table::{TierId, TierTable};
 use crate::time::{Span, Wall};
+use address::{AddressField, AddressOf};
 use std::borrow::Cow;
+
+/// The header with the addresses of the proxies on the way, and of the client.
+const FORWARDED: &str = "x-forwarded-for";
 
 /// A source of the account.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +41,8 @@ pub enum RequestField {
     Property(Vec<String>),
     /// The query parameter of this name.
     Query(String),
+    /// An address, without its port.
+    Address(AddressField),
 }
 
 /// A source of the tier.
@@ -323,8 +330,26 @@ fn value<'a>(
             // HTTP allows only one path, and a CONNECT has none.
             Header::Absent | Header::Repeated => None,
         },
+        RequestField::Address(field) => address(request, field)?.map(Cow::Owned),
     };
     Ok(value.filter(|v| !v.is_empty()))
+}
+
+/// Returns the account of an address; `None` where there is no address.
+fn address(request: &dyn Request, field: &AddressField) -> Result<Option<Vec<u8>>, Repeated> {
+    let text = match field.of {
+        AddressOf::Source => {
+            let path = ["source", "address"].map(str::to_owned);
+            request.property(&path).map(Cow::Owned)
+        }
+        AddressOf::Forwarded(_) => match request.header(FORWARDED) {
+            Header::Absent => None,
+            Header::Once(value) => Some(Cow::Borrowed(value)),
+            Header::Repeated => return Err(Repeated(format!("header {FORWARDED}"))),
+        },
+    };
+    let account = text.and_then(|text| field.account(&text));
+    Ok(account.map(String::into_bytes))
 }
 
 /// Reads the tier's name under a shared-data key. Keys are text: other ids have no tier there.

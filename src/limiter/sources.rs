@@ -1,6 +1,7 @@
 //! The sources of account and tier in words, for the access log of a request that none of them knew.
 
 use crate::config::Config;
+use crate::identity::address::AddressOf;
 use crate::identity::{RequestField, TierSource};
 use crate::reply::Code;
 
@@ -30,5 +31,9 @@ fn field(field: &RequestField) -> String {
         RequestField::Header(name) => format!("header:{name}"),
         RequestField::Property(path) => format!("property:{}", path.join(".")),
         RequestField::Query(name) => format!("query:{name}"),
+        RequestField::Address(address) => match address.of {
+            AddressOf::Source => "address:source".to_owned(),
+            AddressOf::Forwarded(hop) => format!("address:x-forwarded-for:{hop}"),
+        },
     }
 }

@@ -262,3 +262,95 @@ fn one_credential_is_one_account_wherever_it_is_read() {
         worker.admit(&request("Bearer Key"));
     }
 }
+
+fn from(source: &str, forwarded: Option<&str>) -> FakeRequest {
+    let mut request = FakeRequest::with(&[("x-account-tier", "tier5")]);
+    let path = ["source", "address"].map(str::to_owned).to_vec();
+    request.properties.push((path, source.as_bytes().to_vec()));
+    if let Some(list) = forwarded {
+        request
+            .headers
+            .push(("x-forwarded-for".to_owned(), list.as_bytes().to_vec()));
+    }
+    request
+}
+
+#[test]
+fn an_address_is_an_account_without_its_port() {
+    let world = World::new();
+    let one = Config::tier("tier5").rpm(1);
+    let worker = Worker::new(
+        &world,
+        one.with(json!({"account": [{"address": "source"}]})),
+    );
+    worker.admission(&from("127.0.0.1:45830", None));
+    let reply = worker.refuse(&from("127.0.0.1:45831", None));
+    assert!(
+        reply.message.contains("account 127.0.0.1 in tier5"),
+        "{}",
+        reply.message
+    );
+    worker.admission(&from("[2001:db8:1:2::1]:1", None));
+    worker.refuse(&from("[2001:db8:1:2:9::7]:2", None));
+    worker.admission(&from("[2001:db8:1:3::1]:1", None));
+    assert_eq!(worker.refuse(&from("", None)).code, "account_missing");
+}
+
+#[test]
+fn the_trusted_hop_of_x_forwarded_for_is_an_account() {
+    let world = World::new();
+    let one = Config::tier("tier5").rpm(1);
+    let source = json!({"account": [{"address": "x-forwarded-for", "hop": 2, "ipv6_prefix": 48}]});
+    let worker = Worker::new(&world, one.with(source));
+    let of = |list: &str| from("10.9.9.9:1", Some(list));
+    worker.admission(&of("1.1.1.1, 10.0.0.1"));
+    // What the client wrote stands before what the trusted proxies wrote.
+    worker.refuse(&of("8.8.8.8, 1.1.1.1, 10.0.0.2"));
+    worker.admission(&of("2001:db8:1:2::1, 10.0.0.1"));
+    worker.refuse(&of("2001:db8:1:3::1, 10.0.0.1"));
+    assert_eq!(
+        worker.refuse(&of("1.1.1.1")).code,
+        "account_missing",
+        "one hop"
+    );
+    assert_eq!(
+        worker.refuse(&from("10.9.9.9:1", None)).code,
+        "account_missing"
+    );
+}
+
+#[test]
+fn an_address_source_is_checked() {
+    for (source, at) in [
+        (json!({"address": "client"}), "account[0].address"),
+        (json!({"address": "source", "hop": 1}), "account[0].hop"),
+        (
+            json!({"address": "x-forwarded-for", "hop": 0}),
+            "account[0].hop",
+        ),
+        (
+            json!({"address": "x-forwarded-for", "hop": 17}),
+            "account[0].hop",
+        ),
+        (
+            json!({"address": "source", "ipv6_prefix": 0}),
+            "account[0].ipv6_prefix",
+        ),
+        (
+            json!({"address": "source", "ipv6_prefix": 129}),
+            "account[0].ipv6_prefix",
+        ),
+        (json!({"address": "source", "header": "x"}), "account[0]"),
+        (json!({"address": "source", "prefix": "x"}), "account[0]"),
+        (json!({"header": "x", "hop": 1}), "account[0]"),
+    ] {
+        let config = json!({"account": [source]}).to_string();
+        let error = tiergate::config::parse(config.as_bytes()).unwrap_err();
+        assert_eq!(error.path, at, "{config}: {error}");
+    }
+    let tier = json!({"tier": [{"address": "source"}]}).to_string();
+    assert_eq!(
+        tiergate::config::parse(tier.as_bytes()).unwrap_err().path,
+        "tier[0]"
+    );
+}

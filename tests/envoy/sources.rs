@@ -1,5 +1,6 @@
 //! Where account and tier come from.
 
+use crate::harness::Config;
 use crate::harness::bootstrap::{Setup, wasm_filter};
 use crate::harness::client::Call;
 use crate::harness::stack::Stack;
@@ -115,4 +116,24 @@ fn another_plugin_can_write_the_tier_into_shared_data() {
     assert_eq!(tier_of(&stack, of("startup")), "3");
     assert_eq!(tier_of(&stack, of("odd")), "tier_unknown");
     assert_eq!(tier_of(&stack, of("nobody")), "tier_unknown");
+}
+
+/// Envoy's address of a connection has a port, which is another one each time.
+#[test]
+fn an_address_is_one_account_over_all_its_connections() {
+    let source = |source: serde_json::Value| {
+        let config = Config::tier("t").rpm(3);
+        Stack::start(config.with(json!({"account": [source], "unknown_tier": "t"})))
+    };
+    let statuses = |stack: &Stack, forwarded: &str| {
+        let call = || Call::new().header("x-forwarded-for", forwarded);
+        (0..4)
+            .map(|_| stack.send(call()).status)
+            .collect::<Vec<_>>()
+    };
+    let stack = source(json!({"address": "source"}));
+    assert_eq!(statuses(&stack, "9.9.9.9"), [200, 200, 200, 429]);
+    let stack = source(json!({"address": "x-forwarded-for"}));
+    assert_eq!(statuses(&stack, "9.9.9.9"), [200, 200, 200, 429]);
+    assert_eq!(statuses(&stack, "8.8.8.8")[0], 200, "another account");
 }
