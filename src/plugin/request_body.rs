@@ -26,7 +26,7 @@ pub struct AwaitingBody {
 pub enum BodyPart {
     /// The whole body, of at most this many bytes.
     Whole(usize),
-    /// The start of a longer one, of which so many bytes have come.
+    /// The start of a longer one, and the number of bytes that have come.
     Start(usize),
     /// Nothing.
     Nothing,

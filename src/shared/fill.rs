@@ -146,7 +146,7 @@ mod tests {
         assert_eq!(all.all_records(), AllRecords::About(u64::MAX));
     }
 
-    /// By how often so many accounts leave at most that many on 512 of 8192 pages.
+    /// A bound fails in at most one of a hundred random samples of 512 of 8192 pages.
     #[test]
     fn a_bound_holds_in_99_of_100_samples() {
         for records in 0..ENOUGH {

@@ -126,7 +126,7 @@ fn offset_ms(offset: &str) -> Option<u64> {
     (hours < 24 && minutes < 60).then(|| u64::from(all).checked_mul(60_000))?
 }
 
-/// Reads a number of exactly so many ASCII digits.
+/// Reads a number of exactly `count` ASCII digits.
 fn digits(text: &str, count: usize) -> Option<u32> {
     let fits = text.len() == count && text.bytes().all(|b| b.is_ascii_digit());
     fits.then(|| text.parse().ok()).flatten()

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 /// The length of a term that is not renewed.
 pub const TERM: Span = Span::from_secs(5);
-/// The time after which an import that nobody began means that no config has the feed any more.
+/// The longest delay of a due import. After that, no config has the feed any more.
 const OVERDUE: Span = Span::from_secs(60);
 
 /// The state of the feed that all VMs share.

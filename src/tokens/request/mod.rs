@@ -34,7 +34,7 @@ pub struct ReadBody {
 }
 
 impl ReadBody {
-    /// A body that says nothing, of which so many bytes have come.
+    /// Returns a body of `seen` bytes so far that was not read.
     pub fn unread(seen: u64) -> Self {
         Self {
             seen,
