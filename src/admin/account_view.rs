@@ -199,10 +199,7 @@ impl Api<'_> {
             .key(entry.alias_of.as_deref().unwrap_or(id));
         let found = self.tier_of(&target);
         let own = target.own_limits(|| self.host.wall());
-        let base = found.map(|(_, tier)| {
-            let base = tier.all_limits();
-            own.map_or_else(|| base.clone(), |own| own.over_all(&base))
-        });
+        let base = found.map(|(_, tier)| tier.limits_with(own));
         let lowered = found.and_then(|(place, _)| self.limiter.overload().lowered(place));
         // The account's requests may carry a tier, so requests can be in flight without a tier
         // here.

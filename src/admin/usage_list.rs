@@ -112,21 +112,20 @@ impl Api<'_> {
         names: &[NamedAccount],
     ) -> Result<(), Problem> {
         let noted = names.iter().find(|name| name.key() == key);
-        let known = self.in_use_directory()?.find_named(self.host, key)?;
+        let known = self.in_use_directory()?.find_with_id(self.host, key)?;
         let entry = known.as_ref().map(|(_, entry)| entry);
         let place = self.place_of(entry, noted);
         let base = place.and_then(|place| self.config().tiers.get(place));
         let limits = base.map(|tier| {
             let own = entry.and_then(|entry| entry.own_limits(|| self.host.wall()));
-            let all = tier.all_limits();
-            own.map_or_else(|| all.clone(), |own| own.over_all(&all))
+            tier.limits_with(own)
         });
         let lowered = place.and_then(|place| self.limiter.overload().lowered(place));
         let inspected = self
             .limiter
             .inspect(self.host, key, limits.as_ref(), lowered)?;
         let id = noted.map(|name| text(&name.id));
-        let id = id.or_else(|| known.as_ref().map(|(id, _)| id.clone()));
+        let id = id.or_else(|| known.as_ref().map(|(id, _)| id.text()));
         let Some(id) = id else {
             list.unnamed.add(&inspected.usage.limits);
             return Ok(());

@@ -157,13 +157,18 @@ pub struct ConfigId {
 }
 
 impl ConfigId {
+    /// Returns the first 8 bytes of a digest in hex.
+    fn start_of(digest: &str) -> u64 {
+        let start = digest.get(..16).unwrap_or_default();
+        u64::from_str_radix(start, 16).unwrap_or_default()
+    }
+
     /// Returns the id of a config by its digest in hex and its table as text.
     pub fn of(digest: &str, table: &str) -> Self {
-        let start = digest.get(..16).unwrap_or_default();
         let mut hasher = SipHasher24::new();
         hasher.write(table.as_bytes());
         Self {
-            digest: u64::from_str_radix(start, 16).unwrap_or_default(),
+            digest: Self::start_of(digest),
             table: hasher.finish(),
         }
     }

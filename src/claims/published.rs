@@ -1,7 +1,7 @@
 //! The config in force, for those that judge nothing themselves (key `{namespace}/config`): an admin
 //! listener answers by the tiers and the windows that traffic is judged by.
 
-use super::{Claim, Work};
+use super::{Claim, ConfigId, Work};
 use crate::host::{Host, HostError};
 use crate::shared::cell::{Content, SharedCell};
 use crate::shared::{Layout, StoreError};
@@ -87,7 +87,7 @@ impl Published {
                 stored.by_requests |= by_requests;
                 return false;
             }
-            let other = super::ConfigId::of(&stored.digest, "").digest;
+            let other = ConfigId::start_of(&stored.digest);
             let stays = stored.by_requests && !by_requests && claim.is_alive(other);
             if !stays {
                 *stored = PublishedConfig {

@@ -64,7 +64,8 @@ struct ScopeBytes {
 struct LimitBytes {
     name: String,
     size: SizeBytes,
-    counted: Option<(UnitBytes, PerBytes)>,
+    /// The unit by its position in [`Unit::ALL`], and the time.
+    counted: Option<(u8, PerBytes)>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -72,15 +73,6 @@ enum SizeBytes {
     Unlimited,
     Whole(u64),
     Cents(u64),
-}
-
-#[derive(Serialize, Deserialize)]
-enum UnitBytes {
-    Requests,
-    Tokens,
-    InputTokens,
-    OutputTokens,
-    Usd,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -226,7 +218,7 @@ impl From<(Option<&str>, &Overrides)> for ScopeBytes {
             },
             counted: match own.counted {
                 None | Some(Counted::Leases) => None,
-                Some(Counted::Sum(unit, per)) => Some((unit.into(), per.into())),
+                Some(Counted::Sum(unit, per)) => Some((unit as u8, per.into())),
             },
         });
         Self {
@@ -245,33 +237,12 @@ impl LimitBytes {
         };
         let counted = match self.counted {
             None => None,
-            Some((unit, per)) => Some(Counted::Sum(unit.unit(), per.per()?)),
+            Some((unit, per)) => {
+                let unit = *Unit::ALL.get(usize::from(unit))?;
+                Some(Counted::Sum(unit, per.per()?))
+            }
         };
         Some((self.name, OwnLimit { size, counted }))
-    }
-}
-
-impl From<Unit> for UnitBytes {
-    fn from(unit: Unit) -> Self {
-        match unit {
-            Unit::Requests => Self::Requests,
-            Unit::Tokens => Self::Tokens,
-            Unit::InputTokens => Self::InputTokens,
-            Unit::OutputTokens => Self::OutputTokens,
-            Unit::Usd => Self::Usd,
-        }
-    }
-}
-
-impl UnitBytes {
-    const fn unit(&self) -> Unit {
-        match self {
-            Self::Requests => Unit::Requests,
-            Self::Tokens => Unit::Tokens,
-            Self::InputTokens => Unit::InputTokens,
-            Self::OutputTokens => Unit::OutputTokens,
-            Self::Usd => Unit::Usd,
-        }
     }
 }
 

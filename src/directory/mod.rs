@@ -175,6 +175,19 @@ impl Directory {
         host: &dyn Host,
         key: AccountKey,
     ) -> Result<Option<AccountEntry>, StoreError> {
+        let found = self.find_with_id(host, key)?;
+        Ok(found.map(|(_, entry)| entry))
+    }
+
+    /// Finds the entry of an account, and its id.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the page or the head can't be read.
+    pub fn find_with_id(
+        &self,
+        host: &dyn Host,
+        key: AccountKey,
+    ) -> Result<Option<(EntryId, AccountEntry)>, StoreError> {
         let Some(bytes) = self.page_bytes(host, self.page_of(&key))? else {
             return Ok(None);
         };
@@ -186,26 +199,8 @@ impl Directory {
             return Ok(None);
         };
         let in_force = self.generation_for(host, &place)?;
-        Ok(place.current(in_force).cloned())
-    }
-
-    /// Finds the entry of an account, and its id as text.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the page or the head can't be read.
-    pub fn find_named(
-        &self,
-        host: &dyn Host,
-        key: AccountKey,
-    ) -> Result<Option<(String, AccountEntry)>, StoreError> {
-        let bytes = self.page_bytes(host, self.page_of(&key))?;
-        let Some(place) = page::find(&bytes.unwrap_or_default(), key.bytes()).unwrap_or(None)
-        else {
-            return Ok(None);
-        };
-        let in_force = self.generation_for(host, &place)?;
         let entry = place.current(in_force).cloned();
-        Ok(entry.map(|entry| (place.id.text(), entry)))
+        Ok(entry.map(|entry| (place.id, entry)))
     }
 
     /// Returns the generation in force if a place needs it: reads the head only then.
@@ -229,7 +224,7 @@ impl Directory {
         (key, id): (AccountKey, &[u8]),
         mut f: impl FnMut(Option<AccountEntry>) -> (Option<AccountEntry>, T),
     ) -> Result<T, WriteError> {
-        self.edit(host, self.page_of(&key), |page| {
+        let changed = self.edit(host, self.page_of(&key), |page| {
             let found = page.get(key.bytes());
             let mut place = found.unwrap_or_else(|| StoredEntry::new(EntryId::of(id)));
             place.settle(self.generation_for(host, &place)?);
@@ -239,37 +234,37 @@ impl Directory {
             place.written = Some(now);
             page.put(key.bytes(), &place, now)?;
             Ok(result)
-        })
-        .map(|changed| changed.result)
+        });
+        if matches!(changed, Err(WriteError::Full)) {
+            self.note(|h| h.full = h.full.saturating_add(1));
+        }
+        changed
     }
 
-    /// Runs `f` on a page and stores a changed one.
-    fn edit<T>(
+    /// Runs `f` on a page and stores a changed one; nothing is stored where `f` fails.
+    fn edit<T, E: From<StoreError>>(
         &self,
         host: &dyn Host,
         page: u32,
-        mut f: impl FnMut(&mut DirectoryPage) -> Result<T, WriteError>,
-    ) -> Result<Changed<T>, WriteError> {
+        mut f: impl FnMut(&mut DirectoryPage) -> Result<T, E>,
+    ) -> Result<T, E> {
         let name = self.page_name(page);
         let target = Target {
             key: &name,
             layout: page::LAYOUT,
             tries: TRIES,
         };
-        let changed = update(host, &target, |bytes| {
+        let changed: Changed<T> = update(host, &target, |bytes| {
             let mut page = DirectoryPage::read(&bytes.unwrap_or_default());
             let result = f(&mut page)?;
             let corrupt = page.corrupt();
             self.note(|h| h.corrupt = h.corrupt.saturating_add(corrupt));
-            Ok(match page.changed_bytes() {
+            Ok::<_, E>(match page.changed_bytes() {
                 Some(bytes) => Change::Write(bytes, result),
                 None => Change::Keep(result),
             })
-        });
-        if matches!(changed, Err(WriteError::Full)) {
-            self.note(|h| h.full = h.full.saturating_add(1));
-        }
-        changed
+        })?;
+        Ok(changed.result)
     }
 
     /// Returns the page of an account.

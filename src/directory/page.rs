@@ -95,11 +95,10 @@ impl DirectoryPage {
         }
         if !self.has_room(key, body.len()) {
             self.drop_deleted(key);
-            let is_deletion = place.entry.is_none() && place.staged.is_none();
             match self.has_room(key, body.len()) {
                 true => {}
                 // A deletion needs no room: then it is not remembered.
-                false if is_deletion => {
+                false if place.is_empty() => {
                     self.remove(key);
                     return Ok(());
                 }
@@ -123,8 +122,7 @@ impl DirectoryPage {
     fn drop_deleted(&mut self, but: &Key) {
         let before = self.places.len();
         self.places.retain(|(key, body)| {
-            let holds = |place: StoredEntry| place.entry.is_some() || place.staged.is_some();
-            key == but || bytes::decode(body).is_some_and(holds)
+            key == but || bytes::decode(body).is_some_and(|place| !place.is_empty())
         });
         self.changed |= self.places.len() != before;
     }
@@ -138,11 +136,6 @@ impl DirectoryPage {
     /// True when the page has changed.
     pub const fn is_changed(&self) -> bool {
         self.changed
-    }
-
-    /// Gives the changes up: the stored page stays.
-    pub const fn discard(&mut self) {
-        self.changed = false;
     }
 
     /// Returns the stored form if the page has changed.

@@ -96,11 +96,16 @@ impl StoredEntry {
         true
     }
 
+    /// True for a place that at most remembers a deletion.
+    pub const fn is_empty(&self) -> bool {
+        self.entry.is_none() && self.staged.is_none()
+    }
+
     /// True when nothing is lost with the place.
     pub fn is_void(&self, now: Mono) -> bool {
         let is_kept = self
             .written
             .is_some_and(|written| now < written.after(DELETION_KEPT));
-        self.entry.is_none() && self.staged.is_none() && !is_kept
+        self.is_empty() && !is_kept
     }
 }

@@ -84,7 +84,7 @@ impl Limiter {
         let Some((id, tier)) = found_tier else {
             return self.unidentified(Some(&account), IdentityError::TierMissing);
         };
-        let base = found.limits.over_all(&tier.all_limits());
+        let base = tier.limits_with(Some(&found.limits));
         let account = found.alias_of.unwrap_or(account);
         let key = self.ledger.key(&account.id);
         let lowered = self.overload.lowered(id);

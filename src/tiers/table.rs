@@ -1,6 +1,6 @@
 //! Tiers, by name or by cumulative recharge.
 
-use crate::limits::{Limit, LimitKind, Limits};
+use crate::limits::{Limit, LimitKind, Limits, OwnLimits};
 use crate::tiers::money::Cents;
 use crate::time::Span;
 use std::num::NonZeroU64;
@@ -36,6 +36,12 @@ impl Tier {
     /// Returns the base limits of an account, with those on all families.
     pub fn all_limits(&self) -> Limits {
         self.limits.with(&self.models)
+    }
+
+    /// Returns all limits of an account with own ones.
+    pub fn limits_with(&self, own: Option<&OwnLimits>) -> Limits {
+        let all = self.all_limits();
+        own.map_or_else(|| all.clone(), |own| own.over_all(&all))
     }
 }
 

@@ -234,7 +234,7 @@ impl Import {
             return Err(FeedError::TooManyAccounts(limits.accounts));
         }
         let key = (context.key)(id.as_bytes());
-        let place = (context.directory.page_for(&key), key);
+        let place = (context.directory.page_of(&key), key);
         let has_terms = known.as_ref().is_some_and(|known| known.terms.is_some());
         let size = ITEM_BYTES.saturating_add(id.len());
         let size = size.saturating_add(if has_terms { TERMS_BYTES } else { 0 });
@@ -359,9 +359,9 @@ impl Import {
             return Ok(Some(ImportProgress::Done));
         }
         let (number, forgets) = (generation.number, generation.marks);
-        let settled = directory.settle_page(host, page, &generation, number, forgets)?;
+        let forgotten = directory.settle_page(host, page, &generation, number, forgets)?;
         let removed = &mut self.counts.removed;
-        *removed = removed.saturating_add(settled.removed);
+        *removed = removed.saturating_add(forgotten);
         self.phase = ImportPhase::Settling(page.saturating_add(1));
         Ok(None)
     }

@@ -1,13 +1,13 @@
 //! The part of an import that writes: it stages the accounts of the feed on the directory's pages, and
 //! settles them once the import is in force or has failed.
 
+use crate::directory::Directory;
 use crate::directory::entry::{AccountEntry, TierBasis};
 use crate::directory::feed::FeedError;
 use crate::directory::feed::page::Known;
 use crate::directory::head::DirectoryHead;
 use crate::directory::page::DirectoryPage;
 use crate::directory::stored_entry::{EntryId, Staged, StoredEntry};
-use crate::directory::{Directory, WriteError};
 use crate::host::Host;
 use crate::ledger::AccountKey;
 use crate::shared::StoreError;
@@ -50,19 +50,7 @@ pub(super) enum Staging {
     Twice,
 }
 
-/// The result of settling a page.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Settled {
-    /// Accounts that were removed since the feed did not name them.
-    pub removed: u64,
-}
-
 impl Directory {
-    /// Returns the directory's page of an account.
-    pub(super) fn page_for(&self, key: &AccountKey) -> u32 {
-        self.page_of(key)
-    }
-
     /// Begins the generation of an import: its number, and the head as it was.
     pub(super) fn begin_generation(
         &self,
@@ -111,7 +99,7 @@ impl Directory {
         items: &[FeedItem],
         generation: &Generation,
     ) -> Result<Vec<Staging>, FeedError> {
-        let staged = self.edit(host, page, |page| {
+        self.edit(host, page, |page| {
             let now = host.mono();
             let mut results = Vec::with_capacity(items.len());
             for item in items {
@@ -129,28 +117,27 @@ impl Directory {
                     Staging::Refused
                 });
             }
-            if page.is_changed() && !self.is_last(host, generation)? {
-                page.discard();
-                return Ok(None);
-            }
-            Ok(Some(results))
-        });
-        match staged {
-            Ok(changed) => changed.result.ok_or(FeedError::LostLeadership),
-            Err(WriteError::Store(error)) => Err(error.into()),
-            // A page or an entry without room is the result of its account.
-            Err(WriteError::Full | WriteError::TooLarge) => Ok(Vec::new()),
+            self.check_last(host, page, generation)?;
+            Ok(results)
+        })
+    }
+
+    /// Checks that no other import has begun, before a changed page is written. The head is read after
+    /// the page, so a page that another import has changed since is not written either.
+    fn check_last(
+        &self,
+        host: &dyn Host,
+        page: &DirectoryPage,
+        generation: &Generation,
+    ) -> Result<(), FeedError> {
+        match !page.is_changed() || self.head(host)?.last == generation.number {
+            true => Ok(()),
+            false => Err(FeedError::LostLeadership),
         }
     }
 
-    /// True while no other import has begun. It is read after the page, so a page that another import
-    /// has changed since is not written.
-    fn is_last(&self, host: &dyn Host, generation: &Generation) -> Result<bool, StoreError> {
-        self.head(host).map(|head| head.last == generation.number)
-    }
-
-    /// Settles one page: takes over what the generation in force staged, drops what others did, and
-    /// removes what `forgets` did not name.
+    /// Settles one page: takes over what the generation in force staged, and drops what others did. With
+    /// `forgets`, it removes what the import did not name, and returns how many that were.
     pub(super) fn settle_page(
         &self,
         host: &dyn Host,
@@ -158,17 +145,17 @@ impl Directory {
         generation: &Generation,
         in_force: u32,
         forgets: bool,
-    ) -> Result<Settled, FeedError> {
-        let settled = self.edit(host, page, |page| {
+    ) -> Result<u64, FeedError> {
+        self.edit(host, page, |page| {
             let now = host.mono();
-            let mut settled = Settled::default();
+            let mut removed = 0_u64;
             for key in page.keys() {
                 let Some(mut place) = page.get(&key) else {
                     continue;
                 };
                 let mut changed = place.settle(in_force);
                 if forgets && generation.forgets(&mut place) {
-                    settled.removed = settled.removed.saturating_add(1);
+                    removed = removed.saturating_add(1);
                     changed = true;
                 }
                 if changed || place.is_void(now) {
@@ -176,17 +163,9 @@ impl Directory {
                     let _ = page.put(&key, &place, now);
                 }
             }
-            if page.is_changed() && !self.is_last(host, generation)? {
-                page.discard();
-                return Ok(None);
-            }
-            Ok(Some(settled))
-        });
-        match settled {
-            Ok(changed) => changed.result.ok_or(FeedError::LostLeadership),
-            Err(WriteError::Store(error)) => Err(error.into()),
-            Err(WriteError::Full | WriteError::TooLarge) => Ok(Settled::default()),
-        }
+            self.check_last(host, page, generation)?;
+            Ok(removed)
+        })
     }
 }
 
@@ -202,7 +181,7 @@ impl Generation {
         if marked {
             place.seen = self.number;
         }
-        let is_later = self.is_before(place.written);
+        let is_later = self.is_after_begin(place.written);
         let current = place.current(self.in_force);
         let wanted = match known {
             Some(known) => Some(over(known, current, self.voucher.as_ref())),
@@ -236,13 +215,13 @@ impl Generation {
     }
 
     /// True when the admin API wrote after the import began.
-    fn is_before(&self, written: Option<Mono>) -> bool {
+    fn is_after_begin(&self, written: Option<Mono>) -> bool {
         written.is_some_and(|written| written >= self.begun)
     }
 
     /// Removes an entry that the import did not name; true when it did.
     fn forgets(&self, place: &mut StoredEntry) -> bool {
-        if place.seen == self.number || self.is_before(place.written) {
+        if place.seen == self.number || self.is_after_begin(place.written) {
             return false;
         }
         let left = place.entry.as_ref().and_then(without_feed);
