@@ -19,6 +19,22 @@ fn loads(stack: &Stack, outcomes: &[&str]) -> u64 {
     outcomes.iter().map(of).sum()
 }
 
+const GOOD: [&str; 2] = ["loaded", "unchanged"];
+
+/// Has the upstream serve the good feed.
+fn publish(stack: &Stack) {
+    let page = Call::new().post("/feed/accounts").body(PAGE);
+    assert_eq!(stack.upstream(page).status, 200);
+}
+
+/// Sends requests until the good feed is loaded.
+fn until_loaded(stack: &Stack) {
+    eventually("the good feed is loaded", || {
+        serves(stack);
+        loads(stack, &GOOD) > 0
+    });
+}
+
 fn serves(stack: &Stack) {
     assert_eq!(stack.send(Call::of("acme", "tier5")).status, 200);
 }
@@ -27,29 +43,24 @@ fn serves(stack: &Stack) {
 #[test]
 fn after_a_rollback_the_feed_of_the_config_in_force_is_loaded() {
     let stack = Stack::start(config("/feed/accounts"));
-    let publish = Call::new().post("/feed/accounts").body(PAGE);
-    assert_eq!(stack.upstream(publish).status, 200);
-    let good = ["loaded", "unchanged"];
-    eventually("the feed of A is loaded", || {
-        serves(&stack);
-        loads(&stack, &good) > 0
-    });
+    publish(&stack);
+    until_loaded(&stack);
     stack.reconfigure(&Setup::new(config("/feed/wrong")), true);
     eventually("the feed of B fails", || {
         serves(&stack);
         loads(&stack, &["failed"]) > 0
     });
     stack.reconfigure(&Setup::new(config("/feed/accounts")), true);
-    let before = loads(&stack, &good);
+    let before = loads(&stack, &GOOD);
     eventually("the feed of A is loaded again, and again", || {
         serves(&stack);
-        loads(&stack, &good) >= before + 3
+        loads(&stack, &GOOD) >= before + 3
     });
     let failed = loads(&stack, &["failed"]);
-    let before = loads(&stack, &good);
+    let before = loads(&stack, &GOOD);
     eventually("it goes on", || {
         serves(&stack);
-        loads(&stack, &good) >= before + 5
+        loads(&stack, &GOOD) >= before + 5
     });
     assert_eq!(loads(&stack, &["failed"]), failed, "B loads no more");
 }
@@ -59,13 +70,8 @@ fn after_a_rollback_the_feed_of_the_config_in_force_is_loaded() {
 fn a_second_listener_takes_the_feed_only_while_it_is_there() {
     let config_of = |path: &str| config(path).with(json!({"tier": [{"header": "x-account-tier"}]}));
     let stack = Stack::start(config_of("/feed/accounts"));
-    let publish = Call::new().post("/feed/accounts").body(PAGE);
-    assert_eq!(stack.upstream(publish).status, 200);
-    let good = ["loaded", "unchanged"];
-    eventually("the feed of A is loaded", || {
-        serves(&stack);
-        loads(&stack, &good) > 0
-    });
+    publish(&stack);
+    until_loaded(&stack);
     let mut both = Setup::new(config_of("/feed/accounts"));
     both.second = vec![wasm_filter(
         "second",
@@ -83,10 +89,10 @@ fn a_second_listener_takes_the_feed_only_while_it_is_there() {
         loads(&stack, &["failed"]) > 0
     });
     stack.reconfigure(&Setup::new(config_of("/feed/accounts")), true);
-    let before = loads(&stack, &good);
+    let before = loads(&stack, &GOOD);
     eventually("the feed of A is loaded again, and again", || {
         serves(&stack);
-        loads(&stack, &good) >= before + 3
+        loads(&stack, &GOOD) >= before + 3
     });
 }
 
@@ -99,8 +105,7 @@ fn a_trap_while_a_root_drains_does_not_bring_the_withdrawn_feed_back() {
         setup
     };
     let stack = Stack::with(&setup("/feed/wrong"));
-    let publish = Call::new().post("/feed/accounts").body(PAGE);
-    assert_eq!(stack.upstream(publish).status, 200);
+    publish(&stack);
     // A stream that goes on for the whole test holds the old root.
     let stream = stack.begin(Call::of("acme", "tier5").streamed(400, 100));
     eventually("the feed of A fails", || {
@@ -108,22 +113,18 @@ fn a_trap_while_a_root_drains_does_not_bring_the_withdrawn_feed_back() {
         loads(&stack, &["failed"]) > 0
     });
     stack.reconfigure(&setup("/feed/accounts"), true);
-    let good = ["loaded", "unchanged"];
-    eventually("the feed of B is loaded", || {
-        serves(&stack);
-        loads(&stack, &good) > 0
-    });
+    until_loaded(&stack);
     let trap = Call::of("acme", "tier5").header("x-tiergate-trap", "now");
     assert_eq!(stack.send(trap).status, 503);
     eventually("the VM is loaded again", || {
         stack.send(Call::new());
         stack.stat(&["wasm.tiergate.vm_reload_success"]) >= 1
     });
-    let before = loads(&stack, &good);
+    let before = loads(&stack, &GOOD);
     let failed = loads(&stack, &["failed"]);
     eventually("B goes on", || {
         stack.send(Call::of("acme", "tier5"));
-        loads(&stack, &good) >= before + 4
+        loads(&stack, &GOOD) >= before + 4
     });
     assert_eq!(loads(&stack, &["failed"]), failed, "A loads no more");
     drop(stream);

@@ -102,6 +102,39 @@ fn a_write_after_an_account_was_staged_survives_too() {
     }
 }
 
+/// The write comes between the read and the compare-and-set of the page that is being staged, settled,
+/// or whose import is brought into force: whichever write it is, one after the other.
+#[test]
+fn a_write_in_the_middle_of_any_write_of_an_import_survives() {
+    // The generation, the page, the commit, the page again, the head, and the feed's state.
+    for nth in 0..6 {
+        let world = World::new();
+        let mut vm = Vm::with_room(&world, (8, 64));
+        vm.loads(accounts(0, 20, ""));
+        world.pass_ms(60_000);
+        vm.asks();
+        vm.answered(page(&accounts_in_a_tier(20)));
+        for _ in 0..nth {
+            vm.host.intrude(|| {});
+        }
+        let other = Vm::with_room(&world, (8, 64));
+        vm.host
+            .intrude(move || put(&other, "a7", "by-hand", disabled()));
+        goes_on(&mut vm);
+        let a7 = vm.find("a7").unwrap();
+        let by_hand = a7.tier.as_deref() == Some("by-hand") && a7.is_disabled();
+        assert!(by_hand, "intruded at write {nth}: {a7:?}");
+        for i in (0..20).filter(|i| *i != 7) {
+            let of_feed = vm.find(&format!("a{i}")).unwrap();
+            assert_eq!(
+                of_feed.tier.as_deref(),
+                Some("of-feed"),
+                "a{i} at write {nth}"
+            );
+        }
+    }
+}
+
 fn accounts_in_a_tier(n: usize) -> String {
     let all: Vec<_> = (0..n)
         .map(|i| format!(r#"{{"id":"a{i}","tier":"of-feed"}}"#))
