@@ -99,7 +99,7 @@ impl Directory {
         items: &[FeedItem],
         generation: &Generation,
     ) -> Result<Vec<Staging>, FeedError> {
-        self.edit(host, page, |page| {
+        let results: Result<Vec<Staging>, FeedError> = self.edit(host, page, |page| {
             let now = host.mono();
             let mut results = Vec::with_capacity(items.len());
             for item in items {
@@ -119,7 +119,12 @@ impl Directory {
             }
             self.check_last(host, page, generation)?;
             Ok(results)
-        })
+        });
+        let results = results?;
+        let refused = results.iter().filter(|one| **one == Staging::Refused);
+        let refused = u64::try_from(refused.count()).unwrap_or(u64::MAX);
+        self.note(|health| health.full = health.full.saturating_add(refused));
+        Ok(results)
     }
 
     /// Checks that no other import has begun, before a changed page is written. The head is read after

@@ -214,6 +214,7 @@ fn a_directory_without_room_keeps_what_it_has_and_counts() {
     };
     assert_eq!((tally.written, tally.refused), (32, 68));
     assert_eq!(vm.metrics().get("feed_accounts", "outcome.refused"), 68);
+    assert_eq!(vm.directory.take_health().full, 68);
     assert_eq!(vm.count(), 32);
 }
 
