@@ -7,7 +7,7 @@
 //! |---|---|
 //! | shell | [`plugin`]: the only module that calls the host |
 //! | assembly | [`admin`], [`limiter`], [`config`] |
-//! | features | [`refusals`], [`reply`], [`identity`], [`overload`], [`directory`], [`metrics`], [`ledger`], [`tiers`], [`tokens`] |
+//! | features | [`refusals`], [`reply`], [`identity`], [`overload`], [`directory`], [`metrics`], [`ledger`], [`routes`], [`tiers`], [`tokens`] |
 //! | kernel | [`limits`], [`text`], [`shared`], [`http`], [`json`], [`host`], [`zone`], [`time`], [`version`] |
 //!
 //! `docs/architecture.md` describes each module and follows one request through them.
@@ -39,6 +39,7 @@ pub mod overload;
 pub mod plugin;
 pub mod refusals;
 pub mod reply;
+pub mod routes;
 pub mod shared;
 pub mod text;
 pub mod tiers;

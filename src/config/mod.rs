@@ -19,6 +19,7 @@ use crate::limits::record::Windows;
 use crate::models::{Families, ModelSource, UnknownModel};
 use crate::overload::Policy;
 use crate::reply::headers::HeaderStyle;
+use crate::routes::Routes;
 use crate::tiers::recharge::VoucherRule;
 use crate::tiers::{TierId, TierTable};
 use crate::time::Span;
@@ -59,6 +60,8 @@ pub struct Config {
     pub strip: Vec<String>,
     /// Lengths of the windows.
     pub windows: Windows,
+    /// The rules by path, method, header or route.
+    pub routes: Routes,
     /// The rules for reserving and settling tokens.
     pub tokens: Tokens,
     /// The styles of the rate-limit headers for clients.

@@ -13,6 +13,7 @@ use crate::limits::config::windows;
 use crate::models::config::{families, sources, unknown_model};
 use crate::overload::Policy;
 use crate::reply::headers::HeaderStyle;
+use crate::routes::config::routes;
 use crate::tiers::config::{tier_or_refuse, tiers, voucher};
 use crate::time::Span;
 use crate::tokens::config::Tokens;
@@ -43,14 +44,6 @@ fn read_struct(config: &[u8]) -> Option<String> {
     read.map(|value| value.to_string())
 }
 
-/// Reads the unchecked config. An error lists no field that is refused when it is used.
-fn read_root(json: &[u8]) -> Result<Object<ConfigRoot>, Invalid> {
-    json::read(json).map_err(|error| Invalid {
-        problem: error.problem.replace("`routes`, ", ""),
-        ..error
-    })
-}
-
 /// Reads and checks a config: JSON, or a `google.protobuf.Struct` in its wire form. No bytes, or `{}`,
 /// give the default config.
 ///
@@ -60,15 +53,14 @@ pub fn parse(config: &[u8]) -> Result<Config, Invalid> {
     let json = config.trim_ascii();
     let read = match json {
         [] => Ok(Object::default()),
-        _ => read_root(json),
+        _ => json::read::<Object<ConfigRoot>>(json),
     };
     let (Object(root), text) = match (read, read_struct(config)) {
         (Ok(root), _) => (root, None),
-        (Err(_), Some(text)) => (read_root(text.as_bytes())?, Some(text)),
+        (Err(_), Some(text)) => (json::read(text.as_bytes())?, Some(text)),
         (Err(error), None) => return Err(error),
     };
     let (shareable, is_bare) = shared_form(text.as_deref().map_or(json, str::as_bytes));
-    refuse_parts_to_come(&root)?;
     let mut tokens = Tokens::check(root.tokens.0)?;
     let models = families(root.models, &tokens.weights)?;
     let reads_body = tokens.read_body.is_some();
@@ -76,6 +68,7 @@ pub fn parse(config: &[u8]) -> Result<Config, Invalid> {
     let model = sources(root.model, &models, reads_body, dialects)?;
     let unknown_model = unknown_model(root.unknown_model.as_deref(), &models)?;
     let tiers = tiers(root.tiers, &models)?;
+    let routes = routes(root.routes, &tiers)?;
     let account = account_sources(root.account)?;
     let tier = tier_sources(root.tier, tiers.follow_recharge())?;
     let namespace = namespace(root.namespace)?;
@@ -118,6 +111,7 @@ pub fn parse(config: &[u8]) -> Result<Config, Invalid> {
         is_priced,
         account,
         tier,
+        routes,
         strip,
         windows,
         tokens,
@@ -129,15 +123,6 @@ pub fn parse(config: &[u8]) -> Result<Config, Invalid> {
         admin: root.admin.map(admin::check).transpose()?,
         feed: root.directory.map(FeedSource::check).transpose()?,
     })
-}
-
-/// Rejects a part of the contract that this version lacks: nothing is silently ignored.
-fn refuse_parts_to_come(root: &ConfigRoot) -> Result<(), Invalid> {
-    if root.routes.as_ref().is_none_or(Vec::is_empty) {
-        return Ok(());
-    }
-    let problem = "this version of tiergate does not have this part yet; leave it out";
-    Err(Invalid::new("routes", problem))
 }
 
 fn namespace(name: Option<String>) -> Result<String, Invalid> {

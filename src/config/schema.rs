@@ -9,11 +9,11 @@ use crate::json::values::{Count, Duration};
 use crate::limits::config::WindowsConfig;
 use crate::models::config::{FamilyConfig, ModelSourceConfig};
 use crate::overload::config::OverloadConfig;
+use crate::routes::config::RouteConfig;
 use crate::tiers::config::{TierConfig, VoucherConfig};
 use crate::tokens::config::TokensConfig;
 use serde::Deserialize;
 use serde::de::Deserializer;
-use serde_json::Value;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -34,9 +34,7 @@ pub(super) struct ConfigRoot {
     pub tokens: Object<TokensConfig>,
     pub headers: Option<Vec<String>>,
     pub concurrency_retry_after: Option<Duration>,
-    /// A part of the contract that this version lacks. Its name is known here, so that its
-    /// rejection does not call it misspelt.
-    pub routes: Option<Vec<Value>>,
+    pub routes: Option<Vec<Object<RouteConfig>>>,
     pub capacity: Object<Capacity>,
     pub admin: Option<Object<AdminConfig>>,
     /// Null disables the voucher.

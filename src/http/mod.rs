@@ -1,6 +1,7 @@
 //! Text in HTTP: names, paths, queries, visible text, digests.
 
 pub mod names;
+pub mod path;
 pub mod query;
 pub mod sha256;
 pub mod visible;

@@ -2,7 +2,7 @@
 
 use super::outcome::NOWHERE;
 use super::queue::{Ticket, Turn, hold};
-use super::reserve::{self, AdaptiveReserve, Rates, generates_nothing};
+use super::reserve::{self, AdaptiveReserve, Rates};
 use super::{Admission, CheckResult, Limiter, terms};
 use crate::config::{FaultAction, Mode};
 use crate::directory::entry::AccountEntry;
@@ -14,9 +14,10 @@ use crate::limits::{
 };
 use crate::models::{self, FamilyId, ModelName, UnknownModel};
 use crate::reply::Refusal;
+use crate::routes::{Applies, LimitList, TokenCharge};
 use crate::tiers::{Tier, TierId};
 use crate::time::{Mono, Wall};
-use crate::tokens::rates::TokenCounts;
+use crate::tokens::Reserve;
 use crate::tokens::request::ReadBody;
 use std::rc::Rc;
 
@@ -36,6 +37,10 @@ impl Limiter {
         id: u32,
     ) -> CheckResult {
         self.claim.note_request();
+        let charge = match self.config.routes.find(request) {
+            Applies::Not => return self.exempted(None),
+            Applies::As(charge) => charge,
+        };
         let account = match identity::account(request, &self.config.account) {
             Ok(account) => account,
             Err(error) => return self.unidentified(None, error),
@@ -59,15 +64,15 @@ impl Limiter {
                 return self.refuse(Some(&account), (Some(tier), None), &refusal);
             }
         };
-        let plan = self.plan(tier, &found.limits, family);
+        let plan = self.plan(tier, &found.limits, family, charge.limits);
         let account = found.alias_of.unwrap_or(account);
         let Some(plan) = plan else {
             return self.refuse(Some(&account), NOWHERE, &Refusal::Unavailable);
         };
-        let rates = Rates::of(&self.config, family);
-        let free = generates_nothing(request);
+        let rates = Rates::of(&self.config, family).as_requests(charge.requests);
         let asked = body.asked.as_ref();
-        let written = (!free).then(|| reserve::written(&self.config, &rates, request, body));
+        let generates = charge.tokens == TokenCharge::Generated;
+        let written = generates.then(|| reserve::written(&self.config, &rates, request, body));
         let ticket = Ticket {
             id,
             key: self.ledger.key(&account.id),
@@ -75,12 +80,12 @@ impl Limiter {
             tier,
             family,
             reserve: match &written {
-                None => rates.amounts(&TokenCounts::default()),
+                None => reserve::amounts(&rates, &plan, &Reserve::default()),
                 Some(written) => reserve::amounts(&rates, &plan, written),
             },
             adaptive: written
                 .and_then(|written| AdaptiveReserve::of(&self.config, &rates, &written, asked)),
-            free,
+            tokens: charge.tokens,
             long_completion: written
                 .is_some_and(|written| written.said_completion > written.said_prompt),
             priced: rates.is_priced(),
@@ -120,14 +125,24 @@ impl Limiter {
     }
 
     /// Returns the limits of a request; `None` for a tier or a family of another config.
-    fn plan(&self, tier: TierId, own: &OwnLimits, family: Option<FamilyId>) -> Option<Rc<Plan>> {
-        let shared = self.plans.get(tier, family)?;
+    fn plan(
+        &mut self,
+        tier: TierId,
+        own: &OwnLimits,
+        family: Option<FamilyId>,
+        list: Option<LimitList>,
+    ) -> Option<Rc<Plan>> {
         if own.is_empty() {
-            return Some(Rc::clone(&shared.plan));
+            return self.plans.of(tier, family, list, &self.config.routes);
         }
+        let shared = self.plans.get(tier, family)?;
         let family = family.and_then(|family| self.config.models.get(family));
         let limits = own.over(shared.plan.limits(), family.map(|family| &*family.name));
-        Some(Plan::new(limits, self.config.windows).into())
+        let plan = Plan::new(limits, self.config.windows);
+        Some(Rc::new(match list {
+            Some(list) => plan.only(self.config.routes.names(list)),
+            None => plan,
+        }))
     }
 
     /// Checks a queued request again.
@@ -157,7 +172,10 @@ impl Limiter {
             return self.refuse(Some(&ticket.account), NOWHERE, &Refusal::Unavailable);
         };
         // A shadow config never delays a request.
-        let wait = tier.wait.filter(|_| config.mode == Mode::Enforce);
+        let needs_lease = !ticket.plan.leases().is_empty();
+        let wait = tier
+            .wait
+            .filter(|_| config.mode == Mode::Enforce && needs_lease);
         let turn = wait.map(|wait| (wait, self.queue.enter(&ticket, || host.mono())));
         if let Some((wait, Turn::Behind)) = turn {
             return hold(host, ticket, wait);
@@ -191,7 +209,7 @@ impl Limiter {
                     charged: Amounts::default(),
                     tier,
                     family,
-                    free: ticket.free,
+                    tokens: ticket.tokens,
                     plan: ticket.plan,
                 };
                 self.admitted(admission, &snapshot)

@@ -35,6 +35,7 @@ use crate::overload::OverloadView;
 use crate::refusals::batch::RefusalBatch;
 use crate::refusals::{self, Refusals};
 use crate::reply::Reply;
+use crate::routes::TokenCharge;
 use crate::tiers::TierId;
 use crate::tokens::config::ReserveRule;
 use account_names::NamesSeen;
@@ -96,19 +97,19 @@ pub struct Admission {
     charged: Amounts,
     tier: TierId,
     family: Option<FamilyId>,
-    free: bool,
+    tokens: TokenCharge,
     plan: Rc<Plan>,
 }
 
 impl Admission {
-    /// True for a request that costs no tokens, whatever its response says.
-    pub const fn is_free(&self) -> bool {
-        self.free
+    /// Returns the tokens that the request counts.
+    pub const fn tokens(&self) -> TokenCharge {
+        self.tokens
     }
 
-    /// From now on, the request costs what its response says.
+    /// From now on, the request counts what its response says.
     pub const fn charge(&mut self) {
-        self.free = false;
+        self.tokens = TokenCharge::Generated;
     }
 }
 

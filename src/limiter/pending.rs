@@ -57,7 +57,7 @@ impl Settlement {
     /// counts tokens.
     pub fn note_output(&mut self, output: u64) {
         let mut sums = self.plan.sums().iter();
-        let counts_tokens = sums.any(|(_, units)| units.iter().any(|unit| unit != Unit::Requests));
+        let counts_tokens = sums.any(|sum| sum.units.iter().any(|unit| unit != Unit::Requests));
         if counts_tokens && !self.reservation.overflow && output > 0 {
             self.output = Some(output);
         }

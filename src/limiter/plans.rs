@@ -5,7 +5,9 @@ use crate::config::Config;
 use crate::limits::Plan;
 use crate::metrics::Outcome;
 use crate::models::FamilyId;
+use crate::routes::{LimitList, Routes};
 use crate::tiers::{Tier, TierId};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 /// What the requests of one tier and one family have in common.
@@ -21,6 +23,8 @@ pub(super) struct Shared {
 #[derive(Debug)]
 pub(super) struct Plans {
     tiers: Vec<Vec<Shared>>,
+    /// The plans with only the limits that a rule of the routes names, as they are used.
+    narrow: BTreeMap<(TierId, Option<FamilyId>, LimitList), Rc<Plan>>,
     /// The bytes of the windows, periods and leases of the largest record.
     record_bytes: usize,
 }
@@ -38,6 +42,7 @@ impl Plans {
         Self {
             record_bytes: bytes.max().unwrap_or(0),
             tiers: config.tiers.iter().map(of_tier).collect(),
+            narrow: BTreeMap::new(),
         }
     }
 
@@ -45,6 +50,23 @@ impl Plans {
     pub fn get(&self, tier: TierId, family: Option<FamilyId>) -> Option<&Shared> {
         let family = family.map_or(0, |id| id.index().saturating_add(1));
         self.tiers.get(tier.index())?.get(family)
+    }
+
+    /// Returns the plan of a tier and a family, with all limits or those of a list alone.
+    pub fn of(
+        &mut self,
+        tier: TierId,
+        family: Option<FamilyId>,
+        list: Option<LimitList>,
+        routes: &Routes,
+    ) -> Option<Rc<Plan>> {
+        let all = Rc::clone(&self.get(tier, family)?.plan);
+        let Some(list) = list else {
+            return Some(all);
+        };
+        let narrow = self.narrow.entry((tier, family, list));
+        let narrow = narrow.or_insert_with(|| Rc::new(all.only(routes.names(list))));
+        Some(Rc::clone(narrow))
     }
 
     /// Returns the bytes of the largest record, without its head, while requests of all families

@@ -12,6 +12,7 @@ use crate::ledger::AccountKey;
 use crate::limits::record::FamilyKey;
 use crate::limits::{Amounts, Plan};
 use crate::models::FamilyId;
+use crate::routes::TokenCharge;
 use crate::tiers::TierId;
 use crate::time::{Mono, Span};
 use std::collections::{HashMap, VecDeque};
@@ -40,8 +41,8 @@ pub struct Ticket {
     pub(super) reserve: Amounts,
     /// The reserve that follows the account's completions; `None` for a fixed one.
     pub(super) adaptive: Option<AdaptiveReserve>,
-    /// True for a request that costs no tokens.
-    pub(super) free: bool,
+    /// The tokens that the request counts.
+    pub(super) tokens: TokenCharge,
     /// True for a request whose body asks for more completion than it has prompt.
     pub(super) long_completion: bool,
     /// True for a request with a price.

@@ -17,6 +17,8 @@ pub(super) struct Rates {
     prices: Option<Prices>,
     /// The completion tokens of a request that states none.
     completion: u64,
+    /// The number of requests that one counts as.
+    requests: u64,
 }
 
 impl Rates {
@@ -28,13 +30,21 @@ impl Rates {
                 weights: family.weights,
                 prices: family.prices,
                 completion: family.completion.unwrap_or(completion),
+                requests: 1,
             },
             None => Self {
                 weights: config.tokens.weights,
                 prices: None,
                 completion,
+                requests: 1,
             },
         }
+    }
+
+    /// Returns the rates of a request that counts as several requests, or as none.
+    #[must_use]
+    pub const fn as_requests(self, requests: u64) -> Self {
+        Self { requests, ..self }
     }
 
     /// True when the tokens have a price.
@@ -45,23 +55,13 @@ impl Rates {
     /// Returns what one request with these tokens comes to.
     pub fn amounts(&self, counts: &TokenCounts) -> Amounts {
         Amounts {
-            requests: 1,
+            requests: self.requests,
             tokens: self.weights.of(counts),
             input_tokens: counts.all_input(),
             output_tokens: counts.output,
             usd: self.prices.map_or(0, |prices| prices.of(counts)),
         }
     }
-}
-
-/// True for a request that generates nothing, and so costs no tokens: a GET, HEAD, DELETE or OPTIONS
-/// that its headers end and that asks for no upgrade.
-pub(super) fn generates_nothing(request: &dyn Request) -> bool {
-    let method = request.header(":method");
-    let reads = [&b"GET"[..], b"HEAD", b"DELETE", b"OPTIONS"];
-    !request.has_body()
-        && reads.iter().any(|name| method == Header::Once(name))
-        && request.header("upgrade") == Header::Absent
 }
 
 /// Returns the tokens to reserve by body or length.
@@ -153,7 +153,7 @@ pub(super) fn amounts(rates: &Rates, plan: &Plan, reserve: &Reserve) -> Amounts 
 fn cut(all: &Amounts, said: &Amounts, plan: &Plan) -> Amounts {
     let of = |unit| all.get(unit).min(plan.smallest(unit)).max(said.get(unit));
     Amounts {
-        requests: all.requests,
+        requests: all.requests.min(plan.smallest(Unit::Requests)),
         tokens: of(Unit::Tokens),
         input_tokens: of(Unit::InputTokens),
         output_tokens: of(Unit::OutputTokens),

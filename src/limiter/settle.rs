@@ -7,6 +7,7 @@ use crate::host::Host;
 use crate::ledger::{Fault, FaultCause, RecordChange, RecordKey, Which};
 use crate::limits::Amounts;
 use crate::metrics::TokenKind;
+use crate::routes::TokenCharge;
 use crate::tokens::Used;
 use crate::tokens::config::{ReserveRule, Settle};
 use crate::tokens::consumed::{Consumed, Streamed};
@@ -20,7 +21,7 @@ impl Limiter {
         self.ended(admission.tier);
         self.queue.wake(admission.key);
         let consumed = match self.config.tokens.settle {
-            _ if admission.free => Used::Tokens(0).into(),
+            _ if admission.tokens != TokenCharge::Generated => Used::Tokens(0).into(),
             Settle::Usage => consumed.into(),
             Settle::Reserve => Used::Unknown.into(),
         };
@@ -64,7 +65,8 @@ impl Limiter {
         let Used::Streamed(streamed) = consumed.used else {
             return;
         };
-        let settles = self.config.tokens.settle == Settle::Usage && !admission.free;
+        let settles = self.config.tokens.settle == Settle::Usage
+            && admission.tokens == TokenCharge::Generated;
         if !settles || admission.plan.is_unlimited() {
             return;
         }
@@ -107,7 +109,10 @@ impl Limiter {
         let Some(counts) = counts else {
             return *reserved;
         };
-        let amounts = Rates::of(&self.config, admission.family).amounts(counts);
+        let amounts = Amounts {
+            requests: reserved.requests,
+            ..Rates::of(&self.config, admission.family).amounts(counts)
+        };
         match consumed.used {
             Used::Streamed(streamed) if streamed.is_whole => amounts.at_least(reserved),
             _ => amounts,

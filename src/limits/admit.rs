@@ -91,9 +91,10 @@ fn too_large(ask: &Ask, plan: &Plan) -> Option<(LimitKind, u64)> {
 fn enter(record: &mut Record, ask: &Ask, terms: &Terms<'_>, now: Now) -> Reservation {
     let amounts = &ask.amounts;
     let mut reservation = Reservation::new(now.mono, *amounts, ask.holder);
-    for (meter, units) in terms.plan.sums() {
-        let (family, units) = (meter.family, *units);
+    for sum in terms.plan.sums() {
+        let (meter, family, units) = (sum.meter, sum.meter.family, sum.units);
         let counts = units.iter().any(|unit| amounts.get(unit) > 0);
+        let amounts = &amounts.without(sum.uncounted);
         match meter.part {
             MeterPart::Sliding(window, _) if counts => {
                 record.add(now.mono, family, window, units, amounts);

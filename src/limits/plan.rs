@@ -18,13 +18,24 @@ pub struct Finite {
     pub meter: Meter,
 }
 
+/// A log or a period that finite limits need.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sum {
+    /// One of the limits' meters: it names the log or the period.
+    pub meter: Meter,
+    /// The columns.
+    pub units: Units,
+    /// Columns of other requests, in which this one does not count.
+    pub uncounted: Units,
+}
+
 /// The limits of a request: those of the account, and those of one family of models.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
     limits: Limits,
     windows: Windows,
     finite: Vec<Finite>,
-    sums: Vec<(Meter, Units)>,
+    sums: Vec<Sum>,
     leases: Vec<FamilyKey>,
 }
 
@@ -64,8 +75,8 @@ impl Plan {
         &self.finite
     }
 
-    /// Returns the logs and the periods that the finite limits need, each once, with its columns.
-    pub fn sums(&self) -> &[(Meter, Units)] {
+    /// Returns the logs and the periods that the finite limits need, each once.
+    pub fn sums(&self) -> &[Sum] {
         &self.sums
     }
 
@@ -79,16 +90,37 @@ impl Plan {
         self.finite.is_empty()
     }
 
+    /// Returns the plan of a request for which only the limits of these names count.
+    #[must_use]
+    pub fn only(&self, names: &[String]) -> Self {
+        let named = self.limits.iter();
+        let named = named.filter(|(kind, _)| names.iter().any(|name| name == kind.as_str()));
+        let limits = named.map(|(kind, limit)| (kind, *limit)).collect();
+        let mut plan = Self::new(limits, self.windows);
+        for sum in &mut plan.sums {
+            let mut all = self.sums.iter();
+            let all = all.find(|one| one.meter.shares_with(sum.meter));
+            let all = all.map_or(sum.units, |all| all.units);
+            sum.uncounted = all.without(sum.units);
+        }
+        plan
+    }
+
     /// Returns the plan without limits on requests in flight.
     #[must_use]
     pub fn without_concurrency(&self) -> Self {
-        Self::new(self.limits.without_concurrency(), self.windows)
+        let plan = Self::new(self.limits.without_concurrency(), self.windows);
+        // The sums are the same ones: leases are in none of them.
+        Self {
+            sums: self.sums.clone(),
+            ..plan
+        }
     }
 
     /// True when a decision reads the wall clock, which costs a host call.
     pub fn needs_wall_clock(&self) -> bool {
         let mut sums = self.sums.iter();
-        sums.any(|(meter, _)| matches!(meter.part, MeterPart::Period(..)))
+        sums.any(|sum| matches!(sum.meter.part, MeterPart::Period(..)))
     }
 
     /// True when a limit counts money.
@@ -113,10 +145,10 @@ impl Plan {
     /// Returns the bytes of a record's windows and periods. Each log has `grains` grains; an amount
     /// has `width` bytes.
     pub fn record_bytes(&self, grains: usize, width: usize) -> usize {
-        let bytes = self.sums.iter().map(|(meter, units)| {
-            let columns = units.count();
+        let bytes = self.sums.iter().map(|sum| {
+            let columns = sum.units.count();
             let head = columns.saturating_mul(8).saturating_add(28);
-            match meter.part {
+            match sum.meter.part {
                 MeterPart::Sliding(..) => {
                     let grain = columns.saturating_mul(width).saturating_add(4);
                     grains.saturating_mul(grain).saturating_add(head)
@@ -128,16 +160,20 @@ impl Plan {
     }
 }
 
-fn sums(finite: &[Finite]) -> Vec<(Meter, Units)> {
-    let mut sums: Vec<(Meter, Units)> = Vec::new();
+fn sums(finite: &[Finite]) -> Vec<Sum> {
+    let mut sums: Vec<Sum> = Vec::new();
     for one in finite {
         let Some(unit) = one.meter.unit() else {
             continue;
         };
-        let same = |(meter, _): &&mut (Meter, Units)| meter.shares_with(one.meter);
+        let same = |sum: &&mut Sum| sum.meter.shares_with(one.meter);
         match sums.iter_mut().find(same) {
-            Some((_, units)) => *units = units.with(unit),
-            None => sums.push((one.meter, Units::default().with(unit))),
+            Some(sum) => sum.units = sum.units.with(unit),
+            None => sums.push(Sum {
+                meter: one.meter,
+                units: Units::default().with(unit),
+                uncounted: Units::default(),
+            }),
         }
     }
     sums

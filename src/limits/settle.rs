@@ -19,10 +19,11 @@ pub fn settle(
     release(record, reservation, terms);
     let (at, reserved) = (reservation.at, &reservation.reserved);
     let (extra, refund) = (used.over(reserved), reserved.over(used));
-    for (meter, units) in terms.plan.sums() {
-        let (family, units) = (meter.family, *units);
+    for sum in terms.plan.sums() {
+        let (meter, family, units) = (sum.meter, sum.meter.family, sum.units);
         match meter.part {
             MeterPart::Sliding(window, _) => {
+                let extra = extra.without(sum.uncounted);
                 if units.iter().any(|unit| extra.get(unit) > 0) {
                     record.charge(now.mono, family, window, units, &extra);
                 }
@@ -34,8 +35,8 @@ pub fn settle(
                 let settled = Settled {
                     at,
                     ends_at: reservation.of(family).periods.get(calendar),
-                    reserved,
-                    used,
+                    reserved: &reserved.without(sum.uncounted),
+                    used: &used.without(sum.uncounted),
                 };
                 let period = (calendar, terms.plan.windows().day);
                 record.settle_period(now, family, period, units, &settled);
@@ -65,8 +66,9 @@ pub fn charge_beyond(
 ) {
     record.advance_to_settle(now);
     let extra = used.over(&reservation.reserved);
-    for (meter, units) in terms.plan.sums() {
-        let (family, units) = (meter.family, *units);
+    for sum in terms.plan.sums() {
+        let (meter, family, units) = (sum.meter, sum.meter.family, sum.units);
+        let extra = extra.without(sum.uncounted);
         match meter.part {
             _ if units.iter().all(|unit| extra.get(unit) == 0) => {}
             MeterPart::Sliding(window, _) => {

@@ -74,6 +74,12 @@ impl Units {
         Self(self.0 | other.0)
     }
 
+    /// Returns the units that `other` lacks.
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
     /// True when the set has no unit.
     pub const fn is_empty(self) -> bool {
         self.0 == 0
@@ -174,6 +180,28 @@ impl Amounts {
             input_tokens: self.input_tokens.max(other.input_tokens),
             output_tokens: self.output_tokens.max(other.output_tokens),
             usd: self.usd.max(other.usd),
+        }
+    }
+
+    /// Returns the amounts without those of some units.
+    #[must_use]
+    pub fn without(&self, units: Units) -> Self {
+        if units.is_empty() {
+            return *self;
+        }
+        let of = |unit| {
+            if units.contains(unit) {
+                0
+            } else {
+                self.get(unit)
+            }
+        };
+        Self {
+            requests: of(Unit::Requests),
+            tokens: of(Unit::Tokens),
+            input_tokens: of(Unit::InputTokens),
+            output_tokens: of(Unit::OutputTokens),
+            usd: of(Unit::Usd),
         }
     }
 

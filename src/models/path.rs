@@ -1,5 +1,6 @@
 //! A model's place in the path of a request: `/v1beta/models/{model}:*`.
 
+use crate::http::path::is_plain_path;
 use crate::tokens::request::ModelName;
 use percent_encoding::percent_decode_str;
 
@@ -104,17 +105,6 @@ impl PathTemplate {
 fn decoded(segment: &str) -> Option<String> {
     let text = percent_decode_str(segment).decode_utf8().ok()?;
     (!text.is_empty()).then(|| text.into_owned())
-}
-
-/// False for a path that another reader may take for a different one: with `//`, `\`, a segment of
-/// dots, or an escaped slash, backslash or dot.
-pub fn is_plain_path(path: &str) -> bool {
-    let lower = path.to_ascii_lowercase();
-    let escaped = ["%2f", "%2e", "%5c"];
-    !path.contains("//")
-        && !path.contains('\\')
-        && !path.split('/').any(|segment| matches!(segment, "." | ".."))
-        && !escaped.iter().any(|escape| lower.contains(escape))
 }
 
 #[cfg(test)]

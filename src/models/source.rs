@@ -2,6 +2,7 @@
 
 use super::path::PathTemplate;
 use crate::host::{Header, Request};
+use crate::http::path::without_query;
 use crate::tokens::request::ModelName;
 
 /// A source of the model.
@@ -53,9 +54,8 @@ fn in_path(request: &dyn Request, template: &PathTemplate) -> ModelName {
     let Header::Once(path) = request.header(":path") else {
         return ModelName::Nothing;
     };
-    let Ok(path) = str::from_utf8(path) else {
-        return ModelName::Unreadable;
-    };
-    let end = path.find(['?', '#']).unwrap_or(path.len());
-    template.read(path.get(..end).unwrap_or(path))
+    match str::from_utf8(without_query(path)) {
+        Ok(path) => template.read(path),
+        Err(_) => ModelName::Unreadable,
+    }
 }

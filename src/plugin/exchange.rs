@@ -19,6 +19,7 @@ use crate::admin::Problem;
 use crate::config::Config;
 use crate::host::Clock as _;
 use crate::limiter::{self, CheckResult, Limiter, LogLine, Ticket};
+use crate::routes::{Applies, TokenCharge};
 use crate::time::Mono;
 use crate::tokens::request::{self, ReadBody};
 use proxy_wasm::types::BufferType;
@@ -265,10 +266,14 @@ impl Exchange {
         Flow::Hold
     }
 
-    /// True when a body can be read whole, or its start has to be read for the model.
+    /// True when a body can be read whole for its tokens, or its start has to be read for the model.
     fn awaits_body(&self, request: &StreamRequest, limit: u64) -> bool {
+        let Applies::As(charge) = self.config().routes.find(request) else {
+            return false;
+        };
         let reads_model = self.config().tokens.options.dialects.models > 0;
-        request::is_readable(request) && (reads_model || request::fits(request, limit))
+        let reads_tokens = charge.tokens != TokenCharge::None && request::fits(request, limit);
+        request::is_readable(request) && (reads_model || reads_tokens)
     }
 
     /// Waits for the body. Where the host keeps bodies back from paused headers, the headers go on

@@ -9,6 +9,7 @@ use super::worker::Worker;
 use crate::limiter::{self, Admission};
 use crate::limits::Snapshot;
 use crate::reply::headers;
+use crate::routes::TokenCharge;
 use crate::tokens::Used;
 use proxy_wasm::types::MapType;
 
@@ -48,10 +49,11 @@ impl ForwardedRequest {
         self.set_headers(worker);
         self.charged_at = worker.slow_ticks.get();
         let tokens = &worker.config.tokens;
-        let settles = self.admission.is_some();
-        let is_free = self.admission.as_ref().is_some_and(Admission::is_free);
+        let charge = self.admission.as_ref().map(Admission::tokens);
+        let settles = charge.is_some_and(|charge| charge != TokenCharge::None);
+        let is_fetch = charge == Some(TokenCharge::Fetched);
         let reads = self.plan.reads(tokens, settles);
-        let may_cost = is_free && reads && !end;
+        let may_cost = is_fetch && reads && !end;
         if worker.config.overload.is_none() && !may_cost {
             if !reads {
                 return;
@@ -64,8 +66,8 @@ impl ForwardedRequest {
         let Ok(headers) = hostcalls::header_map(MAP) else {
             return;
         };
-        overload_signal::note(worker, &headers, settles);
-        if let Some(admission) = self.admission.as_mut().filter(|open| open.is_free()) {
+        overload_signal::note(worker, &headers, charge.is_some());
+        if let Some(admission) = self.admission.as_mut().filter(|_| is_fetch) {
             if !headers.iter().any(is_event_stream) {
                 return;
             }

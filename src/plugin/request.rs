@@ -6,6 +6,7 @@ use super::hostcalls;
 use super::http_reply::ReplyForm;
 use crate::config::Config;
 use crate::host::{Header, HostError, Request};
+use crate::http::path::without_query;
 use crate::tokens::config::Tokens;
 use percent_encoding::percent_decode;
 use proxy_wasm::types::MapType;
@@ -67,8 +68,7 @@ impl StreamRequest {
         if tokens.include_usage.is_empty() {
             return false;
         }
-        let end = memchr::memchr2(b'?', b'#', path).unwrap_or(path.len());
-        let path = Cow::from(percent_decode(path.get(..end).unwrap_or(path)));
+        let path = Cow::from(percent_decode(without_query(path)));
         let path = path.strip_suffix(b"/").unwrap_or(&path);
         let mut suffixes = tokens.include_usage.iter();
         suffixes.any(|suffix| path.ends_with(suffix.as_bytes()))

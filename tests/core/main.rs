@@ -37,6 +37,7 @@ mod pages;
 mod queue;
 mod refusals;
 mod replies;
+mod routes;
 mod small_domains;
 mod stored_bytes;
 mod streams;

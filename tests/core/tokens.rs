@@ -3,6 +3,7 @@
 use crate::harness::{Admission, Config, FakeRequest, Used, Worker, World, line, retry_after_ms};
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use tiergate::routes::TokenCharge;
 use tiergate::tokens::consumed::Consumed;
 use tiergate::tokens::rates::PerKind;
 
@@ -216,7 +217,7 @@ fn a_request_that_only_reads_costs_no_tokens() {
     };
     for method in ["GET", "HEAD", "DELETE", "OPTIONS"] {
         let open = worker.admission(&request(method, true, false));
-        assert!(open.is_free());
+        assert_eq!(open.tokens(), TokenCharge::Fetched);
         worker.settle(open, Used::Tokens(7_500));
     }
     let usage = worker.usage(&FakeRequest::acme(0));

@@ -15,6 +15,7 @@ mod corrupt_values;
 mod dialects;
 mod early_responses;
 mod ends;
+mod exemptions;
 mod feed;
 mod first_steps;
 mod identity;

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 
 /// The rooms of `src`, lowest first. A module may use the ones before it.
-const RANKS: [&str; 25] = [
+const RANKS: [&str; 26] = [
     // kernel
     "version",
     "time",
@@ -24,6 +24,7 @@ const RANKS: [&str; 25] = [
     "tokens",
     "models",
     "tiers",
+    "routes",
     "ledger",
     "metrics",
     "directory",

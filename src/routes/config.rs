@@ -1,0 +1,332 @@
+//! Routes in the config.
+
+use super::{Applies, Charge, LimitList, Match, NamedLimits, RouteRule, Routes, TokenCharge};
+use crate::http::names::{header_name, is_visible_ascii};
+use crate::http::path::has_one_reading;
+use crate::json::values::Count;
+use crate::json::{Invalid, Object, in_range};
+use crate::limits::LimitKind;
+use crate::tiers::TierTable;
+use serde::Deserialize;
+
+/// The maximum number of rules.
+const MOST_RULES: usize = 64;
+/// The longest text in a match, in bytes.
+const LONGEST: usize = 256;
+/// The largest number of requests that one counts as.
+const HIGHEST_COST: u64 = 1_000;
+
+/// A rule as written in the config.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RouteConfig {
+    r#match: Object<MatchConfig>,
+    limits: Option<LimitsConfig>,
+    tokens: Option<NoTokens>,
+    cost: Option<Count>,
+}
+
+/// The fields that a rule matches, as written in the config.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct MatchConfig {
+    path: Option<String>,
+    path_prefix: Option<String>,
+    path_suffix: Option<String>,
+    method: Option<String>,
+    header: Option<Object<HeaderConfig>>,
+    route_name: Option<String>,
+}
+
+/// A header that a rule matches.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HeaderConfig {
+    name: String,
+    value: Option<String>,
+}
+
+/// The limits that count: none, or those of a list.
+#[derive(Debug, Deserialize)]
+#[serde(untagged, expecting = "\"none\", or a list of names of limits")]
+enum LimitsConfig {
+    None(NoLimits),
+    Names(Vec<String>),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum NoLimits {
+    None,
+}
+
+/// The only rule for tokens that a route can have.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum NoTokens {
+    None,
+}
+
+/// Checks the rules; the names of limits are those of `tiers` and the known ones.
+///
+/// # Errors
+/// [`Invalid`] for the first invalid rule, one that contradicts itself, or one that can never match.
+pub fn routes(
+    written: Option<Vec<Object<RouteConfig>>>,
+    tiers: &TierTable,
+) -> Result<Routes, Invalid> {
+    let written = written.unwrap_or_default();
+    if written.len() > MOST_RULES {
+        let problem = format!("{} rules: at most {MOST_RULES} are allowed", written.len());
+        return Err(Invalid::new("routes", problem));
+    }
+    let mut routes = Routes::default();
+    for (i, Object(rule)) in written.into_iter().enumerate() {
+        let path = format!("routes[{i}]");
+        let rule = RouteRule {
+            applies: applies(&path, &rule, tiers, &mut routes)?,
+            matches: matches(&format!("{path}.match"), rule.r#match.0)?,
+        };
+        can_match(&path, &rule, &routes.rules)?;
+        routes.rules.push(rule);
+    }
+    Ok(routes)
+}
+
+/// Checks what a rule says of the requests that it matches.
+fn applies(
+    path: &str,
+    written: &RouteConfig,
+    tiers: &TierTable,
+    routes: &mut Routes,
+) -> Result<Applies, Invalid> {
+    let says_more = written.tokens.is_some() || written.cost.is_some();
+    let limits = match &written.limits {
+        Some(LimitsConfig::None(NoLimits::None)) if says_more => {
+            let problem = "with \"limits\": \"none\" nothing counts: leave tokens and cost out";
+            return Err(Invalid::new(path, problem));
+        }
+        Some(LimitsConfig::None(NoLimits::None)) => return Ok(Applies::Not),
+        Some(LimitsConfig::Names(names)) => Some(list(
+            &format!("{path}.limits"),
+            names,
+            tiers,
+            &mut routes.lists,
+        )?),
+        None => None,
+    };
+    let cost = written.cost.map_or(1, |Count(cost)| cost);
+    let tokens = match written.tokens {
+        None => TokenCharge::Generated,
+        Some(NoTokens::None) if routes.list(limits).is_some_and(|list| list.consumed) => {
+            let problem =
+                "\"none\" contradicts the limits of this rule: they name one on tokens or money";
+            return Err(Invalid::new(format!("{path}.tokens"), problem));
+        }
+        Some(NoTokens::None) => TokenCharge::None,
+    };
+    Ok(Applies::As(Charge {
+        limits,
+        tokens,
+        requests: in_range(&format!("{path}.cost"), cost, 0..=HIGHEST_COST)?,
+    }))
+}
+
+/// Checks a list of limits and returns its position; equal lists are one.
+fn list(
+    path: &str,
+    names: &[String],
+    tiers: &TierTable,
+    lists: &mut Vec<NamedLimits>,
+) -> Result<LimitList, Invalid> {
+    if names.is_empty() {
+        return Err(Invalid::new(
+            path,
+            "no limit: write \"none\" for a request that passes uncounted",
+        ));
+    }
+    let mut list = NamedLimits {
+        names: Vec::new(),
+        consumed: false,
+    };
+    for (i, name) in names.iter().enumerate() {
+        let path = format!("{path}[{i}]");
+        let kinds: Vec<LimitKind> = kinds_of(name, tiers);
+        if kinds.is_empty() {
+            let problem = format!(
+                "{name:?} is no limit: {} are allowed",
+                all_names(tiers).join(", ")
+            );
+            return Err(Invalid::new(path, problem));
+        }
+        if list.names.contains(name) {
+            return Err(Invalid::new(path, "named twice"));
+        }
+        list.consumed |= kinds.into_iter().any(LimitKind::is_consumed);
+        list.names.push(name.clone());
+    }
+    list.names.sort();
+    let at = match lists.iter().position(|other| *other == list) {
+        Some(at) => at,
+        None => {
+            lists.push(list);
+            lists.len().saturating_sub(1)
+        }
+    };
+    Ok(LimitList(u8::try_from(at).unwrap_or(u8::MAX)))
+}
+
+/// Returns the limits of that name: the known one, and those of the tiers.
+fn kinds_of(name: &str, tiers: &TierTable) -> Vec<LimitKind> {
+    let known = LimitKind::known(name);
+    known
+        .into_iter()
+        .chain(kinds(tiers).filter(|kind| kind.as_str() == name))
+        .collect()
+}
+
+fn kinds(tiers: &TierTable) -> impl Iterator<Item = LimitKind> {
+    let all = tiers.iter().flat_map(|tier| [&tier.limits, &tier.models]);
+    all.flat_map(|limits| limits.iter().map(|(kind, _)| kind))
+}
+
+fn all_names(tiers: &TierTable) -> Vec<&'static str> {
+    let mut names: Vec<_> = LimitKind::known_names()
+        .chain(kinds(tiers).map(LimitKind::as_str))
+        .collect();
+    let mut seen = std::collections::BTreeSet::new();
+    names.retain(|name| seen.insert(*name));
+    names
+}
+
+/// Checks the fields of a match.
+fn matches(path: &str, written: MatchConfig) -> Result<Match, Invalid> {
+    let at = |field: &str| format!("{path}.{field}");
+    let text = |field: &str, text: Option<String>, fits: fn(&str) -> bool, example: &str| {
+        let Some(text) = text else { return Ok(None) };
+        if (1..=LONGEST).contains(&text.len()) && fits(&text) {
+            return Ok(Some(text));
+        }
+        let problem = format!("{text:?} is no {field} such as {example:?}");
+        Err(Invalid::new(at(field), problem))
+    };
+    let matches = Match {
+        path: text("path", written.path, is_path_text, "/healthz")?,
+        path_prefix: text(
+            "path_prefix",
+            written.path_prefix,
+            is_path_text,
+            "/v1/files/",
+        )?,
+        path_suffix: text(
+            "path_suffix",
+            written.path_suffix,
+            is_path_part,
+            ":countTokens",
+        )?,
+        method: text("method", written.method, is_method, "GET")?,
+        header: written
+            .header
+            .map(|Object(one)| header(&at("header"), one))
+            .transpose()?,
+        route_name: text(
+            "route_name",
+            written.route_name,
+            |text| !text.contains('\0'),
+            "files",
+        )?,
+    };
+    if matches == Match::default() {
+        let problem = "no field: name at least one; {\"path_prefix\": \"/\"} matches every path";
+        return Err(Invalid::new(path, problem));
+    }
+    Ok(matches)
+}
+
+fn header(path: &str, written: HeaderConfig) -> Result<(String, Option<String>), Invalid> {
+    let name = header_name(&format!("{path}.name"), &written.name)?;
+    if written
+        .value
+        .as_ref()
+        .is_some_and(|value| value.len() > LONGEST)
+    {
+        let problem = format!("longer than {LONGEST} bytes");
+        return Err(Invalid::new(format!("{path}.value"), problem));
+    }
+    Ok((name, written.value))
+}
+
+fn is_path_part(text: &str) -> bool {
+    is_visible_ascii(text) && !text.contains(['?', '#'])
+}
+
+fn is_path_text(text: &str) -> bool {
+    text.starts_with('/') && is_path_part(text)
+}
+
+/// Methods have a case, and none in use has a lower one (RFC 9110, 9.1).
+fn is_method(text: &str) -> bool {
+    text.bytes().all(|b| b.is_ascii_uppercase() || b == b'-')
+}
+
+/// Checks that some request reaches the rule behind those before it.
+fn can_match(path: &str, rule: &RouteRule, before: &[RouteRule]) -> Result<(), Invalid> {
+    let never = |problem: String| Err(Invalid::new(path, format!("can never match: {problem}")));
+    let matches = &rule.matches;
+    if let Some(exact) = &matches.path {
+        let (start, end) = (
+            matches.path_prefix.as_deref(),
+            matches.path_suffix.as_deref(),
+        );
+        if !start.is_none_or(|start| exact.starts_with(start)) {
+            return never("path does not begin with path_prefix".to_owned());
+        }
+        if !end.is_none_or(|end| exact.ends_with(end)) {
+            return never("path does not end with path_suffix".to_owned());
+        }
+    }
+    let texts = [&matches.path, &matches.path_prefix];
+    let odd = texts
+        .into_iter()
+        .flatten()
+        .find(|text| !has_one_reading(text.as_bytes()));
+    if let Some(text) = odd.filter(|_| rule.applies.exempts()) {
+        return never(format!(
+            "upstreams read {text:?} in different ways, and no rule that exempts matches such a path"
+        ));
+    }
+    match before.iter().position(|other| other.takes_all_of(rule)) {
+        Some(at) => never(format!(
+            "routes[{at}] takes all its requests: put this rule before it"
+        )),
+        None => Ok(()),
+    }
+}
+
+impl RouteRule {
+    /// True when every request that `later` matches comes to this rule first.
+    fn takes_all_of(&self, later: &Self) -> bool {
+        let (own, other) = (&self.matches, &later.matches);
+        let both = [&other.path, &other.path_prefix];
+        let starts = |wanted: &str| {
+            both.iter()
+                .any(|text| text.as_ref().is_some_and(|t| t.starts_with(wanted)))
+        };
+        let both = [&other.path, &other.path_suffix];
+        let ends = |wanted: &str| {
+            both.iter()
+                .any(|text| text.as_ref().is_some_and(|t| t.ends_with(wanted)))
+        };
+        // An exempting rule leaves a path with two readings to the next one.
+        (later.applies.exempts() || !self.applies.exempts())
+            && (own.path.is_none() || own.path == other.path)
+            && own.path_prefix.as_deref().is_none_or(starts)
+            && own.path_suffix.as_deref().is_none_or(ends)
+            && (own.method.is_none() || own.method == other.method)
+            && (own.route_name.is_none() || own.route_name == other.route_name)
+            && own.header.as_ref().is_none_or(|(name, value)| {
+                let same = other.header.as_ref().filter(|(other, _)| other == name);
+                same.is_some_and(|(_, other)| value.is_none() || value == other)
+            })
+    }
+}
