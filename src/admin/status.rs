@@ -148,6 +148,9 @@ pub struct TierView {
     /// The minimum cumulative recharge of the tier, in USD: "20.00"; null where tiers are names alone.
     #[serde(default)]
     pub recharge: Option<String>,
+    /// The tier's own mode, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<String>,
     /// The base limits. Not read back: a newer filter may have other kinds.
     #[serde(skip_deserializing)]
     pub limits: Limits,
@@ -284,6 +287,7 @@ impl Api<'_> {
         let view = |(id, tier): (TierId, &Tier)| TierView {
             name: tier.name.clone(),
             recharge: tier.recharge.map(Cents::decimal),
+            mode: tier.mode.map(|mode| mode.as_str().to_owned()),
             limits: tier.all_limits(),
             models: tier.models.shown().models(),
             in_force: self

@@ -8,6 +8,7 @@ mod on_fault;
 mod parse;
 mod schema;
 
+pub use crate::tiers::Mode;
 pub use admin::{Admin, AdminToken};
 pub use on_fault::{FaultAction, OnFault};
 pub use parse::parse;
@@ -36,7 +37,7 @@ pub struct Config {
     pub is_bare: bool,
     /// Prefix of every shared-data key, and the `namespace` of every metric.
     pub namespace: String,
-    /// The mode: enforce or shadow.
+    /// The mode of tiers that have none of their own, and of requests without a tier.
     pub mode: Mode,
     /// The action for requests while the ledger can't be used, by cause.
     pub on_fault: OnFault,
@@ -97,28 +98,19 @@ impl Config {
         ConfigId::of(&self.digest, &format!("{judged_by:?}"))
     }
 
+    /// Returns the mode for requests of a tier; `None` for those whose tier is not known.
+    pub fn mode_of(&self, tier: Option<TierId>) -> Mode {
+        let tier = tier.and_then(|tier| self.tiers.get(tier));
+        tier.and_then(|tier| tier.mode).unwrap_or(self.mode)
+    }
+
+    /// True when the clients of a tier are told of their limits.
+    pub fn tells(&self, tier: TierId) -> bool {
+        !self.headers.is_empty() && self.mode_of(Some(tier)) == Mode::Enforce
+    }
+
     /// True when the config needs a directory.
     pub fn uses_directory(&self) -> bool {
         self.admin.is_some() || self.feed.is_some() || self.tier.contains(&TierSource::Directory)
-    }
-}
-
-/// The treatment of decisions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Mode {
-    /// Refuses a request over a limit with a 429.
-    Enforce,
-    /// Lets every request through; decisions are only counted and logged.
-    Shadow,
-}
-
-impl Mode {
-    /// Returns the mode's word in the config and in the status.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Enforce => "enforce",
-            Self::Shadow => "shadow",
-        }
     }
 }

@@ -10,7 +10,7 @@ use crate::host::{Host, Request};
 use crate::identity::{self, Account, IdentityError, Lookup, NoTier, TierMatch};
 use crate::ledger::{Fault, RecordChange, SlotError};
 use crate::limits::{
-    Amounts, Ask, Decision, Holder, OwnLimits, Plan, Reservation, Snapshot, admit,
+    Amounts, Ask, Decision, Holder, OwnLimits, Plan, Reservation, Snapshot, Terms, admit,
 };
 use crate::models::{self, FamilyId, ModelName, UnknownModel};
 use crate::reply::Refusal;
@@ -171,11 +171,11 @@ impl Limiter {
         let Some(tier) = config.tiers.get(ticket.tier) else {
             return self.refuse(Some(&ticket.account), NOWHERE, &Refusal::Unavailable);
         };
-        // A shadow config never delays a request.
+        // A request in shadow mode is never delayed.
         let needs_lease = !ticket.plan.leases().is_empty();
         let wait = tier
             .wait
-            .filter(|_| config.mode == Mode::Enforce && needs_lease);
+            .filter(|_| config.mode_of(Some(ticket.tier)) == Mode::Enforce && needs_lease);
         let turn = wait.map(|wait| (wait, self.queue.enter(&ticket, || host.mono())));
         if let Some((wait, Turn::Behind)) = turn {
             return hold(host, ticket, wait);
@@ -215,13 +215,12 @@ impl Limiter {
                 self.admitted(admission, &snapshot)
             }
             Ok(Decision::Limited(limited)) => {
-                let snapshot = limited.snapshot;
                 let refusal = Refusal::Limited {
                     account: account.clone(),
                     tier: base.name.clone(),
                     limited,
                 };
-                self.limited(&account, (tier, family), &snapshot, &refusal)
+                self.limited(&account, (tier, family), &refusal)
             }
             Ok(Decision::TooLarge { kind, limit, need }) => {
                 let refusal = Refusal::TooLarge {
@@ -323,7 +322,10 @@ impl Limiter {
         in_time: &dyn Fn(Mono) -> bool,
     ) -> Result<Option<Decision>, Fault> {
         let lowered = self.overload.lowered(ticket.tier);
-        let terms = terms(&self.config, &ticket.plan, lowered);
+        let terms = Terms {
+            tells: self.config.tells(ticket.tier),
+            ..terms(&self.config, &ticket.plan, lowered)
+        };
         let ask = Ask {
             amounts: ticket.reserve,
             holder,

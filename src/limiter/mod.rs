@@ -330,7 +330,7 @@ fn terms<'a>(config: &Config, plan: &'a Plan, lowered: Option<Lowered>) -> Terms
     Terms {
         plan,
         lowered,
-        tells: !config.headers.is_empty(),
+        tells: false,
         concurrency_wait: config.concurrency_retry_after,
     }
 }

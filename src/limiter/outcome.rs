@@ -90,7 +90,7 @@ impl Limiter {
                 line.map(|line| LogLine::Admitted(Rc::clone(line)))
             }),
             next: Next::Forward(Forwarded {
-                snapshot: Some(*snapshot),
+                snapshot: self.config.tells(tier).then_some(*snapshot),
                 admission: Some(admission),
             }),
         }
@@ -123,7 +123,6 @@ impl Limiter {
         &mut self,
         account: &Account,
         (tier, family): (TierId, Option<FamilyId>),
-        snapshot: &Snapshot,
         refusal: &Refusal,
     ) -> CheckResult {
         let code = refusal.code();
@@ -131,8 +130,8 @@ impl Limiter {
             self.counts.limited(tier, limit, code.is_overloaded());
         }
         self.note(Some(account), Some(tier), code);
-        if self.config.mode == Mode::Shadow {
-            return self.shadowed((Some(tier), family), code, Some(*snapshot));
+        if self.config.mode_of(Some(tier)) == Mode::Shadow {
+            return self.shadowed((Some(tier), family), code);
         }
         self.refused((Some(tier), family), Outcome::Limited, refusal)
     }
@@ -145,8 +144,8 @@ impl Limiter {
     ) -> CheckResult {
         let code = refusal.code();
         self.note(account, place.0, code);
-        if self.config.mode == Mode::Shadow {
-            return self.shadowed(place, code, None);
+        if self.config.mode_of(place.0) == Mode::Shadow {
+            return self.shadowed(place, code);
         }
         self.refused(place, Outcome::Refused, refusal)
     }
@@ -183,7 +182,7 @@ impl Limiter {
         }
         CheckResult {
             log: self.log((tier, family), Outcome::Faulted, None),
-            next: match denies && self.config.mode == Mode::Enforce {
+            next: match denies && self.config.mode_of(tier) == Mode::Enforce {
                 true => Next::Reply(
                     Refusal::Unavailable.reply(&self.config.headers, self.config.windows.minute),
                 ),
@@ -205,24 +204,16 @@ impl Limiter {
         }
     }
 
-    fn shadowed(
-        &mut self,
-        (tier, family): Place,
-        code: Code,
-        snapshot: Option<Snapshot>,
-    ) -> CheckResult {
+    fn shadowed(&mut self, (tier, family): Place, code: Code) -> CheckResult {
         self.counts.request(tier, Outcome::Shadowed);
         CheckResult {
             log: self.log((tier, family), Outcome::Shadowed, Some(code)),
-            next: Next::Forward(Forwarded {
-                snapshot,
-                admission: None,
-            }),
+            next: Next::Forward(Forwarded::default()),
         }
     }
 
     fn note(&mut self, account: Option<&Account>, tier: Option<TierId>, code: Code) {
-        let shadowed = self.config.mode == Mode::Shadow;
+        let shadowed = self.config.mode_of(tier) == Mode::Shadow;
         let refused = Refused {
             tier,
             code,

@@ -2,7 +2,7 @@
 
 use super::recharge::VoucherRule;
 use super::table::NO_TIER;
-use super::{Cents, Tier, TierId, TierTable};
+use super::{Cents, Mode, Tier, TierId, TierTable};
 use crate::json::values::Duration;
 use crate::json::{Invalid, Named, Object, in_range, plain_name};
 use crate::limits::own::{OwnLimit, at_most, model_limits, tier_limits};
@@ -26,6 +26,7 @@ pub struct TierConfig {
     limits: Named<OwnLimit>,
     models: Option<Named<Named<OwnLimit>>>,
     wait: Option<Duration>,
+    mode: Option<Mode>,
 }
 
 /// The voucher as written in the config.
@@ -102,6 +103,7 @@ fn tier(
         limits,
         models,
         wait: written.wait.map(wait).transpose()?,
+        mode: written.mode,
     })
 }
 

@@ -1,6 +1,7 @@
 //! Tiers, by name or by cumulative recharge.
 
 use crate::limits::{Limit, LimitKind, Limits, OwnLimits};
+use crate::tiers::mode::Mode;
 use crate::tiers::money::Cents;
 use crate::time::Span;
 use std::num::NonZeroU64;
@@ -23,6 +24,8 @@ pub struct Tier {
     pub models: Limits,
     /// The longest wait of a request for a lease; `None` refuses at once.
     pub wait: Option<Span>,
+    /// The mode; `None` for that of the config.
+    pub mode: Option<Mode>,
 }
 
 impl Tier {
@@ -145,6 +148,7 @@ impl Default for TierTable {
                 .collect(),
             models: Limits::default(),
             wait: None,
+            mode: None,
         };
         Self(rows.into_iter().map(tier).collect())
     }

@@ -24,6 +24,7 @@ mod lost_vms;
 mod model;
 mod models;
 mod models_by_body;
+mod modes;
 mod never_over;
 mod newer_layouts;
 mod overload;

@@ -128,3 +128,25 @@ fn shadow_mode_refuses_nobody() {
     });
     assert_eq!(stack.stat(&["tiergate_limited", "limit.rpm"]), 3);
 }
+
+#[test]
+fn a_shadow_tier_is_invisible_beside_one_that_is_enforced() {
+    let limits = json!({"concurrency": 5, "rpm": 2, "tpm": "unlimited", "tpd": "unlimited"});
+    let stack = Stack::start(json!({"tiers": [
+        {"name": "tries", "recharge": 1, "limits": limits, "mode": "shadow"},
+        {"name": "holds", "recharge": 2, "limits": limits},
+    ]}));
+    for (tier, last) in [("tries", 200), ("holds", 429)] {
+        let replies: Vec<_> = (0..3).map(|_| stack.send(Call::of(tier, tier))).collect();
+        assert_eq!(replies[2].status, last);
+        for reply in &replies {
+            let told = reply.header("x-ratelimit-limit-requests").is_some();
+            assert_eq!(told, tier == "holds", "{tier}");
+        }
+        assert_eq!(
+            stack.seen()["x-account-id"],
+            json!(null),
+            "strip_headers applies"
+        );
+    }
+}

@@ -112,7 +112,8 @@ impl Worker {
     /// The rate-limit headers of a response.
     pub fn told(&self, pass: &Forwarded) -> Vec<HeaderLine> {
         let limiter = self.limiter.borrow();
-        headers::lines(&limiter.config().headers, &pass.snapshot.unwrap())
+        let lines = |snapshot| headers::lines(&limiter.config().headers, &snapshot);
+        pass.snapshot.map(lines).unwrap_or_default()
     }
 
     /// The request ends, and used that.

@@ -68,7 +68,7 @@ pub fn tiers(status: &Status) -> Markup {
                     tbody {
                         @for tier in &status.tiers {
                             tr {
-                                th scope="row" { (tier.name) }
+                                th scope="row" { (tier.name) @if let Some(mode) = &tier.mode { " " (tag(mode)) } }
                                 td.n { @if let Some(recharge) = &tier.recharge { (dollars(recharge)) } @else { span.quiet { "–" } } }
                                 @for (base, effective) in kinds.iter().map(|kind| (kind.limit(tier.limits.of(*kind)), kind.limit(tier.in_force.of(*kind)))) {
                                     td.n.lowered[base != effective].quiet[effective.finite().is_none()] {

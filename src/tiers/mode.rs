@@ -1,0 +1,24 @@
+//! Whether decisions are carried out.
+
+use serde::Deserialize;
+
+/// The treatment of decisions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// Refuses a request over a limit with a 429.
+    Enforce,
+    /// Lets every request through, and clients see nothing of the filter; decisions are only counted
+    /// and logged.
+    Shadow,
+}
+
+impl Mode {
+    /// Returns the mode's word in the config and in the status.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Enforce => "enforce",
+            Self::Shadow => "shadow",
+        }
+    }
+}
