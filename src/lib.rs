@@ -7,7 +7,7 @@
 //! |---|---|
 //! | shell | [`plugin`]: the only module that calls the host |
 //! | assembly | [`admin`], [`limiter`], [`config`] |
-//! | features | [`refusals`], [`reply`], [`identity`], [`overload`], [`directory`], [`metrics`], [`ledger`], [`routes`], [`tiers`], [`tokens`] |
+//! | features | [`refusals`], [`reply`], [`scheduler`], [`identity`], [`overload`], [`directory`], [`metrics`], [`ledger`], [`routes`], [`tiers`], [`tokens`] |
 //! | kernel | [`limits`], [`text`], [`shared`], [`http`], [`json`], [`host`], [`zone`], [`time`], [`version`] |
 //!
 //! `docs/architecture.md` describes each module and follows one request through them.
@@ -40,6 +40,7 @@ pub mod plugin;
 pub mod refusals;
 pub mod reply;
 pub mod routes;
+pub mod scheduler;
 pub mod shared;
 pub mod text;
 pub mod tiers;

@@ -21,6 +21,7 @@ use crate::models::{Families, ModelSource, UnknownModel};
 use crate::overload::Policy;
 use crate::reply::headers::HeaderStyle;
 use crate::routes::Routes;
+use crate::scheduler::Scheduler;
 use crate::tiers::recharge::VoucherRule;
 use crate::tiers::{TierId, TierTable};
 use crate::time::Span;
@@ -85,6 +86,12 @@ pub struct Config {
     pub overload: Option<Policy>,
     /// The path of an account's usage report.
     pub usage_path: Option<String>,
+    /// The headers for a scheduler behind the proxy.
+    pub scheduler: Option<Scheduler>,
+    /// True when lines in access logs name the account.
+    pub log_account: bool,
+    /// True when access logs have the usage of a request.
+    pub log_usage: bool,
     /// True when admitted requests have a line in access logs too.
     pub log_admitted: bool,
     /// True when ids are kept beside the ledger's pages, so that usage can be listed by name.

@@ -14,6 +14,7 @@ use crate::models::config::{families, sources, unknown_model};
 use crate::overload::Policy;
 use crate::reply::headers::HeaderStyle;
 use crate::routes::config::routes;
+use crate::scheduler::{self, Scheduler};
 use crate::tiers::config::{tier_or_refuse, tiers, voucher};
 use crate::time::Span;
 use crate::tokens::config::Tokens;
@@ -78,6 +79,11 @@ pub fn parse(config: &[u8]) -> Result<Config, Invalid> {
         StripHeaders::Switch(false) => Vec::new(),
         StripHeaders::Names(names) => listed(&names)?,
     };
+    let scheduler = root.scheduler.map(|Object(s)| Scheduler::check(s, &tiers));
+    let scheduler = scheduler.transpose()?;
+    if scheduler.is_some() {
+        strip.extend(scheduler::HEADERS.map(str::to_owned));
+    }
     if tokens.needs_plain_responses() {
         strip.push("accept-encoding".to_owned());
     }
@@ -100,6 +106,9 @@ pub fn parse(config: &[u8]) -> Result<Config, Invalid> {
         on_fault: root.on_fault.unwrap_or_default(),
         overload: root.load.map(|l| Policy::check(l, &tiers)).transpose()?,
         usage_path: root.usage_path.map(usage_path).transpose()?,
+        log_account: root.log_account.unwrap_or(false),
+        log_usage: root.log_usage.unwrap_or(false),
+        scheduler,
         log_admitted: root.log_admitted.unwrap_or(true),
         usage_names: root.usage_names.unwrap_or(false),
         unknown_tier: tier_or_refuse("unknown_tier", root.unknown_tier, &tiers)?,
@@ -172,6 +181,9 @@ fn shared_form(json: &[u8]) -> (String, bool) {
     all.remove("admin");
     if let Some(Value::Object(feed)) = all.get_mut("directory") {
         feed.remove("token");
+    }
+    if let Some(Value::Object(scheduler)) = all.get_mut("scheduler") {
+        scheduler.remove("key");
     }
     (Value::Object(all).to_string(), is_bare)
 }

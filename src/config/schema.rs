@@ -10,6 +10,7 @@ use crate::limits::config::WindowsConfig;
 use crate::models::config::{FamilyConfig, ModelSourceConfig};
 use crate::overload::config::OverloadConfig;
 use crate::routes::config::RouteConfig;
+use crate::scheduler::SchedulerConfig;
 use crate::tiers::config::{TierConfig, VoucherConfig};
 use crate::tokens::config::TokensConfig;
 use serde::Deserialize;
@@ -44,6 +45,9 @@ pub(super) struct ConfigRoot {
     pub directory: Option<Object<FeedConfig>>,
     pub usage_path: Option<String>,
     pub log_admitted: Option<bool>,
+    pub log_account: Option<bool>,
+    pub log_usage: Option<bool>,
+    pub scheduler: Option<Object<SchedulerConfig>>,
     pub usage_names: Option<bool>,
     pub load: Option<Object<OverloadConfig>>,
 }

@@ -16,6 +16,7 @@ use crate::tiers::money::Cents;
 use crate::tiers::table::{TierId, TierTable};
 use crate::time::{Span, Wall};
 use address::{AddressField, AddressOf};
+use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
 use std::borrow::Cow;
 
 /// The header with the addresses of the proxies on the way, and of the client.
@@ -106,6 +107,22 @@ pub struct Account {
     pub id: Vec<u8>,
     /// True when replies do not repeat the id: a digest, or the target of an alias.
     pub is_hidden: bool,
+}
+
+/// The longest id in a log, in bytes.
+const LOGGED_ID_BYTES: usize = 128;
+/// What is escaped in a log: the fields of a line end with a space, and logs quote them.
+const NOT_IN_LOGS: AsciiSet = CONTROLS.add(b' ').add(b'%').add(b'"').add(b'\\');
+
+impl Account {
+    /// Returns the id for access logs: percent-encoded, so that it has no blank and no quote; the
+    /// SHA-256 of a longer one than 128 bytes.
+    pub fn in_log(&self) -> String {
+        match self.id.len() <= LOGGED_ID_BYTES {
+            true => percent_encode(&self.id, &NOT_IN_LOGS).to_string(),
+            false => sha256_hex(&self.id),
+        }
+    }
 }
 
 /// The reason why a request has no account or no tier.

@@ -1,6 +1,6 @@
 //! The check of a request: account, tier, and the result: forward, reply or queue.
 
-use super::outcome::NOWHERE;
+use super::outcome::Subject;
 use super::queue::{Ticket, Turn, hold};
 use super::reserve::{self, AdaptiveReserve, Rates};
 use super::{Admission, CheckResult, Limiter, terms};
@@ -15,6 +15,7 @@ use crate::limits::{
 use crate::models::{self, FamilyId, ModelName, UnknownModel};
 use crate::reply::Refusal;
 use crate::routes::{Applies, LimitList, TokenCharge};
+use crate::scheduler::UpstreamHeader;
 use crate::tiers::{Tier, TierId};
 use crate::time::{Mono, Wall};
 use crate::tokens::Reserve;
@@ -38,7 +39,7 @@ impl Limiter {
     ) -> CheckResult {
         self.claim.note_request();
         let charge = match self.config.routes.find(request) {
-            Applies::Not => return self.exempted(None),
+            Applies::Not => return self.exempted(Subject::default()),
             Applies::As(charge) => charge,
         };
         let account = match identity::account(request, &self.config.account) {
@@ -52,7 +53,8 @@ impl Limiter {
             }
         };
         if found.is_exempt {
-            return self.exempted(found.tier);
+            let account = found.alias_of.as_ref().unwrap_or(&account);
+            return self.exempted(Subject::of(Some(account)).in_tier(found.tier, None));
         }
         let Some(tier) = found.tier else {
             return self.unidentified(Some(&account), IdentityError::TierMissing);
@@ -61,13 +63,15 @@ impl Limiter {
             Ok(family) => family,
             Err(named) => {
                 let refusal = Refusal::ModelUnknown(named);
-                return self.refuse(Some(&account), (Some(tier), None), &refusal);
+                let account = found.alias_of.as_ref().unwrap_or(&account);
+                let subject = Subject::of(Some(account)).in_tier(Some(tier), None);
+                return self.refuse(subject, &refusal);
             }
         };
         let plan = self.plan(tier, &found.limits, family, charge.limits);
         let account = found.alias_of.unwrap_or(account);
         let Some(plan) = plan else {
-            return self.refuse(Some(&account), NOWHERE, &Refusal::Unavailable);
+            return self.refuse(Subject::of(Some(&account)), &Refusal::Unavailable);
         };
         let rates = Rates::of(&self.config, family).as_requests(charge.requests);
         let asked = body.asked.as_ref();
@@ -94,6 +98,21 @@ impl Limiter {
             until: None,
         };
         self.enter(host, ticket)
+    }
+
+    /// Returns the headers for a scheduler of a request that is not checked yet: its headers go on
+    /// before its body.
+    pub fn identify(&self, host: &dyn Host, request: &dyn Request) -> Vec<UpstreamHeader> {
+        let Ok(account) = identity::account(request, &self.config.account) else {
+            return self.for_neighbours(Subject::default());
+        };
+        let found = self.resolve_tier(host, request, &account);
+        let (tier, target) = match found {
+            Ok(found) => (found.tier, found.alias_of),
+            Err(none) => (None, none.target),
+        };
+        let account = target.unwrap_or(account);
+        self.for_neighbours(Subject::of(Some(&account)).in_tier(tier, None))
     }
 
     /// Returns the family of the request's model; `None` for a request that counts on the account's
@@ -169,7 +188,8 @@ impl Limiter {
     fn enter(&mut self, host: &dyn Host, mut ticket: Ticket) -> CheckResult {
         let config = Rc::clone(&self.config);
         let Some(tier) = config.tiers.get(ticket.tier) else {
-            return self.refuse(Some(&ticket.account), NOWHERE, &Refusal::Unavailable);
+            let subject = Subject::of(Some(&ticket.account));
+            return self.refuse(subject, &Refusal::Unavailable);
         };
         // A request in shadow mode is never delayed.
         let needs_lease = !ticket.plan.leases().is_empty();
@@ -198,6 +218,7 @@ impl Limiter {
         decision: Result<Decision, Fault>,
     ) -> CheckResult {
         let (account, tier, family) = (ticket.account, ticket.tier, ticket.family);
+        let subject = Subject::of(Some(&account)).in_tier(Some(tier), family);
         match decision {
             Ok(Decision::Admitted(reservation, snapshot)) => {
                 self.note_name(ticket.key, &account.id, &base.name);
@@ -212,7 +233,7 @@ impl Limiter {
                     tokens: ticket.tokens,
                     plan: ticket.plan,
                 };
-                self.admitted(admission, &snapshot)
+                self.admitted(&account, admission, &snapshot)
             }
             Ok(Decision::Limited(limited)) => {
                 let refusal = Refusal::Limited {
@@ -220,7 +241,7 @@ impl Limiter {
                     tier: base.name.clone(),
                     limited,
                 };
-                self.limited(&account, (tier, family), &refusal)
+                self.limited(subject, tier, &refusal)
             }
             Ok(Decision::TooLarge { kind, limit, need }) => {
                 let refusal = Refusal::TooLarge {
@@ -231,9 +252,9 @@ impl Limiter {
                     limit,
                     long_completion: ticket.long_completion,
                 };
-                self.refuse(Some(&account), (Some(tier), family), &refusal)
+                self.refuse(subject, &refusal)
             }
-            Err(fault) => self.faulted(Some(&account), (Some(tier), family), fault),
+            Err(fault) => self.faulted(subject, fault),
         }
     }
 
@@ -282,7 +303,12 @@ impl Limiter {
 
     fn admit_unleased(&self, host: &dyn Host, ticket: &Ticket) -> Result<Decision, Fault> {
         if ticket.plan.is_unlimited() {
-            let reservation = Reservation::new(Mono::default(), ticket.reserve, NO_HOLDER);
+            // Only a log asks when that was.
+            let at = match self.config.log_usage {
+                true => host.mono(),
+                false => Mono::default(),
+            };
+            let reservation = Reservation::new(at, ticket.reserve, NO_HOLDER);
             return Ok(Decision::Admitted(reservation, Snapshot::default()));
         }
         let always = |_| true;

@@ -15,11 +15,13 @@ mod settle;
 mod sources;
 mod tick;
 mod usage;
+mod usage_line;
 mod vm;
 
 pub use outcome::{AccessLog, LogLine};
 pub use queue::{MOST_IN_LINE, MOST_WAITING, Ticket};
 pub use usage::Inspected;
+pub use usage_line::UsageLine;
 pub use vm::Vm;
 
 use crate::claims::{AliveConfig, Claim, Published, Work};
@@ -36,7 +38,9 @@ use crate::refusals::batch::RefusalBatch;
 use crate::refusals::{self, Refusals};
 use crate::reply::Reply;
 use crate::routes::TokenCharge;
+use crate::scheduler::UpstreamHeader;
 use crate::tiers::TierId;
+use crate::time::Mono;
 use crate::tokens::config::ReserveRule;
 use account_names::NamesSeen;
 use plans::Plans;
@@ -86,6 +90,8 @@ pub struct Forwarded {
     pub snapshot: Option<Snapshot>,
     /// The admission to settle; `None` when nothing was recorded.
     pub admission: Option<Admission>,
+    /// The request headers for a scheduler behind the proxy.
+    pub neighbours: Vec<UpstreamHeader>,
 }
 
 /// An admitted request that has not been settled.
@@ -102,6 +108,11 @@ pub struct Admission {
 }
 
 impl Admission {
+    /// Returns the time of the admission.
+    pub(crate) const fn at(&self) -> Mono {
+        self.reservation.at
+    }
+
     /// Returns the tokens that the request counts.
     pub const fn tokens(&self) -> TokenCharge {
         self.tokens

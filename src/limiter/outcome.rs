@@ -10,6 +10,7 @@ use crate::metrics::{Outcome, TokenKind};
 use crate::models::FamilyId;
 use crate::refusals::batch::Refused;
 use crate::reply::{Code, Refusal};
+use crate::scheduler::UpstreamHeader;
 use crate::tiers::TierId;
 use crate::tiers::table::NO_TIER;
 use crate::time::Mono;
@@ -27,6 +28,8 @@ pub struct AccessLog {
     pub code: Option<Code>,
     /// The family of the request's model, if it has one.
     pub model: Option<String>,
+    /// The account, escaped, where the config logs it.
+    pub account: Option<String>,
     /// The sources that gave no account, or no tier.
     pub sources: Option<String>,
 }
@@ -62,6 +65,9 @@ impl fmt::Display for AccessLog {
         if let Some(model) = &self.model {
             write!(f, " model={model}")?;
         }
+        if let Some(account) = &self.account {
+            write!(f, " account={account}")?;
+        }
         if let Some(sources) = &self.sources {
             write!(f, " sources={sources}")?;
         }
@@ -72,36 +78,69 @@ impl fmt::Display for AccessLog {
     }
 }
 
-/// The tier and the family of a request, as far as they are known.
-pub(super) type Place = (Option<TierId>, Option<FamilyId>);
-/// Nothing is known.
-pub(super) const NOWHERE: Place = (None, None);
+/// What is known of a request: its account, tier and family.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Subject<'a> {
+    pub account: Option<&'a Account>,
+    pub tier: Option<TierId>,
+    pub family: Option<FamilyId>,
+}
+
+impl<'a> Subject<'a> {
+    /// Returns the subject of a request with this account, and without a tier.
+    pub const fn of(account: Option<&'a Account>) -> Self {
+        Self {
+            account,
+            tier: None,
+            family: None,
+        }
+    }
+
+    /// Returns the subject with a tier.
+    pub const fn in_tier(self, tier: Option<TierId>, family: Option<FamilyId>) -> Self {
+        Self {
+            tier,
+            family,
+            ..self
+        }
+    }
+}
 
 impl Limiter {
-    pub(super) fn admitted(&mut self, admission: Admission, snapshot: &Snapshot) -> CheckResult {
+    pub(super) fn admitted(
+        &mut self,
+        account: &Account,
+        admission: Admission,
+        snapshot: &Snapshot,
+    ) -> CheckResult {
         let (tier, family) = (admission.tier, admission.family);
+        let subject = Subject::of(Some(account)).in_tier(Some(tier), family);
         self.counts.request(Some(tier), Outcome::Admitted);
         self.begun(tier, admission.reservation.at);
         let reserved = admission.reservation.reserved.tokens;
         self.counts.tokens(tier, TokenKind::Reserved, reserved);
+        let log = match self.plans.get(tier, family).map(|shared| &shared.line) {
+            Some(Some(_)) if self.config.log_account => self.log(subject, Outcome::Admitted, None),
+            Some(Some(line)) => Some(LogLine::Admitted(Rc::clone(line))),
+            Some(None) | None => None,
+        };
         CheckResult {
-            log: self.plans.get(tier, family).and_then(|shared| {
-                let line = shared.line.as_ref();
-                line.map(|line| LogLine::Admitted(Rc::clone(line)))
-            }),
+            log,
             next: Next::Forward(Forwarded {
                 snapshot: self.config.tells(tier).then_some(*snapshot),
                 admission: Some(admission),
+                neighbours: self.for_neighbours(subject),
             }),
         }
     }
 
-    /// Returns the result for an account on the directory's list of exempt ones.
-    pub(super) fn exempted(&mut self, tier: Option<TierId>) -> CheckResult {
-        self.counts.request(tier, Outcome::Exempt);
+    /// Returns the result for an account on the directory's list of exempt ones, and for a request
+    /// that a rule of the routes exempts.
+    pub(super) fn exempted(&mut self, subject: Subject<'_>) -> CheckResult {
+        self.counts.request(subject.tier, Outcome::Exempt);
         CheckResult {
-            log: self.log((tier, None), Outcome::Exempt, None),
-            next: Next::Forward(Forwarded::default()),
+            log: self.log(subject, Outcome::Exempt, None),
+            next: self.forward(subject),
         }
     }
 
@@ -121,33 +160,19 @@ impl Limiter {
 
     pub(super) fn limited(
         &mut self,
-        account: &Account,
-        (tier, family): (TierId, Option<FamilyId>),
+        subject: Subject<'_>,
+        tier: TierId,
         refusal: &Refusal,
     ) -> CheckResult {
         let code = refusal.code();
         if let Code::Limited(limit) | Code::Overloaded(limit) = code {
             self.counts.limited(tier, limit, code.is_overloaded());
         }
-        self.note(Some(account), Some(tier), code);
-        if self.config.mode_of(Some(tier)) == Mode::Shadow {
-            return self.shadowed((Some(tier), family), code);
-        }
-        self.refused((Some(tier), family), Outcome::Limited, refusal)
+        self.turned_down(subject, Outcome::Limited, refusal)
     }
 
-    pub(super) fn refuse(
-        &mut self,
-        account: Option<&Account>,
-        place: Place,
-        refusal: &Refusal,
-    ) -> CheckResult {
-        let code = refusal.code();
-        self.note(account, place.0, code);
-        if self.config.mode_of(place.0) == Mode::Shadow {
-            return self.shadowed(place, code);
-        }
-        self.refused(place, Outcome::Refused, refusal)
+    pub(super) fn refuse(&mut self, subject: Subject<'_>, refusal: &Refusal) -> CheckResult {
+        self.turned_down(subject, Outcome::Refused, refusal)
     }
 
     /// Returns the result for a request without an account or a tier.
@@ -156,85 +181,105 @@ impl Limiter {
         account: Option<&Account>,
         error: IdentityError,
     ) -> CheckResult {
+        let subject = Subject::of(account);
         if let IdentityError::DirectoryFault(error) = error {
-            return self.faulted(account, NOWHERE, error.into());
+            return self.faulted(subject, error.into());
         }
         let first = self.config.tiers.first_recharge();
-        self.refuse(account, NOWHERE, &Refusal::Identity(error, first))
+        self.refuse(subject, &Refusal::Identity(error, first))
     }
 
     /// Returns the result for a request that can't be read.
     pub fn fault(&mut self, fault: Fault) -> CheckResult {
-        self.faulted(None, NOWHERE, fault)
+        self.faulted(Subject::default(), fault)
     }
 
-    pub(super) fn faulted(
-        &mut self,
-        account: Option<&Account>,
-        (tier, family): Place,
-        fault: Fault,
-    ) -> CheckResult {
+    pub(super) fn faulted(&mut self, subject: Subject<'_>, fault: Fault) -> CheckResult {
         let denies = self.config.on_fault.action(fault.cause()) == FaultAction::Deny;
         self.note_fault(fault);
-        self.counts.request(tier, Outcome::Faulted);
+        self.counts.request(subject.tier, Outcome::Faulted);
         if denies {
-            self.note(account, tier, Refusal::Unavailable.code());
+            self.note(subject, Refusal::Unavailable.code());
         }
         CheckResult {
-            log: self.log((tier, family), Outcome::Faulted, None),
-            next: match denies && self.config.mode_of(tier) == Mode::Enforce {
+            log: self.log(subject, Outcome::Faulted, None),
+            next: match denies && self.config.mode_of(subject.tier) == Mode::Enforce {
                 true => Next::Reply(
                     Refusal::Unavailable.reply(&self.config.headers, self.config.windows.minute),
                 ),
-                false => Next::Forward(Forwarded::default()),
+                false => self.forward(subject),
             },
         }
     }
 
-    fn refused(
+    /// Refuses a request, or lets it through in shadow mode.
+    fn turned_down(
         &mut self,
-        (tier, family): Place,
+        subject: Subject<'_>,
         outcome: Outcome,
         refusal: &Refusal,
     ) -> CheckResult {
-        self.counts.request(tier, outcome);
+        let code = refusal.code();
+        self.note(subject, code);
+        let (outcome, next) = match self.config.mode_of(subject.tier) {
+            Mode::Shadow => (Outcome::Shadowed, self.forward(subject)),
+            Mode::Enforce => {
+                let reply = refusal.reply(&self.config.headers, self.config.windows.minute);
+                (outcome, Next::Reply(reply))
+            }
+        };
+        self.counts.request(subject.tier, outcome);
         CheckResult {
-            log: self.log((tier, family), outcome, Some(refusal.code())),
-            next: Next::Reply(refusal.reply(&self.config.headers, self.config.windows.minute)),
+            log: self.log(subject, outcome, Some(code)),
+            next,
         }
     }
 
-    fn shadowed(&mut self, (tier, family): Place, code: Code) -> CheckResult {
-        self.counts.request(tier, Outcome::Shadowed);
-        CheckResult {
-            log: self.log((tier, family), Outcome::Shadowed, Some(code)),
-            next: Next::Forward(Forwarded::default()),
-        }
+    /// Lets a request through of which nothing was recorded.
+    fn forward(&self, subject: Subject<'_>) -> Next {
+        Next::Forward(Forwarded {
+            neighbours: self.for_neighbours(subject),
+            ..Forwarded::default()
+        })
     }
 
-    fn note(&mut self, account: Option<&Account>, tier: Option<TierId>, code: Code) {
+    /// Returns the headers for a scheduler behind the proxy.
+    pub(super) fn for_neighbours(&self, subject: Subject<'_>) -> Vec<UpstreamHeader> {
+        let Some(scheduler) = &self.config.scheduler else {
+            return Vec::new();
+        };
+        let keyed = |id: &[u8]| self.ledger.key(id).to_bytes();
+        let account = subject.account.map(|account| account.id.as_slice());
+        scheduler.headers(subject.tier, account, keyed)
+    }
+
+    fn note(&mut self, subject: Subject<'_>, code: Code) {
+        let tier = subject.tier;
         let shadowed = self.config.mode_of(tier) == Mode::Shadow;
         let refused = Refused {
             tier,
             code,
             shadowed,
         };
-        self.refused.note(account, refused);
+        self.refused.note(subject.account, refused);
     }
 
     pub(super) fn log(
         &self,
-        (tier, family): Place,
+        subject: Subject<'_>,
         outcome: Outcome,
         code: Option<Code>,
     ) -> Option<LogLine> {
-        let tier = tier.and_then(|tier| self.config.tiers.get(tier));
-        let model = family.and_then(|family| self.config.models.get(family));
+        let tier = subject.tier.and_then(|tier| self.config.tiers.get(tier));
+        let model = subject.family;
+        let model = model.and_then(|family| self.config.models.get(family));
+        let account = subject.account.filter(|_| self.config.log_account);
         Some(LogLine::Own(AccessLog {
             tier: tier.map_or(NO_TIER, |tier| tier.name.as_str()).to_owned(),
             outcome,
             code,
             model: model.map(|model| model.name.clone()),
+            account: account.map(Account::in_log),
             sources: sources::looked_at(&self.config, code),
         }))
     }

@@ -82,6 +82,7 @@ fn shared(config: &Config, tier: &Tier, model: Option<&str>) -> Shared {
         outcome: Outcome::Admitted,
         code: None,
         model: model.map(str::to_owned),
+        account: None,
         sources: None,
     };
     Shared {

@@ -20,11 +20,7 @@ impl Limiter {
     pub fn settle(&mut self, host: &dyn Host, admission: Admission, consumed: impl Into<Consumed>) {
         self.ended(admission.tier);
         self.queue.wake(admission.key);
-        let consumed = match self.config.tokens.settle {
-            _ if admission.tokens != TokenCharge::Generated => Used::Tokens(0).into(),
-            Settle::Usage => consumed.into(),
-            Settle::Reserve => Used::Unknown.into(),
-        };
+        let consumed = self.counted(&admission, consumed.into());
         let reserved = &admission.reservation.reserved;
         let counts = counts(&consumed, reserved);
         let used = self.amounts(&admission, &consumed, counts.as_ref());
@@ -51,6 +47,15 @@ impl Limiter {
         if let Err(fault) = self.store(host, &settlement) {
             self.note_fault(fault);
             self.vm.borrow_mut().pending.add(settlement);
+        }
+    }
+
+    /// Returns what counts of what a response used.
+    pub(super) fn counted(&self, admission: &Admission, consumed: Consumed) -> Consumed {
+        match self.config.tokens.settle {
+            _ if admission.tokens != TokenCharge::Generated => Used::Tokens(0).into(),
+            Settle::Usage => consumed,
+            Settle::Reserve => Used::Unknown.into(),
         }
     }
 
@@ -185,7 +190,7 @@ impl Limiter {
 }
 
 /// Returns the tokens of a response by kind; `None` when they are unknown.
-fn counts(consumed: &Consumed, reserved: &Amounts) -> Option<TokenCounts> {
+pub(super) fn counts(consumed: &Consumed, reserved: &Amounts) -> Option<TokenCounts> {
     match consumed.used {
         Used::Tokens(n) => Some(split(n, consumed.input, reserved)),
         Used::Output(output) => Some(TokenCounts {
@@ -195,14 +200,14 @@ fn counts(consumed: &Consumed, reserved: &Amounts) -> Option<TokenCounts> {
         }),
         Used::Unknown => None,
         Used::Streamed(streamed) => {
-            let tokens = counted(reserved, &streamed);
+            let tokens = by_events(reserved, &streamed);
             Some(split(tokens, consumed.input, reserved))
         }
     }
 }
 
 /// Counts the tokens of a stream without its full usage: the prompt, and one for each event.
-fn counted(reserved: &Amounts, streamed: &Streamed) -> u64 {
+fn by_events(reserved: &Amounts, streamed: &Streamed) -> u64 {
     let prompt = streamed.prompt.unwrap_or(reserved.input_tokens);
     prompt.saturating_add(streamed.events).max(streamed.said)
 }

@@ -1,9 +1,9 @@
 //! The usage of an account, read without a write: for clients at `usage_path` and for operators.
 
-use super::outcome::{NOWHERE, Place};
+use super::outcome::Subject;
 use super::{CheckResult, Limiter, Next, terms};
 use crate::host::{Host, Request};
-use crate::identity::{self, Account, IdentityError, NoTier};
+use crate::identity::{self, IdentityError, NoTier};
 use crate::ledger::{AccountKey, Fault, RecordChange};
 use crate::limits::snapshot::levels;
 use crate::limits::{LimitKind, Limits, Lowered, Plan};
@@ -73,7 +73,7 @@ impl Limiter {
                 let account = target.unwrap_or(account);
                 return match error {
                     IdentityError::DirectoryFault(error) => {
-                        self.cannot_report(&account, NOWHERE, error.into())
+                        self.cannot_report(Subject::of(Some(&account)), error.into())
                     }
                     error => self.unidentified(Some(&account), error),
                 };
@@ -86,6 +86,7 @@ impl Limiter {
         };
         let base = tier.limits_with(Some(&found.limits));
         let account = found.alias_of.unwrap_or(account);
+        let subject = Subject::of(Some(&account)).in_tier(place, None);
         let key = self.ledger.key(&account.id);
         let lowered = self.overload.lowered(id);
         let inspected = self.inspect(host, key, Some(&base), lowered);
@@ -94,18 +95,18 @@ impl Limiter {
                 tier: &tier.name,
                 usage: inspected.usage,
             }),
-            Err(fault) => return self.cannot_report(&account, (place, None), fault),
+            Err(fault) => return self.cannot_report(subject, fault),
         };
         CheckResult {
-            log: self.log((place, None), Outcome::Usage, None),
+            log: self.log(subject, Outcome::Usage, None),
             // Strings and numbers always serialise.
             next: Next::Reply(Reply::usage(body.unwrap_or_default())),
         }
     }
 
     /// Refuses for any `on_fault`: the upstream can't report the usage either.
-    fn cannot_report(&mut self, account: &Account, place: Place, fault: Fault) -> CheckResult {
-        let result = self.faulted(Some(account), place, fault);
+    fn cannot_report(&mut self, subject: Subject<'_>, fault: Fault) -> CheckResult {
+        let result = self.faulted(subject, fault);
         CheckResult {
             next: Next::Reply(
                 Refusal::Unavailable.reply(&self.config.headers, self.config.windows.minute),

@@ -118,9 +118,22 @@ impl MetricSink for Envoy {
     }
 }
 
-/// Sets the line that access logs show.
-pub fn set_filter_state(log: &[u8]) {
-    if let Err(error) = hostcalls::set_filter_state("tiergate", log) {
+/// A line that access logs show, as Envoy's filter state `wasm.` with this name.
+#[derive(Clone, Copy, Debug)]
+pub enum LogState {
+    /// The decision.
+    Decision,
+    /// The usage.
+    Usage,
+}
+
+/// Sets a line that access logs show.
+pub fn set_filter_state(state: LogState, log: &[u8]) {
+    let name = match state {
+        LogState::Decision => "tiergate",
+        LogState::Usage => "tiergate.usage",
+    };
+    if let Err(error) = hostcalls::set_filter_state(name, log) {
         warn!("filter state: {error}");
     }
 }

@@ -3,7 +3,7 @@
 //! Envoy ends every stream with `on_log`, `on_done` and the context's removal, in that order,
 //! however the stream ended. After a trap Envoy calls none of them.
 
-use super::envoy::{Envoy, set_filter_state};
+use super::envoy::{Envoy, LogState, set_filter_state};
 use super::forwarded::ForwardedRequest;
 use super::hostcalls;
 use super::http_reply::{self, ReplyForm};
@@ -11,7 +11,7 @@ use super::log::warn;
 use super::overload_signal;
 use super::own_path::{self, OwnPath};
 use super::phase::{Flow, PausedFor, Phase, Queued};
-use super::request::StreamRequest;
+use super::request::{StreamRequest, set_request_headers};
 use super::request_body::{AwaitingBody, BodyPart};
 use super::response::ResponsePlan;
 use super::worker::Worker;
@@ -155,7 +155,9 @@ impl Exchange {
             Phase::Queued(queued) => {
                 let ticket = *queued.ticket;
                 let result = self.worker.with_limiter(|limiter| check(limiter, ticket));
-                self.follow(result, queued.form, queued.plan)
+                let flow = self.follow(result, queued.form, queued.plan);
+                self.tell_neighbours();
+                flow
             }
             other => self.hold(other),
         }
@@ -283,6 +285,12 @@ impl Exchange {
         if !headers_held {
             self.headers = RequestHeaders::Upstream;
             request.strip(self.config());
+            if self.config().scheduler.is_some() {
+                let neighbours = self
+                    .worker
+                    .with_limiter(|limiter| limiter.identify(&Envoy, &request));
+                set_request_headers(&neighbours.unwrap_or_default());
+            }
             if request::fits(&request, limit) {
                 request.unset_length(&self.config().tokens);
             }
@@ -351,10 +359,21 @@ impl Exchange {
         }
     }
 
-    /// Removes the headers that the upstream must not see, unless the filter has replied.
-    fn strip(&self, request: &StreamRequest) {
+    /// Removes the headers that the upstream must not see, unless the filter has replied, and sets
+    /// those for its neighbours.
+    fn strip(&mut self, request: &StreamRequest) {
         if !matches!(self.phase, Phase::Answered) {
             request.strip(self.config());
+        }
+        self.tell_neighbours();
+    }
+
+    /// Sets the headers for the neighbours of a request that goes on.
+    fn tell_neighbours(&mut self) {
+        if self.headers == RequestHeaders::Held
+            && let Phase::Forwarded(forwarded) = &mut self.phase
+        {
+            set_request_headers(&forwarded.take_neighbours());
         }
     }
 }
@@ -362,8 +381,10 @@ impl Exchange {
 fn set_log(log: Option<&LogLine>) {
     match log {
         None => {}
-        Some(LogLine::Admitted(line)) => set_filter_state(line.as_bytes()),
-        Some(LogLine::Own(log)) => set_filter_state(log.to_string().as_bytes()),
+        Some(LogLine::Admitted(line)) => set_filter_state(LogState::Decision, line.as_bytes()),
+        Some(LogLine::Own(log)) => {
+            set_filter_state(LogState::Decision, log.to_string().as_bytes());
+        }
     }
 }
 

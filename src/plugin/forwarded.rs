@@ -1,16 +1,18 @@
 //! A request that went to the upstream, with its response and its settlement.
 
-use super::envoy::{Envoy, remove_header};
+use super::envoy::{Envoy, LogState, remove_header, set_filter_state};
 use super::hostcalls;
 use super::log::warn;
 use super::overload_signal;
 use super::response::{ResponsePlan, ResponseReader, is_event_stream};
 use super::worker::Worker;
-use crate::limiter::{self, Admission};
+use crate::limiter::{self, Admission, Limiter};
 use crate::limits::Snapshot;
 use crate::reply::headers;
 use crate::routes::TokenCharge;
+use crate::scheduler::UpstreamHeader;
 use crate::tokens::Used;
+use crate::tokens::consumed::Consumed;
 use proxy_wasm::types::MapType;
 
 const MAP: MapType = MapType::HttpResponseHeaders;
@@ -22,7 +24,11 @@ pub struct ForwardedRequest {
     admission: Option<Admission>,
     /// The numbers for the rate-limit headers, until they are set on the response.
     snapshot: Option<Snapshot>,
+    /// The headers for a scheduler, until they are set on the request.
+    neighbours: Vec<UpstreamHeader>,
     plan: ResponsePlan,
+    /// What the response used, once it was told to access logs.
+    consumed: Option<Consumed>,
     /// `None` before the response headers, and when nothing in the response is read.
     response: Option<ResponseReader>,
     /// The slow tick of the last charge, or of the response's headers.
@@ -38,15 +44,30 @@ impl ForwardedRequest {
         Self {
             admission: forwarded.admission,
             snapshot: forwarded.snapshot,
+            neighbours: forwarded.neighbours,
             plan,
+            consumed: None,
             response: None,
             charged_at: 0,
         }
     }
 
+    /// Takes the headers for a scheduler.
+    pub fn take_neighbours(&mut self) -> Vec<UpstreamHeader> {
+        std::mem::take(&mut self.neighbours)
+    }
+
     /// Sets the rate-limit headers and starts to read the response.
     pub fn response_headers(&mut self, worker: &Worker, end: bool) {
         self.set_headers(worker);
+        self.log_usage(worker);
+        self.begin_to_read(worker, end);
+        if end {
+            self.end_response(worker);
+        }
+    }
+
+    fn begin_to_read(&mut self, worker: &Worker, end: bool) {
         self.charged_at = worker.slow_ticks.get();
         let tokens = &worker.config.tokens;
         let charge = self.admission.as_ref().map(Admission::tokens);
@@ -99,8 +120,11 @@ impl ForwardedRequest {
         if let Some(response) = &mut self.response {
             response.body(size, end);
         }
+        if end {
+            return self.end_response(worker);
+        }
         let tick = worker.slow_ticks.get();
-        if !end && tick.wrapping_sub(self.charged_at) >= TICKS_APART {
+        if tick.wrapping_sub(self.charged_at) >= TICKS_APART {
             self.charged_at = tick;
             self.charge(worker);
         }
@@ -122,6 +146,32 @@ impl ForwardedRequest {
         if let Some(response) = &mut self.response {
             response.trailers(&worker.config.tokens.options);
         }
+        self.end_response(worker);
+    }
+
+    /// Tells access logs what the response used: they are written before the stream ends.
+    fn end_response(&mut self, worker: &Worker) {
+        if !worker.config.log_usage || self.admission.is_none() {
+            return;
+        }
+        if let Some(response) = self.response.take() {
+            self.consumed = Some(response.used());
+            self.log_usage(worker);
+        }
+    }
+
+    /// Tells access logs what the response used so far as known.
+    fn log_usage(&self, worker: &Worker) {
+        let Some(admission) = &self.admission else {
+            return;
+        };
+        if worker.config.log_usage {
+            let consumed = self.consumed.as_ref();
+            let line = |limiter: &mut Limiter| limiter.usage_line(&Envoy, admission, consumed);
+            if let Some(line) = worker.with_limiter(line) {
+                set_filter_state(LogState::Usage, line.to_string().as_bytes());
+            }
+        }
     }
 
     /// Returns the lease and replaces the reserved tokens with the tokens used.
@@ -129,8 +179,9 @@ impl ForwardedRequest {
         let Some(admission) = self.admission else {
             return;
         };
-        let unknown = || Used::Unknown.into();
-        let consumed = self.response.map_or_else(unknown, ResponseReader::used);
+        let read = || self.response.map(ResponseReader::used);
+        let consumed = self.consumed.or_else(read);
+        let consumed = consumed.unwrap_or_else(|| Used::Unknown.into());
         worker.with_limiter(|limiter| limiter.settle(&Envoy, admission, consumed));
     }
 }

@@ -4,9 +4,11 @@ use super::envoy::remove_header;
 use super::header_map::HeaderMap;
 use super::hostcalls;
 use super::http_reply::ReplyForm;
+use super::log::warn;
 use crate::config::Config;
 use crate::host::{Header, HostError, Request};
 use crate::http::path::without_query;
+use crate::scheduler::UpstreamHeader;
 use crate::tokens::config::Tokens;
 use percent_encoding::percent_decode;
 use proxy_wasm::types::MapType;
@@ -84,6 +86,15 @@ impl StreamRequest {
     fn remove(&self, name: &str) {
         if self.header(name) != Header::Absent {
             remove_header(MAP, name);
+        }
+    }
+}
+
+/// Sets headers of the request that goes to the upstream.
+pub fn set_request_headers(headers: &[UpstreamHeader]) {
+    for (name, value) in headers {
+        if let Err(error) = hostcalls::replace_header(MAP, name, value) {
+            warn!("request header {name}: {error}");
         }
     }
 }

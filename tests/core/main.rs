@@ -25,6 +25,7 @@ mod model;
 mod models;
 mod models_by_body;
 mod modes;
+mod neighbours;
 mod never_over;
 mod newer_layouts;
 mod overload;

@@ -3,7 +3,7 @@
 use crate::harness::Config;
 use crate::harness::bootstrap::Setup;
 use crate::harness::client::Call;
-use crate::harness::stack::Stack;
+use crate::harness::stack::{Stack, eventually};
 use serde_json::{Value, json};
 
 fn of_acme(call: Call) -> Call {
@@ -99,7 +99,8 @@ fn a_rule_by_the_name_of_envoys_route_and_the_upstream_sees_no_identity() {
     assert_eq!(stack.seen()["x-account-id"], Value::Null);
     assert_eq!(used(&stack), [0, 0]);
     assert_eq!(stack.send(Call::new().post("/v1/other")).status, 401);
-    assert!(stack.access_log().contains("tier=none outcome=exempt"));
+    let exempt = "tier=none outcome=exempt";
+    eventually(exempt, || stack.access_log().contains(exempt));
 }
 
 #[test]

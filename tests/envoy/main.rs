@@ -23,6 +23,7 @@ mod in_force;
 mod limit_kinds;
 mod make_run;
 mod models;
+mod neighbours;
 mod newer_layouts;
 mod openai_client;
 mod operators;

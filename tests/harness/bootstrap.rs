@@ -182,7 +182,7 @@ fn listener(setup: &Setup, name: &str, filters: &[Value], access_log: &Path) -> 
                 "@type": format!("{TYPES}.extensions.access_loggers.file.v3.FileAccessLog"),
                 "path": access_log,
                 "log_format": {"text_format_source": {"inline_string":
-                    "%RESPONSE_CODE% %RESPONSE_CODE_DETAILS% %FILTER_STATE(wasm.tiergate:PLAIN)%\n"}}
+                    "%RESPONSE_CODE% %RESPONSE_CODE_DETAILS% %FILTER_STATE(wasm.tiergate:PLAIN)% %FILTER_STATE(wasm.tiergate.usage:PLAIN)%\n"}}
             }
         }]);
     }

@@ -122,6 +122,13 @@ impl Worker {
         limiter.settle(&self.host, admission, used);
     }
 
+    /// What access logs show of a request's usage, before or after its response was read.
+    pub fn usage_line(&self, admission: &Admission, consumed: Option<Consumed>) -> String {
+        let limiter = self.limiter.borrow();
+        let line = limiter.usage_line(&self.host, admission, consumed.as_ref());
+        line.to_string()
+    }
+
     /// A stream goes on, and used that so far.
     pub fn charge(&self, admission: &mut Admission, used: Used) {
         let mut limiter = self.limiter.borrow_mut();

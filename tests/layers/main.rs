@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 
 /// The rooms of `src`, lowest first. A module may use the ones before it.
-const RANKS: [&str; 26] = [
+const RANKS: [&str; 27] = [
     // kernel
     "version",
     "time",
@@ -25,6 +25,7 @@ const RANKS: [&str; 26] = [
     "models",
     "tiers",
     "routes",
+    "scheduler",
     "ledger",
     "metrics",
     "directory",
