@@ -7,7 +7,7 @@
 //! |---|---|
 //! | shell | [`plugin`]: the only module that calls the host |
 //! | assembly | [`admin`], [`limiter`], [`config`] |
-//! | features | [`refusals`], [`reply`], [`scheduler`], [`identity`], [`overload`], [`directory`], [`metrics`], [`ledger`], [`routes`], [`tiers`], [`tokens`] |
+//! | features | [`notices`], [`refusals`], [`reply`], [`scheduler`], [`identity`], [`overload`], [`directory`], [`metrics`], [`ledger`], [`routes`], [`tiers`], [`tokens`] |
 //! | kernel | [`limits`], [`text`], [`shared`], [`http`], [`json`], [`host`], [`zone`], [`time`], [`version`] |
 //!
 //! `docs/architecture.md` describes each module and follows one request through them.
@@ -35,6 +35,7 @@ pub mod limiter;
 pub mod limits;
 pub mod metrics;
 pub mod models;
+pub mod notices;
 pub mod overload;
 pub mod plugin;
 pub mod refusals;

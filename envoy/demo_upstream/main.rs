@@ -26,6 +26,9 @@
 //! `if-none-match`; `DELETE` of it has a GET answer 503. `GET /feed-gets` says how many GETs there were.
 //! A POST's `x-tiergate-trap` is a header of the answer to the next GET alone.
 //!
+//! `POST /notices` takes a notice of tiergate, and `GET /notices` lists them. `POST /notices/behaviour` with
+//! `{"status": 503, "delay_ms": 100}` has it answer so; it keeps what it answers with 200.
+//!
 //! `POST /capacity` with `{"concurrent": N}` has it process at most N chat requests at once (`null`,
 //! the default: any number), from their first byte to the last of their replies; `"queue": M`
 //! more wait for a place (0 by default), and one more than these is answered at once with 503, or the `"status"`
@@ -46,6 +49,7 @@ mod chat;
 mod feed;
 mod frames;
 mod in_process;
+mod notices;
 
 use asked::number;
 use capacity::Place;
@@ -116,6 +120,9 @@ async fn answer(request: Request<Incoming>, seen: Seen) -> Result<Response<Body>
     }
     if path.starts_with("/feed") {
         return feed::answer(request).await;
+    }
+    if path.starts_with("/notices") {
+        return notices::answer(request).await;
     }
     if path == "/capacity" {
         return capacity::answer(request).await;

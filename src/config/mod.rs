@@ -18,6 +18,7 @@ use crate::directory::feed::config::FeedSource;
 use crate::identity::{AccountSource, TierSource};
 use crate::limits::record::Windows;
 use crate::models::{Families, ModelSource, UnknownModel};
+use crate::notices::Notices;
 use crate::overload::Policy;
 use crate::reply::headers::HeaderStyle;
 use crate::routes::Routes;
@@ -88,6 +89,8 @@ pub struct Config {
     pub usage_path: Option<String>,
     /// The headers for a scheduler behind the proxy.
     pub scheduler: Option<Scheduler>,
+    /// The notices of accounts that come to a share of a limit.
+    pub notices: Option<Notices>,
     /// True when lines in access logs name the account.
     pub log_account: bool,
     /// True when access logs have the usage of a request.

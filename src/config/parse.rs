@@ -11,6 +11,7 @@ use crate::json::values::Count;
 use crate::json::{self, Invalid, Object, in_range, plain_name, wire_struct};
 use crate::limits::config::windows;
 use crate::models::config::{families, sources, unknown_model};
+use crate::notices::Notices;
 use crate::overload::Policy;
 use crate::reply::headers::HeaderStyle;
 use crate::routes::config::routes;
@@ -109,6 +110,7 @@ pub fn parse(config: &[u8]) -> Result<Config, Invalid> {
         log_account: root.log_account.unwrap_or(false),
         log_usage: root.log_usage.unwrap_or(false),
         scheduler,
+        notices: root.notices.map(Notices::check).transpose()?,
         log_admitted: root.log_admitted.unwrap_or(true),
         usage_names: root.usage_names.unwrap_or(false),
         unknown_tier: tier_or_refuse("unknown_tier", root.unknown_tier, &tiers)?,
@@ -181,6 +183,9 @@ fn shared_form(json: &[u8]) -> (String, bool) {
     all.remove("admin");
     if let Some(Value::Object(feed)) = all.get_mut("directory") {
         feed.remove("token");
+    }
+    if let Some(Value::Object(to)) = all.get_mut("notices").and_then(|n| n.get_mut("to")) {
+        to.remove("token");
     }
     if let Some(Value::Object(scheduler)) = all.get_mut("scheduler") {
         scheduler.remove("key");

@@ -8,6 +8,7 @@ use crate::json::Object;
 use crate::json::values::{Count, Duration};
 use crate::limits::config::WindowsConfig;
 use crate::models::config::{FamilyConfig, ModelSourceConfig};
+use crate::notices::config::NoticesConfig;
 use crate::overload::config::OverloadConfig;
 use crate::routes::config::RouteConfig;
 use crate::scheduler::SchedulerConfig;
@@ -45,6 +46,7 @@ pub(super) struct ConfigRoot {
     pub directory: Option<Object<FeedConfig>>,
     pub usage_path: Option<String>,
     pub log_admitted: Option<bool>,
+    pub notices: Option<Object<NoticesConfig>>,
     pub log_account: Option<bool>,
     pub log_usage: Option<bool>,
     pub scheduler: Option<Object<SchedulerConfig>>,

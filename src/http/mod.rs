@@ -1,5 +1,6 @@
 //! Text in HTTP: names, paths, queries, visible text, digests.
 
+pub mod endpoint;
 pub mod names;
 pub mod path;
 pub mod query;

@@ -9,6 +9,7 @@ use crate::directory::entry::AccountEntry;
 use crate::host::{Host, Request};
 use crate::identity::{self, Account, IdentityError, Lookup, NoTier, TierMatch};
 use crate::ledger::{Fault, RecordChange, SlotError};
+use crate::limits::notice::ShareReport;
 use crate::limits::{
     Amounts, Ask, Decision, Holder, OwnLimits, Plan, Reservation, Snapshot, Terms, admit,
 };
@@ -21,6 +22,9 @@ use crate::time::{Mono, Wall};
 use crate::tokens::Reserve;
 use crate::tokens::request::ReadBody;
 use std::rc::Rc;
+
+/// A decision, and the shares of limits that the account is at.
+type Decided = (Decision, ShareReport);
 
 /// The holder for a request without a lease, which records none.
 const NO_HOLDER: Holder = Holder {
@@ -80,6 +84,7 @@ impl Limiter {
         let ticket = Ticket {
             id,
             key: self.ledger.key(&account.id),
+            addressee: self.addressee(&account, tier),
             account,
             tier,
             family,
@@ -201,7 +206,10 @@ impl Limiter {
             return hold(host, ticket, wait);
         }
         let decision = self.admit(host, &mut ticket);
-        if let (Some((wait, Turn::First)), Ok(Decision::Limited(limited))) = (turn, &decision)
+        if let Ok((_, report)) = &decision {
+            self.tell(host, ticket.addressee.as_ref(), report);
+        }
+        if let (Some((wait, Turn::First)), Ok((Decision::Limited(limited), _))) = (turn, &decision)
             && limited.last.is_concurrency()
         {
             self.queue.looked(&ticket, host.mono());
@@ -215,12 +223,16 @@ impl Limiter {
         &mut self,
         ticket: Ticket,
         base: &Tier,
-        decision: Result<Decision, Fault>,
+        decision: Result<Decided, Fault>,
     ) -> CheckResult {
         let (account, tier, family) = (ticket.account, ticket.tier, ticket.family);
         let subject = Subject::of(Some(&account)).in_tier(Some(tier), family);
+        let (decision, report) = match decision {
+            Ok(decided) => decided,
+            Err(fault) => return self.faulted(subject, fault),
+        };
         match decision {
-            Ok(Decision::Admitted(reservation, snapshot)) => {
+            Decision::Admitted(reservation, snapshot) => {
                 self.note_name(ticket.key, &account.id, &base.name);
                 let unpriced = &mut self.uncounted.unpriced;
                 *unpriced = unpriced.saturating_add(ticket.unpriced.into());
@@ -232,10 +244,11 @@ impl Limiter {
                     family,
                     tokens: ticket.tokens,
                     plan: ticket.plan,
+                    addressee: ticket.addressee,
                 };
-                self.admitted(&account, admission, &snapshot)
+                self.admitted(&account, admission, &snapshot, &report)
             }
-            Ok(Decision::Limited(limited)) => {
+            Decision::Limited(limited) => {
                 let refusal = Refusal::Limited {
                     account: account.clone(),
                     tier: base.name.clone(),
@@ -243,7 +256,7 @@ impl Limiter {
                 };
                 self.limited(subject, tier, &refusal)
             }
-            Ok(Decision::TooLarge { kind, limit, need }) => {
+            Decision::TooLarge { kind, limit, need } => {
                 let refusal = Refusal::TooLarge {
                     account: account.clone(),
                     tier: base.name.clone(),
@@ -254,7 +267,6 @@ impl Limiter {
                 };
                 self.refuse(subject, &refusal)
             }
-            Err(fault) => self.faulted(subject, fault),
         }
     }
 
@@ -286,22 +298,22 @@ impl Limiter {
         })
     }
 
-    fn admit(&mut self, host: &dyn Host, ticket: &mut Ticket) -> Result<Decision, Fault> {
+    fn admit(&mut self, host: &dyn Host, ticket: &mut Ticket) -> Result<Decided, Fault> {
         if !ticket.plan.leases().is_empty() {
             match self.admit_leased(host, ticket) {
                 Err(fault @ Fault::Slot(_)) => self.go_on_without_a_lease(ticket, fault)?,
                 decided => return decided,
             }
-            let decision = self.admit_unleased(host, ticket)?;
-            let admitted = matches!(decision, Decision::Admitted(..));
+            let decided = self.admit_unleased(host, ticket)?;
+            let admitted = matches!(decided.0, Decision::Admitted(..));
             let unleased = &mut self.uncounted.unleased;
             *unleased = unleased.saturating_add(admitted.into());
-            return Ok(decision);
+            return Ok(decided);
         }
         self.admit_unleased(host, ticket)
     }
 
-    fn admit_unleased(&self, host: &dyn Host, ticket: &Ticket) -> Result<Decision, Fault> {
+    fn admit_unleased(&self, host: &dyn Host, ticket: &Ticket) -> Result<Decided, Fault> {
         if ticket.plan.is_unlimited() {
             // Only a log asks when that was.
             let at = match self.config.log_usage {
@@ -309,7 +321,8 @@ impl Limiter {
                 false => Mono::default(),
             };
             let reservation = Reservation::new(at, ticket.reserve, NO_HOLDER);
-            return Ok(Decision::Admitted(reservation, Snapshot::default()));
+            let decision = Decision::Admitted(reservation, Snapshot::default());
+            return Ok((decision, ShareReport::default()));
         }
         let always = |_| true;
         let decision = self.try_admit(host, ticket, NO_HOLDER, &always)?;
@@ -326,7 +339,7 @@ impl Limiter {
         Ok(())
     }
 
-    fn admit_leased(&self, host: &dyn Host, ticket: &Ticket) -> Result<Decision, Fault> {
+    fn admit_leased(&self, host: &dyn Host, ticket: &Ticket) -> Result<Decided, Fault> {
         // A VM takes a slot before the page is read, or its lease would count as lost.
         let holder = self.vm.borrow_mut().holder(host)?;
         let in_time = |now| !self.vm.borrow().is_overdue(now);
@@ -346,7 +359,7 @@ impl Limiter {
         ticket: &Ticket,
         holder: Holder,
         in_time: &dyn Fn(Mono) -> bool,
-    ) -> Result<Option<Decision>, Fault> {
+    ) -> Result<Option<Decided>, Fault> {
         let lowered = self.overload.lowered(ticket.tier);
         let terms = Terms {
             tells: self.config.tells(ticket.tier),
@@ -370,9 +383,14 @@ impl Limiter {
                     amounts: amounts.unwrap_or(ask.amounts),
                     ..ask
                 };
-                match admit(record, &ask, &terms, now) {
-                    decision @ Decision::Admitted(..) => RecordChange::Write(Some(decision)),
-                    decision => RecordChange::Keep(Some(decision)),
+                let decision = admit(record, &ask, &terms, now);
+                let (to, plan) = (ticket.addressee.as_ref(), &ticket.plan);
+                let report = self.report(to, record, plan, Some(&decision), now);
+                let writes =
+                    matches!(decision, Decision::Admitted(..)) || !report.crossed.is_empty();
+                match writes {
+                    true => RecordChange::Write(Some((decision, report))),
+                    false => RecordChange::Keep(Some((decision, report))),
                 }
             })
     }

@@ -6,6 +6,7 @@
 mod account_names;
 mod admit;
 mod in_force;
+mod notices;
 mod outcome;
 mod pending;
 mod plans;
@@ -33,6 +34,7 @@ use crate::limits::record::COMPLETION_BYTES;
 use crate::limits::{Amounts, Lowered, Plan, Reservation, Snapshot, Terms};
 use crate::metrics::Counts;
 use crate::models::FamilyId;
+use crate::notices::Addressee;
 use crate::overload::OverloadView;
 use crate::refusals::batch::RefusalBatch;
 use crate::refusals::{self, Refusals};
@@ -90,6 +92,8 @@ pub struct Forwarded {
     pub snapshot: Option<Snapshot>,
     /// The admission to settle; `None` when nothing was recorded.
     pub admission: Option<Admission>,
+    /// The shares of limits that the client is warned of: a header of the response.
+    pub warning: Option<String>,
     /// The request headers for a scheduler behind the proxy.
     pub neighbours: Vec<UpstreamHeader>,
 }
@@ -105,6 +109,8 @@ pub struct Admission {
     family: Option<FamilyId>,
     tokens: TokenCharge,
     plan: Rc<Plan>,
+    /// The one that notices are about, if there are any.
+    addressee: Option<Rc<Addressee>>,
 }
 
 impl Admission {
@@ -207,7 +213,8 @@ impl Limiter {
             ReserveRule::Adaptive => COMPLETION_BYTES,
             ReserveRule::Assumed => 0,
         };
-        let ledger = ledger.with_records_of(plans.record_bytes().saturating_add(completion));
+        let more = completion.saturating_add(notices::record_bytes(&config));
+        let ledger = ledger.with_records_of(plans.record_bytes().saturating_add(more));
         let directory = match config.uses_directory() {
             true => Some(Directory::open(
                 host,

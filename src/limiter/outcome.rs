@@ -1,11 +1,13 @@
 //! The outcome of a check, for metrics, the refusal log and access logs.
 
+use super::notices;
 use super::sources;
 use super::{Admission, CheckResult, Forwarded, Limiter, Next};
 use crate::config::{FaultAction, Mode};
 use crate::identity::{Account, IdentityError};
 use crate::ledger::Fault;
 use crate::limits::Snapshot;
+use crate::limits::notice::ShareReport;
 use crate::metrics::{Outcome, TokenKind};
 use crate::models::FamilyId;
 use crate::refusals::batch::Refused;
@@ -112,6 +114,7 @@ impl Limiter {
         account: &Account,
         admission: Admission,
         snapshot: &Snapshot,
+        report: &ShareReport,
     ) -> CheckResult {
         let (tier, family) = (admission.tier, admission.family);
         let subject = Subject::of(Some(account)).in_tier(Some(tier), family);
@@ -130,6 +133,7 @@ impl Limiter {
                 snapshot: self.config.tells(tier).then_some(*snapshot),
                 admission: Some(admission),
                 neighbours: self.for_neighbours(subject),
+                warning: notices::warning(&report.at),
             }),
         }
     }

@@ -10,6 +10,7 @@ use crate::ledger::{RecordKey, Which};
 use crate::limits::record::Record;
 use crate::limits::units::Unit;
 use crate::limits::{Amounts, Plan, Reservation, Terms, charge_beyond, release, settle};
+use crate::notices::Addressee;
 use crate::time::{Now, Span};
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -25,6 +26,8 @@ const PARTS: u64 = 600;
 pub(super) struct Settlement {
     pub key: RecordKey,
     plan: Rc<Plan>,
+    /// The one that notices are about, if there are any.
+    pub addressee: Option<Rc<Addressee>>,
     /// With the reserves of all the requests.
     reservation: Reservation,
     /// The amounts used by all the requests.
@@ -47,6 +50,7 @@ impl Settlement {
                 },
             },
             plan: Rc::clone(&admission.plan),
+            addressee: admission.addressee.clone(),
             reservation: admission.reservation,
             used,
             requests: 1,

@@ -12,6 +12,7 @@ use crate::ledger::AccountKey;
 use crate::limits::record::FamilyKey;
 use crate::limits::{Amounts, Plan};
 use crate::models::FamilyId;
+use crate::notices::Addressee;
 use crate::routes::TokenCharge;
 use crate::tiers::TierId;
 use crate::time::{Mono, Span};
@@ -38,6 +39,8 @@ pub struct Ticket {
     pub(super) tier: TierId,
     pub(super) family: Option<FamilyId>,
     pub(super) plan: Rc<Plan>,
+    /// The one that notices are about, if there are any.
+    pub(super) addressee: Option<Rc<Addressee>>,
     pub(super) reserve: Amounts,
     /// The reserve that follows the account's completions; `None` for a fixed one.
     pub(super) adaptive: Option<AdaptiveReserve>,

@@ -6,6 +6,7 @@ use super::{Admission, Limiter};
 use crate::host::Host;
 use crate::ledger::{Fault, FaultCause, RecordChange, RecordKey, Which};
 use crate::limits::Amounts;
+use crate::limits::notice::ShareReport;
 use crate::metrics::TokenKind;
 use crate::routes::TokenCharge;
 use crate::tokens::Used;
@@ -133,9 +134,11 @@ impl Limiter {
             .ledger
             .change(host, settlement.key, &terms, vm.table(), |record, now| {
                 settlement.apply(record, now);
-                RecordChange::Write(())
+                let to = settlement.addressee.as_ref();
+                RecordChange::Write(self.report(to, record, terms.plan, None, now))
             });
-        change?;
+        drop(vm);
+        self.tell(host, settlement.addressee.as_ref(), &change?);
         self.charge_own(host, settlement);
         Ok(())
     }
@@ -160,14 +163,19 @@ impl Limiter {
         settlement: &Settlement,
     ) -> Result<(), Fault> {
         let (vm, terms) = (self.vm.borrow(), settlement.terms());
-        self.ledger
+        let change = self
+            .ledger
             .change(host, key, &terms, vm.table(), |record, now| {
                 if record.is_empty() && key != settlement.key {
-                    return RecordChange::Keep(());
+                    return RecordChange::Keep(ShareReport::default());
                 }
                 settlement.charge(record, now);
-                RecordChange::Write(())
-            })
+                let to = settlement.addressee.as_ref();
+                RecordChange::Write(self.report(to, record, terms.plan, None, now))
+            });
+        drop(vm);
+        self.tell(host, settlement.addressee.as_ref(), &change?);
+        Ok(())
     }
 
     /// Retries the settlements that the ledger could not store, also those of other configs in this

@@ -77,6 +77,7 @@ impl Limiter {
         self.leave_vm();
         let closed = self.vm.borrow_mut().close(host);
         self.keep_fault(closed);
+        self.flush_notices(sink);
     }
 
     pub(super) fn leave_vm(&mut self) {
@@ -87,6 +88,7 @@ impl Limiter {
 
     /// Measures a few pages, and flushes the counts and the gauges.
     fn flush(&mut self, host: &dyn Host, sink: &mut dyn MetricSink) {
+        self.flush_notices(sink);
         if !std::mem::replace(&mut self.told_build, true) {
             sink.set(&names::build_info(&self.config.namespace), 1);
         }

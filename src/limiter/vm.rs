@@ -10,6 +10,7 @@ use crate::host::Host;
 use crate::ledger::in_flight::{Moves, PerTier};
 use crate::ledger::{Fault, InFlight, SlotError, Slots, VmSlot, slots_key};
 use crate::limits::Holder;
+use crate::notices::Outbox;
 use crate::shared::StoreError;
 use crate::time::{Mono, Span};
 use std::cell::RefCell;
@@ -58,6 +59,8 @@ pub(super) struct VmState {
     gauge: InFlight,
     /// Settlements that the ledger could not store; each tick retries them.
     pub pending: Pending,
+    /// Notices that their receiver does not have yet.
+    pub outbox: Outbox,
     /// The last moment with a request in flight, or with a claim of the slot.
     active_at: Mono,
     /// The number of open limiters.
@@ -75,6 +78,7 @@ impl VmState {
             in_flight: PerTier::new(),
             gauge: InFlight::new(namespace),
             pending: Pending::default(),
+            outbox: Outbox::default(),
             active_at: Mono::default(),
             limiters: 0,
             newer: None,
@@ -168,6 +172,9 @@ impl VmState {
     /// [`SlotError`] when the table can't be used.
     pub fn close(&mut self, host: &dyn Host) -> Result<(), SlotError> {
         let is_last = self.limiters == 0;
+        if is_last {
+            self.outbox.give_up();
+        }
         match is_last && self.in_flight.is_empty() && self.pending.is_empty() {
             true => self.slot.give_back(host),
             false => Ok(()),

@@ -25,6 +25,7 @@ pub mod kinds;
 mod leaky_bucket;
 pub mod lease;
 pub mod meter;
+pub mod notice;
 pub mod overrides;
 pub mod own;
 pub mod per_limit;

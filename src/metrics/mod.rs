@@ -241,7 +241,12 @@ impl Counts {
             }
         }
         let no_tier = names::REQUESTS.of_tier(namespace, NO_TIER);
-        for outcome in [Outcome::Refused, Outcome::Faulted] {
+        for outcome in [
+            Outcome::Refused,
+            Outcome::Faulted,
+            Outcome::Shadowed,
+            Outcome::Exempt,
+        ] {
             sink.count(&format!("{no_tier}.outcome.{}", outcome.as_str()), 0);
         }
         for family in HEALTH {

@@ -52,11 +52,13 @@ pub const DIRECTORY_AGE: MetricFamily = MetricFamily("directory_age_seconds");
 pub const FEED_LOADS: MetricFamily = MetricFamily("feed_loads");
 /// Accounts of the feed by outcome.
 pub const FEED_ACCOUNTS: MetricFamily = MetricFamily("feed_accounts");
+/// Notices by outcome.
+pub const NOTICES: MetricFamily = MetricFamily("notices");
 /// 1 for the version and build of this module.
 pub const BUILD_INFO: MetricFamily = MetricFamily("build_info");
 
 /// All families.
-pub const ALL: [MetricFamily; 23] = [
+pub const ALL: [MetricFamily; 24] = [
     REQUESTS,
     LIMITED,
     OVERLOADED,
@@ -79,6 +81,7 @@ pub const ALL: [MetricFamily; 23] = [
     DIRECTORY_AGE,
     FEED_LOADS,
     FEED_ACCOUNTS,
+    NOTICES,
     BUILD_INFO,
 ];
 

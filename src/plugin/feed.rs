@@ -11,6 +11,7 @@ use crate::directory::feed::page::PAGE_BYTES;
 use crate::directory::feed::schedule::Source;
 use crate::directory::feed::{FetchResult, ImportContext, ImportOutcome, PageRequest, Step, Sync};
 use crate::host::HostError;
+use crate::http::endpoint::Endpoint;
 use crate::ledger::OpenError;
 use crate::limiter::Limiter;
 use proxy_wasm::types::{BufferType, MapType};
@@ -47,9 +48,10 @@ impl FeedClient {
             return Ok(None);
         };
         let accounts = limiter.directory().map_or(0, Directory::accounts);
+        let to = &from.endpoint;
         let source = Source {
-            path: from.path.clone(),
-            cache_key: [&*from.cluster, &*from.authority, &*from.path].join("\n"),
+            path: to.path.clone(),
+            cache_key: [&*to.cluster, &*to.authority, &*to.path].join("\n"),
             interval: from.interval,
             limits: ImportLimits {
                 accounts: usize::try_from(accounts).unwrap_or(usize::MAX),
@@ -98,7 +100,7 @@ impl FeedClient {
         let begun = monotonic_ns();
         let mut step = self.with_context(worker, f);
         if let Step::PageRequest(ask) = &step {
-            self.awaited = call(&self.from, ask);
+            self.awaited = call(&self.from.endpoint, ask);
             if self.awaited.is_none() {
                 let no_result = FetchResult::default();
                 step = self.with_context(worker, |sync, context| sync.fetched(context, no_result));
@@ -153,7 +155,7 @@ impl FeedClient {
 }
 
 /// Requests a page; `None` when the host refused the call.
-fn call(from: &FeedSource, ask: &PageRequest) -> Option<u32> {
+fn call(from: &Endpoint, ask: &PageRequest) -> Option<u32> {
     let mut headers = vec![
         (":method", "GET"),
         (":scheme", "http"),
@@ -169,7 +171,7 @@ fn call(from: &FeedSource, ask: &PageRequest) -> Option<u32> {
     if let Some(etag) = etag.and_then(|etag| std::str::from_utf8(etag).ok()) {
         headers.push(("if-none-match", etag));
     }
-    match hostcalls::http_call(&from.cluster, headers, TIMEOUT) {
+    match hostcalls::http_call(&from.cluster, headers, None, TIMEOUT) {
         Ok(token) => Some(token),
         Err(error) => {
             warn!("feed: a call to cluster {}: {error}", from.cluster);

@@ -8,6 +8,7 @@ use super::response::{ResponsePlan, ResponseReader, is_event_stream};
 use super::worker::Worker;
 use crate::limiter::{self, Admission, Limiter};
 use crate::limits::Snapshot;
+use crate::notices::WARNING;
 use crate::reply::headers;
 use crate::routes::TokenCharge;
 use crate::scheduler::UpstreamHeader;
@@ -24,6 +25,8 @@ pub struct ForwardedRequest {
     admission: Option<Admission>,
     /// The numbers for the rate-limit headers, until they are set on the response.
     snapshot: Option<Snapshot>,
+    /// The shares of limits that the client is warned of.
+    warning: Option<String>,
     /// The headers for a scheduler, until they are set on the request.
     neighbours: Vec<UpstreamHeader>,
     plan: ResponsePlan,
@@ -44,6 +47,7 @@ impl ForwardedRequest {
         Self {
             admission: forwarded.admission,
             snapshot: forwarded.snapshot,
+            warning: forwarded.warning,
             neighbours: forwarded.neighbours,
             plan,
             consumed: None,
@@ -102,6 +106,11 @@ impl ForwardedRequest {
     }
 
     fn set_headers(&mut self, worker: &Worker) {
+        if let Some(warning) = self.warning.take()
+            && let Err(error) = hostcalls::replace_header(MAP, WARNING, &warning)
+        {
+            warn!("response header {WARNING}: {error}");
+        }
         let Some(snapshot) = self.snapshot.take() else {
             return;
         };

@@ -300,6 +300,7 @@ pub fn resume_request() -> Result<(), HostError> {
 pub fn http_call(
     cluster: &str,
     headers: Vec<(&str, &str)>,
+    body: Option<&[u8]>,
     timeout: Duration,
 ) -> Result<u32, HostError> {
     let none = header_map::serialise(&[]);
@@ -324,7 +325,7 @@ pub fn http_call(
     if status != BAD_ARGUMENT {
         return Err(HostError(status));
     }
-    proxy_wasm::hostcalls::dispatch_http_call(cluster, headers, None, vec![], timeout)
+    proxy_wasm::hostcalls::dispatch_http_call(cluster, headers, body, vec![], timeout)
         .map_err(|status| HostError(status as u32))
 }
 

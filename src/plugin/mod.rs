@@ -13,6 +13,7 @@ mod header_map;
 pub mod hostcalls;
 mod http_reply;
 mod log;
+mod notices;
 mod overload_signal;
 mod own_path;
 mod paused;

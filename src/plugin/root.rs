@@ -4,6 +4,7 @@ use super::envoy::Envoy;
 use super::feed::FeedClient;
 use super::hostcalls;
 use super::log::{error, info, warn};
+use super::notices::Courier;
 use super::paused::PausedRequests;
 use super::stream::{Stream, Unconfigured};
 use super::tick::TickPeriod;
@@ -43,6 +44,7 @@ struct Running {
     paused: Rc<PausedRequests>,
     /// The feed of the account directory.
     feed: Option<FeedClient>,
+    courier: Courier,
 }
 
 /// The reason for the rejection of a config.
@@ -76,6 +78,7 @@ fn configure(size: usize) -> Result<Running, ConfigureError> {
         paused: Rc::new(PausedRequests::new(Rc::clone(&worker))),
         worker,
         feed,
+        courier: Courier::default(),
     })
 }
 
@@ -128,10 +131,12 @@ impl Running {
         if let Some(feed) = &mut self.feed {
             feed.flush();
         }
+        self.courier.tick(&self.worker);
         self.paused.give_up_bodies(now);
     }
 
     fn close(&mut self) {
+        self.courier.close(&self.worker);
         self.worker
             .with_limiter(|limiter| limiter.close(&Envoy, &mut Envoy));
         self.log_events();
@@ -158,9 +163,14 @@ impl Context for Root {
     ) {
         #[cfg(feature = "trap")]
         super::trap::trigger(proxy_wasm::types::MapType::HttpCallResponseHeaders);
-        if let Some(Running { worker, feed, .. }) = &mut self.running
-            && let Some(feed) = feed
-        {
+        let Some(running) = &mut self.running else {
+            return;
+        };
+        if running.courier.answered(&running.worker, token) {
+            return;
+        }
+        let worker = &running.worker;
+        if let Some(feed) = &mut running.feed {
             let soon = feed.fetched(worker, token, body);
             worker.tick_period.set_importing(soon);
         }

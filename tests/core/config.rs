@@ -501,7 +501,7 @@ fn feed(name: &str, value: &str) -> String {
 fn a_feed_is_taken_as_it_is_written() {
     let config = parse(feed("path", "/v2/accounts?edge=1").as_bytes()).unwrap();
     let feed = config.feed.unwrap();
-    assert_eq!(feed.path, "/v2/accounts?edge=1");
+    assert_eq!(feed.endpoint.path, "/v2/accounts?edge=1");
     assert_eq!(feed.interval.as_millis(), 60_000);
     assert_eq!(parse(b"{}").unwrap().feed, None);
 }

@@ -28,6 +28,7 @@ mod modes;
 mod neighbours;
 mod never_over;
 mod newer_layouts;
+mod notices;
 mod overload;
 mod overload_cuts;
 mod overload_edges;

@@ -25,6 +25,7 @@ mod make_run;
 mod models;
 mod neighbours;
 mod newer_layouts;
+mod notices;
 mod openai_client;
 mod operators;
 mod overload;

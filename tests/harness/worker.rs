@@ -10,6 +10,7 @@ use tiergate::admin::{AdminResponse, Api};
 use tiergate::config;
 use tiergate::ledger::OpenError;
 use tiergate::limiter::{CheckResult, Forwarded, Limiter, Vm};
+use tiergate::notices::Letter;
 use tiergate::reply::Reply;
 
 pub use tiergate::admin::route::Call;
@@ -127,6 +128,28 @@ impl Worker {
         let limiter = self.limiter.borrow();
         let line = limiter.usage_line(&self.host, admission, consumed.as_ref());
         line.to_string()
+    }
+
+    /// Takes a notice that is due; it must be ended.
+    pub fn take_letter(&self) -> Option<Letter> {
+        let now = self.host.world.mono();
+        self.limiter.borrow().take_letter(now)
+    }
+
+    /// Ends the way of a notice.
+    pub fn end_letter(&self, letter: Letter, delivered: bool) {
+        let now = self.host.world.mono();
+        self.limiter.borrow().end_letter(letter, delivered, now);
+    }
+
+    /// What the receiver gets now, with all calls answered.
+    pub fn notices(&self) -> Vec<Value> {
+        let mut all = Vec::new();
+        while let Some(letter) = self.take_letter() {
+            all.push(serde_json::from_slice(&letter.body).unwrap());
+            self.end_letter(letter, true);
+        }
+        all
     }
 
     /// A stream goes on, and used that so far.

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 
 /// The rooms of `src`, lowest first. A module may use the ones before it.
-const RANKS: [&str; 27] = [
+const RANKS: [&str; 28] = [
     // kernel
     "version",
     "time",
@@ -33,6 +33,7 @@ const RANKS: [&str; 27] = [
     "identity",
     "reply",
     "refusals",
+    "notices",
     // assembly
     "config",
     "limiter",

@@ -6,12 +6,13 @@
 //! ```
 //! Numbers are little endian. `family` is 0 for the account's own limits. Code keeps the sections
 //! whose tag it does not know, so a later section is no new layout. Each section is a room of its
-//! own: [`log`], [`period`], [`leases`] and `completion`.
+//! own: [`log`], [`period`], [`leases`], `completion` and `noticed`.
 
 mod completion;
 pub mod leases;
 pub mod log;
 mod log_edit;
+mod noticed;
 pub mod period;
 mod section;
 
@@ -24,8 +25,9 @@ use crate::zone::Calendar;
 pub use completion::COMPLETION_BYTES;
 use leases::Leases;
 use log::Log;
+pub use noticed::ENTRY_BYTES as NOTICED_BYTES;
 use period::Period;
-use section::{COMPLETION, HEAD, LEASES, LOG, PERIOD, Section, retain, sections, set_len};
+use section::{COMPLETION, HEAD, LEASES, LOG, NOTICED, PERIOD, Section, retain, sections, set_len};
 use siphasher::sip::SipHasher24;
 use std::hash::Hasher;
 
@@ -176,7 +178,7 @@ impl Record {
     /// True when the record has sections that this code does not know.
     pub fn has_unknown(&self) -> bool {
         self.sections()
-            .any(|section| !matches!(section.tag, LOG | PERIOD | LEASES | COMPLETION))
+            .any(|section| !matches!(section.tag, LOG | PERIOD | LEASES | COMPLETION | NOTICED))
     }
 
     /// True when the record has a calendar period, whose end only the wall clock tells.
@@ -217,7 +219,7 @@ impl Record {
 
     /// Clears the windows and keeps the leases.
     pub fn clear_usage(&mut self) {
-        self.retain(|section| !matches!(section.tag, LOG | PERIOD));
+        self.retain(|section| !matches!(section.tag, LOG | PERIOD | NOTICED));
     }
 
     /// Drops the leases, as for a copy of another record.
@@ -422,6 +424,7 @@ fn is_record(bytes: &[u8]) -> bool {
             PERIOD => Period(body).has_shape(),
             LEASES => Leases(body).has_shape(),
             COMPLETION => completion::has_shape(body),
+            NOTICED => noticed::has_shape(body),
             _ => true,
         };
         if !has_shape {

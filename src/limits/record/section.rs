@@ -13,6 +13,7 @@ pub(super) const LOG: u8 = 1;
 pub(super) const PERIOD: u8 = 2;
 pub(super) const LEASES: u8 = 3;
 pub(super) const COMPLETION: u8 = 4;
+pub(super) const NOTICED: u8 = 5;
 
 /// One section of a record.
 #[derive(Clone, Copy, Debug)]

@@ -1,0 +1,71 @@
+//! The part `notices` of the config.
+
+use crate::http::endpoint::Endpoint;
+use crate::json::{Invalid, Object};
+use crate::limits::notice::Shares;
+use serde::Deserialize;
+
+/// The notices as written in the config.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NoticesConfig {
+    at: Vec<f64>,
+    to: Object<ReceiverConfig>,
+}
+
+/// The receiver as written in the config.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ReceiverConfig {
+    cluster: String,
+    authority: String,
+    path: String,
+    token: Option<String>,
+}
+
+/// The notices of a config.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Notices {
+    /// The shares at which an account is noticed.
+    pub shares: Shares,
+    /// The receiver.
+    pub to: Endpoint,
+}
+
+impl Notices {
+    /// Checks the notices.
+    ///
+    /// # Errors
+    /// [`Invalid`] for the first field that is wrong.
+    pub fn check(Object(written): Object<NoticesConfig>) -> Result<Self, Invalid> {
+        let percents = written.at.iter().map(|share| percent(*share)).collect();
+        let shares: Option<Vec<u8>> = percents;
+        let Some(shares) = shares.and_then(Shares::new) else {
+            let problem = "1 to 8 different shares from 0.01 to 1.0, with at most two decimals";
+            return Err(Invalid::new("notices.at", problem));
+        };
+        let Object(to) = written.to;
+        let to = Endpoint {
+            cluster: to.cluster,
+            authority: to.authority,
+            path: to.path,
+            token: to.token,
+        };
+        Ok(Self {
+            shares,
+            to: to.check("notices.to")?,
+        })
+    }
+}
+
+/// Returns a share in percent; `None` for one that is no whole percent from 1 to 100.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "checked to be from 1 to 100"
+)]
+fn percent(share: f64) -> Option<u8> {
+    let percent = (share * 100.0).round();
+    let is_whole = (share * 100.0 - percent).abs() < 1e-9;
+    (is_whole && (1.0..=100.0).contains(&percent)).then_some(percent as u8)
+}

@@ -1,0 +1,105 @@
+//! Notices on Envoy: the root context posts them through an Envoy cluster.
+
+use super::envoy::Envoy;
+use super::hostcalls;
+use super::log::warn;
+use super::worker::Worker;
+use crate::host::Clock as _;
+use crate::http::endpoint::Endpoint;
+use crate::notices::Letter;
+use proxy_wasm::types::MapType;
+use std::collections::HashMap;
+use std::time::Duration;
+
+/// The longest wait for an answer.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The notices of one root context that are on their way, by the token of their call.
+#[derive(Debug, Default)]
+pub struct Courier {
+    on_the_way: HashMap<u32, Letter>,
+    /// True once a failure was logged, until a notice arrives.
+    told: bool,
+}
+
+impl Courier {
+    /// Sends what is due.
+    pub fn tick(&mut self, worker: &Worker) {
+        let Some(notices) = &worker.config.notices else {
+            return;
+        };
+        let now = Envoy.mono();
+        let take = || {
+            worker
+                .with_limiter(|limiter| limiter.take_letter(now))
+                .flatten()
+        };
+        while let Some(letter) = take() {
+            match post(&notices.to, &letter) {
+                Ok(token) => _ = self.on_the_way.insert(token, letter),
+                Err(error) => {
+                    self.tell(&format!(
+                        "a call to cluster {}: {error}",
+                        notices.to.cluster
+                    ));
+                    worker.with_limiter(|limiter| limiter.end_letter(letter, false, now));
+                }
+            }
+        }
+    }
+
+    /// Takes the answer to a call; false for the call of another.
+    pub fn answered(&mut self, worker: &Worker, token: u32) -> bool {
+        let Some(letter) = self.on_the_way.remove(&token) else {
+            return false;
+        };
+        let status = status();
+        let delivered = status.starts_with('2');
+        match delivered {
+            true => self.told = false,
+            false if status.is_empty() => self.tell("no answer from the receiver"),
+            false => self.tell(&format!("the receiver answered with {status}")),
+        }
+        let now = Envoy.mono();
+        worker.with_limiter(|limiter| limiter.end_letter(letter, delivered, now));
+        true
+    }
+
+    /// Gives back what is on its way: nobody waits for the answers any more.
+    pub fn close(&mut self, worker: &Worker) {
+        for (_, letter) in self.on_the_way.drain() {
+            worker.with_limiter(|limiter| limiter.take_back(letter));
+        }
+    }
+
+    /// Logs the first failure of a row.
+    fn tell(&mut self, problem: &str) {
+        if !std::mem::replace(&mut self.told, true) {
+            warn!("notices: {problem}; they are tried again");
+        }
+    }
+}
+
+/// Posts a notice; returns the token that its answer carries.
+fn post(to: &Endpoint, letter: &Letter) -> Result<u32, crate::host::HostError> {
+    let mut headers = vec![
+        (":method", "POST"),
+        (":scheme", "http"),
+        (":authority", to.authority.as_str()),
+        (":path", to.path.as_str()),
+        ("content-type", "application/json"),
+    ];
+    let bearer = to.token.as_ref().map(|token| format!("Bearer {token}"));
+    if let Some(bearer) = &bearer {
+        headers.push(("authorization", bearer));
+    }
+    hostcalls::http_call(&to.cluster, headers, Some(&letter.body), TIMEOUT)
+}
+
+/// Returns the status of the answer of the current callback; empty without one.
+fn status() -> String {
+    let headers = hostcalls::header_map(MapType::HttpCallResponseHeaders);
+    let headers = headers.unwrap_or_default();
+    let status = headers.values(":status").next().unwrap_or_default();
+    String::from_utf8_lossy(status).into_owned()
+}
