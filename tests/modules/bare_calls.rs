@@ -21,7 +21,7 @@ mod log;
 #[path = "../../src/time.rs"]
 mod time;
 
-use envoy::{Envoy, body_bytes, remove_header, set_filter_state};
+use envoy::{Envoy, LogState, body_bytes, remove_header, set_filter_state};
 use host::{Clock as _, SetError, SharedData as _};
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{Action, BufferType, ContextType, MapType};
@@ -96,7 +96,7 @@ impl HttpContext for Bare {
     fn on_http_request_headers(&mut self, _count: usize, _end_of_stream: bool) -> Action {
         let _ = hostcalls::header_map(MapType::HttpRequestHeaders);
         self.change();
-        set_filter_state(b"tier=t outcome=admitted");
+        set_filter_state(LogState::Decision, b"tier=t outcome=admitted");
         for name in ["x-account-id", "x-account-tier"] {
             remove_header(MapType::HttpRequestHeaders, name);
         }

@@ -160,6 +160,8 @@ fn one_worker(options: &Options) -> Table {
             filters::with(admits(&[]), &directory),
             many,
         ),
+        ("1 route", filters::with(admits(&[]), &routes(1)), many),
+        ("20 routes", filters::with(admits(&[]), &routes(20)), many),
         ("one hot account", admits(&[]), Traffic::OneAccount),
     ] {
         table.admitted(options, name, &config, traffic);
@@ -168,6 +170,21 @@ fn one_worker(options: &Options) -> Table {
         table.refused(options, name, &filters::refuses(&headers));
     }
     table
+}
+
+/// So many rules, of all kinds, none of which matches the traffic: each is tried.
+fn routes(n: usize) -> Value {
+    let rule = |i: usize| {
+        let matches = match i % 4 {
+            0 => json!({"path_prefix": format!("/v1/files/{i}")}),
+            1 => json!({"path": format!("/healthz/{i}"), "method": "GET"}),
+            2 => json!({"path_suffix": format!(":count{i}")}),
+            _ => json!({"header": {"name": format!("x-route-{i}"), "value": "yes"}}),
+        };
+        json!({"match": matches, "limits": "none"})
+    };
+    let rules: Vec<Value> = (0..n).map(rule).collect();
+    json!({"routes": rules})
 }
 
 fn two_workers(options: &Options) -> Table {
