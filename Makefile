@@ -33,7 +33,7 @@ export PROXY_PORT ADMIN_PORT ENVOY_ADMIN_PORT UPSTREAM_PORT CONFIG
 # A name without a slash is one of the PATH.
 export TIERGATE_ENVOY := $(or $(if $(findstring /,$(ENVOY)),$(abspath $(ENVOY)),$(shell command -v $(ENVOY))),$(ENVOY))
 
-.PHONY: run test wasm cli modules bench waits soak load scale check lint examples links shell module-alone audit mutants zones upgrades \
+.PHONY: run test wasm cli modules bench waits soak load scale clients check lint examples links shell module-alone audit mutants zones upgrades \
         help envoy chromium target clean
 
 run: wasm envoy ## Envoy with the filter and a demo upstream; Ctrl-C stops them
@@ -98,6 +98,10 @@ scale: modules envoy ## a thousand to a million live accounts: CPU, memory and s
 	@command -v wrk >/dev/null || { echo "make scale needs wrk: apt-get install wrk" >&2; exit 1; }
 	cargo build --quiet --example demo-upstream
 	SCALE_TABLE=docs/scale.md SCALE_PLOT=docs/scale.svg cargo bench --quiet --profile dev --bench scale
+
+clients: modules envoy $(TOOLS)/clients ## client libraries against refusals: what they raise, wait and try; docs/clients.md
+	cargo build --quiet --example demo-upstream
+	CLIENTS_TABLE=docs/clients.md cargo bench --quiet --profile dev --bench clients
 
 check: lint examples links shell module-alone ## format, lints, the oldest Rust, shell, and the docs: links and JSON examples
 

@@ -27,6 +27,12 @@ impl Span {
         self.0
     }
 
+    /// Returns the sum of both spans.
+    #[must_use]
+    pub const fn plus(self, other: Self) -> Self {
+        Self(self.0.saturating_add(other.0))
+    }
+
     /// Returns the seconds in this span, rounded down.
     pub const fn as_secs_floor(self) -> u64 {
         self.0.div_euclid(1000)

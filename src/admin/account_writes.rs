@@ -348,7 +348,7 @@ impl Api<'_> {
         let terms = Terms {
             plan: &plan,
             lowered: None,
-            tells: false,
+            tells: None,
             concurrency_wait: Span::ZERO,
         };
         let table = self.limiter.vm_table();

@@ -17,10 +17,11 @@ use crate::claims::ConfigId;
 use crate::directory::feed::config::FeedSource;
 use crate::identity::{AccountSource, TierSource};
 use crate::limits::record::Windows;
+use crate::limits::snapshot::Tells;
 use crate::models::{Families, ModelSource, UnknownModel};
 use crate::notices::Notices;
 use crate::overload::Policy;
-use crate::reply::headers::HeaderStyle;
+use crate::reply::Replies;
 use crate::routes::Routes;
 use crate::scheduler::Scheduler;
 use crate::tiers::recharge::VoucherRule;
@@ -67,8 +68,8 @@ pub struct Config {
     pub routes: Routes,
     /// The rules for reserving and settling tokens.
     pub tokens: Tokens,
-    /// The styles of the rate-limit headers for clients.
-    pub headers: Vec<HeaderStyle>,
+    /// The rules of replies: rate-limit headers, error bodies, jitter and CORS.
+    pub replies: Replies,
     /// The retry-after of a concurrency refusal.
     pub concurrency_retry_after: Span,
     /// The number of accounts for which the ledger is laid out; `None` keeps the size that it has.
@@ -114,9 +115,10 @@ impl Config {
         tier.and_then(|tier| tier.mode).unwrap_or(self.mode)
     }
 
-    /// True when the clients of a tier are told of their limits.
-    pub fn tells(&self, tier: TierId) -> bool {
-        !self.headers.is_empty() && self.mode_of(Some(tier)) == Mode::Enforce
+    /// Returns the limits that the clients of a tier are told, if any.
+    pub fn tells(&self, tier: TierId) -> Option<&Tells> {
+        let enforces = self.mode_of(Some(tier)) == Mode::Enforce;
+        (enforces && !self.replies.styles.is_empty()).then_some(&self.replies.tells)
     }
 
     /// True when the config needs a directory.

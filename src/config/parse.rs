@@ -13,7 +13,7 @@ use crate::limits::config::windows;
 use crate::models::config::{families, sources, unknown_model};
 use crate::notices::Notices;
 use crate::overload::Policy;
-use crate::reply::headers::HeaderStyle;
+use crate::reply::config::{Replies, RepliesConfig};
 use crate::routes::config::routes;
 use crate::scheduler::{self, Scheduler};
 use crate::tiers::config::{tier_or_refuse, tiers, voucher};
@@ -126,7 +126,12 @@ pub fn parse(config: &[u8]) -> Result<Config, Invalid> {
         strip,
         windows,
         tokens,
-        headers: HeaderStyle::list("headers", root.headers)?,
+        replies: Replies::check(RepliesConfig {
+            headers: root.headers,
+            errors: root.errors,
+            jitter: root.jitter,
+            cors: root.cors,
+        })?,
         concurrency_retry_after: retry_after.map_or(Span::from_secs(1), |d| d.0),
         accounts: capacity("capacity.accounts", root.capacity.0.accounts)?,
         directory_accounts: capacity("capacity.directory", root.capacity.0.directory)?,

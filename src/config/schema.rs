@@ -10,6 +10,9 @@ use crate::limits::config::WindowsConfig;
 use crate::models::config::{FamilyConfig, ModelSourceConfig};
 use crate::notices::config::NoticesConfig;
 use crate::overload::config::OverloadConfig;
+use crate::reply::config::ErrorsConfig;
+use crate::reply::cors::CorsConfig;
+use crate::reply::headers::HeadersConfig;
 use crate::routes::config::RouteConfig;
 use crate::scheduler::SchedulerConfig;
 use crate::tiers::config::{TierConfig, VoucherConfig};
@@ -34,7 +37,10 @@ pub(super) struct ConfigRoot {
     pub strip_headers: Option<StripHeaders>,
     pub windows: Object<WindowsConfig>,
     pub tokens: Object<TokensConfig>,
-    pub headers: Option<Vec<String>>,
+    pub headers: Option<HeadersConfig>,
+    pub errors: Option<ErrorsConfig>,
+    pub jitter: Option<Duration>,
+    pub cors: Option<Object<CorsConfig>>,
     pub concurrency_retry_after: Option<Duration>,
     pub routes: Option<Vec<Object<RouteConfig>>>,
     pub capacity: Object<Capacity>,

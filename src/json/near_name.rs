@@ -2,18 +2,19 @@
 
 /// The maximum length of a name that is compared.
 const LONGEST: usize = 64;
-/// The begin of serde's message for an unknown field.
-const UNKNOWN: &str = "unknown field `";
+/// The begins of serde's messages for an unknown field and for an unknown word.
+const UNKNOWN: [&str; 2] = ["unknown field `", "unknown variant `"];
 
-/// Adds the nearest known name to serde's message for an unknown field.
+/// Adds the nearest known name to serde's message for an unknown field or word.
 pub(super) fn suggested(message: String) -> String {
-    let found = message.strip_prefix(UNKNOWN).and_then(|rest| {
+    let found = UNKNOWN.into_iter().find_map(|unknown| {
+        let rest = message.strip_prefix(unknown)?;
         let (name, known) = rest.split_once("`, expected ")?;
-        Some((name, known, nearest(name, known)?))
+        Some((unknown, name, known, nearest(name, known)?))
     });
     match found {
-        Some((name, known, near)) => {
-            format!("{UNKNOWN}{name}` (did you mean `{near}`?), expected {known}")
+        Some((unknown, name, known, near)) => {
+            format!("{unknown}{name}` (did you mean `{near}`?), expected {known}")
         }
         None => message,
     }
@@ -80,6 +81,8 @@ mod tests {
                 Some(near) => format!("unknown field `{name}` (did you mean `{near}`?), {known}"),
                 None => message.clone(),
             };
+            let of_word = |text: &str| text.replace("field", "variant");
+            assert_eq!(suggested(of_word(&message)), of_word(&wanted));
             assert_eq!(suggested(message), wanted);
         }
         let other = "missing field `name`".to_owned();

@@ -169,7 +169,7 @@ impl Ledger {
                 wall: None,
             };
             let loaded = load(&mut page, (key, self.awake), host, now, liveness, record);
-            if terms.plan.needs_wall_clock() || record.has_period() {
+            if terms.needs_wall_clock() || record.has_period() {
                 now.wall = Some(host.wall());
             }
             let must_write = filled || record.newest() > now.mono;

@@ -246,7 +246,7 @@ impl Limiter {
                     plan: ticket.plan,
                     addressee: ticket.addressee,
                 };
-                self.admitted(&account, admission, &snapshot, &report)
+                self.admitted(&account, admission, snapshot, &report)
             }
             Decision::Limited(limited) => {
                 let refusal = Refusal::Limited {

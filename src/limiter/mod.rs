@@ -38,7 +38,7 @@ use crate::notices::Addressee;
 use crate::overload::OverloadView;
 use crate::refusals::batch::RefusalBatch;
 use crate::refusals::{self, Refusals};
-use crate::reply::Reply;
+use crate::reply::Answer;
 use crate::routes::TokenCharge;
 use crate::scheduler::UpstreamHeader;
 use crate::tiers::TierId;
@@ -79,8 +79,8 @@ impl CheckResult {
 pub enum Next {
     /// Forward the request.
     Forward(Forwarded),
-    /// Send this reply.
-    Reply(Reply),
+    /// Send this answer.
+    Reply(Answer),
     /// Pause the request until a retry for a lease.
     Queue(Box<Ticket>),
 }
@@ -348,7 +348,7 @@ fn terms<'a>(config: &Config, plan: &'a Plan, lowered: Option<Lowered>) -> Terms
     Terms {
         plan,
         lowered,
-        tells: false,
+        tells: None,
         concurrency_wait: config.concurrency_retry_after,
     }
 }

@@ -11,7 +11,7 @@ use crate::limits::notice::ShareReport;
 use crate::metrics::{Outcome, TokenKind};
 use crate::models::FamilyId;
 use crate::refusals::batch::Refused;
-use crate::reply::{Code, Refusal};
+use crate::reply::{Answer, Code, Refusal};
 use crate::scheduler::UpstreamHeader;
 use crate::tiers::TierId;
 use crate::tiers::table::NO_TIER;
@@ -113,7 +113,7 @@ impl Limiter {
         &mut self,
         account: &Account,
         admission: Admission,
-        snapshot: &Snapshot,
+        snapshot: Snapshot,
         report: &ShareReport,
     ) -> CheckResult {
         let (tier, family) = (admission.tier, admission.family);
@@ -130,7 +130,7 @@ impl Limiter {
         CheckResult {
             log,
             next: Next::Forward(Forwarded {
-                snapshot: self.config.tells(tier).then_some(*snapshot),
+                snapshot: self.config.tells(tier).map(|_| snapshot),
                 admission: Some(admission),
                 neighbours: self.for_neighbours(subject),
                 warning: notices::warning(&report.at),
@@ -208,9 +208,7 @@ impl Limiter {
         CheckResult {
             log: self.log(subject, Outcome::Faulted, None),
             next: match denies && self.config.mode_of(subject.tier) == Mode::Enforce {
-                true => Next::Reply(
-                    Refusal::Unavailable.reply(&self.config.headers, self.config.windows.minute),
-                ),
+                true => Next::Reply(Answer::Refused(Refusal::Unavailable.into())),
                 false => self.forward(subject),
             },
         }
@@ -227,10 +225,10 @@ impl Limiter {
         self.note(subject, code);
         let (outcome, next) = match self.config.mode_of(subject.tier) {
             Mode::Shadow => (Outcome::Shadowed, self.forward(subject)),
-            Mode::Enforce => {
-                let reply = refusal.reply(&self.config.headers, self.config.windows.minute);
-                (outcome, Next::Reply(reply))
-            }
+            Mode::Enforce => (
+                outcome,
+                Next::Reply(Answer::Refused(refusal.clone().into())),
+            ),
         };
         self.counts.request(subject.tier, outcome);
         CheckResult {

@@ -72,7 +72,7 @@ impl Settlement {
         Terms {
             plan: &self.plan,
             lowered: None,
-            tells: false,
+            tells: None,
             concurrency_wait: Span::ZERO,
         }
     }

@@ -9,7 +9,7 @@ use crate::limits::snapshot::levels;
 use crate::limits::{LimitKind, Limits, Lowered, Plan};
 use crate::metrics::Outcome;
 use crate::reply::usage::{ClientView, UsageView, usage_view};
-use crate::reply::{Refusal, Reply};
+use crate::reply::{Answer, Refusal};
 use crate::time::{Mono, Span};
 
 /// An account's limits and their use.
@@ -100,7 +100,7 @@ impl Limiter {
         CheckResult {
             log: self.log(subject, Outcome::Usage, None),
             // Strings and numbers always serialise.
-            next: Next::Reply(Reply::usage(body.unwrap_or_default())),
+            next: Next::Reply(Answer::Usage(body.unwrap_or_default())),
         }
     }
 
@@ -108,9 +108,7 @@ impl Limiter {
     fn cannot_report(&mut self, subject: Subject<'_>, fault: Fault) -> CheckResult {
         let result = self.faulted(subject, fault);
         CheckResult {
-            next: Next::Reply(
-                Refusal::Unavailable.reply(&self.config.headers, self.config.windows.minute),
-            ),
+            next: Next::Reply(Answer::Refused(Refusal::Unavailable.into())),
             ..result
         }
     }

@@ -5,12 +5,12 @@ use super::kinds::LimitKind;
 use super::meter::MeterPart;
 use super::plan::Plan;
 use super::record::Record;
-use super::snapshot::Snapshot;
+use super::snapshot::{RefusedBy, Snapshot};
 use super::terms::{Ask, Reservation, Terms};
 use crate::time::{Now, Span};
 
 /// A refusal by a limit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limited {
     /// The exceeded limit with the longest wait; a base limit, if one is exceeded.
     pub kind: LimitKind,
@@ -24,12 +24,12 @@ pub struct Limited {
     pub last: LimitKind,
     /// True when only lowered limits refuse.
     pub overloaded: bool,
-    /// The minute windows.
+    /// The limits that the client is told.
     pub snapshot: Snapshot,
 }
 
 /// The decision on one request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decision {
     /// Admitted and recorded.
     Admitted(Reservation, Snapshot),
@@ -66,19 +66,25 @@ pub fn admit(record: &mut Record, ask: &Ask, terms: &Terms<'_>, now: Now) -> Dec
             wait: binding.wait,
             last: binding.last,
             overloaded: binding.overloaded,
-            snapshot: snapshot(&check),
+            snapshot: Snapshot {
+                refused: Some(RefusedBy {
+                    kind: exceeded.kind,
+                    wait: binding.wait,
+                }),
+                ..snapshot(&check, ask)
+            },
         });
     }
     let reservation = enter(record, ask, terms, now);
-    let snapshot = snapshot(&Check { record, terms, now });
+    let snapshot = snapshot(&Check { record, terms, now }, ask);
     Decision::Admitted(reservation, snapshot)
 }
 
-fn snapshot(check: &Check<'_>) -> Snapshot {
-    match check.terms.tells {
-        true => Snapshot::of(check),
-        false => Snapshot::default(),
-    }
+fn snapshot(check: &Check<'_>, ask: &Ask) -> Snapshot {
+    let tells = check.terms.tells;
+    tells.map_or_else(Snapshot::default, |tells| {
+        Snapshot::of(check, tells, ask.amounts.tokens)
+    })
 }
 
 /// Returns the limit on tokens or money that the request alone exceeds.

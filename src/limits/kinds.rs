@@ -230,6 +230,18 @@ impl LimitKind {
         }
     }
 
+    /// True for a limit of a day or longer.
+    pub const fn is_long(self) -> bool {
+        match self.0.counted {
+            Counted::Leases => false,
+            Counted::Sum(_, per) => match per {
+                Per::Day | Per::Week | Per::Month => true,
+                Per::Custom(length) => length.as_millis() >= 86_400_000,
+                Per::Second | Per::Minute | Per::Hour => false,
+            },
+        }
+    }
+
     /// Tells whether the kind counts this unit.
     pub fn counts(self, unit: Unit) -> bool {
         matches!(self.0.counted, Counted::Sum(counted, _) if counted == unit)

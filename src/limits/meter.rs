@@ -102,6 +102,17 @@ impl Meter {
             }
     }
 
+    /// Returns the length of the window; `None` for leases, and for a calendar month.
+    pub(super) const fn window(self) -> Option<Span> {
+        const DAY: Span = Span::from_secs(86_400);
+        match self.part {
+            MeterPart::Sliding(window, _) => Some(window.length),
+            MeterPart::Period(Calendar::Day, _) => Some(DAY),
+            MeterPart::Period(Calendar::Week, _) => Some(times(DAY, 7)),
+            MeterPart::Period(Calendar::Month, _) | MeterPart::Leases => None,
+        }
+    }
+
     /// Returns the unit; `None` for leases.
     pub(super) const fn unit(self) -> Option<Unit> {
         match self.part {

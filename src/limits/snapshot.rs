@@ -6,9 +6,10 @@ use super::per_limit::PerLimit;
 use super::record::Record;
 use super::terms::Terms;
 use super::units::Unit;
-use crate::time::{Now, Span};
+use crate::time::{Now, Span, Wall};
+use smallvec::SmallVec;
 
-/// One limited window as a client sees it.
+/// One limit as a client sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gauge {
     /// The base limit.
@@ -19,35 +20,93 @@ pub struct Gauge {
     pub used: u64,
     /// The time until nothing is used.
     pub resets_in: Span,
+    /// The length of the window; `None` for leases, and for a month, which has no fixed one.
+    pub window: Option<Span>,
 }
 
-/// The minute windows at the moment of the decision; `None` where unlimited.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// The limits that a snapshot keeps.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tells {
+    /// Those on a unit over a time.
+    pub kinds: Vec<(Unit, Per)>,
+    /// Those of a day and longer.
+    pub long: bool,
+    /// All.
+    pub all: bool,
+    /// True when the moment of the decision is kept too.
+    pub wall: bool,
+}
+
+impl Tells {
+    fn keeps(&self, kind: LimitKind) -> bool {
+        let is = |(unit, per): &(Unit, Per)| kind.is(*unit, *per);
+        self.all || (self.long && kind.is_long()) || self.kinds.iter().any(is)
+    }
+}
+
+/// A limit that refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RefusedBy {
+    /// The limit.
+    pub kind: LimitKind,
+    /// The time until it admits the request.
+    pub wait: Span,
+}
+
+/// The limits that a client is told, at the moment of the decision.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Snapshot {
-    /// RPM.
-    pub requests: Option<Gauge>,
-    /// TPM.
-    pub tokens: Option<Gauge>,
+    /// Two limits need no memory of their own: the default headers tell so many.
+    pub(super) told: SmallVec<[(LimitKind, Gauge); 2]>,
+    /// The moment, if it is told.
+    pub wall: Option<Wall>,
+    /// The weighted tokens that the request reserves.
+    pub cost: Option<u64>,
+    /// The limit that refused the request.
+    pub refused: Option<RefusedBy>,
+}
+
+impl FromIterator<(LimitKind, Gauge)> for Snapshot {
+    fn from_iter<I: IntoIterator<Item = (LimitKind, Gauge)>>(limits: I) -> Self {
+        Self {
+            told: limits.into_iter().collect(),
+            ..Self::default()
+        }
+    }
 }
 
 impl Snapshot {
-    pub(super) fn of(check: &Check<'_>) -> Self {
-        let gauge = |(kind, limit): (LimitKind, u64)| {
-            Some(Gauge {
-                limit,
-                remaining: check.remaining(kind)?,
-                used: check.used(kind),
-                resets_in: check.resets_in(kind),
-            })
-        };
-        let tightest = |unit: Unit| {
-            let kinds = check.terms.plan.limits().finite();
-            let gauges = kinds.filter(|(kind, _)| kind.is(unit, Per::Minute));
-            gauges.filter_map(gauge).min_by_key(|gauge| gauge.remaining)
-        };
+    /// Returns the limits, in order.
+    pub fn all(&self) -> impl Iterator<Item = (LimitKind, &Gauge)> {
+        self.told.iter().map(|(kind, gauge)| (*kind, gauge))
+    }
+
+    /// Returns the tightest limit on a unit over a time; `None` where it is unlimited, or not kept.
+    pub fn tightest(&self, unit: Unit, per: Per) -> Option<&Gauge> {
+        let gauges = self.all().filter(|(kind, _)| kind.is(unit, per));
+        let gauges = gauges.map(|(_, gauge)| gauge);
+        gauges.min_by_key(|gauge| gauge.remaining)
+    }
+
+    pub(super) fn of(check: &Check<'_>, tells: &Tells, cost: u64) -> Self {
+        let finite = check.terms.plan.finite().iter();
+        let kept = finite
+            .filter(|one| tells.keeps(one.kind))
+            .filter_map(|one| {
+                let gauge = Gauge {
+                    limit: one.limit,
+                    remaining: check.remaining(one.kind)?,
+                    used: check.used(one.kind),
+                    resets_in: check.resets_in(one.kind),
+                    window: one.meter.window(),
+                };
+                Some((one.kind, gauge))
+            });
         Self {
-            requests: tightest(Unit::Requests),
-            tokens: tightest(Unit::Tokens),
+            told: kept.collect(),
+            wall: check.now.wall.filter(|_| tells.wall),
+            cost: Some(cost),
+            refused: None,
         }
     }
 }

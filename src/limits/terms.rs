@@ -6,6 +6,7 @@ use super::kinds::{Counted, LimitKind};
 use super::lease::Holder;
 use super::plan::Plan;
 use super::record::FamilyKey;
+use super::snapshot::Tells;
 use super::units::Amounts;
 use crate::time::{Mono, Now, Span, Wall};
 use crate::zone::Calendar;
@@ -28,8 +29,8 @@ pub struct Terms<'a> {
     pub plan: &'a Plan,
     /// The lowered limits, if any.
     pub lowered: Option<Lowered>,
-    /// True when a client is told the snapshot.
-    pub tells: bool,
+    /// The limits that the client is told, if any.
+    pub tells: Option<&'a Tells>,
     /// The wait to report when concurrency refuses: the end of a lease is unknown.
     pub concurrency_wait: Span,
 }
@@ -46,6 +47,11 @@ impl Ask {
 }
 
 impl Terms<'_> {
+    /// True when a decision reads the wall clock, which costs a host call.
+    pub fn needs_wall_clock(&self) -> bool {
+        self.plan.needs_wall_clock() || self.tells.is_some_and(|tells| tells.wall)
+    }
+
     /// Returns the terms without the lowerings that have expired at `now`.
     pub(super) fn at(&self, now: Now) -> Self {
         Self {

@@ -6,7 +6,7 @@
 use super::envoy::{Envoy, LogState, set_filter_state};
 use super::forwarded::ForwardedRequest;
 use super::hostcalls;
-use super::http_reply::{self, ReplyForm};
+use super::http_reply;
 use super::log::warn;
 use super::overload_signal;
 use super::own_path::{self, OwnPath};
@@ -19,6 +19,7 @@ use crate::admin::Problem;
 use crate::config::Config;
 use crate::host::Clock as _;
 use crate::limiter::{self, CheckResult, Limiter, LogLine, Ticket};
+use crate::reply::Client;
 use crate::routes::{Applies, TokenCharge};
 use crate::time::Mono;
 use crate::tokens::request::{self, ReadBody};
@@ -72,7 +73,11 @@ impl Exchange {
             Err(error) => {
                 let fault = error.into();
                 let result = self.worker.with_limiter(|limiter| limiter.fault(fault));
-                return self.follow(result, ReplyForm::Http, ResponsePlan::default());
+                return self.follow(
+                    result,
+                    Client::unknown(&self.config().replies),
+                    ResponsePlan::default(),
+                );
             }
         };
         match own_path::find(self.config(), &request, end) {
@@ -155,7 +160,7 @@ impl Exchange {
             Phase::Queued(queued) => {
                 let ticket = *queued.ticket;
                 let result = self.worker.with_limiter(|limiter| check(limiter, ticket));
-                let flow = self.follow(result, queued.form, queued.plan);
+                let flow = self.follow(result, queued.client, queued.plan);
                 self.tell_neighbours();
                 flow
             }
@@ -258,7 +263,8 @@ impl Exchange {
         let result = self
             .worker
             .with_limiter(|limiter| limiter.report_usage(&Envoy, request));
-        let flow = self.follow(result, ReplyForm::Http, ResponsePlan::default());
+        let client = self.client(request).over_http();
+        let flow = self.follow(result, client, ResponsePlan::default());
         self.strip(request);
         flow
     }
@@ -322,28 +328,33 @@ impl Exchange {
         let result = self
             .worker
             .with_limiter(|limiter| limiter.check(&Envoy, request, body, id));
-        let form = match result.as_ref().map(|result| &result.next) {
-            Some(limiter::Next::Queue(_) | limiter::Next::Reply(_)) => request.reply_form(),
-            // The filter does not reply to it, so its form is not looked up.
-            Some(limiter::Next::Forward(_)) | None => ReplyForm::Http,
+        let client = match result.as_ref().map(|result| &result.next) {
+            Some(limiter::Next::Queue(_) | limiter::Next::Reply(_)) => self.client(request),
+            // The filter does not reply to it, so its client is not looked at.
+            Some(limiter::Next::Forward(_)) | None => Client::default(),
         };
         let plan = ResponsePlan {
             hides_usage,
             may_tunnel: request.asks_for_upgrade(),
+            called: self.config().replies.styles.api(request),
         };
-        self.follow(result, form, plan)
+        self.follow(result, client, plan)
     }
 
     /// Follows the limiter's result. `None`: the limiter was in use; the request goes on
     /// unrecorded.
-    fn follow(&mut self, result: Option<CheckResult>, form: ReplyForm, plan: ResponsePlan) -> Flow {
+    fn follow(&mut self, result: Option<CheckResult>, client: Client, plan: ResponsePlan) -> Flow {
         let Some(result) = result else {
             let unrecorded = ForwardedRequest::new(limiter::Forwarded::default(), plan);
             return self.stay(Phase::Forwarded(unrecorded.into()));
         };
         match result.next {
             limiter::Next::Queue(ticket) => {
-                self.phase = Phase::Queued(Queued { ticket, form, plan });
+                self.phase = Phase::Queued(Queued {
+                    ticket,
+                    client,
+                    plan,
+                });
                 Flow::Pause(PausedFor::Lease)
             }
             limiter::Next::Forward(forwarded) => {
@@ -351,12 +362,18 @@ impl Exchange {
                 self.phase = Phase::Forwarded(ForwardedRequest::new(forwarded, plan).into());
                 Flow::Continue
             }
-            limiter::Next::Reply(reply) => {
+            limiter::Next::Reply(answer) => {
                 set_log(result.log.as_ref());
-                http_reply::send(&reply, form);
+                let config = self.config();
+                let reply = answer.reply(&client, &config.replies, config.windows.minute);
+                http_reply::send(&reply);
                 self.answered()
             }
         }
+    }
+
+    fn client(&self, request: &StreamRequest) -> Client {
+        Client::of(request, &self.config().replies, http_reply::random)
     }
 
     /// Removes the headers that the upstream must not see, unless the filter has replied, and sets

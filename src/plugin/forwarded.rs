@@ -114,7 +114,8 @@ impl ForwardedRequest {
         let Some(snapshot) = self.snapshot.take() else {
             return;
         };
-        headers::each(&worker.config.headers, &snapshot, |name, value| {
+        let styles = worker.config.replies.styles.of(self.plan.called);
+        headers::each(styles, &snapshot, |name, value| {
             let Some(value) = value else {
                 return remove_header(MAP, name);
             };

@@ -3,23 +3,14 @@
 use super::hostcalls::{self, LocalReply};
 use super::log::error;
 use crate::admin::AdminResponse;
-use crate::reply::Reply;
+use crate::reply::{Reply, ReplyForm};
 
 /// The gRPC status of a reply that is plain HTTP.
 const NO_GRPC_STATUS: i32 = -1;
 
-/// The form of a reply, chosen by the client's protocol.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ReplyForm {
-    /// Status, headers and a JSON body.
-    Http,
-    /// A gRPC status with the sentence as its message.
-    Grpc,
-}
-
 /// Sends a refusal or a usage report.
-pub fn send(reply: &Reply, form: ReplyForm) {
-    let is_grpc = form == ReplyForm::Grpc;
+pub fn send(reply: &Reply) {
+    let is_grpc = reply.form == ReplyForm::Grpc;
     let headers: Vec<_> = reply
         .headers
         .iter()
@@ -27,8 +18,8 @@ pub fn send(reply: &Reply, form: ReplyForm) {
         .cloned()
         .collect();
     // Envoy sends the body of a gRPC reply as its grpc-message: the sentence alone.
-    let (body, grpc_status) = match form {
-        ReplyForm::Http => (&*reply.body, NO_GRPC_STATUS),
+    let (body, grpc_status) = match reply.form {
+        ReplyForm::Http | ReplyForm::GrpcWeb(_) => (&*reply.body, NO_GRPC_STATUS),
         ReplyForm::Grpc => (reply.message.as_bytes(), reply.grpc_status),
     };
     let sent = hostcalls::send_local_reply(&LocalReply {
@@ -41,6 +32,11 @@ pub fn send(reply: &Reply, form: ReplyForm) {
     if let Err(error) = sent {
         error!("local reply: {error}");
     }
+}
+
+/// Returns a random number; zero where the host has none.
+pub fn random() -> u64 {
+    getrandom::u64().unwrap_or_default()
 }
 
 /// Sends the response to an admin call.

@@ -26,11 +26,11 @@
 //! it acts on it, so no order of callbacks can settle an admission twice.
 
 use super::forwarded::ForwardedRequest;
-use super::http_reply::ReplyForm;
 use super::own_path::AdminCall;
 use super::request_body::AwaitingBody;
 use super::response::ResponsePlan;
 use crate::limiter::Ticket;
+use crate::reply::Client;
 
 /// The phase of one exchange.
 #[derive(Debug)]
@@ -56,8 +56,8 @@ pub enum Phase {
 pub struct Queued {
     /// The position in the limiter's queue.
     pub ticket: Box<Ticket>,
-    /// The form of a refusal.
-    pub form: ReplyForm,
+    /// The client of a refusal.
+    pub client: Client,
     /// The way to read the response.
     pub plan: ResponsePlan,
 }

@@ -3,7 +3,6 @@
 use super::envoy::remove_header;
 use super::header_map::HeaderMap;
 use super::hostcalls;
-use super::http_reply::ReplyForm;
 use super::log::warn;
 use crate::config::Config;
 use crate::host::{Header, HostError, Request};
@@ -33,18 +32,6 @@ impl StreamRequest {
             headers: hostcalls::header_map(MAP)?,
             has_body: !end,
         })
-    }
-
-    /// Returns the form of a reply to this client.
-    pub fn reply_form(&self) -> ReplyForm {
-        let Header::Once(value) = self.header("content-type") else {
-            return ReplyForm::Http;
-        };
-        // Envoy does not treat grpc-web as gRPC.
-        match value.strip_prefix(b"application/grpc") {
-            Some([] | [b'+' | b';', ..]) => ReplyForm::Grpc,
-            _ => ReplyForm::Http,
-        }
     }
 
     /// True when the client asks for a tunnel: an upgrade to another protocol, such as WebSocket, or

@@ -446,13 +446,66 @@ fn each_refusal_says_where_what_and_what_is_allowed() {
         (feed("interval", "999ms"), "directory.interval", "\"1s\""),
         (feed("interval", "25h"), "directory.interval", "\"24h\""),
         (feed("every", "1s"), "directory.every", "unknown field"),
-        (r#"{"headers": ["ietf"]}"#.to_owned(), "headers[0]", "yet"),
+        (r#"{"headers": "all"}"#.to_owned(), "headers", "\"auto\""),
         (r#"{"headers": ["x"]}"#.to_owned(), "headers[0]", "openai"),
         (
             r#"{"headers": ["openai", "openai"]}"#.to_owned(),
             "headers[1]",
             "twice",
         ),
+        (r#"{"errors": "ollama"}"#.to_owned(), "errors", "`gemini`"),
+        (
+            r#"{"errors": "antropic"}"#.to_owned(),
+            "errors",
+            "did you mean `anthropic`?",
+        ),
+        (
+            r#"{"error": "auto"}"#.to_owned(),
+            "error",
+            "did you mean `errors`?",
+        ),
+        (r#"{"jitter": "0ms"}"#.to_owned(), "jitter", "\"1ms\""),
+        (
+            r#"{"jitter": "61s"}"#.to_owned(),
+            "jitter",
+            "\"1ms\" to \"1m\"",
+        ),
+        (
+            r#"{"cors": {}}"#.to_owned(),
+            "cors",
+            "missing field `origins`",
+        ),
+        (r#"{"cors": ["*"]}"#.to_owned(), "cors", "an object"),
+        (
+            r#"{"cors": {"origin": ["*"]}}"#.to_owned(),
+            "cors.origin",
+            "did you mean `origins`?",
+        ),
+        (origins("[]"), "cors.origins", "1 to 64"),
+        (origins(r#"["*", "*"]"#), "cors.origins[1]", "twice"),
+        (
+            origins(r#"["app.example.com"]"#),
+            "cors.origins[0]",
+            "https://",
+        ),
+        (
+            origins(r#"["https://a.com/"]"#),
+            "cors.origins[0]",
+            "without a path",
+        ),
+        (
+            origins(r#"["HTTPS://a.com"]"#),
+            "cors.origins[0]",
+            "lower case",
+        ),
+        (origins(r#"["https://"]"#), "cors.origins[0]", "https://"),
+        (
+            origins(r#"["https://a\"b"]"#),
+            "cors.origins[0]",
+            "https://",
+        ),
+        (origins(r#"["null"]"#), "cors.origins[0]", "https://"),
+        (origins(r#"["*.a.com"]"#), "cors.origins[0]", "https://"),
         (
             r#"{"capacity": {"accounts": 0}}"#.to_owned(),
             "capacity.accounts",
@@ -489,6 +542,10 @@ proptest! {
 }
 
 /// A config with a feed that has this field for its own.
+fn origins(list: &str) -> String {
+    format!(r#"{{"cors": {{"origins": {list}}}}}"#)
+}
+
 fn feed(name: &str, value: &str) -> String {
     let mut feed = serde_json::json!({
         "cluster": "billing", "authority": "billing.internal", "path": "/accounts", "interval": "60s"

@@ -33,7 +33,7 @@ fn terms(plan: &Plan) -> Terms<'_> {
     Terms {
         plan,
         lowered: None,
-        tells: false,
+        tells: None,
         concurrency_wait: Span::from_secs(1),
     }
 }

@@ -10,6 +10,11 @@ mod scenario;
 
 mod admin;
 mod bad_input;
+mod browser;
+#[path = "../clients/cases.rs"]
+#[allow(dead_code, reason = "make clients runs all cases")]
+mod client_cases;
+mod clients;
 mod closed_loop;
 mod corrupt_values;
 mod dialects;

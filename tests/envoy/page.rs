@@ -93,7 +93,7 @@ fn what_either_worker_refuses_is_on_the_page_of_both() {
 }
 
 /// Where a Chromium is: `$CHROMIUM`, or one of the usual places.
-fn chromium() -> Option<PathBuf> {
+pub fn chromium() -> Option<PathBuf> {
     if let Some(named) = std::env::var_os("CHROMIUM") {
         return Some(named.into());
     }

@@ -2,8 +2,10 @@
 
 use crate::harness::Config;
 use crate::harness::bootstrap::Setup;
-use crate::harness::client::Call;
+use crate::harness::client::{Call, Reply};
 use crate::harness::stack::Stack;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::json;
 
 #[test]
@@ -149,4 +151,99 @@ fn a_shadow_tier_is_invisible_beside_one_that_is_enforced() {
             "strip_headers applies"
         );
     }
+}
+
+/// The status, code and message that a gRPC client reads in the headers of a trailers-only reply.
+fn grpc_of(reply: &Reply) -> (u16, &str, &str) {
+    let header = |name| reply.header(name).unwrap_or("-");
+    (reply.status, header("grpc-status"), header("content-type"))
+}
+
+#[test]
+fn grpc_clients_are_told_when_to_come_again() {
+    let stack = Stack::start(Config::tier("t").rpm(1));
+    let call = || {
+        Call::of("acme", "t")
+            .header("content-type", "application/grpc")
+            .http2()
+    };
+    stack.send(call());
+    let reply = stack.send(call());
+    assert_eq!(grpc_of(&reply), (200, "8", "application/grpc"));
+    let pushback = reply.header("grpc-retry-pushback-ms").unwrap();
+    assert_eq!(pushback.parse::<u64>().unwrap(), reply.retry_after_ms());
+    assert_eq!(reply.header("x-envoy-ratelimited"), Some("true"));
+}
+
+/// A browser behind Envoy's own filter for gRPC-web, and without that filter.
+#[test]
+fn grpc_web_clients_read_the_status_and_not_unavailable() {
+    let types = "type.googleapis.com/envoy.extensions.filters.http.grpc_web.v3";
+    let grpc_web = json!({"name": "envoy.filters.http.grpc_web",
+        "typed_config": {"@type": format!("{types}.GrpcWeb")}});
+    let config = || Config::tier("t").rpm(1);
+    for translated in [false, true] {
+        let setup = Setup::new(config());
+        let setup = if translated {
+            setup.before(grpc_web.clone())
+        } else {
+            setup
+        };
+        let stack = Stack::with(&setup);
+        for kind in [
+            "application/grpc-web+proto",
+            "application/grpc-web-text+proto",
+        ] {
+            let call = || {
+                Call::of(kind, "t")
+                    .header("content-type", kind)
+                    .header("accept", kind)
+                    .header("x-grpc-web", "1")
+            };
+            // The upstream speaks no gRPC, so another client uses the minute up.
+            stack.send(Call::of(kind, "t"));
+            let reply = stack.send(call());
+            if translated {
+                let status = (reply.status, reply.header("grpc-status"));
+                assert_eq!(status, (200, Some("8")));
+                let message = reply.header("grpc-message").unwrap();
+                assert!(message.contains("used 1 of 1"), "{message}");
+                let web = reply.header("content-type").unwrap();
+                assert!(web.starts_with("application/grpc-web"), "{web}");
+                continue;
+            }
+            let is = (reply.status, reply.header("content-type"));
+            assert_eq!(is, (200, Some(kind)));
+            let frame = match kind.contains("text") {
+                true => BASE64.decode(&reply.body).unwrap(),
+                false => reply.body.clone(),
+            };
+            let length = u32::from_be_bytes(frame[1..5].try_into().unwrap());
+            assert_eq!((frame[0], length as usize), (0x80, frame.len() - 5));
+            let trailers = String::from_utf8(frame[5..].to_vec()).unwrap();
+            let lines: Vec<_> = trailers.split("\r\n").collect();
+            assert_eq!(lines[0], "grpc-status: 8");
+            assert!(lines[1].contains("used 1 of 1"), "{trailers}");
+            assert!(reply.header("grpc-retry-pushback-ms").is_some());
+        }
+    }
+}
+
+#[test]
+fn a_proxy_in_front_that_retries_429_tries_once() {
+    let gate = Stack::start(Config::tier("t").rpm(1));
+    let mut front = Setup::new("{}");
+    front.filters.clear();
+    front.route = json!({"route": {"cluster": "llm", "retry_policy": {
+        "retry_on": "retriable-status-codes", "retriable_status_codes": [429], "num_retries": 3}}});
+    let front = Stack::in_front_of(&gate, &front);
+    assert_eq!(front.send(Call::of("acme", "t")).status, 200);
+    assert_eq!(front.send(Call::of("acme", "t")).status, 429);
+    crate::harness::stack::eventually("the refusal is counted", || {
+        gate.stat(&["tiergate_requests", "outcome.limited"]) == 1
+    });
+    assert_eq!(front.send(Call::of("acme", "t")).status, 429);
+    crate::harness::stack::eventually("each was one try", || {
+        gate.stat(&["tiergate_requests", "outcome.limited"]) == 2
+    });
 }

@@ -20,6 +20,8 @@ pub struct World {
     /// True time in microseconds; clocks read it in whole milliseconds.
     mono_us: AtomicU64,
     wall_us: AtomicU64,
+    /// The next random number.
+    random: AtomicU64,
 }
 
 impl World {
@@ -67,6 +69,14 @@ impl World {
     /// What no real host does, but what the rule must bear.
     pub fn set_mono_back_ms(&self, ms: u64) {
         self.mono_us.fetch_sub(ms * 1000, Ordering::Relaxed);
+    }
+
+    pub fn random(&self) -> u64 {
+        self.random.load(Ordering::Relaxed)
+    }
+
+    pub fn set_random(&self, random: u64) {
+        self.random.store(random, Ordering::Relaxed);
     }
 
     pub fn keys(&self) -> Vec<String> {

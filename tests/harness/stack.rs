@@ -67,13 +67,23 @@ impl Stack {
     }
 
     pub fn with(setup: &Setup) -> Self {
+        Self::before(setup, None)
+    }
+
+    /// An Envoy whose upstream is another one.
+    pub fn in_front_of(gate: &Self, setup: &Setup) -> Self {
+        Self::before(setup, Some(gate.proxy))
+    }
+
+    fn before(setup: &Setup, gate: Option<SocketAddr>) -> Self {
         let dir = fresh_dir();
         let (upstream_process, upstream) = start_upstream(&dir);
         write(
             &dir.join("listeners.json"),
             &bootstrap::listeners(setup, &dir.join("access.log")),
         );
-        let bootstrap = bootstrap::bootstrap(setup, &dir.join("listeners.json"), upstream);
+        let to = gate.unwrap_or(upstream);
+        let bootstrap = bootstrap::bootstrap(setup, &dir.join("listeners.json"), to);
         write(&dir.join("envoy.json"), &bootstrap);
         let envoy = start_envoy(&dir, "envoy.json", setup.workers, &setup.envoy_args);
         Self::when_ready(dir, envoy, (upstream_process, upstream))

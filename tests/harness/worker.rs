@@ -9,17 +9,43 @@ use std::sync::Arc;
 use tiergate::admin::{AdminResponse, Api};
 use tiergate::config;
 use tiergate::ledger::OpenError;
-use tiergate::limiter::{CheckResult, Forwarded, Limiter, Vm};
+use tiergate::limiter::{self, Forwarded, Limiter, LogLine, Vm};
 use tiergate::notices::Letter;
-use tiergate::reply::Reply;
+use tiergate::reply::api::CalledApi;
+use tiergate::reply::{Client, Reply};
 
 pub use tiergate::admin::route::Call;
-pub use tiergate::limiter::{Admission, Next, Ticket};
+pub use tiergate::limiter::{Admission, Ticket};
 pub use tiergate::overload::OverloadEvent;
 use tiergate::reply::headers::{self, HeaderLine};
 pub use tiergate::tokens::Used;
 use tiergate::tokens::consumed::Consumed;
 use tiergate::tokens::request;
+
+/// The result of a check, with the reply that the client of the request gets.
+#[derive(Debug)]
+pub struct CheckResult {
+    pub log: Option<LogLine>,
+    pub next: Next,
+}
+
+/// The next step of a request that was checked.
+#[allow(clippy::large_enum_variant)]
+#[derive(Debug)]
+pub enum Next {
+    Forward(Forwarded),
+    Reply(Reply),
+    Queue(Box<Ticket>),
+}
+
+impl CheckResult {
+    pub fn log_line(&self) -> String {
+        self.log
+            .as_ref()
+            .map(LogLine::to_string)
+            .unwrap_or_default()
+    }
+}
 
 /// One config in one worker: its host, its VM and its limiter.
 pub struct Worker {
@@ -60,13 +86,17 @@ impl Worker {
         let dialects = &limiter.config().tokens.options.dialects;
         let read = |body: &Vec<u8>| request::read(body, dialects);
         let body = request.body.as_ref().map(read).unwrap_or_default();
-        limiter.check(&self.host, request, &body, id)
+        let result = limiter.check(&self.host, request, &body, id);
+        let rules = &limiter.config().replies;
+        let client = Client::of(request, rules, || self.host.world.random());
+        rendered(&limiter, &client, result)
     }
 
     /// Judges a queued request again.
     pub fn retry(&self, ticket: &Ticket) -> Next {
         let mut limiter = self.limiter.borrow_mut();
-        limiter.retry(&self.host, ticket.clone()).next
+        let result = limiter.retry(&self.host, ticket.clone());
+        rendered(&limiter, &Client::default(), result).next
     }
 
     /// Whether a queued request must be judged again now.
@@ -113,8 +143,13 @@ impl Worker {
     /// The rate-limit headers of a response.
     pub fn told(&self, pass: &Forwarded) -> Vec<HeaderLine> {
         let limiter = self.limiter.borrow();
-        let lines = |snapshot| headers::lines(&limiter.config().headers, &snapshot);
-        pass.snapshot.map(lines).unwrap_or_default()
+        let lines = |snapshot| {
+            headers::lines(
+                limiter.config().replies.styles.of(CalledApi::default()),
+                snapshot,
+            )
+        };
+        pass.snapshot.as_ref().map(lines).unwrap_or_default()
     }
 
     /// The request ends, and used that.
@@ -190,11 +225,18 @@ impl Worker {
 
     /// What a client reads at `usage_path`.
     pub fn usage(&self, request: &FakeRequest) -> Value {
+        let reply = self.usage_reply(request);
+        assert_eq!(reply.status, 200, "{reply:?}");
+        serde_json::from_slice(&reply.body).unwrap()
+    }
+
+    /// The reply at `usage_path`.
+    pub fn usage_reply(&self, request: &FakeRequest) -> Reply {
         let mut limiter = self.limiter.borrow_mut();
-        match limiter.report_usage(&self.host, request).next {
-            Next::Reply(reply) if reply.status == 200 => {
-                serde_json::from_slice(&reply.body).unwrap()
-            }
+        let result = limiter.report_usage(&self.host, request);
+        let client = Client::of(request, &limiter.config().replies, || 0);
+        match rendered(&limiter, &client, result).next {
+            Next::Reply(reply) => reply,
             other => panic!("{other:?}"),
         }
     }
@@ -242,6 +284,22 @@ impl Worker {
         let mut metrics = Metrics::default();
         self.limiter.borrow_mut().tick(&self.host, &mut metrics);
         metrics
+    }
+}
+
+/// A result of the limiter, with the reply that a client gets of its answer.
+fn rendered(limiter: &Limiter, client: &Client, result: limiter::CheckResult) -> CheckResult {
+    let config = limiter.config();
+    let next = match result.next {
+        limiter::Next::Forward(forwarded) => Next::Forward(forwarded),
+        limiter::Next::Queue(ticket) => Next::Queue(ticket),
+        limiter::Next::Reply(answer) => {
+            Next::Reply(answer.reply(client, &config.replies, config.windows.minute))
+        }
+    };
+    CheckResult {
+        log: result.log,
+        next,
     }
 }
 

@@ -1,0 +1,224 @@
+//! Rate-limit headers in the styles of known APIs.
+//!
+//! A style is a table of names, limits and formats ([`table`]); only the one of the IETF lists every
+//! limit in two headers ([`ietf`]).
+
+mod ietf;
+mod table;
+#[cfg(test)]
+mod tests;
+
+use super::api::CalledApi;
+use crate::host::Request;
+use crate::json::Invalid;
+use crate::limits::Snapshot;
+use crate::limits::snapshot::Tells;
+use serde::Deserialize;
+use table::HeaderField;
+
+/// A style of rate-limit headers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeaderStyle {
+    /// `x-ratelimit-limit-requests` and similar headers, as the OpenAI API sends them.
+    OpenAi,
+    /// `anthropic-ratelimit-requests-limit` and similar headers, as the Anthropic API sends them.
+    Anthropic,
+    /// `ratelimit-policy` and `ratelimit` (draft-ietf-httpapi-ratelimit-headers-11).
+    Ietf,
+    /// OpenAI's names, whose requests are those of a day, as Groq sends them.
+    Groq,
+    /// `x-ratelimit-limit-req-minute` and similar headers, as the Mistral API sends them.
+    Mistral,
+}
+
+/// The styles by name.
+const STYLES: [(&str, HeaderStyle); 5] = [
+    ("openai", HeaderStyle::OpenAi),
+    ("anthropic", HeaderStyle::Anthropic),
+    ("ietf", HeaderStyle::Ietf),
+    ("groq", HeaderStyle::Groq),
+    ("mistral", HeaderStyle::Mistral),
+];
+
+/// The styles as written in the config.
+#[derive(Debug, Deserialize)]
+#[serde(untagged, expecting = "a list of styles, or \"auto\"")]
+pub enum HeadersConfig {
+    /// That of the API that a request calls.
+    Auto(AutoHeaders),
+    /// These.
+    Styles(Vec<String>),
+}
+
+/// The only word in place of a list.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AutoHeaders {
+    /// By the API that is called.
+    Auto,
+}
+
+/// The styles of a config.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Styles {
+    list: Vec<HeaderStyle>,
+    /// True when the API that a request calls chooses one of the list.
+    auto: bool,
+}
+
+impl Styles {
+    /// Checks the styles in the config at `path`; the default is OpenAI's.
+    ///
+    /// # Errors
+    /// The errors of [`HeaderStyle::list`].
+    pub fn check(path: &str, written: Option<HeadersConfig>) -> Result<Self, Invalid> {
+        Ok(match written {
+            None => Self {
+                list: HeaderStyle::list(path, None)?,
+                auto: false,
+            },
+            Some(HeadersConfig::Styles(names)) => Self {
+                list: HeaderStyle::list(path, Some(names))?,
+                auto: false,
+            },
+            Some(HeadersConfig::Auto(AutoHeaders::Auto)) => Self {
+                list: vec![HeaderStyle::OpenAi, HeaderStyle::Anthropic],
+                auto: true,
+            },
+        })
+    }
+
+    /// True when clients are told nothing.
+    pub const fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// Returns the API that a request calls, where it decides.
+    pub fn api(&self, request: &dyn Request) -> CalledApi {
+        match self.auto {
+            true => CalledApi::of(request),
+            false => CalledApi::default(),
+        }
+    }
+
+    /// Returns the styles for a call of an API. Gemini's has no such headers.
+    pub fn of(&self, api: CalledApi) -> &[HeaderStyle] {
+        let of_api = match (self.auto, api) {
+            (false, _) => return &self.list,
+            (true, CalledApi::OpenAi) => self.list.get(..1),
+            (true, CalledApi::Anthropic) => self.list.get(1..),
+            (true, CalledApi::Gemini) => None,
+        };
+        of_api.unwrap_or_default()
+    }
+
+    /// Returns what a snapshot must have for these styles.
+    pub fn tells(&self) -> Tells {
+        tells(&self.list)
+    }
+
+    /// Returns the names of all headers that they use.
+    pub fn names(&self) -> Vec<&'static str> {
+        names(&self.list)
+    }
+}
+
+/// A response header: `None` removes it, in case the upstream has set it.
+pub type HeaderLine = (&'static str, Option<String>);
+
+impl HeaderStyle {
+    /// Checks the styles in the config at `path`; the default is OpenAI's.
+    ///
+    /// # Errors
+    /// [`Invalid`] for a style that is unknown or repeated, or has names of another one.
+    pub fn list(path: &str, names: Option<Vec<String>>) -> Result<Vec<Self>, Invalid> {
+        let Some(names) = names else {
+            return Ok(vec![Self::OpenAi]);
+        };
+        let mut styles: Vec<Self> = Vec::with_capacity(names.len());
+        for (i, name) in names.iter().enumerate() {
+            let path = format!("{path}[{i}]");
+            let Some((_, style)) = STYLES.iter().find(|(known, _)| known == name) else {
+                let known = STYLES.map(|(name, _)| format!("{name:?}")).join(", ");
+                let problem = format!("{name:?} is no style: {known} are allowed");
+                return Err(Invalid::new(path, problem));
+            };
+            if styles.contains(style) {
+                return Err(Invalid::new(path, "named twice"));
+            }
+            if let Some(other) = styles.iter().find(|other| other.shares_names(*style)) {
+                let other = STYLES.iter().find(|(_, style)| style == other);
+                let other = other.map_or("another", |(name, _)| name);
+                let problem =
+                    format!("{name:?} uses the same names as {other:?}: choose one of them");
+                return Err(Invalid::new(path, problem));
+            }
+            styles.push(*style);
+        }
+        Ok(styles)
+    }
+
+    /// Returns the headers of the style, in order; none for that of the IETF.
+    const fn table(self) -> &'static [HeaderField] {
+        match self {
+            Self::OpenAi => &table::OPENAI,
+            Self::Anthropic => &table::ANTHROPIC,
+            Self::Groq => &table::GROQ,
+            Self::Mistral => &table::MISTRAL,
+            Self::Ietf => &[],
+        }
+    }
+
+    fn shares_names(self, other: Self) -> bool {
+        let mut own = self.table().iter();
+        own.any(|field| other.table().iter().any(|other| other.name == field.name))
+    }
+}
+
+/// Returns what a snapshot must have for these styles.
+fn tells(styles: &[HeaderStyle]) -> Tells {
+    let mut tells = Tells::default();
+    for style in styles {
+        if *style == HeaderStyle::Ietf {
+            tells.all = true;
+        }
+        for field in style.table() {
+            field.of.add_to(&mut tells);
+            tells.wall |= field.says.needs_wall_clock();
+        }
+    }
+    tells
+}
+
+/// Calls `set` with each header of the configured styles, for a snapshot of the limits; `None`
+/// removes it. The values of OpenAI's style stand on the stack: most responses have them.
+pub fn each(
+    styles: &[HeaderStyle],
+    snapshot: &Snapshot,
+    mut set: impl FnMut(&'static str, Option<&str>),
+) {
+    for style in styles {
+        if *style == HeaderStyle::Ietf {
+            ietf::each(snapshot, &mut set);
+        }
+        for field in style.table() {
+            field.tell(snapshot, &mut set);
+        }
+    }
+}
+
+/// Returns the headers of the configured styles for a snapshot of the limits.
+pub fn lines(styles: &[HeaderStyle], snapshot: &Snapshot) -> Vec<HeaderLine> {
+    let mut lines = Vec::new();
+    each(styles, snapshot, |name, value| {
+        lines.push((name, value.map(str::to_owned)));
+    });
+    lines
+}
+
+/// Returns the names of all headers of the configured styles.
+fn names(styles: &[HeaderStyle]) -> Vec<&'static str> {
+    let mut names = Vec::new();
+    each(styles, &Snapshot::default(), |name, _| names.push(name));
+    names
+}
