@@ -39,6 +39,7 @@ mod race;
 mod read_body;
 mod reloads;
 mod replies;
+mod reply_forms;
 mod routes;
 mod shapes;
 mod sources;
