@@ -1,7 +1,7 @@
 //! Rate-limit headers in the styles of known APIs.
 //!
-//! A style is a table of names, limits and formats ([`table`]); only the one of the IETF lists every
-//! limit in two headers ([`ietf`]).
+//! A style is a table of names, limits and formats (`table`); only the one of the IETF lists every
+//! limit in two headers (`ietf`).
 
 mod ietf;
 mod table;
