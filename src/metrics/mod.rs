@@ -57,7 +57,8 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    const ALL: [Self; 7] = [
+    /// All outcomes.
+    pub const ALL: [Self; 7] = [
         Self::Admitted,
         Self::Limited,
         Self::Shadowed,

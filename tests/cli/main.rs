@@ -7,6 +7,8 @@ mod fold;
 mod fold_pages;
 mod millions;
 mod top;
+mod usage;
+mod usage_hostile;
 
 use std::io::Write as _;
 use std::path::PathBuf;

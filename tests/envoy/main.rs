@@ -11,6 +11,7 @@ mod scenario;
 mod admin;
 mod bad_input;
 mod browser;
+mod chargeback;
 #[path = "../clients/cases.rs"]
 #[allow(dead_code, reason = "make clients runs all cases")]
 mod client_cases;

@@ -4,7 +4,7 @@
 
 use std::io::{self, BufRead};
 
-/// The maximum length of a line, without its end.
+/// The maximum length of a line, without its end, unless a reader sets another.
 pub const LONGEST: usize = 65_536;
 
 /// One line, without its end.
@@ -16,6 +16,7 @@ pub enum InputLine<'a> {
 
 pub struct InputLines<R> {
     reader: R,
+    longest: usize,
     held: Vec<u8>,
     number: u64,
     bytes: u64,
@@ -23,8 +24,14 @@ pub struct InputLines<R> {
 
 impl<R: BufRead> InputLines<R> {
     pub fn new(reader: R) -> Self {
+        Self::up_to(LONGEST, reader)
+    }
+
+    /// Reads lines of at most `longest` bytes, without their ends.
+    pub fn up_to(longest: usize, reader: R) -> Self {
         Self {
             reader,
+            longest,
             held: Vec::new(),
             number: 0,
             bytes: 0,
@@ -57,7 +64,7 @@ impl<R: BufRead> InputLines<R> {
             let end = memchr::memchr(b'\n', chunk);
             let part = chunk.get(..end.unwrap_or(chunk.len())).unwrap_or(chunk);
             // The buffer may have one byte more than allowed: the \r of the line's end.
-            if self.held.len().saturating_add(part.len()) <= LONGEST.saturating_add(1) {
+            if self.held.len().saturating_add(part.len()) <= self.longest.saturating_add(1) {
                 self.held.extend_from_slice(part);
             }
             let used = part.len().saturating_add(usize::from(end.is_some()));
@@ -77,7 +84,7 @@ impl<R: BufRead> InputLines<R> {
 
     fn held_line(&self, content: usize) -> InputLine<'_> {
         let line = self.held.strip_suffix(b"\r").unwrap_or(&self.held);
-        if content != self.held.len() || line.len() > LONGEST {
+        if content != self.held.len() || line.len() > self.longest {
             return InputLine::TooLong;
         }
         // Spreadsheets put a byte order mark before the first line.

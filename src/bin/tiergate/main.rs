@@ -19,6 +19,7 @@ mod table;
 mod terms;
 mod top;
 mod totals;
+mod usage;
 mod view;
 mod visible;
 
@@ -43,6 +44,8 @@ enum Command {
     Explain(explain::ExplainArgs),
     /// Shows who is refused now, the load and the workers of a filter that runs
     Top(top::TopArgs),
+    /// Sums tokens by account, model and day from access logs
+    Usage(usage::UsageArgs),
     /// Works on what accounts have paid
     #[command(subcommand)]
     Accounts(Accounts),
@@ -69,6 +72,8 @@ enum Failure {
     Fold(#[from] fold::FoldError),
     #[error(transparent)]
     Top(#[from] top::TopError),
+    #[error(transparent)]
+    Usage(#[from] usage::UsageError),
 }
 
 fn main() -> ExitCode {
@@ -89,6 +94,7 @@ fn run(command: &Command) -> Result<Ending, Failure> {
             Ok(Ending::Clean)
         }
         Command::Top(args) => Ok(top::run(args)?),
+        Command::Usage(args) => Ok(usage::run(args)?),
         Command::Accounts(Accounts::Fold(args)) => Ok(fold::run(args)?),
     }
 }

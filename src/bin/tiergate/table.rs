@@ -58,11 +58,12 @@ pub struct Column {
 }
 
 /// Lays out a table of headings and rows. In a table that is too wide, the widest texts are cut.
-pub fn table<const N: usize>(head: &[Column; N], rows: &[[String; N]], width: usize) -> Vec<Line> {
+pub fn table(head: &[Column], rows: &[impl AsRef<[String]>], width: usize) -> Vec<Line> {
     let widths = widths(head, rows, width);
-    let line = |cells: [&str; N]| {
+    let line = |cells: &mut dyn Iterator<Item = &str>| {
         let mut text = String::new();
-        for ((cell, column), room) in cells.iter().zip(head).zip(widths) {
+        for ((cell, column), room) in cells.zip(head).zip(&widths) {
+            let room = *room;
             let cell = cut(cell, room);
             let space = " ".repeat(room.saturating_sub(columns(&cell)));
             match column.number {
@@ -73,24 +74,25 @@ pub fn table<const N: usize>(head: &[Column; N], rows: &[[String; N]], width: us
         }
         cut(text.trim_end(), width)
     };
-    let headings = head.each_ref().map(|column| column.heading);
-    let mut lines = vec![Line::new(Look::Heading, line(headings))];
+    let headings = line(&mut head.iter().map(|column| column.heading));
+    let mut lines = vec![Line::new(Look::Heading, headings)];
     for row in rows {
-        let row = row.each_ref().map(String::as_str);
-        lines.push(Line::new(Look::Plain, line(row)));
+        let row = line(&mut row.as_ref().iter().map(String::as_str));
+        lines.push(Line::new(Look::Plain, row));
     }
     lines
 }
 
-fn widths<const N: usize>(head: &[Column; N], rows: &[[String; N]], width: usize) -> [usize; N] {
-    let mut widths = head.each_ref().map(|column| columns(column.heading));
+fn widths(head: &[Column], rows: &[impl AsRef<[String]>], width: usize) -> Vec<usize> {
+    let headings = head.iter().map(|column| columns(column.heading));
+    let mut widths: Vec<usize> = headings.collect();
     for row in rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
+        for (width, cell) in widths.iter_mut().zip(row.as_ref()) {
             *width = columns(cell).max(*width);
         }
     }
-    let gaps = GAP.saturating_mul(N.saturating_sub(1));
-    let whole = |widths: &[usize; N]| widths.iter().fold(gaps, |sum, n| sum.saturating_add(*n));
+    let gaps = GAP.saturating_mul(head.len().saturating_sub(1));
+    let whole = |widths: &[usize]| widths.iter().fold(gaps, |sum, n| sum.saturating_add(*n));
     while whole(&widths) > width {
         let texts = widths.iter_mut().zip(head).filter(|(_, c)| !c.number);
         match texts.map(|(width, _)| width).max() {

@@ -1,0 +1,230 @@
+//! Finds the filter states in a line of an access log, where no client can have put them.
+//!
+//! A client chooses a part of each line: its path, or its user agent. So a text line has the states at
+//! its end, and a JSON line has each in one field, the same in all lines.
+
+use super::log_json::{self, LogString, Wanted};
+use super::states::{BadState, RequestWords};
+use std::borrow::Cow;
+
+/// The maximum length of a line: JSON can make six bytes of one that a client sent.
+pub const LONGEST_LOG_LINE: usize = 1 << 20;
+
+const REQUEST_PREFIX: &str = "tier=";
+const USAGE_PREFIX: &str = "at=";
+
+/// The texts of the two states; `None` where the filter set none.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct FoundStates<'a> {
+    pub request: Option<Cow<'a, str>>,
+    pub usage: Option<Cow<'a, str>>,
+    /// True when the line has a place for the usage, even if it is empty.
+    pub has_usage_place: bool,
+}
+
+/// The problem of a line.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadLogLine {
+    #[error("longer than {LONGEST_LOG_LINE} bytes")]
+    TooLong,
+    #[error("not JSON: {0}")]
+    Json(String),
+    #[error("wasm.tiergate: {0}")]
+    Request(BadState),
+    #[error("wasm.tiergate.usage: {0}")]
+    Usage(BadState),
+    #[error("wasm.tiergate is not before wasm.tiergate.usage, at the end of the line: is it cut?")]
+    NoRequest,
+    #[error("ends behind wasm.tiergate, without wasm.tiergate.usage: is it cut?")]
+    NoUsagePlace,
+    #[error("a sum would be over {}", u64::MAX)]
+    TooMuch,
+}
+
+/// Two fields have what looks like one state; a client may have written one of them.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("fields {first:?} and {second:?} both look like {state}: name the filter's with {option}")]
+pub struct AmbiguousField {
+    first: String,
+    second: String,
+    state: &'static str,
+    option: &'static str,
+}
+
+/// Finds the states at the end of a text line.
+///
+/// # Errors
+/// [`BadLogLine`] for a line that has one of them there, and not both.
+pub fn in_text(line: &str) -> Result<FoundStates<'_>, BadLogLine> {
+    let line = line.trim_end();
+    if let Some(before) = without_dash(line) {
+        let request = last(before.trim_end(), REQUEST_PREFIX);
+        let request = request.filter(|(_, state)| RequestWords::parse(state).is_ok());
+        return Ok(FoundStates {
+            request: request.map(|(_, state)| Cow::Borrowed(state)),
+            usage: None,
+            has_usage_place: request.is_some(),
+        });
+    }
+    let Some((before, usage)) = last(line, USAGE_PREFIX) else {
+        return match last(line, REQUEST_PREFIX).map(|(_, state)| RequestWords::parse(state)) {
+            Some(Ok(_)) => Err(BadLogLine::NoUsagePlace),
+            _ => Ok(FoundStates::default()),
+        };
+    };
+    let before = before.trim_end();
+    let request = match without_dash(before) {
+        Some(_) => None,
+        None => Some(last(before, REQUEST_PREFIX).ok_or(BadLogLine::NoRequest)?.1),
+    };
+    Ok(FoundStates {
+        request: request.map(Cow::Borrowed),
+        usage: Some(Cow::Borrowed(usage)),
+        has_usage_place: true,
+    })
+}
+
+/// Returns what is before a last word `-`, which Envoy prints for a state that is not set.
+fn without_dash(line: &str) -> Option<&str> {
+    let before = line.strip_suffix('-')?;
+    (before.is_empty() || before.ends_with(' ')).then_some(before)
+}
+
+/// Splits a line before its last word that begins with `prefix`.
+fn last<'a>(line: &'a str, prefix: &str) -> Option<(&'a str, &'a str)> {
+    let is_word = |at: &usize| {
+        let before = line.get(..*at).unwrap_or_default();
+        before.is_empty() || before.ends_with(' ')
+    };
+    let mut places = line.rmatch_indices(prefix).map(|(at, _)| at);
+    line.split_at_checked(places.find(is_word)?)
+}
+
+/// The fields of JSON lines that have the states. What is found in one line holds for the next ones.
+pub struct LogFields {
+    request: StateField,
+    usage: StateField,
+}
+
+/// Where JSON lines have one state.
+struct StateField {
+    state: &'static str,
+    option: &'static str,
+    prefix: &'static str,
+    /// The name that the examples have.
+    usual: &'static str,
+    path: Option<String>,
+    /// True when the path is that of an option or the usual one, so no content can change it.
+    is_certain: bool,
+}
+
+impl LogFields {
+    /// Begins with the paths that the operator names, if any.
+    pub fn new(request: Option<&str>, usage: Option<&str>) -> Self {
+        Self {
+            request: StateField {
+                state: "wasm.tiergate",
+                option: "--state-field",
+                prefix: REQUEST_PREFIX,
+                usual: "tiergate",
+                path: request.map(str::to_owned),
+                is_certain: request.is_some(),
+            },
+            usage: StateField {
+                state: "wasm.tiergate.usage",
+                option: "--usage-field",
+                prefix: USAGE_PREFIX,
+                usual: "tiergate_usage",
+                path: usage.map(str::to_owned),
+                is_certain: usage.is_some(),
+            },
+        }
+    }
+
+    /// Finds the states in a JSON line.
+    ///
+    /// # Errors
+    /// [`AmbiguousField`] ends the run. The inner error is of this line alone.
+    pub fn find<'a>(
+        &mut self,
+        line: &'a str,
+    ) -> Result<Result<FoundStates<'a>, BadLogLine>, AmbiguousField> {
+        let mut values = {
+            let paths = [self.request.wanted(), self.usage.wanted()];
+            let prefixes = [REQUEST_PREFIX, USAGE_PREFIX];
+            let wanted = Wanted {
+                paths: &paths,
+                prefixes: &prefixes,
+            };
+            match log_json::read(line, wanted) {
+                Ok(values) => values,
+                Err(error) => return Ok(Err(BadLogLine::Json(problem(&error)))),
+            }
+        };
+        let (request, _) = self.request.take(&mut values)?;
+        let (usage, has_usage_place) = self.usage.take(&mut values)?;
+        Ok(Ok(FoundStates {
+            request,
+            usage,
+            has_usage_place,
+        }))
+    }
+}
+
+impl StateField {
+    /// The path whose values matter, whatever they are.
+    fn wanted(&self) -> &str {
+        match &self.path {
+            Some(path) if self.is_certain => path,
+            _ => self.usual,
+        }
+    }
+
+    /// Takes the state out of the values of a line, and says whether its field is there.
+    fn take<'a>(
+        &mut self,
+        values: &mut [LogString<'a>],
+    ) -> Result<(Option<Cow<'a, str>>, bool), AmbiguousField> {
+        if !self.is_certain && values.iter().any(|value| value.path == self.usual) {
+            self.follow(self.usual)?;
+            self.is_certain = true;
+        }
+        if !self.is_certain {
+            let begins = |text: &str| text.starts_with(self.prefix);
+            let alike = |value: &&LogString<'_>| value.text.as_deref().is_some_and(begins);
+            let paths: Vec<String> = values
+                .iter()
+                .filter(alike)
+                .map(|v| v.path.clone())
+                .collect();
+            for path in &paths {
+                self.follow(path)?;
+            }
+        }
+        let mine = values
+            .iter_mut()
+            .find(|v| Some(&v.path) == self.path.as_ref());
+        let is_there = mine.is_some();
+        Ok((mine.and_then(|value| value.text.take()), is_there))
+    }
+
+    /// Takes a path as the state's. It can't be another one than before.
+    fn follow(&mut self, path: &str) -> Result<(), AmbiguousField> {
+        match self.path.replace(path.to_owned()) {
+            Some(before) if before != path => Err(AmbiguousField {
+                first: before,
+                second: path.to_owned(),
+                state: self.state,
+                option: self.option,
+            }),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The parser's error without its line, which is always the first.
+fn problem(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let problem = text.split(" at line ").next().unwrap_or_default();
+    format!("{problem} at column {}", error.column())
+}

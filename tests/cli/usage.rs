@@ -1,0 +1,291 @@
+//! `tiergate usage`: tokens summed from access logs, and what is said of logs that lack them.
+
+use crate::{Ran, file, tiergate, tiergate_reads};
+use serde_json::{Value, json};
+
+/// 2026-01-01T00:00:00Z, in milliseconds.
+pub const NEW_YEAR: u64 = 1_767_225_600_000;
+
+/// A request's two states.
+pub fn states(account: &str, at: u64, output: u64) -> (String, String) {
+    (
+        format!("tier=tier0 outcome=admitted model=k2 account={account}"),
+        format!(
+            "at={at} reserved=1030 model=k2 input=120 cached=80 cache_write=0 output={output} \
+             estimated=false"
+        ),
+    )
+}
+
+pub fn text_line((state, usage): &(String, String)) -> String {
+    format!("POST /v1/chat/completions 200 41ms {state} {usage}\n")
+}
+
+pub fn json_line((state, usage): &(String, String)) -> String {
+    let line = json!({"path": "/v1/chat/completions", "tiergate": state, "tiergate_usage": usage});
+    format!("{line}\n")
+}
+
+pub fn usage(log: impl AsRef<[u8]>, options: &[&str]) -> Ran {
+    tiergate_reads(&[&["usage", "-"], options].concat(), log.as_ref())
+}
+
+/// A day of two accounts, with one request that broke off and three that used nothing.
+fn day() -> String {
+    let broke_off = states("acme", NEW_YEAR + 1, 7).1;
+    let broke_off = broke_off.replace("false", "true").replace(" model=k2", "");
+    [
+        text_line(&states("acme", NEW_YEAR, 431)),
+        text_line(&states("acme", NEW_YEAR + 86_399_999, 1_000_000)),
+        text_line(&states("acme", NEW_YEAR + 86_400_000, 1)),
+        text_line(&(states("acme", 0, 0).0, broke_off)),
+        text_line(&states("%E5%AE%A2%E6%88%B7-7", NEW_YEAR, 2)),
+        text_line(&(
+            "tier=tier0 outcome=limited limit=rpm model=k2 account=acme".into(),
+            "-".into(),
+        )),
+        text_line(&(
+            "tier=none outcome=refused code=account_missing sources=header:x-account-id".into(),
+            "-".into(),
+        )),
+        text_line(&("tier=tier1 outcome=exempt account=b".into(), "-".into())),
+        "\n".into(),
+        "GET /healthz 200 0ms - -\n".into(),
+    ]
+    .concat()
+}
+
+const COUNTS: &str = "tiergate: lines: 9, used: 5, without usage: 3 (exempt 1, limited 1, refused \
+    1), without states: 1, broken: 0\n";
+
+#[test]
+fn a_table_has_a_row_for_each_account_model_and_day() {
+    let ran = usage(day(), &[]);
+    let table = "\
+ACCOUNT  MODEL  DAY         ESTIMATED  REQUESTS  INPUT  CACHED  CACHE_WRITE     OUTPUT
+acme     -      2026-01-01  true              1    120      80            0          7
+acme     k2     2026-01-01  false             2    240     160            0  1,000,431
+acme     k2     2026-01-02  false             1    120      80            0          1
+客户-7   k2     2026-01-01  false             1    120      80            0          2
+";
+    assert_eq!(
+        (ran.code, ran.out.as_str(), ran.err.as_str()),
+        (0, table, COUNTS)
+    );
+}
+
+#[test]
+fn csv_and_json_have_the_same_rows_for_machines() {
+    let ran = usage(day(), &["--csv", "--by", "day,account"]);
+    let csv = "\
+day,account,estimated,requests,input,cached,cache_write,output
+2026-01-01,acme,false,2,240,160,0,1000431
+2026-01-01,acme,true,1,120,80,0,7
+2026-01-01,客户-7,false,1,120,80,0,2
+2026-01-02,acme,false,1,120,80,0,1
+";
+    assert_eq!(
+        (ran.code, ran.out.as_str(), ran.err.as_str()),
+        (0, csv, COUNTS)
+    );
+
+    let ran = usage(day(), &["--json", "--by", "model"]);
+    assert_eq!((ran.code, ran.err.as_str()), (0, COUNTS));
+    let row = |model: Value, estimated, requests, output| {
+        json!({
+            "model": model, "estimated": estimated, "requests": requests,
+            "input": 120 * requests, "cached": 80 * requests, "cache_write": 0, "output": output,
+        })
+    };
+    let expected = json!({
+        "zone": "UTC",
+        "rows": [row(Value::Null, true, 1, 7), row("k2".into(), false, 4, 1_000_434)],
+        "lines": {
+            "read": 9, "used": 5, "without_account": 0,
+            "without_usage": {"exempt": 1, "limited": 1, "refused": 1},
+            "without_states": 1, "broken": 0,
+        },
+    });
+    assert_eq!(serde_json::from_str::<Value>(&ran.out).unwrap(), expected);
+    assert_eq!(ran.out.lines().count(), 1);
+}
+
+#[test]
+fn json_lines_say_the_same_whatever_their_fields() {
+    let plain = usage(text_line(&states("acme", NEW_YEAR, 431)), &[]);
+    let (state, usage_state) = states("acme", NEW_YEAR, 431);
+    let wrapped = json!({"time": 1, "log": {"filter": [&state, &usage_state], "ua": null}});
+    for log in [
+        json_line(&states("acme", NEW_YEAR, 431)),
+        format!("{wrapped}\r\n"),
+        format!("{wrapped}"),
+        // Escapes stand for the characters.
+        json_line(&(state, usage_state))
+            .replace(" outcome", "\\u0020outcome")
+            .replace("at=", "\\u0061t="),
+    ] {
+        let ran = usage(&log, &[]);
+        assert_eq!((ran.code, &ran.out), (0, &plain.out), "{log}: {}", ran.err);
+    }
+}
+
+#[test]
+fn a_json_line_without_usage_is_counted_by_its_outcome() {
+    let good = json_line(&states("acme", NEW_YEAR, 431));
+    for (tiergate, outcome) in [
+        (
+            "tier=tier0 outcome=limited limit=rpm account=a",
+            "limited 1",
+        ),
+        ("tier=tier0 outcome=admitted account=a", "admitted 1"),
+        ("tier=tier0 outcome=of-a-later-filter", "other 1"),
+    ] {
+        for empty in [Value::Null, "-".into(), "".into()] {
+            let line = json!({"tiergate": tiergate, "tiergate_usage": empty});
+            let ran = usage(format!("{good}{line}\n{{\"path\": \"/\"}}\n"), &[]);
+            let counts = format!(
+                "tiergate: lines: 3, used: 1, without usage: 1 ({outcome}), without states: 1, \
+                 broken: 0\n"
+            );
+            assert_eq!((ran.code, ran.err), (0, counts));
+        }
+    }
+}
+
+#[test]
+fn days_are_those_of_a_zone() {
+    let log = text_line(&states("acme", NEW_YEAR - 1, 431));
+    for (zone, day) in [
+        ("UTC", "2025-12-31"),
+        ("+08:00", "2026-01-01"),
+        ("-23:59", "2025-12-31"),
+        ("Asia/Shanghai", "2026-01-01"),
+    ] {
+        let ran = usage(&log, &["--zone", zone, "--by", "day", "--csv"]);
+        assert!(
+            ran.out.contains(&format!("\n{day},false,1,")),
+            "{zone}: {}",
+            ran.out
+        );
+    }
+    let ran = usage(&log, &["--zone", "Shanghai"]);
+    assert_eq!(ran.code, 2);
+    assert!(
+        ran.err.contains("did you mean \"Asia/Shanghai\"?"),
+        "{}",
+        ran.err
+    );
+}
+
+#[test]
+fn several_files_make_one_sum() {
+    let first = file("first.log", text_line(&states("acme", NEW_YEAR, 1)));
+    let second = file("second.log", json_line(&states("acme", NEW_YEAR, 2)));
+    let third = text_line(&states("acme", NEW_YEAR, 3));
+    let args = ["usage", "--csv", "--by", "account", &first, "-", &second];
+    let ran = tiergate_reads(&args, third.as_bytes());
+    assert_eq!(ran.out.lines().nth(1), Some("acme,false,3,360,240,0,6"));
+
+    let again = format!("{}/./first.log", env!("CARGO_TARGET_TMPDIR"));
+    let ran = tiergate(&["usage", &first, &again]);
+    assert_eq!((ran.code, ran.out.as_str()), (2, ""));
+    assert!(ran.err.contains("is named twice"), "{}", ran.err);
+}
+
+#[test]
+fn a_log_without_the_states_is_told_what_to_add() {
+    let envoys = "[2026-01-01T00:00:00.000Z] \"POST /v1/chat HTTP/1.1\" 200 - 10 20 5 4 \"-\" \
+        \"curl/8.0\" \"1-2\" \"llm\" \"127.0.0.1:10010\"\n";
+    let istios = "[2026-01-01T00:00:00.000Z] \"GET / HTTP/2\" 200 - via_upstream - \"-\" 0 0 1 1 \
+        \"-\" \"at=noon tier=free\" \"1-2\" \"llm\" \"1.2.3.4:80\" inbound|| - - -\n";
+    let json = "{\"path\": \"/\", \"code\": 200}\n";
+    for log in [envoys, istios, json, &[envoys, json].concat()] {
+        let ran = usage(log, &[]);
+        assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{log}");
+        for part in [
+            "%FILTER_STATE(wasm.tiergate:PLAIN)%",
+            "%FILTER_STATE(wasm.tiergate.usage:PLAIN)%",
+            "\"log_usage\": true",
+            "\"log_account\": true",
+        ] {
+            assert!(ran.err.contains(part), "{log}: {}", ran.err);
+        }
+    }
+}
+
+#[test]
+fn a_log_with_one_state_is_told_of_the_other() {
+    let (state, usage_state) = states("acme", NEW_YEAR, 431);
+    let ran = usage(format!("{}\n", json!({"tiergate": state})), &[]);
+    assert_eq!((ran.code, ran.out.as_str()), (2, ""));
+    assert!(
+        ran.err.contains("none of 1 admitted requests has a usage"),
+        "{}",
+        ran.err
+    );
+    let ran = usage(format!("GET / 200 5ms {state}\n"), &[]);
+    assert_eq!((ran.code, ran.out.as_str()), (2, ""));
+    assert!(
+        ran.err
+            .contains("%FILTER_STATE(wasm.tiergate.usage:PLAIN)%"),
+        "{}",
+        ran.err
+    );
+
+    // The format is right, and the config is not.
+    let ran = usage(text_line(&(state, "-".into())), &[]);
+    assert_eq!((ran.code, ran.out.lines().count()), (0, 1));
+    assert!(
+        ran.err
+            .contains("does the plugin config have \"log_usage\": true?"),
+        "{}",
+        ran.err
+    );
+
+    for state in ["tier=tier0 outcome=admitted", "-"] {
+        let line = text_line(&(state.into(), usage_state.clone()));
+        let ran = usage(&line, &[]);
+        assert_eq!((ran.code, ran.out.as_str()), (2, ""));
+        assert!(ran.err.contains("\"log_account\": true"), "{}", ran.err);
+        let ran = usage(&line, &["--by", "model,day", "--csv"]);
+        assert_eq!(
+            ran.out.lines().nth(1),
+            Some("k2,2026-01-01,false,1,120,80,0,431")
+        );
+        // Beside others, it is a sum of its own.
+        let both = text_line(&states("acme", NEW_YEAR, 1)) + &line;
+        let ran = usage(both, &["--by", "account", "--csv"]);
+        assert_eq!(ran.out.lines().nth(1), Some(",false,1,120,80,0,431"));
+    }
+}
+
+#[test]
+fn an_empty_log_has_no_rows() {
+    for log in ["", "\n \n"] {
+        let ran = usage(log, &["--csv", "--by", "day"]);
+        let head = "day,estimated,requests,input,cached,cache_write,output\n";
+        assert_eq!((ran.code, ran.out.as_str()), (0, head));
+    }
+}
+
+#[test]
+fn what_can_not_be_read_says_so() {
+    let log = file("fine.log", text_line(&states("acme", NEW_YEAR, 1)));
+    let directory = env!("CARGO_TARGET_TMPDIR");
+    let gzip = file("access.log.gz", b"\x1f\x8b\x08\x00");
+    for (args, said) in [
+        (&["/nowhere.log"][..], "can't read /nowhere.log"),
+        (&[&log, "/nowhere.log"], "can't read /nowhere.log"),
+        (&[directory], "can't read"),
+        (&[&gzip], "gzip -dc"),
+        (&["-", "-"], "named twice"),
+        (&[&log, "--by", "tier"], "invalid value 'tier'"),
+        (&[&log, "--by", "day,day"], "--by names day twice"),
+        (&[&log, "--csv", "--json"], "cannot be used with"),
+        (&[], "<LOG>"),
+    ] {
+        let ran = tiergate(&[&["usage"], args].concat());
+        assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{args:?}");
+        assert!(ran.err.contains(said), "{args:?}: {}", ran.err);
+    }
+}

@@ -1,0 +1,48 @@
+//! The example access log, from requests to the sums of `tiergate usage`.
+
+use crate::harness::client::Call;
+use crate::harness::stack::{Stack, eventually, fresh_dir};
+use serde_json::Value;
+use std::process::Command;
+
+#[test]
+fn the_example_log_gives_a_chargeback_by_one_command() {
+    let dir = fresh_dir();
+    let log = dir.join("access.log");
+    let path = format!("path: {}", log.display());
+    let words = [("path: tiergate_access.log", path.as_str())];
+    let stack = Stack::of_file_with("envoy/access_log/usage.yaml", &words);
+    let chat = |account: &str, tokens: &str| {
+        let call = Call::of(account, "tier1");
+        stack.send(call.header("x-demo-completion-tokens", tokens))
+    };
+    for (account, tokens) in [("acme", "5"), ("acme", "7"), ("o\"ther inc", "3")] {
+        assert_eq!(chat(account, tokens).status, 200);
+    }
+    assert_eq!(stack.send(Call::new()).status, 401);
+    let lines = || {
+        std::fs::read_to_string(&log)
+            .unwrap_or_default()
+            .lines()
+            .count()
+    };
+    eventually("four lines", || lines() == 4);
+    let output = Command::new(env!("CARGO_BIN_EXE_tiergate"))
+        .args(["usage", "--json", "--by", "account"])
+        .arg(&log)
+        .output()
+        .unwrap();
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{error}");
+    let sums: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let rows = sums["rows"].as_array().unwrap();
+    let of = |account: &str| {
+        let row = rows.iter().find(|row| row["account"] == account);
+        row.unwrap_or_else(|| panic!("{sums}"))["output"].clone()
+    };
+    assert_eq!(
+        (of("acme"), of("o\"ther inc")),
+        (12.into(), 3.into()),
+        "{sums}"
+    );
+}
