@@ -1,5 +1,6 @@
 //! One change of an account's record: the page is read, edited in place and written back.
 
+use super::joined::{Around, JoinedChanges, apply_others, apply_own};
 use super::page::{self, Head, OVERFLOW, Page, PageState, StoredRecord};
 use super::{AccountKey, Fault, Ledger, fill, page_name};
 use crate::host::Host;
@@ -52,6 +53,9 @@ pub enum RecordChange<T> {
     Keep(T),
 }
 
+/// An update of a record; true to write it back.
+type Update<'a> = &'a mut dyn FnMut(&mut Record, Now) -> bool;
+
 /// Observations of one write to a page.
 #[derive(Clone, Copy, Debug, Default)]
 struct Noticed {
@@ -66,14 +70,16 @@ struct Noticed {
 }
 
 /// A record that was read from its page.
-struct Loaded {
+pub(super) struct Loaded {
     key: [u8; page::KEY],
+    /// True when the page had the record.
+    is_found: bool,
     /// True when the account may have leases in the overflow record.
     shares: bool,
     /// True for a new account that the overflow record counts.
     is_newcomer: bool,
     /// Leases of lost VMs that were dropped.
-    stale: u64,
+    pub(super) stale: u64,
 }
 
 impl Ledger {
@@ -92,17 +98,66 @@ impl Ledger {
         key: impl Into<RecordKey>,
         terms: &Terms<'_>,
         liveness: &dyn Liveness,
-        mut update: impl FnMut(&mut Record, Now) -> RecordChange<T>,
+        update: impl FnMut(&mut Record, Now) -> RecordChange<T>,
     ) -> Result<T, Fault> {
         let key = key.into();
+        self.change_joined(host, key, terms, (liveness, &()), update)
+            .map(|(result, _)| result)
+    }
+
+    /// Runs `update` as [`Self::change`] does. Changes of other records of the page join the write, if
+    /// there is one; those of this record are made before `update`. Returns true when all of them were
+    /// stored, and else none was.
+    ///
+    /// # Errors
+    /// The errors of [`Self::change`]; then nothing was stored.
+    pub fn change_joined<T>(
+        &self,
+        host: &dyn Host,
+        key: RecordKey,
+        terms: &Terms<'_>,
+        around: Around<'_>,
+        mut update: impl FnMut(&mut Record, Now) -> RecordChange<T>,
+    ) -> Result<(T, bool), Fault> {
+        let mut result = None;
+        let mut update = |record: &mut Record, now: Now| {
+            let (last, writes) = match update(record, now) {
+                RecordChange::Write(last) => (last, true),
+                RecordChange::Keep(last) => (last, false),
+            };
+            result = Some(last);
+            writes
+        };
+        let joined = self.change_stored(host, key, terms, around, &mut update)?;
+        // Nothing is stored without an update.
+        let never_ran = StoreError::Contended(page::LAYOUT.name, 0);
+        result
+            .map(|result| (result, joined))
+            .ok_or_else(|| never_ran.into())
+    }
+
+    /// Runs `update` on the record, which says whether to write it back. Once for all kinds of results,
+    /// since the module would have it as often as there are.
+    fn change_stored(
+        &self,
+        host: &dyn Host,
+        key: RecordKey,
+        terms: &Terms<'_>,
+        (liveness, joined): Around<'_>,
+        update: Update<'_>,
+    ) -> Result<bool, Fault> {
         let mut record = self.scratch.take();
         let mut changed = Err(Moved::Sealed);
+        let none: &dyn JoinedChanges = &();
+        let (mut around, mut joins) = ((liveness, joined), true);
         // Each lap knows of one more growth.
         for _ in 0..LAPS {
-            changed = self.change_page(host, key, terms, liveness, &mut record, &mut update);
+            changed = self.change_page(host, key, terms, around, &mut record, update);
             if !matches!(changed, Err(Moved::Sealed)) {
                 break;
             }
+            // The records of a page go to several pages of the next size.
+            (around, joins) = ((liveness, none), false);
             self.refresh_sizes(host)?;
         }
         let changed = changed.map_err(|moved| match moved {
@@ -115,7 +170,7 @@ impl Ledger {
                 self.note(|h| h.cas_retries = h.cas_retries.saturating_add(u64::from(*tries)));
             }
         })?;
-        let (result, noticed) = changed.result;
+        let noticed = changed.result;
         if noticed.filled && changed.written {
             let pages = self.pages();
             // The change is stored: an old page that keeps its bytes is no fault of it.
@@ -130,19 +185,19 @@ impl Ledger {
             add(&mut h.overflow, noticed.overflow.into());
             add(&mut h.stale_leases, noticed.stale);
         });
-        Ok(result)
+        Ok(changed.written && joins)
     }
 
     /// Runs `update` on the account's record, on its page of the size in use.
-    fn change_page<T>(
+    fn change_page(
         &self,
         host: &dyn Host,
         key: RecordKey,
         terms: &Terms<'_>,
-        liveness: &dyn Liveness,
+        (liveness, joined): Around<'_>,
         record: &mut Record,
-        update: &mut impl FnMut(&mut Record, Now) -> RecordChange<T>,
-    ) -> Result<Changed<(T, Noticed)>, Moved> {
+        update: Update<'_>,
+    ) -> Result<Changed<Noticed>, Moved> {
         let pages = self.pages();
         let number = key.account.page(pages);
         let name = page_name(&self.prefix, pages, number);
@@ -173,21 +228,29 @@ impl Ledger {
                 now.wall = Some(host.wall());
             }
             let must_write = filled || record.newest() > now.mono;
-            let result = match update(record, now) {
-                RecordChange::Keep(result) if !must_write => {
-                    return Ok(shared::Change::Keep((result, Noticed::default())));
-                }
-                RecordChange::Keep(result) | RecordChange::Write(result) => result,
-            };
-            let noticed = write(&mut page, &loaded, record, host, now, liveness);
+            let is_own = loaded.is_found && loaded.key == *key.account.bytes();
+            if is_own {
+                apply_own(joined, key.account, host, record, &mut now);
+            }
+            if !update(record, now) && !must_write {
+                return Ok(shared::Change::Keep(Noticed::default()));
+            }
+            let mut noticed = write(&mut page, &loaded, record, host, now, liveness);
             debug_assert!(record.is_valid(), "a record that was written");
+            if joined.account(0).is_some() {
+                let done = (key.which != Which::Overflow).then_some(key.account);
+                let around = (now, liveness);
+                let (evicted, stale) = apply_others(joined, done, &mut page, host, around, record);
+                noticed.evicted = noticed.evicted.saturating_add(evicted);
+                noticed.stale = noticed.stale.saturating_add(stale);
+            }
             let fill = fill::percent(&page, self.awake);
             let noticed = Noticed {
                 filled,
                 fill,
                 ..noticed
             };
-            Ok(shared::Change::Write(page.into_bytes(), (result, noticed)))
+            Ok(shared::Change::Write(page.into_bytes(), noticed))
         })
     }
 }
@@ -212,7 +275,7 @@ impl From<StoreError> for Moved {
 ///
 /// While there is an overflow record, a new account may have used of it what the record has. So a
 /// new record begins as a copy, and counts its leases too.
-fn load(
+pub(super) fn load(
     page: &mut Page,
     (key, awake): (RecordKey, usize),
     host: &dyn Host,
@@ -227,12 +290,14 @@ fn load(
         } else {
             *own
         },
+        is_found: false,
         shares: false,
         is_newcomer: false,
         stale: 0,
     };
     let found = page.find(&loaded.key);
     let found = found.map(|stored| read(stored, &mut loaded, record));
+    loaded.is_found = found.is_some();
     let is_counting = key.which == Which::Counting;
     if found.is_none() && is_counting {
         loaded.stale = page.clean(own, now.mono, &mut || host.wall(), liveness);
@@ -289,6 +354,17 @@ fn write(
     liveness: &dyn Liveness,
 ) -> Noticed {
     let stale = page.clean(&loaded.key, now.mono, &mut || host.wall(), liveness);
+    Noticed {
+        evicted: store(page, loaded, record, now),
+        corrupt: page.corrupt,
+        stale: stale.saturating_add(loaded.stale),
+        overflow: loaded.is_newcomer,
+        ..Noticed::default()
+    }
+}
+
+/// Puts a record into its page; returns the number of records that were given up for it.
+pub(super) fn store(page: &mut Page, loaded: &Loaded, record: &Record, now: Now) -> u64 {
     let mut expiry = record.expiry(now);
     if record.has_unknown() {
         // A section of newer code may live longer than what this code knows.
@@ -300,11 +376,5 @@ fn write(
         expiry,
         shares: loaded.shares,
     };
-    Noticed {
-        evicted: page.put(&loaded.key, record, &head),
-        corrupt: page.corrupt,
-        stale: stale.saturating_add(loaded.stale),
-        overflow: loaded.is_newcomer,
-        ..Noticed::default()
-    }
+    page.put(&loaded.key, record, &head)
 }

@@ -7,6 +7,7 @@ mod fault;
 pub mod fill;
 mod growth;
 pub mod in_flight;
+mod joined;
 mod names;
 pub mod page;
 pub mod sizes;
@@ -20,6 +21,7 @@ pub use change::{RecordChange, RecordKey, Which};
 pub use fault::{Fault, FaultCause};
 use fill::FillGauge;
 pub use in_flight::InFlight;
+pub use joined::{Around, JoinedChanges};
 pub use names::NamedAccount;
 use siphasher::sip128::{Hasher128, SipHasher24};
 use sizes::{CapacityFit, LedgerSizes, StoredSizes};
@@ -37,8 +39,8 @@ const ACCOUNTS_PER_PAGE: u32 = 8;
 pub struct AccountKey([u8; 16]);
 
 impl AccountKey {
-    /// Returns the account's page, of `pages`.
-    pub(super) fn page(&self, pages: u32) -> u32 {
+    /// Returns the account's page, from 0, of a ledger with `pages`.
+    pub fn page(&self, pages: u32) -> u32 {
         page_of(&self.0, pages)
     }
 
@@ -266,7 +268,7 @@ impl Ledger {
     }
 
     /// Returns the number of pages in use.
-    fn pages(&self) -> u32 {
+    pub fn pages(&self) -> u32 {
         self.sizes.borrow().current()
     }
 
