@@ -23,8 +23,14 @@ use crate::tokens::Reserve;
 use crate::tokens::request::ReadBody;
 use std::rc::Rc;
 
-/// A decision, and the shares of limits that the account is at.
-type Decided = (Decision, ShareReport);
+/// A decision with what goes along.
+struct Decided {
+    decision: Decision,
+    /// The shares of limits that the account is at.
+    report: ShareReport,
+    /// True when the settlement may wait for the next write of the page.
+    joins: bool,
+}
 
 /// The holder for a request without a lease, which records none.
 const NO_HOLDER: Holder = Holder {
@@ -206,10 +212,11 @@ impl Limiter {
             return hold(host, ticket, wait);
         }
         let decision = self.admit(host, &mut ticket);
-        if let Ok((_, report)) = &decision {
-            self.tell(host, ticket.addressee.as_ref(), report);
+        if let Ok(decided) = &decision {
+            self.tell(host, ticket.addressee.as_ref(), &decided.report);
         }
-        if let (Some((wait, Turn::First)), Ok((Decision::Limited(limited), _))) = (turn, &decision)
+        if let (Some((wait, Turn::First)), Ok(decided)) = (turn, &decision)
+            && let Decision::Limited(limited) = &decided.decision
             && limited.last.is_concurrency()
         {
             self.queue.looked(&ticket, host.mono());
@@ -227,7 +234,11 @@ impl Limiter {
     ) -> CheckResult {
         let (account, tier, family) = (ticket.account, ticket.tier, ticket.family);
         let subject = Subject::of(Some(&account)).in_tier(Some(tier), family);
-        let (decision, report) = match decision {
+        let Decided {
+            decision,
+            report,
+            joins,
+        } = match decision {
             Ok(decided) => decided,
             Err(fault) => return self.faulted(subject, fault),
         };
@@ -245,6 +256,7 @@ impl Limiter {
                     tokens: ticket.tokens,
                     plan: ticket.plan,
                     addressee: ticket.addressee,
+                    joins,
                 };
                 self.admitted(&account, admission, snapshot, &report)
             }
@@ -305,7 +317,7 @@ impl Limiter {
                 decided => return decided,
             }
             let decided = self.admit_unleased(host, ticket)?;
-            let admitted = matches!(decided.0, Decision::Admitted(..));
+            let admitted = matches!(decided.decision, Decision::Admitted(..));
             let unleased = &mut self.uncounted.unleased;
             *unleased = unleased.saturating_add(admitted.into());
             return Ok(decided);
@@ -322,7 +334,11 @@ impl Limiter {
             };
             let reservation = Reservation::new(at, ticket.reserve, NO_HOLDER);
             let decision = Decision::Admitted(reservation, Snapshot::default());
-            return Ok((decision, ShareReport::default()));
+            return Ok(Decided {
+                decision,
+                report: ShareReport::default(),
+                joins: false,
+            });
         }
         let always = |_| true;
         let decision = self.try_admit(host, ticket, NO_HOLDER, &always)?;
@@ -361,6 +377,7 @@ impl Limiter {
         in_time: &dyn Fn(Mono) -> bool,
     ) -> Result<Option<Decided>, Fault> {
         let lowered = self.overload.lowered(ticket.tier);
+        let may_join = self.config.tokens.join && lowered.is_none();
         let terms = Terms {
             tells: self.config.tells(ticket.tier),
             ..terms(&self.config, &ticket.plan, lowered)
@@ -370,29 +387,35 @@ impl Limiter {
             holder,
             priced: ticket.priced,
         };
-        let vm = self.vm.borrow();
-        self.ledger
-            .change(host, ticket.key, &terms, vm.table(), |record, now| {
-                if !in_time(now.mono) {
-                    return RecordChange::Keep(None);
-                }
-                let adaptive = ticket.adaptive.as_ref();
-                let amounts =
-                    adaptive.map(|reserve| reserve.amounts(record.completion(), &ticket.plan));
-                let ask = Ask {
-                    amounts: amounts.unwrap_or(ask.amounts),
-                    ..ask
-                };
-                let decision = admit(record, &ask, &terms, now);
-                let (to, plan) = (ticket.addressee.as_ref(), &ticket.plan);
-                let report = self.report(to, record, plan, Some(&decision), now);
-                let writes =
-                    matches!(decision, Decision::Admitted(..)) || !report.crossed.is_empty();
-                match writes {
-                    true => RecordChange::Write(Some((decision, report))),
-                    false => RecordChange::Keep(Some((decision, report))),
-                }
-            })
+        self.change(host, ticket.key.into(), &terms, |record, now| {
+            if !in_time(now.mono) {
+                return RecordChange::Keep(None);
+            }
+            let adaptive = ticket.adaptive.as_ref();
+            let amounts =
+                adaptive.map(|reserve| reserve.amounts(record.completion(), &ticket.plan));
+            let ask = Ask {
+                amounts: amounts.unwrap_or(ask.amounts),
+                ..ask
+            };
+            let decision = admit(record, &ask, &terms, now);
+            let (to, plan) = (ticket.addressee.as_ref(), &ticket.plan);
+            let report = self.report(to, record, plan, Some(&decision), now);
+            let admitted = matches!(decision, Decision::Admitted(..));
+            let writes = admitted || !report.crossed.is_empty();
+            // At a share of a limit, the settlement may have something to tell.
+            let joins =
+                may_join && admitted && report.at.is_empty() && plan.is_half_free(record, now);
+            let decided = Decided {
+                decision,
+                report,
+                joins,
+            };
+            match writes {
+                true => RecordChange::Write(Some(decided)),
+                false => RecordChange::Keep(Some(decided)),
+            }
+        })
     }
 }
 

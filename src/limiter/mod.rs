@@ -6,6 +6,7 @@
 mod account_names;
 mod admit;
 mod in_force;
+mod joined;
 mod notices;
 mod outcome;
 mod pending;
@@ -111,6 +112,8 @@ pub struct Admission {
     plan: Rc<Plan>,
     /// The one that notices are about, if there are any.
     addressee: Option<Rc<Addressee>>,
+    /// True when the settlement may wait for the next write of the page.
+    joins: bool,
 }
 
 impl Admission {

@@ -96,6 +96,11 @@ impl Settlement {
         }
     }
 
+    /// True when it gives back, in the account's own record, and charges nothing.
+    pub fn gives_back_alone(&self) -> bool {
+        !self.reservation.overflow && !self.sides().contains(&Ordering::Greater)
+    }
+
     /// True when the account may have got a record since, which knows the reserve alone.
     pub fn is_beyond_a_shared_reserve(&self) -> bool {
         self.reservation.overflow && self.sides().contains(&Ordering::Greater)

@@ -45,6 +45,14 @@ impl Limiter {
         if self.config.tokens.reserve == ReserveRule::Adaptive && is_said {
             settlement.note_output(used.output_tokens);
         }
+        if settlement.changes_nothing() {
+            return;
+        }
+        if self.joins(&admission, &settlement) {
+            let pages = self.ledger.pages();
+            self.vm.borrow_mut().joined.add(settlement, pages);
+            return;
+        }
         if let Err(fault) = self.store(host, &settlement) {
             self.note_fault(fault);
             self.vm.borrow_mut().pending.add(settlement);
@@ -126,18 +134,12 @@ impl Limiter {
     }
 
     fn store(&self, host: &dyn Host, settlement: &Settlement) -> Result<(), Fault> {
-        if settlement.changes_nothing() {
-            return Ok(());
-        }
-        let (vm, terms) = (self.vm.borrow(), settlement.terms());
-        let change = self
-            .ledger
-            .change(host, settlement.key, &terms, vm.table(), |record, now| {
-                settlement.apply(record, now);
-                let to = settlement.addressee.as_ref();
-                RecordChange::Write(self.report(to, record, terms.plan, None, now))
-            });
-        drop(vm);
+        let terms = settlement.terms();
+        let change = self.change(host, settlement.key, &terms, |record, now| {
+            settlement.apply(record, now);
+            let to = settlement.addressee.as_ref();
+            RecordChange::Write(self.report(to, record, terms.plan, None, now))
+        });
         self.tell(host, settlement.addressee.as_ref(), &change?);
         self.charge_own(host, settlement);
         Ok(())
@@ -162,18 +164,15 @@ impl Limiter {
         key: RecordKey,
         settlement: &Settlement,
     ) -> Result<(), Fault> {
-        let (vm, terms) = (self.vm.borrow(), settlement.terms());
-        let change = self
-            .ledger
-            .change(host, key, &terms, vm.table(), |record, now| {
-                if record.is_empty() && key != settlement.key {
-                    return RecordChange::Keep(ShareReport::default());
-                }
-                settlement.charge(record, now);
-                let to = settlement.addressee.as_ref();
-                RecordChange::Write(self.report(to, record, terms.plan, None, now))
-            });
-        drop(vm);
+        let terms = settlement.terms();
+        let change = self.change(host, key, &terms, |record, now| {
+            if record.is_empty() && key != settlement.key {
+                return RecordChange::Keep(ShareReport::default());
+            }
+            settlement.charge(record, now);
+            let to = settlement.addressee.as_ref();
+            RecordChange::Write(self.report(to, record, terms.plan, None, now))
+        });
         self.tell(host, settlement.addressee.as_ref(), &change?);
         Ok(())
     }

@@ -17,6 +17,7 @@ impl Limiter {
             Ok(()) => self.ledger.adopt(self.vm.borrow().table()),
             Err(error) => self.note_fault(error.into()),
         }
+        self.write_joined(host);
         self.settle_pending(host);
         self.refresh_ready(host);
         let claimed = self.claim.tick(host);
@@ -69,6 +70,7 @@ impl Limiter {
     /// Stores refusals and flushes metrics when no other tick follows. The last limiter of a VM
     /// gives the slot back.
     pub fn close(&mut self, host: &dyn Host, sink: &mut dyn MetricSink) {
+        self.write_joined(host);
         self.settle_pending(host);
         let tiers = &self.config.tiers;
         let written = self.refused.write_now(host, &self.refusals, tiers);

@@ -42,23 +42,21 @@ impl Limiter {
         let (known, base) = (base.is_some(), base.unwrap_or(&unknown));
         let plan = Plan::new(base.clone(), self.config.windows);
         let terms = terms(&self.config, &plan, lowered);
-        let vm = self.vm.borrow();
-        self.ledger
-            .change(host, key, &terms, vm.table(), |record, now| {
-                let newest = record.newest();
-                let seen = (newest > Mono::default()).then(|| now.mono.since(newest));
-                let levels = levels(record, &terms, known, now);
-                let lowered = lowered.map(|lowered| lowered.at(now.mono));
-                let in_force = lowered.map_or_else(|| base.clone(), |lowered| lowered.over(base));
-                let own = |kind: LimitKind| kind.is_concurrency() && kind.model().is_none();
-                let leases = levels.iter().find(|(kind, _)| own(*kind));
-                RecordChange::Keep(Inspected {
-                    last_seen: seen,
-                    in_flight: leases.and_then(|(_, leases)| leases.used),
-                    usage: usage_view(base, &in_force, &levels),
-                    in_force,
-                })
+        self.change(host, key.into(), &terms, |record, now| {
+            let newest = record.newest();
+            let seen = (newest > Mono::default()).then(|| now.mono.since(newest));
+            let levels = levels(record, &terms, known, now);
+            let lowered = lowered.map(|lowered| lowered.at(now.mono));
+            let in_force = lowered.map_or_else(|| base.clone(), |lowered| lowered.over(base));
+            let own = |kind: LimitKind| kind.is_concurrency() && kind.model().is_none();
+            let leases = levels.iter().find(|(kind, _)| own(*kind));
+            RecordChange::Keep(Inspected {
+                last_seen: seen,
+                in_flight: leases.and_then(|(_, leases)| leases.used),
+                usage: usage_view(base, &in_force, &levels),
+                in_force,
             })
+        })
     }
 
     /// Reports a client's own usage; the request counts against no limit.

@@ -5,6 +5,7 @@
 //! the `vm_config` in common. They fall together in a trap, so one slot is enough for their leases.
 //! With a slot for each config, configs that drain would use up the slot table.
 
+use super::joined::Joined;
 use super::pending::Pending;
 use crate::host::Host;
 use crate::ledger::in_flight::{Moves, PerTier};
@@ -59,6 +60,8 @@ pub(super) struct VmState {
     gauge: InFlight,
     /// Settlements that the ledger could not store; each tick retries them.
     pub pending: Pending,
+    /// Settlements that wait for a write of their page.
+    pub joined: Joined,
     /// Notices that their receiver does not have yet.
     pub outbox: Outbox,
     /// The last moment with a request in flight, or with a claim of the slot.
@@ -78,6 +81,7 @@ impl VmState {
             in_flight: PerTier::new(),
             gauge: InFlight::new(namespace),
             pending: Pending::default(),
+            joined: Joined::default(),
             outbox: Outbox::default(),
             active_at: Mono::default(),
             limiters: 0,
@@ -160,10 +164,15 @@ impl VmState {
             // A VM with only unlimited tiers also needs a slot, for the gauge.
             return self.renewed(host).map(|_| ());
         }
-        match now.since(self.active_at) >= IDLE_AFTER && self.pending.is_empty() {
+        match now.since(self.active_at) >= IDLE_AFTER && self.holds_nothing() {
             true => self.slot.give_back(host),
             false => self.slot.tick(host),
         }
+    }
+
+    /// True when no lease of this VM waits to be given back.
+    fn holds_nothing(&self) -> bool {
+        self.pending.is_empty() && self.joined.is_empty()
     }
 
     /// Gives the slot back when the last limiter has left.
@@ -175,7 +184,7 @@ impl VmState {
         if is_last {
             self.outbox.give_up();
         }
-        match is_last && self.in_flight.is_empty() && self.pending.is_empty() {
+        match is_last && self.in_flight.is_empty() && self.holds_nothing() {
             true => self.slot.give_back(host),
             false => Ok(()),
         }

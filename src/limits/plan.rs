@@ -4,8 +4,9 @@
 use super::kinds::LimitKind;
 use super::meter::{Meter, MeterPart};
 use super::per_limit::Limits;
-use super::record::{FamilyKey, Windows};
+use super::record::{FamilyKey, Record, Windows};
 use super::units::{Unit, Units};
+use crate::time::Now;
 
 /// One finite limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,6 +122,12 @@ impl Plan {
     pub fn needs_wall_clock(&self) -> bool {
         let mut sums = self.sums.iter();
         sums.any(|sum| matches!(sum.meter.part, MeterPart::Period(..)))
+    }
+
+    /// True when at most half of each limit is used. The record must be advanced to `now`.
+    pub fn is_half_free(&self, record: &Record, now: Now) -> bool {
+        let used = |one: &Finite| one.meter.used(record, now).saturating_mul(2);
+        self.finite.iter().all(|one| used(one) <= one.limit)
     }
 
     /// True when a limit counts money.

@@ -192,6 +192,6 @@ impl ForwardedRequest {
         let read = || self.response.map(ResponseReader::used);
         let consumed = self.consumed.or_else(read);
         let consumed = consumed.unwrap_or_else(|| Used::Unknown.into());
-        worker.with_limiter(|limiter| limiter.settle(&Envoy, admission, consumed));
+        worker.settle(admission, consumed);
     }
 }

@@ -108,8 +108,9 @@ impl Running {
         }
     }
 
-    /// Does the work of every tick: queued requests, and the import of a feed.
+    /// Does the work of every tick: settlements that wait, queued requests, and the import of a feed.
     fn tick_fast(&mut self) {
+        self.worker.write_joined();
         self.paused.retry_queued();
         if let Some(feed) = &mut self.feed {
             let soon = feed.tick(&self.worker);

@@ -9,6 +9,8 @@ use std::cell::Cell;
 const USUAL_MS: u32 = 500;
 /// The period while a request waits for a lease, in milliseconds.
 const PAUSED_MS: u32 = 10;
+/// The period while settlements wait for a write of their page, in milliseconds.
+const JOINING_MS: u32 = 100;
 /// The period while a feed is imported, in milliseconds.
 const IMPORTING_MS: u32 = 4;
 
@@ -16,6 +18,7 @@ const IMPORTING_MS: u32 = 4;
 #[derive(Debug)]
 pub struct TickPeriod {
     paused: Cell<bool>,
+    joining: Cell<bool>,
     importing: Cell<bool>,
     /// The last period set on the host.
     period_ms: Cell<u32>,
@@ -30,6 +33,7 @@ impl TickPeriod {
         hostcalls::set_tick_period(USUAL_MS)?;
         Ok(Self {
             paused: Cell::new(false),
+            joining: Cell::new(false),
             importing: Cell::new(false),
             period_ms: Cell::new(USUAL_MS),
         })
@@ -46,6 +50,12 @@ impl TickPeriod {
         self.keep();
     }
 
+    /// Sets whether settlements wait for a write of their page.
+    pub fn set_joining(&self, joining: bool) {
+        self.joining.set(joining);
+        self.keep();
+    }
+
     /// Sets whether a feed is being imported.
     pub fn set_importing(&self, importing: bool) {
         self.importing.set(importing);
@@ -53,10 +63,12 @@ impl TickPeriod {
     }
 
     fn keep(&self) {
-        let period_ms = match (self.importing.get(), self.paused.get()) {
-            (true, _) => IMPORTING_MS,
-            (false, true) => PAUSED_MS,
-            (false, false) => USUAL_MS,
+        let (importing, paused) = (self.importing.get(), self.paused.get());
+        let period_ms = match (importing, paused, self.joining.get()) {
+            (true, _, _) => IMPORTING_MS,
+            (false, true, _) => PAUSED_MS,
+            (false, false, true) => JOINING_MS,
+            (false, false, false) => USUAL_MS,
         };
         if period_ms == self.period_ms.get() {
             return;

@@ -1,9 +1,11 @@
 //! The state that the streams of one config share in one VM. One VM is one thread.
 
 use super::body_wait::BodyWait;
+use super::envoy::Envoy;
 use super::tick::TickPeriod;
 use crate::config::Config;
-use crate::limiter::Limiter;
+use crate::limiter::{Admission, Limiter};
+use crate::tokens::consumed::Consumed;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
@@ -31,6 +33,29 @@ impl Worker {
             tick_period,
             slow_ticks: Cell::new(0),
             limiter: RefCell::new(limiter),
+        }
+    }
+
+    /// Settles an admitted request; ticks come faster while settlements wait.
+    pub fn settle(&self, admission: Admission, consumed: Consumed) {
+        let joined = self.with_limiter(|limiter| {
+            limiter.settle(&Envoy, admission, consumed);
+            limiter.has_joined()
+        });
+        if joined == Some(true) {
+            self.tick_period.set_joining(true);
+        }
+    }
+
+    /// Writes the settlements that wait. Ticks are slow again when none did since the last one.
+    pub fn write_joined(&self) {
+        let waited = self.with_limiter(|limiter| {
+            let waited = limiter.has_joined();
+            limiter.write_joined(&Envoy);
+            waited
+        });
+        if waited == Some(false) {
+            self.tick_period.set_joining(false);
         }
     }
 

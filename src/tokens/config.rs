@@ -18,6 +18,7 @@ const LONGEST_BODY: u64 = 16_777_216;
 #[serde(deny_unknown_fields, default)]
 pub struct TokensConfig {
     settle: Option<Settle>,
+    join: Option<bool>,
     reserve: Option<ReserveRule>,
     bytes_per_token: Option<Count>,
     context: Option<Count>,
@@ -76,6 +77,8 @@ enum Cached {
 pub struct Tokens {
     /// The replacement of the reserve.
     pub settle: Settle,
+    /// True for settlements that wait, far from all limits, for the next write of their page.
+    pub join: bool,
     /// The completion tokens that a request reserves.
     pub reserve: ReserveRule,
     /// The size of a reserve.
@@ -142,6 +145,7 @@ impl Tokens {
         }
         Ok(Self {
             settle,
+            join: written.join.unwrap_or(false),
             reserve,
             estimate: Estimate {
                 bytes_per_token: number("bytes_per_token", written.bytes_per_token, 4, 1, most)?,

@@ -19,6 +19,7 @@ mod growth;
 mod identity;
 mod in_flight;
 mod in_force;
+mod joined;
 mod leases;
 mod limit_changes;
 mod limit_kinds;

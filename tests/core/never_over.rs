@@ -213,6 +213,8 @@ proptest! {
     fn tokens_never_pass_the_limit_but_by_what_was_used_beyond_reserves(trace in trace()) {
         prop_assert_eq!(broken_promise(&of_account(LIMIT), &trace), None);
         prop_assert_eq!(broken_promise(&of_family(LIMIT), &trace), None);
+        let joining = of_account(LIMIT).with(json!({"tokens": {"join": true}}));
+        prop_assert_eq!(broken_promise(&joining, &trace), None);
     }
 }
 

@@ -26,6 +26,7 @@ mod feed;
 mod first_steps;
 mod identity;
 mod in_force;
+mod joined;
 mod limit_kinds;
 mod make_run;
 mod models;

@@ -158,6 +158,11 @@ impl Worker {
         limiter.settle(&self.host, admission, used);
     }
 
+    /// The tick that comes 100 ms after a settlement that waits.
+    pub fn write_joined(&self) {
+        self.limiter.borrow_mut().write_joined(&self.host);
+    }
+
     /// What access logs show of a request's usage, before or after its response was read.
     pub fn usage_line(&self, admission: &Admission, consumed: Option<Consumed>) -> String {
         let limiter = self.limiter.borrow();
