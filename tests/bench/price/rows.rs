@@ -154,6 +154,10 @@ fn one_worker(options: &Options) -> Table {
     for (name, config, traffic) in [
         ("headers: []", admits(&[]), many),
         ("openai headers", admits(&["openai"]), many),
+        ("anthropic headers", admits(&["anthropic"]), many),
+        ("ietf headers", admits(&["ietf"]), many),
+        ("groq headers", admits(&["groq"]), many),
+        ("mistral headers", admits(&["mistral"]), many),
         // A look-up costs the same whether it finds an account or not.
         (
             "tier by the directory",
