@@ -37,6 +37,8 @@ use std::time::Instant;
 /// One number of accounts, measured; without accounts, an Envoy without the filter.
 pub struct Scale {
     pub accounts: Option<u32>,
+    /// True for settlements that join the next write of their page.
+    pub joins: bool,
     pub starts: Vec<Start>,
     /// CPU of a request by round, in microseconds.
     pub cpu: Vec<f64>,
@@ -61,9 +63,9 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> Result<Vec<Scale>, String> {
-    let rows: Vec<_> = std::iter::once(None)
-        .chain(options.accounts.iter().copied().map(Some))
-        .collect();
+    let filters = options.accounts.iter().copied().map(Some);
+    let filters = filters.flat_map(|accounts| [(accounts, false), (accounts, true)]);
+    let rows: Vec<_> = std::iter::once((None, false)).chain(filters).collect();
     let (processes, starts) = start(&rows, options);
     let loaded = Instant::now();
     for pass in 1..=options.requests {
@@ -81,8 +83,9 @@ fn run(options: &Options) -> Result<Vec<Scale>, String> {
         ));
     }
     let rows = rows.into_iter().zip(starts).zip(cpu);
-    let scale = |(((accounts, starts), cpu), (ledger, memory))| Scale {
+    let scale = |((((accounts, joins), starts), cpu), (ledger, memory))| Scale {
         accounts,
+        joins,
         starts,
         cpu,
         memory,
@@ -92,7 +95,7 @@ fn run(options: &Options) -> Result<Vec<Scale>, String> {
 }
 
 /// Starts each Envoy several times, and keeps the last of each.
-fn start(rows: &[Option<u32>], options: &Options) -> (Vec<Process>, Vec<Vec<Start>>) {
+fn start(rows: &[(Option<u32>, bool)], options: &Options) -> (Vec<Process>, Vec<Vec<Start>>) {
     let mut times = vec![Vec::new(); rows.len()];
     let mut kept: Vec<Option<Process>> = rows.iter().map(|_| None).collect();
     for round in 1..=options.starts {

@@ -38,7 +38,8 @@ pub fn draw(scales: &[Scale], options: &Options) -> Result<(), Box<dyn Error>> {
 fn charts(scales: &[Scale]) -> [Chart<'static>; 3] {
     let points = |of: &dyn Fn(&Scale) -> Option<f64>| {
         let point = |scale: &Scale| Some((f64::from(scale.accounts?), of(scale)?));
-        scales.iter().filter_map(point).collect()
+        let usual = scales.iter().filter(|scale| !scale.joins);
+        usual.filter_map(point).collect()
     };
     let none = scales.iter().find(|scale| scale.accounts.is_none());
     let fewest = scales.iter().find(|scale| scale.accounts.is_some());

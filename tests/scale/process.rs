@@ -60,12 +60,13 @@ pub struct LedgerState {
 
 /// The kinds of the default limits, which nothing here reaches, a ledger for the accounts, and the
 /// fewest host calls beside it.
-fn config(accounts: u32) -> serde_json::Value {
+fn config(accounts: u32, joins: bool) -> serde_json::Value {
     let limits = json!({"concurrency": 100_000, "rpm": PLENTY, "tpm": PLENTY, "tpd": PLENTY});
     json!({
         "headers": [],
         "log_admitted": false,
         "strip_headers": false,
+        "tokens": {"join": joins},
         "windows": {"minute": format!("{}s", WINDOW.as_secs())},
         "capacity": {"accounts": accounts, "directory": 8},
         "admin": {"path": "/-/tiergate", "insecure": true},
@@ -75,8 +76,8 @@ fn config(accounts: u32) -> serde_json::Value {
 
 impl Process {
     /// Starts an Envoy. Returns it, and the price from the start to the first answer.
-    pub fn start(accounts: Option<u32>) -> (Self, Start) {
-        let filter = |accounts| wasm_filter("tiergate", "tiergate.wasm", config(accounts));
+    pub fn start((accounts, joins): (Option<u32>, bool)) -> (Self, Start) {
+        let filter = |accounts| wasm_filter("tiergate", "tiergate.wasm", config(accounts, joins));
         let stack = Stack::with(&Setup {
             second: Vec::new(),
             workers: 1,

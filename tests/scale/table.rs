@@ -51,8 +51,9 @@ fn table(scales: &[Scale]) -> String {
             ),
             Some(accounts) => writeln!(
                 table,
-                "| {} | {} | {} | {} | {} | {} | {:.0} | {} | {} % | {} | {} |",
+                "| {}{} | {} | {} | {} | {} | {} | {:.0} | {} | {} % | {} | {} |",
                 grouped(accounts),
+                if scale.joins { ", joined" } else { "" },
                 cell(&scale.cpu, 2),
                 both(added),
                 both(|of| added(of) / fewest_added(of)),

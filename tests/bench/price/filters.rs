@@ -58,6 +58,11 @@ pub fn with(mut config: Value, fields: &Value) -> Value {
     config
 }
 
+/// That config with settlements that join the next write of their page.
+pub fn joins(config: Value) -> Value {
+    with(config, &json!({"tokens": {"join": true}}))
+}
+
 fn config(window: Duration, rpm: u64, headers: &[&str]) -> Value {
     let limits = json!({"concurrency": 100_000, "rpm": rpm, "tpm": PLENTY, "tpd": "unlimited"});
     json!({

@@ -150,6 +150,7 @@ fn one_worker(options: &Options) -> Table {
         many,
     );
     let admits = |headers: &[&str]| filters::admits(options.window, headers);
+    let joins = filters::joins;
     let directory = json!({"tier": ["directory"], "not_ready": "t"});
     for (name, config, traffic) in [
         ("headers: []", admits(&[]), many),
@@ -167,6 +168,12 @@ fn one_worker(options: &Options) -> Table {
         ("1 route", filters::with(admits(&[]), &routes(1)), many),
         ("20 routes", filters::with(admits(&[]), &routes(20)), many),
         ("one hot account", admits(&[]), Traffic::OneAccount),
+        ("settlements join", joins(admits(&[])), many),
+        (
+            "one hot account, settlements join",
+            joins(admits(&[])),
+            Traffic::OneAccount,
+        ),
     ] {
         table.admitted(options, name, &config, traffic);
     }
@@ -195,11 +202,22 @@ fn two_workers(options: &Options) -> Table {
     let bare = filters::bare_on_one_page();
     let mut table = Table::new("two workers", 2, Traffic::OneAccount, bare);
     let config = filters::admits(options.window, &[]);
-    for (name, traffic) in [
-        ("one hot account", Traffic::OneAccount),
-        ("1,000 accounts", Traffic::ManyAccounts),
+    let joins = filters::joins(config.clone());
+    for (name, config, traffic) in [
+        ("one hot account", &config, Traffic::OneAccount),
+        (
+            "one hot account, settlements join",
+            &joins,
+            Traffic::OneAccount,
+        ),
+        ("1,000 accounts", &config, Traffic::ManyAccounts),
+        (
+            "1,000 accounts, settlements join",
+            &joins,
+            Traffic::ManyAccounts,
+        ),
     ] {
-        table.admitted(options, name, &config, traffic);
+        table.admitted(options, name, config, traffic);
     }
     table
 }
