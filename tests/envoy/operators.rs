@@ -92,11 +92,12 @@ fn the_access_log_says_what_became_of_each_request() {
         stack.send(Call::of("acme", "tier0"));
     }
     stack.send(Call::new());
+    // No request has a line of its usage without `log_usage`.
     for line in [
-        "200 via_upstream tier=tier0 outcome=admitted\n",
-        "429 tiergate_rpm tier=tier0 outcome=limited limit=rpm\n",
+        "200 via_upstream tier=tier0 outcome=admitted -\n",
+        "429 tiergate_rpm tier=tier0 outcome=limited limit=rpm -\n",
         "401 tiergate_account_missing tier=none outcome=refused code=account_missing \
-         sources=header:x-account-id,header:authorization\n",
+         sources=header:x-account-id,header:authorization -\n",
     ] {
         eventually(line, || stack.access_log().contains(line));
     }
