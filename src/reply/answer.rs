@@ -168,9 +168,8 @@ fn refused(refusal: &Refusal, client: &Client, rules: &Replies, minute: Span) ->
     }
 }
 
-/// Returns a reply of gRPC-web, whose status stands in a frame of the body: Envoy does not take the
-/// request for gRPC, and a status
-/// other than 200 would become `UNAVAILABLE`.
+/// Returns a reply of gRPC-web. Envoy does not take the request for gRPC, and a status other than 200
+/// would become `UNAVAILABLE`.
 fn grpc_web(
     kind: GrpcWeb,
     spec: &Spec,
