@@ -61,7 +61,7 @@ impl Limiter {
         }
     }
 
-    /// Takes a notice to send at `now`; `None` while there is none, or enough are on their way.
+    /// Takes a notice that is due at `now`. `None`: none is due, or enough are on their way.
     pub fn take_letter(&self, now: Mono) -> Option<Letter> {
         self.config.notices.as_ref()?;
         self.vm.borrow_mut().outbox.take(now)
@@ -112,10 +112,7 @@ pub(super) fn record_bytes(config: &Config) -> usize {
 
 /// Returns the value of the header that warns a client: `tpd=80, k2/monthly=95`.
 pub(super) fn warning(at: &[(LimitKind, u8)]) -> Option<String> {
-    let line = |(kind, percent): &(LimitKind, u8)| match kind.model() {
-        Some(model) => format!("{model}/{}={percent}", kind.as_str()),
-        None => format!("{}={percent}", kind.as_str()),
-    };
+    let line = |(kind, percent): &(LimitKind, u8)| format!("{kind}={percent}");
     let lines: Vec<String> = at.iter().map(line).collect();
     (!lines.is_empty()).then(|| lines.join(", "))
 }

@@ -5,10 +5,11 @@ use super::reserve::Rates;
 use super::{Admission, Limiter};
 use crate::host::Host;
 use crate::ledger::{Fault, FaultCause, RecordChange, RecordKey, Which};
-use crate::limits::Amounts;
 use crate::limits::notice::ShareReport;
+use crate::limits::{Amounts, Record};
 use crate::metrics::TokenKind;
 use crate::routes::TokenCharge;
+use crate::time::Now;
 use crate::tokens::Used;
 use crate::tokens::config::{ReserveRule, Settle};
 use crate::tokens::consumed::{Consumed, Streamed};
@@ -134,13 +135,10 @@ impl Limiter {
     }
 
     fn store(&self, host: &dyn Host, settlement: &Settlement) -> Result<(), Fault> {
-        let terms = settlement.terms();
-        let change = self.change(host, settlement.key, &terms, |record, now| {
+        self.edit(host, settlement.key, settlement, |record, now| {
             settlement.apply(record, now);
-            let to = settlement.addressee.as_ref();
-            RecordChange::Write(self.report(to, record, terms.plan, None, now))
-        });
-        self.tell(host, settlement.addressee.as_ref(), &change?);
+            true
+        })?;
         self.charge_own(host, settlement);
         Ok(())
     }
@@ -164,16 +162,30 @@ impl Limiter {
         key: RecordKey,
         settlement: &Settlement,
     ) -> Result<(), Fault> {
-        let terms = settlement.terms();
-        let change = self.change(host, key, &terms, |record, now| {
-            if record.is_empty() && key != settlement.key {
-                return RecordChange::Keep(ShareReport::default());
+        self.edit(host, key, settlement, |record, now| {
+            let charges = !record.is_empty() || key == settlement.key;
+            if charges {
+                settlement.charge(record, now);
             }
-            settlement.charge(record, now);
-            let to = settlement.addressee.as_ref();
-            RecordChange::Write(self.report(to, record, terms.plan, None, now))
-        });
-        self.tell(host, settlement.addressee.as_ref(), &change?);
+            charges
+        })
+    }
+
+    /// Edits a record for a settlement, and tells of the shares that it crosses. `edit` returns true for
+    /// a change.
+    fn edit(
+        &self,
+        host: &dyn Host,
+        key: RecordKey,
+        settlement: &Settlement,
+        edit: impl Fn(&mut Record, Now) -> bool,
+    ) -> Result<(), Fault> {
+        let (terms, to) = (settlement.terms(), settlement.addressee.as_ref());
+        let report = self.change(host, key, &terms, |record, now| match edit(record, now) {
+            true => RecordChange::Write(self.report(to, record, terms.plan, None, now)),
+            false => RecordChange::Keep(ShareReport::default()),
+        })?;
+        self.tell(host, to, &report);
         Ok(())
     }
 

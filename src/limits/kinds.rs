@@ -282,12 +282,19 @@ fn intern(model: &str, name: &str, counted: Counted, rank: u8) -> Option<LimitKi
     Some(LimitKind(kind))
 }
 
-impl fmt::Debug for LimitKind {
+/// The name, behind that of the family: `tpd`, `k2/tpd`.
+impl fmt::Display for LimitKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.model() {
             Some(model) => write!(f, "{model}/{}", self.0.name),
             None => f.write_str(self.0.name),
         }
+    }
+}
+
+impl fmt::Debug for LimitKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

@@ -56,7 +56,7 @@ pub struct RefusedBy {
 /// The limits that a client is told, at the moment of the decision.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Snapshot {
-    /// Two limits need no memory of their own: the default headers tell so many.
+    /// The default headers tell two limits, which need no allocation.
     pub(super) told: SmallVec<[(LimitKind, Gauge); 2]>,
     /// The moment, if it is told.
     pub wall: Option<Wall>,

@@ -86,7 +86,7 @@ impl Outbox {
         self.put(letter);
     }
 
-    /// Takes a letter back whose answer nobody waits for: another config sends it again.
+    /// Takes a letter back from a config that ends. Another config sends it again.
     pub fn take_back(&mut self, letter: Letter) {
         self.on_the_way = self.on_the_way.saturating_sub(1);
         self.put(letter);

@@ -138,6 +138,13 @@ pub fn set_filter_state(state: LogState, log: &[u8]) {
     }
 }
 
+/// Sets a header in place of those of its name, and logs a failure.
+pub fn set_header(map: MapType, name: &str, value: &str) {
+    if let Err(error) = hostcalls::replace_header(map, name, value) {
+        warn!("header {name} is not set: {error}");
+    }
+}
+
 /// Removes a header and logs a failure.
 pub fn remove_header(map: MapType, name: &str) {
     if let Err(error) = hostcalls::remove_header(map, name) {

@@ -1,8 +1,7 @@
 //! A request that went to the upstream, with its response and its settlement.
 
-use super::envoy::{Envoy, LogState, remove_header, set_filter_state};
+use super::envoy::{Envoy, LogState, remove_header, set_filter_state, set_header};
 use super::hostcalls;
-use super::log::warn;
 use super::overload_signal;
 use super::response::{ResponsePlan, ResponseReader, is_event_stream};
 use super::worker::Worker;
@@ -106,22 +105,16 @@ impl ForwardedRequest {
     }
 
     fn set_headers(&mut self, worker: &Worker) {
-        if let Some(warning) = self.warning.take()
-            && let Err(error) = hostcalls::replace_header(MAP, WARNING, &warning)
-        {
-            warn!("response header {WARNING}: {error}");
+        if let Some(warning) = self.warning.take() {
+            set_header(MAP, WARNING, &warning);
         }
         let Some(snapshot) = self.snapshot.take() else {
             return;
         };
         let styles = worker.config.replies.styles.of(self.plan.called);
-        headers::each(styles, &snapshot, |name, value| {
-            let Some(value) = value else {
-                return remove_header(MAP, name);
-            };
-            if let Err(error) = hostcalls::replace_header(MAP, name, value) {
-                warn!("response header {name}: {error}");
-            }
+        headers::each(styles, &snapshot, |name, value| match value {
+            Some(value) => set_header(MAP, name, value),
+            None => remove_header(MAP, name),
         });
     }
 

@@ -65,7 +65,7 @@ impl Courier {
         true
     }
 
-    /// Gives back what is on its way: nobody waits for the answers any more.
+    /// Returns the notices on their way to the outbox. Their answers are no longer read.
     pub fn close(&mut self, worker: &Worker) {
         for (_, letter) in self.on_the_way.drain() {
             worker.with_limiter(|limiter| limiter.take_back(letter));

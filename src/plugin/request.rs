@@ -1,9 +1,8 @@
 //! The request of a stream: its headers, and those that the upstream must not see.
 
-use super::envoy::remove_header;
+use super::envoy::{remove_header, set_header};
 use super::header_map::HeaderMap;
 use super::hostcalls;
-use super::log::warn;
 use crate::config::Config;
 use crate::host::{Header, HostError, Request};
 use crate::http::path::without_query;
@@ -80,9 +79,7 @@ impl StreamRequest {
 /// Sets headers of the request that goes to the upstream.
 pub fn set_request_headers(headers: &[UpstreamHeader]) {
     for (name, value) in headers {
-        if let Err(error) = hostcalls::replace_header(MAP, name, value) {
-            warn!("request header {name}: {error}");
-        }
+        set_header(MAP, name, value);
     }
 }
 

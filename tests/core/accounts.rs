@@ -49,7 +49,7 @@ fn an_exempt_account_passes_uncounted_and_is_shown() {
         worker.tick().get("requests", "tier.tier0.outcome.exempt"),
         10
     );
-    // The table has no tier for it. It passes all the same.
+    // An exempt account passes without a tier of the table.
     worker.put("odd", r#"{"recharge": "0.01", "exempt": true}"#);
     assert_eq!(outcome(&worker, "odd"), "tier=none outcome=exempt");
     worker.put(

@@ -44,10 +44,7 @@ fn item(list: &mut String, kind: LimitKind) {
         list.push_str(", ");
     }
     // Names of limits and families have no character that a string must escape.
-    let _ = match kind.model() {
-        Some(model) => write!(list, "\"{model}/{}\"", kind.as_str()),
-        None => write!(list, "\"{}\"", kind.as_str()),
-    };
+    let _ = write!(list, "\"{kind}\"");
 }
 
 /// Returns the unit of a quota; `None` for requests, the default of the draft.

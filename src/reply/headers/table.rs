@@ -27,7 +27,7 @@ pub(super) struct HeaderField {
 pub(super) enum LimitOf {
     /// Those on a unit over a time.
     Kind(Unit, Per),
-    /// Those on requests a day; where there is none, those a minute.
+    /// Those on requests a day. An account without one is told those a minute.
     RequestsOfDay,
     /// The limits of a day and longer.
     Long,
@@ -73,26 +73,24 @@ pub(super) const OPENAI: [HeaderField; 6] = [
     field("x-ratelimit-reset-tokens", TOKENS, Says::ResetGo),
 ];
 
-pub(super) const GROQ: [HeaderField; 6] = [
-    field(
-        "x-ratelimit-limit-requests",
-        LimitOf::RequestsOfDay,
-        Says::Limit,
-    ),
-    field(
-        "x-ratelimit-remaining-requests",
-        LimitOf::RequestsOfDay,
-        Says::Remaining,
-    ),
-    field(
-        "x-ratelimit-reset-requests",
-        LimitOf::RequestsOfDay,
-        Says::ResetGo,
-    ),
-    field("x-ratelimit-limit-tokens", TOKENS, Says::Limit),
-    field("x-ratelimit-remaining-tokens", TOKENS, Says::Remaining),
-    field("x-ratelimit-reset-tokens", TOKENS, Says::ResetGo),
-];
+/// OpenAI's names, whose requests are those of a day.
+pub(super) const GROQ: [HeaderField; 6] = {
+    let [limit, remaining, reset, tokens @ ..] = OPENAI;
+    let [tokens_limit, tokens_remaining, tokens_reset] = tokens;
+    [
+        of_day(limit),
+        of_day(remaining),
+        of_day(reset),
+        tokens_limit,
+        tokens_remaining,
+        tokens_reset,
+    ]
+};
+
+const fn of_day(field: HeaderField) -> HeaderField {
+    let of = LimitOf::RequestsOfDay;
+    HeaderField { of, ..field }
+}
 
 pub(super) const MISTRAL: [HeaderField; 7] = [
     field("x-ratelimit-limit-req-minute", REQUESTS, Says::Limit),
