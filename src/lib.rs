@@ -7,7 +7,7 @@
 //! |---|---|
 //! | shell | [`plugin`]: the only module that calls the host |
 //! | assembly | [`admin`], [`limiter`], [`config`] |
-//! | features | [`notices`], [`refusals`], [`reply`], [`scheduler`], [`identity`], [`overload`], [`directory`], [`metrics`], [`ledger`], [`routes`], [`tiers`], [`tokens`] |
+//! | features | [`notices`], [`refusals`], [`reply`], [`scheduler`], [`identity`], [`overload`], [`directory`], [`metrics`], [`fleet`], [`ledger`], [`routes`], [`tiers`], [`tokens`] |
 //! | kernel | [`limits`], [`text`], [`shared`], [`http`], [`json`], [`host`], [`zone`], [`time`], [`version`] |
 //!
 //! `docs/architecture.md` describes each module and follows one request through them.
@@ -26,6 +26,7 @@ pub mod admin;
 pub mod claims;
 pub mod config;
 pub mod directory;
+pub mod fleet;
 pub mod host;
 pub mod http;
 pub mod identity;

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 
 /// The rooms of `src`, lowest first. A module may use the ones before it.
-const RANKS: [&str; 28] = [
+const RANKS: [&str; 29] = [
     // kernel
     "version",
     "time",
@@ -26,6 +26,7 @@ const RANKS: [&str; 28] = [
     "tiers",
     "routes",
     "scheduler",
+    "fleet",
     "ledger",
     "metrics",
     "directory",

@@ -1,0 +1,448 @@
+//! The one call between an edge and the service: `POST /v1/step`.
+//!
+//! Ask, report, give-back and heartbeat are one kind of message. All amounts are integers from 0 to
+//! [`MOST_AMOUNT`], in the unit of the meter: requests, tokens, requests in flight, or 10^-9 USD.
+//! Fields are only added within one version, and readers skip those that they don't know.
+
+use super::hex::{AccountId, EdgeId, Incarnation};
+use serde::ser::SerializeStruct as _;
+use serde::{Deserialize, Serialize, Serializer};
+
+/// The version of the messages.
+pub const VERSION: u32 = 1;
+/// The maximum number of items in a request.
+pub const MOST_ITEMS: usize = 500;
+/// The maximum number of meters in a request.
+pub const MOST_METERS: usize = 1_000;
+/// The maximum number of meters in an item, and the same of leases.
+pub const MOST_ITEM_METERS: usize = 64;
+/// The maximum number of parts of a [`Cumulative`] total.
+pub const MOST_PARTS: usize = 8;
+/// The largest amount: 2^53 - 1. The store's script computes with doubles.
+pub const MOST_AMOUNT: u64 = 9_007_199_254_740_991;
+/// The maximum size of a request's body, in bytes.
+pub const MOST_REQUEST_BYTES: usize = 256 * 1024;
+/// The maximum size of an answer's body, in bytes.
+pub const MOST_ANSWER_BYTES: usize = 1024 * 1024;
+/// The time for which an allowance is good, from the sending of the message that brought it.
+pub const LIFE_MS: u64 = 10_000;
+
+/// A request of an edge.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepRequest {
+    /// [`VERSION`].
+    pub v: u32,
+    /// The namespace: 1 to 64 characters.
+    pub ns: String,
+    /// The edge.
+    pub edge: EdgeId,
+    /// The edge's name for people; at most 128 characters.
+    #[serde(default)]
+    pub name: String,
+    /// The meters that items name by their index; see [`super::meter_name`].
+    #[serde(default)]
+    pub meters: Vec<String>,
+    /// The incarnation of the store that the edge last saw; empty before the first answer.
+    #[serde(default)]
+    pub store: String,
+    /// What the store does after a loss; without it, what the service's flag says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after_loss: Option<LossRule>,
+    /// One item an account, at most [`MOST_ITEMS`]; none for a mere heartbeat.
+    #[serde(default)]
+    pub items: Vec<StepItem>,
+}
+
+/// What the store does with an account after it lost acknowledged writes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LossRule {
+    /// It grants nothing for the life of an allowance.
+    #[default]
+    Close,
+    /// It grants nothing for the longest sliding window and the life of an allowance.
+    Strict,
+}
+
+/// What an edge says of one account.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepItem {
+    /// The account.
+    #[serde(rename = "a")]
+    pub account: AccountId,
+    /// The incarnation of the edge's state of the account.
+    #[serde(rename = "i")]
+    pub incarnation: Incarnation,
+    /// The number of the message within the incarnation, from 1.
+    #[serde(rename = "n")]
+    pub seq: u32,
+    /// The generation of the account that the edge last heard; 0 before the first answer.
+    #[serde(rename = "g", default)]
+    pub generation: u32,
+    /// The meters of windows and periods.
+    #[serde(rename = "m", default)]
+    pub meters: Vec<MeterAsk>,
+    /// The meters of requests in flight.
+    #[serde(rename = "l", default)]
+    pub leases: Vec<LeaseAsk>,
+}
+
+/// A cumulative total since the beginning of the incarnation, with what is not acknowledged:
+/// `[base, age, total, age, total…]`, or empty where nothing was ever counted.
+///
+/// `base` is the total that the store last acknowledged. Each `total` covers what lies between it
+/// and the total before. `age` is in milliseconds, at the moment of sending: of the newest event
+/// for what was spent or is extra, of the oldest admission for refunds. For a period, its end in
+/// milliseconds of the wall clock stands in place of the age.
+pub type Cumulative = Vec<u64>;
+
+/// A meter of a window or a period in a message:
+/// `[meter, limit, held, spent, extra, refunded, own, need, want]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "MeterAskList", into = "MeterAskList")]
+pub struct MeterAsk {
+    /// The index in [`StepRequest::meters`].
+    pub meter: u32,
+    /// The limit.
+    pub limit: u64,
+    /// The granted amount that is unspent, after all of `spent`.
+    pub held: u64,
+    /// What was spent of grants.
+    pub spent: Cumulative,
+    /// What was used beyond reserves, and not taken from grants.
+    pub extra: Cumulative,
+    /// What was reserved and reported, and not used in the end.
+    pub refunded: Cumulative,
+    /// What this edge itself used in the present window or period.
+    pub own: u64,
+    /// The amount without which nothing of the item is granted.
+    pub need: u64,
+    /// The amount beyond it that is welcome.
+    pub want: u64,
+}
+
+type MeterAskList = (
+    u32,
+    u64,
+    u64,
+    Cumulative,
+    Cumulative,
+    Cumulative,
+    u64,
+    u64,
+    u64,
+);
+
+impl From<MeterAskList> for MeterAsk {
+    fn from(list: MeterAskList) -> Self {
+        let (meter, limit, held, spent, extra, refunded, own, need, want) = list;
+        Self {
+            meter,
+            limit,
+            held,
+            spent,
+            extra,
+            refunded,
+            own,
+            need,
+            want,
+        }
+    }
+}
+
+impl From<MeterAsk> for MeterAskList {
+    fn from(ask: MeterAsk) -> Self {
+        (
+            ask.meter,
+            ask.limit,
+            ask.held,
+            ask.spent,
+            ask.extra,
+            ask.refunded,
+            ask.own,
+            ask.need,
+            ask.want,
+        )
+    }
+}
+
+/// A meter of requests in flight in a message:
+/// `[meter, limit, in_process, held, need, want, waiting]`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "LeaseAskList", into = "LeaseAskList")]
+pub struct LeaseAsk {
+    /// The index in [`StepRequest::meters`].
+    pub meter: u32,
+    /// The limit.
+    pub limit: u64,
+    /// The requests in flight on this edge.
+    pub in_process: u64,
+    /// The granted leases without a request.
+    pub held: u64,
+    /// The leases without which nothing of the item is granted.
+    pub need: u64,
+    /// The leases beyond it that are welcome.
+    pub want: u64,
+    /// The requests that wait for a lease.
+    pub waiting: u64,
+}
+
+type LeaseAskList = (u32, u64, u64, u64, u64, u64, u64);
+
+impl From<LeaseAskList> for LeaseAsk {
+    fn from((meter, limit, in_process, held, need, want, waiting): LeaseAskList) -> Self {
+        Self {
+            meter,
+            limit,
+            in_process,
+            held,
+            need,
+            want,
+            waiting,
+        }
+    }
+}
+
+impl From<LeaseAsk> for LeaseAskList {
+    fn from(ask: LeaseAsk) -> Self {
+        (
+            ask.meter,
+            ask.limit,
+            ask.in_process,
+            ask.held,
+            ask.need,
+            ask.want,
+            ask.waiting,
+        )
+    }
+}
+
+/// The answer to a [`StepRequest`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepAnswer {
+    /// [`VERSION`].
+    pub v: u32,
+    /// The incarnation of the store.
+    pub store: String,
+    /// The edge's rank among the edges of the namespace, from 0.
+    pub rank: u32,
+    /// The number of edges that were heard of in the last 10 s, this one included.
+    pub edges: u32,
+    /// True for an edge that must begin anew with another id.
+    #[serde(default)]
+    pub fenced: bool,
+    /// The answers to the items, in the order of the request.
+    pub items: Vec<ItemAnswer>,
+}
+
+/// The answer about one account.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct ItemAnswer {
+    /// The account.
+    #[serde(rename = "a")]
+    pub account: AccountId,
+    /// The incarnation of the message.
+    #[serde(rename = "i")]
+    pub incarnation: Incarnation,
+    /// The number of the message.
+    #[serde(rename = "n")]
+    pub seq: u32,
+    /// The reason why this item alone failed; then nothing below has a meaning.
+    pub fault: Option<String>,
+    /// True when every need was granted.
+    pub ok: bool,
+    /// True for a message that a later one has overtaken: it changed nothing.
+    pub stale: bool,
+    /// The generation of the account; another one voids what was granted before.
+    #[serde(rename = "gen")]
+    pub generation: u32,
+    /// The meters of windows and periods, in the order of the message.
+    #[serde(rename = "m")]
+    pub meters: Vec<MeterGrant>,
+    /// The meters of requests in flight, in the order of the message.
+    #[serde(rename = "l")]
+    pub leases: Vec<LeaseGrant>,
+    /// True when less than 30 % of a limit is left.
+    pub tight: bool,
+    /// The reason why nothing was granted, where something was needed.
+    pub no: Option<StepRefusal>,
+}
+
+impl Serialize for ItemAnswer {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut all = serializer.serialize_struct("ItemAnswer", 10)?;
+        all.serialize_field("a", &self.account)?;
+        all.serialize_field("i", &self.incarnation)?;
+        all.serialize_field("n", &self.seq)?;
+        if let Some(fault) = &self.fault {
+            all.serialize_field("fault", fault)?;
+            return all.end();
+        }
+        all.serialize_field("ok", &self.ok)?;
+        all.serialize_field("stale", &self.stale)?;
+        all.serialize_field("gen", &self.generation)?;
+        all.serialize_field("m", &self.meters)?;
+        all.serialize_field("l", &self.leases)?;
+        all.serialize_field("tight", &self.tight)?;
+        if let Some(no) = &self.no {
+            all.serialize_field("no", no)?;
+        }
+        all.end()
+    }
+}
+
+/// What is granted of a meter, and how it stands: `[meter, grant, used, left, ends_ms]`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "MeterGrantList", into = "MeterGrantList")]
+pub struct MeterGrant {
+    /// The index in [`StepRequest::meters`].
+    pub meter: u32,
+    /// The amount granted, on top of what the message said to be held.
+    pub grant: u64,
+    /// What all edges used, as far as they reported it.
+    pub used: u64,
+    /// What is neither used nor granted, after this grant.
+    pub left: u64,
+    /// The time until the period ends, by the store's clock, in milliseconds; 0 for windows.
+    pub ends_ms: u64,
+}
+
+type MeterGrantList = (u32, u64, u64, u64, u64);
+
+impl From<MeterGrantList> for MeterGrant {
+    fn from((meter, grant, used, left, ends_ms): MeterGrantList) -> Self {
+        Self {
+            meter,
+            grant,
+            used,
+            left,
+            ends_ms,
+        }
+    }
+}
+
+impl From<MeterGrant> for MeterGrantList {
+    fn from(one: MeterGrant) -> Self {
+        (one.meter, one.grant, one.used, one.left, one.ends_ms)
+    }
+}
+
+/// What is granted of a meter of requests in flight: `[meter, grant, left]`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "(u32, u64, u64)", into = "(u32, u64, u64)")]
+pub struct LeaseGrant {
+    /// The index in [`StepRequest::meters`].
+    pub meter: u32,
+    /// The leases granted, on top of what the message said to be held.
+    pub grant: u64,
+    /// The leases that nobody has, after this grant.
+    pub left: u64,
+}
+
+impl From<(u32, u64, u64)> for LeaseGrant {
+    fn from((meter, grant, left): (u32, u64, u64)) -> Self {
+        Self { meter, grant, left }
+    }
+}
+
+impl From<LeaseGrant> for (u32, u64, u64) {
+    fn from(one: LeaseGrant) -> Self {
+        (one.meter, one.grant, one.left)
+    }
+}
+
+/// The meter that refused, with the time until it may grant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepRefusal {
+    /// The index in [`StepRequest::meters`].
+    pub meter: u32,
+    /// The time until the same ask may be granted, in milliseconds; [`u32::MAX`] for never.
+    pub wait_ms: u32,
+    /// What stands in the way.
+    pub by: StepObstacle,
+}
+
+/// What stands in the way of a grant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StepObstacle {
+    /// The limit is used up: the wait is when enough of it has expired.
+    Used,
+    /// Other edges hold the rest: they speak within the wait.
+    Held,
+    /// The store lost writes and grants nothing for a while.
+    Closed,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_request_is_this_json() {
+        let text = json!({
+            "v": 1, "ns": "tiergate", "edge": "00000000000000ff", "name": "gw-7",
+            "meters": ["requests/60000/-", "leases/-/-"], "store": "", "after_loss": "strict",
+            "items": [{
+                "a": "000102030405060708090a0b0c0d0e0f", "i": "0000000000000007", "n": 3, "g": 1,
+                "m": [[0, 60, 5, [10, 250, 12], [], [4], 9, 1, 8]],
+                "l": [[1, 4, 2, 1, 1, 0, 3]],
+            }],
+        });
+        let request: StepRequest = serde_json::from_value(text.clone()).unwrap();
+        assert_eq!(request.after_loss, Some(LossRule::Strict));
+        let item = &request.items[0];
+        assert_eq!(
+            (item.seq, item.meters[0].spent.clone()),
+            (3, vec![10, 250, 12])
+        );
+        assert_eq!((item.meters[0].need, item.meters[0].want), (1, 8));
+        assert_eq!((item.leases[0].in_process, item.leases[0].waiting), (2, 3));
+        assert_eq!(serde_json::to_value(&request).unwrap(), text);
+    }
+
+    #[test]
+    fn a_heartbeat_needs_few_fields() {
+        let text = r#"{"v": 1, "ns": "a", "edge": "00000000000000ff", "later": 1}"#;
+        let request: StepRequest = serde_json::from_str(text).unwrap();
+        assert!(request.items.is_empty() && request.after_loss.is_none());
+    }
+
+    #[test]
+    fn an_answer_is_this_json() {
+        let ids = json!({"a": "000102030405060708090a0b0c0d0e0f", "i": "0000000000000007", "n": 3});
+        let mut done = ids.clone();
+        let rest = json!({
+            "ok": false, "stale": false, "gen": 1, "m": [[0, 0, 60, 0, 1000]], "l": [[1, 0, 4]],
+            "tight": true, "no": {"meter": 0, "wait_ms": 1000, "by": "used"},
+        });
+        let rest = rest.as_object().unwrap().clone();
+        done.as_object_mut().unwrap().extend(rest);
+        let mut failed = ids;
+        failed["fault"] = json!("a foreign key");
+        let text = json!({
+            "v": 1, "store": "ab", "rank": 0, "edges": 2, "fenced": false, "items": [done, failed],
+        });
+        let answer: StepAnswer = serde_json::from_value(text.clone()).unwrap();
+        assert_eq!(answer.items[0].meters[0].ends_ms, 1_000);
+        assert_eq!(answer.items[0].no.unwrap().by, StepObstacle::Used);
+        assert_eq!(answer.items[1].fault.as_deref(), Some("a foreign key"));
+        assert_eq!(serde_json::to_value(&answer).unwrap(), text);
+    }
+
+    #[test]
+    fn negative_numbers_and_other_ids_are_no_messages() {
+        let item = |m: &str| {
+            format!(
+                r#"{{"a": "000102030405060708090a0b0c0d0e0f", "i": "0000000000000007", "n": 1, "m": [{m}]}}"#
+            )
+        };
+        let read = |m: &str| serde_json::from_str::<StepItem>(&item(m));
+        assert!(read("[0, 1, 0, [], [], [], 0, 1, 0]").is_ok());
+        assert!(read("[0, 1, -1, [], [], [], 0, 1, 0]").is_err());
+        assert!(read("[0, 1, 0, [], [], [], 0, 1]").is_err());
+        assert!(read("[0, 1, 0.5, [], [], [], 0, 1, 0]").is_err());
+    }
+}
