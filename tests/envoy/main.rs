@@ -9,6 +9,7 @@ mod harness;
 mod scenario;
 
 mod admin;
+mod affinity;
 mod bad_input;
 mod browser;
 mod chargeback;
