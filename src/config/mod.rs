@@ -15,6 +15,7 @@ pub use parse::parse;
 
 use crate::claims::ConfigId;
 use crate::directory::feed::config::FeedSource;
+use crate::fleet::Fleet;
 use crate::identity::{AccountSource, TierSource};
 use crate::limits::record::Windows;
 use crate::limits::snapshot::Tells;
@@ -92,6 +93,8 @@ pub struct Config {
     pub scheduler: Option<Scheduler>,
     /// The notices of accounts that come to a share of a limit.
     pub notices: Option<Notices>,
+    /// The fleet that limits are shared in.
+    pub fleet: Option<Fleet>,
     /// True when lines in access logs name the account.
     pub log_account: bool,
     /// True when access logs have the usage of a request.

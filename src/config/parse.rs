@@ -3,6 +3,7 @@
 use super::schema::{ConfigRoot, StripHeaders, Unpriced};
 use super::{Config, Mode, admin, bounds};
 use crate::directory::feed::config::FeedSource;
+use crate::fleet::Fleet;
 use crate::http::names::{header_name, is_path};
 use crate::http::sha256::sha256_hex;
 use crate::identity::TierSource;
@@ -111,6 +112,7 @@ pub fn parse(config: &[u8]) -> Result<Config, Invalid> {
         log_usage: root.log_usage.unwrap_or(false),
         scheduler,
         notices: root.notices.map(Notices::check).transpose()?,
+        fleet: root.fleet.map(Fleet::check).transpose()?,
         log_admitted: root.log_admitted.unwrap_or(true),
         usage_names: root.usage_names.unwrap_or(false),
         unknown_tier: tier_or_refuse("unknown_tier", root.unknown_tier, &tiers)?,
@@ -191,6 +193,10 @@ fn shared_form(json: &[u8]) -> (String, bool) {
     }
     if let Some(Value::Object(to)) = all.get_mut("notices").and_then(|n| n.get_mut("to")) {
         to.remove("token");
+    }
+    if let Some(Value::Object(fleet)) = all.get_mut("fleet") {
+        fleet.remove("token");
+        fleet.remove("key");
     }
     if let Some(Value::Object(scheduler)) = all.get_mut("scheduler") {
         scheduler.remove("key");

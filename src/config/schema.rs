@@ -3,6 +3,7 @@
 use super::admin::AdminConfig;
 use super::{Mode, OnFault};
 use crate::directory::feed::config::FeedConfig;
+use crate::fleet::config::FleetConfig;
 use crate::identity::config::{SourceConfig, TierSourceConfig};
 use crate::json::Object;
 use crate::json::values::{Count, Duration};
@@ -53,6 +54,7 @@ pub(super) struct ConfigRoot {
     pub usage_path: Option<String>,
     pub log_admitted: Option<bool>,
     pub notices: Option<Object<NoticesConfig>>,
+    pub fleet: Option<Object<FleetConfig>>,
     pub log_account: Option<bool>,
     pub log_usage: Option<bool>,
     pub scheduler: Option<Object<SchedulerConfig>>,

@@ -23,6 +23,7 @@ use fill::FillGauge;
 pub use in_flight::InFlight;
 pub use joined::{Around, JoinedChanges};
 pub use names::NamedAccount;
+use serde::{Deserialize, Serialize};
 use siphasher::sip128::{Hasher128, SipHasher24};
 use sizes::{CapacityFit, LedgerSizes, StoredSizes};
 pub use slots::Slots;
@@ -35,7 +36,7 @@ pub use vm_slot::{SlotError, VmSlot};
 const ACCOUNTS_PER_PAGE: u32 = 8;
 
 /// An account in the ledger: SipHash-2-4 of its id with the namespace's secret, 128 bits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct AccountKey([u8; 16]);
 
 impl AccountKey {

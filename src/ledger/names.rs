@@ -71,6 +71,20 @@ impl Ledger {
         host: &dyn Host,
         number: u32,
     ) -> Result<Option<Vec<AccountKey>>, StoreError> {
+        self.accounts_where(host, number, |_| true)
+    }
+
+    /// Returns the keys of the accounts on a page whose record, as bytes, `is` one; in order, and
+    /// `None` past the last page.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the page can't be read.
+    pub fn accounts_where(
+        &self,
+        host: &dyn Host,
+        number: u32,
+        is: impl Fn(&[u8]) -> bool,
+    ) -> Result<Option<Vec<AccountKey>>, StoreError> {
         let pages = self.pages();
         if number >= pages {
             return Ok(None);
@@ -84,7 +98,8 @@ impl Ledger {
         if page.state() == PageState::Unfilled {
             page = self.take_over(host, pages, number)?;
         }
-        let keys = page.records().map(|record| record.key().try_into());
+        let records = page.records().filter(|record| is(record.body()));
+        let keys = records.map(|record| record.key().try_into());
         let mut keys: Vec<AccountKey> = keys.flatten().map(AccountKey).collect();
         keys.retain(|key| key.0 != super::page::OVERFLOW);
         keys.sort_unstable();

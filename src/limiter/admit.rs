@@ -1,11 +1,13 @@
 //! The check of a request: account, tier, and the result: forward, reply or queue.
 
+use super::fleet::FleetWait;
 use super::outcome::Subject;
 use super::queue::{Ticket, Turn, hold};
 use super::reserve::{self, AdaptiveReserve, Rates};
 use super::{Admission, CheckResult, Limiter, terms};
 use crate::config::{FaultAction, Mode};
 use crate::directory::entry::AccountEntry;
+use crate::fleet::Draft;
 use crate::host::{Host, Request};
 use crate::identity::{self, Account, IdentityError, Lookup, NoTier, TierMatch};
 use crate::ledger::{Fault, RecordChange, SlotError};
@@ -25,11 +27,14 @@ use std::rc::Rc;
 
 /// A decision with what goes along.
 struct Decided {
-    decision: Decision,
+    /// The decision; `None` for a request that waits for the fleet.
+    decision: Option<Decision>,
     /// The shares of limits that the account is at.
     report: ShareReport,
     /// True when the settlement may wait for the next write of the page.
     joins: bool,
+    /// What the request asks of the fleet.
+    draft: Option<Draft>,
 }
 
 /// The holder for a request without a lease, which records none.
@@ -107,6 +112,7 @@ impl Limiter {
             unpriced: !rates.is_priced() && request.has_body() && plan.counts_money(),
             plan,
             until: None,
+            fleet: FleetWait::default(),
         };
         self.enter(host, ticket)
     }
@@ -183,12 +189,17 @@ impl Limiter {
     /// Checks a queued request for the last time: it can wait no longer.
     pub fn retry_at_once(&mut self, host: &dyn Host, ticket: Ticket) -> CheckResult {
         let until = Some(Mono::default());
-        self.enter(host, Ticket { until, ..ticket })
+        let mut ticket = Ticket { until, ..ticket };
+        ticket.fleet.over = true;
+        self.enter(host, ticket)
     }
 
     /// True when a retry can end the wait of a queued request at `now`, the time of a tick.
     pub fn is_due(&mut self, ticket: &Ticket, now: Mono) -> bool {
-        self.queue.is_due(ticket, now)
+        match ticket.fleet.is_waiting() {
+            true => self.is_answered(ticket, now),
+            false => self.queue.is_due(ticket, now),
+        }
     }
 
     /// Removes a queued request that has ended.
@@ -211,34 +222,38 @@ impl Limiter {
         if let Some((wait, Turn::Behind)) = turn {
             return hold(host, ticket, wait);
         }
-        let decision = self.admit(host, &mut ticket);
-        if let Ok(decided) = &decision {
+        let decided = self.admit(host, &mut ticket).map(|mut decided| {
             self.tell(host, ticket.addressee.as_ref(), &decided.report);
-        }
-        if let (Some((wait, Turn::First)), Ok(decided)) = (turn, &decision)
-            && let Decision::Limited(limited) = &decided.decision
+            self.note_stake(ticket.key, decided.draft.take());
+            decided
+        });
+        let decided = match decided {
+            Ok(decided) => match decided.decision {
+                None => return self.hold_for_fleet(host, ticket),
+                Some(decision) => Ok((decision, decided.report, decided.joins)),
+            },
+            Err(fault) => Err(fault),
+        };
+        ticket.fleet = FleetWait::default();
+        if let (Some((wait, Turn::First)), Ok((Decision::Limited(limited), ..))) = (turn, &decided)
             && limited.last.is_concurrency()
         {
             self.queue.looked(&ticket, host.mono());
             return hold(host, ticket, wait);
         }
         self.queue.leave(&ticket);
-        self.follow(ticket, tier, decision)
+        self.follow(ticket, tier, decided)
     }
 
     fn follow(
         &mut self,
         ticket: Ticket,
         base: &Tier,
-        decision: Result<Decided, Fault>,
+        decided: Result<(Decision, ShareReport, bool), Fault>,
     ) -> CheckResult {
         let (account, tier, family) = (ticket.account, ticket.tier, ticket.family);
         let subject = Subject::of(Some(&account)).in_tier(Some(tier), family);
-        let Decided {
-            decision,
-            report,
-            joins,
-        } = match decision {
+        let (decision, report, joins) = match decided {
             Ok(decided) => decided,
             Err(fault) => return self.faulted(subject, fault),
         };
@@ -317,7 +332,7 @@ impl Limiter {
                 decided => return decided,
             }
             let decided = self.admit_unleased(host, ticket)?;
-            let admitted = matches!(decided.decision, Decision::Admitted(..));
+            let admitted = matches!(decided.decision, Some(Decision::Admitted(..)));
             let unleased = &mut self.uncounted.unleased;
             *unleased = unleased.saturating_add(admitted.into());
             return Ok(decided);
@@ -335,9 +350,10 @@ impl Limiter {
             let reservation = Reservation::new(at, ticket.reserve, NO_HOLDER);
             let decision = Decision::Admitted(reservation, Snapshot::default());
             return Ok(Decided {
-                decision,
+                decision: Some(decision),
                 report: ShareReport::default(),
                 joins: false,
+                draft: None,
             });
         }
         let always = |_| true;
@@ -377,7 +393,8 @@ impl Limiter {
         in_time: &dyn Fn(Mono) -> bool,
     ) -> Result<Option<Decided>, Fault> {
         let lowered = self.overload.lowered(ticket.tier);
-        let may_join = self.config.tokens.join && lowered.is_none();
+        let fleet = self.fleet();
+        let may_join = self.config.tokens.join && lowered.is_none() && fleet.is_none();
         let terms = Terms {
             tells: self.config.tells(ticket.tier),
             ..terms(&self.config, &ticket.plan, lowered)
@@ -398,11 +415,14 @@ impl Limiter {
                 amounts: amounts.unwrap_or(ask.amounts),
                 ..ask
             };
-            let decision = admit(record, &ask, &terms, now);
+            let (decision, draft) = match fleet {
+                None => (Some(admit(record, &ask, &terms, now)), None),
+                Some(fleet) => self.admit_in_fleet(record, (ticket, &ask), &terms, fleet, now),
+            };
             let (to, plan) = (ticket.addressee.as_ref(), &ticket.plan);
-            let report = self.report(to, record, plan, Some(&decision), now);
-            let admitted = matches!(decision, Decision::Admitted(..));
-            let writes = admitted || !report.crossed.is_empty();
+            let report = self.report(to, record, plan, decision.as_ref(), now);
+            let admitted = matches!(decision, Some(Decision::Admitted(..)));
+            let writes = admitted || draft.is_some() || !report.crossed.is_empty();
             // At a share of a limit, the settlement may have something to tell.
             let joins =
                 may_join && admitted && report.at.is_empty() && plan.is_half_free(record, now);
@@ -410,6 +430,7 @@ impl Limiter {
                 decision,
                 report,
                 joins,
+                draft,
             };
             match writes {
                 true => RecordChange::Write(Some(decided)),

@@ -93,7 +93,8 @@ impl JoinedChanges for OfPage<'_> {
 
     fn apply(&self, place: usize, record: &mut Record, now: Now) {
         if let Some(settlement) = self.0.get(place) {
-            settlement.apply(record, now);
+            // Without a fleet, nobody waits.
+            let _is_urgent = settlement.apply(record, now);
         }
     }
 }

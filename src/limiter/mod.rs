@@ -5,6 +5,7 @@
 
 mod account_names;
 mod admit;
+mod fleet;
 mod in_force;
 mod joined;
 mod notices;
@@ -20,6 +21,7 @@ mod usage;
 mod usage_line;
 mod vm;
 
+pub use fleet::FleetCall;
 pub use outcome::{AccessLog, LogLine};
 pub use queue::{MOST_IN_LINE, MOST_WAITING, Ticket};
 pub use usage::Inspected;

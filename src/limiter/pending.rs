@@ -6,6 +6,7 @@
 //! moment, which refunds no more than each by itself: never over a limit.
 
 use super::Admission;
+use crate::fleet::{self, Ended};
 use crate::ledger::{RecordKey, Which};
 use crate::limits::record::Record;
 use crate::limits::units::Unit;
@@ -84,8 +85,9 @@ impl Settlement {
         self.plan.is_unlimited() || (is_even && self.output.is_none())
     }
 
-    /// Settles the requests in the account's record.
-    pub fn apply(&self, record: &mut Record, now: Now) {
+    /// Settles the requests in the account's record. Returns true when other edges wait to hear of
+    /// it.
+    pub fn apply(&self, record: &mut Record, now: Now) -> bool {
         settle(record, &self.reservation, &self.used, &self.terms(), now);
         // The first lease went back with the tokens.
         for _ in 1..self.requests {
@@ -94,6 +96,8 @@ impl Settlement {
         if let Some(output) = self.output {
             record.note_completion(output);
         }
+        let ended = self.ended(&self.used, self.requests);
+        fleet::settle(record, &ended, &self.plan, now)
     }
 
     /// True when it gives back, in the account's own record, and charges nothing.
@@ -109,6 +113,16 @@ impl Settlement {
     /// Charges a record with what was used beyond the reserve.
     pub fn charge(&self, record: &mut Record, now: Now) {
         charge_beyond(record, &self.reservation, &self.used, &self.terms(), now);
+        let used = self.used.at_least(&self.reservation.reserved);
+        fleet::settle(record, &self.ended(&used, 0), &self.plan, now);
+    }
+
+    const fn ended<'a>(&'a self, used: &'a Amounts, leases: u32) -> Ended<'a> {
+        Ended {
+            reservation: &self.reservation,
+            used,
+            leases,
+        }
     }
 
     /// For each unit: charged beyond the reserve, refunded, or neither.

@@ -4,6 +4,7 @@
 //! A settlement in this VM wakes the first request of its account. A lease that another VM gives back
 //! is only seen by a look, which reads a page: so looks back off, and are few in each tick.
 
+use super::fleet::FleetWait;
 use super::reserve::AdaptiveReserve;
 use super::{CheckResult, Next};
 use crate::host::Host;
@@ -52,8 +53,10 @@ pub struct Ticket {
     pub(super) priced: bool,
     /// True for a request with a model and without a price, under a limit on money.
     pub(super) unpriced: bool,
-    /// The end of the wait; `None` before the first wait.
+    /// The end of the wait for a lease; `None` before the first wait.
     pub(super) until: Option<Mono>,
+    /// The wait for an answer of the fleet.
+    pub(super) fleet: FleetWait,
 }
 
 impl Ticket {

@@ -14,6 +14,7 @@ use crate::tokens::Used;
 use crate::tokens::config::{ReserveRule, Settle};
 use crate::tokens::consumed::{Consumed, Streamed};
 use crate::tokens::rates::TokenCounts;
+use std::cell::Cell;
 
 impl Limiter {
     /// Returns a request's lease and replaces its reserve with its usage.
@@ -135,10 +136,12 @@ impl Limiter {
     }
 
     fn store(&self, host: &dyn Host, settlement: &Settlement) -> Result<(), Fault> {
+        let is_urgent = Cell::new(false);
         self.edit(host, settlement.key, settlement, |record, now| {
-            settlement.apply(record, now);
+            is_urgent.set(settlement.apply(record, now));
             true
         })?;
+        self.note_end(settlement.key.account, is_urgent.get());
         self.charge_own(host, settlement);
         Ok(())
     }

@@ -17,6 +17,7 @@ impl Limiter {
             Ok(()) => self.ledger.adopt(self.vm.borrow().table()),
             Err(error) => self.note_fault(error.into()),
         }
+        self.look_at_edge(host);
         self.write_joined(host);
         self.settle_pending(host);
         self.refresh_ready(host);
@@ -91,6 +92,7 @@ impl Limiter {
     /// Measures a few pages, and flushes the counts and the gauges.
     fn flush(&mut self, host: &dyn Host, sink: &mut dyn MetricSink) {
         self.flush_notices(sink);
+        self.flush_fleet(host, sink);
         if !std::mem::replace(&mut self.told_build, true) {
             sink.set(&names::build_info(&self.config.namespace), 1);
         }

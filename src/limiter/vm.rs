@@ -5,6 +5,7 @@
 //! the `vm_config` in common. They fall together in a trap, so one slot is enough for their leases.
 //! With a slot for each config, configs that drain would use up the slot table.
 
+use super::fleet::Desk;
 use super::joined::Joined;
 use super::pending::Pending;
 use crate::host::Host;
@@ -64,6 +65,8 @@ pub(super) struct VmState {
     pub joined: Joined,
     /// Notices that their receiver does not have yet.
     pub outbox: Outbox,
+    /// The VM's part in the fleet.
+    pub desk: Desk,
     /// The last moment with a request in flight, or with a claim of the slot.
     active_at: Mono,
     /// The number of open limiters.
@@ -83,6 +86,7 @@ impl VmState {
             pending: Pending::default(),
             joined: Joined::default(),
             outbox: Outbox::default(),
+            desk: Desk::default(),
             active_at: Mono::default(),
             limiters: 0,
             newer: None,

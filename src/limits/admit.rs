@@ -1,6 +1,6 @@
 //! Admission: admits a request against all limits at once, or names the limit that refuses it.
 
-use super::check::Check;
+use super::check::{Binding, Check, Exceeded};
 use super::kinds::LimitKind;
 use super::meter::MeterPart;
 use super::plan::Plan;
@@ -46,38 +46,119 @@ pub enum Decision {
     },
 }
 
+/// The view of others on a request that the record's own limits admit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gate {
+    /// It is admitted.
+    Open,
+    /// It waits, and nothing is recorded.
+    Waits,
+    /// It is refused by this limit of the plan.
+    Refuses(GateRefusal),
+}
+
+/// A refusal by others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GateRefusal {
+    /// The limit.
+    pub kind: LimitKind,
+    /// The size of the base limit.
+    pub limit: u64,
+    /// The use of the limit, by all.
+    pub used: u64,
+    /// The time until a retry can succeed; `None` where the end of a lease decides.
+    pub wait: Option<Span>,
+    /// True where nobody could be asked.
+    pub overloaded: bool,
+}
+
 /// Decides on a request and records an admitted one.
 ///
 /// The caller must have dropped the leases of lost VMs.
 pub fn admit(record: &mut Record, ask: &Ask, terms: &Terms<'_>, now: Now) -> Decision {
+    let terms = &terms.at(now);
+    match refuse(record, ask, terms, now) {
+        Some(refusal) => refusal,
+        None => accept(record, ask, terms, now),
+    }
+}
+
+/// Decides on a request as [`admit`] does, where others have a say too: `gate` runs on the advanced
+/// record of a request that the record's own limits admit. `None` for a request that waits.
+pub fn admit_through(
+    record: &mut Record,
+    ask: &Ask,
+    terms: &Terms<'_>,
+    now: Now,
+    gate: &mut dyn FnMut(&Record) -> Gate,
+) -> Option<Decision> {
+    let terms = &terms.at(now);
+    if let Some(refusal) = refuse(record, ask, terms, now) {
+        return Some(refusal);
+    }
+    match gate(record) {
+        Gate::Open => Some(accept(record, ask, terms, now)),
+        Gate::Waits => None,
+        Gate::Refuses(refusal) => {
+            let check = Check { record, terms, now };
+            Some(limited(&check, ask, &refusal.binding(terms)))
+        }
+    }
+}
+
+/// Advances the record, and returns the refusal of a request by its limits.
+fn refuse(record: &mut Record, ask: &Ask, terms: &Terms<'_>, now: Now) -> Option<Decision> {
     record.advance(now, terms.plan.windows());
     if let Some((kind, limit)) = too_large(ask, terms.plan) {
         let need = ask.need(kind);
-        return Decision::TooLarge { kind, limit, need };
+        return Some(Decision::TooLarge { kind, limit, need });
     }
-    let terms = &terms.at(now);
     let check = Check { record, terms, now };
-    if let Some(binding) = check.binding(ask) {
-        let exceeded = binding.exceeded;
-        return Decision::Limited(Limited {
-            kind: exceeded.kind,
-            limit: exceeded.limit,
-            used: exceeded.used,
-            wait: binding.wait,
-            last: binding.last,
-            overloaded: binding.overloaded,
-            snapshot: Snapshot {
-                refused: Some(RefusedBy {
-                    kind: exceeded.kind,
-                    wait: binding.wait,
-                }),
-                ..snapshot(&check, ask)
-            },
-        });
-    }
+    let binding = check.binding(ask)?;
+    Some(limited(&check, ask, &binding))
+}
+
+/// Records a request.
+fn accept(record: &mut Record, ask: &Ask, terms: &Terms<'_>, now: Now) -> Decision {
     let reservation = enter(record, ask, terms, now);
     let snapshot = snapshot(&Check { record, terms, now }, ask);
     Decision::Admitted(reservation, snapshot)
+}
+
+impl GateRefusal {
+    fn binding(&self, terms: &Terms<'_>) -> Binding {
+        let wait = self.wait.unwrap_or(terms.concurrency_wait);
+        Binding {
+            exceeded: Exceeded {
+                kind: self.kind,
+                limit: self.limit,
+                used: self.used,
+                wait,
+            },
+            wait,
+            last: self.kind,
+            overloaded: self.overloaded,
+        }
+    }
+}
+
+fn limited(check: &Check<'_>, ask: &Ask, binding: &Binding) -> Decision {
+    let exceeded = binding.exceeded;
+    Decision::Limited(Limited {
+        kind: exceeded.kind,
+        limit: exceeded.limit,
+        used: exceeded.used,
+        wait: binding.wait,
+        last: binding.last,
+        overloaded: binding.overloaded,
+        snapshot: Snapshot {
+            refused: Some(RefusedBy {
+                kind: exceeded.kind,
+                wait: binding.wait,
+            }),
+            ..snapshot(check, ask)
+        },
+    })
 }
 
 fn snapshot(check: &Check<'_>, ask: &Ask) -> Snapshot {

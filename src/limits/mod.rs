@@ -37,7 +37,7 @@ pub mod snapshot;
 pub mod terms;
 pub mod units;
 
-pub use admit::{Decision, Limited, admit};
+pub use admit::{Decision, Gate, GateRefusal, Limited, admit, admit_through};
 pub use effective::{AdaptiveLowering, Lowered, Lowering, Scale, Until};
 pub use kinds::LimitKind;
 pub use lease::Holder;

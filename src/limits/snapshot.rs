@@ -76,6 +76,15 @@ impl FromIterator<(LimitKind, Gauge)> for Snapshot {
 }
 
 impl Snapshot {
+    /// Lowers what remains of each limit to what others leave of it, where that is known.
+    pub fn cap(&mut self, left: impl Fn(LimitKind) -> Option<u64>) {
+        for (kind, gauge) in &mut self.told {
+            if let Some(left) = left(*kind) {
+                gauge.remaining = gauge.remaining.min(left);
+            }
+        }
+    }
+
     /// Returns the limits, in order.
     pub fn all(&self) -> impl Iterator<Item = (LimitKind, &Gauge)> {
         self.told.iter().map(|(kind, gauge)| (*kind, gauge))

@@ -38,7 +38,7 @@ pub struct Terms<'a> {
 impl Ask {
     /// Returns the amount that the request needs of a kind.
     #[inline]
-    pub(super) const fn need(&self, kind: LimitKind) -> u64 {
+    pub const fn need(&self, kind: LimitKind) -> u64 {
         match kind.counted() {
             Counted::Leases => 1,
             Counted::Sum(unit, _) => self.amounts.get(unit),

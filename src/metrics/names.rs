@@ -54,11 +54,21 @@ pub const FEED_LOADS: MetricFamily = MetricFamily("feed_loads");
 pub const FEED_ACCOUNTS: MetricFamily = MetricFamily("feed_accounts");
 /// Notices by outcome.
 pub const NOTICES: MetricFamily = MetricFamily("notices");
+/// Requests that asked the fleet and waited for the answer.
+pub const FLEET_ASKS: MetricFamily = MetricFamily("fleet_asks");
+/// Answers of the fleet's service about an account.
+pub const FLEET_GRANTS: MetricFamily = MetricFamily("fleet_grants");
+/// Messages about an account without an answer that counts.
+pub const FLEET_FAILURES: MetricFamily = MetricFamily("fleet_failures");
+/// Accounts that the edge holds an allowance of, or has not told all of.
+pub const FLEET_OUTSTANDING: MetricFamily = MetricFamily("fleet_outstanding");
+/// The time since the last answer of the fleet's service, in seconds.
+pub const FLEET_AGE: MetricFamily = MetricFamily("fleet_age_seconds");
 /// 1 for the version and build of this module.
 pub const BUILD_INFO: MetricFamily = MetricFamily("build_info");
 
 /// All families.
-pub const ALL: [MetricFamily; 24] = [
+pub const ALL: [MetricFamily; 29] = [
     REQUESTS,
     LIMITED,
     OVERLOADED,
@@ -82,6 +92,11 @@ pub const ALL: [MetricFamily; 24] = [
     FEED_LOADS,
     FEED_ACCOUNTS,
     NOTICES,
+    FLEET_ASKS,
+    FLEET_GRANTS,
+    FLEET_FAILURES,
+    FLEET_OUTSTANDING,
+    FLEET_AGE,
     BUILD_INFO,
 ];
 

@@ -8,6 +8,7 @@ mod body_wait;
 mod envoy;
 mod exchange;
 mod feed;
+mod fleet;
 mod forwarded;
 mod header_map;
 pub mod hostcalls;

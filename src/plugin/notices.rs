@@ -97,7 +97,7 @@ fn post(to: &Endpoint, letter: &Letter) -> Result<u32, crate::host::HostError> {
 }
 
 /// Returns the status of the answer of the current callback; empty without one.
-fn status() -> String {
+pub(super) fn status() -> String {
     let headers = hostcalls::header_map(MapType::HttpCallResponseHeaders);
     let headers = headers.unwrap_or_default();
     let status = headers.values(":status").next().unwrap_or_default();

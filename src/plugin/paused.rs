@@ -58,6 +58,7 @@ impl PausedRequests {
         }
         if reason == PausedFor::Lease {
             self.worker.tick_period.set_paused(true);
+            self.worker.hurry_asks();
         }
     }
 
@@ -140,6 +141,7 @@ impl PausedRequests {
         }
         let queued = self.holds(PausedFor::Lease);
         self.worker.tick_period.set_paused(queued);
+        self.worker.hurry_asks();
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::envoy::Envoy;
 use super::feed::FeedClient;
+use super::fleet::FleetCaller;
 use super::hostcalls;
 use super::log::{error, info, warn};
 use super::notices::Courier;
@@ -45,6 +46,7 @@ struct Running {
     /// The feed of the account directory.
     feed: Option<FeedClient>,
     courier: Courier,
+    fleet: FleetCaller,
 }
 
 /// The reason for the rejection of a config.
@@ -70,15 +72,19 @@ fn configure(size: usize) -> Result<Running, ConfigureError> {
     getrandom::fill(&mut secret).map_err(ConfigureError::Random)?;
     let mut nonce = [0; 8];
     getrandom::fill(&mut nonce).map_err(ConfigureError::Random)?;
-    let limiter = VM.with(|vm| Limiter::open(&Envoy, config, vm, || secret))?;
-    let feed = FeedClient::open(&limiter, u64::from_le_bytes(nonce))?;
+    let reports = config.fleet.as_ref().map(|fleet| fleet.policy.sync);
+    let mut limiter = VM.with(|vm| Limiter::open(&Envoy, config, vm, || secret))?;
+    let nonce = u64::from_le_bytes(nonce);
+    limiter.join_fleet(&Envoy, nonce).map_err(OpenError::from)?;
+    let feed = FeedClient::open(&limiter, nonce)?;
     warn_of_directory_size(&limiter);
-    let worker = Rc::new(Worker::new(limiter, TickPeriod::start()?));
+    let worker = Rc::new(Worker::new(limiter, TickPeriod::start(reports)?));
     Ok(Running {
         paused: Rc::new(PausedRequests::new(Rc::clone(&worker))),
         worker,
         feed,
         courier: Courier::default(),
+        fleet: FleetCaller::default(),
     })
 }
 
@@ -108,10 +114,10 @@ impl Running {
         }
     }
 
-    /// Does the work of every tick: settlements that wait, queued requests, and the import of a feed.
+    /// Does the work of every tick: settlements that wait, the fleet, and the import of a feed.
     fn tick_fast(&mut self) {
         self.worker.write_joined();
-        self.paused.retry_queued();
+        self.fleet.tick(&self.worker);
         if let Some(feed) = &mut self.feed {
             let soon = feed.tick(&self.worker);
             self.worker.tick_period.set_importing(soon);
@@ -119,7 +125,7 @@ impl Running {
     }
 
     /// Does the work of the usual ticks.
-    fn tick_slow(&mut self, now: Mono) {
+    fn tick_slow(&mut self) {
         let ticks = &self.worker.slow_ticks;
         ticks.set(ticks.get().wrapping_add(1));
         let fault = self
@@ -133,7 +139,15 @@ impl Running {
             feed.flush();
         }
         self.courier.tick(&self.worker);
-        self.paused.give_up_bodies(now);
+    }
+
+    /// Resumes requests. Comes last in a callback: the host takes calls after it for those of the
+    /// resumed stream, and drops their answers with the stream.
+    fn resume(&mut self, slow: Option<Mono>) {
+        self.paused.retry_queued();
+        if let Some(now) = slow {
+            self.paused.give_up_bodies(now);
+        }
     }
 
     fn close(&mut self) {
@@ -170,6 +184,11 @@ impl Context for Root {
         if running.courier.answered(&running.worker, token) {
             return;
         }
+        if running.fleet.answered(&running.worker, token, body) {
+            running.resume(None);
+            running.worker.with_limiter(|limiter| limiter.end_answers());
+            return;
+        }
         let worker = &running.worker;
         if let Some(feed) = &mut running.feed {
             let soon = feed.fetched(worker, token, body);
@@ -204,11 +223,12 @@ impl RootContext for Root {
         let fast = running.worker.tick_period.is_fast();
         running.tick_fast();
         let now = Envoy.mono();
-        if fast && now.since(self.ticked) < HALF_A_TICK {
-            return;
+        let is_slow = !fast || now.since(self.ticked) >= HALF_A_TICK;
+        if is_slow {
+            self.ticked = now;
+            running.tick_slow();
         }
-        self.ticked = now;
-        running.tick_slow(now);
+        running.resume(is_slow.then_some(now));
     }
 
     fn get_type(&self) -> Option<ContextType> {

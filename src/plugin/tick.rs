@@ -3,6 +3,7 @@
 use super::hostcalls;
 use super::log::warn;
 use crate::host::HostError;
+use crate::time::Span;
 use std::cell::Cell;
 
 /// The usual period, for the heartbeat and the flush of counts, in milliseconds.
@@ -13,6 +14,8 @@ const PAUSED_MS: u32 = 10;
 const JOINING_MS: u32 = 100;
 /// The period while a feed is imported, in milliseconds.
 const IMPORTING_MS: u32 = 4;
+/// The period while requests ask the fleet, in milliseconds: asks of that time are one call.
+const ASKING_MS: u32 = 2;
 
 /// The tick period of one root context.
 #[derive(Debug)]
@@ -20,22 +23,29 @@ pub struct TickPeriod {
     paused: Cell<bool>,
     joining: Cell<bool>,
     importing: Cell<bool>,
+    asking: Cell<bool>,
+    /// The period without any of these.
+    usual_ms: u32,
     /// The last period set on the host.
     period_ms: Cell<u32>,
 }
 
 impl TickPeriod {
-    /// Starts to tick with the usual period.
+    /// Starts to tick with the usual period, or as often as there are reports to the fleet.
     ///
     /// # Errors
     /// The host's status.
-    pub fn start() -> Result<Self, HostError> {
-        hostcalls::set_tick_period(USUAL_MS)?;
+    pub fn start(reports: Option<Span>) -> Result<Self, HostError> {
+        let reports = reports.and_then(|every| u32::try_from(every.as_millis()).ok());
+        let usual_ms = reports.map_or(USUAL_MS, |every| every.min(USUAL_MS));
+        hostcalls::set_tick_period(usual_ms)?;
         Ok(Self {
             paused: Cell::new(false),
             joining: Cell::new(false),
             importing: Cell::new(false),
-            period_ms: Cell::new(USUAL_MS),
+            asking: Cell::new(false),
+            usual_ms,
+            period_ms: Cell::new(usual_ms),
         })
     }
 
@@ -62,14 +72,22 @@ impl TickPeriod {
         self.keep();
     }
 
+    /// Sets whether the fleet is to be asked at once.
+    pub fn set_asking(&self, asking: bool) {
+        self.asking.set(asking);
+        self.keep();
+    }
+
     fn keep(&self) {
-        let (importing, paused) = (self.importing.get(), self.paused.get());
-        let period_ms = match (importing, paused, self.joining.get()) {
-            (true, _, _) => IMPORTING_MS,
-            (false, true, _) => PAUSED_MS,
-            (false, false, true) => JOINING_MS,
-            (false, false, false) => USUAL_MS,
-        };
+        let reasons = [
+            (&self.asking, ASKING_MS),
+            (&self.importing, IMPORTING_MS),
+            (&self.paused, PAUSED_MS),
+            (&self.joining, JOINING_MS),
+        ];
+        let mut reasons = reasons.into_iter().filter(|(holds, _)| holds.get());
+        let period_ms = reasons.next().map_or(self.usual_ms, |(_, period)| period);
+        let period_ms = period_ms.min(self.usual_ms);
         if period_ms == self.period_ms.get() {
             return;
         }

@@ -45,6 +45,15 @@ impl Worker {
         if joined == Some(true) {
             self.tick_period.set_joining(true);
         }
+        self.hurry_asks();
+    }
+
+    /// Lets the next tick come soon while the fleet is to be asked, or told, at once.
+    pub fn hurry_asks(&self) {
+        if self.config.fleet.is_some() {
+            let asks = self.with_limiter(|limiter| limiter.has_asks());
+            self.tick_period.set_asking(asks == Some(true));
+        }
     }
 
     /// Writes the settlements that wait. Ticks are slow again when none did since the last one.

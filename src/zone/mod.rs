@@ -16,14 +16,40 @@ use crate::time::Wall;
 use posix::Rule;
 use serde::Deserialize;
 use serde::de::{self, Deserializer};
+use siphasher::sip::SipHasher24;
+use std::fmt;
+use std::hash::Hasher;
 use thiserror::Error;
 
 /// A time zone: a UTC offset, or the offsets and changes of a yearly rule.
 ///
-/// Two names of one rule are equal zones.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Two names of one rule are equal zones. Its text is the name or the offset that it was read from.
+#[derive(Clone, Copy, Debug)]
 pub struct Zone {
     rule: Rule,
+    /// The IANA name; `None` for a UTC offset.
+    name: Option<&'static str>,
+}
+
+impl PartialEq for Zone {
+    fn eq(&self, other: &Self) -> bool {
+        self.rule == other.rule
+    }
+}
+
+impl Eq for Zone {}
+
+impl fmt::Display for Zone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(name) = self.name {
+            return f.write_str(name);
+        }
+        let offset = self.offset_at(Wall::from_millis(0));
+        let sign = if offset < 0 { '-' } else { '+' };
+        let minutes = offset.unsigned_abs().div_euclid(60);
+        let (hours, minutes) = (minutes.div_euclid(60), minutes.rem_euclid(60));
+        write!(f, "{sign}{hours:02}:{minutes:02}")
+    }
 }
 
 /// The reason why a text is no zone.
@@ -71,6 +97,7 @@ impl Zone {
     /// Coordinated universal time.
     pub const UTC: Self = Self {
         rule: Rule::fixed(0),
+        name: None,
     };
 
     /// Reads a UTC offset such as `+08:00`, or an IANA name such as `America/Los_Angeles`.
@@ -84,16 +111,26 @@ impl Zone {
                 text: text.to_owned(),
             })?;
             let rule = Rule::fixed(offset);
-            return Ok(Self { rule });
+            return Ok(Self { rule, name: None });
         }
-        let rule = names::find(text).ok_or_else(|| ZoneError::Unknown {
+        let (name, rule) = names::find(text).ok_or_else(|| ZoneError::Unknown {
             text: text.to_owned(),
             near: names::near(text),
         })?;
         let rule = Rule::parse(rule).ok_or_else(|| ZoneError::Irregular {
             name: text.to_owned(),
         })?;
-        Ok(Self { rule })
+        let name = Some(name);
+        Ok(Self { rule, name })
+    }
+
+    /// Returns a number for the zone's text, the same one in any process: SipHash-2-4 without a key,
+    /// cut to 32 bits.
+    pub fn key(&self) -> u32 {
+        let mut hasher = SipHasher24::new();
+        hasher.write(self.to_string().as_bytes());
+        let [a, b, c, d, ..] = hasher.finish().to_le_bytes();
+        u32::from_le_bytes([a, b, c, d])
     }
 
     /// Returns the offset at a moment, in seconds east of UTC.

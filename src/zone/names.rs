@@ -14,12 +14,12 @@ pub fn tzdata_version() -> &'static str {
     head.strip_prefix("# tzdata ").unwrap_or_default()
 }
 
-/// Returns the rule of a zone; that of an irregular zone is no rule.
-pub fn find(name: &str) -> Option<&'static str> {
+/// Returns a zone's name, and its rule; that of an irregular zone is no rule.
+pub fn find(name: &str) -> Option<(&'static str, &'static str)> {
     let mut found = None;
     for_each(&mut |rule, known| {
         if known == name {
-            found = Some(rule);
+            found = Some((known, rule));
         }
     });
     found

@@ -64,7 +64,7 @@ fn a_day_without_midnight_starts_at_its_first_moment() {
 #[test]
 fn clocks_that_go_back_over_midnight_do_not_repeat_a_day() {
     let rule = Rule::parse("A0B,M3.1.0/2,M10.1.0/0:30").unwrap();
-    let zone = Zone { rule };
+    let zone = Zone { rule, name: None };
     // 2027-10-03, a Sunday: 23:00 to 00:30 of daylight saving by UTC, then 23:30 once more.
     let midnight = u64::try_from(civil::first_of_month(2027, 10) + 2).unwrap() * 24 * HOUR;
     let at = |ms: i64| Wall::from_millis(midnight.saturating_add_signed(ms));
@@ -224,6 +224,7 @@ fn zones() -> impl Strategy<Value = Zone> {
         let rule = format!("A{offset}B{},{}", offset - saving, dates.join(","));
         Zone {
             rule: Rule::parse(&rule).unwrap(),
+            name: None,
         }
     });
     prop_oneof![select(names.collect::<Vec<_>>()), rule]
@@ -271,5 +272,20 @@ proptest! {
         let _ = Zone::parse(&text);
         let _ = Rule::parse(&text);
         let _ = Rule::parse(&rule);
+    }
+}
+
+#[test]
+fn a_zone_is_written_as_it_was_read() {
+    for text in [
+        "+00:00",
+        "+08:00",
+        "-09:30",
+        "Europe/Berlin",
+        "America/Los_Angeles",
+    ] {
+        let zone = Zone::parse(text).unwrap();
+        assert_eq!(zone.to_string(), text);
+        assert_eq!(Zone::parse(&zone.to_string()), Ok(zone));
     }
 }

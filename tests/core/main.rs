@@ -15,6 +15,8 @@ mod error_bodies;
 mod families;
 mod faults;
 mod feed;
+mod fleet;
+mod fleet_adversary;
 mod growth;
 mod identity;
 mod in_flight;

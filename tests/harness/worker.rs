@@ -1,6 +1,7 @@
 //! One worker of the fake host. Tests reach the core through it.
 
 use super::fake_host::{FakeHost, FakeRequest, Metrics, World};
+use super::fleet::FleetStore;
 use serde_json::Value;
 use std::cell::RefCell;
 use std::fmt::Display;
@@ -9,7 +10,7 @@ use std::sync::Arc;
 use tiergate::admin::{AdminResponse, Api};
 use tiergate::config;
 use tiergate::ledger::OpenError;
-use tiergate::limiter::{self, Forwarded, Limiter, LogLine, Vm};
+use tiergate::limiter::{self, FleetCall, Forwarded, Limiter, LogLine, Vm};
 use tiergate::notices::Letter;
 use tiergate::reply::api::CalledApi;
 use tiergate::reply::{Client, Reply};
@@ -168,6 +169,47 @@ impl Worker {
         let limiter = self.limiter.borrow();
         let line = limiter.usage_line(&self.host, admission, consumed.as_ref());
         line.to_string()
+    }
+
+    /// Makes the VM a part of the fleet, with this nonce.
+    pub fn joins_fleet(self, nonce: u64) -> Self {
+        self.limiter
+            .borrow_mut()
+            .join_fleet(&self.host, nonce)
+            .unwrap();
+        self
+    }
+
+    /// Takes the next call to the fleet's service; it must be ended.
+    pub fn fleet_call(&self) -> Option<FleetCall> {
+        let now = self.host.world.mono();
+        let mut limiter = self.limiter.borrow_mut();
+        limiter.take_fleet_call(&self.host, now)
+    }
+
+    /// Ends a call with the body of its answer; without one, it failed.
+    pub fn end_fleet_call(&self, call: FleetCall, answer: Option<&[u8]>) -> Option<String> {
+        let mut limiter = self.limiter.borrow_mut();
+        limiter.end_fleet_call(&self.host, call, answer)
+    }
+
+    /// The requests that wait have looked at the answers.
+    pub fn end_answers(&self) {
+        self.limiter.borrow().end_answers();
+    }
+
+    /// Says to the store what is to be said, and takes its answers; returns the number of calls.
+    pub fn talks_to(&self, store: &mut FleetStore) -> usize {
+        let mut calls = 0;
+        while let Some(call) = self.fleet_call() {
+            let request = serde_json::from_slice(&call.body).unwrap();
+            let answer = store.answer(&request, self.host.world.wall_us() / 1_000);
+            let problem = self.end_fleet_call(call, Some(&serde_json::to_vec(&answer).unwrap()));
+            assert_eq!(problem, None, "{answer:?}");
+            calls += 1;
+            assert!(calls < 100, "an edge that does not stop talking");
+        }
+        calls
     }
 
     /// Takes a notice that is due; it must be ended.

@@ -6,8 +6,9 @@
 //! ```
 //! Numbers are little endian. `family` is 0 for the account's own limits. Code keeps the sections
 //! whose tag it does not know, so a later section is no new layout. Each section is a room of its
-//! own: [`log`], [`period`], [`leases`], `completion` and `noticed`.
+//! own: [`log`], [`period`], [`leases`], `completion`, `noticed` and `allowance`.
 
+mod allowance;
 mod completion;
 pub mod leases;
 pub mod log;
@@ -27,7 +28,9 @@ use leases::Leases;
 use log::Log;
 pub use noticed::ENTRY_BYTES as NOTICED_BYTES;
 use period::Period;
-use section::{COMPLETION, HEAD, LEASES, LOG, NOTICED, PERIOD, Section, retain, sections, set_len};
+use section::{
+    ALLOWANCE, COMPLETION, HEAD, LEASES, LOG, NOTICED, PERIOD, Section, retain, sections, set_len,
+};
 use siphasher::sip::SipHasher24;
 use std::hash::Hasher;
 
@@ -178,7 +181,7 @@ impl Record {
     /// True when the record has sections that this code does not know.
     pub fn has_unknown(&self) -> bool {
         self.sections()
-            .any(|section| !matches!(section.tag, LOG | PERIOD | LEASES | COMPLETION | NOTICED))
+            .any(|section| !matches!(section.tag, LOG..=ALLOWANCE))
     }
 
     /// True when the record has a calendar period, whose end only the wall clock tells.
@@ -222,9 +225,9 @@ impl Record {
         self.retain(|section| !matches!(section.tag, LOG | PERIOD | NOTICED));
     }
 
-    /// Drops the leases, as for a copy of another record.
+    /// Drops the leases, and what is held of the fleet, as for a copy of another record.
     pub fn drop_leases(&mut self) {
-        self.retain(|section| section.tag != LEASES);
+        self.retain(|section| !matches!(section.tag, LEASES | ALLOWANCE));
     }
 
     /// Drops the leases of lost VMs and returns their number.
@@ -286,8 +289,11 @@ impl Record {
             let left = now.wall.map_or(period::UNKNOWN, |wall| period.left(wall));
             now.mono.after(left)
         });
+        let held = self.sections().filter(|section| section.tag == ALLOWANCE);
+        let held = held.map(|section| allowance::keep_until(section.of(&self.bytes)));
+        let others = periods.chain(held).max().unwrap_or_default();
         Expiry {
-            all: sliding.max(periods.max().unwrap_or_default()),
+            all: sliding.max(others),
             sliding,
         }
     }
@@ -310,6 +316,12 @@ impl Record {
     /// Returns the log of a window.
     pub fn log(&self, family: FamilyKey, window: Window) -> Option<Log<'_>> {
         let section = self.find_log(family, window)?;
+        Some(Log(section.of(&self.bytes)))
+    }
+
+    /// Returns the log of a window of this length.
+    pub fn log_of_length(&self, family: FamilyKey, length: Span) -> Option<Log<'_>> {
+        let section = self.find(LOG, family, |bytes| Log(bytes).length() == length)?;
         Some(Log(section.of(&self.bytes)))
     }
 
@@ -403,6 +415,12 @@ pub fn count_leases(bytes: &[u8], liveness: &dyn Liveness) -> (u64, u64) {
     })
 }
 
+/// True when a stored record holds something of the fleet, or has not told all.
+pub fn holds_allowance(bytes: &[u8]) -> bool {
+    let mut held = sections(bytes).filter(|section| section.tag == ALLOWANCE);
+    held.any(|section| allowance::keep_until(section.of(bytes)) > Mono::default())
+}
+
 /// Returns the latest end of a stored record's calendar periods; `None` without a period.
 pub fn periods_end(bytes: &[u8]) -> Option<crate::time::Wall> {
     let periods = sections(bytes).filter(|section| section.tag == PERIOD);
@@ -425,6 +443,7 @@ fn is_record(bytes: &[u8]) -> bool {
             LEASES => Leases(body).has_shape(),
             COMPLETION => completion::has_shape(body),
             NOTICED => noticed::has_shape(body),
+            ALLOWANCE => allowance::has_shape(body),
             _ => true,
         };
         if !has_shape {

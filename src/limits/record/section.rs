@@ -14,6 +14,7 @@ pub(super) const PERIOD: u8 = 2;
 pub(super) const LEASES: u8 = 3;
 pub(super) const COMPLETION: u8 = 4;
 pub(super) const NOTICED: u8 = 5;
+pub(super) const ALLOWANCE: u8 = 6;
 
 /// One section of a record.
 #[derive(Clone, Copy, Debug)]

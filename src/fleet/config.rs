@@ -1,0 +1,105 @@
+//! The part `fleet` of the config.
+
+use super::FleetAccount;
+use super::policy::{AfterLoss, CutOff, FleetPolicy, OnFailure};
+use crate::http::endpoint::Endpoint;
+use crate::json::values::{Count, Duration};
+use crate::json::{Invalid, Object, in_range};
+use crate::time::Span;
+use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
+use std::fmt;
+
+/// The path of the service's call.
+const PATH: &str = "/v1/step";
+/// The time between reports: a shorter one costs calls, a longer one leaves allowances stranded.
+const SYNC: (Span, Span) = (Span::from_millis(50), Span::from_secs(1));
+/// The longest wait for an answer.
+const TIMEOUT: (Span, Span) = (Span::from_millis(5), Span::from_secs(1));
+/// The largest number of edges.
+const MOST_EDGES: u64 = 10_000;
+/// The shortest secret, in bytes.
+const SHORTEST_KEY: usize = 16;
+
+/// The fleet as written in the config.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FleetConfig {
+    cluster: String,
+    authority: String,
+    sync: Option<Duration>,
+    timeout: Option<Duration>,
+    on_failure: Option<OnFailure>,
+    after_loss: Option<AfterLoss>,
+    cut_off: Option<CutOff>,
+    edges: Option<Count>,
+    key: Option<String>,
+    token: Option<String>,
+}
+
+/// The fleet of a config.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Fleet {
+    /// The service.
+    pub to: Endpoint,
+    /// The rules.
+    pub policy: FleetPolicy,
+    key: Option<String>,
+}
+
+impl fmt::Debug for Fleet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} at {:?}", self.policy, self.to)
+    }
+}
+
+impl Fleet {
+    /// Checks the fleet.
+    ///
+    /// # Errors
+    /// [`Invalid`] for the first field that is wrong.
+    pub fn check(Object(written): Object<FleetConfig>) -> Result<Self, Invalid> {
+        let to = Endpoint {
+            cluster: written.cluster,
+            authority: written.authority,
+            path: PATH.to_owned(),
+            token: written.token,
+        };
+        let span = |at: &str, written: Option<Duration>, usual: u64, (from, to): (Span, Span)| {
+            let span = written.map_or(Span::from_millis(usual), |d| d.0);
+            in_range(at, span, from..=to)
+        };
+        let key = written.key;
+        if key.as_ref().is_some_and(|key| key.len() < SHORTEST_KEY) {
+            let problem = format!("shorter than {SHORTEST_KEY} bytes: it is a secret");
+            return Err(Invalid::new("fleet.key", problem));
+        }
+        let edges = written.edges;
+        let edges = edges.map(|Count(n)| in_range("fleet.edges", n, 1..=MOST_EDGES));
+        let edges = edges.transpose()?.and_then(|n| u32::try_from(n).ok());
+        Ok(Self {
+            to: to.check("fleet")?,
+            policy: FleetPolicy {
+                sync: span("fleet.sync", written.sync, 250, SYNC)?,
+                timeout: span("fleet.timeout", written.timeout, 50, TIMEOUT)?,
+                on_failure: written.on_failure.unwrap_or_default(),
+                after_loss: written.after_loss.unwrap_or_default(),
+                cut_off: written.cut_off.unwrap_or_default(),
+                least_edges: edges.unwrap_or(0),
+            },
+            key,
+        })
+    }
+
+    /// Returns an account's name in the fleet: the first half of SHA-256 over the key, if there is
+    /// one, a zero byte and the id.
+    pub fn account(&self, id: &[u8]) -> FleetAccount {
+        let key = self.key.as_deref().unwrap_or_default();
+        let mut digest = Sha256::new();
+        digest.update(key.as_bytes());
+        digest.update([0]);
+        digest.update(id);
+        let digest = digest.finalize();
+        FleetAccount(digest.first_chunk().copied().unwrap_or_default())
+    }
+}

@@ -1,0 +1,416 @@
+//! Edges of a fleet on one store: what a request asks for, holds and gives back.
+
+use crate::harness::{Config, FakeRequest, FleetStore, Next, Ticket, Used, Worker, World};
+use serde_json::json;
+use std::sync::Arc;
+
+/// An edge: an Envoy process with one worker.
+struct Edge {
+    world: Arc<World>,
+    worker: Worker,
+}
+
+impl Edge {
+    fn new(config: &Config, nonce: u64) -> Self {
+        let world = World::new();
+        let worker = Worker::new(&world, in_fleet(config)).joins_fleet(nonce);
+        Self { world, worker }
+    }
+
+    /// Serves a request that ends at once; it waits for the store at most once.
+    fn serves(&self, store: &mut FleetStore, request: &FakeRequest, used: Used) -> bool {
+        match self.judged(store, request) {
+            Next::Forward(pass) => {
+                self.worker.settle(pass.admission.unwrap(), used);
+                true
+            }
+            Next::Reply(reply) => {
+                assert_eq!(reply.status, 429);
+                false
+            }
+            Next::Queue(_) => panic!("still waits"),
+        }
+    }
+
+    /// The decision on a request, after the store's answers.
+    fn judged(&self, store: &mut FleetStore, request: &FakeRequest) -> Next {
+        let mut next = self.worker.check(request).next;
+        for _ in 0..100 {
+            let Next::Queue(ticket) = next else {
+                return next;
+            };
+            self.worker.talks_to(store);
+            if !self.worker.is_due(&ticket) {
+                self.world.pass_ms(5);
+            }
+            next = self.worker.retry(&ticket);
+            self.worker.end_answers();
+        }
+        next
+    }
+
+    fn tick(&self, store: &mut FleetStore) {
+        self.worker.talks_to(store);
+    }
+}
+
+pub fn in_fleet(config: &Config) -> Config {
+    let fleet = json!({"fleet": {"cluster": "fleet", "authority": "fleet"}});
+    config.clone().with(fleet)
+}
+
+fn waits(worker: &Worker, request: &FakeRequest) -> Ticket {
+    match worker.check(request).next {
+        Next::Queue(ticket) => *ticket,
+        other => panic!("does not wait: {other:?}"),
+    }
+}
+
+fn pass(edges: &[Edge], ms: u64) {
+    for edge in edges {
+        edge.world.pass_ms(ms);
+    }
+}
+
+#[test]
+fn a_limit_is_one_limit_for_all_edges() {
+    let config = Config::tier("t").rpm(10);
+    let edges = [Edge::new(&config, 1), Edge::new(&config, 2)];
+    let mut store = FleetStore::default();
+    let request = FakeRequest::of("acme", "t", 0);
+    let mut admitted = 0;
+    for n in 0..30 {
+        let edge = &edges[n % 2];
+        admitted += usize::from(edge.serves(&mut store, &request, Used::Tokens(0)));
+        pass(&edges, 100);
+        edges.iter().for_each(|edge| edge.tick(&mut store));
+    }
+    assert_eq!(admitted, 10);
+}
+
+#[test]
+fn the_first_request_waits_for_the_answer_and_the_rest_of_a_burst_for_none() {
+    let edge = Edge::new(&Config::tier("t").rpm(1_000), 1);
+    let mut store = FleetStore::default();
+    let request = FakeRequest::of("acme", "t", 0);
+    let ticket = waits(&edge.worker, &request);
+    assert!(!edge.worker.is_due(&ticket), "there is no answer yet");
+    edge.tick(&mut store);
+    assert!(edge.worker.is_due(&ticket));
+    assert!(matches!(edge.worker.retry(&ticket), Next::Forward(_)));
+    let mut in_line = 0;
+    for _ in 0..100 {
+        if let Next::Queue(ticket) = edge.worker.check(&request).next {
+            in_line += 1;
+            edge.tick(&mut store);
+            assert!(matches!(edge.worker.retry(&ticket), Next::Forward(_)));
+        }
+        edge.world.pass_ms(100);
+        edge.tick(&mut store);
+    }
+    assert!(in_line <= 2, "{in_line} of 100 requests waited");
+}
+
+#[test]
+fn what_is_idle_goes_back_and_nothing_is_lost() {
+    let config = Config::tier("t").rpm(40);
+    let edges = [Edge::new(&config, 1), Edge::new(&config, 2)];
+    let mut store = FleetStore::default();
+    let request = FakeRequest::of("acme", "t", 0);
+    for _ in 0..10 {
+        assert!(edges[0].serves(&mut store, &request, Used::Tokens(0)));
+        pass(&edges, 50);
+        edges[0].tick(&mut store);
+    }
+    for _ in 0..20 {
+        pass(&edges, 250);
+        edges.iter().for_each(|edge| edge.tick(&mut store));
+    }
+    assert_eq!(store.used_and_out("requests/60000/-"), (10, 0));
+    let served = (0..40).filter(|_| {
+        let served = edges[1].serves(&mut store, &request, Used::Tokens(0));
+        pass(&edges, 10);
+        edges[1].tick(&mut store);
+        served
+    });
+    assert_eq!(served.count(), 30);
+}
+
+#[test]
+fn tokens_beyond_a_reserve_are_charged_and_those_below_come_back() {
+    let config = Config::tier("t").tpm(10_000);
+    let edges = [Edge::new(&config, 1), Edge::new(&config, 2)];
+    let mut store = FleetStore::default();
+    let request = FakeRequest::of("acme", "t", 1_000);
+    // Over-used by far: the other edge must hear of it.
+    assert!(edges[0].serves(&mut store, &request, Used::Tokens(9_500)));
+    pass(&edges, 250);
+    edges[0].tick(&mut store);
+    assert_eq!(store.used_and_out("tokens/60000/-").0, 9_500);
+    assert!(!edges[1].serves(&mut store, &request, Used::Tokens(0)));
+    // Under-used: what was reserved for nothing comes back.
+    let other = FakeRequest::of("bolt", "t", 8_000);
+    assert!(edges[0].serves(&mut store, &other, Used::Tokens(100)));
+    pass(&edges, 250);
+    edges[0].tick(&mut store);
+    pass(&edges, 250);
+    edges[0].tick(&mut store);
+    assert!(edges[1].serves(&mut store, &other, Used::Tokens(100)));
+}
+
+#[test]
+fn a_refusal_says_the_limit_and_when_it_ends() {
+    let config = Config::tier("t").rpm(1);
+    let edges = [Edge::new(&config, 1), Edge::new(&config, 2)];
+    let mut store = FleetStore::default();
+    let request = FakeRequest::of("acme", "t", 0);
+    assert!(edges[0].serves(&mut store, &request, Used::Tokens(0)));
+    pass(&edges, 250);
+    edges[0].tick(&mut store);
+    let Next::Reply(reply) = edges[1].judged(&mut store, &request) else {
+        panic!("not refused");
+    };
+    let text = format!("{reply:?}");
+    assert!(text.contains("rpm"), "{text}");
+    let wait = crate::harness::retry_after_ms(&reply);
+    assert!((55_000..=61_300).contains(&wait), "{wait}");
+    // It is remembered for a second, and asks nothing.
+    let steps = store.steps;
+    assert!(!edges[1].serves(&mut store, &request, Used::Tokens(0)));
+    assert_eq!(store.steps, steps);
+    pass(&edges, wait);
+    assert!(edges[1].serves(&mut store, &request, Used::Tokens(0)));
+}
+
+#[test]
+fn one_request_at_a_time_round_robin_is_never_refused() {
+    let config = Config::tier("t").concurrency(1);
+    let edges = [1, 2, 3].map(|nonce| Edge::new(&config, nonce));
+    let mut store = FleetStore::default();
+    let request = FakeRequest::of("acme", "t", 0);
+    for n in 0..60 {
+        let edge = &edges[n % 3];
+        let Next::Forward(pass_on) = edge.judged(&mut store, &request) else {
+            panic!("request {n} is refused");
+        };
+        pass(&edges, 1_000);
+        edge.worker
+            .settle(pass_on.admission.unwrap(), Used::Tokens(0));
+        // The lease is told at once: the tick after the end.
+        pass(&edges, 2);
+        edges.iter().for_each(|edge| edge.tick(&mut store));
+    }
+}
+
+#[test]
+fn concurrency_holds_over_all_edges() {
+    let config = Config::tier("t").concurrency(5);
+    let edges = [1, 2].map(|nonce| Edge::new(&config, nonce));
+    let mut store = FleetStore::default();
+    let request = FakeRequest::of("acme", "t", 0);
+    let mut open = Vec::new();
+    for n in 0..12 {
+        match edges[n % 2].judged(&mut store, &request) {
+            Next::Forward(pass) => open.push((n % 2, pass.admission.unwrap())),
+            Next::Reply(_) => {}
+            Next::Queue(_) => panic!("waits for ever"),
+        }
+    }
+    assert_eq!(open.len(), 5);
+    let (edge, admission) = open.remove(0);
+    edges[edge].worker.settle(admission, Used::Tokens(0));
+    edges[edge].tick(&mut store);
+    assert!(matches!(
+        edges[1 - edge].judged(&mut store, &request),
+        Next::Forward(_)
+    ));
+}
+
+/// One edge with two workers.
+fn two_workers(config: &Config) -> (Edge, Worker) {
+    let edge = Edge::new(config, 1);
+    let other = Worker::new(&edge.world, in_fleet(config)).joins_fleet(2);
+    (edge, other)
+}
+
+#[test]
+fn workers_of_an_edge_share_what_it_holds_and_one_of_them_speaks() {
+    let (edge, other) = two_workers(&Config::tier("t").rpm(1_000));
+    let mut store = FleetStore::default();
+    let request = FakeRequest::of("acme", "t", 0);
+    for _ in 0..20 {
+        assert!(edge.serves(&mut store, &request, Used::Tokens(0)));
+        edge.world.pass_ms(100);
+        edge.tick(&mut store);
+    }
+    let Next::Forward(pass) = other.check(&request).next else {
+        panic!("the other worker does not see what is held");
+    };
+    other.settle(pass.admission.unwrap(), Used::Tokens(0));
+    edge.world.pass_ms(300);
+    assert_eq!(other.talks_to(&mut store), 0, "it passes its account on");
+    let told = store.used_and_out("requests/60000/-").0;
+    edge.tick(&mut store);
+    assert!(store.used_and_out("requests/60000/-").0 > told);
+}
+
+#[test]
+fn what_a_lost_worker_held_goes_back() {
+    let (edge, other) = two_workers(&Config::tier("t").rpm(1_000));
+    let mut store = FleetStore::default();
+    let request = FakeRequest::of("acme", "t", 0);
+    let ticket = waits(&other, &request);
+    other.talks_to(&mut store);
+    let Next::Forward(_) = other.retry(&ticket) else {
+        panic!("not admitted");
+    };
+    // The worker is lost with what it knew: the walk over the pages finds the account.
+    drop(other);
+    for _ in 0..60 {
+        edge.world.pass_ms(250);
+        edge.worker.tick();
+        edge.tick(&mut store);
+    }
+    assert_eq!(store.used_and_out("requests/60000/-"), (1, 0));
+}
+
+fn cut_off(on_failure: &str) -> Config {
+    let config = Config::tier("t").rpm(12);
+    let fleet = json!({"cluster": "fleet", "authority": "fleet", "on_failure": on_failure});
+    config.with(json!({"fleet": fleet}))
+}
+
+/// What of 30 requests is admitted in the next window, with the store away.
+fn served_alone(worker: &Worker, world: &Arc<World>) -> usize {
+    let request = FakeRequest::of("acme", "t", 0);
+    let served = (0..30).filter(|_| {
+        world.pass_ms(50);
+        let mut next = worker.check(&request).next;
+        for _ in 0..60 {
+            let Next::Queue(ticket) = next else { break };
+            while let Some(call) = worker.fleet_call() {
+                worker.end_fleet_call(call, None);
+            }
+            world.pass_ms(5);
+            next = worker.retry(&ticket);
+        }
+        match next {
+            Next::Forward(pass) => {
+                worker.settle(pass.admission.unwrap(), Used::Tokens(0));
+                true
+            }
+            Next::Reply(_) => false,
+            Next::Queue(_) => panic!("held for ever"),
+        }
+    });
+    served.count()
+}
+
+#[test]
+fn a_cut_off_edge_does_as_on_failure_says() {
+    for (on_failure, first, later) in [("share", 4, 4), ("local", 12, 12), ("deny", 0, 0)] {
+        let world = World::new();
+        let worker = Worker::new(&world, cut_off(on_failure)).joins_fleet(1);
+        // The store knows three edges, and then nobody hears of it.
+        let mut store = FleetStore::default();
+        let others = [2, 3].map(|nonce| Edge::new(&cut_off(on_failure), nonce));
+        for edge in &others {
+            edge.world.pass_ms(2_000);
+            edge.worker.tick();
+            edge.tick(&mut store);
+        }
+        world.pass_ms(2_000);
+        worker.tick();
+        worker.talks_to(&mut store);
+        assert_eq!(served_alone(&worker, &world), first, "{on_failure}");
+        world.pass_ms(61_000);
+        assert_eq!(served_alone(&worker, &world), later, "{on_failure}, later");
+    }
+}
+
+/// The body of the store's answer to a call.
+fn answered(store: &mut FleetStore, edge: &Edge, call: &tiergate::limiter::FleetCall) -> Vec<u8> {
+    let request = serde_json::from_slice(&call.body).unwrap();
+    let answer = store.answer(&request, edge.world.wall_us() / 1_000);
+    serde_json::to_vec(&answer).unwrap()
+}
+
+#[test]
+fn an_answer_after_its_time_out_grants_nothing() {
+    let edge = Edge::new(&Config::tier("t").rpm(1_000), 1);
+    let mut store = FleetStore::default();
+    let request = FakeRequest::of("acme", "t", 0);
+    for late_ms in [59, 61, 5_000] {
+        let _ticket = waits(&edge.worker, &request);
+        let call = edge.worker.fleet_call().unwrap();
+        let answer = answered(&mut store, &edge, &call);
+        edge.world.pass_ms(late_ms);
+        edge.worker.end_fleet_call(call, Some(&answer));
+        let is_held = matches!(edge.worker.check(&request).next, Next::Forward(_));
+        assert_eq!(is_held, late_ms < 60, "after {late_ms} ms");
+        // The store hears what is held, and takes the rest back.
+        edge.world.pass_ms(15_000);
+        edge.tick(&mut store);
+        edge.world.pass_ms(3_000);
+        edge.tick(&mut store);
+        assert_eq!(store.used_and_out("requests/60000/-").1, 0);
+        edge.world.pass_ms(62_000);
+    }
+}
+
+#[test]
+fn an_allowance_ends_ten_seconds_after_it_was_asked_for() {
+    for (ms, is_good) in [(9_990, true), (10_000, false)] {
+        let edge = Edge::new(&Config::tier("t").rpm(1_000), 1);
+        let mut store = FleetStore::default();
+        let request = FakeRequest::of("acme", "t", 0);
+        let ticket = waits(&edge.worker, &request);
+        let call = edge.worker.fleet_call().unwrap();
+        let answer = answered(&mut store, &edge, &call);
+        edge.world.pass_ms(40);
+        edge.worker.end_fleet_call(call, Some(&answer));
+        // The process stands still between the answer and the use.
+        edge.world.pass_ms(ms - 40);
+        let next = edge.worker.retry(&ticket);
+        assert_eq!(
+            matches!(next, Next::Forward(_)),
+            is_good,
+            "after {ms} ms: {next:?}"
+        );
+    }
+}
+
+#[test]
+fn an_answer_that_grants_more_than_was_asked_for_or_is_of_another_account_is_none() {
+    let edge = Edge::new(&Config::tier("t").rpm(1_000), 1);
+    let mut store = FleetStore::default();
+    let request = FakeRequest::of("acme", "t", 0);
+    for (field, value) in [
+        ("/items/0/m/0/1", json!(500)),
+        ("/items/0/a", json!("000102030405060708090a0b0c0d0e0f")),
+        ("/items/0/n", json!(7)),
+        ("/items/0/fault", json!("a foreign key")),
+        ("/items/0/m/0/0", json!(9)),
+        ("/items", json!([])),
+        ("/items/0/m/0/1", json!(-1)),
+        ("/edges", json!("many")),
+    ] {
+        edge.world.pass_ms(5_000);
+        edge.worker.tick();
+        edge.tick(&mut store);
+        let _ticket = waits(&edge.worker, &request);
+        let call = edge.worker.fleet_call().unwrap();
+        let mut answer: serde_json::Value =
+            serde_json::from_slice(&answered(&mut store, &edge, &call)).unwrap();
+        match answer.pointer_mut(field) {
+            Some(found) => *found = value,
+            None => answer["items"][0]["fault"] = value,
+        }
+        let body = serde_json::to_vec(&answer).unwrap();
+        let problem = edge.worker.end_fleet_call(call, Some(&body));
+        assert!(problem.is_some(), "{field}");
+        edge.worker.end_answers();
+        let next = edge.worker.check(&request).next;
+        assert!(!matches!(next, Next::Forward(_)), "{field}: {next:?}");
+    }
+}

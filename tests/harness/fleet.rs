@@ -1,0 +1,423 @@
+//! The fleet's store in memory, by the protocol's rules: the oracle of the script in Redis, and the
+//! other side of edges in tests without one.
+
+use std::collections::BTreeMap;
+use tiergate::fleet::hex::{AccountId, EdgeId, Hex, Incarnation};
+use tiergate::fleet::message::{
+    ItemAnswer, LeaseGrant, MeterAsk, MeterGrant, StepAnswer, StepItem, StepObstacle, StepRefusal,
+    StepRequest,
+};
+use tiergate::fleet::meter_name::MeterTime;
+use tiergate::time::Wall;
+
+/// The life of an allowance, with its margin.
+const DEAD_AFTER: u64 = 12_000;
+/// The time after which an edge is dead.
+const EDGE_DEAD_AFTER: u64 = 10_000;
+
+#[derive(Clone, Debug, Default)]
+pub struct FleetStore {
+    accounts: BTreeMap<AccountId, Account>,
+    edges: BTreeMap<EdgeId, u64>,
+    pub steps: u64,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Account {
+    generation: u32,
+    sums: BTreeMap<String, Sum>,
+    entries: BTreeMap<(EdgeId, Incarnation), Entry>,
+}
+
+/// The use of a meter: parts of a window, or the amount of a period.
+#[derive(Clone, Debug, Default)]
+struct Sum {
+    parts: Vec<(u64, u64, u64)>,
+    period: u64,
+    amount: u64,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Entry {
+    seq: u32,
+    seen: u64,
+    written_off: bool,
+    meters: BTreeMap<String, Held>,
+    leases: BTreeMap<String, u64>,
+    answer: ItemAnswer,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Held {
+    totals: [u64; 3],
+    out: u64,
+    lost: u64,
+    limit: u64,
+}
+
+impl FleetStore {
+    /// Answers a request that comes in at `now`, in milliseconds of the wall clock.
+    pub fn answer(&mut self, request: &StepRequest, now: u64) -> StepAnswer {
+        self.edges.insert(request.edge, now);
+        self.edges.retain(|_, seen| now < *seen + EDGE_DEAD_AFTER);
+        let alive: Vec<EdgeId> = self.edges.keys().copied().collect();
+        let items = request.items.iter().map(|item| {
+            self.steps += 1;
+            let account = self.accounts.entry(item.account).or_default();
+            account.step(request, item, (now, &alive))
+        });
+        let items = items.collect();
+        StepAnswer {
+            v: 1,
+            store: "memory".to_owned(),
+            rank: u32::try_from(alive.iter().position(|e| *e == request.edge).unwrap()).unwrap(),
+            edges: u32::try_from(alive.len()).unwrap(),
+            fenced: false,
+            items,
+        }
+    }
+
+    /// What is used of a meter of all accounts, and what edges hold of it.
+    pub fn used_and_out(&self, meter: &str) -> (u64, u64) {
+        let mut all = (0, 0);
+        for account in self.accounts.values() {
+            all.0 += account.sums.get(meter).map_or(0, Sum::used);
+            all.1 += account.out(meter);
+        }
+        all
+    }
+}
+
+impl Account {
+    fn out(&self, meter: &str) -> u64 {
+        let held = self
+            .entries
+            .values()
+            .filter_map(|entry| entry.meters.get(meter));
+        held.map(|held| held.out).sum()
+    }
+
+    fn leased(&self, meter: &str) -> u64 {
+        let leases = self
+            .entries
+            .values()
+            .filter_map(|entry| entry.leases.get(meter));
+        leases.sum()
+    }
+
+    fn step(
+        &mut self,
+        request: &StepRequest,
+        item: &StepItem,
+        (now, alive): (u64, &[EdgeId]),
+    ) -> ItemAnswer {
+        let name = |index: u32| request.meters[index as usize].clone();
+        for (meter, sum) in &mut self.sums {
+            let is_over = sum.advance(meter, now);
+            for entry in self.entries.values_mut().filter(|_| is_over) {
+                if let Some(held) = entry.meters.get_mut(meter) {
+                    (held.out, held.lost) = (0, 0);
+                }
+            }
+        }
+        self.write_off(now, alive);
+        let key = (request.edge, item.incarnation);
+        let entry = self.entries.entry(key).or_default();
+        if item.seq < entry.seq {
+            return ItemAnswer {
+                stale: true,
+                ..ids(item)
+            };
+        }
+        if item.seq == entry.seq {
+            return entry.answer.clone();
+        }
+        let same = item.generation == self.generation;
+        for ask in &item.meters {
+            let meter = name(ask.meter);
+            let sum = self.sums.entry(meter.clone()).or_default();
+            sum.advance(&meter, now);
+            let held = entry.meters.entry(meter.clone()).or_default();
+            held.count(sum, ask, (&meter, now));
+            held.out = if same { ask.held } else { 0 };
+            held.limit = ask.limit;
+        }
+        for ask in &item.leases {
+            let held = if same { ask.held } else { 0 };
+            entry.leases.insert(name(ask.meter), ask.in_process + held);
+        }
+        (entry.seq, entry.seen, entry.written_off) = (item.seq, now, false);
+        self.forget_lost_records(request.edge);
+        let answer = self.grant(request, item, (now, alive.len() as u64));
+        let entry = self.entries.get_mut(&key).unwrap();
+        entry.answer = answer.clone();
+        answer
+    }
+
+    /// Frees the leases of an edge's older incarnations: it lost those records, and nobody would
+    /// speak of them again.
+    fn forget_lost_records(&mut self, edge: EdgeId) {
+        let of_edge = (edge, Incarnation::default())..=(edge, Hex([u8::MAX; 8]));
+        let mut entries = self.entries.range_mut(of_edge).rev();
+        let _newest = entries.next();
+        for (_, entry) in entries {
+            entry.leases.values_mut().for_each(|leases| *leases = 0);
+        }
+    }
+
+    /// Counts what edges held that were silent for longer than it is good.
+    fn write_off(&mut self, now: u64, alive: &[EdgeId]) {
+        for ((edge, _), entry) in &mut self.entries {
+            if !alive.contains(edge) {
+                entry.leases.clear();
+            }
+            if entry.written_off || now < entry.seen + DEAD_AFTER {
+                continue;
+            }
+            entry.written_off = true;
+            for (meter, held) in &mut entry.meters {
+                let sum = self.sums.entry(meter.clone()).or_default();
+                sum.add(meter, now, now, held.out);
+                (held.lost, held.out) = (held.out, 0);
+            }
+        }
+    }
+
+    fn grant(
+        &mut self,
+        request: &StepRequest,
+        item: &StepItem,
+        (now, edges): (u64, u64),
+    ) -> ItemAnswer {
+        let name = |index: u32| request.meters[index as usize].clone();
+        let mut no: Option<StepRefusal> = None;
+        let mut refuse = |meter: u32, wait: u64, by| {
+            if no.is_none_or(|no| u64::from(no.wait_ms) < wait) {
+                let wait_ms = u32::try_from(wait).unwrap();
+                no = Some(StepRefusal { meter, wait_ms, by });
+            }
+        };
+        let mut lefts = Vec::new();
+        for ask in &item.meters {
+            let meter = name(ask.meter);
+            let (used, out) = (self.sums[&meter].used(), self.out(&meter));
+            let left = ask.limit.saturating_sub(used + out);
+            lefts.push((used, left));
+            if left < ask.need {
+                match used + ask.need > ask.limit {
+                    true => {
+                        let wait = self.sums[&meter].wait(&meter, now, ask.need, ask.limit);
+                        refuse(ask.meter, wait, StepObstacle::Used);
+                    }
+                    false => refuse(ask.meter, 1_250, StepObstacle::Held),
+                }
+            }
+        }
+        for ask in &item.leases {
+            if ask.limit.saturating_sub(self.leased(&name(ask.meter))) < ask.need {
+                refuse(ask.meter, 1_000, StepObstacle::Held);
+            }
+        }
+        let mut answer = ItemAnswer {
+            ok: no.is_none(),
+            generation: self.generation,
+            no,
+            ..ids(item)
+        };
+        let active = self
+            .entries
+            .values()
+            .filter(|entry| now < entry.seen + 60_000);
+        let active = (active.count() as u64).max(1);
+        let key = (request.edge, item.incarnation);
+        for (ask, (used, left)) in item.meters.iter().zip(lefts) {
+            let grant = if no.is_some() {
+                0
+            } else {
+                grant(ask, left, edges, active)
+            };
+            let meter = name(ask.meter);
+            let entry = self.entries.get_mut(&key).unwrap();
+            entry.meters.get_mut(&meter).unwrap().out += grant;
+            let left = left - grant;
+            answer.tight |= left * 10 < ask.limit * 3;
+            answer.meters.push(MeterGrant {
+                meter: ask.meter,
+                grant,
+                used,
+                left,
+                ends_ms: period_end(&meter, now).map_or(0, |end| end - now),
+            });
+        }
+        for ask in &item.leases {
+            let meter = name(ask.meter);
+            let left = ask.limit.saturating_sub(self.leased(&meter));
+            let more = ask.want.min(left.saturating_sub(ask.need) / (2 * active));
+            let grant = match (no, ask.limit >= 4 * edges) {
+                (Some(_), _) => 0,
+                (None, true) => ask.need + more,
+                (None, false) => ask.need,
+            };
+            *self
+                .entries
+                .get_mut(&key)
+                .unwrap()
+                .leases
+                .get_mut(&meter)
+                .unwrap() += grant;
+            answer.leases.push(LeaseGrant {
+                meter: ask.meter,
+                grant,
+                left: left - grant,
+            });
+        }
+        answer
+    }
+}
+
+fn ids(item: &StepItem) -> ItemAnswer {
+    ItemAnswer {
+        account: item.account,
+        incarnation: item.incarnation,
+        seq: item.seq,
+        ..ItemAnswer::default()
+    }
+}
+
+fn grant(ask: &MeterAsk, left: u64, edges: u64, active: u64) -> u64 {
+    let rest = left - ask.need;
+    let is_ample = ask.limit >= 4 * edges && rest * 10 > ask.limit * 3;
+    let more = ask.want.min(rest / (2 * active)).min(left / 4);
+    ask.need + if is_ample { more } else { 0 }
+}
+
+/// The end of the period of a meter at a moment; `None` for a window.
+fn period_end(meter: &str, now: u64) -> Option<u64> {
+    match MeterTime::of(meter).unwrap() {
+        MeterTime::Period(calendar, zone) => {
+            let period = zone.period(calendar, Wall::from_millis(now));
+            Some(period.ends_at.as_millis())
+        }
+        MeterTime::Window(_) | MeterTime::Leases => None,
+    }
+}
+
+fn window(meter: &str) -> u64 {
+    match MeterTime::of(meter).unwrap() {
+        MeterTime::Window(length) => length.as_millis(),
+        MeterTime::Period(..) | MeterTime::Leases => 0,
+    }
+}
+
+impl Held {
+    /// Counts what the totals of a message have beyond those before.
+    fn count(&mut self, sum: &mut Sum, ask: &MeterAsk, (meter, now): (&str, u64)) {
+        let is_period = period_end(meter, now).is_some();
+        for (kind, list) in [&ask.spent, &ask.extra, &ask.refunded]
+            .into_iter()
+            .enumerate()
+        {
+            let Some((base, parts)) = list.split_first() else {
+                continue;
+            };
+            let mut known = self.totals[kind];
+            if *base > known {
+                if kind < 2 {
+                    sum.add(meter, now, now, (base - known).min(ask.own));
+                }
+                known = *base;
+            }
+            for part in parts.chunks(2) {
+                let [age, total] = *part else {
+                    panic!("{part:?}")
+                };
+                let more = total.saturating_sub(known);
+                known = known.max(total);
+                let at = if is_period { age } else { now - age };
+                match kind {
+                    0 => {
+                        let netted = more.min(self.lost);
+                        self.lost -= netted;
+                        sum.add(meter, at, now, more - netted);
+                    }
+                    1 => sum.add(meter, at, now, more),
+                    _ => sum.refund(meter, at, now, more),
+                }
+            }
+            self.totals[kind] = known;
+        }
+        if is_period {
+            sum.amount = sum.amount.saturating_sub(self.lost);
+        }
+        self.lost = 0;
+    }
+}
+
+impl Sum {
+    /// Drops what is over; true when a period ended.
+    fn advance(&mut self, meter: &str, now: u64) -> bool {
+        let Some(end) = period_end(meter, now) else {
+            let length = window(meter);
+            self.parts
+                .retain(|part| part.0 + length + length / 60 > now);
+            return false;
+        };
+        let ended = self.period != end;
+        if ended {
+            (self.period, self.amount) = (end, 0);
+        }
+        ended
+    }
+
+    /// Adds an amount of a moment, or of the period of that number.
+    fn add(&mut self, meter: &str, at: u64, now: u64, amount: u64) {
+        if amount == 0 {
+            return;
+        }
+        if let Some(end) = period_end(meter, now) {
+            // Spent in a period to come: the edge's clock is ahead.
+            if at >= end || at == now {
+                self.amount += amount;
+            }
+            return;
+        }
+        self.parts.push((at, at, amount));
+    }
+
+    fn refund(&mut self, meter: &str, at: u64, now: u64, amount: u64) {
+        if let Some(end) = period_end(meter, now) {
+            if at == end {
+                self.amount = self.amount.saturating_sub(amount);
+            }
+            return;
+        }
+        let grain = (window(meter) / 60).max(1);
+        // A part has the time of its newest event, and is no wider than a grain.
+        let covers = |part: &&mut (u64, u64, u64)| at <= part.0 && part.0 <= at + grain;
+        if let Some(part) = self.parts.iter_mut().find(covers) {
+            part.2 = part.2.saturating_sub(amount);
+        }
+    }
+
+    fn used(&self) -> u64 {
+        self.amount + self.parts.iter().map(|part| part.2).sum::<u64>()
+    }
+
+    /// The time until enough has expired.
+    fn wait(&self, meter: &str, now: u64, need: u64, limit: u64) -> u64 {
+        if let Some(end) = period_end(meter, now) {
+            return end - now;
+        }
+        let length = window(meter);
+        let mut parts = self.parts.clone();
+        parts.sort_unstable();
+        let mut used = self.used();
+        for (last, _, amount) in parts {
+            used -= amount;
+            if used + need <= limit {
+                return last + length + length / 60 + 1 - now;
+            }
+        }
+        length
+    }
+}
