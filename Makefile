@@ -23,6 +23,7 @@ NEEDED_ENVOY := $(filter $(PINNED_ENVOY),$(ENVOY))
 WASM_OUT := target/$(TARGET)/release
 EXAMPLES := $(WASM_OUT)/examples
 TRAP := target/trap
+MODEL := tests/fleet_model
 # The last commit of version 0.1.0, and where its module is built.
 OLD := 6cf68bcf48d36b1c34a256053cac8187083503be
 UPGRADES := target/upgrades
@@ -33,7 +34,7 @@ export PROXY_PORT ADMIN_PORT ENVOY_ADMIN_PORT UPSTREAM_PORT CONFIG
 # A name without a slash is one of the PATH.
 export TIERGATE_ENVOY := $(or $(if $(findstring /,$(ENVOY)),$(abspath $(ENVOY)),$(shell command -v $(ENVOY))),$(ENVOY))
 
-.PHONY: run test wasm cli modules bench waits soak load scale clients check lint examples links shell module-alone audit mutants zones upgrades \
+.PHONY: run test wasm cli modules bench waits soak load scale clients check lint examples links shell module-alone audit model mutants zones upgrades \
         help envoy chromium target clean
 
 run: wasm envoy ## Envoy with the filter and a demo upstream; Ctrl-C stops them
@@ -113,6 +114,7 @@ lint: target
 	cargo clippy --lib --target $(TARGET) --features trap -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --lib
 	cargo clippy --locked --manifest-path tests/fuzz/Cargo.toml --target-dir target/fuzz -- -D warnings
+	cargo clippy --locked --all-targets --manifest-path $(MODEL)/Cargo.toml --target-dir target/model -- -D warnings
 
 examples: target
 	cargo test --features cli --test docs
@@ -132,6 +134,10 @@ audit: $(TOOLS)/cargo-deny-$(CARGO_DENY) ## licences, duplicates, sources and ad
 	@if $(TOOLS)/bin/cargo-deny fetch db; then \
 	  $(TOOLS)/bin/cargo-deny --frozen check advisories; \
 	else echo "ADVISORIES WERE NOT CHECKED: their database can't be reached" >&2; fi
+
+# One thread: what a check has to explore is in memory.
+model: ## the fleet protocol in all interleavings (stateright; 4 minutes); tests/fleet_model/README.md
+	cargo test --locked --release --manifest-path $(MODEL)/Cargo.toml --target-dir target/model -- --nocapture --test-threads 1
 
 # Optimised tests take a tenth of the time, which pays for the longer first build many times over.
 mutants: export CARGO_PROFILE_DEV_OPT_LEVEL := 1
