@@ -45,6 +45,8 @@ pub struct Allowances {
     pub good_until: u64,
     /// The number of edges of the namespace, as last said; 0 before the first answer.
     pub edges: u32,
+    /// The account's clock in the store, and ours when we heard it.
+    pub store_clock: Option<(u64, u64)>,
     /// True when the store has little left.
     pub tight: bool,
     /// The end of the time in which the store admits nothing, since it lost what it knew.
@@ -129,6 +131,16 @@ impl Allowances {
     /// Returns the moment at which this state began.
     pub const fn begun(&self) -> Mono {
         Mono::from_millis(self.incarnation >> u16::BITS)
+    }
+
+    /// Returns the time of a moment by the store's clock, or an earlier one: what we heard was said
+    /// before. 0 before the first answer.
+    pub fn store_time(&self, at: u64) -> u64 {
+        let (store, heard) = self.store_clock.unwrap_or_default();
+        match at.checked_sub(heard) {
+            Some(since) => store.saturating_add(since),
+            None => store.saturating_sub(heard.saturating_sub(at)),
+        }
     }
 
     /// True when nothing is held.

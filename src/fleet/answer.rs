@@ -23,6 +23,8 @@ pub struct Granted {
     pub edges: u32,
     /// True when little is left.
     pub tight: bool,
+    /// The account's clock in the store; 0 for none.
+    pub store_time: u64,
     /// What was granted.
     pub meters: Vec<GrantedMeter>,
     /// The refusal, if there is one.
@@ -77,6 +79,9 @@ pub fn apply(record: &mut Record, answer: &Granted, epoch: u64, now: Now) -> boo
     own.good_until = after(own.sent_at, LIFE);
     own.edges = answer.edges;
     own.tight = answer.tight;
+    own.store_clock = (answer.store_time > 0)
+        .then_some((answer.store_time, now.mono.as_millis()))
+        .or(own.store_clock);
     own.closed_until = 0;
     own.refused = None;
     let sent_at = own.sent_at;

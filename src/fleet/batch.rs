@@ -138,6 +138,7 @@ pub fn granted(
         generation: answer.generation,
         edges,
         tight: answer.tight,
+        store_time: answer.time,
         meters: Vec::new(),
         refused: None,
     };

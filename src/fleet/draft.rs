@@ -66,16 +66,20 @@ impl Draft {
         }
         let edges = u64::from(own.edges.max(1));
         let tight = own.tight;
-        let meters = own.meters.iter_mut().map(|one| {
+        // The meters are taken out, so that the clock can be asked.
+        let mut all = std::mem::take(&mut own.meters);
+        let clock = &*own;
+        let meters = all.iter_mut().map(|one| {
             let demand = demands.iter().find(|demand| demand.key == one.key);
             let need = demand.map_or(0, |demand| demand.need);
             let want = match tight || one.limit < edges.saturating_mul(4) {
                 true => 0,
                 false => want(one, need, elapsed),
             };
-            draft_meter(one, record, (need, want), now)
+            draft_meter(one, record, (need, want), (clock, now))
         });
         let meters = meters.collect();
+        own.meters = all;
         own.seq = own.seq.wrapping_add(1);
         own.pending_until = ms.saturating_add(deadline.as_millis());
         own.sent_at = ms;
@@ -111,18 +115,24 @@ fn draft_meter(
     one: &mut Allowance,
     record: &Record,
     (need, want): (u64, u64),
-    now: Now,
+    (clock, now): (&Allowances, Now),
 ) -> DraftMeter {
     let ms = now.mono.as_millis();
     let is_period = one.key.is_period();
-    let time = |at: u64| match is_period {
+    let age = |at: u64| match is_period {
         true => at,
         false => ms.saturating_sub(at),
     };
-    let own = one.key.used(record, now);
+    let store_time = |at: u64| match is_period {
+        true => at,
+        false => clock.store_time(at),
+    };
+    let used = one.key.used(record, now);
     if one.key.is_leases() {
-        one.told = own.saturating_add(one.held);
+        one.told = used.saturating_add(one.held);
     }
+    // The store may not know of refunds yet that the record has.
+    let own = used.saturating_add(one.refunded.unacknowledged());
     DraftMeter {
         key: one.key,
         limit: one.limit,
@@ -131,9 +141,9 @@ fn draft_meter(
         need,
         want,
         series: [
-            one.spent.message(time),
-            one.extra.message(time),
-            one.refunded.message(time),
+            one.spent.message(age),
+            one.extra.message(age),
+            one.refunded.message(store_time),
         ],
     }
 }

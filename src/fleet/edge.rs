@@ -37,6 +37,8 @@ pub struct EdgeState {
     edges: u32,
     /// The incarnation of the store, as last said.
     store: String,
+    /// How often another store, or one that lost writes, answered.
+    losses: u32,
     failures: u32,
     heard_at: Mono,
     away: bool,
@@ -62,10 +64,12 @@ impl Content for EdgeState {
 }
 
 impl EdgeState {
-    fn hear(&mut self, said: &Heard<'_>, now: Mono) {
+    fn hear(&mut self, said: &ServiceWords<'_>, now: Mono) {
         self.rank = Some(said.rank);
         self.edges = said.edges;
         if self.store != said.store && said.store.len() <= LONGEST_STORE {
+            let is_first = self.store.is_empty();
+            self.losses = self.losses.saturating_add(u32::from(!is_first));
             said.store.clone_into(&mut self.store);
         }
         (self.failures, self.away) = (0, false);
@@ -99,7 +103,7 @@ impl EdgeState {
 
 /// What an answer says of the edge.
 #[derive(Clone, Copy, Debug)]
-pub struct Heard<'a> {
+pub struct ServiceWords<'a> {
     /// The rank among the edges.
     pub rank: u32,
     /// The number of edges.
@@ -155,6 +159,12 @@ impl Edge {
         &self.seen.store
     }
 
+    /// Returns how often another store, or one that lost writes, answered: then it has to be told
+    /// again what this edge used, of accounts too that have nothing new.
+    pub const fn losses(&self) -> u32 {
+        self.seen.losses
+    }
+
     /// True when this VM speaks for the edge.
     pub const fn speaks(&self) -> bool {
         self.speaks
@@ -198,7 +208,7 @@ impl Edge {
     ///
     /// # Errors
     /// [`StoreError`] when shared data can't be used.
-    pub fn hear(&mut self, host: &dyn Host, said: &Heard<'_>) -> Result<(), StoreError> {
+    pub fn hear(&mut self, host: &dyn Host, said: &ServiceWords<'_>) -> Result<(), StoreError> {
         let (seen, ()) = self.cell.change(host, |edge, now| edge.hear(said, now))?;
         self.seen = seen;
         Ok(())

@@ -91,9 +91,11 @@ pub struct StepItem {
 /// `[base, age, total, age, total…]`, or empty where nothing was ever counted.
 ///
 /// `base` is the total that the store last acknowledged. Each `total` covers what lies between it
-/// and the total before. `age` is in milliseconds, at the moment of sending: of the newest event
-/// for what was spent or is extra, of the oldest admission for refunds. For a period, its end in
-/// milliseconds of the wall clock stands in place of the age.
+/// and the total before. `age` is in milliseconds, at the moment of sending, of the newest event: a
+/// message that travels for long makes it later, which is safe. A refund must not become later, or it
+/// would be taken from a newer use: in place of its age stands the time of the oldest admission by the
+/// account's clock in the store, as [`ItemAnswer::time`] last said it, rounded to earlier. For a
+/// period, its end in milliseconds of the wall clock stands in place of both.
 pub type Cumulative = Vec<u64>;
 
 /// A meter of a window or a period in a message:
@@ -265,13 +267,16 @@ pub struct ItemAnswer {
     pub leases: Vec<LeaseGrant>,
     /// True when less than 30 % of a limit is left.
     pub tight: bool,
+    /// The account's clock in the store, in milliseconds; 0 for a store that does not say it.
+    #[serde(rename = "t")]
+    pub time: u64,
     /// The reason why nothing was granted, where something was needed.
     pub no: Option<StepRefusal>,
 }
 
 impl Serialize for ItemAnswer {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut all = serializer.serialize_struct("ItemAnswer", 10)?;
+        let mut all = serializer.serialize_struct("ItemAnswer", 11)?;
         all.serialize_field("a", &self.account)?;
         all.serialize_field("i", &self.incarnation)?;
         all.serialize_field("n", &self.seq)?;
@@ -285,6 +290,7 @@ impl Serialize for ItemAnswer {
         all.serialize_field("m", &self.meters)?;
         all.serialize_field("l", &self.leases)?;
         all.serialize_field("tight", &self.tight)?;
+        all.serialize_field("t", &self.time)?;
         if let Some(no) = &self.no {
             all.serialize_field("no", no)?;
         }
@@ -416,7 +422,7 @@ mod tests {
         let mut done = ids.clone();
         let rest = json!({
             "ok": false, "stale": false, "gen": 1, "m": [[0, 0, 60, 0, 1000]], "l": [[1, 0, 4]],
-            "tight": true, "no": {"meter": 0, "wait_ms": 1000, "by": "used"},
+            "tight": true, "t": 7, "no": {"meter": 0, "wait_ms": 1000, "by": "used"},
         });
         let rest = rest.as_object().unwrap().clone();
         done.as_object_mut().unwrap().extend(rest);

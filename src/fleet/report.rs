@@ -25,24 +25,28 @@ pub enum ReportStep {
     Send(Draft),
 }
 
-/// Returns what an edge has to say of an account. With `now_or_never`, without the usual pause.
-/// The record must be advanced.
+/// Returns what an edge has to say of an account; with `at_once` something in any case, unless a
+/// message is on its way. The record must be advanced.
 pub fn report(
     record: &mut Record,
     epoch: u64,
     policy: &FleetPolicy,
-    now_or_never: bool,
+    at_once: bool,
     now: Now,
 ) -> ReportStep {
     let Some(mut own) = Allowances::read(record).filter(|own| own.epoch == epoch) else {
         return ReportStep::Done;
     };
     own.advance(now.mono);
-    let Some(due_in) = silence(&own, record, policy, now) else {
+    let due_in = match at_once {
+        true => Some(Span::ZERO),
+        false => silence(&own, record, policy, now),
+    };
+    let Some(due_in) = due_in else {
         return ReportStep::Done;
     };
     let since = now.mono.as_millis().saturating_sub(own.sent_at);
-    let is_due = now_or_never || since >= due_in.as_millis();
+    let is_due = since >= due_in.as_millis();
     if own.pending_until > 0 || !is_due {
         return ReportStep::Later;
     }

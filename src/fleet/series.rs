@@ -60,6 +60,11 @@ impl Series {
         self.parts.is_empty()
     }
 
+    /// Returns what the store has not acknowledged.
+    pub fn unacknowledged(&self) -> u64 {
+        self.total().saturating_sub(self.base)
+    }
+
     /// Returns what was added since the last message.
     pub fn since_sent(&self) -> u64 {
         self.total().saturating_sub(self.sent.max(self.base))

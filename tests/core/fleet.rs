@@ -414,3 +414,27 @@ fn an_answer_that_grants_more_than_was_asked_for_or_is_of_another_account_is_non
         assert!(!matches!(next, Next::Forward(_)), "{field}: {next:?}");
     }
 }
+
+#[test]
+fn a_store_that_forgot_is_told_again_of_accounts_with_nothing_new() {
+    let config = Config::tier("t").rpm(1_000).tpd(100_000);
+    let edge = Edge::new(&config, 1);
+    let mut store = FleetStore::default();
+    let request = FakeRequest::of("acme", "t", 700);
+    assert!(edge.serves(&mut store, &request, Used::Tokens(700)));
+    for _ in 0..20 {
+        edge.world.pass_ms(250);
+        edge.tick(&mut store);
+    }
+    let day = "tokens/day@+00:00/-";
+    assert_eq!(store.used_and_out(day), (700, 0));
+    store.forget();
+    // The heartbeat hears of it; then the walk over the pages takes ten seconds.
+    for _ in 0..60 {
+        edge.world.pass_ms(250);
+        edge.worker.tick();
+        edge.tick(&mut store);
+    }
+    assert_eq!(store.used_and_out(day), (700, 0));
+    assert_eq!(store.used_and_out("requests/60000/-"), (1, 0));
+}

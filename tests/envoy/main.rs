@@ -25,6 +25,11 @@ mod ends;
 mod exemptions;
 mod feed;
 mod first_steps;
+mod fleet;
+mod fleet_service;
+#[path = "../harness/fleet.rs"]
+#[allow(dead_code, reason = "the core's tests use all of it")]
+mod fleet_store;
 mod identity;
 mod in_force;
 mod joined;

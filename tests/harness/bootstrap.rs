@@ -22,6 +22,8 @@ pub struct Setup {
     pub manager: Value,
     pub access_log: bool,
     pub http2_upstream: bool,
+    /// Further clusters, each of one address.
+    pub clusters: Vec<(String, SocketAddr)>,
     /// More arguments of Envoy's command line.
     pub envoy_args: Vec<String>,
 }
@@ -37,6 +39,7 @@ impl Setup {
             manager: json!({}),
             access_log: true,
             http2_upstream: false,
+            clusters: Vec::new(),
             envoy_args: Vec::new(),
         }
     }
@@ -52,6 +55,12 @@ impl Setup {
     /// The upstream is spoken to in HTTP/2.
     pub fn http2_upstream(mut self) -> Self {
         self.http2_upstream = true;
+        self
+    }
+
+    /// Another cluster.
+    pub fn cluster(mut self, name: &str, at: SocketAddr) -> Self {
+        self.clusters.push((name.to_owned(), at));
         self
     }
 
@@ -118,25 +127,17 @@ pub fn aborting_filter() -> Value {
 
 /// The static part: admin, upstream, and where the listener is read from.
 pub fn bootstrap(setup: &Setup, listeners: &Path, upstream: SocketAddr) -> Value {
-    let mut cluster = json!({
-        "name": "llm",
-        "type": "STATIC",
-        "connect_timeout": "1s",
-        "circuit_breakers": {"thresholds": [{
-            "max_connections": 10000, "max_pending_requests": 10000, "max_requests": 10000
-        }]},
-        "load_assignment": {"cluster_name": "llm", "endpoints": [{"lb_endpoints": [
-            {"endpoint": {"address": address("127.0.0.1", upstream.port())}}
-        ]}]}
-    });
+    let mut llm = cluster("llm", upstream);
     if setup.http2_upstream {
-        cluster["typed_extension_protocol_options"] = json!({
+        llm["typed_extension_protocol_options"] = json!({
             "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
                 "@type": format!("{TYPES}.extensions.upstreams.http.v3.HttpProtocolOptions"),
                 "explicit_http_config": {"http2_protocol_options": {}}
             }
         });
     }
+    let others = setup.clusters.iter().map(|(name, at)| cluster(name, *at));
+    let clusters: Vec<Value> = std::iter::once(llm).chain(others).collect();
     json!({
         "node": {"id": "test", "cluster": "test"},
         "admin": {"address": address("127.0.0.1", 0)},
@@ -144,7 +145,21 @@ pub fn bootstrap(setup: &Setup, listeners: &Path, upstream: SocketAddr) -> Value
             "resource_api_version": "V3",
             "path_config_source": {"path": listeners}
         }},
-        "static_resources": {"clusters": [cluster]}
+        "static_resources": {"clusters": clusters}
+    })
+}
+
+fn cluster(name: &str, at: SocketAddr) -> Value {
+    json!({
+        "name": name,
+        "type": "STATIC",
+        "connect_timeout": "1s",
+        "circuit_breakers": {"thresholds": [{
+            "max_connections": 10000, "max_pending_requests": 10000, "max_requests": 10000
+        }]},
+        "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": [
+            {"endpoint": {"address": address("127.0.0.1", at.port())}}
+        ]}]}
     })
 }
 

@@ -2,7 +2,7 @@
 
 mod config;
 mod fake_host;
-mod fleet;
+pub mod fleet;
 mod overload;
 mod worker;
 

@@ -20,6 +20,8 @@ pub struct FleetStore {
     accounts: BTreeMap<AccountId, Account>,
     edges: BTreeMap<EdgeId, u64>,
     pub steps: u64,
+    /// Changes when the store loses what it knew.
+    pub losses: u64,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -69,12 +71,18 @@ impl FleetStore {
         let items = items.collect();
         StepAnswer {
             v: 1,
-            store: "memory".to_owned(),
+            store: format!("memory {}", self.losses),
             rank: u32::try_from(alive.iter().position(|e| *e == request.edge).unwrap()).unwrap(),
             edges: u32::try_from(alive.len()).unwrap(),
             fenced: false,
             items,
         }
+    }
+
+    /// Loses all that it knew.
+    pub fn forget(&mut self) {
+        self.accounts.clear();
+        self.losses += 1;
     }
 
     /// What is used of a meter of all accounts, and what edges hold of it.
@@ -221,6 +229,7 @@ impl Account {
         let mut answer = ItemAnswer {
             ok: no.is_none(),
             generation: self.generation,
+            time: now,
             no,
             ..ids(item)
         };
@@ -333,7 +342,11 @@ impl Held {
                 };
                 let more = total.saturating_sub(known);
                 known = known.max(total);
-                let at = if is_period { age } else { now - age };
+                let at = if is_period || kind == 2 {
+                    age
+                } else {
+                    now - age
+                };
                 match kind {
                     0 => {
                         let netted = more.min(self.lost);
@@ -391,10 +404,10 @@ impl Sum {
             }
             return;
         }
-        let grain = (window(meter) / 60).max(1);
-        // A part has the time of its newest event, and is no wider than a grain.
-        let covers = |part: &&mut (u64, u64, u64)| at <= part.0 && part.0 <= at + grain;
-        if let Some(part) = self.parts.iter_mut().find(covers) {
+        // The refund's time is no later than its use, so the oldest part that ends at it or later is
+        // no newer than the one of the use.
+        self.parts.sort_unstable();
+        if let Some(part) = self.parts.iter_mut().find(|part| at <= part.0) {
             part.2 = part.2.saturating_sub(amount);
         }
     }

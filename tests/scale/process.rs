@@ -84,6 +84,7 @@ impl Process {
             filters: accounts.map(filter).into_iter().collect(),
             access_log: false,
             http2_upstream: false,
+            clusters: Vec::new(),
             route: answers(),
             manager: json!({}),
             envoy_args: Vec::new(),

@@ -3,14 +3,14 @@
 use super::super::{Limiter, terms};
 use crate::fleet::answer::{Granted, apply, give_up};
 use crate::fleet::batch::{MOST_ACCOUNTS, Speaker, StepBatch, granted};
-use crate::fleet::edge::{Edge, Heard};
+use crate::fleet::edge::{Edge, ServiceWords};
 use crate::fleet::message::{MOST_ANSWER_BYTES, StepAnswer};
 use crate::fleet::meter_key::MeterKey;
 use crate::fleet::{Draft, ReportStep, report};
 use crate::host::Host;
 use crate::ledger::{AccountKey, Fault, RecordChange, RecordKey, Which};
 use crate::limits::day::DayRule;
-use crate::limits::record::{FamilyKey, holds_allowance};
+use crate::limits::record::{FamilyKey, has_allowance, holds_allowance};
 use crate::limits::{Limits, Plan, Record};
 use crate::shared::StoreError;
 use crate::time::{Mono, Now, Span};
@@ -115,7 +115,8 @@ impl Limiter {
     }
 
     /// Brings the accounts that there may be something to say of to the VM that speaks; true in that
-    /// one. It also looks at a fortieth of the pages, for what a lost VM knew alone.
+    /// one. It also looks at a fortieth of the pages: for what a lost VM knew alone, and after a loss of
+    /// the store for all accounts.
     fn gather(&self, host: &dyn Host) -> bool {
         let vm = &mut *self.vm.borrow_mut();
         let desk = &mut vm.desk;
@@ -137,18 +138,29 @@ impl Limiter {
             desk.dirty.extend(keys);
         }
         let pages = self.ledger.pages();
+        if desk.restated.0 != edge.losses() {
+            desk.restated = (edge.losses(), pages);
+        }
         for _ in 0..pages.div_ceil(SWEEPS) {
-            let found = self
-                .ledger
-                .accounts_where(host, desk.next_page, holds_allowance);
-            match found {
-                Ok(Some(keys)) => {
-                    desk.dirty.extend(keys);
-                    desk.next_page = desk.next_page.saturating_add(1);
+            let tells_all = desk.restated.1 > 0;
+            let is = match tells_all {
+                true => has_allowance,
+                false => holds_allowance,
+            };
+            let keys = match self.ledger.accounts_where(host, desk.next_page, is) {
+                Ok(Some(keys)) => keys,
+                Ok(None) => {
+                    desk.next_page = 0;
+                    continue;
                 }
-                Ok(None) => desk.next_page = 0,
                 Err(_) => break,
+            };
+            match tells_all {
+                true => desk.urgent.extend(keys),
+                false => desk.dirty.extend(keys),
             }
+            desk.restated.1 = desk.restated.1.saturating_sub(1);
+            desk.next_page = desk.next_page.saturating_add(1);
         }
         true
     }
@@ -259,7 +271,7 @@ impl Limiter {
                 _ => None,
             };
         };
-        let said = Heard {
+        let said = ServiceWords {
             rank: answer.rank,
             edges: answer.edges,
             store: &answer.store,

@@ -31,6 +31,8 @@ pub struct Desk {
     pub shared: Option<SharedCell<DirtyAccounts>>,
     /// The next page of the walk that finds accounts which no VM knows of any more.
     pub next_page: u32,
+    /// The losses of the store after which all was told again, and the pages that are left to tell of.
+    pub restated: (u32, u32),
     /// Accounts that an answer came for since the last look at the waiting requests.
     pub answered: BTreeSet<AccountKey>,
     /// The time of the last reports.

@@ -415,6 +415,11 @@ pub fn count_leases(bytes: &[u8], liveness: &dyn Liveness) -> (u64, u64) {
     })
 }
 
+/// True when a stored record takes part in the fleet.
+pub fn has_allowance(bytes: &[u8]) -> bool {
+    sections(bytes).any(|section| section.tag == ALLOWANCE)
+}
+
 /// True when a stored record holds something of the fleet, or has not told all.
 pub fn holds_allowance(bytes: &[u8]) -> bool {
     let mut held = sections(bytes).filter(|section| section.tag == ALLOWANCE);

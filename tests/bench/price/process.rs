@@ -34,6 +34,7 @@ impl Process {
             filters: row.filters.clone(),
             access_log: false,
             http2_upstream: false,
+            clusters: Vec::new(),
             route: row.traffic.route(),
             manager: json!({}),
             envoy_args: Vec::new(),
