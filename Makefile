@@ -35,22 +35,22 @@ export PROXY_PORT ADMIN_PORT ENVOY_ADMIN_PORT UPSTREAM_PORT CONFIG
 export TIERGATE_ENVOY := $(or $(if $(findstring /,$(ENVOY)),$(abspath $(ENVOY)),$(shell command -v $(ENVOY))),$(ENVOY))
 
 .PHONY: run test wasm cli modules bench waits soak load scale clients check lint examples links shell module-alone audit model mutants zones upgrades \
-        help envoy chromium target clean
+        help envoy chromium redis target clean
 
 run: wasm envoy ## Envoy with the filter and a demo upstream; Ctrl-C stops them
 	cargo build --quiet --example demo-upstream
 	@sh envoy/run.sh
 
-test: modules envoy $(TOOLS)/clients chromium ## all tests, native and on a real Envoy
-	cargo test --features cli
+test: modules envoy redis $(TOOLS)/clients chromium ## all tests, native, with a real Redis, and on a real Envoy
+	cargo test --features cli,fleet
 
 wasm: target ## the release module, in dist/tiergate.wasm
 	TIERGATE_BUILD=$(BUILD) cargo build --release --lib --target $(TARGET)
 	@mkdir -p dist
 	@cp $(WASM_OUT)/tiergate.wasm dist/tiergate.wasm
 
-cli: ## the native command line, in dist/tiergate
-	cargo build --release --bin tiergate --features cli
+cli: ## the native command line with the fleet's service, in dist/tiergate
+	cargo build --release --bin tiergate --features cli,fleet
 	@mkdir -p dist
 	@cp target/release/tiergate dist/tiergate
 
@@ -109,6 +109,7 @@ check: lint examples links shell module-alone ## format, lints, the oldest Rust,
 lint: target
 	cargo fmt --check
 	cargo clippy --all-targets --features cli -- -D warnings
+	cargo clippy --all-targets --features cli,fleet -- -D warnings
 	cargo clippy --lib -- -D warnings
 	cargo clippy --lib --target $(TARGET) -- -D warnings
 	cargo clippy --lib --target $(TARGET) --features trap -- -D warnings
@@ -126,7 +127,7 @@ shell: $(TOOLS)/checkers
 	git grep -lzE '^#!.*\b(ba)?sh$$' | xargs -0 $(TOOLS)/bin/shellcheck
 
 module-alone: target
-	@! cargo tree --target $(TARGET) -e normal | grep -E "clap|crossterm|indicatif|rustls|signal-hook|unicode-width|ureq" || { echo "the module has a dependency of the command line" >&2; exit 1; }
+	@! cargo tree --target $(TARGET) -e normal | grep -E "axum|clap|crossterm|indicatif|redis|rustls|signal-hook|tokio|tracing|unicode-width|ureq" || { echo "the module has a dependency of the command line" >&2; exit 1; }
 
 # The database of advisories is on GitHub. Where that can't be reached, the rest is checked all the same.
 audit: $(TOOLS)/cargo-deny-$(CARGO_DENY) ## licences, duplicates, sources and advisories of the dependencies (cargo-deny)
@@ -182,6 +183,9 @@ $(TOOLS)/cargo-deny-$(CARGO_DENY):
 $(TOOLS)/cargo-mutants-$(CARGO_MUTANTS):
 	cargo install --locked --root $(TOOLS) --version $(CARGO_MUTANTS) cargo-mutants
 	@touch $@
+
+redis:
+	@sh .ci/redis.sh $(TOOLS)
 
 # For the test of the page, which says that it was skipped where there is none: best effort, never an error.
 chromium:

@@ -1,0 +1,714 @@
+//! Each hole of the protocol's first design, against the real script. The names are those of the
+//! list of holes: C1 and so on.
+
+use crate::redis_server::RedisServer;
+use crate::script::{Store, slot};
+use crate::step::{MeterOver, MeterSlot, StepContext, StepReply};
+use tiergate::fleet::hex::{EdgeId, Incarnation};
+use tiergate::fleet::message::{ItemAnswer, LeaseAsk, MeterAsk, StepItem, StepObstacle};
+
+const WINDOW: u64 = 60_000;
+const NOW: u64 = 1_000_000;
+const DAY: (u64, u64) = (900_000, 2_000_000);
+
+/// A store with a Redis of its own, and the messages of edges to it.
+struct Bench {
+    store: Store,
+    _redis: RedisServer,
+    node: &'static str,
+    lost: Option<u64>,
+    strict: bool,
+    edges: u32,
+    dead: Vec<EdgeId>,
+    day: (u64, u64),
+}
+
+/// One message: the edge and its number, and what it says of requests, of the day, and of leases.
+#[derive(Clone, Default)]
+struct Say {
+    edge: u64,
+    n: u32,
+    incarnation: u64,
+    requests: Option<MeterAsk>,
+    day: Option<MeterAsk>,
+    leases: Option<LeaseAsk>,
+}
+
+impl Bench {
+    fn new() -> Self {
+        Self::changed(&[])
+    }
+
+    /// A store whose script lacks a rule.
+    fn changed(change: &[(&str, &str)]) -> Self {
+        let redis = RedisServer::start();
+        Self {
+            store: Store::changed(redis.connect(), "{t:a}:tg1", change),
+            _redis: redis,
+            node: "one",
+            lost: None,
+            strict: false,
+            edges: 2,
+            dead: Vec::new(),
+            day: DAY,
+        }
+    }
+
+    fn reply(&mut self, now: u64, say: &Say) -> StepReply {
+        let slots: [MeterSlot; 3] = [
+            slot("requests/60000/-", MeterOver::Window(WINDOW)),
+            slot(
+                "tokens/day@+00:00/-",
+                MeterOver::Period(self.day.0, self.day.1),
+            ),
+            slot("leases/-/-", MeterOver::Leases),
+        ];
+        let day = say.day.clone().map(|day| MeterAsk { meter: 1, ..day });
+        let item = StepItem {
+            account: Default::default(),
+            incarnation: Incarnation::from(say.incarnation),
+            seq: say.n,
+            generation: 1,
+            meters: say.requests.clone().into_iter().chain(day).collect(),
+            leases: say
+                .leases
+                .map(|leases| LeaseAsk { meter: 2, ..leases })
+                .into_iter()
+                .collect(),
+        };
+        let context = StepContext {
+            node: self.node,
+            peers: &[],
+            lost: self.lost,
+            life: 10_000,
+            margin: 2_000,
+            strict: self.strict,
+            edges: self.edges,
+            dead: &self.dead,
+            edge: EdgeId::from(say.edge),
+        };
+        self.store.step(now, &context, &item, &slots)
+    }
+
+    fn say(&mut self, now: u64, say: &Say) -> ItemAnswer {
+        match self.reply(now, say) {
+            StepReply::Done(answer, _) => answer,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// A meter that asks for `need` of 100.
+fn need(need: u64) -> MeterAsk {
+    MeterAsk {
+        limit: 100,
+        need,
+        ..MeterAsk::default()
+    }
+}
+
+fn ask(edge: u64, n: u32, requests: MeterAsk) -> Say {
+    Say {
+        edge,
+        n,
+        requests: Some(requests),
+        ..Say::default()
+    }
+}
+
+#[test]
+fn c1_use_beyond_the_reserve_counts() {
+    let mut bench = Bench::new();
+    assert!(bench.say(NOW, &ask(1, 1, need(10))).ok);
+    let told = MeterAsk {
+        spent: vec![0, 5, 10],
+        extra: vec![0, 5, 85],
+        ..need(0)
+    };
+    let answer = bench.say(NOW + 100, &ask(1, 2, told));
+    assert_eq!((answer.meters[0].used, answer.meters[0].left), (95, 5));
+    let answer = bench.say(NOW + 200, &ask(2, 1, need(6)));
+    assert_eq!(answer.no.map(|no| no.by), Some(StepObstacle::Used));
+}
+
+#[test]
+fn c2_a_refund_comes_back_by_a_grant_alone_and_only_once() {
+    let mut bench = Bench::new();
+    assert!(bench.say(NOW, &ask(1, 1, need(100))).ok);
+    let spent = vec![0, 10, 100];
+    bench.say(
+        NOW + 100,
+        &ask(
+            1,
+            2,
+            MeterAsk {
+                spent: spent.clone(),
+                ..need(0)
+            },
+        ),
+    );
+    let refund = MeterAsk {
+        spent: vec![100],
+        refunded: vec![0, 1_000 - 90, 90],
+        ..need(0)
+    };
+    let answer = bench.say(NOW + 1_000, &ask(1, 3, refund));
+    assert_eq!(
+        (
+            answer.meters[0].used,
+            answer.meters[0].grant,
+            answer.meters[0].left
+        ),
+        (10, 0, 90)
+    );
+    // The same total again takes nothing more.
+    let again = MeterAsk {
+        spent: vec![100],
+        refunded: vec![0, 2_000 - 90, 90],
+        ..need(0)
+    };
+    assert_eq!(bench.say(NOW + 2_000, &ask(1, 4, again)).meters[0].used, 10);
+    // One of a moment that has left the window takes nothing from a later one.
+    let late = NOW + 61_500;
+    bench.say(
+        late,
+        &ask(
+            1,
+            5,
+            MeterAsk {
+                spent: vec![100, 0, 150],
+                refunded: vec![90],
+                ..need(0)
+            },
+        ),
+    );
+    let old = MeterAsk {
+        spent: vec![150],
+        refunded: vec![90, 61_510, 99],
+        ..need(0)
+    };
+    assert_eq!(bench.say(late + 1, &ask(1, 6, old)).meters[0].used, 50);
+}
+
+#[test]
+fn c3_a_large_need_is_granted_whole_or_not_at_all() {
+    let mut bench = Bench::new();
+    bench.edges = 10;
+    for edge in 1..=2 {
+        let answer = bench.say(NOW, &ask(edge, 1, need(40)));
+        assert_eq!((answer.ok, answer.meters[0].grant), (true, 40));
+    }
+    // The third meter of the message fits, and is not stranded by the one that does not.
+    let both = Say {
+        day: Some(MeterAsk {
+            limit: 1_000,
+            ..need(5)
+        }),
+        ..ask(3, 1, need(40))
+    };
+    let answer = bench.say(NOW, &both);
+    assert!(!answer.ok);
+    assert_eq!(
+        (
+            answer.meters[0].grant,
+            answer.meters[1].grant,
+            answer.meters[1].left
+        ),
+        (0, 0, 1_000)
+    );
+    assert_eq!(
+        answer.no.map(|no| (no.meter, no.by)),
+        Some((0, StepObstacle::Held))
+    );
+}
+
+#[test]
+fn h3_a_lost_answer_leaks_nothing() {
+    let mut bench = Bench::new();
+    for n in 1..=50 {
+        // The edge never hears: it holds nothing, whatever was granted.
+        let answer = bench.say(NOW + u64::from(n) * 100, &ask(1, n, need(60)));
+        assert!(answer.ok, "{n}: {:?}", answer.no);
+    }
+}
+
+#[test]
+fn h4_an_older_message_changes_nothing_and_a_repeated_one_has_its_answer() {
+    let mut bench = Bench::new();
+    let first = bench.say(NOW, &ask(1, 1, need(10)));
+    assert_eq!(bench.say(NOW + 5, &ask(1, 1, need(10))), first);
+    let later = MeterAsk {
+        spent: vec![0, 3, 10, 1, 12],
+        ..need(0)
+    };
+    assert_eq!(bench.say(NOW + 20, &ask(1, 3, later)).meters[0].used, 12);
+    // The message between, overtaken: its total is part of the later one.
+    let stale = bench.say(
+        NOW + 25,
+        &ask(
+            1,
+            2,
+            MeterAsk {
+                spent: vec![0, 9, 10],
+                held: 50,
+                ..need(0)
+            },
+        ),
+    );
+    assert!(stale.stale && !stale.ok);
+    let answer = bench.say(NOW + 30, &ask(2, 1, need(0)));
+    assert_eq!((answer.meters[0].used, answer.meters[0].left), (12, 88));
+}
+
+#[test]
+fn h5_only_the_first_message_is_netted_against_a_write_off() {
+    let mut bench = Bench::new();
+    assert!(bench.say(NOW, &ask(1, 1, need(40))).ok);
+    let after = NOW + 12_500;
+    let answer = bench.say(after, &ask(2, 1, need(0)));
+    assert_eq!(
+        (answer.meters[0].used, answer.meters[0].left),
+        (40, 60),
+        "written off"
+    );
+    // 30 of the 40 were spent: they count already.
+    let told = MeterAsk {
+        spent: vec![0, 12_000, 30],
+        ..need(10)
+    };
+    assert_eq!(bench.say(after + 100, &ask(1, 2, told)).meters[0].used, 40);
+    // What it spends of the next grant counts.
+    let told = MeterAsk {
+        spent: vec![30, 50, 40],
+        ..need(0)
+    };
+    assert_eq!(bench.say(after + 200, &ask(1, 3, told)).meters[0].used, 50);
+}
+
+#[test]
+fn h5_of_a_period_what_a_silent_edge_did_not_spend_comes_back() {
+    let mut bench = Bench::new();
+    let day = |edge, n, day| Say {
+        edge,
+        n,
+        day: Some(day),
+        ..Say::default()
+    };
+    assert!(bench.say(NOW, &day(1, 1, need(40))).ok);
+    let after = NOW + 12_500;
+    assert_eq!(bench.say(after, &day(2, 1, need(0))).meters[0].left, 60);
+    let told = MeterAsk {
+        spent: vec![0, DAY.1, 30],
+        ..need(0)
+    };
+    let answer = bench.say(after + 100, &day(1, 2, told));
+    assert_eq!((answer.meters[0].used, answer.meters[0].left), (30, 70));
+}
+
+#[test]
+fn h6_the_service_is_the_calendar() {
+    let mut bench = Bench::new();
+    let day = |edge, n, day| Say {
+        edge,
+        n,
+        day: Some(day),
+        ..Say::default()
+    };
+    let answer = bench.say(NOW, &day(1, 1, need(90)));
+    assert_eq!((answer.ok, answer.meters[0].ends_ms), (true, DAY.1 - NOW));
+    // At the end of the period, its messages are refused: the service tries the next.
+    assert_eq!(
+        bench.reply(DAY.1, &day(2, 1, need(90))),
+        StepReply::Turn(DAY.1)
+    );
+    bench.day = (DAY.1, DAY.1 + 1_000_000);
+    assert_eq!(
+        bench.reply(DAY.1 - 1, &day(2, 1, need(90))),
+        StepReply::Turn(DAY.1 - 1)
+    );
+    // What is out of the old period can't be spent: it takes nothing of the new one.
+    let answer = bench.say(DAY.1, &day(2, 1, need(90)));
+    assert!(answer.ok, "{:?}", answer.no);
+    // What was spent of the old one does not count in the new one, and no refund of it either.
+    let told = MeterAsk {
+        spent: vec![0, DAY.1, 90],
+        refunded: vec![0, DAY.1, 50],
+        ..need(0)
+    };
+    assert_eq!(bench.say(DAY.1 + 5, &day(1, 2, told)).meters[0].used, 0);
+}
+
+const DAY_AFTER: u64 = DAY.1 + 1_000_000;
+
+fn day(edge: u64, n: u32, day: MeterAsk) -> Say {
+    Say {
+        edge,
+        n,
+        day: Some(day),
+        ..Say::default()
+    }
+}
+
+/// What is used of the day after a late edge spent 90 that were granted in it, and said that they
+/// are of the day before.
+fn used_by_a_late_edge(bench: &mut Bench) -> u64 {
+    bench.day = (DAY.1, DAY_AFTER);
+    assert!(bench.say(DAY.1 + 10, &day(1, 1, need(90))).ok);
+    let told = MeterAsk {
+        spent: vec![0, DAY.1, 90],
+        ..need(0)
+    };
+    bench.say(DAY.1 + 20, &day(1, 2, told)).meters[0].used
+}
+
+#[test]
+fn h6_an_edge_whose_calendar_is_late_is_counted_by_the_stores() {
+    assert_eq!(used_by_a_late_edge(&mut Bench::new()), 90);
+    let rule = [(
+        "local gone = same and before + k.w - held or 0",
+        "local gone = 0",
+    )];
+    assert_eq!(
+        used_by_a_late_edge(&mut Bench::changed(&rule)),
+        0,
+        "without the rule"
+    );
+}
+
+/// What is used of the next day, of 50, after an early edge spent 10 in this day, named the next
+/// one, and gave them back then.
+fn used_after_an_early_edge(bench: &mut Bench) -> u64 {
+    let next = DAY_AFTER + 1_000_000;
+    bench.day = (DAY.1, DAY_AFTER);
+    assert_eq!(
+        bench.say(DAY.1 + 30, &day(2, 1, need(10))).meters[0].grant,
+        10
+    );
+    let told = MeterAsk {
+        spent: vec![0, next, 10],
+        ..need(0)
+    };
+    assert_eq!(
+        bench.say(DAY.1 + 40, &day(2, 2, told)).meters[0].used,
+        10,
+        "counted in this day"
+    );
+    bench.day = (DAY_AFTER, next);
+    assert!(bench.say(DAY_AFTER, &day(1, 1, need(50))).ok);
+    bench.say(
+        DAY_AFTER + 1,
+        &day(
+            1,
+            2,
+            MeterAsk {
+                spent: vec![0, next, 50],
+                ..need(0)
+            },
+        ),
+    );
+    let refund = MeterAsk {
+        spent: vec![10],
+        refunded: vec![0, next, 10],
+        ..need(0)
+    };
+    bench.say(DAY_AFTER + 2, &day(2, 3, refund)).meters[0].used
+}
+
+#[test]
+fn h6_an_edge_whose_calendar_is_early_takes_nothing_back_of_another_day() {
+    assert_eq!(used_after_an_early_edge(&mut Bench::new()), 50);
+    let rule = [("back = math.min(back, k.c)", "")];
+    assert_eq!(
+        used_after_an_early_edge(&mut Bench::changed(&rule)),
+        40,
+        "without the rule"
+    );
+}
+
+#[test]
+fn h8_a_clock_that_runs_back_opens_nothing() {
+    let mut bench = Bench::new();
+    assert!(bench.say(NOW, &ask(1, 1, need(100))).ok);
+    let told = MeterAsk {
+        spent: vec![0, 0, 100],
+        ..need(0)
+    };
+    bench.say(NOW + 10, &ask(1, 2, told));
+    let back = NOW - 500_000;
+    let refused = bench.say(back, &ask(2, 1, need(1)));
+    assert_eq!(
+        refused.no.map(|no| (no.by, no.wait_ms)),
+        Some((StepObstacle::Used, 61_000))
+    );
+    assert!(!bench.say(back + 60_900, &ask(2, 2, need(1))).ok);
+    assert!(
+        bench.say(back + 61_000, &ask(2, 3, need(1))).ok,
+        "and it ends as it would have"
+    );
+}
+
+#[test]
+fn n1_of_a_small_limit_nothing_is_granted_ahead_and_a_freed_lease_is_there_at_once() {
+    let mut bench = Bench::new();
+    bench.edges = 3;
+    let lease = |edge, n, in_process, need| Say {
+        edge,
+        n,
+        leases: Some(LeaseAsk {
+            limit: 1,
+            in_process,
+            need,
+            want: 5,
+            ..LeaseAsk::default()
+        }),
+        ..Say::default()
+    };
+    for round in 0..10 {
+        let edge = u64::from(round % 3);
+        let n = round / 3 * 2 + 1;
+        let now = NOW + u64::from(round) * 1_000;
+        let answer = bench.say(now, &lease(edge, n, 0, 1));
+        assert_eq!(
+            (answer.ok, answer.leases[0].grant),
+            (true, 1),
+            "round {round}"
+        );
+        assert!(!bench.say(now + 1, &lease(edge + 10, n, 0, 1)).ok);
+        bench.say(now + 900, &lease(edge, n + 1, 0, 0));
+    }
+}
+
+#[test]
+fn leases_of_a_dead_edge_are_free_and_those_of_a_silent_one_are_not() {
+    let mut bench = Bench::new();
+    let lease = |edge, n, in_process, need| Say {
+        edge,
+        n,
+        leases: Some(LeaseAsk {
+            limit: 4,
+            in_process,
+            need,
+            ..LeaseAsk::default()
+        }),
+        ..Say::default()
+    };
+    assert!(bench.say(NOW, &lease(1, 1, 0, 4)).ok);
+    bench.say(NOW + 100, &lease(1, 2, 4, 0));
+    assert!(
+        !bench.say(NOW + 40_000, &lease(2, 1, 0, 1)).ok,
+        "streams are renewed each minute"
+    );
+    bench.dead = vec![EdgeId::from(1)];
+    assert!(bench.say(NOW + 42_000, &lease(2, 2, 0, 4)).ok);
+    // It was cut off only: its streams are a debt, and nothing is granted until it is paid.
+    bench.dead.clear();
+    bench.say(NOW + 43_000, &lease(1, 3, 4, 0));
+    bench.say(NOW + 43_001, &lease(2, 3, 1, 0));
+    assert!(!bench.say(NOW + 43_002, &lease(3, 1, 0, 1)).ok);
+    bench.say(NOW + 43_003, &lease(1, 4, 2, 0));
+    assert!(bench.say(NOW + 43_004, &lease(3, 2, 0, 1)).ok);
+}
+
+#[test]
+fn c4_an_account_is_closed_after_a_loss_and_days_are_restated() {
+    let mut bench = Bench::new();
+    let day = |edge, n, day| Say {
+        edge,
+        n,
+        day: Some(day),
+        ..Say::default()
+    };
+    assert!(bench.say(NOW, &day(1, 1, need(60))).ok);
+    bench.say(
+        NOW + 50,
+        &day(
+            1,
+            2,
+            MeterAsk {
+                spent: vec![0, DAY.1, 60],
+                own: 60,
+                ..need(0)
+            },
+        ),
+    );
+    let _: () = redis::cmd("FLUSHALL")
+        .query(&mut bench.store.redis)
+        .unwrap();
+    (bench.node, bench.lost) = ("two", Some(1_000));
+    let refused = bench.say(NOW + 1_100, &day(2, 1, need(1)));
+    assert_eq!(
+        refused.no.map(|no| (no.by, no.wait_ms)),
+        Some((StepObstacle::Closed, 11_000))
+    );
+    let answer = bench.say(
+        NOW + 1_200,
+        &day(
+            1,
+            3,
+            MeterAsk {
+                spent: vec![60],
+                own: 60,
+                ..need(0)
+            },
+        ),
+    );
+    assert_eq!(
+        (answer.ok, answer.meters[0].used),
+        (true, 60),
+        "the store learns it from the edge"
+    );
+    bench.lost = Some(13_000);
+    assert!(!bench.say(NOW + 13_000, &day(2, 2, need(41))).ok);
+    assert!(bench.say(NOW + 13_001, &day(2, 3, need(40))).ok);
+}
+
+#[test]
+fn c4_strict_closes_for_a_window_more() {
+    let mut bench = Bench::new();
+    assert!(bench.say(NOW, &ask(1, 1, need(1))).ok);
+    (bench.node, bench.strict) = ("two", true);
+    let refused = bench.say(NOW + 10, &ask(1, 2, need(1)));
+    assert_eq!(
+        refused.no.map(|no| (no.by, no.wait_ms)),
+        Some((StepObstacle::Closed, 73_000))
+    );
+    assert!(!bench.say(NOW + 73_000, &ask(1, 3, need(1))).ok);
+    assert!(bench.say(NOW + 73_011, &ask(1, 4, need(1))).ok);
+}
+
+#[test]
+fn s1_absurd_amounts_are_cut_and_raise_nothing() {
+    let mut bench = Bench::new();
+    assert!(bench.say(NOW, &ask(1, 1, need(50))).ok);
+    bench.say(
+        NOW + 10,
+        &ask(
+            1,
+            2,
+            MeterAsk {
+                spent: vec![0, 1, 50],
+                ..need(0)
+            },
+        ),
+    );
+    let most = (1 << 53) - 1;
+    // A refund of what others used.
+    let taken = MeterAsk {
+        refunded: vec![0, 20, most],
+        ..need(0)
+    };
+    assert_eq!(bench.say(NOW + 20, &ask(2, 1, taken)).meters[0].used, 50);
+    // An allowance that nobody granted lowers what is left, at most by the limit.
+    let held = MeterAsk {
+        held: most,
+        ..need(0)
+    };
+    let StepReply::Done(answer, happened) = bench.reply(NOW + 30, &ask(2, 2, held)) else {
+        panic!();
+    };
+    assert_eq!((answer.meters[0].left, happened.clamped), (0, 1));
+    let burnt = MeterAsk {
+        extra: vec![0, 0, most],
+        spent: vec![0, 0, most],
+        ..need(0)
+    };
+    let StepReply::Done(answer, happened) = bench.reply(NOW + 40, &ask(2, 3, burnt)) else {
+        panic!();
+    };
+    assert_eq!(happened.clamped, 2);
+    assert!(answer.meters[0].used < 1 << 33, "{}", answer.meters[0].used);
+    assert!(
+        bench
+            .say(
+                NOW + 62_000,
+                &ask(
+                    1,
+                    3,
+                    MeterAsk {
+                        spent: vec![50],
+                        ..need(100)
+                    }
+                )
+            )
+            .ok
+    );
+}
+
+#[test]
+fn s5_a_foreign_key_and_a_newer_layout_stay_as_they_are() {
+    let mut bench = Bench::new();
+    let key = bench.store.key.clone();
+    let redis = &mut bench.store.redis;
+    let _: () = redis::cmd("HSET")
+        .arg(&key)
+        .arg("name")
+        .arg("x")
+        .query(redis)
+        .unwrap();
+    let fault = |text: &str| StepReply::Fault(text.to_owned());
+    assert_eq!(
+        bench.reply(NOW, &ask(1, 1, need(1))),
+        fault("a foreign key")
+    );
+    let _: () = redis::cmd("HSET")
+        .arg(&key)
+        .arg("v")
+        .arg("2")
+        .query(&mut bench.store.redis)
+        .unwrap();
+    assert_eq!(
+        bench.reply(NOW, &ask(1, 1, need(1))),
+        fault("a newer layout")
+    );
+    let fields: usize = redis::cmd("HLEN")
+        .arg(&key)
+        .query(&mut bench.store.redis)
+        .unwrap();
+    assert_eq!(fields, 2);
+}
+
+#[test]
+fn a_meter_that_a_message_leaves_out_is_held_no_more() {
+    let mut bench = Bench::new();
+    let both = Say {
+        day: Some(need(30)),
+        ..ask(1, 1, need(20))
+    };
+    assert!(bench.say(NOW, &both).ok);
+    bench.say(NOW + 10, &ask(1, 2, need(0)));
+    let answer = bench.say(
+        NOW + 20,
+        &Say {
+            edge: 2,
+            n: 1,
+            day: Some(need(0)),
+            ..Say::default()
+        },
+    );
+    assert_eq!(
+        (answer.meters[0].used, answer.meters[0].left),
+        (30, 70),
+        "counted as used"
+    );
+}
+
+#[test]
+fn an_accounts_key_lives_as_long_as_its_longest_meter() {
+    let mut bench = Bench::new();
+    bench.say(
+        NOW,
+        &Say {
+            edge: 1,
+            n: 1,
+            day: Some(need(1)),
+            ..Say::default()
+        },
+    );
+    bench.say(NOW + 1, &ask(2, 1, need(1)));
+    let key = bench.store.key.clone();
+    let left: u64 = redis::cmd("PTTL")
+        .arg(&key)
+        .query(&mut bench.store.redis)
+        .unwrap();
+    assert!(left > DAY.1 - NOW, "{left}");
+}

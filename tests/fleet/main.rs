@@ -1,0 +1,12 @@
+//! The fleet's service with a real Redis.
+#![allow(missing_docs, clippy::restriction)]
+
+mod adversary;
+mod edge;
+mod holes;
+mod mutants;
+mod redis_server;
+mod script;
+#[allow(dead_code)]
+#[path = "../../src/bin/tiergate/fleet/step.rs"]
+mod step;

@@ -1,0 +1,101 @@
+//! A real Redis on a free port of loopback.
+
+use redis::{Client, Connection};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+/// A Redis server with a directory of its own; it ends with this.
+pub struct RedisServer {
+    pub port: u16,
+    dir: PathBuf,
+    args: Vec<String>,
+    child: Option<Child>,
+}
+
+/// The program: `TIERGATE_REDIS`, the one that `make` unpacked, or that of the PATH.
+fn program() -> PathBuf {
+    let unpacked = Path::new(env!("CARGO_MANIFEST_DIR")).join(".tools/bin/redis-server");
+    match std::env::var_os("TIERGATE_REDIS") {
+        Some(path) => path.into(),
+        None if unpacked.exists() => unpacked,
+        None => "redis-server".into(),
+    }
+}
+
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+impl RedisServer {
+    pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    pub fn start_with(args: &[&str]) -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let dir =
+            std::env::temp_dir().join(format!("tiergate-redis-{}-{number}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let mut server = Self {
+            port: free_port(),
+            dir,
+            args: args.iter().map(ToString::to_string).collect(),
+            child: None,
+        };
+        server.run();
+        server
+    }
+
+    /// Starts the process; it must not run.
+    pub fn run(&mut self) {
+        let mut command = Command::new(program());
+        command
+            .args(["--bind", "127.0.0.1", "--save", "", "--port"])
+            .arg(self.port.to_string())
+            .arg("--dir")
+            .arg(&self.dir)
+            .args(&self.args)
+            .stdout(Stdio::null());
+        let started = command.spawn();
+        self.child =
+            Some(started.expect("redis-server runs: `make redis` or apt-get install redis-server"));
+        let until = Instant::now() + Duration::from_secs(10);
+        while std::net::TcpStream::connect(("127.0.0.1", self.port)).is_err() {
+            assert!(Instant::now() < until, "Redis does not listen");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Kills the process; without persistence, all of its data is lost.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    pub fn pid(&self) -> i32 {
+        self.child.as_ref().unwrap().id().try_into().unwrap()
+    }
+
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    pub fn connect(&self) -> Connection {
+        let client = Client::open(self.url()).unwrap();
+        client.get_connection().unwrap()
+    }
+}
+
+impl Drop for RedisServer {
+    fn drop(&mut self) {
+        self.kill();
+        let _ = std::fs::remove_dir_all(&self.dir);
+    }
+}
