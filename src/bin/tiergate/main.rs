@@ -9,6 +9,8 @@ mod csv;
 mod event;
 mod explain;
 mod feed;
+#[cfg(feature = "fleet")]
+mod fleet;
 mod fold;
 mod jsonl;
 mod lines;
@@ -46,6 +48,9 @@ enum Command {
     Top(top::TopArgs),
     /// Sums tokens by account, model and day from access logs
     Usage(usage::UsageArgs),
+    /// Keeps one limit across many Envoys: a service in front of Redis
+    #[cfg(feature = "fleet")]
+    Fleet(fleet::FleetArgs),
     /// Works on what accounts have paid
     #[command(subcommand)]
     Accounts(Accounts),
@@ -68,6 +73,9 @@ enum Ending {
 enum Failure {
     #[error(transparent)]
     Explain(#[from] explain::ExplainError),
+    #[cfg(feature = "fleet")]
+    #[error(transparent)]
+    Fleet(#[from] fleet::FleetError),
     #[error(transparent)]
     Fold(#[from] fold::FoldError),
     #[error(transparent)]
@@ -94,6 +102,8 @@ fn run(command: &Command) -> Result<Ending, Failure> {
             Ok(Ending::Clean)
         }
         Command::Top(args) => Ok(top::run(args)?),
+        #[cfg(feature = "fleet")]
+        Command::Fleet(args) => Ok(fleet::run(args)?),
         Command::Usage(args) => Ok(usage::run(args)?),
         Command::Accounts(Accounts::Fold(args)) => Ok(fold::run(args)?),
     }
