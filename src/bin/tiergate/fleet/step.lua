@@ -1,4 +1,4 @@
--- One step of one account: the store's half of the fleet's protocol (docs/fleet.md).
+-- One step of one account: the store's half of the fleet's protocol (docs/fleet-service.md).
 --
 -- KEYS[1] is the account's hash, `{ns:account}:tg1`. ARGV[1] is the message in JSON, as step.rs
 -- writes it. The reply is a list that step.rs reads:
