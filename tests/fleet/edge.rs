@@ -33,7 +33,7 @@ impl Total {
         self.parts.last().map_or(self.base, |part| part.1)
     }
 
-    /// A part is as old as its newest event, or of refunds as its oldest.
+    /// A part has the time of its newest event, or of refunds of its oldest.
     fn add(&mut self, at: u64, amount: u64, newest: bool) {
         if amount == 0 {
             return;
@@ -95,6 +95,8 @@ pub struct Edge {
     /// The incarnation of the store that it last heard of, and that it spoke of this account to.
     pub store: u32,
     store_told: u32,
+    /// The account's clock in the store, and this one when it was heard.
+    clock: (u64, u64),
 }
 
 impl Edge {
@@ -122,6 +124,7 @@ impl Edge {
             leases_told: 0,
             store: 1,
             store_told: 1,
+            clock: (0, 0),
         }
     }
 
@@ -231,13 +234,17 @@ impl Edge {
         self.own[2].retain(|one| one.0 >= label);
         let meters = (0..METERS).map(|i| {
             let time = |at: u64| if i == 2 { at } else { now - at };
+            let by_store = |at: u64| match i {
+                2 => at,
+                _ => (self.clock.0 + at).saturating_sub(self.clock.1),
+            };
             MeterAsk {
                 meter: u32::try_from(i).unwrap(),
                 limit: limits[i],
                 held: self.held[i],
                 spent: self.spent[i].list(time),
                 extra: self.extra[i].list(time),
-                refunded: self.refunded[i].list(time),
+                refunded: self.refunded[i].list(by_store),
                 own: self.own[i].iter().map(|one| one.1).sum(),
                 need: need[i],
                 want: want[i],
@@ -275,6 +282,7 @@ impl Edge {
         self.good = sent + LIFE;
         self.generation = answer.generation;
         self.tight = answer.tight;
+        self.clock = (answer.time, now);
         for total in [&mut self.spent, &mut self.extra, &mut self.refunded]
             .into_iter()
             .flatten()

@@ -149,7 +149,7 @@ fn c2_a_refund_comes_back_by_a_grant_alone_and_only_once() {
     );
     let refund = MeterAsk {
         spent: vec![100],
-        refunded: vec![0, 1_000 - 90, 90],
+        refunded: vec![0, NOW + 90, 90],
         ..need(0)
     };
     let answer = bench.say(NOW + 1_000, &ask(1, 3, refund));
@@ -164,7 +164,7 @@ fn c2_a_refund_comes_back_by_a_grant_alone_and_only_once() {
     // The same total again takes nothing more.
     let again = MeterAsk {
         spent: vec![100],
-        refunded: vec![0, 2_000 - 90, 90],
+        refunded: vec![0, NOW + 90, 90],
         ..need(0)
     };
     assert_eq!(bench.say(NOW + 2_000, &ask(1, 4, again)).meters[0].used, 10);
@@ -184,7 +184,7 @@ fn c2_a_refund_comes_back_by_a_grant_alone_and_only_once() {
     );
     let old = MeterAsk {
         spent: vec![150],
-        refunded: vec![90, 61_510, 99],
+        refunded: vec![90, NOW - 9, 99],
         ..need(0)
     };
     assert_eq!(bench.say(late + 1, &ask(1, 6, old)).meters[0].used, 50);
@@ -594,7 +594,7 @@ fn s1_absurd_amounts_are_cut_and_raise_nothing() {
     let most = (1 << 53) - 1;
     // A refund of what others used.
     let taken = MeterAsk {
-        refunded: vec![0, 20, most],
+        refunded: vec![0, NOW, most],
         ..need(0)
     };
     assert_eq!(bench.say(NOW + 20, &ask(2, 1, taken)).meters[0].used, 50);

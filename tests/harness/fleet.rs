@@ -404,8 +404,11 @@ impl Sum {
             }
             return;
         }
-        // The refund's time is no later than its use, so the oldest part that ends at it or later is
-        // no newer than the one of the use.
+        // The refund's time is no later than its use. So while a window from then holds, the part of
+        // the use is there, and the oldest part that ends at that time or later is no newer.
+        if at + window(meter) <= now {
+            return;
+        }
         self.parts.sort_unstable();
         if let Some(part) = self.parts.iter_mut().find(|part| at <= part.0) {
             part.2 = part.2.saturating_sub(amount);

@@ -3,7 +3,7 @@
 -- KEYS[1] is the account's hash, `{ns:account}:tg1`. ARGV[1] is the message in JSON, as step.rs
 -- writes it. The reply is a list that step.rs reads:
 --   done, ok, gen, tight, by, blocked, wait, clamped, restated, written_off,
---     number of meters, (grant, used, left, ends_ms)..., number of leases, (grant, left)...
+--     the account's clock, number of meters, (grant, used, left, ends_ms)..., number of leases, (grant, left)...
 --   stale, gen | turn, clock | fault, text
 --
 -- Fields: v       the layout
@@ -249,7 +249,7 @@ local function step(clock)
   if entry.n == 0 or entry.s <= now - 60000 then head.active = head.active + 1 end
   entry.n, entry.s = q.n, now
 
-  -- What a cumulative list says beyond what is known: the forgotten part, and {age, amount}.
+  -- What a cumulative list says beyond what is known: the forgotten part, and {age or time, amount}.
   local function news(list, known, bound)
     local base = list[1] or 0
     local last, all = math.max(known, base), {}
@@ -303,10 +303,12 @@ local function step(clock)
         add(state, now, math.min(lost_s + lost_x, math.max(0, own - fresh)))
       end
       for _, part in ipairs(refunds) do
-        local t, amount = now - part[1], part[2]
-        if t >= head.begun then
+        -- The time of its admission by this clock, or an earlier one. So while a window from then
+        -- holds, the part of its use is here, and the first that ends at it or later is no newer.
+        local t, amount = part[1], part[2]
+        if t >= head.begun and t + window > now then
           for _, p in ipairs(state.parts) do
-            if p[2] <= t and t <= p[1] then
+            if t <= p[1] then
               p[3] = math.max(0, p[3] - amount)
               break
             end
@@ -447,7 +449,7 @@ local function step(clock)
     answer[#answer + 1] = math.max(0, left)
   end
   local reply = {'done', ok and 1 or 0, head.gen, tight, by, blocked, math.min(wait, 4294967295),
-    clamped, restated, written_off, #q.m}
+    clamped, restated, written_off, now, #q.m}
   for _, n in ipairs(answer) do reply[#reply + 1] = n end
 
   -- 8. All of it is written in one command, the first that writes: it may fail, and nothing is done.

@@ -296,6 +296,7 @@ fn done(numbers: &mut Numbers<'_>, item: &StepItem, mut answer: ItemAnswer) -> O
         restated: numbers.take()?,
         written_off: numbers.take()?,
     };
+    answer.time = numbers.take()?;
     // A repeated message has the meters of the first: the answer names no more than both have.
     let meters = usize::try_from(numbers.take()?).ok()?;
     for place in 0..meters {
