@@ -23,6 +23,8 @@ use crate::models::{Families, ModelSource, UnknownModel};
 use crate::notices::Notices;
 use crate::overload::Policy;
 use crate::reply::Replies;
+use crate::reply::api::CalledApi;
+use crate::reply::headers::StyleList;
 use crate::routes::Routes;
 use crate::scheduler::Scheduler;
 use crate::tiers::recharge::VoucherRule;
@@ -118,10 +120,11 @@ impl Config {
         tier.and_then(|tier| tier.mode).unwrap_or(self.mode)
     }
 
-    /// Returns the limits that the clients of a tier are told, if any.
-    pub fn tells(&self, tier: TierId) -> Option<&Tells> {
+    /// Returns the limits that the clients of a tier are told in answer to a call of an API, if any.
+    pub fn tells(&self, tier: TierId, called: CalledApi) -> Option<&Tells> {
         let enforces = self.mode_of(Some(tier)) == Mode::Enforce;
-        (enforces && !self.replies.styles.is_empty()).then_some(&self.replies.tells)
+        let styles = self.replies.styles.of(called).filter(|_| enforces);
+        styles.map(StyleList::tells)
     }
 
     /// True when the config needs a directory.

@@ -95,6 +95,7 @@ impl Limiter {
         let ticket = Ticket {
             id,
             key: self.ledger.key(&account.id),
+            called: self.config.replies.styles.called(request),
             addressee: self.addressee(&account, tier),
             account,
             tier,
@@ -273,7 +274,7 @@ impl Limiter {
                     addressee: ticket.addressee,
                     joins,
                 };
-                self.admitted(&account, admission, snapshot, &report)
+                self.admitted(&account, admission, (ticket.called, snapshot), &report)
             }
             Decision::Limited(limited) => {
                 let refusal = Refusal::Limited {
@@ -396,7 +397,7 @@ impl Limiter {
         let fleet = self.fleet();
         let may_join = self.config.tokens.join && lowered.is_none() && fleet.is_none();
         let terms = Terms {
-            tells: self.config.tells(ticket.tier),
+            tells: self.config.tells(ticket.tier, ticket.called),
             ..terms(&self.config, &ticket.plan, lowered)
         };
         let ask = Ask {

@@ -42,6 +42,7 @@ use crate::overload::OverloadView;
 use crate::refusals::batch::RefusalBatch;
 use crate::refusals::{self, Refusals};
 use crate::reply::Answer;
+use crate::reply::api::CalledApi;
 use crate::routes::TokenCharge;
 use crate::scheduler::UpstreamHeader;
 use crate::tiers::TierId;
@@ -93,6 +94,8 @@ pub enum Next {
 pub struct Forwarded {
     /// The numbers for the rate-limit headers of the response, if it gets any.
     pub snapshot: Option<Snapshot>,
+    /// The API that the request calls, where it chooses these headers.
+    pub called: CalledApi,
     /// The admission to settle; `None` when nothing was recorded.
     pub admission: Option<Admission>,
     /// The shares of limits that the client is warned of: a header of the response.

@@ -11,6 +11,7 @@ use crate::limits::notice::ShareReport;
 use crate::metrics::{Outcome, TokenKind};
 use crate::models::FamilyId;
 use crate::refusals::batch::Refused;
+use crate::reply::api::CalledApi;
 use crate::reply::{Answer, Code, Refusal};
 use crate::scheduler::UpstreamHeader;
 use crate::tiers::TierId;
@@ -113,7 +114,7 @@ impl Limiter {
         &mut self,
         account: &Account,
         admission: Admission,
-        snapshot: Snapshot,
+        (called, snapshot): (CalledApi, Snapshot),
         report: &ShareReport,
     ) -> CheckResult {
         let (tier, family) = (admission.tier, admission.family);
@@ -130,7 +131,8 @@ impl Limiter {
         CheckResult {
             log,
             next: Next::Forward(Forwarded {
-                snapshot: self.config.tells(tier).map(|_| snapshot),
+                snapshot: self.config.tells(tier, called).map(|_| snapshot),
+                called,
                 admission: Some(admission),
                 neighbours: self.for_neighbours(subject),
                 warning: notices::warning(&report.at),

@@ -14,6 +14,7 @@ use crate::limits::record::FamilyKey;
 use crate::limits::{Amounts, Plan};
 use crate::models::FamilyId;
 use crate::notices::Addressee;
+use crate::reply::api::CalledApi;
 use crate::routes::TokenCharge;
 use crate::tiers::TierId;
 use crate::time::{Mono, Span};
@@ -40,6 +41,8 @@ pub struct Ticket {
     pub(super) tier: TierId,
     pub(super) family: Option<FamilyId>,
     pub(super) plan: Rc<Plan>,
+    /// The API that the request calls, where it chooses the rate-limit headers.
+    pub(super) called: CalledApi,
     /// The one that notices are about, if there are any.
     pub(super) addressee: Option<Rc<Addressee>>,
     pub(super) reserve: Amounts,

@@ -336,7 +336,6 @@ impl Exchange {
         let plan = ResponsePlan {
             hides_usage,
             may_tunnel: request.asks_for_upgrade(),
-            called: self.config().replies.styles.api(request),
         };
         self.follow(result, client, plan)
     }

@@ -8,7 +8,7 @@ use super::worker::Worker;
 use crate::limiter::{self, Admission, Limiter};
 use crate::limits::Snapshot;
 use crate::notices::WARNING;
-use crate::reply::headers;
+use crate::reply::api::CalledApi;
 use crate::routes::TokenCharge;
 use crate::scheduler::UpstreamHeader;
 use crate::tokens::Used;
@@ -24,6 +24,8 @@ pub struct ForwardedRequest {
     admission: Option<Admission>,
     /// The numbers for the rate-limit headers, until they are set on the response.
     snapshot: Option<Snapshot>,
+    /// The API that the request calls, where it chooses these headers.
+    called: CalledApi,
     /// The shares of limits that the client is warned of.
     warning: Option<String>,
     /// The headers for a scheduler, until they are set on the request.
@@ -46,6 +48,7 @@ impl ForwardedRequest {
         Self {
             admission: forwarded.admission,
             snapshot: forwarded.snapshot,
+            called: forwarded.called,
             warning: forwarded.warning,
             neighbours: forwarded.neighbours,
             plan,
@@ -111,8 +114,10 @@ impl ForwardedRequest {
         let Some(snapshot) = self.snapshot.take() else {
             return;
         };
-        let styles = worker.config.replies.styles.of(self.plan.called);
-        headers::each(styles, &snapshot, |name, value| match value {
+        let Some(styles) = worker.config.replies.styles.of(self.called) else {
+            return;
+        };
+        styles.each(&snapshot, |name, value| match value {
             Some(value) => set_header(MAP, name, value),
             None => remove_header(MAP, name),
         });

@@ -5,7 +5,6 @@ use super::envoy::{body_bytes, remove_header};
 use super::header_map::HeaderMap;
 use super::hostcalls;
 use super::log::warn;
-use crate::reply::api::CalledApi;
 use crate::tokens::config::{Settle, Tokens};
 use crate::tokens::consumed::Consumed;
 use crate::tokens::redact::Hide;
@@ -23,8 +22,6 @@ pub struct ResponsePlan {
     pub hides_usage: bool,
     /// True when the client asks for an upgrade: the response may be a tunnel.
     pub may_tunnel: bool,
-    /// The API that the request calls, where it chooses the rate-limit headers.
-    pub called: CalledApi,
 }
 
 impl ResponsePlan {

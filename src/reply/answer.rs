@@ -7,7 +7,7 @@ use super::code::Spec;
 use super::config::Replies;
 use super::error_body::{ErrorBody, LimitBody};
 use super::gemini_body::GeminiBody;
-use super::headers::{self, HeaderLine};
+use super::headers::HeaderLine;
 use super::refusal::Refusal;
 use crate::limits::Limited;
 use crate::time::Span;
@@ -139,10 +139,9 @@ fn refused(refusal: &Refusal, client: &Client, rules: &Replies, minute: Span) ->
         if client.form.is_grpc() {
             lines.push(("grpc-retry-pushback-ms", wait.as_millis().to_string()));
         }
-        lines.extend(set_only(headers::lines(
-            rules.styles.of(client.called),
-            &limited.snapshot,
-        )));
+        if let Some(styles) = rules.styles.of(client.called) {
+            lines.extend(set_only(styles.lines(&limited.snapshot)));
+        }
     }
     if spec.status == UNAVAILABLE {
         lines.push(("retry-after", "1".to_owned()));

@@ -96,7 +96,7 @@ impl Client {
         Self {
             form: form(request),
             api: rules.errors.unwrap_or_else(|| CalledApi::of(request)),
-            called: rules.styles.api(request),
+            called: rules.styles.called(request),
             request_id,
             allowed_origin: cors.and_then(|cors| cors.allowed(request)),
             jitter: rules.jitter(random),

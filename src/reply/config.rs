@@ -5,7 +5,6 @@ use super::cors::{Cors, CorsConfig};
 use super::headers::{HeadersConfig, Styles};
 use crate::json::values::Duration;
 use crate::json::{Invalid, Object, in_range};
-use crate::limits::snapshot::Tells;
 use crate::time::Span;
 use serde::Deserialize;
 
@@ -43,8 +42,6 @@ pub struct RepliesConfig {
 pub struct Replies {
     /// The styles of the rate-limit headers for clients.
     pub styles: Styles,
-    /// The limits that these headers tell.
-    pub tells: Tells,
     /// The API whose error bodies all clients get; `None` for the one that a request calls.
     pub errors: Option<CalledApi>,
     /// The largest time that is added to a wait.
@@ -74,10 +71,8 @@ impl Replies {
             }
             None => Span::ZERO,
         };
-        let styles = Styles::check("headers", config.headers)?;
         Ok(Self {
-            tells: styles.tells(),
-            styles,
+            styles: Styles::check("headers", config.headers)?,
             errors,
             jitter,
             cors: config

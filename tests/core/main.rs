@@ -18,6 +18,7 @@ mod feed;
 mod fleet;
 mod fleet_adversary;
 mod growth;
+mod header_styles;
 mod identity;
 mod in_flight;
 mod in_force;

@@ -55,6 +55,12 @@ impl Config {
         self
     }
 
+    /// More fields of the last tier; objects are merged, anything else is replaced.
+    pub fn with_tier(mut self, fields: Value) -> Self {
+        merge(self.last_tier(), fields);
+        self
+    }
+
     /// How long requests of the last tier wait for a lease.
     pub fn wait(mut self, wait: &str) -> Self {
         self.last_tier()["wait"] = wait.into();

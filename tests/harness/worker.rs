@@ -12,13 +12,12 @@ use tiergate::config;
 use tiergate::ledger::OpenError;
 use tiergate::limiter::{self, FleetCall, Forwarded, Limiter, LogLine, Vm};
 use tiergate::notices::Letter;
-use tiergate::reply::api::CalledApi;
 use tiergate::reply::{Client, Reply};
 
 pub use tiergate::admin::route::Call;
 pub use tiergate::limiter::{Admission, Ticket};
 pub use tiergate::overload::OverloadEvent;
-use tiergate::reply::headers::{self, HeaderLine};
+use tiergate::reply::headers::HeaderLine;
 pub use tiergate::tokens::Used;
 use tiergate::tokens::consumed::Consumed;
 use tiergate::tokens::request;
@@ -144,13 +143,9 @@ impl Worker {
     /// The rate-limit headers of a response.
     pub fn told(&self, pass: &Forwarded) -> Vec<HeaderLine> {
         let limiter = self.limiter.borrow();
-        let lines = |snapshot| {
-            headers::lines(
-                limiter.config().replies.styles.of(CalledApi::default()),
-                snapshot,
-            )
-        };
-        pass.snapshot.as_ref().map(lines).unwrap_or_default()
+        let styles = limiter.config().replies.styles.of(pass.called);
+        let lines = |snapshot| Some(styles?.lines(snapshot));
+        pass.snapshot.as_ref().and_then(lines).unwrap_or_default()
     }
 
     /// The request ends, and used that.

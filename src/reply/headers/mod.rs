@@ -59,11 +59,30 @@ pub enum AutoHeaders {
 }
 
 /// The styles of a config.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Styles {
+    /// The same for all requests.
+    Fixed(StyleList),
+    /// Those of the API that a request calls. Gemini's has no such headers.
+    ByApi {
+        /// For calls of OpenAI's API.
+        openai: StyleList,
+        /// For calls of Anthropic's API.
+        anthropic: StyleList,
+    },
+}
+
+/// Styles that one response has together.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Styles {
-    list: Vec<HeaderStyle>,
-    /// True when the API that a request calls chooses one of the list.
-    auto: bool,
+pub struct StyleList {
+    styles: Vec<HeaderStyle>,
+    tells: Tells,
+}
+
+impl Default for Styles {
+    fn default() -> Self {
+        Self::Fixed(StyleList::default())
+    }
 }
 
 impl Styles {
@@ -72,54 +91,70 @@ impl Styles {
     /// # Errors
     /// The errors of [`HeaderStyle::list`].
     pub fn check(path: &str, written: Option<HeadersConfig>) -> Result<Self, Invalid> {
-        Ok(match written {
-            None => Self {
-                list: HeaderStyle::list(path, None)?,
-                auto: false,
-            },
-            Some(HeadersConfig::Styles(names)) => Self {
-                list: HeaderStyle::list(path, Some(names))?,
-                auto: false,
-            },
-            Some(HeadersConfig::Auto(AutoHeaders::Auto)) => Self {
-                list: vec![HeaderStyle::OpenAi, HeaderStyle::Anthropic],
-                auto: true,
-            },
-        })
-    }
-
-    /// True when clients are told nothing.
-    pub const fn is_empty(&self) -> bool {
-        self.list.is_empty()
-    }
-
-    /// Returns the API that a request calls, where it decides.
-    pub fn api(&self, request: &dyn Request) -> CalledApi {
-        match self.auto {
-            true => CalledApi::of(request),
-            false => CalledApi::default(),
+        let fixed = |names| Ok(Self::Fixed(StyleList::of(HeaderStyle::list(path, names)?)));
+        match written {
+            None => fixed(None),
+            Some(HeadersConfig::Styles(names)) => fixed(Some(names)),
+            Some(HeadersConfig::Auto(AutoHeaders::Auto)) => Ok(Self::ByApi {
+                openai: StyleList::of(vec![HeaderStyle::OpenAi]),
+                anthropic: StyleList::of(vec![HeaderStyle::Anthropic]),
+            }),
         }
     }
 
-    /// Returns the styles for a call of an API. Gemini's has no such headers.
-    pub fn of(&self, api: CalledApi) -> &[HeaderStyle] {
-        let of_api = match (self.auto, api) {
-            (false, _) => return &self.list,
-            (true, CalledApi::OpenAi) => self.list.get(..1),
-            (true, CalledApi::Anthropic) => self.list.get(1..),
-            (true, CalledApi::Gemini) => None,
+    /// Returns the API that a request calls, where it decides.
+    pub fn called(&self, request: &dyn Request) -> CalledApi {
+        match self {
+            Self::Fixed(_) => CalledApi::default(),
+            Self::ByApi { .. } => CalledApi::of(request),
+        }
+    }
+
+    /// Returns the styles for a call of an API; `None` where its client is told nothing.
+    pub fn of(&self, called: CalledApi) -> Option<&StyleList> {
+        let list = match (self, called) {
+            (Self::Fixed(list), _) => list,
+            (Self::ByApi { openai, .. }, CalledApi::OpenAi) => openai,
+            (Self::ByApi { anthropic, .. }, CalledApi::Anthropic) => anthropic,
+            (Self::ByApi { .. }, CalledApi::Gemini) => return None,
         };
-        of_api.unwrap_or_default()
+        (!list.styles.is_empty()).then_some(list)
+    }
+}
+
+impl StyleList {
+    fn of(styles: Vec<HeaderStyle>) -> Self {
+        Self {
+            tells: tells(&styles),
+            styles,
+        }
     }
 
     /// Returns what a snapshot must have for these styles.
-    pub fn tells(&self) -> Tells {
-        tells(&self.list)
+    pub const fn tells(&self) -> &Tells {
+        &self.tells
     }
 
-    /// Returns the names of all headers that they use.
-    pub fn names(&self) -> Vec<&'static str> {
-        names(&self.list)
+    /// Calls `set` with each header of the styles, for a snapshot of the limits; `None` removes it.
+    /// The values of OpenAI's style stand on the stack: most responses have them.
+    pub fn each(&self, snapshot: &Snapshot, mut set: impl FnMut(&'static str, Option<&str>)) {
+        for style in &self.styles {
+            if *style == HeaderStyle::Ietf {
+                ietf::each(snapshot, &mut set);
+            }
+            for field in style.table() {
+                field.tell(snapshot, &mut set);
+            }
+        }
+    }
+
+    /// Returns the headers of the styles for a snapshot of the limits.
+    pub fn lines(&self, snapshot: &Snapshot) -> Vec<HeaderLine> {
+        let mut lines = Vec::new();
+        self.each(snapshot, |name, value| {
+            lines.push((name, value.map(str::to_owned)));
+        });
+        lines
     }
 }
 
@@ -188,37 +223,4 @@ fn tells(styles: &[HeaderStyle]) -> Tells {
         }
     }
     tells
-}
-
-/// Calls `set` with each header of the configured styles, for a snapshot of the limits; `None`
-/// removes it. The values of OpenAI's style stand on the stack: most responses have them.
-pub fn each(
-    styles: &[HeaderStyle],
-    snapshot: &Snapshot,
-    mut set: impl FnMut(&'static str, Option<&str>),
-) {
-    for style in styles {
-        if *style == HeaderStyle::Ietf {
-            ietf::each(snapshot, &mut set);
-        }
-        for field in style.table() {
-            field.tell(snapshot, &mut set);
-        }
-    }
-}
-
-/// Returns the headers of the configured styles for a snapshot of the limits.
-pub fn lines(styles: &[HeaderStyle], snapshot: &Snapshot) -> Vec<HeaderLine> {
-    let mut lines = Vec::new();
-    each(styles, snapshot, |name, value| {
-        lines.push((name, value.map(str::to_owned)));
-    });
-    lines
-}
-
-/// Returns the names of all headers of the configured styles.
-fn names(styles: &[HeaderStyle]) -> Vec<&'static str> {
-    let mut names = Vec::new();
-    each(styles, &Snapshot::default(), |name, _| names.push(name));
-    names
 }

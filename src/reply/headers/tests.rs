@@ -25,7 +25,7 @@ fn gauge(limit: u64, remaining: u64, resets_in_ms: u64) -> Gauge {
 
 /// The headers of a style as lines of text; those that are removed are left out.
 fn sent(style: HeaderStyle, snapshot: &Snapshot) -> String {
-    let lines = lines(&[style], snapshot).into_iter();
+    let lines = StyleList::of(vec![style]).lines(snapshot).into_iter();
     let lines = lines.filter_map(|(name, value)| Some(format!("{name}: {}\n", value?)));
     lines.collect()
 }
@@ -176,14 +176,14 @@ fn ietf_has_an_item_for_each_limit() {
                   ratelimit: \"concurrency\";r=49, \"rpm\";r=199;t=60, \"k2/itpm\";r=7;t=1, \
                   \"spend\";r=1249;t=5\n";
     assert_eq!(sent(HeaderStyle::Ietf, &all_kinds()), wanted);
-    let none = lines(&[HeaderStyle::Ietf], &Snapshot::default());
+    let none = StyleList::of(vec![HeaderStyle::Ietf]).lines(&Snapshot::default());
     assert_eq!(none, [("ratelimit-policy", None), ("ratelimit", None)]);
 }
 
 /// A parser of structured fields reads what we write, and writes the same.
 #[test]
 fn ietf_is_a_list_of_structured_fields() {
-    for (_, value) in lines(&[HeaderStyle::Ietf], &all_kinds()) {
+    for (_, value) in StyleList::of(vec![HeaderStyle::Ietf]).lines(&all_kinds()) {
         let value = value.unwrap();
         let list = Parser::new(&value).parse::<sfv::List>().unwrap();
         assert_eq!(list.len(), 4);
