@@ -97,6 +97,16 @@ impl Snapshot {
         gauges.min_by_key(|gauge| gauge.remaining)
     }
 
+    /// Returns the snapshot of a refusal whose client is told this wait.
+    #[must_use]
+    pub fn waiting(&self, wait: Span) -> Self {
+        let refused = self.refused.map(|refused| RefusedBy { wait, ..refused });
+        Self {
+            refused,
+            ..self.clone()
+        }
+    }
+
     pub(super) fn of(check: &Check<'_>, tells: &Tells, cost: u64) -> Self {
         let finite = check.terms.plan.finite().iter();
         let kept = finite

@@ -140,7 +140,7 @@ fn refused(refusal: &Refusal, client: &Client, rules: &Replies, minute: Span) ->
             lines.push(("grpc-retry-pushback-ms", wait.as_millis().to_string()));
         }
         if let Some(styles) = rules.styles.of(client.called) {
-            lines.extend(set_only(styles.lines(&limited.snapshot)));
+            lines.extend(set_only(styles.lines(&limited.snapshot.waiting(wait))));
         }
     }
     if spec.status == UNAVAILABLE {

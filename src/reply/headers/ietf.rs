@@ -13,7 +13,8 @@ const RATELIMIT: &str = "ratelimit";
 /// The largest integer of structured fields (RFC 9651, 3.3.1).
 const LARGEST: u64 = 999_999_999_999_999;
 
-/// Calls `set` with both headers; `None` where nothing is limited.
+/// Calls `set` with both headers; `None` where nothing is limited. A limit that refuses tells the wait
+/// of `retry-after`: a client that obeys either comes back at the same time.
 pub(super) fn each(snapshot: &Snapshot, set: &mut impl FnMut(&'static str, Option<&str>)) {
     let (mut policy, mut left) = (String::new(), String::new());
     for (kind, gauge) in snapshot.all() {
@@ -28,9 +29,15 @@ pub(super) fn each(snapshot: &Snapshot, set: &mut impl FnMut(&'static str, Optio
             let _ = write!(policy, ";w={}", window.as_secs_ceil().max(1));
         }
         let _ = write!(left, ";r={}", amount(kind.rest(gauge.remaining)));
-        // The end of a lease is unknown.
-        if !kind.is_concurrency() {
-            let _ = write!(left, ";t={}", gauge.resets_in.as_secs_ceil());
+        let refused = snapshot.refused.filter(|refused| refused.kind == kind);
+        let seconds = match refused {
+            Some(refused) => Some(refused.wait.as_secs_ceil().max(1)),
+            // The end of a lease is unknown.
+            None if kind.is_concurrency() => None,
+            None => Some(gauge.resets_in.as_secs_ceil()),
+        };
+        if let Some(seconds) = seconds {
+            let _ = write!(left, ";t={}", seconds.min(LARGEST));
         }
     }
     let value = |text: &'_ String| (!text.is_empty()).then(|| text.clone());
@@ -53,9 +60,7 @@ const fn quota_unit(kind: LimitKind) -> Option<&'static str> {
         Counted::Leases => Some("concurrent-requests"),
         Counted::Sum(unit, _) => match unit {
             Unit::Requests => None,
-            Unit::Tokens => Some("tokens"),
-            Unit::InputTokens => Some("input-tokens"),
-            Unit::OutputTokens => Some("output-tokens"),
+            Unit::Tokens | Unit::InputTokens | Unit::OutputTokens => Some("tokens"),
             Unit::Usd => Some("usd-cents"),
         },
     }

@@ -171,13 +171,51 @@ fn all_kinds() -> Snapshot {
 fn ietf_has_an_item_for_each_limit() {
     let wanted = "ratelimit-policy: \"concurrency\";q=50;qu=\"concurrent-requests\", \
                   \"rpm\";q=200;w=60, \
-                  \"k2/itpm\";q=999999999999999;qu=\"input-tokens\";w=60, \
+                  \"k2/itpm\";q=999999999999999;qu=\"tokens\";w=60, \
                   \"spend\";q=1250;qu=\"usd-cents\"\n\
                   ratelimit: \"concurrency\";r=49, \"rpm\";r=199;t=60, \"k2/itpm\";r=7;t=1, \
                   \"spend\";r=1249;t=5\n";
     assert_eq!(sent(HeaderStyle::Ietf, &all_kinds()), wanted);
     let none = StyleList::of(vec![HeaderStyle::Ietf]).lines(&Snapshot::default());
     assert_eq!(none, [("ratelimit-policy", None), ("ratelimit", None)]);
+}
+
+#[test]
+fn ietf_says_tokens_of_every_kind() {
+    let all = ["tpm", "tpd", "itpm", "itpd", "otpm", "otpd"];
+    let gauges = all.map(|name| (kind(name), gauge(9, 8, 0)));
+    let policy = sent(HeaderStyle::Ietf, &gauges.into_iter().collect());
+    let policy = policy.lines().next().unwrap();
+    assert_eq!(
+        policy.matches(";qu=\"tokens\"").count(),
+        all.len(),
+        "{policy}"
+    );
+}
+
+/// A `t` that contradicts `retry-after` would have clients choose one of them.
+#[test]
+fn ietf_tells_the_wait_of_the_limit_that_refuses() {
+    let at = |name: &str, wait: u64| {
+        let mut snapshot = all_kinds();
+        snapshot.refused = Some(RefusedBy {
+            kind: kind(name),
+            wait: Span::from_millis(wait),
+        });
+        sent(HeaderStyle::Ietf, &snapshot)
+    };
+    for (name, wait, item) in [
+        ("rpm", 12_001, "\"rpm\";r=199;t=13, "),
+        ("rpm", 3, "\"rpm\";r=199;t=1, "),
+        (
+            "concurrency",
+            250,
+            "\"concurrency\";r=49;t=1, \"rpm\";r=199;t=60, ",
+        ),
+    ] {
+        let sent = at(name, wait);
+        assert!(sent.contains(item), "{sent}");
+    }
 }
 
 /// A parser of structured fields reads what we write, and writes the same.
