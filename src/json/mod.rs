@@ -9,6 +9,7 @@ pub mod wire_struct;
 
 pub use checks::{Bounded, in_range, plain_name};
 pub use invalid::Invalid;
+pub use near_name::nearest;
 
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;

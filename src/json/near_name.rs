@@ -10,7 +10,8 @@ pub(super) fn suggested(message: String) -> String {
     let found = UNKNOWN.into_iter().find_map(|unknown| {
         let rest = message.strip_prefix(unknown)?;
         let (name, known) = rest.split_once("`, expected ")?;
-        Some((unknown, name, known, nearest(name, known)?))
+        let names = known.split('`').skip(1).step_by(2);
+        Some((unknown, name, known, nearest(name, names)?))
     });
     match found {
         Some((unknown, name, known, near)) => {
@@ -20,12 +21,12 @@ pub(super) fn suggested(message: String) -> String {
     }
 }
 
-/// Returns the nearest name between back-ticks, if it is nearer than half of `name`.
-fn nearest<'a>(name: &str, known: &'a str) -> Option<&'a str> {
+/// Returns the known name nearest to `name`, if its distance is less than half of `name`.
+pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     if name.len() > LONGEST {
         return None;
     }
-    let names = known.split('`').skip(1).step_by(2);
+    let names = known.into_iter();
     let distances = names.map(|known| (distance(name, known), known));
     let (distance, known) = distances.min_by_key(|(distance, _)| *distance)?;
     (distance.saturating_mul(2) < name.chars().count()).then_some(known)

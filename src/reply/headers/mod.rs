@@ -10,7 +10,7 @@ mod tests;
 
 use super::api::CalledApi;
 use crate::host::Request;
-use crate::json::Invalid;
+use crate::json::{Invalid, nearest};
 use crate::limits::Snapshot;
 use crate::limits::snapshot::Tells;
 use serde::Deserialize;
@@ -174,9 +174,7 @@ impl HeaderStyle {
         for (i, name) in names.iter().enumerate() {
             let path = format!("{path}[{i}]");
             let Some((_, style)) = STYLES.iter().find(|(known, _)| known == name) else {
-                let known = STYLES.map(|(name, _)| format!("{name:?}")).join(", ");
-                let problem = format!("{name:?} is no style: {known} are allowed");
-                return Err(Invalid::new(path, problem));
+                return Err(Invalid::new(path, unknown(name)));
             };
             if styles.contains(style) {
                 return Err(Invalid::new(path, "named twice"));
@@ -208,6 +206,16 @@ impl HeaderStyle {
         let mut own = self.table().iter();
         own.any(|field| other.table().iter().any(|other| other.name == field.name))
     }
+}
+
+/// Returns the problem with a name that no style has.
+fn unknown(name: &str) -> String {
+    let names = STYLES.map(|(known, _)| known);
+    let near = nearest(&name.to_ascii_lowercase(), names);
+    let near = near.map(|near| format!(" (did you mean {near:?}?)"));
+    let near = near.unwrap_or_default();
+    let known = names.map(|known| format!("{known:?}")).join(", ");
+    format!("{name:?} is no style{near}: {known} are allowed")
 }
 
 /// Returns what a snapshot must have for these styles.

@@ -250,4 +250,19 @@ fn styles_with_the_same_names_are_refused_together() {
     assert!(list(&["openai", "openai"]).is_err());
     let unknown = list(&["azure"]).unwrap_err().to_string();
     assert!(unknown.contains("\"mistral\""), "{unknown}");
+    assert!(!unknown.contains("did you mean"), "{unknown}");
+}
+
+#[test]
+fn a_misspelt_style_is_answered_with_the_nearest_one() {
+    for (name, near) in [
+        ("anthropc", "anthropic"),
+        ("OpenAI", "openai"),
+        ("mistrall", "mistral"),
+    ] {
+        let error = HeaderStyle::list("headers", Some(vec![name.to_owned()])).unwrap_err();
+        let wanted =
+            format!("headers[0]: {name:?} is no style (did you mean {near:?}?): \"openai\"");
+        assert!(error.to_string().starts_with(&wanted), "{error}");
+    }
 }
