@@ -131,7 +131,11 @@ fn refused(refusal: &Refusal, client: &Client, rules: &Replies, minute: Span) ->
     if let Some(id) = &client.request_id {
         message = format!("{message} (request id: {id})");
     }
-    let mut lines = vec![("content-type", "application/json".to_owned())];
+    let content_type = match client.form {
+        ReplyForm::Http | ReplyForm::Grpc => "application/json",
+        ReplyForm::GrpcWeb(kind) => kind.content_type(),
+    };
+    let mut lines = vec![("content-type", content_type.to_owned())];
     if let Some(limited) = limited {
         lines.extend(retry_headers(wait, exact, minute));
         // A proxy in front that retries a 429 leaves one with this header alone.
@@ -175,9 +179,7 @@ fn grpc_web(
     message: &str,
     mut lines: Vec<(&'static str, String)>,
 ) -> Reply {
-    lines.retain(|(name, _)| *name != "content-type");
     let message = percent_encode(message.as_bytes(), &NOT_IN_GRPC_MESSAGES).to_string();
-    lines.push(("content-type", kind.content_type().to_owned()));
     if kind == GrpcWeb::Translated {
         lines.push(("grpc-status", spec.grpc_status.to_string()));
         lines.push(("grpc-message", message.clone()));

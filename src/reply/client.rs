@@ -65,6 +65,12 @@ impl GrpcWeb {
     }
 }
 
+/// The headers of gRPC-web that gRPC does not have.
+const WEB_HEADERS: [&str; 2] = ["x-grpc-web", "x-user-agent"];
+/// The `grpc-accept-encoding` that Envoy's filter for gRPC-web sets where a client sent none.
+const ENVOYS_ENCODING: &[u8] = b"identity";
+/// The part of a user agent that the libraries of gRPC have in common: `grpc-node-js/1.13.0`.
+const NATIVE_AGENT: &[u8] = b"grpc-";
 /// The flag of a frame that has trailers.
 const TRAILERS: u8 = 0x80;
 
@@ -137,11 +143,24 @@ fn form(request: &dyn Request) -> ReplyForm {
     }
 }
 
-/// True for gRPC that a gRPC-web client sent: it says so in a header, or in the type that it takes.
+/// True for gRPC that a gRPC-web client sent. It says so in a header that gRPC does not have
+/// (grpc/grpc, doc/PROTOCOL-WEB.md) or in the type that it takes, or Envoy's filter has left its mark.
 fn is_translated(request: &dyn Request) -> bool {
     let takes_web = match request.header("accept") {
         Header::Once(value) => value.starts_with(b"application/grpc-web"),
         Header::Absent | Header::Repeated => false,
     };
-    takes_web || request.header("x-grpc-web") != Header::Absent
+    let has = |name| request.header(name) != Header::Absent;
+    takes_web || WEB_HEADERS.into_iter().any(has) || is_marked(request)
+}
+
+/// True for a request with the mark of Envoy's filter for gRPC-web. A client of gRPC can send the same
+/// encoding; the libraries have `grpc-` in their user agent.
+fn is_marked(request: &dyn Request) -> bool {
+    let is_native = match request.header("user-agent") {
+        Header::Once(agent) => agent.windows(NATIVE_AGENT.len()).any(|w| w == NATIVE_AGENT),
+        Header::Absent => false,
+        Header::Repeated => true,
+    };
+    request.header("grpc-accept-encoding") == Header::Once(ENVOYS_ENCODING) && !is_native
 }

@@ -229,6 +229,29 @@ fn grpc_web_clients_read_the_status_and_not_unavailable() {
     }
 }
 
+/// Regression: a client that only its content type tells, which Envoy's own filter has replaced, read
+/// `UNAVAILABLE`. Clients of gRPC that send the encoding of that filter are not taken for it.
+#[test]
+fn behind_envoys_filter_a_plain_grpc_web_client_reads_the_status_too() {
+    let types = "type.googleapis.com/envoy.extensions.filters.http.grpc_web.v3";
+    let grpc_web = json!({"name": "envoy.filters.http.grpc_web",
+        "typed_config": {"@type": format!("{types}.GrpcWeb")}});
+    let stack = Stack::with(&Setup::new(Config::tier("t").rpm(1)).before(grpc_web));
+    stack.send(Call::of("acme", "t"));
+    let web = Call::of("acme", "t").header("content-type", "application/grpc-web+proto");
+    let reply = stack.send(web);
+    let read = grpc_of(&reply);
+    assert_eq!(read, (200, "8", "application/grpc-web+proto"));
+    assert!(reply.header("grpc-retry-pushback-ms").is_some());
+    let native = Call::of("acme", "t")
+        .header("content-type", "application/grpc")
+        .header("grpc-accept-encoding", "identity")
+        .header("user-agent", "grpc-node-js/1.13.0")
+        .http2();
+    let reply = stack.send(native);
+    assert_eq!(grpc_of(&reply), (200, "8", "application/grpc"));
+}
+
 #[test]
 fn a_proxy_in_front_that_retries_429_tries_once() {
     let gate = Stack::start(Config::tier("t").rpm(1));
