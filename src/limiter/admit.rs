@@ -44,16 +44,18 @@ const NO_HOLDER: Holder = Holder {
 };
 
 impl Limiter {
-    /// Checks a request of the stream `id`; `body` is what was read of its body.
+    /// Checks a request of the stream `id`; `body` is what was read of its body, and `applies` what
+    /// the routes say of it.
     pub fn check(
         &mut self,
         host: &dyn Host,
         request: &dyn Request,
         body: &ReadBody,
+        applies: Applies,
         id: u32,
     ) -> CheckResult {
         self.claim.note_request();
-        let charge = match self.config.routes.find(request) {
+        let charge = match applies {
             Applies::Not => return self.exempted(Subject::default()),
             Applies::As(charge) => charge,
         };

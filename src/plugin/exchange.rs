@@ -85,12 +85,13 @@ impl Exchange {
             Some(OwnPath::Usage) => return self.report_usage(&request),
             None => {}
         }
+        let applies = self.config().routes.find(&request);
         match self.config().tokens.read_body {
-            Some(limit) if !end && self.awaits_body(&request, limit) => {
-                self.await_body(request, limit)
+            Some(limit) if !end && self.awaits_body(&request, applies, limit) => {
+                self.await_body(request, applies, limit)
             }
             _ => {
-                let flow = self.check(&request, &ReadBody::default(), false);
+                let flow = self.check(&request, applies, &ReadBody::default(), false);
                 self.strip(&request);
                 flow
             }
@@ -275,8 +276,8 @@ impl Exchange {
     }
 
     /// True when a body can be read whole for its tokens, or its start has to be read for the model.
-    fn awaits_body(&self, request: &StreamRequest, limit: u64) -> bool {
-        let Applies::As(charge) = self.config().routes.find(request) else {
+    fn awaits_body(&self, request: &StreamRequest, applies: Applies, limit: u64) -> bool {
+        let Applies::As(charge) = applies else {
             return false;
         };
         let reads_model = self.config().tokens.options.dialects.models > 0;
@@ -286,7 +287,7 @@ impl Exchange {
 
     /// Waits for the body. Where the host keeps bodies back from paused headers, the headers go on
     /// first.
-    fn await_body(&mut self, request: StreamRequest, limit: u64) -> Flow {
+    fn await_body(&mut self, request: StreamRequest, applies: Applies, limit: u64) -> Flow {
         let headers_held = self.worker.body_wait.holds_headers();
         if !headers_held {
             self.headers = RequestHeaders::Upstream;
@@ -303,6 +304,7 @@ impl Exchange {
         }
         self.phase = Phase::AwaitingBody(AwaitingBody {
             request,
+            applies,
             limit,
             headers_held,
         });
@@ -315,7 +317,7 @@ impl Exchange {
     /// Checks a request with a part of its body.
     fn check_awaited(&mut self, awaiting: &AwaitingBody, part: BodyPart) -> Flow {
         let (read, hides_usage) = awaiting.read(&self.config().tokens, part);
-        let flow = self.check(&awaiting.request, &read, hides_usage);
+        let flow = self.check(&awaiting.request, awaiting.applies, &read, hides_usage);
         if awaiting.headers_held {
             self.strip(&awaiting.request);
         }
@@ -323,11 +325,17 @@ impl Exchange {
     }
 
     /// Checks the request and follows the limiter's result.
-    fn check(&mut self, request: &StreamRequest, body: &ReadBody, hides_usage: bool) -> Flow {
+    fn check(
+        &mut self,
+        request: &StreamRequest,
+        applies: Applies,
+        body: &ReadBody,
+        hides_usage: bool,
+    ) -> Flow {
         let id = self.id;
         let result = self
             .worker
-            .with_limiter(|limiter| limiter.check(&Envoy, request, body, id));
+            .with_limiter(|limiter| limiter.check(&Envoy, request, body, applies, id));
         let client = match result.as_ref().map(|result| &result.next) {
             Some(limiter::Next::Queue(_) | limiter::Next::Reply(_)) => self.client(request),
             // The filter does not reply to it, so its client is not looked at.

@@ -4,6 +4,7 @@ use super::envoy::body_bytes;
 use super::hostcalls;
 use super::log::warn;
 use super::request::StreamRequest;
+use crate::routes::Applies;
 use crate::tokens::config::Tokens;
 use crate::tokens::request::{self, ReadBody};
 use proxy_wasm::types::BufferType;
@@ -15,6 +16,8 @@ const BODY: BufferType = BufferType::HttpRequestBody;
 pub struct AwaitingBody {
     /// The request's headers.
     pub request: StreamRequest,
+    /// How the limits apply to the request.
+    pub applies: Applies,
     /// The maximum size of a body that is read, in bytes.
     pub limit: u64,
     /// True when Envoy pauses the headers; otherwise they have gone on and can't change.

@@ -86,7 +86,8 @@ impl Worker {
         let dialects = &limiter.config().tokens.options.dialects;
         let read = |body: &Vec<u8>| request::read(body, dialects);
         let body = request.body.as_ref().map(read).unwrap_or_default();
-        let result = limiter.check(&self.host, request, &body, id);
+        let applies = limiter.config().routes.find(request);
+        let result = limiter.check(&self.host, request, &body, applies, id);
         let rules = &limiter.config().replies;
         let client = Client::of(request, rules, || self.host.world.random());
         rendered(&limiter, &client, result)

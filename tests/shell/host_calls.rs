@@ -103,3 +103,19 @@ fn the_host_calls_of_a_refused_request() {
     assert_eq!(host(|host| host.calls.clone()), wanted);
     assert_eq!(host(|host| host.reply.take()).unwrap().0, 429);
 }
+
+/// Regression: a request whose body was read was matched against the routes before its body and after.
+#[test]
+fn the_routes_are_matched_once_for_a_request_whose_body_is_read() {
+    let rule = json!({"match": {"route_name": "batch"}, "cost": 2});
+    let fields = json!({"tokens": {"read_body": true}, "routes": [rule]});
+    let root = Root::start(&Config::tier("t").rpm(100).with(fields));
+    chat("t");
+    host(|host| host.request_body = b"{}".to_vec());
+    host(|host| host.calls.clear());
+    let id = root.new_stream();
+    assert_eq!(proxy_on_request_headers(id, 4, false), 1, "it waits");
+    assert_eq!(proxy_on_request_body(id, 2, true), 0, "it goes on");
+    assert_eq!(host(|host| host.calls["get_property"]), 1);
+    ends(id);
+}
