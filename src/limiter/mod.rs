@@ -132,6 +132,11 @@ impl Admission {
         self.tokens
     }
 
+    /// True when notices are told of the account, and so its clients are warned.
+    pub const fn has_notices(&self) -> bool {
+        self.addressee.is_some()
+    }
+
     /// From now on, the request counts what its response says.
     pub const fn charge(&mut self) {
         self.tokens = TokenCharge::Generated;

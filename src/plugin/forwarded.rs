@@ -108,8 +108,13 @@ impl ForwardedRequest {
     }
 
     fn set_headers(&mut self, worker: &Worker) {
-        if let Some(warning) = self.warning.take() {
-            set_header(MAP, WARNING, &warning);
+        match self.warning.take() {
+            Some(warning) => set_header(MAP, WARNING, &warning),
+            // One of the upstream is about the gateway's own account.
+            None if self.admission.as_ref().is_some_and(Admission::has_notices) => {
+                remove_header(MAP, WARNING);
+            }
+            None => {}
         }
         let Some(snapshot) = self.snapshot.take() else {
             return;
