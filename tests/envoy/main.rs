@@ -30,6 +30,7 @@ mod fleet_service;
 #[path = "../harness/fleet.rs"]
 #[allow(dead_code, reason = "the core's tests use all of it")]
 mod fleet_store;
+mod header_styles;
 mod identity;
 mod in_force;
 mod joined;

@@ -111,6 +111,36 @@ fn a_scheduler_is_told_before_a_body_that_is_read() {
     }
 }
 
+/// An internal redirect runs the filter again on the headers that the first run has set.
+#[test]
+fn a_redirected_request_has_one_objective_and_each_of_its_two_has_a_usage() {
+    let config = json!({"scheduler": {"objective": {"tier0": "batch"}, "fairness": true},
+        "log_usage": true, "strip_headers": false, "tiers": [tier("tier0")],
+        "tokens": {"completion": 100, "bytes_per_token": 1_000_000}});
+    let mut setup = Setup::new(config);
+    setup.route = json!({"route": {"cluster": "llm",
+        "internal_redirect_policy": {"redirect_response_codes": [307]}}});
+    let stack = Stack::with(&setup);
+    let call = Call::of("acme", "tier0")
+        .header("x-demo-status", "307")
+        .header("x-demo-header", "location: http://llm/elsewhere")
+        .header(OBJECTIVE, "critical");
+    assert_eq!(stack.send(call).status, 307, "the second is not followed");
+    let seen = stack.seen();
+    assert_eq!(seen[OBJECTIVE], json!(["batch"]));
+    assert_eq!(seen[FAIRNESS_ID].as_array().unwrap().len(), 1);
+    eventually("two requests", || {
+        stack.stat(&["tiergate_requests", "outcome.admitted"]) == 2
+    });
+    let redirected = ["cluster.llm.upstream_internal_redirect_succeeded_total"];
+    assert_eq!(stack.stat(&redirected), 1);
+    eventually("two lines", || stack.access_log().lines().count() == 2);
+    for line in stack.access_log().lines() {
+        assert!(line.contains("outcome=admitted"), "{line}");
+        assert!(line.contains("output=100 estimated=true"), "{line}");
+    }
+}
+
 fn tier(name: &str) -> Value {
     let recharge = if name == "tier0" { 1 } else { 2 };
     json!({"name": name, "recharge": recharge, "limits": {"concurrency": 5, "rpm": 100,

@@ -119,3 +119,55 @@ fn the_routes_are_matched_once_for_a_request_whose_body_is_read() {
     assert_eq!(host(|host| host.calls["get_property"]), 1);
     ends(id);
 }
+
+/// The calls of an admitted request to a path beyond those of one without rate-limit headers.
+fn beyond(headers: &serde_json::Value, path: &str) -> BTreeMap<&'static str, u32> {
+    let price = |config: &Config| {
+        let root = Root::start(config);
+        let calls_of = |first: bool| {
+            chat("tier1");
+            host(|host| {
+                host.request.push((":path".to_owned(), path.into()));
+                host.calls.clear();
+            });
+            let id = root.new_stream();
+            assert_eq!(proxy_on_request_headers(id, 5, false), 0, "{first}");
+            proxy_on_response_headers(id, 2, false);
+            proxy_on_response_body(id, host(|host| host.body.len()), true);
+            ends(id);
+            host(|host| host.calls.clone())
+        };
+        // The first request of a VM takes a slot.
+        calls_of(true);
+        calls_of(false)
+    };
+    let without = price(&no_headers());
+    let mut calls = price(&small().with(json!({"headers": headers})));
+    for (name, n) in without {
+        *calls.get_mut(name).unwrap() -= n;
+    }
+    calls.retain(|_, n| *n > 0);
+    calls
+}
+
+/// A tier with limits on requests and tokens of a minute, and on concurrency.
+#[test]
+fn a_style_costs_a_call_for_each_of_its_headers_and_anthropics_the_wall_clock() {
+    let (set, unset) = ("replace_header_map_value", "remove_header_map_value");
+    let clock = "get_current_time_nanoseconds";
+    let anthropic = vec![(set, 6), (unset, 8), (clock, 1)];
+    let (chat, messages) = ("/v1/chat/completions", "/v1/messages");
+    for (headers, path, wanted) in [
+        (json!(["openai"]), chat, vec![(set, 6)]),
+        (json!(["groq"]), chat, vec![(set, 6)]),
+        (json!(["ietf"]), chat, vec![(set, 2)]),
+        (json!(["mistral"]), chat, vec![(set, 5), (unset, 2)]),
+        (json!(["anthropic"]), chat, anthropic.clone()),
+        (json!("auto"), chat, vec![(set, 6)]),
+        (json!("auto"), messages, anthropic),
+        (json!("auto"), "/v1beta/models/x:generateContent", vec![]),
+    ] {
+        let calls = beyond(&headers, path);
+        assert_eq!(calls, BTreeMap::from_iter(wanted), "{headers} {path}");
+    }
+}
