@@ -2,8 +2,8 @@
 //!
 //! Sources: `OpenAI` (platform.openai.com/docs/guides/rate-limits, "Rate limits in headers"),
 //! Anthropic (docs.claude.com/en/api/rate-limits, "Response headers"), Groq
-//! (console.groq.com/docs/rate-limits, "Rate limit headers"), Mistral (captured replies of
-//! api.mistral.ai, as its users quote them).
+//! (console.groq.com/docs/rate-limits, "Rate limit headers"), Mistral (replies of api.mistral.ai:
+//! mistralai/client-ts issue 169).
 
 use crate::limits::Snapshot;
 use crate::limits::kinds::Per;
