@@ -289,3 +289,109 @@ fn what_can_not_be_read_says_so() {
         assert!(ran.err.contains(said), "{args:?}: {}", ran.err);
     }
 }
+
+/// Regression: `serde_json` sorted the keys, so the columns came in another order than asked for.
+#[test]
+fn rows_of_json_have_their_keys_in_the_order_of_the_columns() {
+    let log = text_line(&states("acme", NEW_YEAR, 431));
+    for by in ["model,day,account", "day,account", "account,model,day"] {
+        let ran = usage(&log, &["--json", "--by", by]);
+        let row = ran.out.split_once("\"rows\":[{").unwrap().1;
+        let row = row.split_once('}').unwrap().0;
+        let keys: Vec<_> = row
+            .split(',')
+            .map(|field| field.split('"').nth(1).unwrap())
+            .collect();
+        let counts = "estimated,requests,input,cached,cache_write,output";
+        assert_eq!(keys.join(","), format!("{by},{counts}"));
+    }
+}
+
+/// Regression: only one path by two spellings was found out.
+#[test]
+fn a_log_that_is_there_twice_is_refused_whatever_its_names_are() {
+    let text = [1, 2, 3]
+        .map(|n| text_line(&states("acme", NEW_YEAR + n, n)))
+        .concat();
+    let log = file("twice.log", &text);
+    let linked = format!("{log}.link");
+    let _ = std::fs::remove_file(&linked);
+    std::fs::hard_link(&log, &linked).unwrap();
+    let copied = file("twice-copied.log", &text);
+    // The log has grown since, in its first 4 KiB or behind them.
+    let little = file(
+        "little.log",
+        format!("{text}{}", text_line(&states("b", NEW_YEAR, 9))),
+    );
+    let grown = text.repeat(60);
+    let (long, longer) = (
+        file("long.log", &grown),
+        file("longer.log", format!("{grown}{text}")),
+    );
+    for (first, second, said) in [
+        (&log, &linked, "is named twice"),
+        (&log, &copied, "one is a copy of the other"),
+        (&log, &little, "one is a copy of the other"),
+        (&little, &log, "one is a copy of the other"),
+        (&long, &longer, "one is a copy of the other"),
+    ] {
+        let ran = tiergate(&["usage", first, second]);
+        assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{second}");
+        assert!(
+            ran.err.contains(said) && ran.err.contains(second.as_str()),
+            "{}",
+            ran.err
+        );
+    }
+    let standard = std::fs::File::open(&log).unwrap();
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_tiergate"))
+        .args(["usage", "-", &log])
+        .stdin(standard)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2));
+}
+
+/// Health checks alone look the same in every log.
+#[test]
+fn logs_that_begin_alike_without_a_usage_are_no_copies() {
+    let checks = "GET /healthz 200 0ms - -\n".repeat(400);
+    let log = |name: &str, n: u64| {
+        file(
+            name,
+            format!("{checks}{}", text_line(&states("acme", NEW_YEAR, n))),
+        )
+    };
+    let ran = tiergate(&[
+        "usage",
+        "--csv",
+        "--by",
+        "account",
+        &log("alike-1.log", 1),
+        &log("alike-2.log", 2),
+    ]);
+    assert_eq!(
+        ran.out.lines().nth(1),
+        Some("acme,false,2,240,160,0,3"),
+        "{}",
+        ran.err
+    );
+}
+
+/// The example of docs/cli.md is what the command prints.
+#[test]
+fn the_docs_have_the_output_of_a_command() {
+    let docs = include_str!("../../docs/cli.md");
+    let log = file("access.log", day());
+    for (options, shown) in [
+        (&[][..], "$ tiergate usage access.log\n"),
+        (
+            &["--by", "day", "--csv"],
+            "$ tiergate usage access.log --by day --csv\n",
+        ),
+    ] {
+        let ran = tiergate(&[&["usage", &log], options].concat());
+        let example = format!("{shown}{}{}", ran.out, ran.err);
+        assert!(docs.contains(&example), "docs/cli.md lacks:\n{example}");
+    }
+}

@@ -4,6 +4,7 @@
 
 mod log_json;
 mod log_line;
+mod logs;
 mod report;
 mod states;
 mod sums;
@@ -15,8 +16,7 @@ use clap::Args;
 use log_line::{AmbiguousField, BadLogLine, FoundStates, LONGEST_LOG_LINE, LogFields, in_text};
 use report::LineCounts;
 use states::{RequestWords, UsageWords};
-use std::collections::HashSet;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 use sums::{ByColumn, UsageSums};
@@ -80,6 +80,11 @@ pub enum UsageError {
     Unreadable { path: PathBuf, source: io::Error },
     #[error("{0} is named twice: its tokens would be summed twice")]
     NamedTwice(PathBuf),
+    #[error(
+        "{second} begins as {first} does, so one is a copy of the other: its tokens would be summed \
+         twice. Name one of them, the longer one"
+    )]
+    Copied { first: PathBuf, second: PathBuf },
     #[error("--by names {0} twice")]
     ColumnTwice(&'static str),
     #[error("{0} is compressed: pipe it through gzip -dc or zstd -dc, into tiergate usage -")]
@@ -120,7 +125,7 @@ pub fn run(args: &UsageArgs) -> Result<Ending, UsageError> {
             return Err(UsageError::ColumnTwice(column.name()));
         }
     }
-    let progress = Progress::new(length(&args.logs)?);
+    let progress = Progress::new(logs::check(&args.logs)?);
     let mut reading = LogReading {
         sums: UsageSums::new(&args.by, args.zone.zone),
         fields: LogFields::new(args.state_field.as_deref(), args.usage_field.as_deref()),
@@ -141,29 +146,6 @@ pub fn run(args: &UsageArgs) -> Result<Ending, UsageError> {
         0 => Ending::Clean,
         _ => Ending::LinesLeftOut,
     })
-}
-
-/// Checks the names of all logs. Returns their length, or `None` where one is a stream.
-fn length(logs: &[PathBuf]) -> Result<Option<u64>, UsageError> {
-    let (mut length, mut names) = (Some(0_u64), HashSet::new());
-    for path in logs {
-        let unreadable = |source| UsageError::Unreadable {
-            path: path.clone(),
-            source,
-        };
-        let mut name = path.clone();
-        let mut bytes = None;
-        if path != Path::new("-") {
-            let metadata = fs::metadata(path).map_err(unreadable)?;
-            name = fs::canonicalize(path).map_err(unreadable)?;
-            bytes = metadata.is_file().then_some(metadata.len());
-        }
-        if !names.insert(name) {
-            return Err(UsageError::NamedTwice(path.clone()));
-        }
-        length = length.zip(bytes).map(|(sum, n)| sum.saturating_add(n));
-    }
-    Ok(length)
 }
 
 fn write(args: &UsageArgs, reading: &LogReading<'_>) -> io::Result<()> {

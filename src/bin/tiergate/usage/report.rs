@@ -4,8 +4,8 @@ use super::states::KINDS;
 use super::sums::{ByColumn, UsageRow};
 use crate::table::{Column, table};
 use crate::visible::visible;
-use serde::Serialize;
-use serde_json::{Map, Value};
+use serde::ser::SerializeMap as _;
+use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use tiergate::text::number;
@@ -115,22 +115,33 @@ pub fn write_json(
     #[derive(Serialize)]
     struct Document<'a> {
         zone: &'a str,
-        rows: Vec<Map<String, Value>>,
+        rows: Vec<JsonRow<'a>>,
         lines: &'a LineCounts,
     }
-    let rows = rows.iter().map(|row| {
-        let names = by.iter().map(|column| column.name().to_owned());
-        let cells = row.cells.iter().map(|cell| Value::from(cell.clone()));
-        let mut object: Map<String, Value> = names.zip(cells).collect();
-        object.insert("estimated".to_owned(), row.estimated.into());
-        for (name, count) in ["requests"].into_iter().chain(KINDS).zip(counts_of(row)) {
-            object.insert(name.to_owned(), count.into());
-        }
-        object
-    });
-    let rows = rows.collect();
+    let rows = rows.iter().map(|row| JsonRow { by, row }).collect();
     serde_json::to_writer(&mut *out, &Document { zone, rows, lines })?;
     writeln!(out)
+}
+
+/// A row as an object, with its keys in the order of the columns.
+struct JsonRow<'a> {
+    by: &'a [ByColumn],
+    row: &'a UsageRow,
+}
+
+impl Serialize for JsonRow<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut object = serializer.serialize_map(None)?;
+        for (column, cell) in self.by.iter().zip(&self.row.cells) {
+            object.serialize_entry(column.name(), cell)?;
+        }
+        object.serialize_entry("estimated", &self.row.estimated)?;
+        let names = ["requests"].into_iter().chain(KINDS);
+        for (name, count) in names.zip(counts_of(self.row)) {
+            object.serialize_entry(name, &count)?;
+        }
+        object.end()
+    }
 }
 
 /// The numbers of a row, in the order of the columns.

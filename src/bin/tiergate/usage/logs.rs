@@ -1,0 +1,93 @@
+//! The logs of one run, before they are read: each must be another one, or its tokens would be summed
+//! twice.
+
+use super::UsageError;
+use std::collections::HashSet;
+use std::fs::{self, File, Metadata};
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+
+/// The bytes at the beginning of a log by which a copy of it is known.
+const HEAD_BYTES: u64 = 4_096;
+/// The beginning of a usage, with the millisecond of its request: two logs never have the same ones.
+const MOMENT: &[u8] = b"at=1";
+
+/// Checks that no log is there twice. Returns their length in bytes, or `None` where one is a stream.
+///
+/// # Errors
+/// [`UsageError`] for a log that can't be read, is another one by another name, or is its copy.
+pub fn check(logs: &[PathBuf]) -> Result<Option<u64>, UsageError> {
+    let (mut length, mut seen) = (Some(0_u64), HashSet::new());
+    let mut heads: Vec<(Vec<u8>, &PathBuf)> = Vec::new();
+    for path in logs {
+        let unreadable = |source| UsageError::Unreadable {
+            path: path.clone(),
+            source,
+        };
+        let is_stdin = path == Path::new("-");
+        let metadata = match is_stdin {
+            true => of_stdin(),
+            false => fs::metadata(path),
+        };
+        let metadata = metadata.map_err(unreadable)?;
+        if !seen.insert(identity(path, &metadata).map_err(unreadable)?) {
+            return Err(UsageError::NamedTwice(path.clone()));
+        }
+        if !is_stdin && metadata.is_file() {
+            let head = head(path).map_err(unreadable)?;
+            let mut before = heads.iter();
+            if let Some((_, first)) = before.find(|(other, _)| begin_alike(&head, other)) {
+                return Err(UsageError::Copied {
+                    first: first.to_path_buf(),
+                    second: path.clone(),
+                });
+            }
+            heads.push((head, path));
+        }
+        let bytes = (!is_stdin && metadata.is_file()).then_some(metadata.len());
+        length = length.zip(bytes).map(|(sum, n)| sum.saturating_add(n));
+    }
+    Ok(length)
+}
+
+/// What is one log, whatever its names are: links to a file have its device and inode.
+#[cfg(unix)]
+#[allow(clippy::unnecessary_wraps, reason = "other systems look for the path")]
+fn identity(_: &Path, metadata: &Metadata) -> io::Result<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt as _;
+    Ok((metadata.dev(), metadata.ino()))
+}
+
+#[cfg(not(unix))]
+fn identity(path: &Path, _: &Metadata) -> io::Result<PathBuf> {
+    match path == Path::new("-") {
+        true => Ok(path.to_owned()),
+        false => fs::canonicalize(path),
+    }
+}
+
+#[cfg(unix)]
+fn of_stdin() -> io::Result<Metadata> {
+    use std::os::fd::AsFd as _;
+    let owned = io::stdin().as_fd().try_clone_to_owned()?;
+    File::from(owned).metadata()
+}
+
+#[cfg(not(unix))]
+fn of_stdin() -> io::Result<Metadata> {
+    fs::metadata(".")
+}
+
+/// True when one head is the beginning of the other, and has a usage.
+fn begin_alike(one: &[u8], other: &[u8]) -> bool {
+    let both = one.iter().zip(other);
+    let length = both.take_while(|(a, b)| a == b).count();
+    let alike = one.get(..length).unwrap_or_default();
+    length == one.len().min(other.len()) && alike.windows(MOMENT.len()).any(|bytes| bytes == MOMENT)
+}
+
+fn head(path: &Path) -> io::Result<Vec<u8>> {
+    let mut head = Vec::new();
+    File::open(path)?.take(HEAD_BYTES).read_to_end(&mut head)?;
+    Ok(head)
+}
