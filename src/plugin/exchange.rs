@@ -366,7 +366,10 @@ impl Exchange {
             }
             limiter::Next::Forward(forwarded) => {
                 set_log(result.log.as_ref());
-                self.phase = Phase::Forwarded(ForwardedRequest::new(forwarded, plan).into());
+                let forwarded = ForwardedRequest::new(forwarded, plan);
+                // A response may never come here: Envoy follows a redirect, or the client hangs up.
+                forwarded.log_usage(&self.worker);
+                self.phase = Phase::Forwarded(forwarded.into());
                 Flow::Continue
             }
             limiter::Next::Reply(answer) => {

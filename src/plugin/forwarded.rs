@@ -66,7 +66,6 @@ impl ForwardedRequest {
     /// Sets the rate-limit headers and starts to read the response.
     pub fn response_headers(&mut self, worker: &Worker, end: bool) {
         self.set_headers(worker);
-        self.log_usage(worker);
         self.begin_to_read(worker, end);
         if end {
             self.end_response(worker);
@@ -174,7 +173,7 @@ impl ForwardedRequest {
     }
 
     /// Tells access logs what the response used so far as known.
-    fn log_usage(&self, worker: &Worker) {
+    pub fn log_usage(&self, worker: &Worker) {
         let Some(admission) = &self.admission else {
             return;
         };

@@ -58,3 +58,18 @@ fn without_log_admitted_an_admitted_request_costs_one_call_less() {
     let config = no_headers().with(json!({"log_admitted": false}));
     assert_eq!(Root::start(&config).admitted("tier1"), wanted);
 }
+
+/// Regression: the usage was set when the response began. Envoy takes the response of an internal
+/// redirect away before that, and a client can hang up.
+#[test]
+fn a_request_without_a_response_has_a_usage() {
+    let root = Root::start(&no_headers().with(json!({"log_usage": true})));
+    let (id, passes) = root.arrives("tier1");
+    assert!(passes);
+    let usage = line().unwrap();
+    assert!(
+        usage.starts_with("at=") && usage.ends_with("estimated=true"),
+        "{usage}"
+    );
+    ends(id);
+}
