@@ -34,12 +34,17 @@ export PROXY_PORT ADMIN_PORT ENVOY_ADMIN_PORT UPSTREAM_PORT CONFIG
 # A name without a slash is one of the PATH.
 export TIERGATE_ENVOY := $(or $(if $(findstring /,$(ENVOY)),$(abspath $(ENVOY)),$(shell command -v $(ENVOY))),$(ENVOY))
 
-.PHONY: run test wasm cli modules bench waits soak load scale clients check lint examples links shell module-alone audit model mutants zones upgrades \
+.PHONY: run fleet test wasm cli modules bench waits soak load scale clients check lint examples links shell module-alone audit model mutants zones upgrades \
         help envoy chromium redis target clean
 
 run: wasm envoy ## Envoy with the filter and a demo upstream; Ctrl-C stops them
 	cargo build --quiet --example demo-upstream
 	@sh envoy/run.sh
+
+fleet: wasm envoy redis ## Redis, two services, three Envoys that share each limit; Ctrl-C stops them
+	cargo build --quiet --example demo-upstream
+	cargo build --quiet --bin tiergate --features cli,fleet
+	@sh envoy/fleet/run.sh $(FLEET)
 
 test: modules envoy redis $(TOOLS)/clients chromium ## all tests, native, with a real Redis, and on a real Envoy
 	cargo test --features cli,fleet

@@ -438,3 +438,18 @@ fn a_store_that_forgot_is_told_again_of_accounts_with_nothing_new() {
     assert_eq!(store.used_and_out(day), (700, 0));
     assert_eq!(store.used_and_out("requests/60000/-"), (1, 0));
 }
+
+#[test]
+fn an_account_that_is_told_of_and_holds_nothing_is_outstanding_no_more() {
+    let edge = Edge::new(&Config::tier("t").tpd(1_000), 1);
+    let mut store = FleetStore::default();
+    let request = FakeRequest::of("acme", "t", 1);
+    assert!(edge.serves(&mut store, &request, Used::Tokens(1_000)));
+    let mut outstanding = Vec::new();
+    for _ in 0..30 {
+        edge.world.pass_ms(250);
+        outstanding.push(edge.worker.tick().get("fleet_outstanding", ""));
+        edge.tick(&mut store);
+    }
+    assert_eq!(outstanding.last(), Some(&0), "{outstanding:?}");
+}

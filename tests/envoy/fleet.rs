@@ -90,33 +90,38 @@ fn tokens_beyond_the_reserve_count_for_the_other_envoy() {
 }
 
 #[test]
-fn a_service_that_fails_stalls_nobody_and_deny_refuses() {
-    for (on_failure, admitted) in [("deny", 0), ("share", 10), ("local", 20)] {
-        for behaviour in [
-            Behaviour::Fails(503),
-            Behaviour::After(Duration::from_secs(5)),
-            Behaviour::Says(b"{\"v\": 1".to_vec()),
-            Behaviour::Says(vec![b' '; 2_000_000]),
-        ] {
-            let service = Service::start();
-            service.behave(behaviour.clone());
-            let config = Config::tier("t").rpm(20);
-            let stack = Stack::with(&setup(&service, config, on_failure));
-            let replies: Vec<Reply> = (0..30).map(|_| stack.send(call())).collect();
-            assert_eq!(
-                count(&replies, 200),
-                admitted,
-                "{on_failure}, {behaviour:?}"
-            );
-            if on_failure == "deny" {
-                let error = &replies[29].json()["error"]["type"];
-                assert_eq!(error, "engine_overloaded_error");
-            }
-            eventually("the failures are counted", || failures(&stack) > 0);
-            let log = stack.envoy_log();
-            let said = log.lines().filter(|line| line.contains("fleet: ")).count();
-            assert!((1..=2).contains(&said), "each worker says it once: {log}");
+fn a_service_that_fails_stalls_nobody_and_on_failure_decides() {
+    let slow = || Behaviour::After(Duration::from_secs(5));
+    let cut = || Behaviour::Says(b"{\"v\": 1".to_vec());
+    let huge = || Behaviour::Says(vec![b' '; 2_000_000]);
+    for (on_failure, admitted, behaviour) in [
+        ("deny", 0, Behaviour::Fails(503)),
+        ("deny", 0, slow()),
+        ("deny", 0, cut()),
+        ("deny", 0, huge()),
+        ("share", 10, slow()),
+        ("local", 20, Behaviour::Fails(503)),
+    ] {
+        let service = Service::start();
+        service.behave(behaviour.clone());
+        let stack = Stack::with(&setup(&service, Config::tier("t").rpm(20), on_failure));
+        let replies: Vec<Reply> = (0..30).map(|_| stack.send(call())).collect();
+        assert_eq!(
+            count(&replies, 200),
+            admitted,
+            "{on_failure}, {behaviour:?}"
+        );
+        if on_failure == "deny" {
+            let error = &replies[29].json()["error"]["type"];
+            assert_eq!(error, "engine_overloaded_error");
         }
+        eventually("the failures are counted", || failures(&stack) > 0);
+        let log = stack.envoy_log();
+        let said = log.lines().filter(|line| line.contains("fleet: "));
+        assert!(
+            (1..=2).contains(&said.count()),
+            "each worker says it once: {log}"
+        );
     }
 }
 

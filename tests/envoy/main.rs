@@ -46,10 +46,20 @@ mod overload;
 mod page;
 mod race;
 mod read_body;
+#[cfg(feature = "fleet")]
+mod real_fleet;
+#[cfg(feature = "fleet")]
+#[path = "../fleet/redis_server.rs"]
+#[allow(dead_code, reason = "the fleet's tests use all of it")]
+mod redis_server;
 mod reloads;
 mod replies;
 mod reply_forms;
 mod routes;
+#[cfg(feature = "fleet")]
+#[path = "../fleet/service.rs"]
+#[allow(dead_code, reason = "the fleet's tests use all of it")]
+mod service;
 mod shapes;
 mod sources;
 mod stalls;

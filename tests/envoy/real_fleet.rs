@@ -1,0 +1,81 @@
+//! Real Envoys, two services and a real Redis: one limit, which outlives them.
+
+use crate::harness::Config;
+use crate::harness::bootstrap::Setup;
+use crate::harness::client::{Call, Reply, count};
+use crate::harness::stack::{Stack, eventually};
+use crate::redis_server::RedisServer;
+use crate::service::Service;
+use serde_json::json;
+use std::net::SocketAddr;
+
+fn edge(service: &Service, config: &Config) -> Stack {
+    let address: SocketAddr = service.url["http://".len()..].parse().unwrap();
+    // The machine of a test may be slow.
+    let fleet =
+        json!({"cluster": "fleet", "authority": "fleet", "on_failure": "deny", "timeout": "1s"});
+    let config = config.clone().with(json!({
+        "fleet": fleet, "tokens": {"completion": 0, "prompt": 0, "bytes_per_token": 1_000_000}
+    }));
+    Stack::with(&Setup::new(config).cluster("fleet", address))
+}
+
+fn spend(stack: &Stack, tokens: u64) -> Reply {
+    let usage = format!(r#"{{"usage":{{"total_tokens":{tokens}}}}}"#);
+    stack.send(Call::of("acme", "t").header("x-demo-body", usage))
+}
+
+/// A request that reserves a token.
+fn ask(stack: &Stack) -> Reply {
+    stack.send(Call::of("acme", "t").body(vec![b'x'; 1_000]))
+}
+
+#[test]
+fn a_burst_through_two_services_stays_within_one_limit() {
+    let redis = RedisServer::start();
+    let services = [(); 2].map(|()| Service::start(&redis).ready());
+    let config = Config::tier("t").rpm(60);
+    let stacks = services.each_ref().map(|service| edge(service, &config));
+    let replies: Vec<Reply> = std::thread::scope(|scope| {
+        let all = stacks.each_ref().map(|stack| {
+            let calls = (0..90).map(|_| Call::of("acme", "t")).collect();
+            scope.spawn(move || stack.flood(4, calls))
+        });
+        all.into_iter()
+            .flat_map(|one| one.join().unwrap())
+            .collect()
+    });
+    assert_eq!(count(&replies, 200), 60);
+    assert_eq!(count(&replies, 429), 120);
+}
+
+#[test]
+fn a_day_outlives_envoys_and_services() {
+    let redis = RedisServer::start();
+    let config = Config::tier("t").tpd(1_000);
+    let service = Service::start(&redis).ready();
+    let stack = edge(&service, &config);
+    assert_eq!(spend(&stack, 1_000).status, 200);
+    eventually("the report", || {
+        stack.stat(&["tiergate_fleet_outstanding"]) == 0
+            && stack.stat(&["tiergate_fleet_grants"]) > 0
+    });
+    drop((stack, service));
+    let service = Service::start(&redis).ready();
+    let stack = edge(&service, &config);
+    let refused = ask(&stack);
+    assert_eq!((refused.status, refused.code().as_str()), (429, "tpd"));
+}
+
+#[test]
+fn a_redis_that_is_away_and_back_loses_nobody() {
+    let mut redis = RedisServer::start();
+    let service = Service::start(&redis).ready();
+    let stack = edge(&service, &Config::tier("t").rpm(10));
+    assert_eq!(spend(&stack, 0).status, 200);
+    redis.kill();
+    eventually("nobody is let through", || ask(&stack).status == 429);
+    redis.run();
+    // It is empty: the account is closed for the life of an allowance.
+    eventually("the account is served", || ask(&stack).status == 200);
+}
