@@ -2,9 +2,10 @@
 
 use crate::json::Invalid;
 use crate::ledger::slots::SLOTS;
-use crate::limits::Plan;
-use crate::limits::record::Windows;
+use crate::limits::notice::mark_bytes;
+use crate::limits::record::{COMPLETION_BYTES, Windows};
 use crate::limits::units::Unit;
+use crate::limits::{Limits, Plan};
 use crate::metrics::{SERIES_OF_FAMILY, SERIES_OF_TIER};
 use crate::models::{Families, UnknownModel};
 use crate::tiers::{Tier, TierTable};
@@ -22,18 +23,43 @@ const GRAINS: usize = 61;
 const NARROW: usize = 4;
 const WIDE: usize = 8;
 
-/// Checks that a record has at most 8 KiB: with full logs of all families, and leases of all VMs.
+/// What a record has beside windows and leases.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Extras {
+    /// The marks of notices.
+    pub marks: bool,
+    /// The smoothed completion length.
+    pub completion: bool,
+}
+
+impl Extras {
+    fn bytes(self, limits: &Limits) -> usize {
+        let marks = if self.marks { mark_bytes(limits) } else { 0 };
+        let completion = if self.completion { COMPLETION_BYTES } else { 0 };
+        marks.saturating_add(completion)
+    }
+}
+
+/// Checks that a record has at most 8 KiB: with full logs of all families, leases of all VMs, and its
+/// extras.
 pub(super) fn records_fit(
     tiers: &TierTable,
     windows: &Windows,
     width: usize,
+    extras: Extras,
 ) -> Result<(), Invalid> {
     for (i, tier) in tiers.iter().enumerate() {
-        let bytes = largest_record(tier, windows, width);
+        let limits = tier.all_limits();
+        let marks = extras.bytes(&limits);
+        let bytes = largest_record(limits, windows, width).saturating_add(marks);
         if bytes > MOST_BYTES {
+            let of_marks = match extras.marks {
+                true => ", or leave notices out",
+                false => "",
+            };
             let problem = format!(
                 "a full record would have {bytes} bytes, of at most {MOST_BYTES}: use fewer windows \
-                 of different lengths, or limit fewer families"
+                 of different lengths, or limit fewer families{of_marks}"
             );
             return Err(Invalid::new(format!("tiers[{i}]"), problem));
         }
@@ -51,8 +77,8 @@ pub(super) fn width(models: &Families, weights: &Weights) -> usize {
     }
 }
 
-fn largest_record(tier: &Tier, windows: &Windows, width: usize) -> usize {
-    let plan = Plan::new(tier.all_limits(), *windows);
+fn largest_record(limits: Limits, windows: &Windows, width: usize) -> usize {
+    let plan = Plan::new(limits, *windows);
     let is_narrow = |limit: u64| u32::try_from(limit).is_ok();
     let width = match plan.finite().iter().all(|one| is_narrow(one.limit)) {
         true => width,

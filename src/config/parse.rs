@@ -19,7 +19,7 @@ use crate::routes::config::routes;
 use crate::scheduler::{self, Scheduler};
 use crate::tiers::config::{tier_or_refuse, tiers, voucher};
 use crate::time::Span;
-use crate::tokens::config::Tokens;
+use crate::tokens::config::{ReserveRule, Tokens};
 use serde_json::{Map, Value};
 
 const MOST_ACCOUNTS: u64 = 4_194_304;
@@ -92,7 +92,12 @@ pub fn parse(config: &[u8]) -> Result<Config, Invalid> {
     let retry_after = root.concurrency_retry_after;
     let windows = windows(&root.windows.0)?;
     let width = bounds::width(&models, &tokens.weights);
-    bounds::records_fit(&tiers, &windows, width)?;
+    let notices = root.notices.map(Notices::check).transpose()?;
+    let extras = bounds::Extras {
+        marks: notices.is_some(),
+        completion: tokens.reserve == ReserveRule::Adaptive,
+    };
+    bounds::records_fit(&tiers, &windows, width, extras)?;
     bounds::series_fit(&tiers, &models)?;
     let is_free = root.unpriced == Some(Unpriced::Free);
     let is_priced = is_free || bounds::is_priced(&models, unknown_model);
@@ -111,7 +116,7 @@ pub fn parse(config: &[u8]) -> Result<Config, Invalid> {
         log_account: root.log_account.unwrap_or(false),
         log_usage: root.log_usage.unwrap_or(false),
         scheduler,
-        notices: root.notices.map(Notices::check).transpose()?,
+        notices,
         fleet: root.fleet.map(Fleet::check).transpose()?,
         log_admitted: root.log_admitted.unwrap_or(true),
         usage_names: root.usage_names.unwrap_or(false),

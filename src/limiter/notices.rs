@@ -6,8 +6,7 @@ use crate::config::{Config, Mode};
 use crate::directory::stored_entry::EntryId;
 use crate::host::Host;
 use crate::identity::Account;
-use crate::limits::notice::{ShareReport, notice};
-use crate::limits::record::NOTICED_BYTES;
+use crate::limits::notice::{Occasion, ShareReport, mark_bytes, notice};
 use crate::limits::{Decision, LimitKind, Plan, Record};
 use crate::metrics::names;
 use crate::notices::{self, Addressee, Letter};
@@ -41,11 +40,14 @@ impl Limiter {
         let (Some(notices), Some(_)) = (&self.config.notices, to) else {
             return ShareReport::default();
         };
-        let refused = match decision {
-            Some(Decision::Limited(limited)) if !limited.overloaded => Some(limited.kind),
-            _ => None,
+        let occasion = match decision {
+            Some(Decision::Limited(limited)) if !limited.overloaded => {
+                Occasion::Refused(limited.kind)
+            }
+            Some(_) => Occasion::Decided,
+            None => Occasion::Settled,
         };
-        notice(record, plan, &notices.shares, refused, now)
+        notice(record, plan, &notices.shares, occasion, now)
     }
 
     /// Puts what a change of a record had to say into the outbox.
@@ -98,16 +100,9 @@ pub(super) fn record_bytes(config: &Config) -> usize {
     if config.notices.is_none() {
         return 0;
     }
-    let noticed = config.tiers.iter().map(|tier| {
-        let limits = tier.all_limits();
-        limits
-            .finite()
-            .filter(|(kind, _)| kind.is_noticed())
-            .count()
-    });
-    let most = noticed.max().unwrap_or(0);
-    // Each of another family at worst.
-    most.saturating_mul(NOTICED_BYTES.saturating_add(8))
+    let tiers = config.tiers.iter();
+    let bytes = tiers.map(|tier| mark_bytes(&tier.all_limits()));
+    bytes.max().unwrap_or(0)
 }
 
 /// Returns the value of the header that warns a client: `tpd=80, k2/monthly=95`.

@@ -44,8 +44,9 @@ struct Notice<'a> {
     resets_at: String,
 }
 
-/// Returns the JSON body of a notice. The `id` is the same for the same account, limit, share and
-/// end of the period, so that a receiver can drop one that comes twice.
+/// Returns the JSON body of a notice. The `id` is that of this crossing: of the account, the limit and
+/// its size, the share, the end of the period, and the moment `now`. All tries send these bytes, so a
+/// receiver can drop one that comes twice; after a reset, the same share is another crossing.
 pub fn body(namespace: &str, to: &Addressee, crossing: &Crossing, now: Wall) -> Vec<u8> {
     let kind = crossing.kind;
     let end = now
@@ -61,7 +62,9 @@ pub fn body(namespace: &str, to: &Addressee, crossing: &Crossing, now: Wall) -> 
         limit,
         model,
         crossing.percent,
+        crossing.limit,
         &resets_at,
+        now.as_millis(),
     );
     let mut id = sha256_hex(format!("{of:?}").as_bytes());
     id.truncate(32);

@@ -35,6 +35,7 @@ mod neighbours;
 mod never_over;
 mod newer_layouts;
 mod notices;
+mod notices_changes;
 mod overload;
 mod overload_cuts;
 mod overload_edges;

@@ -26,10 +26,11 @@ use crate::zone::Calendar;
 pub use completion::COMPLETION_BYTES;
 use leases::Leases;
 use log::Log;
-pub use noticed::ENTRY_BYTES as NOTICED_BYTES;
+pub use noticed::{Mark, noticed_bytes};
 use period::Period;
 use section::{
-    ALLOWANCE, COMPLETION, HEAD, LEASES, LOG, NOTICED, PERIOD, Section, retain, sections, set_len,
+    ALLOWANCE, COMPLETION, HEAD, LEASES, LOG, NOTICED, PERIOD, RETIRED, Section, drop_section,
+    retain, sections, set_len,
 };
 use siphasher::sip::SipHasher24;
 use std::hash::Hasher;
@@ -181,7 +182,7 @@ impl Record {
     /// True when the record has sections that this code does not know.
     pub fn has_unknown(&self) -> bool {
         self.sections()
-            .any(|section| !matches!(section.tag, LOG..=ALLOWANCE))
+            .any(|section| !matches!(section.tag, LOG..=NOTICED))
     }
 
     /// True when the record has a calendar period, whose end only the wall clock tells.
@@ -209,6 +210,7 @@ impl Record {
             at = match section.tag {
                 LOG => log_edit::advance(&mut self.bytes, section, now.mono),
                 PERIOD => period(&mut self.bytes, &section),
+                RETIRED => drop_section(&mut self.bytes, &section),
                 _ => section.end(),
             };
         }

@@ -1,24 +1,49 @@
-//! The shares of limits that an account was noticed at, so that each is noticed once.
+//! What an account was noticed of its limits, so that each share is told once.
 //!
 //! ```text
 //! body  = entry ...
-//! entry = limit (4: SipHash-2-4 of its name) shares (1: a bit each) 0 (3) until (8: ms)
+//! entry = limit (4: SipHash-2-4 of its name) share (1: percent) refused (1) lowered (1) 0 (1)
+//!         of (8: the limit's size) until (8: ms)
 //! ```
-//! `until` is the end of a calendar period, on the wall clock, or of a window's length since the
-//! notice, on the monotonic clock.
+//! `until` is the end of a calendar period, on the wall clock, or of a window's length since the last
+//! notice, on the monotonic clock. Shares are stored as such, and with the limit that they are of:
+//! another config may have other ones, and another limit begins anew.
 
 use super::section::{HEAD, NOTICED, Section, cut, grow};
 use super::{FamilyKey, Record};
 use crate::shared::fields::{put, u32_at, u64_at};
 
 /// The bytes of an entry.
-pub const ENTRY_BYTES: usize = 16;
-/// The place of the shares in an entry.
-const SHARES: usize = 4;
-/// The place of `until` in an entry.
-const UNTIL: usize = 8;
+const ENTRY_BYTES: usize = 24;
+/// The places of its fields behind the name.
+const SHARE: usize = 4;
+const OF: usize = 8;
+const UNTIL: usize = 16;
 /// The maximum number of entries of a family: more than limits meet in a request.
 const MOST_ENTRIES: usize = 16;
+
+/// What an account was noticed of one limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Mark {
+    /// The highest share below that of a refusal, in percent; 0 for none.
+    pub share: u8,
+    /// True when a refusal was noticed.
+    pub refused: bool,
+    /// How often the limit was lowered since the mark holds.
+    pub lowered: u8,
+    /// The size of the limit.
+    pub of: u64,
+    /// The moment from which the mark does not hold, in ms; the rule knows on which clock.
+    pub until: u64,
+}
+
+/// Returns the bytes that the marks of `limits` limits of one family take in a record.
+pub const fn noticed_bytes(limits: usize) -> usize {
+    match limits {
+        0 => 0,
+        _ => limits.saturating_mul(ENTRY_BYTES).saturating_add(HEAD),
+    }
+}
 
 /// True when a section has whole entries.
 pub(super) const fn has_shape(section: &[u8]) -> bool {
@@ -30,53 +55,47 @@ pub(super) const fn has_shape(section: &[u8]) -> bool {
 }
 
 impl Record {
-    /// Marks shares of a limit as noticed until `until`; returns those that were not.
-    ///
-    /// `holds` tells whether an earlier mark with that end holds.
-    pub fn notice(
-        &mut self,
-        family: FamilyKey,
-        limit: &str,
-        shares: u8,
-        until: u64,
-        holds: impl Fn(u64) -> bool,
-    ) -> u8 {
+    /// Returns what the account was noticed of a limit, whether that holds or not.
+    pub fn mark(&self, family: FamilyKey, limit: &str) -> Option<Mark> {
+        let at = self.mark_at(family, FamilyKey::of(limit).0)?;
+        let byte = |place: usize| {
+            let at = at.saturating_add(SHARE).saturating_add(place);
+            self.bytes.get(at).copied().unwrap_or(0)
+        };
+        Some(Mark {
+            share: byte(0),
+            refused: byte(1) != 0,
+            lowered: byte(2),
+            of: u64_at(&self.bytes, at.saturating_add(OF)),
+            until: u64_at(&self.bytes, at.saturating_add(UNTIL)),
+        })
+    }
+
+    /// Notes what the account was noticed of a limit; false where the record has no room for it.
+    #[must_use]
+    pub fn set_mark(&mut self, family: FamilyKey, limit: &str, mark: &Mark) -> bool {
         let name = FamilyKey::of(limit).0;
-        let marked = self.noticed_at(family, name);
-        let (old, kept) = match marked {
-            Some(at) if holds(u64_at(&self.bytes, at.saturating_add(UNTIL))) => {
-                let old = self.bytes.get(at.saturating_add(SHARES)).copied();
-                (old.unwrap_or(0), true)
-            }
-            _ => (0, false),
+        let at = self.mark_at(family, name);
+        let Some(at) = at.or_else(|| self.add_mark(family, name)) else {
+            return false;
         };
-        let new = shares & !old;
-        if new == 0 {
-            return 0;
-        }
-        let Some(at) = marked.or_else(|| self.add_noticed(family, name)) else {
-            return 0;
-        };
-        put(&mut self.bytes, at.saturating_add(SHARES), [old | shares]);
-        if !kept {
-            put(
-                &mut self.bytes,
-                at.saturating_add(UNTIL),
-                until.to_le_bytes(),
-            );
-        }
-        new
+        let shares = [mark.share, mark.refused.into(), mark.lowered, 0];
+        put(&mut self.bytes, at.saturating_add(SHARE), shares);
+        let (of, until) = (mark.of.to_le_bytes(), mark.until.to_le_bytes());
+        put(&mut self.bytes, at.saturating_add(OF), of);
+        put(&mut self.bytes, at.saturating_add(UNTIL), until);
+        true
     }
 
     /// Returns the place of a limit's entry.
-    fn noticed_at(&self, family: FamilyKey, name: u32) -> Option<usize> {
+    fn mark_at(&self, family: FamilyKey, name: u32) -> Option<usize> {
         let section = self.find(NOTICED, family, |_| true)?;
         let mut entries = entries(&section);
         entries.find(|at| u32_at(&self.bytes, *at) == name)
     }
 
     /// Adds an empty entry, in place of the first one where there are too many.
-    fn add_noticed(&mut self, family: FamilyKey, name: u32) -> Option<usize> {
+    fn add_mark(&mut self, family: FamilyKey, name: u32) -> Option<usize> {
         let mut section = match self.find(NOTICED, family, |_| true) {
             Some(section) => section,
             None => self.append(NOTICED, 0, family, HEAD),
@@ -103,25 +122,52 @@ fn entries(section: &Section) -> impl Iterator<Item = usize> + use<> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::day::DayRule;
+    use crate::limits::record::Windows;
+    use crate::time::{Now, Span};
 
     #[test]
-    fn a_share_is_new_once_until_its_mark_no_longer_holds() {
+    fn a_mark_is_read_as_it_was_written_and_entries_are_few() {
         let mut record = Record::default();
-        let account = FamilyKey::ACCOUNT;
-        let mut notice = |limit: &str, shares: u8, until: u64| {
-            let new = record.notice(account, limit, shares, until, |end| end == until);
-            assert!(record.is_valid() && !record.has_unknown());
-            new
+        let mark = Mark {
+            share: 80,
+            refused: true,
+            lowered: 2,
+            of: u64::MAX,
+            until: 1 << 40,
         };
-        assert_eq!(notice("tpd", 0b01, 100), 0b01);
-        assert_eq!(notice("tpd", 0b11, 100), 0b10);
-        assert_eq!(notice("tpd", 0b11, 100), 0);
-        assert_eq!(notice("rpd", 0b01, 100), 0b01, "each limit by itself");
-        assert_eq!(notice("tpd", 0b01, 200), 0b01, "another period");
-        assert_eq!(notice("tpd", 0b10, 200), 0b10);
-        for n in 0..40 {
-            assert_eq!(notice(&format!("limit{n}"), 1, 100), 1);
+        for family in [FamilyKey::ACCOUNT, FamilyKey::of("k2")] {
+            assert_eq!(record.mark(family, "tpd"), None);
+            assert!(record.set_mark(family, "tpd", &Mark::default()));
+            assert!(record.set_mark(family, "tpd", &mark));
+            assert_eq!(record.mark(family, "tpd"), Some(mark));
         }
-        assert!(record.bytes().len() <= HEAD + MOST_ENTRIES * ENTRY_BYTES);
+        assert_eq!(record.bytes().len(), 2 * noticed_bytes(1));
+        for n in 0..40 {
+            assert!(record.set_mark(FamilyKey::ACCOUNT, &format!("limit{n}"), &mark));
+            assert!(record.is_valid() && !record.has_unknown());
+        }
+        assert_eq!(record.mark(FamilyKey::ACCOUNT, "limit39"), Some(mark));
+        let most = noticed_bytes(1) + noticed_bytes(MOST_ENTRIES);
+        assert!(record.bytes().len() <= most);
+        record.clear_usage();
+        assert!(record.is_empty());
+    }
+
+    /// The section of before: a bit for each position in a list. A notice twice is better than none.
+    #[test]
+    fn bits_of_an_earlier_build_are_dropped_and_cost_no_usage() {
+        let old = [&[5, 0, 40, 0], &[0; 4][..], &[1; 32]].concat();
+        let mut record = Record::default();
+        assert!(record.load(&old), "not damaged");
+        assert_eq!(record.mark(FamilyKey::ACCOUNT, "tpd"), None);
+        let windows = Windows {
+            second: Span::from_secs(1),
+            minute: Span::from_secs(60),
+            hour: Span::from_secs(3_600),
+            day: DayRule::Rolling(Span::from_secs(86_400)),
+        };
+        record.advance(Now::default(), &windows);
+        assert!(record.is_empty());
     }
 }

@@ -13,8 +13,10 @@ pub(super) const LOG: u8 = 1;
 pub(super) const PERIOD: u8 = 2;
 pub(super) const LEASES: u8 = 3;
 pub(super) const COMPLETION: u8 = 4;
-pub(super) const NOTICED: u8 = 5;
 pub(super) const ALLOWANCE: u8 = 6;
+pub(super) const NOTICED: u8 = 7;
+/// Marks of notices as no released code has written them.
+pub(super) const RETIRED: u8 = 5;
 
 /// One section of a record.
 #[derive(Clone, Copy, Debug)]
