@@ -1,6 +1,7 @@
 //! The check of a request: account, tier, and the result: forward, reply or queue.
 
 use super::fleet::FleetWait;
+use super::notices;
 use super::outcome::Subject;
 use super::queue::{Ticket, Turn, hold};
 use super::reserve::{self, AdaptiveReserve, Rates};
@@ -282,7 +283,8 @@ impl Limiter {
                 let refusal = Refusal::Limited {
                     account: account.clone(),
                     tier: base.name.clone(),
-                    limited,
+                    limited: limited.into(),
+                    warning: notices::warning(&report.at),
                 };
                 self.limited(subject, tier, &refusal)
             }

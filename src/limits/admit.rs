@@ -155,6 +155,7 @@ fn limited(check: &Check<'_>, ask: &Ask, binding: &Binding) -> Decision {
             refused: Some(RefusedBy {
                 kind: exceeded.kind,
                 wait: binding.wait,
+                overloaded: binding.overloaded,
             }),
             ..snapshot(check, ask)
         },

@@ -49,8 +49,10 @@ impl Tells {
 pub struct RefusedBy {
     /// The limit.
     pub kind: LimitKind,
-    /// The time until it admits the request.
+    /// The time until all limits admit the request, as `retry-after` tells it.
     pub wait: Span,
+    /// True when it refuses as it is lowered for now, and would not by itself.
+    pub overloaded: bool,
 }
 
 /// The limits that a client is told, at the moment of the decision.

@@ -16,9 +16,6 @@ use crate::time::Wall;
 use crate::zone::rfc3339;
 use serde::Serialize;
 
-/// The header of a response to a client that is at a share of a limit: `tpd=80`.
-pub const WARNING: &str = "x-ratelimit-warning";
-
 /// The account that a notice is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Addressee {

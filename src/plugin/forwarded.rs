@@ -7,7 +7,7 @@ use super::response::{ResponsePlan, ResponseReader, is_event_stream};
 use super::worker::Worker;
 use crate::limiter::{self, Admission, Limiter};
 use crate::limits::Snapshot;
-use crate::notices::WARNING;
+use crate::reply::WARNING;
 use crate::reply::api::CalledApi;
 use crate::routes::TokenCharge;
 use crate::scheduler::UpstreamHeader;

@@ -1,5 +1,6 @@
 //! The filter's own answers, and the replies that they become for a client.
 
+use super::WARNING;
 use super::anthropic_body::AnthropicBody;
 use super::api::CalledApi;
 use super::client::{Client, GrpcWeb, ReplyForm};
@@ -120,9 +121,11 @@ fn usage(body: Vec<u8>) -> Reply {
 }
 
 fn refused(refusal: &Refusal, client: &Client, rules: &Replies, minute: Span) -> Reply {
-    let limited = match refusal {
-        Refusal::Limited { limited, .. } => Some(limited),
-        _ => None,
+    let (limited, warning) = match refusal {
+        Refusal::Limited {
+            limited, warning, ..
+        } => (Some(&**limited), warning.as_ref()),
+        _ => (None, None),
     };
     let exact = limited.map_or(Span::ZERO, |limited| limited.wait);
     let wait = exact.plus(client.jitter);
@@ -137,7 +140,7 @@ fn refused(refusal: &Refusal, client: &Client, rules: &Replies, minute: Span) ->
     };
     let mut lines = vec![("content-type", content_type.to_owned())];
     if let Some(limited) = limited {
-        lines.extend(retry_headers(wait, exact, minute));
+        lines.extend(retry_headers(wait, minute));
         // A proxy in front that retries a 429 leaves one with this header alone.
         lines.push(("x-envoy-ratelimited", "true".to_owned()));
         if client.form.is_grpc() {
@@ -147,6 +150,7 @@ fn refused(refusal: &Refusal, client: &Client, rules: &Replies, minute: Span) ->
             lines.extend(set_only(styles.lines(&limited.snapshot.waiting(wait))));
         }
     }
+    lines.extend(warning.map(|warning| (WARNING, warning.clone())));
     if spec.status == UNAVAILABLE {
         lines.push(("retry-after", "1".to_owned()));
     }
@@ -196,15 +200,15 @@ fn grpc_web(
 }
 
 /// Returns the headers that tell a wait. A client should not retry by itself after more than a minute
-/// window and one part of it; a jitter does not count.
-fn retry_headers(wait: Span, exact: Span, minute: Span) -> Vec<(&'static str, String)> {
+/// window and one part of it: clients do not wait that long, and come back by their own back-off.
+fn retry_headers(wait: Span, minute: Span) -> Vec<(&'static str, String)> {
     let minute = minute.as_millis();
     let worth_retrying = minute.saturating_add(minute.div_euclid(PARTS));
     let mut lines = vec![
         ("retry-after", wait.as_secs_ceil().max(1).to_string()),
         ("retry-after-ms", wait.as_millis().to_string()),
     ];
-    if exact.as_millis() > worth_retrying {
+    if wait.as_millis() > worth_retrying {
         lines.push(("x-should-retry", "false".to_owned()));
     }
     lines
@@ -243,7 +247,7 @@ mod tests {
                 is_hidden: false,
             },
             tier: "tier0".to_owned(),
-            limited: Limited {
+            limited: Box::new(Limited {
                 kind: LimitKind::known("rpm").unwrap(),
                 limit: 3,
                 used: 3,
@@ -251,7 +255,8 @@ mod tests {
                 last: LimitKind::known("rpm").unwrap(),
                 overloaded: false,
                 snapshot: Snapshot::default(),
-            },
+            }),
+            warning: None,
         };
         Answer::Refused(refusal.into())
     }

@@ -113,7 +113,11 @@ fn violation(limited: &Limited) -> QuotaViolation {
     let model = kind.model().map(|model| ("model", model));
     QuotaViolation {
         quota_metric: format!("{DOMAIN}/{}", metric(kind)),
-        quota_id: quota_id(kind),
+        quota_id: match limited.overloaded {
+            // "PerDay" would have clients stop for the day.
+            true => format!("{}LoweredForLoad", unit_of(kind)),
+            false => quota_id(kind),
+        },
         quota_dimensions: model.into_iter().collect(),
         quota_value: match kind.used(limited.limit) {
             Shown::Count(n) => Some(n.to_string()),
@@ -138,16 +142,10 @@ const fn metric(kind: LimitKind) -> &'static str {
 /// Returns the quota's id, such as "RequestsPerMinute". Clients of Gemini tell from "PerMinute" and
 /// "PerDay" whether a retry is worth while.
 fn quota_id(kind: LimitKind) -> String {
-    let Counted::Sum(unit, per) = kind.counted() else {
+    let Counted::Sum(_, per) = kind.counted() else {
         return "ConcurrentRequests".to_owned();
     };
-    let unit = match unit {
-        Unit::Requests => "Requests",
-        Unit::Tokens => "Tokens",
-        Unit::InputTokens => "InputTokens",
-        Unit::OutputTokens => "OutputTokens",
-        Unit::Usd => "Usd",
-    };
+    let unit = unit_of(kind);
     match per {
         Per::Second => format!("{unit}PerSecond"),
         Per::Minute => format!("{unit}PerMinute"),
@@ -156,6 +154,20 @@ fn quota_id(kind: LimitKind) -> String {
         Per::Week => format!("{unit}PerWeek"),
         Per::Month => format!("{unit}PerMonth"),
         Per::Custom(length) => format!("{unit}Per{length}"),
+    }
+}
+
+/// Returns what a quota counts, in the words of its id.
+const fn unit_of(kind: LimitKind) -> &'static str {
+    match kind.counted() {
+        Counted::Leases => "ConcurrentRequests",
+        Counted::Sum(unit, _) => match unit {
+            Unit::Requests => "Requests",
+            Unit::Tokens => "Tokens",
+            Unit::InputTokens => "InputTokens",
+            Unit::OutputTokens => "OutputTokens",
+            Unit::Usd => "Usd",
+        },
     }
 }
 

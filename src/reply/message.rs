@@ -3,8 +3,8 @@
 use super::go_duration::GoDuration;
 use super::refusal::Refusal;
 use crate::identity::{Account, IdentityError};
-use crate::limits::LimitKind;
 use crate::limits::units::Unit;
+use crate::limits::{LimitKind, Limited};
 use crate::models::ModelName;
 use crate::tiers::Cents;
 use crate::time::Span;
@@ -50,6 +50,7 @@ impl Refusal {
                 account,
                 tier,
                 limited,
+                ..
             } if limited.overloaded => format!(
                 "The engine is overloaded, and the limit of {} in {tier} on {} is lowered for now: \
                  used {} of the {} that it has otherwise. Please try again in {}.",
@@ -63,13 +64,15 @@ impl Refusal {
                 account,
                 tier,
                 limited,
+                ..
             } => format!(
-                "Rate limit reached for {} in {tier} on {}: used {} of {}. Please try again in {}.",
+                "Rate limit reached for {} in {tier} on {}: used {} of {}. Please try again in {}{}.",
                 who(account),
                 subject(limited.kind),
                 limited.kind.used(limited.used),
                 limited.kind.used(limited.limit),
                 GoDuration::new(wait),
+                longer(limited),
             ),
             Self::Unavailable => "The rate limiter is unavailable. Please try again.".to_owned(),
         }
@@ -104,6 +107,17 @@ fn identity_message(error: &IdentityError, first: Cents) -> String {
         IdentityError::RechargeRequired(recharge) => format!(
             "The account has recharged {recharge} in all; a cumulative recharge of {first} is \
              needed to start."
+        ),
+    }
+}
+
+/// Returns the reason for a wait that is not that of the limit that is named.
+fn longer(limited: &Limited) -> String {
+    match limited.last == limited.kind {
+        true => String::new(),
+        false => format!(
+            ": the limit on {} is lowered for now, and refuses for longer",
+            subject(limited.last)
         ),
     }
 }

@@ -24,3 +24,6 @@ pub use code::Code;
 pub use config::Replies;
 pub use error_body::ErrorBody;
 pub use refusal::Refusal;
+
+/// The header of a response to a client that is at a share of a limit: `tpd=80`.
+pub const WARNING: &str = "x-ratelimit-warning";

@@ -35,7 +35,9 @@ pub enum Refusal {
         /// The tier's name.
         tier: String,
         /// The limit, its use and the wait.
-        limited: Limited,
+        limited: Box<Limited>,
+        /// The value of [`WARNING`](super::WARNING), if the account is at a share of a limit.
+        warning: Option<String>,
     },
     /// The ledger can't be used, and `on_fault` is `deny`.
     Unavailable,

@@ -5,7 +5,7 @@ use crate::harness::{
     put_load, retry_after_ms,
 };
 use proptest::prelude::*;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::sync::Arc;
 
 fn workers<const N: usize>(world: &Arc<World>, config: &Config) -> [Worker; N] {
@@ -329,4 +329,70 @@ proptest! {
             }
         }
     }
+}
+
+/// A client that reads `rejected`, or "PerDay", stops until its plan begins anew. A limit that an
+/// operator lowers for ten minutes is no such end.
+#[test]
+fn a_day_that_is_lowered_for_load_is_not_told_as_used_up() {
+    let config = |more: Value| {
+        let tokens = json!({"tokens": {"completion": 0, "prompt": 0}});
+        let config = Config::tier("t").rpm(5).tpd(1_000).open_admin();
+        config.with(tokens).with(more)
+    };
+    let refuse = |more: Value, tokens: u64, lowered: bool| {
+        let worker = Worker::new(&World::new(), config(more));
+        worker.admit(&FakeRequest::acme(90));
+        if lowered {
+            worker.call(&Call::PutManual, r#"{"scale": 0.1, "ttl": "10m"}"#);
+            worker.tick();
+        }
+        worker.refuse(&FakeRequest::acme(tokens))
+    };
+    let anthropic = json!({"headers": ["anthropic"]});
+    let reply = refuse(anthropic.clone(), 50, true);
+    assert_eq!(error(&reply)["type"], "engine_overloaded_error");
+    for name in ["status", "reset"] {
+        let name = format!("anthropic-ratelimit-unified-{name}");
+        assert_eq!(line(&reply, &name), None);
+    }
+    let reply = refuse(anthropic, 950, false);
+    let status = line(&reply, "anthropic-ratelimit-unified-status");
+    assert_eq!(status, Some("rejected"), "used up");
+    let quota = |reply: &tiergate::reply::Reply| {
+        error(reply)["details"][1]["violations"][0]["quotaId"].clone()
+    };
+    let gemini = json!({"errors": "gemini"});
+    let reply = refuse(gemini.clone(), 50, true);
+    assert_eq!(quota(&reply), "TokensLoweredForLoad");
+    assert_eq!(quota(&refuse(gemini, 950, false)), "TokensPerDay");
+}
+
+/// The minute refuses for a minute, and the lowered day for ten.
+#[test]
+fn a_wait_of_a_lowered_limit_says_whose_it_is() {
+    let tokens = json!({"tokens": {"completion": 0, "prompt": 0}, "headers": ["anthropic"]});
+    let config = Config::tier("t")
+        .rpm(1)
+        .tpd(1_000)
+        .open_admin()
+        .with(tokens);
+    let worker = Worker::new(&World::new(), config);
+    worker.admit(&FakeRequest::acme(90));
+    let alone = worker.refuse(&FakeRequest::acme(50));
+    let message = error(&alone)["message"].as_str().unwrap().to_owned();
+    assert!(message.ends_with("try again in 1m0.001s."), "{message}");
+    worker.call(&Call::PutManual, r#"{"scale": 0.1, "ttl": "10m"}"#);
+    worker.tick();
+    let both = worker.refuse(&FakeRequest::acme(50));
+    assert_eq!(error(&both)["code"], "rpm");
+    let message = error(&both)["message"].as_str().unwrap().to_owned();
+    assert!(
+        message.ends_with(
+            "try again in 10m0s: the limit on tokens per day (tpd) is lowered for now, and refuses \
+             for longer."
+        ),
+        "{message}"
+    );
+    assert_eq!(line(&both, "anthropic-ratelimit-unified-status"), None);
 }

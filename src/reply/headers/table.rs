@@ -7,7 +7,7 @@
 
 use crate::limits::Snapshot;
 use crate::limits::kinds::Per;
-use crate::limits::snapshot::{Gauge, Tells};
+use crate::limits::snapshot::{Gauge, RefusedBy, Tells};
 use crate::limits::units::Unit;
 use crate::reply::go_duration::GoDuration;
 use crate::time::{Span, Wall};
@@ -241,7 +241,7 @@ impl HeaderField {
             (Says::Cost, _) => snapshot.cost.map(|cost| digits.format(cost)),
             (Says::UnifiedStatus, _) => unified_status(snapshot),
             (Says::UnifiedReset, _) => {
-                let refused = snapshot.refused.filter(|refused| refused.kind.is_long());
+                let refused = snapshot.refused.filter(is_used_up);
                 let end = refused.and_then(|refused| at(snapshot, refused.wait));
                 end.map(|end| digits.format(end.as_millis().div_euclid(1_000)))
             }
@@ -257,9 +257,15 @@ fn at(snapshot: &Snapshot, after: Span) -> Option<Wall> {
     Some(Wall::from_millis(end.div_ceil(1_000).saturating_mul(1_000)))
 }
 
+/// True for a limit of a day or longer that is used up. One that is lowered for load lets the account in
+/// as soon as the load allows: a client that read `rejected` would stop until its plan begins anew.
+const fn is_used_up(refused: &RefusedBy) -> bool {
+    refused.kind.is_long() && !refused.overloaded
+}
+
 fn unified_status(snapshot: &Snapshot) -> Option<&'static str> {
     if let Some(refused) = snapshot.refused {
-        return refused.kind.is_long().then_some("rejected");
+        return is_used_up(&refused).then_some("rejected");
     }
     let warns = |gauge: &Gauge| {
         u128::from(gauge.used).saturating_mul(100)

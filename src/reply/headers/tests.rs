@@ -95,7 +95,7 @@ fn anthropics_unified_status_is_that_of_a_day_and_longer() {
         let unified = sent.lines().filter(|line| line.contains("unified"));
         unified.map(str::to_owned).collect::<Vec<_>>()
     };
-    let at = |refused: Option<&str>, used: u64| {
+    let refuses = |refused: Option<&str>, used: u64, overloaded: bool| {
         let minute = (kind("rpm"), gauge(10, 0, 1_000));
         let day = (kind("tpd"), gauge(100, 100 - used, 30_000));
         let mut snapshot: Snapshot = [minute, day].into_iter().collect();
@@ -103,15 +103,22 @@ fn anthropics_unified_status_is_that_of_a_day_and_longer() {
         snapshot.refused = refused.map(|name| RefusedBy {
             kind: kind(name),
             wait: Span::from_secs(30),
+            overloaded,
         });
         snapshot
     };
+    let at = |refused: Option<&str>, used: u64| refuses(refused, used, false);
     assert_eq!(status(&at(None, 80)), [""; 0]);
     assert_eq!(
         status(&at(None, 81)),
         ["anthropic-ratelimit-unified-status: allowed_warning"]
     );
     assert_eq!(status(&at(Some("rpm"), 81)), [""; 0]);
+    assert_eq!(
+        status(&refuses(Some("tpd"), 81, true)),
+        [""; 0],
+        "lowered for load, and not used up"
+    );
     assert_eq!(
         status(&at(Some("tpd"), 100)),
         [
@@ -226,6 +233,7 @@ fn ietf_tells_the_wait_of_the_limit_that_refuses() {
         snapshot.refused = Some(RefusedBy {
             kind: kind(name),
             wait: Span::from_millis(wait),
+            overloaded: false,
         });
         sent(HeaderStyle::Ietf, &snapshot)
     };
