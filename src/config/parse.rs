@@ -92,7 +92,10 @@ pub fn parse(config: &[u8]) -> Result<Config, Invalid> {
     let retry_after = root.concurrency_retry_after;
     let windows = windows(&root.windows.0)?;
     let width = bounds::width(&models, &tokens.weights);
-    let notices = root.notices.map(Notices::check).transpose()?;
+    let notices = root
+        .notices
+        .map(|n| Notices::check(n, &tiers))
+        .transpose()?;
     let extras = bounds::Extras {
         marks: notices.is_some(),
         completion: tokens.reserve == ReserveRule::Adaptive,

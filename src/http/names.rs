@@ -19,6 +19,21 @@ pub fn header_name(path: &str, name: &str) -> Result<String, Invalid> {
     Err(Invalid::new(path, problem))
 }
 
+/// Checks the name of a request's header, as [`header_name`] does.
+///
+/// # Errors
+/// [`Invalid`] at `path`; also for `host`, which no request has behind Envoy.
+pub fn request_header(path: &str, name: &str) -> Result<String, Invalid> {
+    let name = header_name(path, name)?;
+    if name == "host" {
+        let problem = "no request has \"host\": Envoy makes :authority of it. Use the property \
+                       [\"request\", \"host\"]; in routes, match the host in Envoy's own, and here \
+                       their name with route_name";
+        return Err(Invalid::new(path, problem));
+    }
+    Ok(name)
+}
+
 /// Checks the path of an Envoy property (attribute): its segments.
 ///
 /// # Errors

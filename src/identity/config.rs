@@ -2,7 +2,7 @@
 
 use super::address::{AddressField, AddressOf};
 use super::{AccountSource, RequestField, TierSource};
-use crate::http::names::{header_name, property_path};
+use crate::http::names::{property_path, request_header};
 use crate::json::values::Count;
 use crate::json::{Invalid, Object, in_range};
 use serde::Deserialize;
@@ -161,7 +161,7 @@ fn request_field(path: &str, source: &SourceConfig) -> Checked<RequestField> {
         return Err(Invalid::new(path, problem));
     }
     match (&source.header, &source.property, &source.query) {
-        (Some(name), None, None) => Ok(RequestField::Header(header_name(
+        (Some(name), None, None) => Ok(RequestField::Header(request_header(
             &format!("{path}.header"),
             name,
         )?)),

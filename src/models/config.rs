@@ -3,7 +3,7 @@
 use super::path::PathTemplate;
 use super::source::ModelSource;
 use super::{Families, Family, UnknownModel};
-use crate::http::names::{header_name, property_path};
+use crate::http::names::{property_path, request_header};
 use crate::json::values::Count;
 use crate::json::{Invalid, Object, in_range, plain_name};
 use crate::limits::record::FamilyKey;
@@ -193,7 +193,7 @@ fn source(path: &str, written: ModelSourceConfig) -> Result<ModelSource, Invalid
     match (written.body, written.header, written.property, written.path) {
         (Some(place), None, None, None) => Ok(ModelSource::Body(body_pointer(place))),
         (None, Some(name), None, None) => {
-            let name = header_name(&format!("{path}.header"), &name)?;
+            let name = request_header(&format!("{path}.header"), &name)?;
             Ok(ModelSource::Header(name))
         }
         (None, None, Some(segments), None) => {

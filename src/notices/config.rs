@@ -3,6 +3,7 @@
 use crate::http::endpoint::Endpoint;
 use crate::json::{Invalid, Object};
 use crate::limits::notice::Shares;
+use crate::tiers::{Tier, TierTable};
 use serde::Deserialize;
 
 /// The notices as written in the config.
@@ -37,13 +38,23 @@ impl Notices {
     ///
     /// # Errors
     /// [`Invalid`] for the first field that is wrong.
-    pub fn check(Object(written): Object<NoticesConfig>) -> Result<Self, Invalid> {
+    pub fn check(
+        Object(written): Object<NoticesConfig>,
+        tiers: &TierTable,
+    ) -> Result<Self, Invalid> {
         let percents = written.at.iter().map(|share| percent(*share)).collect();
         let shares: Option<Vec<u8>> = percents;
         let Some(shares) = shares.and_then(Shares::new) else {
             let problem = "1 to 8 different shares from 0.01 to 1.0, with at most two decimals";
             return Err(Invalid::new("notices.at", problem));
         };
+        let mut limits = tiers.iter().map(Tier::all_limits);
+        if !limits.any(|limits| limits.finite().any(|(kind, _)| kind.is_noticed())) {
+            let problem = "no tier has a limit that is noticed: give one a limit on a day, a week, a \
+                           month or money, such as tpd, or leave notices out; own limits of accounts \
+                           alone are not enough";
+            return Err(Invalid::new("notices.at", problem));
+        }
         let Object(to) = written.to;
         let to = Endpoint {
             cluster: to.cluster,

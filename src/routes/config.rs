@@ -1,12 +1,12 @@
 //! Routes in the config.
 
 use super::{Applies, Charge, LimitList, Match, NamedLimits, RouteRule, Routes, TokenCharge};
-use crate::http::names::{header_name, is_visible_ascii};
+use crate::http::names::{is_visible_ascii, request_header};
 use crate::http::path::has_one_reading;
 use crate::json::values::Count;
 use crate::json::{Invalid, Object, in_range};
 use crate::limits::LimitKind;
-use crate::tiers::TierTable;
+use crate::tiers::{Tier, TierTable};
 use serde::Deserialize;
 
 /// The maximum number of rules.
@@ -165,6 +165,15 @@ fn list(
         list.consumed |= kinds.into_iter().any(LimitKind::is_consumed);
         list.names.push(name.clone());
     }
+    if !list.names.iter().any(|name| is_limited(name, tiers)) {
+        let problem = format!(
+            "counts nothing: no tier and no family limits {}. Name one that they limit, or give one of \
+             these to a tier; own limits of accounts alone are not enough. \"none\" lets requests pass \
+             uncounted",
+            list.names.join(", ")
+        );
+        return Err(Invalid::new(path, problem));
+    }
     list.names.sort();
     let at = match lists.iter().position(|other| *other == list) {
         Some(at) => at,
@@ -188,6 +197,12 @@ fn kinds_of(name: &str, tiers: &TierTable) -> Vec<LimitKind> {
 fn kinds(tiers: &TierTable) -> impl Iterator<Item = LimitKind> {
     let all = tiers.iter().flat_map(|tier| [&tier.limits, &tier.models]);
     all.flat_map(|limits| limits.iter().map(|(kind, _)| kind))
+}
+
+/// True when a tier, or a family in one, has a finite limit of that name.
+fn is_limited(name: &str, tiers: &TierTable) -> bool {
+    let mut all = tiers.iter().map(Tier::all_limits);
+    all.any(|limits| limits.finite().any(|(kind, _)| kind.as_str() == name))
 }
 
 fn all_names(tiers: &TierTable) -> Vec<&'static str> {
@@ -244,16 +259,28 @@ fn matches(path: &str, written: MatchConfig) -> Result<Match, Invalid> {
 }
 
 fn header(path: &str, written: HeaderConfig) -> Result<(String, Option<String>), Invalid> {
-    let name = header_name(&format!("{path}.name"), &written.name)?;
-    if written
-        .value
-        .as_ref()
-        .is_some_and(|value| value.len() > LONGEST)
-    {
-        let problem = format!("longer than {LONGEST} bytes");
+    let name = request_header(&format!("{path}.name"), &written.name)?;
+    if let Some(problem) = written.value.as_deref().and_then(no_value) {
         return Err(Invalid::new(format!("{path}.value"), problem));
     }
     Ok((name, written.value))
+}
+
+/// Returns why a text can't be the value of a header (RFC 9110, 5.5); `None` for one that can.
+fn no_value(text: &str) -> Option<String> {
+    if text.len() > LONGEST {
+        return Some(format!("longer than {LONGEST} bytes"));
+    }
+    let blank = [' ', '\t'];
+    if text.starts_with(blank) || text.ends_with(blank) {
+        return Some(format!(
+            "{text:?} can never match: a value comes without the spaces around it, so leave them out"
+        ));
+    }
+    let is_control = |c: char| c.is_ascii_control() && c != '\t';
+    text.contains(is_control).then(|| {
+        format!("{text:?} can never match: no value has a line end or another control character")
+    })
 }
 
 fn is_path_part(text: &str) -> bool {
@@ -285,12 +312,7 @@ fn can_match(path: &str, rule: &RouteRule, before: &[RouteRule]) -> Result<(), I
             return never("path does not end with path_suffix".to_owned());
         }
     }
-    let texts = [&matches.path, &matches.path_prefix];
-    let odd = texts
-        .into_iter()
-        .flatten()
-        .find(|text| !has_one_reading(text.as_bytes()));
-    if let Some(text) = odd.filter(|_| rule.applies.exempts()) {
+    if let Some(text) = odd(matches).filter(|_| rule.applies.exempts()) {
         return never(format!(
             "upstreams read {text:?} in different ways, and no rule that exempts matches such a path"
         ));
@@ -301,6 +323,25 @@ fn can_match(path: &str, rule: &RouteRule, before: &[RouteRule]) -> Result<(), I
         )),
         None => Ok(()),
     }
+}
+
+/// Returns a text of a match that no path with one reading has, whatever stands before or behind it.
+fn odd(matches: &Match) -> Option<&str> {
+    let around = |text: &Option<String>, before: &str, behind: &str| {
+        let path = format!("{before}{}{behind}", text.as_deref().unwrap_or_default());
+        !has_one_reading(path.as_bytes())
+    };
+    let path = Some(&matches.path).filter(|text| around(text, "", ""));
+    // A letter makes a name of a last dot: "/." begins "/.well-known". An escape may be cut.
+    let prefix = || {
+        let odd = |behind: &str| around(&matches.path_prefix, "", behind);
+        Some(&matches.path_prefix).filter(|_| ["", "x", "20", "0"].into_iter().all(odd))
+    };
+    let suffix = || {
+        let odd = |before: &str| around(&matches.path_suffix, before, "");
+        Some(&matches.path_suffix).filter(|_| ["", "x", "%", "%2"].into_iter().all(odd))
+    };
+    path.or_else(prefix).or_else(suffix)?.as_deref()
 }
 
 impl RouteRule {

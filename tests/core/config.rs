@@ -447,6 +447,11 @@ fn each_refusal_says_where_what_and_what_is_allowed() {
         (feed("interval", "25h"), "directory.interval", "\"24h\""),
         (feed("every", "1s"), "directory.every", "unknown field"),
         (r#"{"headers": "all"}"#.to_owned(), "headers", "\"auto\""),
+        (
+            r#"{"account": [{"header": "Host"}]}"#.to_owned(),
+            "account[0].header",
+            ":authority",
+        ),
         (r#"{"headers": ["x"]}"#.to_owned(), "headers[0]", "openai"),
         (
             r#"{"headers": ["openai", "openai"]}"#.to_owned(),

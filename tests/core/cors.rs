@@ -2,6 +2,7 @@
 
 use crate::harness::{Config, FakeRequest, Worker, World, line};
 use serde_json::json;
+use tiergate::config::parse;
 use tiergate::reply::Reply;
 
 const APP: &str = "https://app.example.com";
@@ -73,6 +74,58 @@ fn a_star_is_every_origin() {
     assert_eq!(line(&reply, "access-control-allow-origin"), Some("*"));
     let without = refused(config(&["*"]), &FakeRequest::acme(0));
     assert_eq!(line(&without, "access-control-allow-origin"), None);
+}
+
+/// What no browser sends as an origin would let nobody read anything.
+#[test]
+fn an_origin_that_no_browser_sends_is_refused() {
+    let problem = |origins: &[&str]| {
+        let config = config(origins).to_string();
+        parse(config.as_bytes())
+            .err()
+            .map(|error| error.to_string())
+    };
+    for origin in [
+        "https://app.example.com:8443",
+        "http://localhost:443",
+        "https://localhost:80",
+        "http://[::1]:5173",
+        "https://[2001:db8::1]",
+        "chrome-extension://abcdefgh",
+        "https://app_1.example.com",
+    ] {
+        assert_eq!(problem(&[origin]), None, "{origin}");
+    }
+    for (origin, says) in [
+        (
+            "https://app.example.com:443",
+            "write \"https://app.example.com\"",
+        ),
+        ("http://[::1]:80", "write \"http://[::1]\""),
+        ("https://:1", "not an origin"),
+        ("https://", "not an origin"),
+        ("http://a:", "not an origin"),
+        ("http://a:b:c", "not an origin"),
+        ("http://a:99999", "not an origin"),
+        ("http://a:08080", "not an origin"),
+        ("http://a:+80", "not an origin"),
+        ("https://[::1", "not an origin"),
+        ("https://::1]", "not an origin"),
+        ("https://[a.b]", "not an origin"),
+        ("https://[]", "not an origin"),
+        ("https://[2001:0db8:0::1]", "not an origin"),
+        ("https://[::1]x", "not an origin"),
+        ("https://a[::1]", "not an origin"),
+        ("https://::1", "not an origin"),
+    ] {
+        let problem = problem(&[origin]).unwrap_or_default();
+        let starts = problem.starts_with("cors.origins[0]: ");
+        assert!(starts && problem.contains(says), "{origin}: {problem}");
+    }
+    for origins in [["*", APP], [APP, "*"]] {
+        let problem = problem(&origins).unwrap_or_default();
+        assert!(problem.contains("\"*\" is every origin"), "{problem}");
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Notices: an account's first coming to a share of a limit is told once in its period.
 
-use crate::harness::{Call, Config, FakeRequest, Next, Used, Worker, World};
+use crate::harness::{Call, Config, FakeRequest, Next, Used, Worker, World, line};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -89,6 +89,30 @@ fn a_refund_and_a_second_crossing_are_not_news_but_a_new_day_is() {
     worker.call(&Call::Reset(b"acme".to_vec()), "");
     spend(&worker, 850);
     assert_eq!(shares(&worker), [0.8], "after a reset");
+}
+
+#[test]
+fn a_refusal_warns_too_and_scripts_may_read_it() {
+    let origin = "https://app.example.com";
+    let cors = json!({"cors": {"origins": [origin]}});
+    let worker = Worker::new(&World::new(), config(&json!([0.5, 0.8, 1.0])).with(cors));
+    let refused = || {
+        let mut request = FakeRequest::acme(900);
+        request.headers.push(("origin".into(), origin.into()));
+        worker.refuse(&request)
+    };
+    spend(&worker, 400);
+    assert_eq!(line(&refused(), "x-ratelimit-warning"), None, "at no share");
+    spend(&worker, 450);
+    let reply = refused();
+    assert_eq!(line(&reply, "x-ratelimit-warning"), Some("tpd=80"));
+    let exposed = line(&reply, "access-control-expose-headers").unwrap();
+    assert!(exposed.contains("x-ratelimit-warning"), "{exposed}");
+    let shadow = config(&json!([0.5])).with(json!({"mode": "shadow"}));
+    let shadow = Worker::new(&World::new(), shadow);
+    spend(&shadow, 900);
+    let pass = shadow.admit(&FakeRequest::acme(900));
+    assert_eq!(pass.warning, None);
 }
 
 /// What a response used beyond its reserve crosses too, and so does a stream while it runs.
@@ -248,6 +272,14 @@ fn notices_that_could_never_be_are_refused() {
         let starts = refused.starts_with(&format!("{path}: "));
         assert!(starts && refused.contains(says), "{notices}: {refused}");
     }
+    let no_day = Config::tier("t")
+        .rpm(3)
+        .with(json!({"notices": {"at": [0.8], "to": to()}}));
+    let refused = parse(no_day.to_string().as_bytes())
+        .unwrap_err()
+        .to_string();
+    let starts = refused.starts_with("notices.at: no tier has a limit that is noticed");
+    assert!(starts && refused.contains("such as tpd"), "{refused}");
     let token = r#"{"notices": {"at": [1], "to": {"cluster": "c", "authority": "a", "path": "/", "token": "secret"}}}"#;
     assert!(
         !parse(token.as_bytes())

@@ -320,13 +320,43 @@ proptest! {
         "%252e", "%", "chat", ":b",
     ]), 0..7)) {
         let path = format!("/v1/files{}", pieces.concat());
-        let routes = json!([
-            {"match": {"path_prefix": "/v1/files/secret"}},
-            {"match": {"path_prefix": "/v1/files"}, "limits": "none"},
-        ]);
-        let is_exempt = log(&worker(routes), &call("POST", &path, 1)).contains("outcome=exempt");
+        let is_exempt = log(&worker(files_but_chat()), &call("POST", &path, 1)).contains("outcome=exempt");
         let text = path.split('?').next().unwrap();
-        prop_assert!(!is_exempt || normalized(text).starts_with("/v1/files"), "{}", path);
+        let meant = normalized(text);
+        let is_free = meant.starts_with("/v1/files") && !meant.starts_with("/v1/files/chat");
+        prop_assert!(!is_exempt || is_free, "{}", path);
+        // And what has one spelling is not forgotten over that.
+        let is_plain = text.bytes().all(|b| b.is_ascii_alphanumeric() || b"/:".contains(&b)) && !text.contains("//");
+        prop_assert!(is_exempt || !is_plain || !is_free, "{}", path);
+    }
+}
+
+/// Files are free, but for those of the chat: its rule comes first.
+fn files_but_chat() -> Value {
+    json!([
+        {"match": {"path_prefix": "/v1/files/chat"}},
+        {"match": {"path_prefix": "/v1/files"}, "limits": "none"},
+    ])
+}
+
+/// What the property above is about: each of these outcomes comes.
+#[test]
+fn a_rule_before_an_exempting_one_protects_its_paths() {
+    for (path, is_exempt) in [
+        ("/v1/files", true),
+        ("/v1/files/x", true),
+        ("/v1/files/a%20b", true),
+        ("/v1/files/x?/chat", true),
+        ("/v1/files/chat", false),
+        ("/v1/files/chat:b", false),
+        ("/v1/files/x/../chat", false),
+        ("/v1/files/./chat", false),
+        ("/v1/files/%63hat", false),
+        ("/v1/files//chat", false),
+        ("/v1/files/;a/chat", false),
+    ] {
+        let line = log(&worker(files_but_chat()), &call("POST", path, 1));
+        assert_eq!(line.contains("outcome=exempt"), is_exempt, "{path}: {line}");
     }
 }
 
@@ -346,6 +376,88 @@ fn normalized(path: &str) -> String {
         }
     }
     format!("/{}", kept.join("/"))
+}
+
+#[test]
+fn a_list_that_limits_nobody_is_refused() {
+    let problem = |limits: Value| {
+        let routes = json!([{"match": {"path": "/x"}, "limits": limits}]);
+        let config = config(routes).to_string();
+        parse(config.as_bytes())
+            .err()
+            .map(|error| error.to_string())
+    };
+    for limits in [json!(["itpm"]), json!(["concurrency", "rps"])] {
+        let problem = problem(limits).unwrap_or_default();
+        let starts = problem.starts_with("routes[0].limits: counts nothing: ");
+        assert!(starts && problem.contains("\"none\" lets"), "{problem}");
+    }
+    // Accounts may have an itpm of their own, and what a tier has counts in any case.
+    assert_eq!(problem(json!(["itpm", "rpm"])), None);
+    let family = json!([{"name": "k2", "match": ["k2*"]}]);
+    let mut config: Value = serde_json::from_str(
+        &config(json!([{"match": {"path": "/x"}, "limits": ["itpm"]}]))
+            .with(json!({"models": family, "model": [{"header": "x-model"}]}))
+            .to_string(),
+    )
+    .unwrap();
+    config["tiers"][0]["models"] = json!({"k2": {"itpm": 5}});
+    assert!(parse(config.to_string().as_bytes()).is_ok(), "a family's");
+}
+
+#[test]
+fn a_match_that_no_request_holds_is_refused() {
+    let problem = |matches: &Value| {
+        let config = config(json!([{"match": matches, "limits": "none"}])).to_string();
+        parse(config.as_bytes())
+            .err()
+            .map(|error| error.to_string())
+    };
+    let value = |value: &str| json!({"header": {"name": "x-a", "value": value}});
+    for matches in [
+        value("a b"),
+        value("a\tb"),
+        value(""),
+        value("caf\u{e9}"),
+        json!({"path_prefix": "/."}),
+        json!({"path_prefix": "/a%2"}),
+        json!({"path_suffix": "."}),
+        json!({"path_suffix": "./x"}),
+        json!({"path_suffix": "20x"}),
+        json!({"path_suffix": "/x"}),
+    ] {
+        assert_eq!(problem(&matches), None, "{matches}");
+    }
+    for (matches, path, says) in [
+        (value(" a"), "match.header.value", "leave them out"),
+        (value("a\t"), "match.header.value", "leave them out"),
+        (value("a\r\nb"), "match.header.value", "line end"),
+        (value("a\u{0}"), "match.header.value", "control character"),
+        (value("a\u{7f}"), "match.header.value", "control character"),
+        (
+            json!({"header": {"name": "Host"}}),
+            "match.header.name",
+            "route_name",
+        ),
+        (json!({"path_suffix": "//x"}), "", "different ways"),
+        (json!({"path_suffix": "/..;"}), "", "different ways"),
+        (json!({"path_suffix": "%2f"}), "", "different ways"),
+        (json!({"path_suffix": "/./x"}), "", "different ways"),
+        (json!({"path_prefix": "/a//"}), "", "different ways"),
+        (
+            json!({"path_prefix": "/a", "path_suffix": "%2Fx"}),
+            "",
+            "different ways",
+        ),
+    ] {
+        let problem = problem(&matches).unwrap_or_default();
+        let start = ["routes[0]", path].join(if path.is_empty() { "" } else { "." });
+        let starts = problem.starts_with(&format!("{start}: "));
+        assert!(starts && problem.contains(says), "{matches}: {problem}");
+    }
+    // A rule that exempts nothing may match any text.
+    let config = config(json!([{"match": {"path_suffix": "//x"}, "cost": 2}])).to_string();
+    assert!(parse(config.as_bytes()).is_ok());
 }
 
 #[test]
