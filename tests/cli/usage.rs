@@ -103,7 +103,7 @@ day,account,estimated,requests,input,cached,cache_write,output
         "lines": {
             "read": 9, "used": 5, "without_account": 0,
             "without_usage": {"exempt": 1, "limited": 1, "refused": 1},
-            "without_states": 1, "broken": 0,
+            "without_states": 1, "interim": 0, "broken": 0,
         },
     });
     assert_eq!(serde_json::from_str::<Value>(&ran.out).unwrap(), expected);
@@ -175,6 +175,82 @@ fn days_are_those_of_a_zone() {
         "{}",
         ran.err
     );
+}
+
+/// Envoy's lines of one request: at its start, while it runs, for a try, and at its end.
+const TYPES: [&str; 5] = [
+    "DownstreamStart",
+    "DownstreamPeriodic",
+    "UpstreamPoolReady",
+    "UpstreamEnd",
+    "DownstreamEnd",
+];
+
+#[test]
+fn a_request_that_is_logged_more_than_once_counts_at_its_end() {
+    let (state, usage_state) = states("acme", NEW_YEAR, 431);
+    let before = usage_state.replace("431", "7").replace("false", "true");
+    let text = |of: &str| match of {
+        "DownstreamEnd" => format!("POST / 200 {of} {state} {usage_state}\n"),
+        "DownstreamStart" => format!("POST / 0 {of} - -\n"),
+        "UpstreamPoolReady" => format!("POST / 0 {of} {state} -\n"),
+        _ => format!("POST / 200 {of} {state} {before}\n"),
+    };
+    let json = |of: &str| {
+        let (state, usage) = match of {
+            "DownstreamEnd" => (Some(&state), Some(&usage_state)),
+            "DownstreamStart" => (None, None),
+            "UpstreamPoolReady" => (Some(&state), None),
+            _ => (Some(&state), Some(&before)),
+        };
+        let line = json!({"type": of, "tiergate": state, "tiergate_usage": usage});
+        format!("{line}\n")
+    };
+    for log in [TYPES.map(text).concat(), TYPES.map(json).concat()] {
+        let ran = usage(&log, &["--csv", "--by", "account"]);
+        assert_eq!(
+            ran.out.lines().nth(1),
+            Some("acme,false,1,120,80,0,431"),
+            "{log}"
+        );
+        let counts = "tiergate: lines: 5, used: 1, without usage: 0, without states: 0, \
+            before the end: 4, broken: 0\n";
+        assert_eq!((ran.code, ran.err.as_str()), (0, counts));
+        let ran = usage(&log, &["--json"]);
+        let document: Value = serde_json::from_str(&ran.out).unwrap();
+        assert_eq!(document["lines"]["interim"], 4);
+    }
+    // A type of before Envoy had them, and a log without it.
+    for log in [
+        json("DownstreamEnd").replace("DownstreamEnd", "NotSet"),
+        text("41ms"),
+    ] {
+        let ran = usage(&log, &["--csv", "--by", "account"]);
+        assert_eq!((ran.code, ran.out.lines().count()), (0, 2), "{log}");
+    }
+}
+
+/// A client writes its agent and its content type. With these it must not get out of the sums.
+#[test]
+fn a_client_does_not_choose_the_type_of_its_lines() {
+    let (state, usage_state) = states("acme", NEW_YEAR, 431);
+    let line = format!("DownstreamStart \"DownstreamStart\" 200 41ms {state} {usage_state}\n");
+    let ran = usage(&line, &["--csv", "--by", "account"]);
+    assert_eq!(ran.out.lines().nth(1), Some("acme,false,1,120,80,0,431"));
+    let json = |content: &str| {
+        let line = json!({"type": content, "tiergate": state, "tiergate_usage": usage_state});
+        format!("{line}\n")
+    };
+    let (good, forged) = (json("application/json"), json("DownstreamStart"));
+    for log in [format!("{good}{forged}"), format!("{forged}{good}")] {
+        let ran = usage(&log, &[]);
+        assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{log}");
+        assert!(
+            ran.err.contains("line 2: field \"type\" is "),
+            "{}",
+            ran.err
+        );
+    }
 }
 
 #[test]
@@ -273,11 +349,15 @@ fn what_can_not_be_read_says_so() {
     let log = file("fine.log", text_line(&states("acme", NEW_YEAR, 1)));
     let directory = env!("CARGO_TARGET_TMPDIR");
     let gzip = file("access.log.gz", b"\x1f\x8b\x08\x00");
+    let xz = file("access.log.xz", b"\xfd7zXZ\x00\x00\x04");
+    let bzip2 = file("access.log.bz2", b"BZh91AY&SY\x0a");
     for (args, said) in [
         (&["/nowhere.log"][..], "can't read /nowhere.log"),
         (&[&log, "/nowhere.log"], "can't read /nowhere.log"),
         (&[directory], "can't read"),
         (&[&gzip], "gzip -dc"),
+        (&[&xz], "access.log.xz is compressed: pipe it through"),
+        (&[&bzip2], "bzip2 -dc"),
         (&["-", "-"], "named twice"),
         (&[&log, "--by", "tier"], "invalid value 'tier'"),
         (&[&log, "--by", "day,day"], "--by names day twice"),

@@ -31,7 +31,18 @@ fn an_account_is_one_word_whatever_is_in_it() {
         ("%FF", "\\xff"),
         ("%5Cxff", "\\\\xff"),
         ("%2525", "%25"),
-        ("-", "-"),
+        ("-", "'-"),
+        ("=1+1", "'=1+1"),
+        ("+cmd", "'+cmd"),
+        ("-1+2", "'-1+2"),
+        ("@SUM(A1)", "'@SUM(A1)"),
+        ("%EF%BC%9D1", "'＝1"),
+        ("=1%2C2", "\"'=1,2\""),
+        ("%09=1", "\\u{9}=1"),
+        ("-17", "-17"),
+        ("+1.5", "+1.5"),
+        ("17", "17"),
+        ("a=1", "a=1"),
         ("a%E2%80%AEb", "a\\u{202e}b"),
     ] {
         for line in [text_line, json_line] {
@@ -199,6 +210,61 @@ fn broken_lines_are_left_out_with_their_numbers() {
             "{counts}"
         );
     }
+}
+
+/// Sums of a part must not look like those of the whole.
+#[test]
+fn a_log_of_which_a_part_is_unreadable_is_not_whole() {
+    let (text, json) = (
+        text_line(&states("acme", NEW_YEAR, 1)),
+        json_line(&states("acme", NEW_YEAR, 1)),
+    );
+    let gzip: Vec<u8> = [&b"\x1f\x8b\x08\x00"[..], &(0..=255).collect::<Vec<u8>>()].concat();
+    let cri = format!("2026-01-01T00:00:00.1Z stdout F {json}");
+    let bytes = |parts: &[&[u8]]| parts.concat();
+    for (log, broken, says) in [
+        (
+            bytes(&[text.as_bytes(), &gzip]),
+            2,
+            "is a part of the log compressed?",
+        ),
+        (bytes(&[&json.clone().into_bytes(), &gzip]), 2, "not text"),
+        (
+            bytes(&[json.as_bytes(), b"[info] starting\n"]),
+            1,
+            "not JSON, as other lines are",
+        ),
+        (
+            bytes(&[b"[info] starting\n[info]\n", json.as_bytes()]),
+            2,
+            "2 lines before the first JSON",
+        ),
+        (
+            bytes(&[json.as_bytes(), cri.as_bytes()]),
+            1,
+            "JSON behind a prefix",
+        ),
+        (
+            bytes(&[text.as_bytes(), cri.as_bytes()]),
+            1,
+            "JSON behind a prefix",
+        ),
+        (bytes(&[json.as_bytes(), b"[]\n"]), 1, "not JSON"),
+    ] {
+        let ran = usage(&log, &["--csv", "--by", "account"]);
+        assert_eq!(ran.code, 1, "{says}: {}", ran.err);
+        assert_eq!(ran.out.lines().nth(1), Some("acme,false,1,120,80,0,1"));
+        let counted = ran
+            .err
+            .contains(&format!("without states: 0, broken: {broken}\n"));
+        assert!(counted && ran.err.contains(says), "{says}: {}", ran.err);
+    }
+    // A text log may have lines that are not the filter's, and each log its own form.
+    let ran = usage(
+        text.clone() + "GET /healthz 200 0ms - -\nGET {x}\n",
+        &["--csv"],
+    );
+    assert_eq!(ran.code, 0, "{}", ran.err);
 }
 
 #[test]

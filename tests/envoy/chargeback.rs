@@ -46,3 +46,33 @@ fn the_example_log_gives_a_chargeback_by_one_command() {
         "{sums}"
     );
 }
+
+/// Envoy writes a line at the start of each request too; with its type, the sums are the same.
+#[test]
+fn a_request_that_envoy_logs_at_its_start_too_counts_once() {
+    let dir = fresh_dir();
+    let log = dir.join("access.log");
+    let path = format!("path: {}", log.display());
+    let options = "stat_prefix: proxy\n          \
+                   access_log_options: { flush_access_log_on_new_request: true }";
+    let words = [
+        ("path: tiergate_access.log", path.as_str()),
+        ("stat_prefix: proxy", options),
+    ];
+    let stack = Stack::of_file_with("envoy/access_log/usage.yaml", &words);
+    let call = Call::of("acme", "tier1").header("x-demo-completion-tokens", "5");
+    assert_eq!(stack.send(call).status, 200);
+    let text = || std::fs::read_to_string(&log).unwrap_or_default();
+    eventually("two lines", || text().lines().count() == 2);
+    let output = Command::new(env!("CARGO_BIN_EXE_tiergate"))
+        .args(["usage", "--json", "--by", "account"])
+        .arg(&log)
+        .output()
+        .unwrap();
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{error}");
+    let sums: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(sums["rows"][0]["requests"], 1, "{sums} of {}", text());
+    let lines = &sums["lines"];
+    assert_eq!((&lines["used"], &lines["interim"]), (&1.into(), &1.into()));
+}

@@ -26,8 +26,8 @@ use tiergate::zone::{Zone, ZoneError};
 
 /// The number of broken lines that are reported one by one.
 const REPORTED: u64 = 10;
-/// The first bytes of gzip and zstd.
-const COMPRESSED: [&[u8]; 2] = [b"\x1f\x8b", b"\x28\xb5\x2f\xfd"];
+/// The first bytes of gzip, zstd and xz.
+const COMPRESSED: [&[u8]; 3] = [b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"\xfd7zXZ\0"];
 
 #[derive(Args)]
 pub struct UsageArgs {
@@ -87,7 +87,9 @@ pub enum UsageError {
     Copied { first: PathBuf, second: PathBuf },
     #[error("--by names {0} twice")]
     ColumnTwice(&'static str),
-    #[error("{0} is compressed: pipe it through gzip -dc or zstd -dc, into tiergate usage -")]
+    #[error(
+        "{0} is compressed: pipe it through gzip -dc, zstd -dc, xz -dc or bzip2 -dc, into tiergate usage -"
+    )]
     Compressed(PathBuf),
     #[error("{path}, line {line}: {source}")]
     Ambiguous {
@@ -131,6 +133,7 @@ pub fn run(args: &UsageArgs) -> Result<Ending, UsageError> {
         fields: LogFields::new(args.state_field.as_deref(), args.usage_field.as_deref()),
         counts: LineCounts::default(),
         has_json: false,
+        plain_lines: 0,
         has_states: false,
         has_usage_place: false,
         progress: &progress,
@@ -167,8 +170,10 @@ struct LogReading<'a> {
     sums: UsageSums<'a>,
     fields: LogFields,
     counts: LineCounts,
-    /// True when a line was JSON.
+    /// True when a line of this log was JSON.
     has_json: bool,
+    /// The lines of this log before that, without states.
+    plain_lines: u64,
     /// True when a line had one of the states.
     has_states: bool,
     /// True when a line had a place for the usage.
@@ -192,9 +197,10 @@ impl LogReading<'_> {
             }
         };
         let start = reader.fill_buf().map_err(unreadable)?;
-        if COMPRESSED.iter().any(|magic| start.starts_with(magic)) {
+        if is_compressed(start) {
             return Err(UsageError::Compressed(path.to_owned()));
         }
+        (self.has_json, self.plain_lines) = (false, 0);
         let mut lines = InputLines::up_to(LONGEST_LOG_LINE, reader);
         while let Some(line) = lines.next().map_err(unreadable)? {
             let taken = match line {
@@ -216,11 +222,25 @@ impl LogReading<'_> {
             self.progress.at(line, position);
         }
         self.bytes_before = self.bytes_before.saturating_add(lines.bytes());
+        if self.has_json && self.plain_lines > 0 {
+            self.count_plain_lines_as_broken(path);
+        }
         Ok(())
+    }
+
+    /// In a log of JSON, the lines before its first JSON are broken too.
+    fn count_plain_lines_as_broken(&mut self, path: &Path) {
+        let (counts, plain) = (&mut self.counts, self.plain_lines);
+        counts.without_states = counts.without_states.saturating_sub(plain);
+        counts.broken = counts.broken.saturating_add(plain);
+        let (path, plain) = (path.display(), number(plain));
+        let said = format!("{path}: {plain} lines before the first JSON are not JSON");
+        self.progress.say(&said);
     }
 
     /// Takes a line. Bytes that are no text stand outside of the states, and cost nothing.
     fn line(&mut self, line: &[u8]) -> Result<Result<(), BadLogLine>, AmbiguousField> {
+        let is_text = !line.iter().any(|b| matches!(b, 0..=8 | 14..=26 | 28..=31));
         let line = String::from_utf8_lossy(line);
         let line = line.trim();
         let found = match line.starts_with('{') {
@@ -236,12 +256,40 @@ impl LogReading<'_> {
                     found
                 }
             },
-            false => in_text(line),
+            false => in_text(line).and_then(|found| self.plain(found, line, is_text)),
         };
         Ok(found.and_then(|found| self.take(&found)))
     }
 
+    /// Judges a line that is no JSON. What has the states at its end is whole, whatever is before them.
+    fn plain<'l>(
+        &mut self,
+        found: FoundStates<'l>,
+        line: &str,
+        is_text: bool,
+    ) -> Result<FoundStates<'l>, BadLogLine> {
+        if found.request.is_some() || found.has_usage_place {
+            return Ok(found);
+        }
+        if !is_text {
+            return Err(BadLogLine::NoText);
+        }
+        if has_json_behind_a_prefix(line) {
+            return Err(BadLogLine::Prefixed);
+        }
+        if self.has_json {
+            return Err(BadLogLine::NoJson);
+        }
+        add_one(&mut self.plain_lines);
+        Ok(found)
+    }
+
     fn take(&mut self, found: &FoundStates<'_>) -> Result<(), BadLogLine> {
+        if found.is_interim {
+            self.has_usage_place |= found.has_usage_place;
+            add_one(&mut self.counts.interim);
+            return Ok(());
+        }
         let request = found.request.as_deref().map(RequestWords::parse);
         let request = request.transpose().map_err(BadLogLine::Request)?;
         let usage = found.usage.as_deref().map(UsageWords::parse);
@@ -312,6 +360,20 @@ impl LogReading<'_> {
             );
         }
     }
+}
+
+/// True for the first bytes of a compressed log.
+fn is_compressed(start: &[u8]) -> bool {
+    let is_bzip2 = start.starts_with(b"BZh") && start.get(4..10) == Some(b"1AY&SY".as_slice());
+    is_bzip2 || COMPRESSED.iter().any(|magic| start.starts_with(magic))
+}
+
+/// True when a line ends with a JSON object, as container runtimes prefix one with its time and stream.
+fn has_json_behind_a_prefix(line: &str) -> bool {
+    let object = line.find('{').and_then(|at| line.get(at..));
+    object.is_some_and(|object| {
+        object.ends_with('}') && serde_json::from_str::<serde::de::IgnoredAny>(object).is_ok()
+    })
 }
 
 fn add_one(count: &mut u64) {

@@ -5,6 +5,7 @@
 
 use super::log_json::{self, LogString, Wanted};
 use super::states::{BadState, RequestWords};
+use crate::event::quoted;
 use std::borrow::Cow;
 
 /// The maximum length of a line: JSON can make six bytes of one that a client sent.
@@ -20,6 +21,8 @@ pub struct FoundStates<'a> {
     pub usage: Option<Cow<'a, str>>,
     /// True when the line has a place for the usage, even if it is empty.
     pub has_usage_place: bool,
+    /// True for a line that Envoy writes before a request has ended, or for one of its tries.
+    pub is_interim: bool,
 }
 
 /// The problem of a line.
@@ -29,6 +32,12 @@ pub enum BadLogLine {
     TooLong,
     #[error("not JSON: {0}")]
     Json(String),
+    #[error("not JSON, as other lines are")]
+    NoJson,
+    #[error("JSON behind a prefix, as container runtimes write it: take the prefix off")]
+    Prefixed,
+    #[error("not text: is a part of the log compressed?")]
+    NoText,
     #[error("wasm.tiergate: {0}")]
     Request(BadState),
     #[error("wasm.tiergate.usage: {0}")]
@@ -43,27 +52,67 @@ pub enum BadLogLine {
 
 /// Two fields have what looks like one state; a client may have written one of them.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("fields {first:?} and {second:?} both look like {state}: name the filter's with {option}")]
-pub struct AmbiguousField {
-    first: String,
-    second: String,
-    state: &'static str,
-    option: &'static str,
+pub enum AmbiguousField {
+    #[error(
+        "fields {first:?} and {second:?} both look like {state}: name the filter's with {option}"
+    )]
+    State {
+        first: String,
+        second: String,
+        state: &'static str,
+        option: &'static str,
+    },
+    #[error(
+        "field \"type\" is {0} here, and in other lines it is or is not one of %ACCESS_LOG_TYPE%: give \
+         this name to that alone, as a client must not choose which of its lines count"
+    )]
+    Type(String),
 }
 
-/// Finds the states at the end of a text line.
+/// A value of `%ACCESS_LOG_TYPE%` (Envoy's `AccessLogType`): is it the end of a request?
+fn is_end(text: &str) -> Option<bool> {
+    const OTHERS: [&str; 12] = [
+        "DownstreamStart",
+        "DownstreamPeriodic",
+        "DownstreamTunnelSuccessfullyEstablished",
+        "UpstreamPoolReady",
+        "UpstreamPeriodic",
+        "UpstreamEnd",
+        "TcpUpstreamConnected",
+        "TcpPeriodic",
+        "TcpConnectionEnd",
+        "UdpTunnelUpstreamConnected",
+        "UdpPeriodic",
+        "UdpSessionEnd",
+    ];
+    match text {
+        "DownstreamEnd" | "NotSet" => Some(true),
+        _ => OTHERS.contains(&text).then_some(false),
+    }
+}
+
+/// True when the last word of a text is the type of a line before a request's end.
+fn is_interim(before: &str) -> bool {
+    let word = before.split_ascii_whitespace().next_back();
+    word.and_then(is_end) == Some(false)
+}
+
+/// Finds the states at the end of a text line, and the line's type before them.
 ///
 /// # Errors
 /// [`BadLogLine`] for a line that has one of them there, and not both.
 pub fn in_text(line: &str) -> Result<FoundStates<'_>, BadLogLine> {
     let line = line.trim_end();
     if let Some(before) = without_dash(line) {
-        let request = last(before.trim_end(), REQUEST_PREFIX);
+        let before = before.trim_end();
+        let request = last(before, REQUEST_PREFIX);
         let request = request.filter(|(_, state)| RequestWords::parse(state).is_ok());
+        let first = request.map(|(first, _)| first).or(without_dash(before));
         return Ok(FoundStates {
             request: request.map(|(_, state)| Cow::Borrowed(state)),
             usage: None,
             has_usage_place: request.is_some(),
+            is_interim: first.is_some_and(is_interim),
         });
     }
     let Some((before, usage)) = last(line, USAGE_PREFIX) else {
@@ -73,14 +122,18 @@ pub fn in_text(line: &str) -> Result<FoundStates<'_>, BadLogLine> {
         };
     };
     let before = before.trim_end();
-    let request = match without_dash(before) {
-        Some(_) => None,
-        None => Some(last(before, REQUEST_PREFIX).ok_or(BadLogLine::NoRequest)?.1),
+    let (first, request) = match without_dash(before) {
+        Some(first) => (first, None),
+        None => {
+            let (first, request) = last(before, REQUEST_PREFIX).ok_or(BadLogLine::NoRequest)?;
+            (first, Some(Cow::Borrowed(request)))
+        }
     };
     Ok(FoundStates {
-        request: request.map(Cow::Borrowed),
+        request,
         usage: Some(Cow::Borrowed(usage)),
         has_usage_place: true,
+        is_interim: is_interim(first),
     })
 }
 
@@ -104,7 +157,12 @@ fn last<'a>(line: &'a str, prefix: &str) -> Option<(&'a str, &'a str)> {
 pub struct LogFields {
     request: StateField,
     usage: StateField,
+    /// Whether the field `type` has the types of lines, once a line has one.
+    has_types: Option<bool>,
 }
+
+/// The field of JSON lines with `%ACCESS_LOG_TYPE%`.
+const TYPE: &str = "type";
 
 /// Where JSON lines have one state.
 struct StateField {
@@ -138,6 +196,7 @@ impl LogFields {
                 path: usage.map(str::to_owned),
                 is_certain: usage.is_some(),
             },
+            has_types: None,
         }
     }
 
@@ -150,7 +209,7 @@ impl LogFields {
         line: &'a str,
     ) -> Result<Result<FoundStates<'a>, BadLogLine>, AmbiguousField> {
         let mut values = {
-            let paths = [self.request.wanted(), self.usage.wanted()];
+            let paths = [self.request.wanted(), self.usage.wanted(), TYPE];
             let prefixes = [REQUEST_PREFIX, USAGE_PREFIX];
             let wanted = Wanted {
                 paths: &paths,
@@ -167,7 +226,21 @@ impl LogFields {
             request,
             usage,
             has_usage_place,
+            is_interim: self.is_interim(&values)?,
         }))
+    }
+
+    /// True when the line's type says that the request had not ended.
+    fn is_interim(&mut self, values: &[LogString<'_>]) -> Result<bool, AmbiguousField> {
+        let field = values.iter().find(|value| value.path == TYPE);
+        let Some(text) = field.and_then(|field| field.text.as_deref()) else {
+            return Ok(false);
+        };
+        let end = is_end(text);
+        match self.has_types.replace(end.is_some()) {
+            Some(before) if before != end.is_some() => Err(AmbiguousField::Type(quoted(text))),
+            _ => Ok(end == Some(false)),
+        }
     }
 }
 
@@ -211,7 +284,7 @@ impl StateField {
     /// Takes a path as the state's. It can't be another one than before.
     fn follow(&mut self, path: &str) -> Result<(), AmbiguousField> {
         match self.path.replace(path.to_owned()) {
-            Some(before) if before != path => Err(AmbiguousField {
+            Some(before) if before != path => Err(AmbiguousField::State {
                 first: before,
                 second: path.to_owned(),
                 state: self.state,

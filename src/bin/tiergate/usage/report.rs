@@ -23,6 +23,8 @@ pub struct LineCounts {
     pub without_usage: BTreeMap<&'static str, u64>,
     /// Those that did not pass the filter.
     pub without_states: u64,
+    /// Those that Envoy wrote before their request's end, and those of single tries.
+    pub interim: u64,
     /// Those that could not be read.
     pub broken: u64,
 }
@@ -40,8 +42,12 @@ impl LineCounts {
             [] => String::new(),
             some => format!(" ({})", some.join(", ")),
         };
+        let interim = match self.interim {
+            0 => String::new(),
+            n => format!(" before the end: {},", number(n)),
+        };
         format!(
-            "lines: {}, used: {}, without usage: {}{outcomes}, without states: {}, broken: {}",
+            "lines: {}, used: {}, without usage: {}{outcomes}, without states: {},{interim} broken: {}",
             number(self.read),
             number(self.used),
             number(without_usage),
@@ -97,11 +103,30 @@ pub fn write_csv(out: &mut impl Write, by: &[ByColumn], rows: &[UsageRow]) -> io
     Ok(())
 }
 
+/// Quotes a text. A spreadsheet takes one that begins as a formula for one, and a client chooses its
+/// account: an apostrophe makes a text of it (OWASP, "CSV Injection"). A number stays one.
 fn csv_field(text: &str) -> String {
+    let begins = text.starts_with(['=', '+', '-', '@', '\t', '＝', '＋', '－', '＠']);
+    let guarded;
+    let text = match begins && !is_number(text) {
+        true => {
+            guarded = format!("'{text}");
+            &guarded
+        }
+        false => text,
+    };
     match text.contains(['"', ',', '\n', '\r', ' ']) {
         true => format!("\"{}\"", text.replace('"', "\"\"")),
         false => text.to_owned(),
     }
+}
+
+/// True for digits with a sign, and perhaps with a point among them.
+fn is_number(text: &str) -> bool {
+    let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let (whole, part) = digits.split_once('.').unwrap_or((digits, "0"));
+    let all = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+    all(whole) && all(part)
 }
 
 /// Writes an object on one line. A column is null for what a request does not have.
