@@ -27,7 +27,7 @@ fn spend(stack: &Stack, tokens: u64) -> Reply {
 
 /// A request that reserves a token.
 fn ask(stack: &Stack) -> Reply {
-    stack.send(Call::of("acme", "t").body(vec![b'x'; 1_000]))
+    stack.send(Call::of("acme", "t").body(vec![b'x'; 1_000_000]))
 }
 
 #[test]
