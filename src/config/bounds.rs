@@ -1,5 +1,6 @@
 //! The bounds of a config that its parts have together: stored bytes, metrics, and prices.
 
+use crate::fleet::allowances::most_bytes;
 use crate::json::Invalid;
 use crate::ledger::slots::SLOTS;
 use crate::limits::notice::mark_bytes;
@@ -30,13 +31,19 @@ pub(super) struct Extras {
     pub marks: bool,
     /// The smoothed completion length.
     pub completion: bool,
+    /// The account's part in a fleet.
+    pub fleet: bool,
 }
 
 impl Extras {
     fn bytes(self, limits: &Limits) -> usize {
         let marks = if self.marks { mark_bytes(limits) } else { 0 };
         let completion = if self.completion { COMPLETION_BYTES } else { 0 };
-        marks.saturating_add(completion)
+        let allowances = match self.fleet {
+            true => most_bytes(limits.finite().count()),
+            false => 0,
+        };
+        marks.saturating_add(completion).saturating_add(allowances)
     }
 }
 
@@ -53,9 +60,10 @@ pub(super) fn records_fit(
         let marks = extras.bytes(&limits);
         let bytes = largest_record(limits, windows, width).saturating_add(marks);
         if bytes > MOST_BYTES {
-            let of_marks = match extras.marks {
-                true => ", or leave notices out",
-                false => "",
+            let of_marks = match (extras.marks, extras.fleet) {
+                (true, _) => ", or leave notices out",
+                (false, true) => ", which a fleet needs more bytes for",
+                (false, false) => "",
             };
             let problem = format!(
                 "a full record would have {bytes} bytes, of at most {MOST_BYTES}: use fewer windows \

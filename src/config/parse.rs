@@ -99,6 +99,7 @@ pub fn parse(config: &[u8]) -> Result<Config, Invalid> {
     let extras = bounds::Extras {
         marks: notices.is_some(),
         completion: tokens.reserve == ReserveRule::Adaptive,
+        fleet: root.fleet.is_some(),
     };
     bounds::records_fit(&tiers, &windows, width, extras)?;
     bounds::series_fit(&tiers, &models)?;

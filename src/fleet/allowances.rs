@@ -16,6 +16,20 @@ const PARTS: u64 = 60;
 /// The version of the stored state, its first byte. One of another version is none.
 const VERSION: u8 = 1;
 
+/// Bytes of an account's part without its meters, at most, and of one meter: usually, and at most.
+const HEAD_BYTES: usize = 280;
+const METER_BYTES: (usize, usize) = (70, 520);
+
+/// Returns the bytes that an account's part usually takes, with so many meters.
+pub const fn usual_bytes(meters: usize) -> usize {
+    HEAD_BYTES.saturating_add(meters.saturating_mul(METER_BYTES.0))
+}
+
+/// Returns the bytes that an account's part takes at most, with so many meters.
+pub const fn most_bytes(meters: usize) -> usize {
+    HEAD_BYTES.saturating_add(meters.saturating_mul(METER_BYTES.1))
+}
+
 /// The fleet's account, as messages name it: 128 bits of a keyed hash.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct FleetAccount(pub [u8; 16]);
@@ -259,5 +273,72 @@ impl Allowance {
         let width = self.key.window();
         let width = width.map_or(0, |length| length.as_millis().div_euclid(PARTS).max(1));
         self.refunded.add(at, amount, PartTime::Oldest(width));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::meter::{Meter, MeterPart};
+    use crate::limits::record::FamilyKey;
+    use crate::limits::units::Unit;
+    use crate::zone::Calendar;
+
+    #[test]
+    fn a_part_takes_no_more_than_the_config_check_counts() {
+        let part = MeterPart::Period(Calendar::Month, Unit::Usd);
+        let family = FamilyKey(u32::MAX);
+        let key = MeterKey::of(Meter { family, part }, u32::MAX);
+        let most = u64::MAX;
+        let mut series = Series::NONE;
+        // Times are far apart, so that no part joins another.
+        for n in (0..4).rev() {
+            let at = most.saturating_sub(n << 60);
+            series.add(at, most.div_euclid(8), PartTime::Newest(0));
+        }
+        let _ = series.message(|at| at);
+        let one = Allowance {
+            held: most,
+            ends_at: most,
+            left: most,
+            cut: most,
+            told: most,
+            spent: series.clone(),
+            extra: series.clone(),
+            refunded: series,
+            ..Allowance::new(key, most)
+        };
+        for meters in [1, 4, 12] {
+            let own = Allowances {
+                epoch: most,
+                incarnation: most,
+                generation: u32::MAX,
+                seq: u32::MAX,
+                pending_until: most,
+                sent_at: most,
+                heard_at: most,
+                spent_at: most,
+                good_until: most,
+                edges: u32::MAX,
+                store_clock: Some((most, most)),
+                tight: true,
+                closed_until: most,
+                refused: Some(Remembered {
+                    key,
+                    limit: most,
+                    need: most,
+                    until: most,
+                    open_at: most,
+                    used: most,
+                }),
+                meters: vec![one.clone(); meters],
+                ..Allowances::default()
+            };
+            let mut record = Record::default();
+            own.write(&mut record, Mono::from_millis(1));
+            let bytes = record.bytes().len();
+            assert!(bytes <= most_bytes(meters), "{meters}: {bytes}");
+            assert_eq!(Allowances::read(&record), Some(own));
+        }
     }
 }

@@ -193,9 +193,10 @@ impl Edge {
         let by_wall = clocks.1.as_millis().abs_diff(self.clocks.1.as_millis());
         let stood_still = by_mono.abs_diff(by_wall) > STOOD_STILL;
         self.clocks = clocks;
-        let nonce = self.nonce;
+        let (nonce, known) = (self.nonce, self.seen.epoch);
         let (seen, speaks) = self.cell.change(host, |edge, now| {
-            if edge.epoch == 0 || stood_still {
+            // Another VM may have seen it before.
+            if edge.epoch == 0 || (stood_still && edge.epoch == known) {
                 edge.epoch = another(edge.epoch, nonce, clocks.1);
             }
             edge.renew(nonce, now)

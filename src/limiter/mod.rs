@@ -226,7 +226,9 @@ impl Limiter {
             ReserveRule::Adaptive => COMPLETION_BYTES,
             ReserveRule::Assumed => 0,
         };
-        let more = completion.saturating_add(notices::record_bytes(&config));
+        let more = completion
+            .saturating_add(notices::record_bytes(&config))
+            .saturating_add(fleet::record_bytes(&config));
         let ledger = ledger.with_records_of(plans.record_bytes().saturating_add(more));
         let directory = match config.uses_directory() {
             true => Some(Directory::open(

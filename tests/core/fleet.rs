@@ -453,3 +453,86 @@ fn an_account_that_is_told_of_and_holds_nothing_is_outstanding_no_more() {
     }
     assert_eq!(outstanding.last(), Some(&0), "{outstanding:?}");
 }
+
+#[test]
+fn the_config_check_says_what_is_wrong_with_a_fleet() {
+    let fleet = |fields: &str| {
+        let json = format!(r#"{{"fleet": {{"cluster": "f", "authority": "f"{fields}}}}}"#);
+        tiergate::config::parse(json.as_bytes())
+    };
+    assert!(fleet("").is_ok());
+    let all = r#", "sync": "250ms", "timeout": "50ms", "on_failure": "share", "after_loss": "strict",
+        "edges": 3, "cut_off": "keep", "key": "0123456789abcdef", "token": "t""#;
+    let config = fleet(all).unwrap();
+    assert!(
+        !config.shareable.contains("0123456789abcdef"),
+        "secrets stay"
+    );
+    for (fields, path, problem) in [
+        (r#", "sync": "10ms""#, "fleet.sync", "50ms"),
+        (r#", "timeout": "2s""#, "fleet.timeout", "1s"),
+        (r#", "edges": 0"#, "fleet.edges", "1"),
+        (r#", "key": "short""#, "fleet.key", "16 bytes"),
+        (r#", "cut_off": "reset""#, "fleet.cut_off", "not built yet"),
+        (r#", "on_failure": "shares""#, "fleet.on_failure", "share"),
+        (r#", "syncs": "1s""#, "fleet", "sync"),
+        (r#", "token": """#, "fleet.token", "1 to 4096"),
+    ] {
+        let error = fleet(fields).expect_err(fields).to_string();
+        assert!(error.contains(path) && error.contains(problem), "{error}");
+    }
+}
+
+#[test]
+fn a_lease_that_ends_during_a_message_is_told_after_its_answer_and_never_while_away() {
+    let edge = Edge::new(&Config::tier("t").concurrency(3), 1);
+    let mut store = FleetStore::default();
+    let request = FakeRequest::of("acme", "t", 0);
+    let Next::Forward(first) = edge.judged(&mut store, &request) else {
+        panic!("not admitted");
+    };
+    // The ask of a second request is on its way while the first one ends.
+    let _second = waits(&edge.worker, &request);
+    let call = edge.worker.fleet_call().unwrap();
+    let answer = answered(&mut store, &edge, &call);
+    edge.worker
+        .settle(first.admission.unwrap(), Used::Tokens(0));
+    assert!(edge.worker.fleet_call().is_none() && edge.worker.has_asks());
+    edge.worker.end_fleet_call(call, Some(&answer));
+    let call = edge.worker.fleet_call().expect("the end is told");
+    edge.worker.end_fleet_call(call, None);
+    // The service is away: nothing is told before the next probe, and no tick is fast.
+    edge.world.pass_ms(2_000);
+    let _ticket = waits(&edge.worker, &request);
+    let call = edge.worker.fleet_call().unwrap();
+    edge.worker.end_fleet_call(call, None);
+    let Next::Forward(alone) = edge.worker.check(&request).next else {
+        panic!("an edge that is alone has the limit");
+    };
+    edge.worker
+        .settle(alone.admission.unwrap(), Used::Tokens(0));
+    assert!(!edge.worker.has_asks());
+}
+
+#[test]
+fn a_machine_that_stood_still_is_another_edge_and_once() {
+    let (edge, other) = two_workers(&Config::tier("t").rpm(1_000));
+    let mut store = FleetStore::default();
+    let mut id = |account: &str| {
+        let _ticket = waits(&edge.worker, &FakeRequest::of(account, "t", 0));
+        let call = edge.worker.fleet_call().unwrap();
+        let said: serde_json::Value = serde_json::from_slice(&call.body).unwrap();
+        let answer = answered(&mut store, &edge, &call);
+        edge.worker.end_fleet_call(call, Some(&answer));
+        said["edge"].to_string()
+    };
+    let before = id("acme");
+    // The monotonic clock stands still for a while.
+    edge.world.set_wall_ahead_ms(5_000);
+    edge.worker.tick();
+    let after = id("bolt");
+    assert_ne!(before, after);
+    other.tick();
+    edge.worker.tick();
+    assert_eq!(id("coil"), after);
+}

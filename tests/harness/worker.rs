@@ -189,6 +189,11 @@ impl Worker {
         limiter.end_fleet_call(&self.host, call, answer)
     }
 
+    /// True when the next tick must come soon.
+    pub fn has_asks(&self) -> bool {
+        self.limiter.borrow().has_asks()
+    }
+
     /// The requests that wait have looked at the answers.
     pub fn end_answers(&self) {
         self.limiter.borrow().end_answers();

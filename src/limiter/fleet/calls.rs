@@ -35,10 +35,13 @@ pub struct FleetCall {
 }
 
 impl Limiter {
-    /// True when something is to be said at once: a tick is due in 2 ms.
+    /// True when something is to be said at once: a tick is due in 2 ms. Nothing is while the service
+    /// is away.
     pub fn has_asks(&self) -> bool {
         let desk = &self.vm.borrow().desk;
-        !desk.asks.is_empty() || !desk.urgent.is_empty()
+        let is_away = desk.edge.as_ref().is_none_or(|edge| edge.view().away);
+        let has_words = !desk.asks.is_empty() || !desk.urgent.is_empty();
+        has_words && !is_away
     }
 
     /// Forgets which accounts were answered: the waiting requests have looked.
@@ -80,13 +83,18 @@ impl Limiter {
     /// Takes what is to be said: asks, then ends that others wait for, then reports.
     fn letters(&self, host: &dyn Host, now: Mono, sync: Span) -> Vec<Addressed> {
         let mut letters = self.vm.borrow_mut().desk.take_asks();
+        let mut later = Vec::new();
         while letters.len() < MOST_ACCOUNTS
             && let Some(key) = self.next_urgent()
         {
-            if let Ok(ReportStep::Send(draft)) = self.report_stake(host, key, true) {
-                letters.push(Addressed { key, draft });
+            match self.report_stake(host, key, true) {
+                Ok(ReportStep::Send(draft)) => letters.push(Addressed { key, draft }),
+                // A message about it is on its way: this one follows the answer.
+                Ok(ReportStep::Later) => later.push(key),
+                Ok(ReportStep::Done) | Err(_) => {}
             }
         }
+        self.vm.borrow_mut().desk.urgent.extend(later);
         if now.since(self.vm.borrow().desk.reported) >= sync {
             self.reports(host, now, &mut letters);
         }

@@ -10,7 +10,8 @@ pub use calls::FleetCall;
 pub(super) use desk::{Desk, FleetWait};
 
 use super::{CheckResult, Limiter, Next, Ticket};
-use crate::config::Mode;
+use crate::config::{Config, Mode};
+use crate::fleet::allowances::usual_bytes;
 use crate::fleet::edge::Edge;
 use crate::fleet::meter_key::demands;
 use crate::fleet::take::{Asking, Stake};
@@ -173,4 +174,14 @@ impl Limiter {
             sink.set(&names::FLEET_AGE.of(namespace), age.as_secs_floor());
         }
     }
+}
+
+/// Returns the bytes that the largest part in the fleet usually takes.
+pub(super) fn record_bytes(config: &Config) -> usize {
+    if config.fleet.is_none() {
+        return 0;
+    }
+    let meters = config.tiers.iter();
+    let meters = meters.map(|tier| tier.all_limits().finite().count());
+    usual_bytes(meters.max().unwrap_or(0))
 }
