@@ -3,6 +3,7 @@
 use super::envoy::{Envoy, monotonic_ns};
 use super::hostcalls;
 use super::log::{info, warn};
+use super::service_call::{self, ServiceCall};
 use super::worker::Worker;
 use crate::directory::Directory;
 use crate::directory::feed::config::FeedSource;
@@ -156,22 +157,20 @@ impl FeedClient {
 
 /// Requests a page; `None` when the host refused the call.
 fn call(from: &Endpoint, ask: &PageRequest) -> Option<u32> {
-    let mut headers = vec![
-        (":method", "GET"),
-        (":scheme", "http"),
-        (":authority", from.authority.as_str()),
-        (":path", ask.path.as_str()),
-        ("accept", "application/json"),
-    ];
     let etag = ask.if_none_match.as_deref();
-    let bearer = from.token.as_ref().map(|token| format!("Bearer {token}"));
-    if let Some(bearer) = &bearer {
-        headers.push(("authorization", bearer));
-    }
-    if let Some(etag) = etag.and_then(|etag| std::str::from_utf8(etag).ok()) {
-        headers.push(("if-none-match", etag));
-    }
-    match hostcalls::http_call(&from.cluster, headers, None, TIMEOUT) {
+    let etag = etag.and_then(|etag| std::str::from_utf8(etag).ok());
+    let etag = etag.map(|etag| ("if-none-match", etag));
+    let headers: Vec<_> = [("accept", "application/json")]
+        .into_iter()
+        .chain(etag)
+        .collect();
+    let get = ServiceCall {
+        target: ("GET", &ask.path),
+        headers: &headers,
+        body: None,
+        timeout: TIMEOUT,
+    };
+    match service_call::send(from, &get) {
         Ok(token) => Some(token),
         Err(error) => {
             warn!("feed: a call to cluster {}: {error}", from.cluster);

@@ -2,8 +2,7 @@
 
 use super::envoy::Envoy;
 use super::hostcalls;
-use super::log::warn;
-use super::notices::status;
+use super::service_call::{self, FailureRow, ServiceCall, status};
 use super::worker::Worker;
 use crate::fleet::Fleet;
 use crate::host::{Clock as _, HostError};
@@ -19,8 +18,7 @@ const MOST_CALLS: usize = 4;
 #[derive(Debug, Default)]
 pub struct FleetCaller {
     on_the_way: HashMap<u32, FleetCall>,
-    /// True once a failure was logged, until an answer comes.
-    told: bool,
+    failures: FailureRow,
 }
 
 impl FleetCaller {
@@ -67,35 +65,28 @@ impl FleetCaller {
             .flatten();
         match problem {
             Some(problem) => self.tell(&problem),
-            None if bytes.is_some() => self.told = false,
+            None if bytes.is_some() => self.failures.end(),
             None => {}
         }
         true
     }
 
-    /// Logs the first failure of a row.
     fn tell(&mut self, problem: &str) {
-        if !std::mem::replace(&mut self.told, true) {
-            warn!("fleet: {problem}; on_failure decides until the service answers again");
-        }
+        let line = format!("fleet: {problem}; on_failure decides until the service answers again");
+        self.failures.tell(&line);
     }
 }
 
 /// Posts a call; returns the token that its answer carries.
 fn post(fleet: &Fleet, call: &FleetCall) -> Result<u32, HostError> {
-    let to = &fleet.to;
-    let mut headers = vec![
-        (":method", "POST"),
-        (":scheme", "http"),
-        (":authority", to.authority.as_str()),
-        (":path", to.path.as_str()),
-        ("content-type", "application/json"),
-        ("x-tiergate-fleet", "1"),
-    ];
-    let bearer = to.token.as_ref().map(|token| format!("Bearer {token}"));
-    if let Some(bearer) = &bearer {
-        headers.push(("authorization", bearer));
-    }
-    let timeout = Duration::from_millis(fleet.policy.timeout.as_millis());
-    hostcalls::http_call(&to.cluster, headers, Some(&call.body), timeout)
+    let post = ServiceCall {
+        target: ("POST", &fleet.to.path),
+        headers: &[
+            ("content-type", "application/json"),
+            ("x-tiergate-fleet", "1"),
+        ],
+        body: Some(&call.body),
+        timeout: Duration::from_millis(fleet.policy.timeout.as_millis()),
+    };
+    service_call::send(&fleet.to, &post)
 }

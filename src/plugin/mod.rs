@@ -23,6 +23,7 @@ mod request;
 mod request_body;
 mod response;
 mod root;
+mod service_call;
 mod stream;
 mod tick;
 #[cfg(feature = "trap")]

@@ -1,13 +1,11 @@
 //! Notices on Envoy: the root context posts them through an Envoy cluster.
 
 use super::envoy::Envoy;
-use super::hostcalls;
-use super::log::warn;
+use super::service_call::{self, FailureRow, ServiceCall, status};
 use super::worker::Worker;
-use crate::host::Clock as _;
+use crate::host::{Clock as _, HostError};
 use crate::http::endpoint::Endpoint;
 use crate::notices::Letter;
-use proxy_wasm::types::MapType;
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -18,8 +16,7 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Debug, Default)]
 pub struct Courier {
     on_the_way: HashMap<u32, Letter>,
-    /// True once a failure was logged, until a notice arrives.
-    told: bool,
+    failures: FailureRow,
 }
 
 impl Courier {
@@ -56,7 +53,7 @@ impl Courier {
         let status = status();
         let delivered = status.starts_with('2');
         match delivered {
-            true => self.told = false,
+            true => self.failures.end(),
             false if status.is_empty() => self.tell("no answer from the receiver"),
             false => self.tell(&format!("the receiver answered with {status}")),
         }
@@ -72,34 +69,19 @@ impl Courier {
         }
     }
 
-    /// Logs the first failure of a row.
     fn tell(&mut self, problem: &str) {
-        if !std::mem::replace(&mut self.told, true) {
-            warn!("notices: {problem}; they are tried again");
-        }
+        self.failures
+            .tell(&format!("notices: {problem}; they are tried again"));
     }
 }
 
 /// Posts a notice; returns the token that its answer carries.
-fn post(to: &Endpoint, letter: &Letter) -> Result<u32, crate::host::HostError> {
-    let mut headers = vec![
-        (":method", "POST"),
-        (":scheme", "http"),
-        (":authority", to.authority.as_str()),
-        (":path", to.path.as_str()),
-        ("content-type", "application/json"),
-    ];
-    let bearer = to.token.as_ref().map(|token| format!("Bearer {token}"));
-    if let Some(bearer) = &bearer {
-        headers.push(("authorization", bearer));
-    }
-    hostcalls::http_call(&to.cluster, headers, Some(&letter.body), TIMEOUT)
-}
-
-/// Returns the status of the answer of the current callback; empty without one.
-pub(super) fn status() -> String {
-    let headers = hostcalls::header_map(MapType::HttpCallResponseHeaders);
-    let headers = headers.unwrap_or_default();
-    let status = headers.values(":status").next().unwrap_or_default();
-    String::from_utf8_lossy(status).into_owned()
+fn post(to: &Endpoint, letter: &Letter) -> Result<u32, HostError> {
+    let post = ServiceCall {
+        target: ("POST", &to.path),
+        headers: &[("content-type", "application/json")],
+        body: Some(&letter.body),
+        timeout: TIMEOUT,
+    };
+    service_call::send(to, &post)
 }
