@@ -217,8 +217,9 @@ impl VmState {
         (!told).then_some(newer.fault)
     }
 
-    /// Takes the number of corrupt parts of the gauge since the last call.
+    /// Takes the number of corrupt parts of the gauge, and values of the fleet, since the last call.
     pub fn take_corrupt(&mut self) -> u64 {
-        self.gauge.take_corrupt()
+        let of_fleet = self.desk.take_corrupt();
+        self.gauge.take_corrupt().saturating_add(of_fleet)
     }
 }

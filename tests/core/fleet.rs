@@ -536,3 +536,20 @@ fn a_machine_that_stood_still_is_another_edge_and_once() {
     edge.worker.tick();
     assert_eq!(id("coil"), after);
 }
+
+#[test]
+fn damaged_values_of_the_fleet_are_counted_and_made_anew() {
+    let edge = Edge::new(&Config::tier("t").rpm(10), 1);
+    let mut store = FleetStore::default();
+    let request = FakeRequest::of("acme", "t", 0);
+    assert!(edge.serves(&mut store, &request, Used::Tokens(0)));
+    for key in ["tiergate/fleet", "tiergate/fleet-dirty"] {
+        edge.world.overwrite(key, b"\x01nonsense");
+        edge.world.pass_ms(500);
+        let damaged = || edge.worker.tick().get("damaged_values", "");
+        let first = damaged();
+        edge.tick(&mut store);
+        assert_eq!(first + damaged(), 1, "{key}");
+        assert!(edge.serves(&mut store, &request, Used::Tokens(0)), "{key}");
+    }
+}

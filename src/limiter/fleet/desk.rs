@@ -108,6 +108,13 @@ impl Desk {
         is_due
     }
 
+    /// Takes the number of overwritten corrupt values since the last call.
+    pub fn take_corrupt(&self) -> u64 {
+        let edge = self.edge.as_ref().map_or(0, Edge::take_corrupt);
+        let shared = self.shared.as_ref().map_or(0, SharedCell::take_corrupt);
+        edge.saturating_add(shared)
+    }
+
     pub fn take_asks(&mut self) -> Vec<Addressed> {
         let rest = self.asks.split_off(self.asks.len().min(MOST_ACCOUNTS));
         std::mem::replace(&mut self.asks, rest)
