@@ -1,5 +1,6 @@
 //! An account's part in the fleet, as one edge's record keeps it.
 
+use super::message::LIFE_MS;
 use super::meter_key::{Demand, MeterKey};
 use super::series::{PartTime, Series};
 use crate::limits::Reservation;
@@ -8,12 +9,12 @@ use crate::time::{Mono, Now, Span};
 use serde::{Deserialize, Serialize};
 
 /// The time for which an allowance is good, from the sending of the message that asked for it.
-pub const LIFE: Span = Span::from_secs(10);
+pub const LIFE: Span = Span::from_millis(LIFE_MS);
 /// The time for which a record is kept for what no message has said.
 const KEPT: Span = Span::from_secs(30);
 /// Parts of a window in which events have one time.
 const PARTS: u64 = 60;
-/// The version of the stored state, its first byte. One of another version is none.
+/// The version of the stored state, its first byte. Another version reads as no state.
 const VERSION: u8 = 1;
 
 /// Bytes of an account's part without its meters, at most, and of one meter: usually, and at most.
@@ -249,16 +250,20 @@ impl Allowance {
 
     /// Returns the time of an event now, and the width of a part: for a period its number.
     fn time(&self, record: &Record, now: Now) -> (u64, u64) {
-        match self.key.window() {
-            Some(length) => (
-                now.mono.as_millis(),
-                length.as_millis().div_euclid(PARTS).max(1),
-            ),
+        let at = match self.key.window() {
+            Some(_) => now.mono.as_millis(),
             None => {
                 let end = self.key.period_end(record);
-                (end.map_or(0, |end| end.as_millis()), 0)
+                end.map_or(0, |end| end.as_millis())
             }
-        }
+        };
+        (at, self.width())
+    }
+
+    /// Returns the width of a part, in milliseconds; 0 for a period.
+    fn width(&self) -> u64 {
+        let window = self.key.window();
+        window.map_or(0, |length| length.as_millis().div_euclid(PARTS).max(1))
     }
 
     /// Returns the number of the period in which a request was admitted.
@@ -270,9 +275,8 @@ impl Allowance {
 
     /// Gives back what an event at `at` spent; the time of a period is its number.
     pub fn refund(&mut self, at: u64, amount: u64) {
-        let width = self.key.window();
-        let width = width.map_or(0, |length| length.as_millis().div_euclid(PARTS).max(1));
-        self.refunded.add(at, amount, PartTime::Oldest(width));
+        self.refunded
+            .add(at, amount, PartTime::Oldest(self.width()));
     }
 }
 

@@ -8,7 +8,6 @@ use super::message::{
     VERSION,
 };
 use super::meter_key::MeterKey;
-use super::policy::AfterLoss;
 use crate::time::Span;
 
 /// The maximum number of accounts in one request.
@@ -31,7 +30,7 @@ pub struct Speaker<'a> {
     /// The incarnation of the store, as last said.
     pub store: &'a str,
     /// The rule after a loss.
-    pub after_loss: AfterLoss,
+    pub after_loss: LossRule,
 }
 
 impl StepBatch {
@@ -57,21 +56,20 @@ impl StepBatch {
         self.items.push(item);
     }
 
-    /// Returns the request.
-    pub fn request(self, speaker: &Speaker<'_>) -> StepRequest {
-        StepRequest {
+    /// Returns the request, and its meters by their index.
+    pub fn request(self, speaker: &Speaker<'_>) -> (StepRequest, Vec<MeterKey>) {
+        let (keys, names) = self.meters.into_iter().unzip();
+        let request = StepRequest {
             v: VERSION,
             ns: speaker.namespace.to_owned(),
             edge: speaker.epoch.into(),
             name: String::new(),
-            meters: self.meters.into_iter().map(|(_, name)| name).collect(),
+            meters: names,
             store: speaker.store.to_owned(),
-            after_loss: Some(match speaker.after_loss {
-                AfterLoss::Close => LossRule::Close,
-                AfterLoss::Strict => LossRule::Strict,
-            }),
+            after_loss: Some(speaker.after_loss),
             items: self.items,
-        }
+        };
+        (request, keys)
     }
 
     fn index(&mut self, key: MeterKey, name: impl Fn(MeterKey) -> Option<String>) -> Option<u32> {
@@ -114,12 +112,11 @@ const fn lease(one: &DraftMeter, meter: u32) -> LeaseAsk {
 }
 
 /// Returns what an answer grants to the account of a draft; `None` for one that is not its answer, or
-/// grants more than was asked for.
+/// grants more than was asked for. `meters` are those of the request, by their index.
 pub fn granted(
     draft: &Draft,
     answer: &ItemAnswer,
-    (edges, meters): (u32, &[String]),
-    name: impl Fn(MeterKey) -> Option<String>,
+    (edges, meters): (u32, &[MeterKey]),
 ) -> Option<Granted> {
     let is_same = answer.account == Hex(draft.account.0)
         && answer.incarnation == draft.incarnation.into()
@@ -127,59 +124,52 @@ pub fn granted(
     if !is_same || answer.fault.is_some() || answer.stale {
         return None;
     }
-    let of = |index: u32| {
-        let wanted = meters.get(usize::try_from(index).ok()?)?;
-        let mut all = draft.meters.iter();
-        all.find(|one| name(one.key).as_deref() == Some(wanted))
+    let asked = |index: u32| {
+        let key = meters.get(usize::try_from(index).ok()?)?;
+        draft.meters.iter().find(|one| one.key == *key)
     };
-    let mut granted = Granted {
+    let windows = answer.meters.iter().map(|one| {
+        let asked = asked(one.meter)?;
+        Some((asked, one.grant, (one.used, one.left, one.ends_ms)))
+    });
+    let leases = answer.leases.iter().map(|one| {
+        let asked = asked(one.meter)?;
+        let others = one.grant.saturating_add(one.left);
+        let used = asked.limit.saturating_sub(others);
+        Some((asked, one.grant, (used, one.left, 0)))
+    });
+    let granted = windows.chain(leases).map(|one| {
+        let (asked, grant, (used, left, ends_in)) = one?;
+        let key = asked.key;
+        (grant <= asked.need.saturating_add(asked.want)).then_some(GrantedMeter {
+            key,
+            grant,
+            used,
+            left,
+            ends_in,
+        })
+    });
+    let granted: Option<Vec<_>> = granted.collect();
+    let refused = answer.no.as_ref().map(|no| {
+        let asked = asked(no.meter)?;
+        Some(AskRefused {
+            key: asked.key,
+            need: asked.need,
+            wait: Span::from_millis(no.wait_ms.into()),
+            closed: no.by == StepObstacle::Closed,
+        })
+    });
+    Some(Granted {
         incarnation: draft.incarnation,
         seq: answer.seq,
         generation: answer.generation,
         edges,
         tight: answer.tight,
         store_time: answer.time,
-        meters: Vec::new(),
-        refused: None,
-    };
-    for one in &answer.meters {
-        let asked = of(one.meter)?;
-        if one.grant > asked.need.saturating_add(asked.want) {
-            return None;
-        }
-        granted.meters.push(GrantedMeter {
-            key: asked.key,
-            grant: one.grant,
-            used: one.used,
-            left: one.left,
-            ends_in: one.ends_ms,
-        });
-    }
-    for one in &answer.leases {
-        let asked = of(one.meter)?;
-        if one.grant > asked.need.saturating_add(asked.want) {
-            return None;
-        }
-        let others = one.grant.saturating_add(one.left);
-        granted.meters.push(GrantedMeter {
-            key: asked.key,
-            grant: one.grant,
-            used: asked.limit.saturating_sub(others),
-            left: one.left,
-            ends_in: 0,
-        });
-    }
-    granted.refused = match &answer.no {
-        None => None,
-        Some(no) => {
-            let asked = of(no.meter)?;
-            Some(AskRefused {
-                key: asked.key,
-                need: asked.need,
-                wait: Span::from_millis(no.wait_ms.into()),
-                closed: no.by == StepObstacle::Closed,
-            })
-        }
-    };
-    Some(granted)
+        meters: granted?,
+        refused: match refused {
+            None => None,
+            Some(refused) => Some(refused?),
+        },
+    })
 }

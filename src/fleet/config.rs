@@ -1,7 +1,8 @@
 //! The part `fleet` of the config.
 
 use super::FleetAccount;
-use super::policy::{AfterLoss, CutOff, FleetPolicy, OnFailure};
+use super::message::LossRule;
+use super::policy::{CutOff, FleetPolicy, OnFailure};
 use crate::http::endpoint::Endpoint;
 use crate::json::values::{Count, Duration};
 use crate::json::{Invalid, Object, in_range};
@@ -30,7 +31,7 @@ pub struct FleetConfig {
     sync: Option<Duration>,
     timeout: Option<Duration>,
     on_failure: Option<OnFailure>,
-    after_loss: Option<AfterLoss>,
+    after_loss: Option<LossRule>,
     cut_off: Option<CutOff>,
     edges: Option<Count>,
     key: Option<String>,

@@ -50,8 +50,8 @@ pub struct DraftMeter {
 }
 
 impl Draft {
-    /// Makes the next message of an account, and marks it as on its way. `demands` is empty for a
-    /// report. The answer counts for `deadline`.
+    /// Makes the next message of an account, and marks it as on its way. `demands`, whose meters
+    /// it must have, is empty for a report. The answer counts for `deadline`.
     pub fn new(
         own: &mut Allowances,
         record: &Record,
@@ -61,18 +61,13 @@ impl Draft {
     ) -> Self {
         let ms = now.mono.as_millis();
         let elapsed = ms.saturating_sub(own.sent_at).max(SHORTEST);
-        for demand in demands {
-            own.meter(demand);
-        }
-        let edges = u64::from(own.edges.max(1));
-        let tight = own.tight;
         // The meters are taken out, so that the clock can be asked.
         let mut all = std::mem::take(&mut own.meters);
         let clock = &*own;
         let meters = all.iter_mut().map(|one| {
             let demand = demands.iter().find(|demand| demand.key == one.key);
             let need = demand.map_or(0, |demand| demand.need);
-            let want = match tight || one.limit < edges.saturating_mul(4) {
+            let want = match clock.tight || clock.is_small(one.limit) {
                 true => 0,
                 false => want(one, need, elapsed),
             };

@@ -3,17 +3,18 @@
 //! Its name is its meaning (`requests/60000/-`, `tokens/day@+08:00/k2`, `leases/-/-`), so configs of
 //! a rollout name the same meter, and one with another window names another.
 
+use super::message::MOST_AMOUNT;
+use super::meter_name::{calendar_name, unit_name};
 use crate::limits::day::DayRule;
 use crate::limits::meter::{Meter, MeterPart};
 use crate::limits::plan::{Finite, Plan};
+use crate::limits::record::period::CALENDARS;
 use crate::limits::record::{FamilyKey, Record};
 use crate::limits::units::Unit;
 use crate::time::{Now, Span, Wall};
 use crate::zone::Calendar;
 use serde::{Deserialize, Serialize};
 
-/// The largest amount in a message: the store computes with doubles.
-pub const MOST: u64 = (1 << 53) - 1;
 /// The unit of money in messages, in 10^-12 USD: 10^-9 USD, so that 9 million USD fit.
 const NANO_USD: u64 = 1_000;
 
@@ -103,8 +104,9 @@ impl MeterKey {
         let MeterCounts::Period(_, code, _) = self.counted else {
             return None;
         };
-        let all = [Calendar::Day, Calendar::Week, Calendar::Month];
-        all.into_iter().find(|calendar| *calendar as u8 == code)
+        CALENDARS
+            .into_iter()
+            .find(|calendar| *calendar as u8 == code)
     }
 
     /// True for a meter that a config with this time zone can name.
@@ -119,18 +121,13 @@ impl MeterKey {
         let Some(unit) = self.unit() else {
             return format!("leases/-/{family}");
         };
-        let unit = match unit {
-            Unit::Requests => "requests",
-            Unit::Tokens => "tokens",
-            Unit::InputTokens => "input_tokens",
-            Unit::OutputTokens => "output_tokens",
-            Unit::Usd => "usd",
-        };
+        let unit = unit_name(unit);
         match (self.window(), self.calendar()) {
             (Some(length), _) => format!("{unit}/{}/{family}", length.as_millis()),
-            (None, Some(Calendar::Week)) => format!("{unit}/week@{zone}/{family}"),
-            (None, Some(Calendar::Month)) => format!("{unit}/month@{zone}/{family}"),
-            (None, _) => format!("{unit}/day@{zone}/{family}"),
+            (None, calendar) => {
+                let calendar = calendar_name(calendar.unwrap_or(Calendar::Day));
+                format!("{unit}/{calendar}@{zone}/{family}")
+            }
         }
     }
 
@@ -164,16 +161,16 @@ impl MeterKey {
     /// Returns an amount of the record in the unit of messages, rounded up.
     pub fn in_messages(&self, amount: u64) -> u64 {
         match self.unit() {
-            Some(Unit::Usd) => amount.div_ceil(NANO_USD).min(MOST),
-            _ => amount.min(MOST),
+            Some(Unit::Usd) => amount.div_ceil(NANO_USD).min(MOST_AMOUNT),
+            _ => amount.min(MOST_AMOUNT),
         }
     }
 
     /// Returns an amount of the record in the unit of messages, rounded down.
     pub fn in_messages_floor(&self, amount: u64) -> u64 {
         match self.unit() {
-            Some(Unit::Usd) => amount.div_euclid(NANO_USD).min(MOST),
-            _ => amount.min(MOST),
+            Some(Unit::Usd) => amount.div_euclid(NANO_USD).min(MOST_AMOUNT),
+            _ => amount.min(MOST_AMOUNT),
         }
     }
 
@@ -272,13 +269,13 @@ mod tests {
         );
         assert_eq!(
             month.in_messages(u64::MAX),
-            u64::MAX.div_ceil(1_000).min(MOST)
+            u64::MAX.div_ceil(1_000).min(MOST_AMOUNT)
         );
         assert_eq!(month.in_record(2), 2_000);
         let tokens = key(
             MeterPart::Period(Calendar::Day, Unit::Tokens),
             FamilyKey::ACCOUNT,
         );
-        assert_eq!(tokens.in_messages(u64::MAX), MOST);
+        assert_eq!(tokens.in_messages(u64::MAX), MOST_AMOUNT);
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! Configs of a rollout so name the same meter alike, and one with another window names another.
 
+use crate::limits::record::period::CALENDARS;
+use crate::limits::units::Unit;
 use crate::time::Span;
 use crate::zone::{Calendar, Zone, ZoneError};
 use thiserror::Error;
@@ -10,8 +12,26 @@ use thiserror::Error;
 pub const LONGEST_METER: usize = 128;
 /// The longest sliding window: 31 days.
 const LONGEST_WINDOW_MS: u64 = 31 * 86_400_000;
-/// What meters count, as names have it.
-const UNITS: [&str; 5] = ["requests", "tokens", "input_tokens", "output_tokens", "usd"];
+
+/// Returns what a meter counts, as names have it.
+pub(super) const fn unit_name(unit: Unit) -> &'static str {
+    match unit {
+        Unit::Requests => "requests",
+        Unit::Tokens => "tokens",
+        Unit::InputTokens => "input_tokens",
+        Unit::OutputTokens => "output_tokens",
+        Unit::Usd => "usd",
+    }
+}
+
+/// Returns the calendar of a period, as names have it.
+pub(super) const fn calendar_name(calendar: Calendar) -> &'static str {
+    match calendar {
+        Calendar::Day => "day",
+        Calendar::Week => "week",
+        Calendar::Month => "month",
+    }
+}
 
 /// The time over which a meter counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,16 +79,13 @@ impl MeterTime {
         if (unit, time) == ("leases", "-") {
             return Ok(Self::Leases);
         }
-        if !UNITS.contains(&unit) {
+        if !Unit::ALL.into_iter().any(|known| unit_name(known) == unit) {
             return Err(wrong());
         }
         if let Some((calendar, zone)) = time.split_once('@') {
-            let calendar = match calendar {
-                "day" => Calendar::Day,
-                "week" => Calendar::Week,
-                "month" => Calendar::Month,
-                _ => return Err(wrong()),
-            };
+            let mut known = CALENDARS.into_iter();
+            let calendar = known.find(|known| calendar_name(*known) == calendar);
+            let calendar = calendar.ok_or_else(wrong)?;
             return Ok(Self::Period(calendar, Zone::parse(zone)?));
         }
         let is_number = time.bytes().all(|b| b.is_ascii_digit()) && !time.starts_with('0');

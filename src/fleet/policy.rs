@@ -1,5 +1,6 @@
 //! The rules of an edge's part in the fleet, and what it knows of the others.
 
+use super::message::LossRule;
 use crate::time::Span;
 use serde::Deserialize;
 
@@ -17,17 +18,6 @@ pub enum OnFailure {
     Local,
     /// It admits what it holds, and refuses the rest.
     Deny,
-}
-
-/// What the store does with an account after it lost acknowledged writes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum AfterLoss {
-    /// It admits nothing for the life of an allowance.
-    #[default]
-    Close,
-    /// It admits nothing for a window more.
-    Strict,
 }
 
 /// What becomes of requests in flight on an edge that is cut off for longer than their leases live.
@@ -51,7 +41,7 @@ pub struct FleetPolicy {
     /// The rule without the service.
     pub on_failure: OnFailure,
     /// The rule of the store after a loss.
-    pub after_loss: AfterLoss,
+    pub after_loss: LossRule,
     /// The rule for requests in flight.
     pub cut_off: CutOff,
     /// The least number of edges that a limit is shared among; 0 for none.

@@ -30,7 +30,7 @@ pub struct Addressed {
 pub struct FleetCall {
     /// The JSON body.
     pub body: Vec<u8>,
-    meters: Vec<String>,
+    meters: Vec<MeterKey>,
     letters: Vec<Addressed>,
 }
 
@@ -51,14 +51,10 @@ impl Limiter {
 
     /// Looks at what the edge's other VMs heard.
     pub(in super::super) fn look_at_edge(&mut self, host: &dyn Host) {
-        if self.config.fleet.is_none() {
-            return;
+        if self.config.fleet.is_some() {
+            let looked = self.at_edge(|edge| edge.look(host));
+            self.keep_fault(looked);
         }
-        let looked = match &mut self.vm.borrow_mut().desk.edge {
-            Some(edge) => edge.look(host),
-            None => Ok(()),
-        };
-        self.keep_fault(looked);
     }
 
     /// Returns the next call to the service, if there is anything to say at `now`.
@@ -66,12 +62,11 @@ impl Limiter {
         let (fleet, view) = self.fleet()?;
         let sync = fleet.policy.sync;
         if view.away {
-            let mut probes = false;
-            let probed = self.at_edge(|edge| {
-                probes = edge.takes_probe(host, now)?;
-                Ok(())
+            let probes = self.at_edge(|edge| edge.takes_probe(host, now));
+            let probes = probes.unwrap_or_else(|error| {
+                self.note_fault(error.into());
+                false
             });
-            self.keep_fault(probed);
             let letters = probes.then(|| self.letters(host, now, sync))?;
             return Some(self.call(letters));
         }
@@ -222,7 +217,7 @@ impl Limiter {
         let vm = self.vm.borrow();
         let edge = vm.desk.edge.as_ref();
         let fleet = self.config.fleet.as_ref();
-        let request = batch.request(&Speaker {
+        let (request, meters) = batch.request(&Speaker {
             namespace: &self.config.namespace,
             epoch: edge.map_or(0, |edge| edge.view().epoch),
             store: edge.map_or("", Edge::store),
@@ -233,7 +228,7 @@ impl Limiter {
         FleetCall {
             // Strings and numbers always serialise.
             body: serde_json::to_vec(&request).unwrap_or_default(),
-            meters: request.meters,
+            meters,
             letters,
         }
     }
@@ -294,8 +289,7 @@ impl Limiter {
         let mut problem = None;
         for (place, letter) in call.letters.iter().enumerate() {
             let item = answer.items.get(place);
-            let name = |key| self.meter_name(key);
-            let item_granted = item.and_then(|item| granted(&letter.draft, item, known, name));
+            let item_granted = item.and_then(|item| granted(&letter.draft, item, known));
             if item_granted.is_none() {
                 let fault = item.and_then(|item| item.fault.clone());
                 let unfit = || "an answer about another account, or a grant that is too large";
@@ -331,13 +325,14 @@ impl Limiter {
         desk.note(letter.key);
     }
 
-    fn at_edge(
+    /// Runs `change` on the edge; without one, nothing is done.
+    fn at_edge<T: Default>(
         &self,
-        change: impl FnOnce(&mut Edge) -> Result<(), StoreError>,
-    ) -> Result<(), StoreError> {
+        change: impl FnOnce(&mut Edge) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
         match &mut self.vm.borrow_mut().desk.edge {
             Some(edge) => change(edge),
-            None => Ok(()),
+            None => Ok(T::default()),
         }
     }
 }
