@@ -3,6 +3,7 @@
 use crate::harness::client::Call;
 use crate::harness::stack::{Stack, eventually, fresh_dir};
 use serde_json::Value;
+use std::path::Path;
 use std::process::Command;
 
 #[test]
@@ -27,14 +28,7 @@ fn the_example_log_gives_a_chargeback_by_one_command() {
             .count()
     };
     eventually("four lines", || lines() == 4);
-    let output = Command::new(env!("CARGO_BIN_EXE_tiergate"))
-        .args(["usage", "--json", "--by", "account"])
-        .arg(&log)
-        .output()
-        .unwrap();
-    let error = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{error}");
-    let sums: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let sums = usage_by_account(&log);
     let rows = sums["rows"].as_array().unwrap();
     let of = |account: &str| {
         let row = rows.iter().find(|row| row["account"] == account);
@@ -64,15 +58,20 @@ fn a_request_that_envoy_logs_at_its_start_too_counts_once() {
     assert_eq!(stack.send(call).status, 200);
     let text = || std::fs::read_to_string(&log).unwrap_or_default();
     eventually("two lines", || text().lines().count() == 2);
+    let sums = usage_by_account(&log);
+    assert_eq!(sums["rows"][0]["requests"], 1, "{sums} of {}", text());
+    let lines = &sums["lines"];
+    assert_eq!((&lines["used"], &lines["interim"]), (&1.into(), &1.into()));
+}
+
+/// What the command says of a log, which it must be able to read.
+fn usage_by_account(log: &Path) -> Value {
     let output = Command::new(env!("CARGO_BIN_EXE_tiergate"))
         .args(["usage", "--json", "--by", "account"])
-        .arg(&log)
+        .arg(log)
         .output()
         .unwrap();
     let error = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{error}");
-    let sums: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(sums["rows"][0]["requests"], 1, "{sums} of {}", text());
-    let lines = &sums["lines"];
-    assert_eq!((&lines["used"], &lines["interim"]), (&1.into(), &1.into()));
+    serde_json::from_slice(&output.stdout).unwrap()
 }

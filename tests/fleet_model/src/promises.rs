@@ -5,26 +5,23 @@ use crate::world::World;
 use crate::{Amounts, METERS, Setup};
 
 impl World {
+    fn sum_admitted(&self, meter: usize) -> u8 {
+        let admitted = self.admitted[meter].iter();
+        admitted.map(|(_, amount)| *amount).sum()
+    }
+
+    fn in_process(&self) -> u8 {
+        self.edges.iter().map(|edge| edge.in_process).sum()
+    }
+
     pub fn is_within(&self, setup: &Setup) -> bool {
-        let sum = |m: usize| {
-            self.admitted[m]
-                .iter()
-                .map(|(_, amount)| *amount)
-                .sum::<u8>()
-        };
-        let leases: u8 = self.edges.iter().map(|edge| edge.in_process).sum();
+        let (sum, leases) = (|m| self.sum_admitted(m), self.in_process());
         setup.meters().all(|m| sum(m) <= setup.limits[m])
             && (setup.leases == 0 || leases <= setup.leases)
     }
 
     pub fn uses_all(&self, setup: &Setup) -> bool {
-        let sum = |m: usize| {
-            self.admitted[m]
-                .iter()
-                .map(|(_, amount)| *amount)
-                .sum::<u8>()
-        };
-        let leases: u8 = self.edges.iter().map(|edge| edge.in_process).sum();
+        let (sum, leases) = (|m| self.sum_admitted(m), self.in_process());
         setup.meters().all(|m| sum(m) == setup.limits[m]) && leases == setup.leases
     }
 

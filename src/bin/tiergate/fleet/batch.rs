@@ -54,7 +54,7 @@ struct Heartbeat {
 /// The reason why a request has no answer.
 #[derive(Clone, Debug)]
 pub enum NoAnswer {
-    /// It is none of this version.
+    /// It has another version.
     Invalid(String),
     /// The store is away.
     Unavailable(String),

@@ -11,7 +11,7 @@ use tiergate::fleet::message::{LeaseAsk, MeterAsk, StepAnswer, StepItem, StepReq
 use ureq::Agent;
 
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// The namespace of checks: their edge is none of the fleet's.
+/// The namespace of checks, in which no edge of the fleet is.
 const NAMESPACE: &str = "tiergate-check";
 const LONGEST: u64 = 1024 * 1024;
 
@@ -129,12 +129,7 @@ impl CheckClient {
     fn get(&self, path: &str) -> Result<(u16, Value), String> {
         let answer = self.agent.get(format!("{}{path}", self.url)).call();
         let mut answer = answer.map_err(|error| error.to_string())?;
-        let text = answer
-            .body_mut()
-            .with_config()
-            .limit(LONGEST)
-            .read_to_string();
-        let text = text.map_err(|error| error.to_string())?;
+        let text = text_of(&mut answer)?;
         let body = serde_json::from_str(&text).map_err(|_| {
             format!(
                 "{} and no JSON: is a service of the fleet there?",
@@ -152,12 +147,7 @@ impl CheckClient {
             post = post.header("authorization", format!("Bearer {token}"));
         }
         let mut answer = post.send(body).map_err(|error| error.to_string())?;
-        let text = answer
-            .body_mut()
-            .with_config()
-            .limit(LONGEST)
-            .read_to_string();
-        let text = text.map_err(|error| error.to_string())?;
+        let text = text_of(&mut answer)?;
         if answer.status() != 200 {
             let shown: String = text.chars().filter(|c| !c.is_control()).take(300).collect();
             return Err(format!("{}: {shown}", answer.status().as_u16()));
@@ -223,6 +213,12 @@ impl CheckClient {
         });
         vec![("grant", granted), ("give back", back)]
     }
+}
+
+/// Reads the body of an answer.
+fn text_of(answer: &mut ureq::http::Response<ureq::Body>) -> Result<String, String> {
+    let body = answer.body_mut().with_config().limit(LONGEST);
+    body.read_to_string().map_err(|error| error.to_string())
 }
 
 /// What `/readyz` tells.

@@ -55,7 +55,7 @@ pub enum MeterOver {
     Window(u64),
     /// A period, by its start and its end in milliseconds of the wall clock.
     Period(u64, u64),
-    /// Nothing: the name is none, for this reason.
+    /// The name is wrong, for this reason.
     Nothing(String),
 }
 

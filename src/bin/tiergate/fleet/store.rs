@@ -12,13 +12,13 @@ use tokio::sync::Notify;
 const LOOKS: Duration = Duration::from_secs(1);
 /// The time between two tries to connect.
 const RETRIES: Duration = Duration::from_millis(200);
-/// The time of a command that nobody waits for.
+/// The time-out of a command outside of requests.
 const SLOW: Duration = Duration::from_secs(1);
 /// Where the services tell each other which incarnations began with a loss: a hash, incarnation by
 /// time in milliseconds.
 const LOSSES: &str = "{tiergate}:tg1:losses";
 
-/// The connection of the moment, with the nodes behind it.
+/// The present connection, with the nodes behind it.
 pub struct Live {
     link: Link,
     pub nodes: Vec<RedisNode>,
@@ -76,7 +76,7 @@ impl Store {
         self.target.mode()
     }
 
-    /// Returns the connection of the moment, or why there is none.
+    /// Returns the present connection, or the reason why there is none.
     pub fn live(&self) -> Result<Arc<Live>, String> {
         self.live
             .read()
