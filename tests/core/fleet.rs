@@ -553,3 +553,39 @@ fn damaged_values_of_the_fleet_are_counted_and_made_anew() {
         assert!(edge.serves(&mut store, &request, Used::Tokens(0)), "{key}");
     }
 }
+
+#[test]
+fn an_ask_whose_client_hangs_up_serves_the_next_request() {
+    let edge = Edge::new(&Config::tier("t").rpm(1_000), 1);
+    let mut store = FleetStore::default();
+    let request = FakeRequest::of("acme", "t", 0);
+    let first = waits(&edge.worker, &request);
+    let second = waits(&edge.worker, &request);
+    let call = edge.worker.fleet_call().unwrap();
+    edge.worker.leave(&first);
+    let answer = answered(&mut store, &edge, &call);
+    edge.worker.end_fleet_call(call, Some(&answer));
+    assert!(edge.worker.is_due(&second));
+    assert!(matches!(edge.worker.retry(&second), Next::Forward(_)));
+}
+
+#[test]
+fn a_worker_that_is_lost_with_its_ask_stops_no_other() {
+    let (edge, other) = two_workers(&Config::tier("t").rpm(1_000));
+    let mut store = FleetStore::default();
+    let request = FakeRequest::of("acme", "t", 0);
+    assert!(edge.serves(
+        &mut store,
+        &FakeRequest::of("bolt", "t", 0),
+        Used::Tokens(0)
+    ));
+    let _ticket = waits(&other, &request);
+    let _call = other.fleet_call().unwrap();
+    drop(other);
+    // Its message is on its way, so the account's next request waits: at most for the time-out.
+    let waiting = waits(&edge.worker, &request);
+    assert!(edge.worker.fleet_call().is_none());
+    edge.world.pass_ms(60);
+    assert!(edge.worker.is_due(&waiting));
+    assert!(!matches!(edge.worker.retry(&waiting), Next::Queue(_)));
+}
