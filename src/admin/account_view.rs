@@ -5,6 +5,7 @@ use crate::directory::Listed;
 use crate::directory::entry::{AccountEntry, AccountTerms, ResolvedTier};
 use crate::directory::stored_entry::EntryId;
 use crate::json::Named;
+use crate::limiter::FleetUse;
 use crate::limits::own::OwnLimit;
 use crate::limits::{Limits, OwnLimits};
 use crate::reply::usage::UsageByName;
@@ -108,6 +109,9 @@ pub struct AccountView {
     pub models: Named<UsageByName>,
     /// Requests in flight; null where no limit counts them.
     pub in_flight: Option<u64>,
+    /// The account in the fleet, as this edge last heard; absent for one that takes no part.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fleet: Option<FleetUse>,
 }
 
 /// An entry in a list of accounts.
@@ -220,6 +224,7 @@ impl Api<'_> {
             limits: base.is_some().then_some(inspected.in_force),
             usage,
             models,
+            fleet: self.fleet_use(id)?,
         }))
     }
 
@@ -239,6 +244,7 @@ impl Api<'_> {
             in_flight: inspected.in_flight,
             usage: Some(inspected.usage.limits),
             models: inspected.usage.models,
+            fleet: self.fleet_use(id)?,
         }))
     }
 

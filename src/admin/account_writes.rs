@@ -10,8 +10,8 @@ use crate::json::Invalid;
 use crate::ledger::RecordChange;
 use crate::limits::{Limits, OwnLimits, Plan, Terms};
 use crate::reply::usage::UseView;
-use crate::tiers::Tier;
 use crate::tiers::recharge::RechargeEvent;
+use crate::tiers::{Tier, TierTable};
 use crate::time::Span;
 use body::Put;
 use serde::Serialize;
@@ -143,7 +143,7 @@ impl Api<'_> {
     fn check_put(&self, id: &[u8], put: &Put) -> Result<(), Problem> {
         let config = self.config();
         match &put.basis {
-            TierBasis::Tier(name) => self.known_tier(name, "tier")?,
+            TierBasis::Tier(name) => known_tier(&config.tiers, name, "tier")?,
             TierBasis::Alias(target) if target.as_bytes() == id => {
                 return Err(Problem::body("account", "is the account itself"));
             }
@@ -189,17 +189,6 @@ impl Api<'_> {
         models.try_for_each(|model| own.check_in(&tier.limits_of(model), model))
     }
 
-    /// Rejects an unknown tier name, with the JSON path of the name.
-    pub(super) fn known_tier(&self, name: &str, path: &str) -> Result<(), Problem> {
-        let tiers = &self.config().tiers;
-        if tiers.by_name(name.as_bytes()).is_some() {
-            return Ok(());
-        }
-        let names: Vec<_> = tiers.iter().map(|t| t.name.as_str()).collect();
-        let problem = format!("there is no tier {name:?}: one of {}", names.join(", "));
-        Err(Problem::body(path, problem))
-    }
-
     pub(super) fn recharge(&mut self, id: &[u8], body: &[u8]) -> Result<AdminResponse, Problem> {
         let recharge = body::recharge(body)?;
         if self.has_feed()? {
@@ -226,7 +215,7 @@ impl Api<'_> {
     }
 
     /// Returns the account that an id stands for.
-    fn target_of(&self, id: &[u8]) -> Result<Option<Vec<u8>>, Problem> {
+    pub(super) fn target_of(&self, id: &[u8]) -> Result<Option<Vec<u8>>, Problem> {
         let key = self.limiter.ledger().key(id);
         let entry = self.in_use_directory()?.find(self.host, key)?;
         Ok(entry.and_then(|entry| entry.alias_of))
@@ -325,9 +314,14 @@ impl Api<'_> {
         let reset = self.clear_usage(target.as_deref().unwrap_or(id))?;
         let id_text = visible(id, LOGGED_CHARS);
         self.writes.push(format!("POST reset of account {id_text}"));
-        Ok(AdminResponse::ok(
-            &serde_json::json!({"id": text(id), "reset": reset}),
-        ))
+        let mut done = serde_json::json!({"id": text(id), "reset": reset});
+        if self.config().fleet.is_some()
+            && let Some(done) = done.as_object_mut()
+        {
+            // The fleet's use is reset at its service.
+            done.insert("edge_only".to_owned(), true.into());
+        }
+        Ok(AdminResponse::ok(&done))
     }
 
     /// True when something is counted for an account that a reset clears: requests in flight stay.
@@ -371,4 +365,17 @@ impl Api<'_> {
         self.writes.push("POST ready".to_owned());
         Ok(AdminResponse::ok(&serde_json::json!({"ready": true})))
     }
+}
+
+/// Refuses the name of a tier that is not in the table, with the JSON path of the name.
+///
+/// # Errors
+/// [`Problem::BadBody`] with the names that there are.
+pub fn known_tier(tiers: &TierTable, name: &str, path: &str) -> Result<(), Problem> {
+    if tiers.by_name(name.as_bytes()).is_some() {
+        return Ok(());
+    }
+    let names: Vec<_> = tiers.iter().map(|t| t.name.as_str()).collect();
+    let problem = format!("there is no tier {name:?}: one of {}", names.join(", "));
+    Err(Problem::body(path, problem))
 }

@@ -4,6 +4,7 @@ use super::page::{self, LookUp, LookUpResult};
 use super::route::LONGEST_ID;
 use super::status::{RefusedAccountView, Status};
 use super::{AdminResponse, Api, Problem};
+use crate::limiter::FleetUse;
 use crate::reply::usage::UsageView;
 use crate::tiers::{Tier, TierId};
 use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
@@ -17,6 +18,7 @@ impl Api<'_> {
             Some(id) => Some(LookUp {
                 id: id.to_vec(),
                 result: self.look_up(id, &status)?,
+                fleet: self.fleet_use(id)?,
             }),
         };
         Ok(page::response(&status, look_up.as_ref()))
@@ -50,6 +52,16 @@ impl Api<'_> {
                 }
             }
         })
+    }
+
+    /// Returns what this edge knows of an account in the fleet; of its target for an alias.
+    pub(super) fn fleet_use(&self, id: &[u8]) -> Result<Option<FleetUse>, Problem> {
+        if id.len() > LONGEST_ID {
+            return Ok(None);
+        }
+        let target = self.target_of(id)?;
+        let key = self.limiter.ledger().key(target.as_deref().unwrap_or(id));
+        Ok(self.limiter.fleet_use(self.host, key)?)
     }
 
     /// Returns an account's usage against the limits of `tier`, or against no limits.

@@ -24,6 +24,7 @@ use route::Call;
 use serde::Serialize;
 
 pub use account_view::AccountView;
+pub use account_writes::known_tier;
 
 /// The maximum number of characters of an id or a body in the log.
 const LOGGED_CHARS: usize = 256;

@@ -1,5 +1,6 @@
 //! The JSON of `{p}/load`: the manual lowering, and the effective scales.
 
+use super::account_writes::known_tier;
 use super::body::parse;
 use super::{AdminResponse, Api, LOGGED_CHARS, Problem};
 use crate::http::visible::visible;
@@ -186,7 +187,7 @@ impl Api<'_> {
     pub(super) fn put_manual(&mut self, body: &[u8]) -> Result<AdminResponse, Problem> {
         let put = put(body)?;
         for (name, _) in &put.tiers {
-            self.known_tier(name, &format!("tiers.{name}"))?;
+            known_tier(&self.config().tiers, name, &format!("tiers.{name}"))?;
         }
         self.limiter.overload_mut().set_manual(self.host, |now| {
             Some(ManualScale {

@@ -12,6 +12,7 @@ use crate::identity::TierSource;
 use crate::json::Named;
 use crate::json::values::null_as_default;
 use crate::ledger::page::LAYOUT;
+use crate::limiter::FleetStatus;
 use crate::limits::{Limits, Shown};
 use crate::refusals::{self, RecentRefusal, RefusalLog, Total};
 use crate::shared::Fill;
@@ -61,6 +62,8 @@ pub struct Status {
     pub ready: Option<bool>,
     /// The state of the feed; null without a feed, or while its state can't be read.
     pub feed: Option<FeedView>,
+    /// This edge in the fleet; null without one.
+    pub fleet: Option<FleetStatus>,
     /// The tiers of this config, ascending by recharge; empty when not reported.
     #[serde(default, deserialize_with = "null_as_default")]
     pub tiers: Vec<TierView>,
@@ -267,6 +270,7 @@ impl Api<'_> {
             directory: entries,
             ready,
             feed: self.feed_status(),
+            fleet: self.limiter.fleet_status(self.host),
             tiers: self.tier_views(&load, now),
             load,
             memory: MemoryView {

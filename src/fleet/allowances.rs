@@ -15,11 +15,11 @@ const KEPT: Span = Span::from_secs(30);
 /// Parts of a window in which events have one time.
 const PARTS: u64 = 60;
 /// The version of the stored state, its first byte. Another version reads as no state.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// Bytes of an account's part without its meters, at most, and of one meter: usually, and at most.
-const HEAD_BYTES: usize = 280;
-const METER_BYTES: (usize, usize) = (70, 520);
+const HEAD_BYTES: usize = 290;
+const METER_BYTES: (usize, usize) = (75, 530);
 
 /// Returns the bytes that an account's part usually takes, with so many meters.
 pub const fn usual_bytes(meters: usize) -> usize {
@@ -46,6 +46,8 @@ pub struct Allowances {
     pub incarnation: u64,
     /// The generation of the account that the store last said; a reset makes another one.
     pub generation: u32,
+    /// The time of the last reset; 0 without one. What was admitted before gives nothing back.
+    pub reset_at: u64,
     /// The number of the last message.
     pub seq: u32,
     /// The end of the time in which the answer to the last message counts; 0 without one.
@@ -102,6 +104,8 @@ pub struct Allowance {
     pub ends_at: u64,
     /// What the store had left at the last answer.
     pub left: u64,
+    /// What the fleet had used at the last answer.
+    pub used: u64,
     /// What was admitted without an answer since.
     pub cut: u64,
     /// For leases: what the last message said of them, in flight and held.
@@ -143,9 +147,24 @@ impl Allowances {
         record.set_allowance(&bytes, keep_until);
     }
 
-    /// Returns the moment at which this state began.
-    pub const fn begun(&self) -> Mono {
-        Mono::from_millis(self.incarnation >> u16::BITS)
+    /// Returns the moment from which on what is admitted may give back: that of the last reset, or
+    /// else the one at which this state began.
+    pub fn begun(&self) -> Mono {
+        Mono::from_millis(self.reset_at.max(self.incarnation >> u16::BITS))
+    }
+
+    /// Begins the use anew, as of another generation: nothing is held, and what the store has not
+    /// heard of is not told any more.
+    pub fn reset(&mut self, generation: u32, now: Mono) {
+        self.generation = generation;
+        self.reset_at = now.as_millis();
+        self.refused = None;
+        for one in &mut self.meters {
+            one.held = 0;
+            for series in [&mut one.spent, &mut one.extra, &mut one.refunded] {
+                series.forget_parts();
+            }
+        }
     }
 
     /// Returns the time of a moment by the store's clock, or an earlier one: what we heard was said
@@ -222,6 +241,7 @@ impl Allowance {
             held: 0,
             ends_at: 0,
             left: 0,
+            used: 0,
             cut: 0,
             told: 0,
             spent: NONE,
@@ -305,6 +325,7 @@ mod tests {
             held: most,
             ends_at: most,
             left: most,
+            used: most,
             cut: most,
             told: most,
             spent: series.clone(),
@@ -317,6 +338,7 @@ mod tests {
                 epoch: most,
                 incarnation: most,
                 generation: u32::MAX,
+                reset_at: most,
                 seq: u32::MAX,
                 pending_until: most,
                 sent_at: most,

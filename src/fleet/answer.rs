@@ -72,9 +72,12 @@ pub fn apply(record: &mut Record, answer: &Granted, epoch: u64, now: Now) -> boo
     if !is_awaited {
         return false;
     }
-    let is_reset = own.generation != answer.generation;
+    if own.generation > 0 && answer.generation > own.generation {
+        record.clear_usage();
+        own.reset(answer.generation, now.mono);
+    }
     own.pending_until = 0;
-    own.generation = answer.generation;
+    own.generation = own.generation.max(answer.generation);
     own.heard_at = own.sent_at;
     own.good_until = after(own.sent_at, LIFE);
     own.edges = answer.edges;
@@ -87,7 +90,7 @@ pub fn apply(record: &mut Record, answer: &Granted, epoch: u64, now: Now) -> boo
     let sent_at = own.sent_at;
     for one in &mut own.meters {
         let granted = answer.meters.iter().find(|granted| granted.key == one.key);
-        take(one, granted, is_reset, sent_at);
+        take(one, granted, sent_at);
     }
     if let Some(refused) = &answer.refused {
         remember(&mut own, refused, answer, now.mono);
@@ -108,13 +111,10 @@ pub fn give_up(record: &mut Record, seq: u32, epoch: u64, now: Now) -> bool {
     true
 }
 
-fn take(one: &mut Allowance, granted: Option<&GrantedMeter>, is_reset: bool, sent_at: u64) {
+fn take(one: &mut Allowance, granted: Option<&GrantedMeter>, sent_at: u64) {
     one.spent.acknowledge();
     one.extra.acknowledge();
     one.refunded.acknowledge();
-    if is_reset {
-        one.held = 0;
-    }
     let Some(granted) = granted else {
         return;
     };
@@ -123,6 +123,7 @@ fn take(one: &mut Allowance, granted: Option<&GrantedMeter>, is_reset: bool, sen
         one.told = one.told.saturating_add(granted.grant);
     }
     one.left = granted.left;
+    one.used = granted.used;
     one.cut = 0;
     one.ends_at = match granted.ends_in {
         0 => 0,

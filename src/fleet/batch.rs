@@ -31,6 +31,8 @@ pub struct Speaker<'a> {
     pub store: &'a str,
     /// The rule after a loss.
     pub after_loss: LossRule,
+    /// The number of the last order that the edge followed.
+    pub orders: u64,
 }
 
 impl StepBatch {
@@ -67,6 +69,7 @@ impl StepBatch {
             meters: names,
             store: speaker.store.to_owned(),
             after_loss: Some(speaker.after_loss),
+            orders: speaker.orders,
             items: self.items,
         };
         (request, keys)

@@ -37,6 +37,8 @@ pub struct EdgeState {
     edges: u32,
     /// The incarnation of the store, as last said.
     store: String,
+    /// The number of the last order that this edge followed.
+    orders: u64,
     /// How often another store, or one that lost writes, answered.
     losses: u32,
     failures: u32,
@@ -53,7 +55,7 @@ pub struct EdgeState {
 impl Content for EdgeState {
     const LAYOUT: Layout = Layout {
         name: "the edge's part in the fleet",
-        version: 1,
+        version: 2,
         kind: b'E',
     };
     const KEY: &'static str = "fleet";
@@ -221,6 +223,21 @@ impl Edge {
     /// [`StoreError`] when shared data can't be used.
     pub fn fail(&mut self, host: &dyn Host) -> Result<(), StoreError> {
         let (seen, ()) = self.cell.change(host, EdgeState::fail)?;
+        self.seen = seen;
+        Ok(())
+    }
+
+    /// Returns the number of the last order of the service that this edge followed.
+    pub const fn orders(&self) -> u64 {
+        self.seen.orders
+    }
+
+    /// Notes that this edge followed the orders up to a number.
+    ///
+    /// # Errors
+    /// [`StoreError`] when shared data can't be used.
+    pub fn follow(&mut self, host: &dyn Host, orders: u64) -> Result<(), StoreError> {
+        let (seen, ()) = self.cell.change(host, |edge, _| edge.orders = orders)?;
         self.seen = seen;
         Ok(())
     }

@@ -5,6 +5,7 @@
 //! Fields are only added within one version, and readers skip those that they don't know.
 
 use super::hex::{AccountId, EdgeId, Incarnation};
+use super::orders::Orders;
 use serde::ser::SerializeStruct as _;
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -48,9 +49,16 @@ pub struct StepRequest {
     /// What the store does after a loss; without it, what the service's flag says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after_loss: Option<LossRule>,
+    /// The number of the last order that the edge followed; 0 before the first.
+    #[serde(default, skip_serializing_if = "is_none_yet")]
+    pub orders: u64,
     /// One item an account, at most [`MOST_ITEMS`]; none for a mere heartbeat.
     #[serde(default)]
     pub items: Vec<StepItem>,
+}
+
+const fn is_none_yet(order: &u64) -> bool {
+    *order == 0
 }
 
 /// What the store does with an account after it lost acknowledged writes.
@@ -233,6 +241,9 @@ pub struct StepAnswer {
     /// True for an edge that must begin anew with another id.
     #[serde(default)]
     pub fenced: bool,
+    /// The orders that are newer than the last one that the edge followed; absent without any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub orders: Option<Orders>,
     /// The answers to the items, in the order of the request.
     pub items: Vec<ItemAnswer>,
 }
@@ -256,7 +267,7 @@ pub struct ItemAnswer {
     pub ok: bool,
     /// True for a message that a later one has overtaken: it changed nothing.
     pub stale: bool,
-    /// The generation of the account; another one voids what was granted before.
+    /// The generation of the account: a newer one says that its use began anew.
     #[serde(rename = "gen")]
     pub generation: u32,
     /// The meters of windows and periods, in the order of the message.

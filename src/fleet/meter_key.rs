@@ -5,6 +5,7 @@
 
 use super::message::MOST_AMOUNT;
 use super::meter_name::{calendar_name, unit_name};
+use crate::limits::Lowered;
 use crate::limits::day::DayRule;
 use crate::limits::meter::{Meter, MeterPart};
 use crate::limits::plan::{Finite, Plan};
@@ -41,12 +42,21 @@ enum MeterCounts {
 pub struct Demand {
     /// The meter.
     pub key: MeterKey,
-    /// The limit, in the unit of messages.
+    /// The limit as an operator's scale lowers it, in the unit of messages.
     pub limit: u64,
     /// The amount that the request needs, in the unit of messages.
     pub need: u64,
     /// The limit as the config has it.
     pub finite: Finite,
+}
+
+impl Demand {
+    /// True when only the operator's scale refuses what is needed beyond `used`, in the record's unit.
+    pub fn is_over_lowered_alone(&self, used: u64) -> bool {
+        let need = self.key.in_record(self.need);
+        let is_lowered = self.limit < self.key.in_messages_floor(self.finite.limit);
+        is_lowered && used.saturating_add(need) <= self.finite.limit
+    }
 }
 
 impl MeterKey {
@@ -185,14 +195,19 @@ impl MeterKey {
 
 /// Returns the limits that a request meets, each meter once with its smallest limit. `need` returns
 /// what the request needs of a limit, in the record's unit.
-pub fn demands(plan: &Plan, need: impl Fn(&Finite) -> u64) -> Vec<Demand> {
+pub fn demands(
+    plan: &Plan,
+    lowered: Option<Lowered>,
+    need: impl Fn(&Finite) -> u64,
+) -> Vec<Demand> {
     let mut all: Vec<Demand> = Vec::with_capacity(plan.finite().len());
     let zone = zone_key(plan);
     for one in plan.finite() {
         let key = MeterKey::of(one.meter, zone);
+        let limit = lowered.map_or(one.limit, |lowered| lowered.manually(one.kind, one.limit));
         let demand = Demand {
             key,
-            limit: key.in_messages_floor(one.limit),
+            limit: key.in_messages_floor(limit),
             need: key.in_messages(need(one)),
             finite: *one,
         };

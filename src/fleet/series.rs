@@ -107,6 +107,13 @@ impl Series {
         std::iter::once(self.base).chain(parts).collect()
     }
 
+    /// Keeps the total, and forgets what of it the store has not acknowledged: nobody is told of it.
+    pub fn forget_parts(&mut self) {
+        self.base = self.total();
+        self.sent = self.base;
+        self.parts.clear();
+    }
+
     /// Takes the store's acknowledgement of the last message.
     pub fn acknowledge(&mut self) {
         self.base = self.base.max(self.sent);

@@ -32,11 +32,12 @@ pub fn settle(record: &mut Record, ended: &Ended<'_>, plan: &Plan, now: Now) -> 
     let amount =
         |amounts: &Amounts, demand: &Demand| demand.key.unit().map_or(0, |unit| amounts.get(unit));
     let knows_it = at >= own.begun();
-    for demand in demands(plan, |_| 0) {
+    for demand in demands(plan, None, |_| 0) {
         let Some(found) = own.meters.iter().position(|one| one.key == demand.key) else {
             continue;
         };
-        let is_small = own.is_small(demand.limit);
+        let asked = own.meters.get(found).map_or(0, |one| one.limit);
+        let is_small = own.is_small(asked);
         let is_good = own.good_until > now.mono.as_millis();
         let Some(one) = own.meters.get_mut(found) else {
             continue;

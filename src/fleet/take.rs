@@ -260,12 +260,12 @@ impl<'a> Stake<'a> {
     }
 }
 
-const fn refusal(demand: &Demand, used: u64, wait: Option<Span>) -> GateRefusal {
+fn refusal(demand: &Demand, used: u64, wait: Option<Span>) -> GateRefusal {
     GateRefusal {
         kind: demand.finite.kind,
         limit: demand.finite.limit,
         used,
         wait,
-        overloaded: false,
+        overloaded: demand.is_over_lowered_alone(used),
     }
 }

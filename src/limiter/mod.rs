@@ -21,7 +21,7 @@ mod usage;
 mod usage_line;
 mod vm;
 
-pub use fleet::FleetCall;
+pub use fleet::{FleetCall, FleetStatus, FleetUse, MeterUse};
 pub use outcome::{AccessLog, LogLine};
 pub use queue::{MOST_IN_LINE, MOST_WAITING, Ticket};
 pub use usage::Inspected;

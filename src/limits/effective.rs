@@ -169,6 +169,12 @@ impl Lowered {
         }
     }
 
+    /// Returns a finite base limit as the operator's scale lowers it, expired or not.
+    pub fn manually(&self, kind: LimitKind, base: u64) -> u64 {
+        self.manual
+            .map_or(base, |manual| Cause::Manual.lower(manual.value, kind, base))
+    }
+
     /// Returns the strictest of base, manual and adaptive limits, expired or not.
     #[must_use]
     pub fn over(&self, base: &Limits) -> Limits {

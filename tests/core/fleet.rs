@@ -5,20 +5,20 @@ use serde_json::json;
 use std::sync::Arc;
 
 /// An edge: an Envoy process with one worker.
-struct Edge {
-    world: Arc<World>,
-    worker: Worker,
+pub struct Edge {
+    pub world: Arc<World>,
+    pub worker: Worker,
 }
 
 impl Edge {
-    fn new(config: &Config, nonce: u64) -> Self {
+    pub fn new(config: &Config, nonce: u64) -> Self {
         let world = World::new();
         let worker = Worker::new(&world, in_fleet(config)).joins_fleet(nonce);
         Self { world, worker }
     }
 
     /// Serves a request that ends at once; it waits for the store at most once.
-    fn serves(&self, store: &mut FleetStore, request: &FakeRequest, used: Used) -> bool {
+    pub fn serves(&self, store: &mut FleetStore, request: &FakeRequest, used: Used) -> bool {
         match self.judged(store, request) {
             Next::Forward(pass) => {
                 self.worker.settle(pass.admission.unwrap(), used);
@@ -33,7 +33,7 @@ impl Edge {
     }
 
     /// The decision on a request, after the store's answers.
-    fn judged(&self, store: &mut FleetStore, request: &FakeRequest) -> Next {
+    pub fn judged(&self, store: &mut FleetStore, request: &FakeRequest) -> Next {
         let mut next = self.worker.check(request).next;
         for _ in 0..100 {
             let Next::Queue(ticket) = next else {
@@ -49,7 +49,12 @@ impl Edge {
         next
     }
 
-    fn tick(&self, store: &mut FleetStore) {
+    /// Runs the worker's own tick.
+    pub fn works(&self) {
+        self.worker.tick();
+    }
+
+    pub fn tick(&self, store: &mut FleetStore) {
         self.worker.talks_to(store);
     }
 }
@@ -66,7 +71,7 @@ fn waits(worker: &Worker, request: &FakeRequest) -> Ticket {
     }
 }
 
-fn pass(edges: &[Edge], ms: u64) {
+pub fn pass(edges: &[Edge], ms: u64) {
     for edge in edges {
         edge.world.pass_ms(ms);
     }

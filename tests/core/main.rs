@@ -17,6 +17,8 @@ mod faults;
 mod feed;
 mod fleet;
 mod fleet_adversary;
+mod fleet_orders;
+mod fleet_view;
 mod growth;
 mod header_styles;
 mod identity;

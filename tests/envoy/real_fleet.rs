@@ -79,3 +79,49 @@ fn a_redis_that_is_away_and_back_loses_nobody() {
     // It is empty: the account is closed for the life of an allowance.
     eventually("the account is served", || ask(&stack).status == 200);
 }
+
+/// A service that takes operators' calls for a config, with the token `operator`.
+fn operated(redis: &RedisServer, config: &Config, name: &str) -> Service {
+    let dir = std::env::temp_dir().join(format!("tiergate-{name}-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).unwrap();
+    let fleet = json!({"fleet": {"cluster": "fleet", "authority": "fleet"}});
+    let config = config.clone().with(fleet);
+    std::fs::write(dir.join("config.json"), config.to_string()).unwrap();
+    std::fs::write(dir.join("token"), "operator").unwrap();
+    let [config, token] = ["config.json", "token"].map(|name| dir.join(name));
+    let (config, token) = (config.to_str().unwrap(), token.to_str().unwrap());
+    let args = ["--config", config, "--admin-token-file", token];
+    let service = Service::start_with(&redis.url(), &args).ready();
+    std::fs::remove_dir_all(dir).unwrap();
+    service
+}
+
+#[test]
+fn a_scale_and_a_reset_at_the_service_hold_on_each_envoy() {
+    let redis = RedisServer::start();
+    let config = Config::tier("t").rpm(6);
+    let service = operated(&redis, &config, "orders");
+    let stacks = [(); 2].map(|()| edge(&service, &config));
+    let serve = |n: usize| spend(&stacks[n % 2], 0).status;
+    let all: Vec<u16> = (0..8).map(serve).collect();
+    assert_eq!(
+        all.iter().filter(|status| **status == 200).count(),
+        6,
+        "{all:?}"
+    );
+    // Both the fleet's count and those of the edges begin anew.
+    let (status, said) = service.operate("operator", "POST", "/v1/accounts/acme/reset", None);
+    assert_eq!(status, 200, "{said}");
+    for stack in &stacks {
+        eventually("the edge serves it again", || spend(stack, 0).status == 200);
+    }
+    let body = r#"{"scale": 0.1}"#;
+    let (status, said) = service.operate("operator", "PUT", "/v1/load", Some(body));
+    assert_eq!(status, 200, "{said}");
+    eventually("one request a minute is left on each edge", || {
+        stacks.iter().all(|stack| {
+            let reply = ask(stack);
+            reply.status == 429 && reply.json()["error"]["type"] == "engine_overloaded_error"
+        })
+    });
+}

@@ -1,120 +1,10 @@
 //! Each hole of the protocol's first design, against the real script. The names are those of the
 //! list of holes: C1 and so on.
 
-use crate::redis_server::RedisServer;
-use crate::script::{Store, slot};
-use crate::step::{MeterOver, MeterSlot, StepContext, StepReply};
-use tiergate::fleet::hex::{EdgeId, Incarnation};
-use tiergate::fleet::message::{ItemAnswer, LeaseAsk, MeterAsk, StepItem, StepObstacle};
-
-const WINDOW: u64 = 60_000;
-const NOW: u64 = 1_000_000;
-const DAY: (u64, u64) = (900_000, 2_000_000);
-
-/// A store with a Redis of its own, and the messages of edges to it.
-struct Bench {
-    store: Store,
-    _redis: RedisServer,
-    node: &'static str,
-    lost: Option<u64>,
-    strict: bool,
-    edges: u32,
-    dead: Vec<EdgeId>,
-    day: (u64, u64),
-}
-
-/// One message: the edge and its number, and what it says of requests, of the day, and of leases.
-#[derive(Clone, Default)]
-struct Say {
-    edge: u64,
-    n: u32,
-    incarnation: u64,
-    requests: Option<MeterAsk>,
-    day: Option<MeterAsk>,
-    leases: Option<LeaseAsk>,
-}
-
-impl Bench {
-    fn new() -> Self {
-        Self::changed(&[])
-    }
-
-    /// A store whose script lacks a rule.
-    fn changed(change: &[(&str, &str)]) -> Self {
-        let redis = RedisServer::start();
-        Self {
-            store: Store::changed(redis.connect(), "{t:a}:tg1", change),
-            _redis: redis,
-            node: "one",
-            lost: None,
-            strict: false,
-            edges: 2,
-            dead: Vec::new(),
-            day: DAY,
-        }
-    }
-
-    fn reply(&mut self, now: u64, say: &Say) -> StepReply {
-        let slots: [MeterSlot; 3] = [
-            slot("requests/60000/-", MeterOver::Window(WINDOW)),
-            slot(
-                "tokens/day@+00:00/-",
-                MeterOver::Period(self.day.0, self.day.1),
-            ),
-            slot("leases/-/-", MeterOver::Leases),
-        ];
-        let day = say.day.clone().map(|day| MeterAsk { meter: 1, ..day });
-        let item = StepItem {
-            account: Default::default(),
-            incarnation: Incarnation::from(say.incarnation),
-            seq: say.n,
-            generation: 1,
-            meters: say.requests.clone().into_iter().chain(day).collect(),
-            leases: say
-                .leases
-                .map(|leases| LeaseAsk { meter: 2, ..leases })
-                .into_iter()
-                .collect(),
-        };
-        let context = StepContext {
-            node: self.node,
-            peers: &[],
-            lost: self.lost,
-            life: 10_000,
-            margin: 2_000,
-            strict: self.strict,
-            edges: self.edges,
-            dead: &self.dead,
-            edge: EdgeId::from(say.edge),
-        };
-        self.store.step(now, &context, &item, &slots)
-    }
-
-    fn say(&mut self, now: u64, say: &Say) -> ItemAnswer {
-        match self.reply(now, say) {
-            StepReply::Done(answer, _) => answer,
-            other => panic!("{other:?}"),
-        }
-    }
-}
-
-/// A meter that asks for `need` of 100.
-fn need(need: u64) -> MeterAsk {
-    MeterAsk {
-        limit: 100,
-        need,
-        ..MeterAsk::default()
-    }
-}
-
-fn ask(edge: u64, n: u32, requests: MeterAsk) -> Say {
-    Say {
-        edge,
-        n,
-        requests: Some(requests),
-        ..Say::default()
-    }
-}
+use crate::bench::{Bench, DAY, NOW, Say, ask, day, need};
+use crate::step::StepReply;
+use tiergate::fleet::hex::EdgeId;
+use tiergate::fleet::message::{LeaseAsk, MeterAsk, StepObstacle};
 
 #[test]
 fn c1_use_beyond_the_reserve_counts() {
@@ -339,15 +229,6 @@ fn h6_the_service_is_the_calendar() {
 }
 
 const DAY_AFTER: u64 = DAY.1 + 1_000_000;
-
-fn day(edge: u64, n: u32, day: MeterAsk) -> Say {
-    Say {
-        edge,
-        n,
-        day: Some(day),
-        ..Say::default()
-    }
-}
 
 /// What is used of the day after a late edge spent 90 that were granted in it, and said that they
 /// are of the day before.

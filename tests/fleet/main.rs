@@ -2,11 +2,14 @@
 #![allow(missing_docs, clippy::restriction)]
 
 mod adversary;
+mod bench;
 mod deployment;
 mod edge;
 mod holes;
 mod mutants;
+mod operators;
 mod redis_server;
+mod resets;
 mod script;
 mod service;
 #[allow(dead_code)]

@@ -23,8 +23,8 @@ fn without_extra_of_its_own() {
 #[test]
 fn with_ages_that_are_too_old() {
     let change = [(
-        "add(state, now - part[1], amount - counted)",
-        "add(state, now - part[1] - 1000, amount - counted)",
+        "count(part[1], amount - counted)",
+        "count(part[1] + 1000, amount - counted)",
     )];
     is_over(1, FAULTS, &change);
 }

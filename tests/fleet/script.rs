@@ -6,14 +6,18 @@ use tiergate::fleet::message::StepItem;
 
 /// The script without its last line, which alone reads the time.
 fn body(change: &[(&str, &str)]) -> String {
-    let (body, last) = step::SCRIPT.trim_end().rsplit_once('\n').unwrap();
-    assert!(last.contains("TIME") && !body.contains("'TIME'"), "{last}");
-    let mut text = format!("{body}\nreturn step(tonumber(ARGV[2]))");
+    let mut text = with_a_clock(step::SCRIPT, "step(tonumber(ARGV[2]))");
     for (from, to) in change {
         assert!(text.contains(from), "the script lacks {from:?}");
         text = text.replace(from, to);
     }
     text
+}
+
+fn with_a_clock(script: &str, call: &str) -> String {
+    let (body, last) = script.trim_end().rsplit_once('\n').unwrap();
+    assert!(last.contains("TIME") && !body.contains("'TIME'"), "{last}");
+    format!("{body}\nreturn {call}")
 }
 
 /// The store of one account.
@@ -30,6 +34,23 @@ impl Store {
             redis,
             script: Script::new(&body(change)),
             key: key.to_owned(),
+        }
+    }
+
+    /// Begins the use anew: the generation that begins, or the fault.
+    pub fn reset(&mut self, now: u64) -> Result<u32, String> {
+        let text = include_str!("../../src/bin/tiergate/fleet/reset.lua");
+        let script = Script::new(&with_a_clock(text, "reset(tonumber(ARGV[1]))"));
+        let reply: (String, redis::Value) = script
+            .key(&self.key)
+            .arg(now)
+            .invoke(&mut self.redis)
+            .unwrap();
+        match reply {
+            (kind, redis::Value::Int(generation)) if kind == "done" => {
+                Ok(generation.try_into().unwrap())
+            }
+            (_, why) => Err(redis::from_redis_value(why).unwrap()),
         }
     }
 

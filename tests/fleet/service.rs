@@ -76,6 +76,30 @@ impl Service {
         )
     }
 
+    /// Makes an operator's call with a token.
+    pub fn operate(
+        &self,
+        token: &str,
+        method: &str,
+        path: &str,
+        body: Option<&str>,
+    ) -> (u16, Value) {
+        let call = ureq::http::Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", self.url))
+            .header("authorization", format!("Bearer {token}"));
+        let mut answer = match body {
+            Some(body) => agent().run(call.body(body.to_owned()).unwrap()),
+            None => agent().run(call.body(()).unwrap()),
+        }
+        .unwrap();
+        let text = answer.body_mut().read_to_string().unwrap();
+        (
+            answer.status().as_u16(),
+            serde_json::from_str(&text).unwrap_or(json!(text)),
+        )
+    }
+
     /// Posts a request that must be answered.
     pub fn step(&self, request: &StepRequest) -> StepAnswer {
         let (status, body) = self.post(serde_json::to_string(request).unwrap());
@@ -137,6 +161,7 @@ pub fn request(edge: u64, items: Vec<StepItem>) -> StepRequest {
         v: 1,
         ns: "tiergate".into(),
         edge: EdgeId::from(edge),
+        orders: 0,
         name: format!("gw-{edge}"),
         meters: vec!["requests/60000/-".into(), "tokens/day@+08:00/-".into()],
         store: String::new(),

@@ -1,6 +1,7 @@
 //! The fleet's store in memory, by the protocol's rules: the oracle of the script in Redis, and the
 //! other side of edges in tests without one.
 
+use sha2::Digest as _;
 use std::collections::BTreeMap;
 use tiergate::fleet::hex::{AccountId, EdgeId, Hex, Incarnation};
 use tiergate::fleet::message::{
@@ -8,6 +9,7 @@ use tiergate::fleet::message::{
     StepRequest,
 };
 use tiergate::fleet::meter_name::MeterTime;
+use tiergate::fleet::orders::{LoadOrder, Orders, ResetOrder};
 use tiergate::time::Wall;
 
 /// The life of an allowance, with its margin.
@@ -22,11 +24,17 @@ pub struct FleetStore {
     pub steps: u64,
     /// Changes when the store loses what it knew.
     pub losses: u64,
+    /// The number of the last order.
+    ordered: u64,
+    load: Option<(u64, LoadOrder)>,
+    resets: Vec<(u64, ResetOrder)>,
 }
 
 #[derive(Clone, Debug, Default)]
 struct Account {
     generation: u32,
+    /// The time of the last reset.
+    begun: u64,
     sums: BTreeMap<String, Sum>,
     entries: BTreeMap<(EdgeId, Incarnation), Entry>,
 }
@@ -75,8 +83,52 @@ impl FleetStore {
             rank: u32::try_from(alive.iter().position(|e| *e == request.edge).unwrap()).unwrap(),
             edges: u32::try_from(alive.len()).unwrap(),
             fenced: false,
+            orders: self.orders_after(request.orders),
             items,
         }
+    }
+
+    fn orders_after(&self, followed: u64) -> Option<Orders> {
+        let resets = self.resets.iter().filter(|(n, _)| *n > followed);
+        (self.ordered > followed).then(|| Orders {
+            last: self.ordered,
+            load: self
+                .load
+                .clone()
+                .filter(|(n, _)| *n > followed)
+                .map(|(_, load)| load),
+            resets: resets.map(|(_, order)| order.clone()).collect(),
+        })
+    }
+
+    /// Begins the use of an account anew, as an operator orders it.
+    pub fn reset(&mut self, id: &str, now: u64) {
+        let digest = sha2::Sha256::digest([b"\0", id.as_bytes()].concat());
+        let account = self
+            .accounts
+            .entry(Hex(digest[..16].try_into().unwrap()))
+            .or_default();
+        account.generation += 1;
+        account.begun = now;
+        account.sums.clear();
+        for entry in account.entries.values_mut() {
+            entry.meters.values_mut().for_each(|held| held.lost = 0);
+        }
+        self.ordered += 1;
+        let (id, generation) = (id.to_owned(), account.generation);
+        self.resets
+            .push((self.ordered, ResetOrder { id, generation }));
+    }
+
+    /// Tells no edge of the orders so far.
+    pub fn forget_orders(&mut self) {
+        self.resets.clear();
+    }
+
+    /// Sets a scale on the limits of all edges, or ends it.
+    pub fn order_load(&mut self, order: LoadOrder) {
+        self.ordered += 1;
+        self.load = Some((self.ordered, order));
     }
 
     /// Loses all that it knew.
@@ -140,19 +192,20 @@ impl Account {
         if item.seq == entry.seq {
             return entry.answer.clone();
         }
-        let same = item.generation == self.generation;
+        self.generation = self.generation.max(item.generation).max(1);
         for ask in &item.meters {
             let meter = name(ask.meter);
             let sum = self.sums.entry(meter.clone()).or_default();
             sum.advance(&meter, now);
             let held = entry.meters.entry(meter.clone()).or_default();
-            held.count(sum, ask, (&meter, now));
-            held.out = if same { ask.held } else { 0 };
+            held.count(sum, ask, (&meter, now), self.begun);
+            held.out = ask.held;
             held.limit = ask.limit;
         }
         for ask in &item.leases {
-            let held = if same { ask.held } else { 0 };
-            entry.leases.insert(name(ask.meter), ask.in_process + held);
+            entry
+                .leases
+                .insert(name(ask.meter), ask.in_process + ask.held);
         }
         (entry.seq, entry.seen, entry.written_off) = (item.seq, now, false);
         self.forget_lost_records(request.edge);
@@ -320,7 +373,7 @@ fn window(meter: &str) -> u64 {
 
 impl Held {
     /// Counts what the totals of a message have beyond those before.
-    fn count(&mut self, sum: &mut Sum, ask: &MeterAsk, (meter, now): (&str, u64)) {
+    fn count(&mut self, sum: &mut Sum, ask: &MeterAsk, (meter, now): (&str, u64), begun: u64) {
         let is_period = period_end(meter, now).is_some();
         for (kind, list) in [&ask.spent, &ask.extra, &ask.refunded]
             .into_iter()
@@ -348,6 +401,7 @@ impl Held {
                     now - age
                 };
                 match kind {
+                    _ if !is_period && at < begun => {}
                     0 => {
                         let netted = more.min(self.lost);
                         self.lost -= netted;

@@ -1,8 +1,10 @@
 //! The look-up of one account: its state, and a bar for each of its limits.
 
+use super::fleet;
 use crate::admin::AccountView;
 use crate::http::visible::visible;
 use crate::json::Named;
+use crate::limiter::FleetUse;
 use crate::limits::{LimitKind, Shown};
 use crate::reply::usage::{UsageByName, UsageView, UseView};
 use crate::text::{dollars, number, per_mille, time};
@@ -19,6 +21,8 @@ pub struct LookUp {
     pub id: Vec<u8>,
     /// The result of the look-up.
     pub result: LookUpResult,
+    /// The account's use over all edges of the fleet; `None` for one that takes no part.
+    pub fleet: Option<FleetUse>,
 }
 
 /// The result of a look-up.
@@ -68,6 +72,7 @@ pub fn result(look_up: Option<&LookUp>) -> Markup {
             @if let Some(look_up) = look_up {
                 h2 #h-found { "Account " bdi.id { (visible(&look_up.id, VISIBLE_CHARS)) } }
                 (found(&look_up.result))
+                (fleet::account(look_up.fleet.as_ref()))
             }
         }
     }

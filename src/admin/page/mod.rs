@@ -5,6 +5,7 @@
 //! `maud`. The content security policy allows only that script, by its hash.
 
 mod accounts;
+mod fleet;
 mod look_up;
 mod overload;
 mod sections;
@@ -85,6 +86,7 @@ fn page(status: &Status, look_up: Option<&LookUp>) -> Markup {
                     (look_up::form(look_up))
                     (look_up::result(look_up))
                     (overload::section(status))
+                    (fleet::section(status.fleet.as_ref()))
                     (sections::refusals(status))
                     (accounts::newest(status))
                     (sections::tiers(status))

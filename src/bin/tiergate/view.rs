@@ -10,6 +10,7 @@ use tiergate::admin::overload::{AdaptiveView, OverloadStatus};
 use tiergate::admin::status::{
     FeedView, RefusalsView, RefusedAccountView, RefusedView, Status, TierView,
 };
+use tiergate::limiter::FleetStatus;
 use tiergate::shared::Fill;
 use tiergate::text::number;
 
@@ -54,6 +55,10 @@ pub fn view(status: &Status, stale: Option<&Stale>, width: usize) -> Vec<Line> {
         let failing = feed.failures > 0;
         let look = if failing { Look::Alarm } else { Look::Plain };
         say(look, "feed", &pulled(feed));
+    }
+    if let Some(fleet) = &status.fleet {
+        let look = if fleet.away { Look::Alarm } else { Look::Plain };
+        say(look, "fleet", &in_fleet(fleet));
     }
     if status.refusals == RefusalsView::default() {
         say(Look::Plain, "refused", NOT_REPORTED);
@@ -214,6 +219,25 @@ fn pulled(feed: &FeedView) -> String {
     if feed.failures > 0 {
         let failures = number(feed.failures.into());
         words.push(format!("{failures} failures in a row"));
+    }
+    words.join(", ")
+}
+
+/// Describes this edge's part in the fleet.
+fn in_fleet(fleet: &FleetStatus) -> String {
+    let age = fleet.heard_ms_ago.map(Duration::from_millis);
+    let mut words = vec![match fleet.edges {
+        0 => "no answer yet".to_owned(),
+        1 => "1 edge".to_owned(),
+        n => format!("{} edges", number(n.into())),
+    }];
+    words.extend(age.map(|age| format!("last answer {} ago", lasted(age))));
+    if fleet.away {
+        words.push("the service is AWAY: on_failure decides".to_owned());
+    }
+    if fleet.losses > 0 {
+        let losses = number(fleet.losses.into());
+        words.push(format!("the store lost writes {losses} times"));
     }
     words.join(", ")
 }

@@ -191,7 +191,7 @@ impl Limiter {
     }
 
     /// Changes the part of an account in its own record, advanced to the present.
-    fn change_stake<T>(
+    pub(super) fn change_stake<T>(
         &self,
         host: &dyn Host,
         account: AccountKey,
@@ -224,6 +224,7 @@ impl Limiter {
             after_loss: fleet
                 .map(|fleet| fleet.policy.after_loss)
                 .unwrap_or_default(),
+            orders: edge.map_or(0, Edge::orders),
         });
         FleetCall {
             // Strings and numbers always serialise.
@@ -234,7 +235,7 @@ impl Limiter {
     }
 
     /// Returns a meter's name in messages; `None` for one that this config can't name.
-    fn meter_name(&self, key: MeterKey) -> Option<String> {
+    pub(super) fn meter_name(&self, key: MeterKey) -> Option<String> {
         let zone = match self.config.windows.day {
             DayRule::Calendar { zone } => Some(zone),
             DayRule::Rolling(_) => None,
@@ -285,6 +286,9 @@ impl Limiter {
             let anew = self.at_edge(|edge| edge.begin_anew(host));
             self.keep_fault(anew);
         }
+        if let Some(orders) = &answer.orders {
+            self.follow_orders(host, orders);
+        }
         let known = (answer.edges, call.meters.as_slice());
         let mut problem = None;
         for (place, letter) in call.letters.iter().enumerate() {
@@ -326,7 +330,7 @@ impl Limiter {
     }
 
     /// Runs `change` on the edge; without one, nothing is done.
-    fn at_edge<T: Default>(
+    pub(super) fn at_edge<T: Default>(
         &self,
         change: impl FnOnce(&mut Edge) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {

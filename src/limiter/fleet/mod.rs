@@ -4,10 +4,13 @@
 
 mod calls;
 mod desk;
+mod follow;
 mod shared_dirty;
+mod view;
 
 pub use calls::FleetCall;
 pub(super) use desk::{Desk, FleetWait};
+pub use view::{FleetStatus, FleetUse, MeterUse};
 
 use super::{CheckResult, Limiter, Next, Ticket};
 use crate::config::{Config, Mode};
@@ -20,7 +23,7 @@ use crate::host::{Host, MetricSink};
 use crate::ledger::AccountKey;
 use crate::limits::plan::Finite;
 use crate::limits::units::Unit;
-use crate::limits::{Ask, Decision, Record, Terms, admit_through};
+use crate::limits::{Ask, Decision, Lowered, Record, Terms, admit_through};
 use crate::metrics::names;
 use crate::shared::StoreError;
 use crate::shared::cell::{Content as _, SharedCell};
@@ -60,7 +63,7 @@ impl Limiter {
         &self,
         record: &Record,
         (fleet, view): (&'a Fleet, EdgeView),
-        (ticket, ask): (&'a Ticket, &Ask),
+        (ticket, ask, lowered): (&'a Ticket, &Ask, Option<Lowered>),
         now: Now,
     ) -> Stake<'a> {
         let asking = Asking {
@@ -75,7 +78,8 @@ impl Limiter {
             true => 0,
             false => ask.need(one.kind),
         };
-        Stake::open(record, demands(&ticket.plan, need), asking, now)
+        let lowered = lowered.map(|lowered| lowered.at(now.mono));
+        Stake::open(record, demands(&ticket.plan, lowered, need), asking, now)
     }
 
     /// Decides on a request, and on its part in the fleet; returns what it asks for.
@@ -89,7 +93,8 @@ impl Limiter {
     ) -> (Option<Decision>, Option<Draft>) {
         let mut stake = None;
         let mut gate = |record: &Record| {
-            let stake = stake.insert(self.stake_of(record, fleet, (ticket, ask), now));
+            let stake =
+                stake.insert(self.stake_of(record, fleet, (ticket, ask, terms.lowered), now));
             stake.judge(record, now)
         };
         let mut decision = admit_through(record, ask, terms, now, &mut gate);

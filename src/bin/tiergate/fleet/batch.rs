@@ -1,6 +1,7 @@
 //! One request of an edge: its heartbeat, and a step for each item.
 
 use super::metrics::Metrics;
+use super::orders::{OrderBook, OrderDesk, OrderError};
 use super::step::{self, Happened, MeterOver, MeterSlot, StepCall, StepContext, StepReply};
 use super::store::{Live, Store};
 use super::target::Failing;
@@ -15,6 +16,7 @@ use tiergate::fleet::message::{
     VERSION,
 };
 use tiergate::fleet::meter_name::MeterTime;
+use tiergate::fleet::orders::Orders;
 use tiergate::time::Wall;
 
 /// What the store adds to the life of an allowance.
@@ -40,6 +42,7 @@ pub struct Batches {
     pub store: Arc<Store>,
     pub metrics: Arc<Metrics>,
     pub rules: Rules,
+    pub orders: OrderDesk,
     heartbeats: Mutex<BTreeMap<(String, EdgeId), (Instant, Heartbeat)>>,
 }
 
@@ -74,6 +77,7 @@ impl Batches {
             store,
             metrics,
             rules,
+            orders: OrderDesk::default(),
             heartbeats: Mutex::default(),
         }
     }
@@ -89,7 +93,8 @@ impl Batches {
         let strict = request.after_loss.unwrap_or(self.rules.after_loss) == LossRule::Strict;
         let hold = self.rules.life.saturating_add(MARGIN);
         self.store.edge_saw(&live, &request.store, hold);
-        let heartbeat = self.heartbeat(&live, request).await;
+        let book = self.orders.book(&self.store, &live, &request.ns);
+        let (heartbeat, book) = tokio::join!(self.heartbeat(&live, request), book);
         let heartbeat = heartbeat.map_err(|error| NoAnswer::Unavailable(self.failed(&error)))?;
         self.metrics.edges.set(heartbeat.edges.into());
         let slots = self.slots(request, live.now_ms());
@@ -122,8 +127,28 @@ impl Batches {
             rank: heartbeat.rank,
             edges: heartbeat.edges,
             fenced: false,
+            orders: self.orders_of(book, request),
             items,
         })
+    }
+
+    /// Returns what an edge is to follow. It waits for the next answer where it can't be read.
+    fn orders_of(
+        &self,
+        book: Result<Arc<OrderBook>, OrderError>,
+        request: &StepRequest,
+    ) -> Option<Orders> {
+        match book {
+            Ok(book) => book.after(request.orders),
+            Err(OrderError::Store(error)) => {
+                self.failed(&error);
+                None
+            }
+            Err(OrderError::Fault(why)) => {
+                tracing::error!(why, "the orders of a namespace can't be read");
+                None
+            }
+        }
     }
 
     fn fault(&self, item: &StepItem, why: String) -> ItemAnswer {

@@ -162,6 +162,7 @@ impl CheckClient {
         let edge = EdgeId::parse(&hex(edge.get(..8).unwrap_or_default())).unwrap_or_default();
         let incarnation = Incarnation::from(1);
         let request = |seq: u32, need: u64, in_process: u64| StepRequest {
+            orders: 0,
             v: VERSION,
             ns: NAMESPACE.to_owned(),
             edge,

@@ -1,6 +1,7 @@
 //! The service's HTTP.
 
 use super::batch::{Batches, NoAnswer};
+use super::operator_http::{self, OperatorAccess};
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::State;
@@ -27,6 +28,8 @@ pub struct Service {
     pub batches: Batches,
     /// The SHA-256 of the bearer token, if there is one.
     pub token: Option<[u8; 32]>,
+    /// What operators' calls need; `None` where they are off.
+    pub operator: Option<OperatorAccess>,
     pub in_work: Semaphore,
     /// True from the signal to end.
     pub ends: AtomicBool,
@@ -36,6 +39,7 @@ pub struct Service {
 pub fn routes(service: Arc<Service>) -> Router {
     Router::new()
         .route("/v1/step", post(step))
+        .merge(operator_http::routes())
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
@@ -61,7 +65,7 @@ async fn step(State(service): State<Arc<Service>>, headers: HeaderMap, body: Bod
     response
 }
 
-type Failed = (&'static str, StatusCode, String);
+pub type Failed = (&'static str, StatusCode, String);
 
 async fn answer(service: &Service, headers: &HeaderMap, body: Body) -> Result<Response, Failed> {
     if !is_allowed(service, headers) {
@@ -98,7 +102,7 @@ impl Drop for InWork {
     }
 }
 
-async fn read(headers: &HeaderMap, body: Body) -> Result<Bytes, Failed> {
+pub async fn read(headers: &HeaderMap, body: Body) -> Result<Bytes, Failed> {
     let too_large = || {
         let why = format!("the body is over {MOST_REQUEST_BYTES} bytes");
         ("too_large", StatusCode::PAYLOAD_TOO_LARGE, why)
@@ -124,9 +128,12 @@ async fn read(headers: &HeaderMap, body: Body) -> Result<Bytes, Failed> {
 }
 
 fn is_allowed(service: &Service, headers: &HeaderMap) -> bool {
-    let Some(token) = &service.token else {
-        return true;
-    };
+    let token = service.token.as_ref();
+    token.is_none_or(|token| is_bearer(headers, token))
+}
+
+/// True for a request with the bearer token of this SHA-256.
+pub fn is_bearer(headers: &HeaderMap, token: &[u8; 32]) -> bool {
     let given = headers
         .get(header::AUTHORIZATION)
         .and_then(|value| value.to_str().ok());

@@ -8,6 +8,9 @@ mod check;
 mod http;
 mod metrics;
 mod node;
+mod operator;
+mod operator_http;
+mod orders;
 mod step;
 mod store;
 mod target;
@@ -17,6 +20,7 @@ use batch::{Batches, Rules};
 use clap::{Args, Subcommand, ValueEnum};
 use http::{MOST_IN_WORK, Service};
 use metrics::Metrics;
+use operator_http::OperatorAccess;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::io;
@@ -58,6 +62,12 @@ pub struct FleetArgs {
     /// A file with the bearer token that edges send
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
+    /// The plugin config of the edges, as JSON: operators' calls need its tiers, namespace and key
+    #[arg(long, value_name = "FILE", requires = "admin_token_file")]
+    config: Option<PathBuf>,
+    /// A file with the bearer token of operators
+    #[arg(long, value_name = "FILE", requires = "config")]
+    admin_token_file: Option<PathBuf>,
     /// A JSON file with the largest limit by meter: {"requests/60000/-": 5000}
     #[arg(long, value_name = "FILE")]
     max_limits: Option<PathBuf>,
@@ -92,6 +102,13 @@ pub enum FleetError {
     Empty(PathBuf),
     #[error("{path}: {problem}")]
     Limits { path: PathBuf, problem: String },
+    #[error("{path}: config at {problem}")]
+    Config {
+        path: PathBuf,
+        problem: tiergate::json::Invalid,
+    },
+    #[error("{0}: the config has no fleet")]
+    NoFleet(PathBuf),
     #[error("--life is under {} s, which edges count on", LIFE_MS / 1_000)]
     ShortLife,
     #[error("can't listen on {address}: {source}")]
@@ -147,7 +164,8 @@ pub fn run(args: &FleetArgs) -> Result<Ending, FleetError> {
     let store = Arc::new(Store::new(target, args.redis_timeout));
     let service = Service {
         batches: Batches::new(store, Arc::new(Metrics::new()), rules),
-        token: token.map(|token| Sha256::digest(token.as_bytes()).into()),
+        token: token.as_deref().map(digest),
+        operator: operator(args)?,
         in_work: Semaphore::new(MOST_IN_WORK),
         ends: AtomicBool::new(false),
     };
@@ -155,6 +173,34 @@ pub fn run(args: &FleetArgs) -> Result<Ending, FleetError> {
     runtime.block_on(serve(Arc::new(service), address))?;
     runtime.shutdown_timeout(Duration::ZERO);
     Ok(Ending::Clean)
+}
+
+fn digest(token: &str) -> [u8; 32] {
+    Sha256::digest(token.as_bytes()).into()
+}
+
+/// Reads what operators' calls need, where the flags name it.
+fn operator(args: &FleetArgs) -> Result<Option<OperatorAccess>, FleetError> {
+    let (Some(path), Some(token)) = (&args.config, &args.admin_token_file) else {
+        return Ok(None);
+    };
+    let config = tiergate::config::parse(&bytes(path)?);
+    let config = config.map_err(|problem| FleetError::Config {
+        path: path.clone(),
+        problem,
+    })?;
+    if config.fleet.is_none() {
+        return Err(FleetError::NoFleet(path.clone()));
+    }
+    let token = digest(&secret(token)?);
+    Ok(Some(OperatorAccess { config, token }))
+}
+
+fn bytes(path: &Path) -> Result<Vec<u8>, FleetError> {
+    std::fs::read(path).map_err(|source| FleetError::File {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 /// Reads a file with one secret.
@@ -170,10 +216,7 @@ fn secret(path: &Path) -> Result<String, FleetError> {
 }
 
 fn max_limits(path: &Path) -> Result<BTreeMap<String, u64>, FleetError> {
-    let text = std::fs::read(path).map_err(|source| FleetError::File {
-        path: path.to_owned(),
-        source,
-    })?;
+    let text = bytes(path)?;
     let problem = |problem: String| FleetError::Limits {
         path: path.to_owned(),
         problem,

@@ -45,7 +45,7 @@ local function step(clock)
     return {'fault', newer and 'a newer layout' or 'a foreign key'}
   end
   local head = got[2] and cmsgpack.unpack(got[2])
-    or {inc = q.node, gen = math.max(1, q.g), begun = 0, tmax = 0, off = 0, sweep = 0, closed = 0,
+    or {inc = q.node, gen = 1, begun = 0, tmax = 0, off = 0, sweep = 0, closed = 0,
         keep = 0, active = 0}
   local now = clock + head.off
   if now < head.tmax then
@@ -54,6 +54,13 @@ local function step(clock)
   end
   head.tmax = now
   local clamped, restated, written_off = 0, 0, 0
+  -- A store that lost the account learns its generation from edges. Generations are seconds of a clock,
+  -- so none is far ahead of this one.
+  if q.g > clock / 1000 + 86400 then
+    clamped = clamped + 1
+  else
+    head.gen = math.max(head.gen, q.g)
+  end
 
   -- Parts of a window: {last, first, amount}, oldest first. A part expires by its last event.
   local function unpack_parts(state)
@@ -242,11 +249,29 @@ local function step(clock)
     head.swept = now
   end
   if now >= head.sweep then sweep() end
+  -- An edge that begins an account anew lost its record: nobody speaks of the leases there again.
+  local function free_lost_records()
+    local all = redis.call('HKEYS', key)
+    for _, field in ipairs(all) do
+      if string.sub(field, 1, 18) == 'e:' .. q.edge and field ~= own_field then
+        local e = changed[field] or cmsgpack.unpack(redis.call('HGET', key, field))
+        for name, count in pairs(e.l) do
+          local state = state_of(name)
+          state.o = math.max(0, state.o - count)
+        end
+        if next(e.l) then
+          e.l = {}
+          changed[field] = e
+        end
+      end
+    end
+  end
 
   -- 4. The entry of this edge and incarnation.
   if q.n < entry.n then return {'stale', head.gen} end
   if q.n == entry.n then return entry.a end
   if entry.n == 0 or entry.s <= now - 60000 then head.active = head.active + 1 end
+  if entry.n == 0 then free_lost_records() end
   entry.n, entry.s = q.n, now
 
   -- What a cumulative list says beyond what is known: the forgotten part, and {age or time, amount}.
@@ -287,17 +312,21 @@ local function step(clock)
     if held > before then restated = restated + 1 end
     local fresh = 0
     if window > 0 then
+      -- What was used before a reset counts no more.
+      local function count(age, amount)
+        if now - age >= head.begun then add(state, now - age, amount) end
+      end
       for _, part in ipairs(spent) do
         local amount = part[2]
         if part[1] < window then fresh = fresh + amount end
         -- What was written off is counted already, later than it was spent.
         local counted = math.min(amount, k.w)
         k.w = k.w - counted
-        add(state, now - part[1], amount - counted)
+        count(part[1], amount - counted)
       end
       for _, part in ipairs(extra) do
         if part[1] < window then fresh = fresh + part[2] end
-        add(state, now - part[1], part[2])
+        count(part[1], part[2])
       end
       if lost_s + lost_x > 0 then
         add(state, now, math.min(lost_s + lost_x, math.max(0, own - fresh)))

@@ -38,6 +38,9 @@ pub struct Store {
     history: Mutex<LossHistory>,
     pub step: StoreScript,
     pub edges: StoreScript,
+    pub orders: StoreScript,
+    pub reset: StoreScript,
+    pub look: StoreScript,
 }
 
 /// A script, with the hash by which Redis knows it.
@@ -69,6 +72,9 @@ impl Store {
             history: Mutex::default(),
             step: StoreScript::new(super::step::SCRIPT),
             edges: StoreScript::new(include_str!("edges.lua")),
+            orders: StoreScript::new(include_str!("orders.lua")),
+            look: StoreScript::new(include_str!("look.lua")),
+            reset: StoreScript::new(include_str!("reset.lua")),
         }
     }
 
