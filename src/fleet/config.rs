@@ -75,10 +75,6 @@ impl Fleet {
             let problem = format!("shorter than {SHORTEST_KEY} bytes: it is a secret");
             return Err(Invalid::new("fleet.key", problem));
         }
-        if written.cut_off == Some(CutOff::Reset) {
-            let problem = "\"reset\" is not built yet: \"keep\" lets requests in flight go on";
-            return Err(Invalid::new("fleet.cut_off", problem));
-        }
         let edges = written.edges;
         let edges = edges.map(|Count(n)| in_range("fleet.edges", n, 1..=MOST_EDGES));
         let edges = edges.transpose()?.and_then(|n| u32::try_from(n).ok());

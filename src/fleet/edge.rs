@@ -23,6 +23,9 @@ const PAUSES: (Span, Span) = (Span::from_millis(250), Span::from_secs(5));
 const TERM: Span = Span::from_secs(2);
 /// The longest silence of an edge.
 const HEARTBEAT: Span = Span::from_secs(1);
+/// The silence after which an edge ends its requests: a second less than the store waits, for the way
+/// of the last message and for a tick.
+const LEASES_LAST: Span = Span::from_secs(9);
 /// The difference of the clocks after which the machine counts as one that stood still.
 const STOOD_STILL: u64 = 1_000;
 /// The longest name of a store, in bytes.
@@ -180,6 +183,14 @@ impl Edge {
     /// Returns the time since the last answer; `None` before the first one.
     pub fn age(&self, now: Mono) -> Option<Span> {
         self.seen.rank.map(|_| now.since(self.seen.heard_at))
+    }
+
+    /// Returns the time of the last answer, where it is so long ago that the store gives the leases of
+    /// this edge to others; `None` otherwise.
+    pub fn cut_off_since(&self, now: Mono) -> Option<Mono> {
+        let heard = self.seen.rank.map(|_| self.seen.heard_at)?;
+        // Answers within a beat of the stamp left none.
+        (now.since(heard) >= LEASES_LAST).then(|| heard.after(PAUSES.0))
     }
 
     /// Looks at the shared state: what other VMs heard, and who speaks.

@@ -127,6 +127,11 @@ impl Admission {
         self.reservation.at
     }
 
+    /// True for a request that has a lease.
+    pub(crate) const fn is_leased(&self) -> bool {
+        self.reservation.account.leased || self.reservation.model.leased
+    }
+
     /// Returns the tokens that the request counts.
     pub const fn tokens(&self) -> TokenCharge {
         self.tokens

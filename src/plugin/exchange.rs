@@ -180,6 +180,14 @@ impl Exchange {
         due == Some(true)
     }
 
+    /// True for a forwarded request that has had a lease since `since` or before.
+    pub fn is_leased_before(&self, since: Mono) -> bool {
+        match &self.phase {
+            Phase::Forwarded(forwarded) => forwarded.is_leased_before(since),
+            _ => false,
+        }
+    }
+
     /// Returns the wait that the registry of paused requests can end.
     pub const fn paused_for(&self) -> Option<PausedFor> {
         self.phase.paused_for()

@@ -11,6 +11,7 @@ use crate::reply::WARNING;
 use crate::reply::api::CalledApi;
 use crate::routes::TokenCharge;
 use crate::scheduler::UpstreamHeader;
+use crate::time::Mono;
 use crate::tokens::Used;
 use crate::tokens::consumed::Consumed;
 use proxy_wasm::types::MapType;
@@ -43,6 +44,12 @@ pub struct ForwardedRequest {
 const TICKS_APART: u32 = 2;
 
 impl ForwardedRequest {
+    /// True for a request that has had a lease since `since` or before.
+    pub fn is_leased_before(&self, since: Mono) -> bool {
+        let admission = self.admission.as_ref();
+        admission.is_some_and(|admission| admission.is_leased() && admission.at() <= since)
+    }
+
     /// Creates the state of a request that goes to the upstream now.
     pub fn new(forwarded: limiter::Forwarded, plan: ResponsePlan) -> Self {
         Self {

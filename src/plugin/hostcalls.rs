@@ -81,6 +81,7 @@ unsafe extern "C" {
     fn proxy_get_current_time_nanoseconds(time: *mut u64) -> u32;
     fn proxy_set_effective_context(context: u32) -> u32;
     fn proxy_continue_stream(stream: u32) -> u32;
+    fn proxy_close_stream(stream: u32) -> u32;
     fn proxy_set_tick_period_milliseconds(period: u32) -> u32;
     fn proxy_http_call(
         cluster: *const u8,
@@ -287,6 +288,15 @@ pub fn set_effective_context(context: u32) -> Result<(), HostError> {
 pub fn resume_request() -> Result<(), HostError> {
     // SAFETY: takes a number.
     check(unsafe { proxy_continue_stream(StreamType::HttpRequest as u32) })
+}
+
+/// Resets the stream of a request.
+///
+/// # Errors
+/// The host's status.
+pub fn close_stream() -> Result<(), HostError> {
+    // SAFETY: takes a number.
+    check(unsafe { proxy_close_stream(StreamType::HttpRequest as u32) })
 }
 
 /// Makes an HTTP call through a cluster; returns the token that its response carries.

@@ -5,6 +5,7 @@
 
 mod admin_exchange;
 mod body_wait;
+mod cut_off;
 mod envoy;
 mod exchange;
 mod feed;

@@ -1,5 +1,6 @@
 //! The root context: one config in one VM. Reads the config, opens the limiter and ticks.
 
+use super::cut_off::OpenStreams;
 use super::envoy::Envoy;
 use super::feed::FeedClient;
 use super::fleet::FleetCaller;
@@ -11,6 +12,7 @@ use super::stream::{Stream, Unconfigured};
 use super::tick::TickPeriod;
 use super::worker::Worker;
 use crate::config;
+use crate::fleet::policy::CutOff;
 use crate::host::Clock as _;
 use crate::json::Invalid;
 use crate::ledger::OpenError;
@@ -47,6 +49,8 @@ struct Running {
     feed: Option<FeedClient>,
     courier: Courier,
     fleet: FleetCaller,
+    /// The streams that `cut_off: reset` may end; `None` where it does not.
+    open: Option<Rc<OpenStreams>>,
 }
 
 /// The reason for the rejection of a config.
@@ -78,6 +82,9 @@ fn configure(size: usize) -> Result<Running, ConfigureError> {
     limiter.join_fleet(&Envoy, nonce).map_err(OpenError::from)?;
     let feed = FeedClient::open(&limiter, nonce)?;
     warn_of_directory_size(&limiter);
+    let fleet = limiter.config().fleet.as_ref();
+    let resets = fleet.is_some_and(|fleet| fleet.policy.cut_off == CutOff::Reset);
+    let open = resets.then(Rc::default);
     let worker = Rc::new(Worker::new(limiter, TickPeriod::start(reports)?));
     Ok(Running {
         paused: Rc::new(PausedRequests::new(Rc::clone(&worker))),
@@ -85,6 +92,7 @@ fn configure(size: usize) -> Result<Running, ConfigureError> {
         feed,
         courier: Courier::default(),
         fleet: FleetCaller::default(),
+        open,
     })
 }
 
@@ -147,6 +155,9 @@ impl Running {
         self.paused.retry_queued();
         if let Some(now) = slow {
             self.paused.give_up_bodies(now);
+            if let Some(open) = &self.open {
+                open.end_cut_off(&self.worker);
+            }
         }
     }
 
@@ -236,10 +247,13 @@ impl RootContext for Root {
     }
 
     fn create_http_context(&self, id: u32) -> Option<Box<dyn HttpContext>> {
-        let Some(Running { worker, paused, .. }) = &self.running else {
+        let Some(running) = &self.running else {
             return Some(Box::new(Unconfigured));
         };
-        let (worker, paused) = (Rc::clone(worker), Rc::clone(paused));
-        Some(Box::new(Stream::new(id, worker, paused)))
+        let stream = Stream::new(id, Rc::clone(&running.worker), Rc::clone(&running.paused));
+        if let Some(open) = &running.open {
+            open.add(id, stream.exchange());
+        }
+        Some(Box::new(stream))
     }
 }

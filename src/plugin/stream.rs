@@ -27,6 +27,11 @@ impl Stream {
         }
     }
 
+    /// Returns what the callbacks change.
+    pub const fn exchange(&self) -> &Rc<RefCell<Exchange>> {
+        &self.exchange
+    }
+
     /// Runs a callback of the request, and registers the request if it pauses.
     fn request(&self, step: impl FnOnce(&mut Exchange) -> Flow) -> Action {
         // The borrow ends here, before the exchange is registered.

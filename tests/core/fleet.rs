@@ -467,7 +467,7 @@ fn the_config_check_says_what_is_wrong_with_a_fleet() {
     };
     assert!(fleet("").is_ok());
     let all = r#", "sync": "250ms", "timeout": "50ms", "on_failure": "share", "after_loss": "strict",
-        "edges": 3, "cut_off": "keep", "key": "0123456789abcdef", "token": "t""#;
+        "edges": 3, "cut_off": "reset", "key": "0123456789abcdef", "token": "t""#;
     let config = fleet(all).unwrap();
     assert!(
         !config.shareable.contains("0123456789abcdef"),
@@ -478,7 +478,6 @@ fn the_config_check_says_what_is_wrong_with_a_fleet() {
         (r#", "timeout": "2s""#, "fleet.timeout", "1s"),
         (r#", "edges": 0"#, "fleet.edges", "1"),
         (r#", "key": "short""#, "fleet.key", "16 bytes"),
-        (r#", "cut_off": "reset""#, "fleet.cut_off", "not built yet"),
         (r#", "on_failure": "shares""#, "fleet.on_failure", "share"),
         (r#", "syncs": "1s""#, "fleet", "sync"),
         (r#", "token": """#, "fleet.token", "1 to 4096"),

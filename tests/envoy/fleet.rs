@@ -1,5 +1,6 @@
 //! Edges of a fleet on real Envoys, with a service that answers, is slow, fails or lies.
 
+use crate::ends::never_finished;
 use crate::fleet_service::{Behaviour, Service};
 use crate::harness::Config;
 use crate::harness::bootstrap::Setup;
@@ -9,15 +10,22 @@ use serde_json::json;
 use std::time::Duration;
 
 fn setup(service: &Service, config: Config, on_failure: &str) -> Setup {
+    within("50ms", service, config, on_failure)
+}
+
+/// An edge that waits so long for an answer.
+fn within(timeout: &str, service: &Service, config: Config, on_failure: &str) -> Setup {
     let fleet = json!({
-        "cluster": "fleet", "authority": "fleet", "on_failure": on_failure, "edges": 2
+        "cluster": "fleet", "authority": "fleet", "on_failure": on_failure, "edges": 2,
+        "timeout": timeout
     });
     let config = config.with(json!({"fleet": fleet, "tokens": {"completion": 0, "prompt": 0}}));
     Setup::new(config).cluster("fleet", service.address)
 }
 
+/// Edges whose service answers. The machine of a test may be slow.
 fn edges(service: &Service, config: &Config) -> [Stack; 2] {
-    [(); 2].map(|()| Stack::with(&setup(service, config.clone(), "deny")))
+    [(); 2].map(|()| Stack::with(&within("1s", service, config.clone(), "deny")))
 }
 
 fn call() -> Call {
@@ -136,5 +144,41 @@ fn an_edge_that_was_cut_off_tells_all_when_the_service_is_back() {
     service.behave(Behaviour::Answers);
     eventually("all is told", || {
         service.used_and_out("requests/60000/-").0 == 12
+    });
+}
+
+/// A request in flight on an edge that is cut off; returns true if it is still there when the other edge
+/// has its lease.
+fn goes_on_when_cut_off(cut_off: &str) -> bool {
+    let services = Service::start();
+    let services = [services.another(), services];
+    let config = Config::tier("t").concurrency(1);
+    let stacks = services.each_ref().map(|service| {
+        let fleet = json!({
+            "cluster": "fleet", "authority": "fleet", "on_failure": "deny", "cut_off": cut_off,
+            "timeout": "1s"
+        });
+        let config = config.clone().with(json!({"fleet": fleet}));
+        Stack::with(&Setup::new(config).cluster("fleet", service.address))
+    });
+    let in_flight = || stacks[0].stat(&["tiergate_in_flight"]);
+    let open = stacks[0].begin(never_finished(call()));
+    eventually("it is in flight", || in_flight() == 1);
+    assert_eq!(stacks[1].send(call()).code(), "concurrency");
+    services[0].behave(Behaviour::Fails(503));
+    eventually("the other edge has the lease", || {
+        stacks[1].send(call()).status == 200
+    });
+    let goes_on = in_flight() == 1;
+    stacks[0].hang_up(open);
+    goes_on
+}
+
+#[test]
+fn a_request_on_an_edge_that_is_cut_off_goes_on_or_is_ended_before_another_edge_has_its_lease() {
+    std::thread::scope(|scope| {
+        let kept = scope.spawn(|| goes_on_when_cut_off("keep"));
+        assert!(!goes_on_when_cut_off("reset"));
+        assert!(kept.join().unwrap());
     });
 }

@@ -29,7 +29,7 @@ pub enum Behaviour {
 }
 
 struct Shared {
-    store: FleetStore,
+    store: Arc<Mutex<FleetStore>>,
     behaviour: Behaviour,
 }
 
@@ -41,12 +41,21 @@ pub struct Service {
 
 impl Service {
     pub fn start() -> Self {
+        Self::of(Arc::default())
+    }
+
+    /// Another service of the same store.
+    pub fn another(&self) -> Self {
+        Self::of(Arc::clone(&self.shared.lock().unwrap().store))
+    }
+
+    fn of(store: Arc<Mutex<FleetStore>>) -> Self {
         let mut runtime = tokio::runtime::Builder::new_multi_thread();
         let runtime = runtime.worker_threads(1).enable_all().build().unwrap();
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Mutex::new(Shared {
-            store: FleetStore::default(),
+            store,
             behaviour: Behaviour::Answers,
         }));
         runtime.spawn(accept(listener, Arc::clone(&shared)));
@@ -63,7 +72,9 @@ impl Service {
 
     /// What is used of a meter, and what edges hold.
     pub fn used_and_out(&self, meter: &str) -> (u64, u64) {
-        self.shared.lock().unwrap().store.used_and_out(meter)
+        let store = Arc::clone(&self.shared.lock().unwrap().store);
+        let store = store.lock().unwrap();
+        store.used_and_out(meter)
     }
 }
 
@@ -110,6 +121,9 @@ async fn answer(
 fn stepped(shared: &Mutex<Shared>, request: &StepRequest) -> Vec<u8> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     let now = u64::try_from(now.as_millis()).unwrap();
-    let answer = shared.lock().unwrap().store.answer(request, now);
+    let answer = Arc::clone(&shared.lock().unwrap().store)
+        .lock()
+        .unwrap()
+        .answer(request, now);
     serde_json::to_vec(&answer).unwrap()
 }

@@ -292,6 +292,11 @@ extern "C" fn proxy_continue_stream(_stream: u32) -> u32 {
 }
 
 #[unsafe(no_mangle)]
+extern "C" fn proxy_close_stream(_stream: u32) -> u32 {
+    call("close_stream", |_| OK)
+}
+
+#[unsafe(no_mangle)]
 extern "C" fn proxy_set_tick_period_milliseconds(_period: u32) -> u32 {
     call("set_tick_period_milliseconds", |_| OK)
 }
@@ -385,7 +390,7 @@ never_called! {
     proxy_log proxy_get_log_level proxy_get_header_map_value proxy_set_buffer_bytes proxy_set_header_map_pairs
     proxy_add_header_map_value proxy_register_shared_queue proxy_resolve_shared_queue
     proxy_dequeue_shared_queue proxy_enqueue_shared_queue
-    proxy_close_stream proxy_grpc_call proxy_grpc_stream proxy_grpc_send
+    proxy_grpc_call proxy_grpc_stream proxy_grpc_send
     proxy_grpc_cancel proxy_grpc_close proxy_get_status
     proxy_call_foreign_function proxy_done proxy_get_metric
 }

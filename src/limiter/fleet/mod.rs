@@ -17,6 +17,7 @@ use crate::config::{Config, Mode};
 use crate::fleet::allowances::usual_bytes;
 use crate::fleet::edge::Edge;
 use crate::fleet::meter_key::demands;
+use crate::fleet::policy::CutOff;
 use crate::fleet::take::{Asking, Stake};
 use crate::fleet::{Draft, EdgeView, Fleet};
 use crate::host::{Host, MetricSink};
@@ -56,6 +57,16 @@ impl Limiter {
         let fleet = self.config.fleet.as_ref()?;
         let view = self.vm.borrow().desk.edge.as_ref()?.view();
         Some((fleet, view))
+    }
+
+    /// Returns the moment since which this edge is cut off for so long that its leases are given to
+    /// others, where `cut_off` is `reset`.
+    pub fn cut_off_since(&self, now: Mono) -> Option<Mono> {
+        let fleet = self.config.fleet.as_ref()?;
+        let resets = fleet.policy.cut_off == CutOff::Reset;
+        let vm = self.vm.borrow();
+        let edge = vm.desk.edge.as_ref().filter(|_| resets)?;
+        edge.cut_off_since(now)
     }
 
     /// Opens the part of a request in the fleet.
