@@ -60,7 +60,7 @@ pub struct Allowances {
     pub spent_at: u64,
     /// The end of what is held.
     pub good_until: u64,
-    /// The number of edges of the namespace, as last said; 0 before the first answer.
+    /// The number of edges that share the account's limits, as last said; 0 before the first answer.
     pub edges: u32,
     /// The account's clock in the store, and ours when we heard it.
     pub store_clock: Option<(u64, u64)>,

@@ -19,7 +19,7 @@ pub struct Granted {
     pub seq: u32,
     /// The generation of the account.
     pub generation: u32,
-    /// The number of edges.
+    /// The number of edges that share the account's limits.
     pub edges: u32,
     /// True when little is left.
     pub tight: bool,

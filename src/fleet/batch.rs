@@ -166,7 +166,11 @@ pub fn granted(
         incarnation: draft.incarnation,
         seq: answer.seq,
         generation: answer.generation,
-        edges,
+        // A limit is shared by the edges that meet the account, as far as that is known.
+        edges: match answer.edges {
+            0 => edges,
+            sharing => sharing,
+        },
         tight: answer.tight,
         store_time: answer.time,
         meters: granted?,

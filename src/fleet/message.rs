@@ -281,13 +281,16 @@ pub struct ItemAnswer {
     /// The account's clock in the store, in milliseconds; 0 for a store that does not say it.
     #[serde(rename = "t")]
     pub time: u64,
+    /// The edges that spoke of the account in the last minute, at least 3 where there are so many; 0 for a store that does not say it.
+    #[serde(rename = "e")]
+    pub edges: u32,
     /// The reason why nothing was granted, where something was needed.
     pub no: Option<StepRefusal>,
 }
 
 impl Serialize for ItemAnswer {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut all = serializer.serialize_struct("ItemAnswer", 11)?;
+        let mut all = serializer.serialize_struct("ItemAnswer", 12)?;
         all.serialize_field("a", &self.account)?;
         all.serialize_field("i", &self.incarnation)?;
         all.serialize_field("n", &self.seq)?;
@@ -302,6 +305,7 @@ impl Serialize for ItemAnswer {
         all.serialize_field("l", &self.leases)?;
         all.serialize_field("tight", &self.tight)?;
         all.serialize_field("t", &self.time)?;
+        all.serialize_field("e", &self.edges)?;
         if let Some(no) = &self.no {
             all.serialize_field("no", no)?;
         }
@@ -433,7 +437,7 @@ mod tests {
         let mut done = ids.clone();
         let rest = json!({
             "ok": false, "stale": false, "gen": 1, "m": [[0, 0, 60, 0, 1000]], "l": [[1, 0, 4]],
-            "tight": true, "t": 7, "no": {"meter": 0, "wait_ms": 1000, "by": "used"},
+            "tight": true, "t": 7, "e": 2, "no": {"meter": 0, "wait_ms": 1000, "by": "used"},
         });
         let rest = rest.as_object().unwrap().clone();
         done.as_object_mut().unwrap().extend(rest);

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 const LINES: u64 = 1_000_000;
 const ACCOUNTS: u64 = 10_000;
@@ -63,7 +63,6 @@ fn timed(args: &[&str]) -> (Ran, Option<u64>) {
     };
     let took = start.elapsed();
     println!("{LINES} lines in {took:?}, {kilobytes:?} kB at most");
-    assert!(took < Duration::from_secs(60), "{took:?}");
     (ran, kilobytes)
 }
 

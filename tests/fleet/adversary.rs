@@ -48,6 +48,8 @@ enum Event {
 struct Admitted {
     at: u64,
     tokens: u64,
+    /// The edge, and which of its lives.
+    by: (usize, u64),
 }
 
 pub struct Game<'a> {
@@ -324,7 +326,12 @@ impl<'a> Game<'a> {
         }
         let used = [reserve / 10, reserve / 2, reserve, reserve * 3][self.rng.usize(..4)];
         let tokens = used.min(reserve);
-        self.admitted.push(Admitted { at: now, tokens });
+        let by = (edge, self.edges[edge].life);
+        self.admitted.push(Admitted {
+            at: now,
+            tokens,
+            by,
+        });
         let in_process = self.edges.iter().map(|edge| edge.in_process).sum();
         self.most_in_process = self.most_in_process.max(in_process);
         let after =
@@ -347,7 +354,11 @@ impl<'a> Game<'a> {
                 first += 1;
             }
             most = [most[0].max(sums[0]), most[1].max(sums[1])];
-            *periods.entry(one.at / PERIOD).or_default() += one.tokens;
+            // What a store forgot whole, only edges remember, and a life that ended does not.
+            let is_known = self.play.loss != Loss::Emptied || self.edges[one.by.0].life == one.by.1;
+            if is_known {
+                *periods.entry(one.at / PERIOD).or_default() += one.tokens;
+            }
         }
         let period = periods.values().max().copied().unwrap_or(0);
         let all = [most[0], most[1], period, self.most_in_process];

@@ -61,7 +61,7 @@ fn with_write_offs_that_net_for_ever() {
 #[test]
 fn with_write_offs_that_do_not_count() {
     is_over(
-        1,
+        50,
         FAULTS,
         &[("add(state, now, amount)\n    end\n  end", "end\n  end")],
     );

@@ -291,6 +291,8 @@ impl Account {
             .values()
             .filter(|entry| now < entry.seen + 60_000);
         let active = (active.count() as u64).max(1);
+        let edges = edges.min(active.max(3));
+        answer.edges = u32::try_from(edges).unwrap();
         let key = (request.edge, item.incarnation);
         for (ask, (used, left)) in item.meters.iter().zip(lefts) {
             let grant = if no.is_some() {

@@ -3,7 +3,7 @@
 -- KEYS[1] is the account's hash, `{ns:account}:tg1`. ARGV[1] is the message in JSON, as step.rs
 -- writes it. The reply is a list that step.rs reads:
 --   done, ok, gen, tight, by, blocked, wait, clamped, restated, written_off,
---     the account's clock, number of meters, (grant, used, left, ends_ms)..., number of leases, (grant, left)...
+--     the account's clock, the edges that share it, number of meters, (grant, used, left, ends_ms)..., number of leases, (grant, left)...
 --   stale, gen | turn, clock | fault, text
 --
 -- Fields: v       the layout
@@ -445,10 +445,13 @@ local function step(clock)
     if asks then by, blocked, wait = 3, 1, math.ceil(head.closed - now) end
   end
 
+  -- The edges that share a limit are those that spoke of the account in the last minute, and room for
+  -- some that did not yet.
+  local sharing = math.max(1, math.min(q.edges, math.max(3, head.active)))
   local function grant_of(limit, left, need, want, is_lease)
     if not ok then return 0 end
     local rest = left - need
-    if now < head.closed or limit < 4 * q.edges or rest <= 0.3 * limit then return need end
+    if now < head.closed or limit < 4 * sharing or rest <= 0.3 * limit then return need end
     local share = math.floor(rest / (2 * math.max(1, head.active)))
     return need + math.max(0, math.min(want, share, math.floor(left / 4)))
   end
@@ -473,12 +476,12 @@ local function step(clock)
     state.o = state.o + grant
     entry.l[l[1]] = entry.l[l[1]] + grant
     local left = l[2] - state.o
-    if l[2] >= 4 * q.edges and left < 0.3 * l[2] then tight = 1 end
+    if l[2] >= 4 * sharing and left < 0.3 * l[2] then tight = 1 end
     answer[#answer + 1] = grant
     answer[#answer + 1] = math.max(0, left)
   end
   local reply = {'done', ok and 1 or 0, head.gen, tight, by, blocked, math.min(wait, 4294967295),
-    clamped, restated, written_off, now, #q.m}
+    clamped, restated, written_off, now, sharing, #q.m}
   for _, n in ipairs(answer) do reply[#reply + 1] = n end
 
   -- 8. All of it is written in one command, the first that writes: it may fail, and nothing is done.

@@ -297,6 +297,7 @@ fn done(numbers: &mut Numbers<'_>, item: &StepItem, mut answer: ItemAnswer) -> O
         written_off: numbers.take()?,
     };
     answer.time = numbers.take()?;
+    answer.edges = u32::try_from(numbers.take()?).ok()?;
     // A repeated message has the meters of the first: the answer names no more than both have.
     let meters = usize::try_from(numbers.take()?).ok()?;
     for place in 0..meters {
