@@ -1,17 +1,16 @@
 //! The admin calls that change accounts: in the directory, and in the ledger.
 
 use super::account_view::text;
+use super::checks::check_put;
 use super::{AdminResponse, Api, LOGGED_CHARS, Problem, body};
 use crate::directory::Directory;
 use crate::directory::entry::{AccountEntry, TierBasis};
 use crate::directory::feed::leader::SharedFeedState;
 use crate::http::visible::visible;
-use crate::json::Invalid;
 use crate::ledger::RecordChange;
-use crate::limits::{Limits, OwnLimits, Plan, Terms};
+use crate::limits::{Limits, Plan, Terms};
 use crate::reply::usage::UseView;
 use crate::tiers::recharge::RechargeEvent;
-use crate::tiers::{Tier, TierTable};
 use crate::time::Span;
 use body::Put;
 use serde::Serialize;
@@ -81,7 +80,7 @@ impl Api<'_> {
 
     pub(super) fn put(&mut self, id: &[u8], body: &[u8]) -> Result<AdminResponse, Problem> {
         let put = body::put(body)?;
-        self.check_put(id, &put)?;
+        check_put(self.config(), id, &put)?;
         self.write_put(id, &put)
             .map(|written| AdminResponse::ok(&written))
     }
@@ -133,60 +132,9 @@ impl Api<'_> {
 
     fn put_item(&mut self, item: &[u8]) -> Result<(), (Option<String>, Problem)> {
         let (id, put) = body::item(item)?;
-        let written = self
-            .check_put(id.as_bytes(), &put)
+        let written = check_put(self.config(), id.as_bytes(), &put)
             .and_then(|()| self.write_put(id.as_bytes(), &put));
         written.map(|_| ()).map_err(|problem| (Some(id), problem))
-    }
-
-    /// Checks a write against the config in force.
-    fn check_put(&self, id: &[u8], put: &Put) -> Result<(), Problem> {
-        let config = self.config();
-        match &put.basis {
-            TierBasis::Tier(name) => known_tier(&config.tiers, name, "tier")?,
-            TierBasis::Alias(target) if target.as_bytes() == id => {
-                return Err(Problem::body("account", "is the account itself"));
-            }
-            TierBasis::Recharge(_) if !config.tiers.follow_recharge() => {
-                let problem = "the tiers of this config have no recharge: name a tier";
-                return Err(Problem::body("recharge", problem));
-            }
-            TierBasis::Recharge(_) | TierBasis::Alias(_) => {}
-        }
-        let Some(own) = &put.terms.limits else {
-            return Ok(());
-        };
-        let named = match &put.basis {
-            TierBasis::Tier(name) => Some(name),
-            // Its recharge, or its target, may lead to any tier.
-            TierBasis::Recharge(_) | TierBasis::Alias(_) => None,
-        };
-        let mut tiers = config.tiers.iter();
-        let met = |tier: &&Tier| named.is_none_or(|name| **name == *tier.name);
-        tiers
-            .by_ref()
-            .filter(met)
-            .try_for_each(|tier| self.check_limits(own, tier))
-            .map_err(Problem::BadBody)?;
-        if own.count_money() && !config.is_priced {
-            let problem = "a limit on usd needs a price for every model: see \"price\" in the docs";
-            return Err(Problem::BadBody(Invalid::new("limits", problem)));
-        }
-        Ok(())
-    }
-
-    /// Checks own limits beside those of a tier, for each family of models.
-    fn check_limits(&self, own: &OwnLimits, tier: &Tier) -> Result<(), Invalid> {
-        let families = &self.config().models;
-        let unknown = own.models.iter();
-        let mut unknown = unknown.filter(|(model, _)| families.by_name(model).is_none());
-        if let Some((model, _)) = unknown.next() {
-            let problem = "there is no family of this name in models of the config";
-            return Err(Invalid::new(format!("models.{model}"), problem));
-        }
-        let families = families.iter().map(|family| Some(&*family.name));
-        let mut models = std::iter::once(None).chain(families);
-        models.try_for_each(|model| own.check_in(&tier.limits_of(model), model))
     }
 
     pub(super) fn recharge(&mut self, id: &[u8], body: &[u8]) -> Result<AdminResponse, Problem> {
@@ -365,17 +313,4 @@ impl Api<'_> {
         self.writes.push("POST ready".to_owned());
         Ok(AdminResponse::ok(&serde_json::json!({"ready": true})))
     }
-}
-
-/// Refuses the name of a tier that is not in the table, with the JSON path of the name.
-///
-/// # Errors
-/// [`Problem::BadBody`] with the names that there are.
-pub fn known_tier(tiers: &TierTable, name: &str, path: &str) -> Result<(), Problem> {
-    if tiers.by_name(name.as_bytes()).is_some() {
-        return Ok(());
-    }
-    let names: Vec<_> = tiers.iter().map(|t| t.name.as_str()).collect();
-    let problem = format!("there is no tier {name:?}: one of {}", names.join(", "));
-    Err(Problem::body(path, problem))
 }

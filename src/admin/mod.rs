@@ -4,7 +4,8 @@
 mod account_view;
 mod account_writes;
 pub mod auth;
-mod body;
+pub mod body;
+mod checks;
 mod look_up;
 pub mod overload;
 pub mod page;
@@ -24,7 +25,7 @@ use route::Call;
 use serde::Serialize;
 
 pub use account_view::AccountView;
-pub use account_writes::known_tier;
+pub use checks::{check_put, known_tier};
 
 /// The maximum number of characters of an id or a body in the log.
 const LOGGED_CHARS: usize = 256;

@@ -1,7 +1,7 @@
 //! The JSON of `{p}/load`: the manual lowering, and the effective scales.
 
-use super::account_writes::known_tier;
 use super::body::parse;
+use super::checks::known_tier;
 use super::{AdminResponse, Api, LOGGED_CHARS, Problem};
 use crate::http::visible::visible;
 use crate::json::Named;
