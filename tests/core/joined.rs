@@ -1,12 +1,14 @@
 //! `tokens.join`: settlements that wait for the next write of their page.
 
+mod two_workers;
+
 use crate::harness::{Admission, Call, Config, FakeRequest, Next, Used, Worker, World};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use serde_json::json;
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::Arc;
 use tiergate::ledger::page::Page;
 
 /// Accounts that share a page.
@@ -253,9 +255,26 @@ fn sections(mut body: &[u8]) -> Vec<Vec<u8>> {
     all
 }
 
+/// The records of a world in which nothing is open; each is touched first, so that none is older than
+/// another one of its account.
+fn records_of(world: &Arc<World>) -> BTreeMap<Vec<u8>, Vec<Vec<u8>>> {
+    let reader = Worker::new(world, wide());
+    for account in ACCOUNTS {
+        reader.serves(&FakeRequest::of(account, "t", 1), Used::Tokens(2));
+    }
+    let pages = world.keys().into_iter().filter(|key| key.contains("/p"));
+    let pages = pages.filter_map(|key| world.stored(&key)).map(Page::open);
+    let mut records = BTreeMap::new();
+    for page in pages {
+        let own = page.records();
+        records.extend(own.map(|one| (one.key().to_vec(), sections(one.body()))));
+    }
+    records
+}
+
 /// A worker in a world of its own.
 struct Side {
-    world: std::sync::Arc<World>,
+    world: Arc<World>,
     worker: Rc<Worker>,
     open: Vec<Admission>,
 }
@@ -297,31 +316,13 @@ impl Side {
         None
     }
 
-    /// Ends all, and touches each record, so that none is older than another one of its account.
+    /// Ends all.
     fn records(mut self) -> BTreeMap<Vec<u8>, Vec<Vec<u8>>> {
         for admission in self.open.drain(..) {
             self.worker.settle(admission, Used::Tokens(1));
         }
         self.worker.write_joined();
-        let reader = Worker::new(&self.world, wide());
-        for account in ACCOUNTS {
-            reader.serves(&FakeRequest::of(account, "t", 1), Used::Tokens(2));
-        }
-        let pages = self
-            .world
-            .keys()
-            .into_iter()
-            .filter(|key| key.contains("/p"));
-        let pages = pages.filter_map(|key| self.world.stored(&key));
-        let pages = pages.map(Page::open);
-        let mut records = BTreeMap::new();
-        for page in pages {
-            records.extend(
-                page.records()
-                    .map(|one| (one.key().to_vec(), sections(one.body()))),
-            );
-        }
-        records
+        records_of(&self.world)
     }
 }
 
@@ -349,76 +350,8 @@ fn requests_of_an_overflow_record_settle_at_once() {
     assert_eq!(left, 0);
 }
 
-/// Asks and ends of two workers; the other one may act between a read and a write.
-fn both_workers() -> impl Strategy<Value = Vec<(usize, bool, Act)>> {
-    let act = prop_oneof![
-        4 => Just(Act::Ask(0, 1)),
-        3 => any::<Index>().prop_map(|which| Act::End(which, 0)),
-        1 => Just(Act::Tick),
-    ];
-    prop::collection::vec((0..2_usize, any::<bool>(), act), 1..100)
-}
-
-const AT_ONCE: usize = 6;
-
-/// Runs an act of a worker; requests of both that are in flight then.
-fn run_of_two(
-    act: &Act,
-    worker: usize,
-    workers: &[Rc<Worker>; 2],
-    open: &RefCell<[Vec<Admission>; 2]>,
-) -> usize {
-    let request = FakeRequest::acme(1);
-    match act {
-        Act::Ask(..) => {
-            if let Next::Forward(forwarded) = workers[worker].check(&request).next {
-                open.borrow_mut()[worker].extend(forwarded.admission);
-            }
-        }
-        Act::End(which, _) => {
-            let ended = {
-                let own = &mut open.borrow_mut()[worker];
-                (!own.is_empty()).then(|| own.swap_remove(which.index(own.len())))
-            };
-            if let Some(admission) = ended {
-                workers[worker].settle(admission, Used::Tokens(1));
-            }
-        }
-        _ => workers[worker].write_joined(),
-    }
-    open.borrow().iter().map(Vec::len).sum()
-}
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
-
-    /// Two workers are never over a limit on requests in flight, and give all back.
-    #[test]
-    fn two_workers_are_never_over_and_give_all_back(acts in both_workers()) {
-        let world = World::new();
-        let config = joining(wide().concurrency(AT_ONCE as u64));
-        let workers = [(); 2].map(|()| Rc::new(Worker::new(&world, &config)));
-        let open = Rc::new(RefCell::new([Vec::new(), Vec::new()]));
-        for (worker, intrudes, act) in acts {
-            if intrudes {
-                let (workers, open, act) = (workers.clone(), Rc::clone(&open), act.clone());
-                workers[worker].clone().host.intrude(move || {
-                    run_of_two(&act, 1 - worker, &workers, &open);
-                });
-            }
-            let in_flight = run_of_two(&act, worker, &workers, &open);
-            prop_assert!(in_flight <= AT_ONCE, "{in_flight} at once");
-            workers[worker].host.before_set.borrow_mut().clear();
-        }
-        for (worker, own) in workers.iter().zip(open.take()) {
-            for admission in own {
-                worker.settle(admission, Used::Tokens(1));
-            }
-            worker.write_joined();
-        }
-        let reader = Worker::new(&world, wide());
-        prop_assert_eq!(in_flight(&reader, "acme"), 0);
-    }
 
     /// One worker decides the same, and once all is written the records are the same.
     #[test]
