@@ -8,7 +8,7 @@
 //! | shell | [`plugin`]: the only module that calls the host |
 //! | assembly | [`admin`], [`limiter`], [`config`] |
 //! | features | [`notices`], [`refusals`], [`reply`], [`scheduler`], [`identity`], [`overload`], [`directory`], [`metrics`], [`fleet`], [`ledger`], [`routes`], [`tiers`], [`tokens`] |
-//! | kernel | [`limits`], [`text`], [`shared`], [`http`], [`json`], [`host`], [`zone`], [`time`], [`version`] |
+//! | kernel | [`limits`], [`text`], [`shared`], [`http`], [`json`], [`host`], [`zone`], [`time`], [`order`], [`version`] |
 //!
 //! `docs/architecture.md` describes each module and follows one request through them.
 
@@ -37,6 +37,7 @@ pub mod limits;
 pub mod metrics;
 pub mod models;
 pub mod notices;
+pub mod order;
 pub mod overload;
 pub mod plugin;
 pub mod refusals;

@@ -167,15 +167,16 @@ impl Api<'_> {
             let scale = state.lowering(&tier.name, policy).scale(now);
             (tier.name.clone(), scale.as_f64())
         });
+        let (mut of_tiers, mut all) = (BTreeMap::new(), BTreeMap::new());
+        of_tiers.extend(named.map(|(n, scale)| (n.clone(), scale.as_f64())));
+        all.extend(in_force);
         OverloadStatus {
             scale: manual.map_or(1.0, |setting| setting.scale.as_f64()),
-            tiers: named
-                .map(|(n, scale)| (n.clone(), scale.as_f64()))
-                .collect(),
+            tiers: of_tiers,
             ttl_ms: manual.map(|setting| setting.ends.since(now).as_millis()),
             set_ms_ago: manual.map(|setting| now.since(setting.set).as_millis()),
             auto: adaptive,
-            in_force: in_force.collect::<BTreeMap<_, _>>(),
+            in_force: all,
         }
     }
 

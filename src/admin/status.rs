@@ -14,6 +14,7 @@ use crate::json::values::null_as_default;
 use crate::ledger::page::LAYOUT;
 use crate::limiter::FleetStatus;
 use crate::limits::{Limits, Shown};
+use crate::order::in_order;
 use crate::refusals::{self, RecentRefusal, RefusalLog, Total};
 use crate::shared::Fill;
 use crate::tiers::{Cents, Tier, TierId};
@@ -319,17 +320,16 @@ impl Api<'_> {
     }
 
     fn refusals_view(&self, log: &RefusalLog, now: Mono) -> RefusalsView {
-        let mut by_limit: Vec<_> = log.totals(now).map(refused_view).collect();
+        let by_limit = log.totals(now).map(refused_view);
         // Tiers of other configs of the namespace come last. The stable sort keeps the order of
         // codes.
         let order = |row: &RefusedView| {
             let place = self.config().tiers.by_name(row.tier.as_bytes());
             place.map_or(usize::MAX, TierId::index)
         };
-        by_limit.sort_by_key(order);
         RefusalsView {
             window_s: refusals::WINDOW_S,
-            by_limit,
+            by_limit: in_order(by_limit.collect(), order),
             accounts: refused_accounts(log, now),
         }
     }

@@ -15,6 +15,7 @@ mod published;
 pub use published::{Published, PublishedConfig};
 
 use crate::host::{Host, HostError};
+use crate::order::in_order;
 use crate::shared::cell::{Content, SharedCell};
 use crate::shared::{Layout, StoreError};
 use crate::time::{Mono, Span};
@@ -270,19 +271,16 @@ impl Claim {
         let (claimants, now) = &self.read;
         let holder = claimants.holder(Work::Admin, *now);
         let alive = claimants.0.iter().filter(|one| one.is_alive(*now));
-        let mut alive: Vec<_> = alive
-            .map(|one| AliveConfig {
-                config: ConfigId {
-                    digest: one.config,
-                    table: one.table,
-                },
-                is_in_force: holder == Some(one.config),
-                age: now.since(one.configured),
-                idle: (one.judged > Mono::default()).then(|| now.since(one.judged)),
-            })
-            .collect();
-        alive.sort_by_key(|one| one.age);
-        alive
+        let alive = alive.map(|one| AliveConfig {
+            config: ConfigId {
+                digest: one.config,
+                table: one.table,
+            },
+            is_in_force: holder == Some(one.config),
+            age: now.since(one.configured),
+            idle: (one.judged > Mono::default()).then(|| now.since(one.judged)),
+        });
+        in_order(alive.collect(), |one| one.age)
     }
 
     /// True when requests came to this config in the last 10 s, as of the last tick.

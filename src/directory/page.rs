@@ -8,6 +8,7 @@
 
 use super::bytes;
 use super::stored_entry::StoredEntry;
+use crate::order::in_order;
 use crate::shared::Layout;
 use crate::time::Mono;
 
@@ -75,9 +76,8 @@ impl DirectoryPage {
 
     /// Returns the keys, in order.
     pub fn keys(&self) -> Vec<Key> {
-        let mut keys: Vec<Key> = self.places.iter().map(|(key, _)| *key).collect();
-        keys.sort_unstable();
-        keys
+        let keys = self.places.iter().map(|(key, _)| *key);
+        in_order(keys.collect(), |key| *key)
     }
 
     /// Stores a place; a void one is removed. Drops void places where the page is full.

@@ -7,6 +7,7 @@
 use super::page::{KEY, Page, PageState};
 use super::{AccountKey, Ledger, page_name, push_hex};
 use crate::host::Host;
+use crate::order::in_order;
 use crate::shared::cell::{decode, encode};
 use crate::shared::{Change, Layout, StoreError, Target, update};
 use serde::{Deserialize, Serialize};
@@ -100,10 +101,9 @@ impl Ledger {
         }
         let records = page.records().filter(|record| is(record.body()));
         let keys = records.map(|record| record.key().try_into());
-        let mut keys: Vec<AccountKey> = keys.flatten().map(AccountKey).collect();
+        let mut keys: Vec<_> = keys.flatten().map(AccountKey).collect();
         keys.retain(|key| key.0 != super::page::OVERFLOW);
-        keys.sort_unstable();
-        Ok(Some(keys))
+        Ok(Some(in_order(keys, |key| *key)))
     }
 
     /// Returns the names of a page.

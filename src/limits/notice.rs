@@ -6,6 +6,7 @@ use super::per_limit::Limits;
 use super::plan::{Finite, Plan};
 use super::record::{FamilyKey, Mark, Record, noticed_bytes};
 use super::units::Unit;
+use crate::order::in_order;
 use crate::time::{Now, Span};
 use std::collections::BTreeMap;
 
@@ -59,8 +60,8 @@ impl Shares {
     pub const MOST: usize = 8;
 
     /// Returns the shares in order; `None` for too many, none, one out of range, or a repeated one.
-    pub fn new(mut percents: Vec<u8>) -> Option<Self> {
-        percents.sort_unstable();
+    pub fn new(percents: Vec<u8>) -> Option<Self> {
+        let percents = in_order(percents, |percent| *percent);
         let is_one = |percent: &u8| (1..=REFUSED).contains(percent);
         let fits = (1..=Self::MOST).contains(&percents.len()) && percents.iter().all(is_one);
         let repeats = percents.windows(2).any(|pair| pair.first() == pair.last());

@@ -6,6 +6,7 @@ use crate::http::path::has_one_reading;
 use crate::json::values::Count;
 use crate::json::{Invalid, Object, in_range};
 use crate::limits::LimitKind;
+use crate::order::in_order;
 use crate::tiers::{Tier, TierTable};
 use serde::Deserialize;
 
@@ -174,7 +175,7 @@ fn list(
         );
         return Err(Invalid::new(path, problem));
     }
-    list.names.sort();
+    list.names = in_order(list.names, String::clone);
     let at = match lists.iter().position(|other| *other == list) {
         Some(at) => at,
         None => {

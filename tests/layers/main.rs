@@ -8,10 +8,11 @@ use std::fs;
 use std::path::Path;
 
 /// The rooms of `src`, lowest first. A module may use the ones before it.
-const RANKS: [&str; 29] = [
+const RANKS: [&str; 30] = [
     // kernel
     "version",
     "time",
+    "order",
     "zone",
     "host",
     "json",

@@ -27,7 +27,8 @@ pub fn now(status: &Status) -> Markup {
         (true, true) => "Would be refused",
     };
     let accounts = status.refusals.accounts.iter();
-    let named: BTreeSet<_> = accounts.filter_map(|r| r.account.as_deref()).collect();
+    let mut named = BTreeSet::new();
+    named.extend(accounts.filter_map(|r| r.account.as_deref()));
     html! {
         section #now.wide data-live aria-label="Now" {
             dl.tiles {
@@ -51,8 +52,9 @@ fn tile(name: &str, value: &str, more: &str, warns: bool) -> Markup {
 
 /// Renders the tiers with their effective limits.
 pub fn tiers(status: &Status) -> Markup {
-    let kinds = status.tiers.iter().flat_map(|tier| tier.limits.iter());
-    let kinds: BTreeSet<LimitKind> = kinds.map(|(kind, _)| kind).collect();
+    let limits = status.tiers.iter().flat_map(|tier| tier.limits.iter());
+    let mut kinds: BTreeSet<LimitKind> = BTreeSet::new();
+    kinds.extend(limits.map(|(kind, _)| kind));
     html! {
         section #tiers.wide data-live aria-labelledby="h-tiers" {
             h2 #h-tiers { "Tiers " span.quiet { "effective limits, by the config in force" } }

@@ -2,6 +2,7 @@
 //! speaks for the edge, or each account would be a call of each VM.
 
 use crate::ledger::AccountKey;
+use crate::order::in_order;
 use crate::shared::Layout;
 use crate::shared::cell::Content;
 use serde::{Deserialize, Serialize};
@@ -30,7 +31,7 @@ impl DirtyAccounts {
     /// Adds accounts, as far as there is room.
     pub fn add(&mut self, keys: impl Iterator<Item = AccountKey>) {
         self.0.extend(keys);
-        self.0.sort_unstable();
+        self.0 = in_order(std::mem::take(&mut self.0), |key| *key);
         self.0.dedup();
         self.0.truncate(MOST_DIRTY);
     }
