@@ -34,7 +34,7 @@ export PROXY_PORT ADMIN_PORT ENVOY_ADMIN_PORT UPSTREAM_PORT CONFIG
 # A name without a slash is one of the PATH.
 export TIERGATE_ENVOY := $(or $(if $(findstring /,$(ENVOY)),$(abspath $(ENVOY)),$(shell command -v $(ENVOY))),$(ENVOY))
 
-.PHONY: run fleet test wasm cli modules bench waits soak load scale clients check lint examples links shell module-alone audit model mutants zones upgrades \
+.PHONY: run fleet test wasm cli modules bench waits soak load scale fleet-scale fleet-price clients check lint examples links shell module-alone audit model mutants zones upgrades \
         help envoy chromium redis target clean
 
 run: wasm envoy ## Envoy with the filter and a demo upstream; Ctrl-C stops them
@@ -104,6 +104,17 @@ scale: modules envoy ## a thousand to a million live accounts: CPU, memory and s
 	@command -v wrk >/dev/null || { echo "make scale needs wrk: apt-get install wrk" >&2; exit 1; }
 	cargo build --quiet --example demo-upstream
 	SCALE_TABLE=docs/scale.md SCALE_PLOT=docs/scale.svg cargo bench --quiet --profile dev --bench scale
+
+# docs/scaling.md has its setting: FLEET_SCALE_ACCOUNTS.
+fleet-scale: ## 100 edges and a million accounts, simulated: calls, bytes, requests that wait; docs/scaling.md and docs/scaling.svg
+	CARGO_PROFILE_BENCH_LTO=off CARGO_PROFILE_BENCH_CODEGEN_UNITS=16 \
+	FLEET_SCALE_TABLE=docs/scaling.md FLEET_SCALE_PLOT=docs/scaling.svg cargo bench --quiet --bench fleet-scale
+
+fleet-price: modules cli envoy redis ## a fleet's latency and CPU beside Envoy's own ratelimit filter; docs/scaling.md
+	@command -v wrk >/dev/null || { echo "make fleet-price needs wrk: apt-get install wrk" >&2; exit 1; }
+	cargo build --quiet --example demo-upstream
+	cargo build --quiet --release --manifest-path tests/rate_limit_service/Cargo.toml
+	FLEET_PRICE_TABLE=docs/scaling.md cargo bench --quiet --profile dev --features cli,fleet --bench fleet-price
 
 clients: modules envoy $(TOOLS)/clients ## client libraries against refusals: what they raise, wait and try; docs/clients.md
 	cargo build --quiet --example demo-upstream

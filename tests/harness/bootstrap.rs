@@ -22,8 +22,8 @@ pub struct Setup {
     pub manager: Value,
     pub access_log: bool,
     pub http2_upstream: bool,
-    /// Further clusters, each of one address.
-    pub clusters: Vec<(String, SocketAddr)>,
+    /// Further clusters.
+    pub clusters: Vec<Value>,
     /// More arguments of Envoy's command line.
     pub envoy_args: Vec<String>,
 }
@@ -60,7 +60,13 @@ impl Setup {
 
     /// Another cluster.
     pub fn cluster(mut self, name: &str, at: SocketAddr) -> Self {
-        self.clusters.push((name.to_owned(), at));
+        self.clusters.push(cluster(name, at));
+        self
+    }
+
+    /// Another cluster that is spoken to in HTTP/2.
+    pub fn http2_cluster(mut self, name: &str, at: SocketAddr) -> Self {
+        self.clusters.push(in_http2(cluster(name, at)));
         self
     }
 
@@ -129,14 +135,9 @@ pub fn aborting_filter() -> Value {
 pub fn bootstrap(setup: &Setup, listeners: &Path, upstream: SocketAddr) -> Value {
     let mut llm = cluster("llm", upstream);
     if setup.http2_upstream {
-        llm["typed_extension_protocol_options"] = json!({
-            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-                "@type": format!("{TYPES}.extensions.upstreams.http.v3.HttpProtocolOptions"),
-                "explicit_http_config": {"http2_protocol_options": {}}
-            }
-        });
+        llm = in_http2(llm);
     }
-    let others = setup.clusters.iter().map(|(name, at)| cluster(name, *at));
+    let others = setup.clusters.iter().cloned();
     let clusters: Vec<Value> = std::iter::once(llm).chain(others).collect();
     json!({
         "node": {"id": "test", "cluster": "test"},
@@ -161,6 +162,16 @@ fn cluster(name: &str, at: SocketAddr) -> Value {
             {"endpoint": {"address": address("127.0.0.1", at.port())}}
         ]}]}
     })
+}
+
+fn in_http2(mut cluster: Value) -> Value {
+    cluster["typed_extension_protocol_options"] = json!({
+        "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+            "@type": format!("{TYPES}.extensions.upstreams.http.v3.HttpProtocolOptions"),
+            "explicit_http_config": {"http2_protocol_options": {}}
+        }
+    });
+    cluster
 }
 
 /// The dynamic part: the listeners with their filters.
