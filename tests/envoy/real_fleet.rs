@@ -125,3 +125,63 @@ fn a_scale_and_a_reset_at_the_service_hold_on_each_envoy() {
         })
     });
 }
+
+/// An edge that follows the directory of the fleet.
+fn follower(service: &Service, config: &Config) -> Stack {
+    let address: SocketAddr = service.url["http://".len()..].parse().unwrap();
+    let config = config.clone().with(json!({
+        "fleet": {"cluster": "fleet", "authority": "fleet", "timeout": "1s"},
+        "directory": {
+            "cluster": "fleet", "authority": "fleet", "path": "/v1/directory/changes", "interval": "1s"
+        },
+        "tier": ["directory"],
+        "tokens": {"completion": 0, "prompt": 0}
+    }));
+    Stack::with(&Setup::new(config).cluster("fleet", address))
+}
+
+#[test]
+fn accounts_written_at_the_service_are_in_force_on_each_envoy() {
+    let redis = RedisServer::start();
+    let config = Config::new();
+    let service = operated(&redis, &config, "accounts");
+    let write = |method: &str, path: &str, body: &str| {
+        let body = (!body.is_empty()).then_some(body);
+        let path = format!("/v1/accounts/{path}");
+        let (status, said) = service.operate("operator", method, &path, body);
+        assert_eq!(status, 200, "{said}");
+        said
+    };
+    write("PUT", "acme", r#"{"recharge": "20"}"#);
+    let stacks = [(); 2].map(|()| follower(&service, &config));
+    let call = |account: &str| Call::new().header("x-account-id", account);
+    let all = |account: &str, status: u16, code: &str| {
+        for stack in &stacks {
+            eventually(&format!("{account}: {status} {code}"), || {
+                let reply = stack.send(call(account));
+                reply.status == status && (status == 200 || reply.code() == code)
+            });
+        }
+    };
+    all("acme", 200, "");
+    all("nobody", 403, "tier_unknown");
+    write("PUT", "key", r#"{"account": "acme"}"#);
+    all("key", 200, "");
+    write("PUT", "acme", r#"{"tier": "tier5", "disabled": true}"#);
+    all("key", 403, "account_disabled");
+    write(
+        "PUT",
+        "acme",
+        r#"{"tier": "tier5", "limits": {"rpm": 1}, "disabled": false}"#,
+    );
+    all("acme", 429, "rpm");
+    write("PUT", "acme", r#"{"tier": "tier5", "exempt": true}"#);
+    all("acme", 200, "");
+    write("DELETE", "acme", "");
+    all("acme", 403, "tier_unknown");
+    let event = r#"{"id": "e-1", "amount": "20", "kind": "cash"}"#;
+    for new in [true, false] {
+        assert_eq!(write("POST", "acme/recharges", event)["new"], new);
+    }
+    all("acme", 200, "");
+}

@@ -4,6 +4,7 @@
 mod adversary;
 mod bench;
 mod deployment;
+mod directory;
 mod edge;
 mod holes;
 mod mutants;

@@ -15,13 +15,18 @@ const CONFIG: &str = r#"{
 }"#;
 
 /// Files that go with the test.
-struct Files(PathBuf);
+pub struct Files(PathBuf);
 
 impl Files {
-    fn new(name: &str) -> Self {
+    pub fn new(name: &str) -> Self {
+        Self::with(name, CONFIG)
+    }
+
+    /// Files with another plugin config.
+    pub fn with(name: &str, config: &str) -> Self {
         let dir = std::env::temp_dir().join(format!("tiergate-{name}-{}", std::process::id()));
         std::fs::create_dir_all(&dir).unwrap();
-        std::fs::write(dir.join("config.json"), CONFIG).unwrap();
+        std::fs::write(dir.join("config.json"), config).unwrap();
         std::fs::write(dir.join("token"), "edge\n").unwrap();
         std::fs::write(dir.join("admin"), "operator\n").unwrap();
         Self(dir)
@@ -31,7 +36,7 @@ impl Files {
         self.0.join(name).to_str().unwrap().to_owned()
     }
 
-    fn start(&self, redis: &RedisServer) -> Service {
+    pub fn start(&self, redis: &RedisServer) -> Service {
         let [config, token, admin] = ["config.json", "token", "admin"].map(|name| self.path(name));
         let args = [
             "--config",

@@ -76,6 +76,24 @@ impl Service {
         )
     }
 
+    /// Asks for a page of the feed, as an edge: the status, the entity tag and the page.
+    pub fn feed(&self, path: &str, tag: Option<&str>) -> (u16, Option<String>, Value) {
+        let mut get = agent().get(format!("{}{path}", self.url));
+        if let Some(token) = &self.token {
+            get = get.header("authorization", format!("Bearer {token}"));
+        }
+        if let Some(tag) = tag {
+            get = get.header("if-none-match", tag);
+        }
+        let mut answer = get.call().unwrap();
+        let etag = answer.headers().get("etag");
+        let etag = etag.map(|tag| tag.to_str().unwrap().to_owned());
+        let text = answer.body_mut().read_to_string().unwrap();
+        assert!(text.len() <= 1 << 20, "a page of {} bytes", text.len());
+        let page = serde_json::from_str(&text).unwrap_or_default();
+        (answer.status().as_u16(), etag, page)
+    }
+
     /// Makes an operator's call with a token.
     pub fn operate(
         &self,

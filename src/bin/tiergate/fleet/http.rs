@@ -1,6 +1,7 @@
 //! The service's HTTP.
 
 use super::batch::{Batches, NoAnswer};
+use super::directory;
 use super::operator_http::{self, OperatorAccess};
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
@@ -40,6 +41,7 @@ pub fn routes(service: Arc<Service>) -> Router {
     Router::new()
         .route("/v1/step", post(step))
         .merge(operator_http::routes())
+        .merge(directory::routes())
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
@@ -127,7 +129,7 @@ pub async fn read(headers: &HeaderMap, body: Body) -> Result<Bytes, Failed> {
     }
 }
 
-fn is_allowed(service: &Service, headers: &HeaderMap) -> bool {
+pub fn is_allowed(service: &Service, headers: &HeaderMap) -> bool {
     let token = service.token.as_ref();
     token.is_none_or(|token| is_bearer(headers, token))
 }

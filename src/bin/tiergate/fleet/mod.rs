@@ -5,6 +5,7 @@
 
 mod batch;
 mod check;
+mod directory;
 mod http;
 mod metrics;
 mod node;

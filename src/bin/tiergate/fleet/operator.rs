@@ -2,6 +2,7 @@
 //! edges. Bodies, answers and errors are those of the filter's admin API.
 
 use super::batch::Batches;
+use super::directory::StoredAccount;
 use super::orders::{OrderBook, OrderError};
 use super::store::Live;
 use redis::Value;
@@ -72,7 +73,7 @@ pub struct Operator<'a> {
 }
 
 impl Operator<'_> {
-    fn live(&self) -> Result<Arc<Live>, CallError> {
+    pub fn live(&self) -> Result<Arc<Live>, CallError> {
         self.batches.store.live().map_err(CallError::Store)
     }
 
@@ -150,7 +151,10 @@ impl Operator<'_> {
     pub async fn reset(&self, id: &str) -> Result<serde_json::Value, CallError> {
         let live = self.live()?;
         let (store, ns) = (&self.batches.store, &self.config.namespace);
-        let account = (ns.as_str(), id, self.account(id));
+        let alias = self.stored(id).await?;
+        let target = alias.as_ref().and_then(StoredAccount::target);
+        let target = target.unwrap_or(id);
+        let account = (ns.as_str(), target, self.account_id(target));
         let generation = self.batches.orders.reset(store, &live, account).await?;
         Ok(json!({"id": id, "reset": true, "generation": generation}))
     }
@@ -159,14 +163,14 @@ impl Operator<'_> {
     pub async fn account_use(&self, id: &str) -> Result<Option<AccountUse>, CallError> {
         let live = self.live()?;
         let store = &self.batches.store;
-        let key = super::step::key(&self.config.namespace, self.account(id));
+        let key = super::step::key(&self.config.namespace, self.account_id(id));
         let reply = store.run(&live, &store.look, &key, &[]).await;
         let reply = reply.map_err(|error| CallError::Store(error.to_string()))?;
         read(&reply).map_err(CallError::Store)
     }
 
     /// Returns an account's name in the store.
-    fn account(&self, id: &str) -> AccountId {
+    fn account_id(&self, id: &str) -> AccountId {
         let fleet = self.config.fleet.as_ref();
         Hex(fleet.map_or([0; 16], |fleet| fleet.account(id.as_bytes()).0))
     }

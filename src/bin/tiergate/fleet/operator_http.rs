@@ -1,6 +1,6 @@
 //! The routes of operators' calls, and who may make them.
 
-use super::http::{Service, is_bearer, read};
+use super::http::{Failed, Service, is_bearer, read};
 use super::operator::{CallError, Operator};
 use axum::Router;
 use axum::body::Body;
@@ -27,16 +27,24 @@ pub struct OperatorAccess {
 pub fn routes() -> Router<Arc<Service>> {
     Router::new()
         .route("/v1/load", get(load).put(put_load).delete(delete_load))
-        .route("/v1/accounts/{id}", get(account))
         .route("/v1/accounts/{id}/reset", post(reset))
 }
 
 /// Returns the operator, if the call is one's.
-fn operator<'a>(service: &'a Service, headers: &HeaderMap) -> Result<Operator<'a>, CallFailure> {
+pub fn operator<'a>(
+    service: &'a Service,
+    headers: &HeaderMap,
+) -> Result<Operator<'a>, CallFailure> {
     let access = service.operator.as_ref().ok_or(CallFailure::Off)?;
     if !is_bearer(headers, &access.token) {
         return Err(CallFailure::Call(Problem::Unauthorized.into()));
     }
+    whose(service)
+}
+
+/// Returns the operator of the service's config, for a call that needs no token of one.
+pub fn whose(service: &Service) -> Result<Operator<'_>, CallFailure> {
+    let access = service.operator.as_ref().ok_or(CallFailure::Off)?;
     Ok(Operator {
         batches: &service.batches,
         config: &access.config,
@@ -45,7 +53,7 @@ fn operator<'a>(service: &'a Service, headers: &HeaderMap) -> Result<Operator<'a
 
 /// The reason why a call failed.
 #[derive(Debug)]
-enum CallFailure {
+pub enum CallFailure {
     /// The service was started without what such calls need.
     Off,
     Call(CallError),
@@ -56,6 +64,13 @@ enum CallFailure {
 impl<E: Into<CallError>> From<E> for CallFailure {
     fn from(error: E) -> Self {
         Self::Call(error.into())
+    }
+}
+
+/// A body that did not come, or is too long.
+impl From<Failed> for CallFailure {
+    fn from((_, status, why): Failed) -> Self {
+        Self::Body(status, why)
     }
 }
 
@@ -99,12 +114,12 @@ fn answer(response: AdminResponse) -> Response {
     (status, kind, response.body).into_response()
 }
 
-fn done(value: &impl Serialize) -> Response {
+pub fn done(value: &impl Serialize) -> Response {
     answer(AdminResponse::ok(value))
 }
 
 /// Notes a write in the log.
-fn note(call: &str, id: &str) {
+pub fn note(call: &str, id: &str) {
     let id = tiergate::http::visible::visible(id.as_bytes(), 256);
     tracing::info!(call, id, "an operator's write");
 }
@@ -122,9 +137,7 @@ async fn put_load(
     body: Body,
 ) -> Result<Response, CallFailure> {
     let operator = operator(&service, &headers)?;
-    let body = read(&headers, body).await;
-    let body = body.map_err(|(_, status, why)| CallFailure::Body(status, why))?;
-    let status = operator.put_load(&body).await?;
+    let status = operator.put_load(&read(&headers, body).await?).await?;
     note("PUT load", "");
     Ok(done(&status))
 }
@@ -146,14 +159,4 @@ async fn reset(
     let reset = operator(&service, &headers)?.reset(&id).await?;
     note("POST reset", &id);
     Ok(done(&reset))
-}
-
-async fn account(
-    State(service): State<Arc<Service>>,
-    Path(id): Path<String>,
-    headers: HeaderMap,
-) -> Result<Response, CallFailure> {
-    let used = operator(&service, &headers)?.account_use(&id).await?;
-    let used = used.ok_or(Problem::UnknownAccount)?;
-    Ok(done(&json!({"id": id, "fleet": used})))
 }

@@ -41,6 +41,7 @@ pub struct Store {
     pub orders: StoreScript,
     pub reset: StoreScript,
     pub look: StoreScript,
+    pub directory: StoreScript,
 }
 
 /// A script, with the hash by which Redis knows it.
@@ -73,6 +74,7 @@ impl Store {
             step: StoreScript::new(super::step::SCRIPT),
             edges: StoreScript::new(include_str!("edges.lua")),
             orders: StoreScript::new(include_str!("orders.lua")),
+            directory: StoreScript::new(super::directory::SCRIPT),
             look: StoreScript::new(include_str!("look.lua")),
             reset: StoreScript::new(include_str!("reset.lua")),
         }
@@ -259,12 +261,23 @@ impl Store {
         key: &str,
         args: &[&str],
     ) -> Result<Value, RedisError> {
-        let mut result = self.run_once(live, script, key, args, false).await;
+        self.run_on(live, script, &[key], args).await
+    }
+
+    /// Runs a script on keys with one hash tag.
+    pub async fn run_on(
+        &self,
+        live: &Live,
+        script: &StoreScript,
+        keys: &[&str],
+        args: &[&str],
+    ) -> Result<Value, RedisError> {
+        let mut result = self.run_once(live, script, (keys, args), false).await;
         if let Err(error) = &result
             && error.code() == Some("NOSCRIPT")
         {
             // A new master, or SCRIPT FLUSH: EVAL runs it and loads it.
-            result = self.run_once(live, script, key, args, true).await;
+            result = self.run_once(live, script, (keys, args), true).await;
         }
         if let Err(error) = &result
             && matches!(
@@ -281,8 +294,7 @@ impl Store {
         &self,
         live: &Live,
         script: &StoreScript,
-        key: &str,
-        args: &[&str],
+        (keys, args): (&[&str], &[&str]),
         by_text: bool,
     ) -> RedisResult<Value> {
         let mut command = Cmd::new();
@@ -290,8 +302,8 @@ impl Store {
             false => command.arg("EVALSHA").arg(&script.hash),
             true => command.arg("EVAL").arg(script.text),
         };
-        command.arg(1).arg(key);
-        for arg in args {
+        command.arg(keys.len());
+        for arg in keys.iter().chain(args) {
             command.arg(*arg);
         }
         live.link.run(&command, self.timeout).await
