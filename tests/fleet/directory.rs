@@ -234,6 +234,7 @@ fn edges_follow_by_changes_and_have_then_what_the_whole_feed_has() {
                 }
             }
         }
+        put(&service, "always", r#"{"tier": "tier1"}"#);
         for (edge, path) in edges.iter_mut().zip(paths) {
             edge.follows(&service, path);
             assert_eq!(edge.follows(&service, path), None, "nothing changed since");
@@ -341,6 +342,12 @@ fn a_redis_that_comes_back_empty_gives_all_anew_and_a_foreign_key_is_left_alone(
 #[test]
 fn the_feed_is_for_edges_and_writes_are_for_operators() {
     let (_redis, _files, mut service) = started("directory-tokens");
+    assert_eq!(
+        service.feed("/v1/directory", None).0,
+        503,
+        "it was never written"
+    );
+    put(&service, "acme", r#"{"tier": "tier1"}"#);
     assert_eq!(service.feed("/v1/directory", None).0, 200);
     service.token = Some("operator".to_owned());
     assert_eq!(service.feed("/v1/directory", None).0, 401);
@@ -351,4 +358,22 @@ fn the_feed_is_for_edges_and_writes_are_for_operators() {
         Some(r#"{"tier": "tier1"}"#),
     );
     assert_eq!(status, 401);
+}
+
+#[test]
+fn a_redis_that_lost_the_last_writes_gives_all_anew() {
+    let mut redis = RedisServer::start_with(&["--appendonly", "yes", "--appendfsync", "always"]);
+    let files = Files::with("directory-rollback", CONFIG);
+    let service = files.start(&redis);
+    put(&service, "acme", r#"{"tier": "tier1"}"#);
+    let mut edge = Follower::default();
+    edge.follows(&service, "/v1/directory/changes");
+    // The same directory and version, of another process: what it knows may be another past.
+    redis.kill();
+    redis.run();
+    crate::service::wait("the directory is back", || {
+        service.feed("/v1/directory", None).0 == 200
+    });
+    assert_eq!(edge.follows(&service, "/v1/directory/changes"), Some(1));
+    assert_eq!(edge.follows(&service, "/v1/directory/changes"), None);
 }

@@ -27,14 +27,15 @@ pub enum FeedAnswer {
 impl DirectoryVersion {
     /// Returns the entity tag of this state.
     pub fn tag(&self) -> String {
-        format!("\"{}.{}\"", self.born, self.number)
+        format!("\"{}.{}.{}\"", self.born, self.store, self.number)
     }
 
     /// Returns the version that an entity tag names, of this directory.
     fn number_of(&self, tag: &str) -> Option<u64> {
-        let (born, number) = tag.trim_matches('"').rsplit_once('.')?;
+        let (state, number) = tag.trim_matches('"').rsplit_once('.')?;
         let number: u64 = number.parse().ok()?;
-        (born == self.born && number <= self.number).then_some(number)
+        let is_same = state.split_once('.') == Some((&self.born, &self.store));
+        (is_same && number <= self.number).then_some(number)
     }
 }
 
@@ -45,6 +46,10 @@ impl Operator<'_> {
         let first = self
             .page("", if changes && tag.is_some() { 1 } else { PAGE })
             .await?;
+        if first.version.number == 0 {
+            let problem = "the directory never had an account, so it is not whole: write one first";
+            return Err(CallError::Store(problem.to_owned()));
+        }
         let known = tag.and_then(|tag| first.version.number_of(tag));
         if let Some(known) = known {
             if known == first.version.number {

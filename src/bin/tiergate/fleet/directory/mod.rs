@@ -35,6 +35,8 @@ struct Reply {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DirectoryVersion {
     born: String,
+    /// The incarnation of the store, which another one follows where writes may be lost.
+    store: String,
     number: u64,
     /// The version up to which removed ids are forgotten.
     floor: u64,
@@ -54,7 +56,8 @@ impl Operator<'_> {
         let store = &self.batches.store;
         let reply = store.run_on(&live, &store.directory, &keys, &all).await;
         let reply = reply.map_err(|error| CallError::Store(error.to_string()))?;
-        Reply::read(reply).ok_or_else(|| CallError::Store("the directory's reply is none".into()))
+        Reply::read(reply, &live.store)
+            .ok_or_else(|| CallError::Store("the directory's reply is none".into()))
     }
 
     /// Returns an account of the directory; `None` for one that it does not have.
@@ -190,7 +193,7 @@ fn checked(id: &str) -> Result<&str, Problem> {
 }
 
 impl Reply {
-    fn read(reply: Value) -> Option<Self> {
+    fn read(reply: Value, store: &str) -> Option<Self> {
         let Value::Array(mut list) = reply else {
             return None;
         };
@@ -200,6 +203,7 @@ impl Reply {
         };
         let version = DirectoryVersion {
             born: text(born)?.to_owned(),
+            store: store.to_owned(),
             number: whole(number)?,
             floor: whole(floor)?,
         };
