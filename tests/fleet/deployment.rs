@@ -92,6 +92,60 @@ fn two_services_are_one_limit_and_know_all_edges() {
 }
 
 #[test]
+fn a_large_report_is_done_as_far_as_there_is_time() {
+    let redis = RedisServer::start();
+    let args = ["--redis-timeout", "8ms"];
+    let service = Service::start_with(&redis.url(), &args).ready();
+    let accounts = 500;
+    // The report of an edge: no request waits for it.
+    let mut left: Vec<u16> = (0..accounts).collect();
+    let (mut was_late, mut keys) = (false, 0);
+    let until = Instant::now() + Duration::from_secs(30);
+    while !left.is_empty() {
+        assert!(Instant::now() < until, "{} were never told", left.len());
+        let items = left.iter().map(|account| report(*account)).collect();
+        let (status, body) = service.post(serde_json::to_string(&request(1, items)).unwrap());
+        if status != 200 {
+            // A busy machine: not even the first was done.
+            assert_eq!(status, 503, "{body}");
+            continue;
+        }
+        let answers = body["items"].as_array().unwrap();
+        let is_late = |answer: &&Value| answer["fault"] == "not in time";
+        was_late |= answers.iter().any(|answer| is_late(&answer));
+        let late = answers
+            .iter()
+            .zip(&left)
+            .filter(|(answer, _)| is_late(answer));
+        left = late.map(|(_, account)| *account).collect();
+        let told = answers.len() - left.len();
+        // Redis does little for nobody: an account is a key, and 16 are in line at most.
+        let after: usize = redis::cmd("DBSIZE").query(&mut redis.connect()).unwrap();
+        let new = after - keys;
+        assert!(new <= told + 20, "{new} new keys, and {told} accounts told");
+        keys = after;
+    }
+    assert!(
+        was_late,
+        "all of it fitted into the time: the test asks for too little"
+    );
+}
+
+/// A report of three requests that an account used.
+fn report(account: u16) -> StepItem {
+    StepItem {
+        account: AccountId::parse(&format!("{account:032x}")).unwrap(),
+        meters: vec![MeterAsk {
+            limit: 10,
+            spent: vec![0, 0, 3],
+            own: 3,
+            ..MeterAsk::default()
+        }],
+        ..item(0, 1, 0)
+    }
+}
+
+#[test]
 fn a_request_that_is_none_is_refused_and_nothing_else_suffers() {
     let redis = RedisServer::start();
     let service = Service::start(&redis).ready();

@@ -1,13 +1,14 @@
 //! One request of an edge: its heartbeat, and a step for each item.
 
+use super::in_time::{in_time, order};
 use super::metrics::Metrics;
 use super::orders::{OrderBook, OrderDesk, OrderError};
 use super::step::{self, Happened, MeterOver, MeterSlot, StepCall, StepContext, StepReply};
 use super::store::{Live, Store};
 use super::target::Failing;
-use futures_util::future::join_all;
 use redis::{FromRedisValue as _, RedisError};
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tiergate::fleet::hex::EdgeId;
@@ -44,6 +45,8 @@ pub struct Batches {
     pub rules: Rules,
     pub orders: OrderDesk,
     heartbeats: Mutex<BTreeMap<(String, EdgeId), (Instant, Heartbeat)>>,
+    /// The number of steps: where the next request begins with its reports.
+    turn: AtomicUsize,
 }
 
 /// What an edge's heartbeat told.
@@ -69,6 +72,8 @@ enum ItemEnd {
     Fault(String),
     /// The store failed, not the item.
     StoreFailed(String),
+    /// Others took the time of the request.
+    Late,
 }
 
 impl Batches {
@@ -79,12 +84,14 @@ impl Batches {
             rules,
             orders: OrderDesk::default(),
             heartbeats: Mutex::default(),
+            turn: AtomicUsize::new(0),
         }
     }
 
     /// Answers a request.
     pub async fn answer(&self, request: &StepRequest) -> Result<StepAnswer, NoAnswer> {
         check(request).map_err(NoAnswer::Invalid)?;
+        let begun = Instant::now();
         let live = self.store.live().map_err(NoAnswer::Unavailable)?;
         let problems = live.problems();
         if let Some(problem) = problems.first() {
@@ -106,21 +113,7 @@ impl Batches {
             slots: &slots,
             strict,
         };
-        let ends = join_all(request.items.iter().map(|item| one.run(item))).await;
-        let all_failed = !ends.is_empty()
-            && ends
-                .iter()
-                .all(|end| matches!(end, ItemEnd::StoreFailed(_)));
-        let mut items = Vec::with_capacity(ends.len());
-        for (item, end) in request.items.iter().zip(ends) {
-            match end {
-                ItemEnd::StoreFailed(why) if all_failed => return Err(NoAnswer::Unavailable(why)),
-                ItemEnd::Answer(answer) => items.push(answer),
-                ItemEnd::Fault(why) | ItemEnd::StoreFailed(why) => {
-                    items.push(self.fault(item, why))
-                }
-            }
-        }
+        let items = self.in_time(&one, begun).await?;
         Ok(StepAnswer {
             v: VERSION,
             store: live.store.clone(),
@@ -130,6 +123,52 @@ impl Batches {
             orders: self.orders_of(book, request),
             items,
         })
+    }
+
+    /// Runs the steps of a request that fit into the time since `begun` that a command has: the edge
+    /// gives up soon after it. The other items have faults, and the edge says them again.
+    async fn in_time(
+        &self,
+        one: &BatchStep<'_>,
+        begun: Instant,
+    ) -> Result<Vec<ItemAnswer>, NoAnswer> {
+        let items = &one.request.items;
+        let turn = self.turn.load(Ordering::Relaxed);
+        let within = self.store.timeout().saturating_sub(begun.elapsed());
+        let run = async |at: usize| match items.get(at) {
+            Some(item) => one.run(item).await,
+            None => ItemEnd::Late,
+        };
+        let ended = in_time(order(items, turn), within, run).await;
+        self.turn.fetch_add(ended.len(), Ordering::Relaxed);
+        let mut ends: Vec<_> = items.iter().map(|_| ItemEnd::Late).collect();
+        for (at, end) in ended {
+            if let Some(place) = ends.get_mut(at) {
+                *place = end;
+            }
+        }
+        if ends.iter().any(|end| matches!(end, ItemEnd::Late)) {
+            let kind = Failing::Timeout.as_str();
+            self.metrics.failures.get_or_create(&[("kind", kind)]).inc();
+        }
+        let has_failed = |end: &ItemEnd| matches!(end, ItemEnd::StoreFailed(_) | ItemEnd::Late);
+        let all_failed = ends.iter().all(has_failed);
+        let mut answers = Vec::with_capacity(ends.len());
+        for (item, end) in items.iter().zip(ends) {
+            let why = match end {
+                ItemEnd::Answer(answer) => {
+                    answers.push(answer);
+                    continue;
+                }
+                ItemEnd::Fault(why) | ItemEnd::StoreFailed(why) => why,
+                ItemEnd::Late => "not in time".to_owned(),
+            };
+            if all_failed {
+                return Err(NoAnswer::Unavailable(why));
+            }
+            answers.push(self.fault(item, why));
+        }
+        Ok(answers)
     }
 
     /// Returns what an edge is to follow. It waits for the next answer where it can't be read.

@@ -7,6 +7,7 @@ mod batch;
 mod check;
 mod directory;
 mod http;
+mod in_time;
 mod metrics;
 mod node;
 mod operator;

@@ -80,6 +80,11 @@ impl Store {
         }
     }
 
+    /// Returns the longest time of a command.
+    pub const fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
     pub const fn mode(&self) -> &'static str {
         self.target.mode()
     }
