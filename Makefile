@@ -34,7 +34,7 @@ export PROXY_PORT ADMIN_PORT ENVOY_ADMIN_PORT UPSTREAM_PORT CONFIG
 # A name without a slash is one of the PATH.
 export TIERGATE_ENVOY := $(or $(if $(findstring /,$(ENVOY)),$(abspath $(ENVOY)),$(shell command -v $(ENVOY))),$(ENVOY))
 
-.PHONY: run fleet test wasm cli modules bench waits soak load scale fleet-scale fleet-price clients check lint examples links shell module-alone audit model mutants zones upgrades \
+.PHONY: run fleet test wasm cli modules bench waits soak load scale fleet-scale fleet-price fleet-proof clients check lint examples links shell module-alone audit model mutants zones upgrades \
         help envoy chromium redis target clean
 
 run: wasm envoy ## Envoy with the filter and a demo upstream; Ctrl-C stops them
@@ -115,6 +115,11 @@ fleet-price: modules cli envoy redis ## a fleet's latency and CPU beside Envoy's
 	cargo build --quiet --example demo-upstream
 	cargo build --quiet --release --manifest-path tests/rate_limit_service/Cargo.toml
 	FLEET_PRICE_TABLE=docs/scaling.md cargo bench --quiet --profile dev --features cli,fleet --bench fleet-price
+
+# docs/scaling.md has its settings: PROOF_ROWS, PROOF_LONG and others.
+fleet-proof: wasm envoy redis ## the promises of the fleet with real processes and faults; docs/scaling.md
+	cargo build --quiet --example demo-upstream
+	cargo bench --quiet --profile dev --features cli,fleet --bench fleet-proof
 
 clients: modules envoy $(TOOLS)/clients ## client libraries against refusals: what they raise, wait and try; docs/clients.md
 	cargo build --quiet --example demo-upstream
