@@ -91,18 +91,19 @@ impl<'a> Stake<'a> {
                 false => Gate::Refuses(refusal),
             };
         }
-        let is_late = self.asking.waited >= self.asking.fleet.policy.timeout;
-        if self.own.pending_until > 0 {
-            return match is_late {
-                true => self.alone(record, now),
-                false => Gate::Waits,
-            };
-        }
-        if is_late && self.own.heard_at < self.own.sent_at {
+        let (is_pending, waited) = (self.own.pending_until > 0, self.asking.waited);
+        if self.is_late(now) && (is_pending || self.own.heard_at < self.own.sent_at) {
             return self.alone(record, now);
         }
-        if self.asking.waited >= PATIENCE {
+        let patience = match is_pending {
+            true => PATIENCE.max(self.asking.fleet.policy.timeout),
+            false => PATIENCE,
+        };
+        if waited >= patience {
             return Gate::Refuses(refusal(&unmet, unmet.finite.limit, Some(HELD_WAIT)));
+        }
+        if is_pending {
+            return Gate::Waits;
         }
         let deadline = self.asking.fleet.policy.answer_within();
         let draft = Draft::new(&mut self.own, record, &self.demands, deadline, now);
@@ -111,6 +112,16 @@ impl<'a> Stake<'a> {
             true => self.alone(record, now),
             false => Gate::Waits,
         }
+    }
+
+    /// True for a request that has waited for longer than the time-out, and nothing was heard of its
+    /// account since it came. Otherwise the service is there, and others were before it: it goes on to
+    /// wait, and nothing is admitted without an answer.
+    fn is_late(&self, now: Now) -> bool {
+        let waited = self.asking.waited;
+        let came_at = now.mono.as_millis().saturating_sub(waited.as_millis());
+        let is_answered = self.own.heard_at > 0 && self.own.heard_at >= came_at;
+        waited >= self.asking.fleet.policy.timeout && !is_answered
     }
 
     /// Spends what the request needs, once its record counts it.

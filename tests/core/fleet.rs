@@ -364,6 +364,55 @@ fn an_answer_after_its_time_out_grants_nothing() {
 }
 
 #[test]
+fn requests_that_wait_for_a_slow_service_one_after_another_are_not_admitted_without_it() {
+    let config = Config::tier("t").rpm(7);
+    let edges = [Edge::new(&config, 1), Edge::new(&config, 2)];
+    let mut store = FleetStore::default();
+    let request = FakeRequest::of("acme", "t", 0);
+    // The store knows both, so it lets neither hold anything of so small a limit.
+    for edge in &edges {
+        pass(&edges, 2_000);
+        edge.works();
+        edge.tick(&mut store);
+    }
+    for edge in &edges {
+        assert!(edge.serves(&mut store, &request, Used::Tokens(0)));
+    }
+    // Each answer takes 20 ms and is that of one request, so most wait for longer than the time-out.
+    let worker = &edges[0].worker;
+    let mut waiting: Vec<Ticket> = (0..8).map(|_| waits(worker, &request)).collect();
+    let mut served = 2;
+    for n in 0..40 {
+        // The other edge has the rest before the third answer.
+        for _ in 0..if n == 2 { 7 } else { 0 } {
+            served += usize::from(edges[1].serves(&mut store, &request, Used::Tokens(0)));
+        }
+        let call = worker.fleet_call();
+        let mut call = call.map(|call| (answered(&mut store, &edges[0], &call), call));
+        // They look while the answer is on its way, and when it is there.
+        for has_come in [false, true] {
+            pass(&edges, 10);
+            if let Some((answer, call)) = call.take_if(|_| has_come) {
+                worker.end_fleet_call(call, Some(&answer));
+            }
+            for ticket in std::mem::take(&mut waiting) {
+                match worker.retry(&ticket) {
+                    Next::Queue(ticket) => waiting.push(*ticket),
+                    Next::Forward(pass) => {
+                        worker.settle(pass.admission.unwrap(), Used::Tokens(0));
+                        served += 1;
+                    }
+                    Next::Reply(reply) => assert_eq!(reply.status, 429),
+                }
+            }
+            worker.end_answers();
+        }
+    }
+    assert!(waiting.is_empty(), "nobody is held");
+    assert_eq!(served, 7);
+}
+
+#[test]
 fn an_allowance_ends_ten_seconds_after_it_was_asked_for() {
     for (ms, is_good) in [(9_990, true), (10_000, false)] {
         let edge = Edge::new(&Config::tier("t").rpm(1_000), 1);

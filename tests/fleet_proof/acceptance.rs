@@ -77,7 +77,8 @@ pub fn run(row: &Row, options: &Options) -> Accepted {
     let all = by_edge.iter().sum::<usize>().max(1) as f64;
     let fullest = rig.ledger.fullest(ACME, rig.plan.window(), |_| true);
     let fullest = fullest.map_or(0, |fullest| fullest.admitted);
-    let admitted = rig.ledger.admitted_in(ACME, from, to) as f64 / whole;
+    let mean = rig.ledger.mean(ACME, rig.plan.window(), from, to);
+    let admitted = mean / row.limit as f64;
     let [asks, failures] = rig.asks_and_failures();
     Accepted {
         name: row.name,

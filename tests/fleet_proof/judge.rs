@@ -15,6 +15,9 @@ pub enum Promise {
     /// All edges are cut off and have their shares: in windows that meet the one after the cut, a second
     /// on top. While some are back and others are not yet, the shares of those.
     AllShare,
+    /// The same, and then Redis lost writes: the edges go on with their shares while the account is closed,
+    /// by what the last answer left.
+    ClosedShare,
     /// One edge is cut off: a second, and its share, on top.
     OneShares,
     /// Each edge has a whole limit.
@@ -23,6 +26,8 @@ pub enum Promise {
 
 /// The time after a fault in which each edge asks the service again.
 const ASKS_AGAIN: Duration = Duration::from_secs(6);
+/// The time for which an account is closed after a loss of writes, and that in which it is seen.
+const CLOSED: Duration = Duration::from_secs(14);
 
 /// Windows by their start, and how many they may admit.
 struct Zone {
@@ -45,11 +50,15 @@ impl Promise {
         match self {
             Self::Exact => vec![],
             Self::Second => vec![zone("cut", before..begin + window, limit + second)],
-            Self::AllShare => {
+            Self::AllShare | Self::ClosedShare => {
+                let until = match self {
+                    Self::ClosedShare => end + CLOSED,
+                    _ => begin + window,
+                };
                 let others = limit + (EDGES - 1) * share;
                 let returns = (end - window).max(begin)..back;
                 let returns = zone("return", returns, others.max(limit + second));
-                vec![returns, zone("cut", before..begin + window, limit + second)]
+                vec![returns, zone("cut", before..until, limit + second)]
             }
             Self::OneShares => vec![zone("cut", before..back, limit + second + share)],
             Self::EachEdge => vec![zone("cut", before..back, limit * EDGES)],

@@ -76,6 +76,24 @@ impl Ledger {
         inside.count()
     }
 
+    /// The mean number of admitted requests in the windows that lie in that time. Requests come in bursts,
+    /// once a window, so a count over a time would have one burst more or less.
+    pub fn mean(&self, account: &str, window: Duration, from: Instant, to: Instant) -> f64 {
+        let times = self.admitted(account);
+        let step = Duration::from_millis(50);
+        let (mut windows, mut admitted) = (0, 0);
+        let mut start = from;
+        while start + window <= to {
+            let inside = times.iter().map(|one| one.1);
+            admitted += inside
+                .filter(|at| (start..start + window).contains(at))
+                .count();
+            windows += 1;
+            start += step;
+        }
+        admitted as f64 / f64::from(windows.max(1))
+    }
+
     /// The number of admitted requests of all accounts by edge.
     pub fn by_edge(&self, edges: usize) -> Vec<usize> {
         let mut counts = vec![0; edges];

@@ -88,8 +88,8 @@ fn moves(rig: &mut Rig) -> Seen {
 
 fn admitted(rig: &Rig, from: Instant, windows: f64) -> Seen {
     let to = from + rig.plan.window().mul_f64(windows);
-    let admitted = rig.ledger.admitted_in(ACME, from, to) as f64;
-    let part = 100.0 * admitted / (windows * rig.plan.limit as f64);
+    let mean = rig.ledger.mean(ACME, rig.plan.window(), from, to);
+    let part = 100.0 * mean / rig.plan.limit as f64;
     Seen::default().find(format!("{part:.1} % admitted"), part >= 94.0)
 }
 

@@ -110,9 +110,8 @@ fn answers_lost(rig: &mut Rig) -> Seen {
     traffic.end(rig);
     let half = rig.loses_for / 2;
     let part = |from: Instant| {
-        let admitted = rig.ledger.admitted_in(ACME, from, from + half) as f64;
-        let whole = rig.plan.limit as f64 * half.as_secs_f64() / rig.plan.window as f64;
-        100.0 * admitted / whole
+        let mean = rig.ledger.mean(ACME, rig.plan.window(), from, from + half);
+        100.0 * mean / rig.plan.limit as f64
     };
     let (first, last) = (part(begin), part(begin + half));
     let text = format!("{first:.1} % admitted in the first half, {last:.1} % in the second");
