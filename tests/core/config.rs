@@ -445,6 +445,13 @@ fn each_refusal_says_where_what_and_what_is_allowed() {
         (feed("path", "/a b"), "directory.path", "begins with /"),
         (feed("interval", "999ms"), "directory.interval", "\"1s\""),
         (feed("interval", "25h"), "directory.interval", "\"24h\""),
+        (
+            r#"{"directory": {"cluster": "c", "authority": "a", "path": "/v1/directory/changes",
+                "interval": "1s", "removes": true}, "tier": ["directory"]}"#
+                .to_owned(),
+            "directory.removes",
+            "changes alone",
+        ),
         (feed("every", "1s"), "directory.every", "unknown field"),
         (r#"{"headers": "all"}"#.to_owned(), "headers", "\"auto\""),
         (

@@ -152,7 +152,12 @@ fn accounts_written_at_the_service_are_in_force_on_each_envoy() {
         assert_eq!(status, 200, "{said}");
         said
     };
-    write("PUT", "acme", r#"{"recharge": "20"}"#);
+    assert_eq!(
+        write("PUT", "acme", r#"{"recharge": "20"}"#)["ready"],
+        false
+    );
+    let said = service.operate("operator", "POST", "/v1/ready", None);
+    assert_eq!(said.0, 200);
     let stacks = [(); 2].map(|()| follower(&service, &config));
     let call = |account: &str| Call::new().header("x-account-id", account);
     let all = |account: &str, status: u16, code: &str| {

@@ -14,6 +14,7 @@ fn started(name: &str) -> (RedisServer, Files, Service) {
     let redis = RedisServer::start();
     let files = Files::with(name, CONFIG);
     let service = files.start(&redis);
+    assert_eq!(call(&service, "POST", "/v1/ready", "").0, 200);
     (redis, files, service)
 }
 
@@ -322,31 +323,52 @@ fn a_redis_that_comes_back_empty_gives_all_anew_and_a_foreign_key_is_left_alone(
     crate::service::wait("the service is back", || {
         call(&service, "PUT", "/v1/accounts/bolt", r#"{"tier": "tier1"}"#).0 == 200
     });
+    // One account makes it no whole directory: edges keep what they know, and new ones wait.
+    for tag in [edge.tag.as_deref(), None] {
+        assert_eq!(service.feed("/v1/directory/changes", tag).0, 503);
+    }
+    assert_eq!(call(&service, "POST", "/v1/ready", "").0, 200);
     let old = edge.tag.clone();
     edge.accounts.clear();
     assert_eq!(edge.follows(&service, "/v1/directory/changes"), Some(1));
     assert!(edge.tag != old && edge.accounts.contains_key("bolt"));
     let mut link = redis.connect();
-    redis::cmd("DEL")
-        .arg("{tiergate}:tg1:accounts:meta")
+    let keys = |part: &str| format!("{{tiergate}}:tg1:accounts{part}");
+    for part in ["", ":order", ":log", ":gone", ":meta"] {
+        redis::cmd("FLUSHALL").exec(&mut link).unwrap();
+        let theirs = keys(part);
+        redis::cmd("SET")
+            .arg(&theirs)
+            .arg("theirs")
+            .exec(&mut link)
+            .unwrap();
+        let (status, said) = call(&service, "PUT", "/v1/accounts/x", r#"{"tier": "tier1"}"#);
+        let code = &said["error"]["code"];
+        assert_eq!(
+            (status, code),
+            (503, &json!("limiter_unavailable")),
+            "{said}"
+        );
+        let all: Vec<String> = redis::cmd("KEYS")
+            .arg("*accounts*")
+            .query(&mut link)
+            .unwrap();
+        assert_eq!(all, [theirs]);
+    }
+    redis::cmd("FLUSHALL").exec(&mut link).unwrap();
+    redis::cmd("HSET")
+        .arg(keys(":meta"))
+        .arg("theirs")
+        .arg(1)
         .exec(&mut link)
         .unwrap();
-    let (status, said) = call(&service, "PUT", "/v1/accounts/x", r#"{"tier": "tier1"}"#);
-    assert_eq!(
-        (status, &said["error"]["code"]),
-        (503, &json!("limiter_unavailable")),
-        "{said}"
-    );
+    let (status, _) = call(&service, "PUT", "/v1/accounts/x", r#"{"tier": "tier1"}"#);
+    assert_eq!(status, 503);
 }
 
 #[test]
 fn the_feed_is_for_edges_and_writes_are_for_operators() {
     let (_redis, _files, mut service) = started("directory-tokens");
-    assert_eq!(
-        service.feed("/v1/directory", None).0,
-        503,
-        "it was never written"
-    );
     put(&service, "acme", r#"{"tier": "tier1"}"#);
     assert_eq!(service.feed("/v1/directory", None).0, 200);
     service.token = Some("operator".to_owned());
@@ -366,6 +388,7 @@ fn a_redis_that_lost_the_last_writes_gives_all_anew() {
     let files = Files::with("directory-rollback", CONFIG);
     let service = files.start(&redis);
     put(&service, "acme", r#"{"tier": "tier1"}"#);
+    assert_eq!(call(&service, "POST", "/v1/ready", "").0, 200);
     let mut edge = Follower::default();
     edge.follows(&service, "/v1/directory/changes");
     // The same directory and version, of another process: what it knows may be another past.
@@ -376,4 +399,63 @@ fn a_redis_that_lost_the_last_writes_gives_all_anew() {
     });
     assert_eq!(edge.follows(&service, "/v1/directory/changes"), Some(1));
     assert_eq!(edge.follows(&service, "/v1/directory/changes"), None);
+}
+
+#[test]
+fn an_account_that_was_removed_is_named_in_a_whole_answer_to_one_who_takes_changes() {
+    let (_redis, _files, service) = started("directory-removed");
+    put(&service, "acme", r#"{"tier": "tier1"}"#);
+    let mut edge = Follower::default();
+    edge.follows(&service, "/v1/directory/changes");
+    assert_eq!(call(&service, "DELETE", "/v1/accounts/acme", "").0, 200);
+    // More changes than an answer of changes has.
+    for part in 0..3 {
+        let lines: Vec<String> = (0..900)
+            .map(|n| json!({"id": format!("acc-{part}-{n:03}"), "tier": "tier1"}).to_string())
+            .collect();
+        assert_eq!(
+            call(&service, "PUT", "/v1/accounts", &lines.join("\n")).0,
+            200
+        );
+    }
+    // 2,700 accounts, and one that is gone.
+    assert_eq!(edge.follows(&service, "/v1/directory/changes"), Some(2_701));
+    assert!(!edge.accounts.contains_key("acme"));
+    let whole = service.feed("/v1/directory", None).2;
+    assert!(whole.get("removed").is_none());
+}
+
+#[test]
+fn a_write_that_changes_nothing_is_no_change() {
+    let (_redis, _files, service) = started("directory-same");
+    let body = r#"{"recharge": "20", "limits": {"rpm": 7}}"#;
+    put(&service, "acme", body);
+    let mut edge = Follower::default();
+    edge.follows(&service, "/v1/directory/changes");
+    put(&service, "acme", body);
+    assert_eq!(edge.follows(&service, "/v1/directory/changes"), None);
+    let long = "x".repeat(513);
+    let (status, said) = call(&service, "PUT", &format!("/v1/accounts/{long}"), body);
+    assert_eq!(
+        (status, &said["error"]["code"]),
+        (400, &json!("account_id_invalid"))
+    );
+}
+
+#[test]
+fn ids_of_any_signs_are_followed_over_pages() {
+    let (_redis, _files, service) = started("directory-ids");
+    let id = |n: usize| format!("{}{n:04}", "/ü%".repeat(100));
+    let lines: Vec<String> = (0..2_400)
+        .map(|n| json!({"id": id(n), "tier": "tier1"}).to_string())
+        .collect();
+    for some in lines.chunks(200) {
+        assert_eq!(
+            call(&service, "PUT", "/v1/accounts", &some.join("\n")).0,
+            200
+        );
+    }
+    let mut edge = Follower::default();
+    assert_eq!(edge.follows(&service, "/v1/directory/changes"), Some(2_400));
+    assert!(edge.accounts.contains_key(&id(2_399)));
 }

@@ -9,6 +9,11 @@ use serde::Deserialize;
 const SHORTEST: Span = Span::from_secs(1);
 const LONGEST: Span = Span::from_secs(86_400);
 
+/// True for the path at which the fleet's service gives changes.
+fn is_of_changes(path: &str) -> bool {
+    path.ends_with("/v1/directory/changes")
+}
+
 /// The feed as written in the config.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -45,10 +50,16 @@ impl FeedSource {
             token: written.token,
         };
         let endpoint = endpoint.check("directory")?;
+        let removes = written.removes.unwrap_or(false);
+        if removes && endpoint.path.split('?').next().is_some_and(is_of_changes) {
+            let problem =
+                "true, and this path gives changes alone, which name what is removed: leave it out";
+            return Err(Invalid::new("directory.removes", problem));
+        }
         let Duration(interval) = written.interval;
         Ok(Self {
             endpoint,
-            removes: written.removes.unwrap_or(false),
+            removes,
             interval: in_range("directory.interval", interval, SHORTEST..=LONGEST)?,
         })
     }

@@ -56,6 +56,8 @@ pub fn whose(service: &Service) -> Result<Operator<'_>, CallFailure> {
 pub enum CallFailure {
     /// The service was started without what such calls need.
     Off,
+    /// An edge without the token of edges.
+    Edge,
     Call(CallError),
     /// The body did not come, or is too long.
     Body(StatusCode, String),
@@ -86,6 +88,12 @@ impl IntoResponse for CallFailure {
                 "operators' calls are off: start the service with --config and --admin-token-file",
                 "invalid_request_error",
                 "not_found",
+            ),
+            Self::Edge => plain(
+                StatusCode::UNAUTHORIZED,
+                "this needs the token of edges: authorization: Bearer TOKEN",
+                "invalid_authentication_error",
+                "token_invalid",
             ),
             Self::Call(CallError::Call(problem)) => answer(problem.response()),
             Self::Call(error @ CallError::Store(_)) => {
@@ -119,9 +127,10 @@ pub fn done(value: &impl Serialize) -> Response {
 }
 
 /// Notes a write in the log.
-pub fn note(call: &str, id: &str) {
+pub fn note(call: &str, id: &str, after: &impl Serialize) {
+    let after = serde_json::to_string(after).unwrap_or_default();
     let id = tiergate::http::visible::visible(id.as_bytes(), 256);
-    tracing::info!(call, id, "an operator's write");
+    tracing::info!(call, id, after, "an operator's write");
 }
 
 async fn load(
@@ -138,7 +147,7 @@ async fn put_load(
 ) -> Result<Response, CallFailure> {
     let operator = operator(&service, &headers)?;
     let status = operator.put_load(&read(&headers, body).await?).await?;
-    note("PUT load", "");
+    note("PUT load", "", &status);
     Ok(done(&status))
 }
 
@@ -147,7 +156,7 @@ async fn delete_load(
     headers: HeaderMap,
 ) -> Result<Response, CallFailure> {
     let status = operator(&service, &headers)?.delete_load().await?;
-    note("DELETE load", "");
+    note("DELETE load", "", &status);
     Ok(done(&status))
 }
 
@@ -157,6 +166,6 @@ async fn reset(
     headers: HeaderMap,
 ) -> Result<Response, CallFailure> {
     let reset = operator(&service, &headers)?.reset(&id).await?;
-    note("POST reset", &id);
+    note("POST reset", &id, &reset);
     Ok(done(&reset))
 }

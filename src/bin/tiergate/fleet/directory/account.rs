@@ -151,16 +151,29 @@ impl StoredAccount {
         view
     }
 
+    /// Shows in the view of an alias what it has of its target, which is this account.
+    pub fn lend_to(&self, view: &mut Map<String, Value>, config: &Config) {
+        view.insert("tier".to_owned(), self.tier(config).into());
+        for term in ["disabled", "exempt"] {
+            let own = view.get(term) == Some(&Value::Bool(true));
+            view.insert(term.to_owned(), (own || self.holds(term)).into());
+        }
+    }
+
     /// Returns the answer to a write of the account.
-    pub fn written(&self, id: &str, config: &Config, (due, new): (bool, bool)) -> Value {
+    pub fn written(
+        &self,
+        id: &str,
+        config: &Config,
+        (due, new, ready): (bool, bool, bool),
+    ) -> Value {
         let mut written = self.view(id, config);
         for shown in ["vouchers", "tier_from", "written_by", "since", "admin"] {
             written.remove(shown);
         }
         written.insert("voucher_due".to_owned(), due.into());
         written.insert("new".to_owned(), new.into());
-        // What edges read is always the whole directory.
-        written.insert("ready".to_owned(), true.into());
+        written.insert("ready".to_owned(), ready.into());
         Value::Object(written)
     }
 }

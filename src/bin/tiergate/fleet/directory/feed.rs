@@ -1,6 +1,6 @@
 //! The directory as edges follow it: whole, page by page, or what changed since a version.
 
-use super::{CallError, DirectoryVersion, Operator, Reply, StoredAccount, checked};
+use super::{CallError, DirectoryReply, DirectoryVersion, Operator, StoredAccount};
 use serde_json::{Value as Json, json};
 
 /// The accounts of a page of the feed.
@@ -20,8 +20,16 @@ pub struct AccountPage {
 pub enum FeedAnswer {
     /// It has the version that there is.
     Same(DirectoryVersion),
-    /// A page, and the id after which the next one begins.
-    Page(DirectoryVersion, Json, Option<String>),
+    /// A page, and the next one, if there is one.
+    Page(DirectoryVersion, Json, Option<NextPage>),
+}
+
+/// The place of the next page of the whole directory.
+pub struct NextPage {
+    /// The id after which it begins.
+    pub after: String,
+    /// The version of the first page.
+    pub first: u64,
 }
 
 impl DirectoryVersion {
@@ -43,34 +51,46 @@ impl Operator<'_> {
     /// Returns what an edge gets that has the state of an entity tag. It gets changes alone only where it
     /// asks for them; else all, as where the tag is of another directory or too old.
     pub async fn feed(&self, tag: Option<&str>, changes: bool) -> Result<FeedAnswer, CallError> {
-        let first = self
-            .page("", if changes && tag.is_some() { 1 } else { PAGE })
-            .await?;
-        if first.version.number == 0 {
-            let problem = "the directory never had an account, so it is not whole: write one first";
-            return Err(CallError::Store(problem.to_owned()));
-        }
-        let known = tag.and_then(|tag| first.version.number_of(tag));
-        if let Some(known) = known {
-            if known == first.version.number {
-                return Ok(FeedAnswer::Same(first.version));
-            }
-            if changes
-                && known >= first.version.floor
-                && let Some(page) = self.changes(known).await?
-            {
-                return Ok(FeedAnswer::of(&page));
+        if let Some(tag) = tag {
+            let now = self.directory("look", "-", &[]).await?.version;
+            match now.number_of(tag) {
+                Some(known) if known == now.number => return Ok(FeedAnswer::Same(now)),
+                Some(known) if changes && known >= now.floor => {
+                    if let Some(page) = self.changes(known).await? {
+                        return Ok(FeedAnswer::of(&page, None));
+                    }
+                }
+                _ => {}
             }
         }
-        match changes && tag.is_some() {
-            true => Ok(FeedAnswer::of(&self.page("", PAGE).await?)),
-            false => Ok(FeedAnswer::of(&first)),
-        }
+        self.feed_after("", None, changes).await
     }
 
-    /// Returns a later page of the whole directory.
-    pub async fn feed_after(&self, after: &str) -> Result<FeedAnswer, CallError> {
-        Ok(FeedAnswer::of(&self.page(checked(after)?, PAGE).await?))
+    /// Returns a page of the whole directory, after an id. The last one names what was removed up to the
+    /// version of the first, where the edge takes changes: it keeps what no page names.
+    pub async fn feed_after(
+        &self,
+        after: &str,
+        first: Option<u64>,
+        changes: bool,
+    ) -> Result<FeedAnswer, CallError> {
+        let mut page = self.page(after, PAGE).await?;
+        if !page.version.ready {
+            let problem = "the directory is not whole yet: POST /v1/ready says that it is";
+            return Err(CallError::Store(problem.to_owned()));
+        }
+        let first = first.unwrap_or(page.version.number);
+        if changes && !page.more {
+            page.removed = self.gone(first).await?;
+        }
+        Ok(FeedAnswer::of(&page, Some(first)))
+    }
+
+    /// Returns the ids that were removed up to a version.
+    async fn gone(&self, until: u64) -> Result<Vec<String>, CallError> {
+        let reply = self.directory("gone", &until.to_string(), &[]).await?;
+        let ids = reply.rest.iter().filter_map(super::text);
+        Ok(ids.map(str::to_owned).collect())
     }
 
     pub(super) async fn page(&self, after: &str, most: usize) -> Result<AccountPage, CallError> {
@@ -91,7 +111,7 @@ impl Operator<'_> {
 }
 
 impl AccountPage {
-    fn read(reply: Reply) -> Option<Self> {
+    fn read(reply: DirectoryReply) -> Option<Self> {
         let more = reply.number(0)? == 1;
         let (mut accounts, mut removed) = (Vec::new(), Vec::new());
         for pair in reply.rest.get(1..)?.chunks(2) {
@@ -114,7 +134,7 @@ impl AccountPage {
 }
 
 impl FeedAnswer {
-    fn of(page: &AccountPage) -> Self {
+    fn of(page: &AccountPage, first: Option<u64>) -> Self {
         let accounts = page.accounts.iter();
         let accounts: Vec<_> = accounts.map(|(id, one)| one.in_feed(id)).collect();
         let mut body = json!({"accounts": accounts});
@@ -124,6 +144,10 @@ impl FeedAnswer {
             body.insert("removed".to_owned(), json!(page.removed));
         }
         let last = page.accounts.last().filter(|_| page.more);
-        Self::Page(page.version.clone(), body, last.map(|(id, _)| id.clone()))
+        let next = last.zip(first).map(|((id, _), first)| NextPage {
+            after: id.clone(),
+            first,
+        });
+        Self::Page(page.version.clone(), body, next)
     }
 }

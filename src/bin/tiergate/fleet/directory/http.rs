@@ -10,7 +10,8 @@ use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
-use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 use std::sync::Arc;
 use tiergate::admin::Problem;
@@ -25,6 +26,7 @@ pub fn routes() -> Router<Arc<Service>> {
         .route("/v1/accounts", get(list).put(put_many))
         .route("/v1/accounts/{id}", put(write).get(look).delete(delete))
         .route("/v1/accounts/{id}/recharges", post(recharge))
+        .route("/v1/ready", post(ready))
         .route("/v1/directory", get(whole))
         .route("/v1/directory/changes", get(changes))
 }
@@ -34,7 +36,7 @@ type Answered = Result<Response, CallFailure>;
 #[derive(Deserialize)]
 struct ListQuery {
     after: Option<String>,
-    limit: Option<usize>,
+    limit: Option<String>,
 }
 
 async fn list(
@@ -43,10 +45,14 @@ async fn list(
     headers: HeaderMap,
 ) -> Answered {
     let operator = operator(&service, &headers)?;
-    let limit = query.limit.unwrap_or(USUAL_LIMIT);
-    if !(1..=MOST_LISTED).contains(&limit) {
-        return Err(Problem::BadQuery("limit", "is a number from 1 to 1000").into());
-    }
+    let limit = match query.limit.as_deref() {
+        None => USUAL_LIMIT,
+        Some(limit) => limit
+            .parse()
+            .ok()
+            .filter(|limit| (1..=MOST_LISTED).contains(limit))
+            .ok_or(Problem::BadQuery("limit", "is a number from 1 to 1000"))?,
+    };
     let after = query.after.unwrap_or_default();
     Ok(done(&operator.accounts(&after, limit).await?))
 }
@@ -69,14 +75,14 @@ async fn write(
     let written = operator
         .put_account(&id, &read(&headers, body).await?)
         .await?;
-    note("PUT account", &id);
+    note("PUT account", &id, &written);
     Ok(done(&written))
 }
 
 async fn put_many(State(service): State<Arc<Service>>, headers: HeaderMap, body: Body) -> Answered {
     let operator = operator(&service, &headers)?;
     let report = operator.put_accounts(&read(&headers, body).await?).await?;
-    note("PUT accounts", &report.to_string());
+    note("PUT accounts", "", &report);
     Ok(done(&report))
 }
 
@@ -86,7 +92,7 @@ async fn delete(
     headers: HeaderMap,
 ) -> Answered {
     let deleted = operator(&service, &headers)?.delete_account(&id).await?;
-    note("DELETE account", &id);
+    note("DELETE account", &id, &deleted);
     Ok(done(&deleted))
 }
 
@@ -98,13 +104,22 @@ async fn recharge(
 ) -> Answered {
     let operator = operator(&service, &headers)?;
     let written = operator.recharge(&id, &read(&headers, body).await?).await?;
-    note("POST recharge", &id);
+    note("POST recharge", &id, &written);
     Ok(done(&written))
+}
+
+async fn ready(State(service): State<Arc<Service>>, headers: HeaderMap) -> Answered {
+    let ready = operator(&service, &headers)?.ready().await?;
+    note("POST ready", "", &ready);
+    Ok(done(&ready))
 }
 
 #[derive(Deserialize)]
 struct FeedQuery {
+    /// The id after which a later page begins, in base64.
     after: Option<String>,
+    /// The version of the first page.
+    first: Option<u64>,
 }
 
 async fn whole(
@@ -112,7 +127,7 @@ async fn whole(
     Query(query): Query<FeedQuery>,
     headers: HeaderMap,
 ) -> Answered {
-    feed(&service, &headers, query.after, "/v1/directory").await
+    feed(&service, &headers, query, "/v1/directory").await
 }
 
 async fn changes(
@@ -120,34 +135,38 @@ async fn changes(
     Query(query): Query<FeedQuery>,
     headers: HeaderMap,
 ) -> Answered {
-    feed(&service, &headers, query.after, "/v1/directory/changes").await
+    feed(&service, &headers, query, "/v1/directory/changes").await
 }
 
 /// Answers an edge, which brings the token of edges.
-async fn feed(
-    service: &Service,
-    headers: &HeaderMap,
-    after: Option<String>,
-    path: &str,
-) -> Answered {
+async fn feed(service: &Service, headers: &HeaderMap, query: FeedQuery, path: &str) -> Answered {
     if !is_allowed(service, headers) {
-        return Err(Problem::Unauthorized.into());
+        return Err(CallFailure::Edge);
     }
     let operator: Operator<'_> = whose(service)?;
     let tag = headers.get(header::IF_NONE_MATCH);
     let tag = tag.and_then(|tag| tag.to_str().ok());
-    let answer = match &after {
-        Some(after) => operator.feed_after(after).await?,
-        None => operator.feed(tag, path.ends_with("/changes")).await?,
+    let takes_changes = path.ends_with("/changes");
+    let answer = match &query.after {
+        Some(after) => {
+            let after = URL_SAFE_NO_PAD.decode(after).ok();
+            let after = after.and_then(|after| String::from_utf8(after).ok());
+            let after = after.ok_or(Problem::BadQuery("after", "is not of a page before"))?;
+            operator
+                .feed_after(&after, query.first, takes_changes)
+                .await?
+        }
+        None => operator.feed(tag, takes_changes).await?,
     };
     Ok(match answer {
         FeedAnswer::Same(version) => {
             (StatusCode::NOT_MODIFIED, [(header::ETAG, version.tag())]).into_response()
         }
-        FeedAnswer::Page(version, mut body, last) => {
-            if let Some((last, body)) = last.zip(body.as_object_mut()) {
-                let last = percent_encode(last.as_bytes(), NON_ALPHANUMERIC);
-                body.insert("next".to_owned(), format!("{path}?after={last}").into());
+        FeedAnswer::Page(version, mut body, next) => {
+            if let Some((next, body)) = next.zip(body.as_object_mut()) {
+                let (after, first) = (URL_SAFE_NO_PAD.encode(&next.after), next.first);
+                let next = format!("{path}?after={after}&first={first}");
+                body.insert("next".to_owned(), next.into());
             }
             ([(header::ETAG, version.tag())], axum::Json(body)).into_response()
         }

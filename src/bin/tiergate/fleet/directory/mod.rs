@@ -21,12 +21,12 @@ use tiergate::tiers::recharge::RechargeKind;
 
 /// The script.
 pub const SCRIPT: &str = include_str!("directory.lua");
-/// The longest id of an account, in bytes.
-const ID_BYTES: usize = 1024;
+/// The longest id of an account, in bytes: the path of a page names one.
+const ID_BYTES: usize = 512;
 
 /// The reply of the script: the directory's state, and what was asked for.
 #[derive(Debug)]
-struct Reply {
+struct DirectoryReply {
     version: DirectoryVersion,
     rest: Vec<Value>,
 }
@@ -40,11 +40,18 @@ pub struct DirectoryVersion {
     number: u64,
     /// The version up to which removed ids are forgotten.
     floor: u64,
+    /// True when an operator said that it is whole.
+    ready: bool,
 }
 
 impl Operator<'_> {
     /// Runs the script on the directory; `id` is that of the account that it is about.
-    async fn directory(&self, op: &str, id: &str, args: &[&str]) -> Result<Reply, CallError> {
+    async fn directory(
+        &self,
+        op: &str,
+        id: &str,
+        args: &[&str],
+    ) -> Result<DirectoryReply, CallError> {
         let live = self.live()?;
         let base = format!("{{{}}}:tg1:accounts", self.config.namespace);
         let parts = ["", ":order", ":log", ":gone", ":meta"];
@@ -56,7 +63,7 @@ impl Operator<'_> {
         let store = &self.batches.store;
         let reply = store.run_on(&live, &store.directory, &keys, &all).await;
         let reply = reply.map_err(|error| CallError::Store(error.to_string()))?;
-        Reply::read(reply, &live.store)
+        DirectoryReply::read(reply, &live.store)
             .ok_or_else(|| CallError::Store("the directory's reply is none".into()))
     }
 
@@ -74,8 +81,16 @@ impl Operator<'_> {
         if stored.is_none() && used.is_none() {
             return Err(Problem::UnknownAccount.into());
         }
-        let stored = stored.unwrap_or_default();
-        let mut view = stored.view(id, self.config);
+        let mut view = stored
+            .as_ref()
+            .map(|one| one.view(id, self.config))
+            .unwrap_or_default();
+        view.entry("id").or_insert_with(|| id.into());
+        if let Some(target) = target
+            && let Some(target) = self.stored(target).await?
+        {
+            target.lend_to(&mut view, self.config);
+        }
         if let Some(used) = used {
             view.insert("fleet".to_owned(), json!(used));
         }
@@ -118,7 +133,8 @@ impl Operator<'_> {
                 }
             }
         }
-        Ok(json!({"accepted": accepted, "refused": refused, "ready": true}))
+        let ready = self.directory("look", "-", &[]).await?.version.ready;
+        Ok(json!({"accepted": accepted, "refused": refused, "ready": ready}))
     }
 
     /// Adds a recharge, unless its id is known.
@@ -147,6 +163,12 @@ impl Operator<'_> {
         }
     }
 
+    /// Says that the directory is whole.
+    pub async fn ready(&self) -> Result<Json, CallError> {
+        self.directory("ready", "-", &[]).await?;
+        Ok(json!({"ready": true}))
+    }
+
     /// Forgets an account; its use begins anew on all edges.
     pub async fn delete_account(&self, id: &str) -> Result<Json, CallError> {
         let reply = self.directory("delete", checked(id)?, &[]).await?;
@@ -166,7 +188,8 @@ impl Operator<'_> {
         let all = page.accounts.iter();
         let views: Vec<_> = all.map(|(id, one)| one.view(id, self.config)).collect();
         let next = page.accounts.last().filter(|_| page.more).map(|(id, _)| id);
-        Ok(json!({"accounts": views, "next": next, "ready": true}))
+        let ready = page.version.ready;
+        Ok(json!({"accounts": views, "next": next, "ready": ready}))
     }
 
     fn voucher_at(&self) -> String {
@@ -175,11 +198,12 @@ impl Operator<'_> {
             .unwrap_or_default()
     }
 
-    fn written(&self, id: &str, reply: &Reply) -> Result<Json, CallError> {
+    fn written(&self, id: &str, reply: &DirectoryReply) -> Result<Json, CallError> {
         let account = reply.account(0);
         let account = account.ok_or_else(|| CallError::Store("no account was written".into()))?;
         let is = |at: usize| reply.number(at) == Some(1);
-        Ok(account.written(id, self.config, (is(1), is(2))))
+        let ready = reply.version.ready;
+        Ok(account.written(id, self.config, (is(1), is(2), ready)))
     }
 }
 
@@ -187,18 +211,18 @@ impl Operator<'_> {
 fn checked(id: &str) -> Result<&str, Problem> {
     match id.len() {
         0 => Err(Problem::BadId("is empty")),
-        n if n > ID_BYTES => Err(Problem::BadId("is over 1024 bytes")),
+        n if n > ID_BYTES => Err(Problem::BadId("is over 512 bytes")),
         _ => Ok(id),
     }
 }
 
-impl Reply {
+impl DirectoryReply {
     fn read(reply: Value, store: &str) -> Option<Self> {
         let Value::Array(mut list) = reply else {
             return None;
         };
-        let rest = list.split_off(3.min(list.len()));
-        let [born, number, floor] = list.as_slice() else {
+        let rest = list.split_off(4.min(list.len()));
+        let [born, number, floor, ready] = list.as_slice() else {
             return None;
         };
         let version = DirectoryVersion {
@@ -206,6 +230,7 @@ impl Reply {
             store: store.to_owned(),
             number: whole(number)?,
             floor: whole(floor)?,
+            ready: whole(ready)? == 1,
         };
         Some(Self { version, rest })
     }
