@@ -113,6 +113,21 @@ fn c3_a_large_need_is_granted_whole_or_not_at_all() {
 }
 
 #[test]
+fn an_ask_that_others_stand_in_the_way_of_waits_no_longer_than_the_window() {
+    let mut bench = Bench::new();
+    assert!(bench.say(NOW, &ask(1, 1, need(99))).ok);
+    let told = MeterAsk {
+        spent: vec![0, 0, 99],
+        ..need(0)
+    };
+    bench.say(NOW, &ask(1, 2, told));
+    assert!(bench.say(NOW + 60_500, &ask(2, 1, need(1))).ok);
+    // The last one is out. It is spent or goes back, or the first ones leave the window before.
+    let refused = bench.say(NOW + 60_500, &ask(3, 1, need(1))).no.unwrap();
+    assert_eq!((refused.by, refused.wait_ms), (StepObstacle::Held, 500));
+}
+
+#[test]
 fn h3_a_lost_answer_leaks_nothing() {
     let mut bench = Bench::new();
     for n in 1..=50 {

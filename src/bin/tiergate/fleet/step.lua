@@ -426,7 +426,9 @@ local function step(clock)
       if need > limit then
         refuse(i, 1, 4294967295)
       elseif free >= need then
-        refuse(i, 2, 1250)
+        -- An edge tells of what it holds within 1250 ms; older parts may leave the window before.
+        local leave = state.p and 0 or expires(state, need - left_before[i])
+        refuse(i, 2, leave > 0 and math.min(leave, 1250) or 1250)
       elseif state.p then
         refuse(i, 1, state.p - clock)
       else
