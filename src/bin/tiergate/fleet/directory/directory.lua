@@ -1,15 +1,21 @@
 -- The account directory of a namespace. All keys have one hash tag, so one node of a cluster has it all.
--- KEYS: entries (a hash, JSON by id), order (a sorted set of ids, for pages), log (a sorted set, id by
---       the version of its last change), gone (the same of removed ids), meta (a hash: v, the layout; born, which names this
---       directory; n, the version; ready, 1 for a whole one; floor, the version up to which removed ids are forgotten), and for
---       recharges and deletions paid (a set of the ids of an account's recharges).
+--
+-- KEYS: entries  a hash: JSON by id
+--       order    a sorted set of ids, for pages
+--       log      a sorted set: id by the version of its last change
+--       gone     the same of removed ids
+--       meta     a hash: v, the layout; born, which names this directory; n, the version; ready, 1 for a
+--                whole one; floor, the version up to which removed ids are forgotten; at:DAY, the last
+--                version of a day
+--       paid     a set of the ids of an account's recharges
 -- ARGV: look ID | put ID BASIS NAME SINCE TERMS VOUCHER_AT | delete ID
 --       | recharge ID EVENT KIND AMOUNT VOUCHER_AT | ready | page AFTER MOST | changes VERSION MOST
 --       | gone VERSION (removed ids up to that version)
--- An entry is JSON whose values are all texts, since Lua has no integers: cash and vouchers (cents),
--- voucher_by (the event that made the voucher due), basis (recharge, tier, account), name (of the tier or the
--- target), since, terms (JSON).
 -- The reply: born, version, floor, ready, then what the call asks for.
+--
+-- An entry is JSON whose values are all texts, since Lua has no integers: cash and vouchers (cents),
+-- voucher_by (the event that made the voucher due), basis (recharge, tier, account), name (of the tier or
+-- the target), since, terms (JSON).
 local KEPT = 86400000
 local MOST_BYTES = 900000
 -- The removed ids that are remembered.
