@@ -1,10 +1,10 @@
-//! Latency by wrk, with few connections: what a request waits for, and not for others.
+//! Latency by wrk, with one connection: what a request waits for, and not for others.
 
 use std::net::SocketAddr;
 use std::process::Command;
 use std::time::Duration;
 
-const CONNECTIONS: u32 = 4;
+const CONNECTIONS: u32 = 1;
 
 /// Percentiles of the time of a request, in milliseconds.
 #[derive(Clone, Copy, Debug)]
