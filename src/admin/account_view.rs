@@ -286,14 +286,23 @@ pub(super) fn range(
             .and_then(PageCursor::parse)
             .ok_or(Problem::BadQuery("after", "is not the `next` of a list"))?,
     };
-    let limit = match limit {
-        None => USUAL_LIMIT,
-        Some(limit) => text(limit)
-            .and_then(|limit| limit.parse().ok())
-            .filter(|limit| (1..=MOST_LISTED).contains(limit))
-            .ok_or(Problem::BadQuery("limit", "is a number from 1 to 1000"))?,
+    Ok((
+        from,
+        list_limit(limit.map(|limit| text(limit).unwrap_or_default()))?,
+    ))
+}
+
+/// Reads the number of accounts that the query of a list asks for: 1 to 1,000, and 100 without one.
+///
+/// # Errors
+/// [`Problem::BadQuery`] for another one.
+pub fn list_limit(limit: Option<&str>) -> Result<usize, Problem> {
+    let Some(limit) = limit else {
+        return Ok(USUAL_LIMIT);
     };
-    Ok((from, limit))
+    let limit = limit.parse().ok();
+    let limit = limit.filter(|limit| (1..=MOST_LISTED).contains(limit));
+    limit.ok_or(Problem::BadQuery("limit", "is a number from 1 to 1000"))
 }
 
 /// Converts an id to text, with replacement characters for invalid UTF-8.

@@ -24,7 +24,7 @@ use crate::shared::StoreError;
 use route::Call;
 use serde::Serialize;
 
-pub use account_view::AccountView;
+pub use account_view::{AccountView, list_limit};
 pub use checks::{check_put, known_tier};
 
 /// The maximum number of characters of an id or a body in the log.

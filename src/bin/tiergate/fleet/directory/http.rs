@@ -14,11 +14,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 use std::sync::Arc;
-use tiergate::admin::Problem;
-
-/// The accounts of a list, where the call names no number, and at most.
-const USUAL_LIMIT: usize = 100;
-const MOST_LISTED: usize = 1_000;
+use tiergate::admin::{Problem, list_limit};
 
 /// Returns the routes.
 pub fn routes() -> Router<Arc<Service>> {
@@ -45,14 +41,7 @@ async fn list(
     headers: HeaderMap,
 ) -> Answered {
     let operator = operator(&service, &headers)?;
-    let limit = match query.limit.as_deref() {
-        None => USUAL_LIMIT,
-        Some(limit) => limit
-            .parse()
-            .ok()
-            .filter(|limit| (1..=MOST_LISTED).contains(limit))
-            .ok_or(Problem::BadQuery("limit", "is a number from 1 to 1000"))?,
-    };
+    let limit = list_limit(query.limit.as_deref())?;
     let after = query.after.unwrap_or_default();
     Ok(done(&operator.accounts(&after, limit).await?))
 }
