@@ -281,7 +281,8 @@ pub struct ItemAnswer {
     /// The account's clock in the store, in milliseconds; 0 for a store that does not say it.
     #[serde(rename = "t")]
     pub time: u64,
-    /// The edges that spoke of the account in the last minute, at least 3 where there are so many; 0 for a store that does not say it.
+    /// The number of edges that spoke of the account in the last minute. A fleet of three edges or more has
+    /// at least 3 here; 0 stands for a store that does not say it.
     #[serde(rename = "e")]
     pub edges: u32,
     /// The reason why nothing was granted, where something was needed.

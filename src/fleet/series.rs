@@ -107,7 +107,7 @@ impl Series {
         std::iter::once(self.base).chain(parts).collect()
     }
 
-    /// Keeps the total, and forgets what of it the store has not acknowledged: nobody is told of it.
+    /// Forgets the times of what the store has not acknowledged. The total stays, and nothing of it is told.
     pub fn forget_parts(&mut self) {
         self.base = self.total();
         self.sent = self.base;

@@ -14,7 +14,7 @@ fn fleet(config: &Config) -> ([Edge; 3], FleetStore) {
     (edges, store)
 }
 
-/// Lets a second pass so many times, with a tick of each edge.
+/// Ticks each edge once a second, so many times.
 fn ticks(edges: &[Edge], store: &mut FleetStore, times: u32) {
     for _ in 0..times {
         pass(edges, 1_000);

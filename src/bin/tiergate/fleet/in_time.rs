@@ -1,7 +1,7 @@
 //! The items of one request, as many as Redis does in the time that a request has.
 //!
 //! Redis takes about 0.2 ms for a step, so the 500 items of a large report are 100 ms. Sent at once, they
-//! would have the asks of all edges wait behind them until nobody wants the answers any more.
+//! delay the asks of all edges beyond their time-out.
 
 use futures_util::stream::{self, StreamExt as _};
 use std::time::Duration;

@@ -60,7 +60,7 @@ impl PutArgs {
 }
 
 impl StoredAccount {
-    /// Reads an account; `None` for a text that is none.
+    /// Reads an account; `None` for another text.
     pub fn read(text: &str) -> Option<Self> {
         serde_json::from_str(text).ok()
     }
