@@ -18,6 +18,8 @@
 mod bootstrap;
 #[path = "../harness/client.rs"]
 mod client;
+#[path = "../harness/document.rs"]
+mod document;
 mod latency;
 #[path = "../harness/meter.rs"]
 mod meter;

@@ -1,6 +1,7 @@
 //! The table: printed, and written into its document between two marks.
 
 use crate::Sample;
+use crate::document;
 use crate::meter::median;
 use std::fmt::Write as _;
 use std::io;
@@ -22,13 +23,7 @@ pub fn publish(all: &[(&str, Vec<Sample>)]) -> io::Result<()> {
     let Ok(path) = std::env::var("FLEET_PRICE_TABLE") else {
         return Ok(());
     };
-    let document = std::fs::read_to_string(&path)?;
-    let split = document.split_once(BEGIN).and_then(|(before, rest)| {
-        let (_, after) = rest.split_once(END)?;
-        Some((before, after))
-    });
-    let (before, after) = split.ok_or_else(|| io::Error::other("no marks of the table"))?;
-    std::fs::write(path, format!("{before}{BEGIN}\n{table}\n{END}{after}"))
+    document::replace(path, (BEGIN, END), &table)
 }
 
 fn table(all: &[(&str, Vec<Sample>)]) -> String {

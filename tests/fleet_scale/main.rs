@@ -18,6 +18,8 @@
 )]
 
 mod accounts;
+#[path = "../harness/document.rs"]
+mod document;
 mod edge;
 #[path = "../harness/core.rs"]
 mod harness;

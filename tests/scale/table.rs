@@ -1,6 +1,7 @@
 //! The table: printed, and written into its document between two marks.
 
 use crate::Scale;
+use crate::document;
 use crate::meter::median;
 use crate::options::Options;
 use crate::process::{Memory, Start};
@@ -23,13 +24,7 @@ pub fn publish(scales: &[Scale], options: &Options) -> io::Result<()> {
     let Some(path) = &options.table else {
         return Ok(());
     };
-    let document = std::fs::read_to_string(path)?;
-    let split = document.split_once(BEGIN).and_then(|(before, rest)| {
-        let (_, after) = rest.split_once(END)?;
-        Some((before, after))
-    });
-    let (before, after) = split.ok_or_else(|| io::Error::other("no marks of the table"))?;
-    std::fs::write(path, format!("{before}{BEGIN}\n{table}\n{END}{after}"))
+    document::replace(path, (BEGIN, END), &table)
 }
 
 fn table(scales: &[Scale]) -> String {
