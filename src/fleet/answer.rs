@@ -55,7 +55,8 @@ pub struct AskRefused {
     pub need: u64,
     /// The time until it may be granted.
     pub wait: Span,
-    /// True for a store that admits nothing, since it lost what it knew.
+    /// True for a store that admits nothing, since it lost what it knew: it says so in each answer,
+    /// asked or told.
     pub closed: bool,
 }
 
@@ -88,9 +89,10 @@ pub fn apply(record: &mut Record, answer: &Granted, epoch: u64, now: Now) -> boo
     own.closed_until = 0;
     own.refused = None;
     let sent_at = own.sent_at;
+    let is_closed = answer.refused.is_some_and(|refused| refused.closed);
     for one in &mut own.meters {
         let granted = answer.meters.iter().find(|granted| granted.key == one.key);
-        take(one, granted, sent_at);
+        take(one, granted, (sent_at, is_closed));
     }
     if let Some(refused) = &answer.refused {
         remember(&mut own, refused, answer, now.mono);
@@ -111,7 +113,7 @@ pub fn give_up(record: &mut Record, seq: u32, epoch: u64, now: Now) -> bool {
     true
 }
 
-fn take(one: &mut Allowance, granted: Option<&GrantedMeter>, sent_at: u64) {
+fn take(one: &mut Allowance, granted: Option<&GrantedMeter>, (sent_at, is_closed): (u64, bool)) {
     one.spent.acknowledge();
     one.extra.acknowledge();
     one.refunded.acknowledge();
@@ -122,9 +124,12 @@ fn take(one: &mut Allowance, granted: Option<&GrantedMeter>, sent_at: u64) {
     if one.key.is_leases() {
         one.told = one.told.saturating_add(granted.grant);
     }
-    one.left = granted.left;
+    // A store that lost writes believes that more is left than there is.
+    (one.left, one.cut) = match is_closed {
+        true => (one.left.min(granted.left), one.cut),
+        false => (granted.left, 0),
+    };
     one.used = granted.used;
-    one.cut = 0;
     one.ends_at = match granted.ends_in {
         0 => 0,
         ms => sent_at.saturating_add(ms),

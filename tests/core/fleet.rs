@@ -333,6 +333,45 @@ fn a_cut_off_edge_does_as_on_failure_says() {
     }
 }
 
+#[test]
+fn a_store_that_forgot_raises_no_share() {
+    // The edges admitted all but twenty, and the account is closed after the loss.
+    let config = in_fleet(&Config::tier("t").rpm(120));
+    let mut store = FleetStore::default();
+    let edges = [1, 2, 3].map(|nonce| Edge::new(&config, nonce));
+    let request = FakeRequest::of("acme", "t", 0);
+    let mut admitted = 0;
+    for turn in 0..100 {
+        let edge = &edges[turn % 3];
+        admitted += usize::from(edge.serves(&mut store, &request, Used::Tokens(0)));
+        if turn % 10 == 0 {
+            pass(&edges, 400);
+            edges.iter().for_each(|edge| edge.tick(&mut store));
+        }
+    }
+    assert_eq!(admitted, 100);
+    pass(&edges, 2_000);
+    edges.iter().for_each(|edge| edge.tick(&mut store));
+    store.forget();
+    store.close_until(edges[0].world.wall_us() / 1_000 + 12_000);
+    // Reports and asks of some seconds: none of their answers brings a share anew.
+    for _ in 0..20 {
+        for edge in &edges {
+            for _ in 0..40 {
+                admitted += usize::from(edge.serves(&mut store, &request, Used::Tokens(0)));
+            }
+            edge.world.pass_ms(400);
+            edge.tick(&mut store);
+        }
+    }
+    assert!((110..=120).contains(&admitted), "{admitted}");
+    // An edge that meets the account for the first time knows nothing of what is left.
+    let stranger = Edge::new(&config, 4);
+    stranger.world.pass_ms(10_000);
+    store.close_until(stranger.world.wall_us() / 1_000 + 12_000);
+    assert!(!stranger.serves(&mut store, &request, Used::Tokens(0)));
+}
+
 /// The body of the store's answer to a call.
 fn answered(store: &mut FleetStore, edge: &Edge, call: &tiergate::limiter::FleetCall) -> Vec<u8> {
     let request = serde_json::from_slice(&call.body).unwrap();

@@ -28,6 +28,8 @@ pub struct FleetStore {
     ordered: u64,
     load: Option<(u64, LoadOrder)>,
     resets: Vec<(u64, ResetOrder)>,
+    /// The end of the time in which all accounts are closed.
+    closed_until: u64,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -74,7 +76,9 @@ impl FleetStore {
         let items = request.items.iter().map(|item| {
             self.steps += 1;
             let account = self.accounts.entry(item.account).or_default();
-            account.step(request, item, (now, &alive))
+            let mut answer = account.step(request, item, (now, &alive));
+            close(&mut answer, item, self.closed_until.saturating_sub(now));
+            answer
         });
         let items = items.collect();
         StepAnswer {
@@ -137,6 +141,11 @@ impl FleetStore {
         self.losses += 1;
     }
 
+    /// Closes all accounts until a moment.
+    pub fn close_until(&mut self, at: u64) {
+        self.closed_until = at;
+    }
+
     /// What is used of a meter of all accounts, and what edges hold of it.
     pub fn used_and_out(&self, meter: &str) -> (u64, u64) {
         let mut all = (0, 0);
@@ -146,6 +155,23 @@ impl FleetStore {
         }
         all
     }
+}
+
+/// Says that the account is closed for so long: what was granted is void.
+fn close(answer: &mut ItemAnswer, item: &StepItem, wait: u64) {
+    if wait == 0 {
+        return;
+    }
+    let asks = item.meters.iter().any(|ask| ask.need > 0);
+    let wait_ms = u32::try_from(wait).unwrap();
+    let by = StepObstacle::Closed;
+    answer.ok = !asks;
+    answer.no = Some(StepRefusal {
+        meter: 0,
+        wait_ms,
+        by,
+    });
+    answer.meters.iter_mut().for_each(|one| one.grant = 0);
 }
 
 impl Account {

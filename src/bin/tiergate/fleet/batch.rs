@@ -276,7 +276,8 @@ impl Batches {
         self.metrics.written_off.inc_by(happened.written_off);
         let asks = item.meters.iter().any(|ask| ask.need > 0)
             || item.leases.iter().any(|ask| ask.need > 0);
-        let result = match answer.no.map(|no| no.by) {
+        // A closed account is said to be so in answers to reports as well.
+        let result = match answer.no.filter(|_| asks).map(|no| no.by) {
             _ if answer.stale => "stale",
             Some(StepObstacle::Used) => "used",
             Some(StepObstacle::Held) => "held",

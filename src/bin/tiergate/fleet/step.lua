@@ -444,7 +444,8 @@ local function step(clock)
   end
   if now < head.closed then
     ok = not asks
-    if asks then by, blocked, wait = 3, 1, math.ceil(head.closed - now) end
+    -- Edges that only report hear of it too: what is left by this record is too much.
+    if #q.m + #q.l > 0 then by, blocked, wait = 3, 1, math.ceil(head.closed - now) end
   end
 
   -- The edges that share a limit are those that spoke of the account in the last minute, and room for
