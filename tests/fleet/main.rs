@@ -16,3 +16,4 @@ mod service;
 #[allow(dead_code)]
 #[path = "../../src/bin/tiergate/fleet/step.rs"]
 mod step;
+mod topologies;

@@ -7,6 +7,9 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+/// The file of settings in a server's directory; a Sentinel writes into it.
+const SETTINGS: &str = "redis.conf";
+
 /// A Redis server with a directory of its own; it ends with this.
 pub struct RedisServer {
     pub port: u16,
@@ -36,11 +39,29 @@ impl RedisServer {
     }
 
     pub fn start_with(args: &[&str]) -> Self {
+        Self::start_as(None, args)
+    }
+
+    /// Starts a Sentinel that alone decides on the master of a name.
+    pub fn start_sentinel(name: &str, master: u16) -> Self {
+        let settings = format!(
+            "sentinel monitor {name} 127.0.0.1 {master} 1\n\
+             sentinel down-after-milliseconds {name} 500\n\
+             sentinel failover-timeout {name} 2000\n"
+        );
+        Self::start_as(Some(settings), &["--sentinel"])
+    }
+
+    /// Starts the process with a file of settings, if there is one.
+    fn start_as(settings: Option<String>, args: &[&str]) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let dir =
             std::env::temp_dir().join(format!("tiergate-redis-{}-{number}", std::process::id()));
         std::fs::create_dir_all(&dir).unwrap();
+        if let Some(settings) = settings {
+            std::fs::write(dir.join(SETTINGS), settings).unwrap();
+        }
         let mut server = Self {
             port: free_port(),
             dir,
@@ -54,6 +75,10 @@ impl RedisServer {
     /// Starts the process; it must not run.
     pub fn run(&mut self) {
         let mut command = Command::new(program());
+        let settings = self.dir.join(SETTINGS);
+        if settings.exists() {
+            command.arg(settings);
+        }
         command
             .args(["--bind", "127.0.0.1", "--save", "", "--port"])
             .arg(self.port.to_string())

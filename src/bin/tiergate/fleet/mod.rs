@@ -23,6 +23,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use http::{MOST_IN_WORK, Service};
 use metrics::Metrics;
 use operator_http::OperatorAccess;
+use redis::{ClientTlsConfig, TlsCertificates};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::io;
@@ -55,6 +56,15 @@ pub struct FleetArgs {
     /// A file with the password of Redis, in place of one in the URL
     #[arg(long, value_name = "FILE")]
     redis_password_file: Option<PathBuf>,
+    /// A file with the CA's certificate of Redis and Sentinel, in place of the machine's own CAs
+    #[arg(long, value_name = "FILE")]
+    redis_ca_file: Option<PathBuf>,
+    /// A file with the certificate that the service shows to Redis and Sentinel
+    #[arg(long, value_name = "FILE", requires = "redis_key_file")]
+    redis_cert_file: Option<PathBuf>,
+    /// A file with that certificate's key
+    #[arg(long, value_name = "FILE", requires = "redis_cert_file")]
+    redis_key_file: Option<PathBuf>,
     /// The longest time of a command of Redis; shorter than the edges' timeout
     #[arg(long, value_name = "TIME", default_value = "30ms", value_parser = duration)]
     redis_timeout: Duration,
@@ -148,7 +158,7 @@ pub fn run(args: &FleetArgs) -> Result<Ending, FleetError> {
         .as_deref()
         .map(secret)
         .transpose()?;
-    let target = RedisTarget::parse(redis, password.as_deref())?;
+    let target = RedisTarget::parse(redis, password.as_deref(), certificates(args)?)?;
     let token = args.token_file.as_deref().map(secret).transpose()?;
     let rules = Rules {
         life: args.life,
@@ -175,6 +185,24 @@ pub fn run(args: &FleetArgs) -> Result<Ending, FleetError> {
     runtime.block_on(serve(Arc::new(service), address))?;
     runtime.shutdown_timeout(Duration::ZERO);
     Ok(Ending::Clean)
+}
+
+/// Reads the certificates of connections to Redis, where a flag names one.
+fn certificates(args: &FleetArgs) -> Result<Option<TlsCertificates>, FleetError> {
+    let read = |path: &Option<PathBuf>| path.as_deref().map(bytes).transpose();
+    let own = [read(&args.redis_cert_file)?, read(&args.redis_key_file)?];
+    let [client_cert, client_key] = own;
+    let client_tls = client_cert.zip(client_key);
+    let client_tls = client_tls.map(|(client_cert, client_key)| ClientTlsConfig {
+        client_cert,
+        client_key,
+    });
+    let root_cert = read(&args.redis_ca_file)?;
+    let is_any = root_cert.is_some() || client_tls.is_some();
+    Ok(is_any.then_some(TlsCertificates {
+        client_tls,
+        root_cert,
+    }))
 }
 
 fn digest(token: &str) -> [u8; 32] {

@@ -72,9 +72,9 @@ impl RedisNode {
 
 /// Asks all nodes with data.
 pub async fn ask(link: &Link, target: &RedisTarget) -> RedisResult<Vec<RedisNode>> {
-    let RedisTarget::Cluster(_) = target else {
+    if !target.is_cluster() {
         return Ok(vec![ask_one(link, None, vec![(0, u16::MAX)]).await?]);
-    };
+    }
     let mut command = redis::cmd("CLUSTER");
     command.arg("SLOTS");
     let reply = link.run_at(None, command, WITHIN).await?;

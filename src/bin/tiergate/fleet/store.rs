@@ -3,7 +3,7 @@
 use super::node::{self, RedisNode, wall_ms};
 use super::target::{Failing, Link, RedisTarget};
 use redis::{Cmd, FromRedisValue as _, RedisError, RedisResult, Script, Value};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
@@ -61,6 +61,17 @@ impl StoreScript {
 struct LossHistory {
     first_seen: BTreeMap<String, Instant>,
     lost: BTreeMap<String, Instant>,
+    /// The incarnations that the last look found.
+    present: Vec<String>,
+    /// The incarnations of the whole store that this service has seen.
+    stores: BTreeSet<String>,
+}
+
+impl LossHistory {
+    /// True when a node that the last look found is not among `names`: another process has its slots.
+    fn is_gone(&self, names: &[String]) -> bool {
+        self.present.iter().any(|known| !names.contains(known))
+    }
 }
 
 impl Store {
@@ -161,22 +172,29 @@ impl Store {
     async fn look(&self, link: Link) -> RedisResult<Arc<Live>> {
         let nodes = node::ask(&link, &self.target).await?;
         let now = Instant::now();
+        let mut names: Vec<_> = nodes.iter().map(|node| node.incarnation.clone()).collect();
+        names.sort_unstable();
+        // One that joins those that go on has lost nothing.
+        let is_loss = self.history().is_gone(&names);
         for node in &nodes {
             let is_new = !self.history().first_seen.contains_key(&node.incarnation);
             if is_new {
-                self.learn(&link, node, now).await;
+                self.learn(&link, node, is_loss.then_some(now)).await;
             }
         }
-        let mut names: Vec<_> = nodes.iter().map(|node| node.incarnation.as_str()).collect();
-        names.sort_unstable();
         let store = match names.as_slice() {
-            [one] => (*one).to_owned(),
+            [one] => one.clone(),
             all => tiergate::http::sha256::sha256_hex(all.join(",").as_bytes())
                 .chars()
                 .take(32)
                 .collect(),
         };
-        let lost = self.history().lost.clone();
+        let lost = {
+            let mut history = self.history();
+            history.stores.insert(store.clone());
+            history.present = names;
+            history.lost.clone()
+        };
         Ok(Arc::new(Live {
             link,
             nodes,
@@ -189,29 +207,22 @@ impl Store {
         self.history.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes note of a node that was not there before. Where this service knew another for its
-    /// slots, writes may be lost; other services say so of what this one did not see.
-    async fn learn(&self, link: &Link, node: &RedisNode, now: Instant) {
-        let known = self.live();
-        let before = known
-            .as_ref()
-            .ok()
-            .map(|live| live.nodes.clone())
-            .unwrap_or_default();
-        let is_first = self.history().first_seen.is_empty();
-        let moved = before.iter().any(|old| old.incarnation == node.incarnation);
-        let mut lost = (!is_first && !moved).then_some(now);
+    /// Takes note of a node that was not there before, and that lost writes at `lost`, as far as this
+    /// service knows; other services say so of what it did not see.
+    async fn learn(&self, link: &Link, node: &RedisNode, mut lost: Option<Instant>) {
         let mut ask = redis::cmd("HGET");
         ask.arg(LOSSES).arg(&node.incarnation);
         if let Ok(told) = link.run(&ask, SLOW).await
             && let Ok(Some(at)) = Option::<u64>::from_redis_value(told)
         {
             let ago = Duration::from_millis(wall_ms().saturating_sub(at));
-            lost = now.checked_sub(ago).or(lost);
+            lost = Instant::now().checked_sub(ago).or(lost);
         }
         {
             let mut history = self.history();
-            history.first_seen.insert(node.incarnation.clone(), now);
+            history
+                .first_seen
+                .insert(node.incarnation.clone(), Instant::now());
             if let Some(at) = lost {
                 history.lost.insert(node.incarnation.clone(), at);
             }
@@ -247,6 +258,10 @@ impl Store {
             return;
         }
         let mut history = self.history();
+        if history.stores.contains(store) {
+            // This service saw for itself what became of it.
+            return;
+        }
         for node in &live.nodes {
             let seen = history.first_seen.get(&node.incarnation).copied();
             let fresh = seen.is_some_and(|seen| seen.elapsed() < hold);

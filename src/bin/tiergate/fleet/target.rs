@@ -4,19 +4,26 @@ use redis::aio::MultiplexedConnection;
 use redis::cluster::ClusterClient;
 use redis::cluster_async::ClusterConnection;
 use redis::cluster_routing::{Route, RoutingInfo, SingleNodeRoutingInfo, SlotAddr};
-use redis::sentinel::{Sentinel, SentinelNodeConnectionInfo};
+use redis::sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType};
 use redis::{
     AsyncConnectionConfig, Client, Cmd, ErrorKind, IntoConnectionInfo as _, ProtocolVersion,
-    RedisConnectionInfo, RedisError, RedisResult, TlsMode, Value,
+    RedisConnectionInfo, RedisError, RedisResult, TlsCertificates, TlsMode, Value,
 };
 use std::time::Duration;
 
 /// The longest time in which a connection is made.
 const CONNECTS: Duration = Duration::from_secs(2);
 
+/// Where Redis is, and the certificates of connections with TLS.
+#[derive(Clone, Debug)]
+pub struct RedisTarget {
+    place: RedisPlace,
+    certificates: Option<TlsCertificates>,
+}
+
 /// Where Redis is.
 #[derive(Clone, Debug)]
-pub enum RedisTarget {
+enum RedisPlace {
     /// One server, by its URL.
     Single(String),
     /// The master of a name, as Sentinels have it.
@@ -40,8 +47,115 @@ pub enum RedisTarget {
 pub struct TargetError(String);
 
 impl RedisTarget {
-    /// Reads the address; `password` stands in place of one in the address.
-    pub fn parse(text: &str, password: Option<&str>) -> Result<Self, TargetError> {
+    /// Reads the address; `password` stands in place of one in the address. Without `certificates`
+    /// the machine's own CAs count, and the service shows none.
+    pub fn parse(
+        text: &str,
+        password: Option<&str>,
+        certificates: Option<TlsCertificates>,
+    ) -> Result<Self, TargetError> {
+        let place = RedisPlace::parse(text, password)?;
+        if certificates.is_some() && !text.starts_with("rediss") {
+            let problem = "certificates are of TLS, which rediss stands for";
+            return Err(TargetError(problem.to_owned()));
+        }
+        Ok(Self {
+            place,
+            certificates,
+        })
+    }
+
+    /// True for a cluster.
+    pub const fn is_cluster(&self) -> bool {
+        matches!(self.place, RedisPlace::Cluster(_))
+    }
+
+    /// Returns the mode in words.
+    pub const fn mode(&self) -> &'static str {
+        match &self.place {
+            RedisPlace::Single(_) => "single",
+            RedisPlace::Sentinel { .. } => "sentinel",
+            RedisPlace::Cluster(_) => "cluster",
+        }
+    }
+
+    /// Connects to the server, the present master, or the cluster.
+    pub async fn connect(&self) -> RedisResult<Link> {
+        let within = tokio::time::timeout(CONNECTS, self.connect_slowly());
+        within
+            .await
+            .unwrap_or_else(|_| Err(late("no connection in time")))
+    }
+
+    async fn connect_slowly(&self) -> RedisResult<Link> {
+        let certificates = self.certificates.clone();
+        let client = match &self.place {
+            RedisPlace::Single(url) => match certificates {
+                Some(certificates) => Client::build_with_tls(url.as_str(), certificates)?,
+                None => Client::open(url.as_str())?,
+            },
+            RedisPlace::Sentinel { .. } => self.sentinel()?.async_get_client().await?,
+            RedisPlace::Cluster(urls) => {
+                let mut builder = ClusterClient::builder(urls.iter().map(String::as_str))
+                    .use_protocol(ProtocolVersion::RESP2)
+                    .connection_timeout(CONNECTS)
+                    .retries(1);
+                if let Some(certificates) = certificates {
+                    builder = builder.certs(certificates);
+                }
+                let link = builder.build()?.get_async_connection().await?;
+                return Ok(Link::Cluster(link));
+            }
+        };
+        // The service has time-outs of its own.
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(CONNECTS))
+            .set_response_timeout(None);
+        let one = client.get_multiplexed_async_connection_with_config(&config);
+        Ok(Link::One(one.await?))
+    }
+
+    /// Returns the client of Sentinels.
+    fn sentinel(&self) -> RedisResult<SentinelClient> {
+        let RedisPlace::Sentinel {
+            sentinels,
+            name,
+            tls,
+            login,
+        } = &self.place
+        else {
+            return Err(RedisError::from((
+                ErrorKind::InvalidClientConfig,
+                "no Sentinel",
+            )));
+        };
+        let addresses = sentinels.iter().map(|url| {
+            let info = url.as_str().into_connection_info()?;
+            Ok(info.addr().clone())
+        });
+        let addresses = addresses.collect::<RedisResult<Vec<_>>>()?;
+        let mut builder = SentinelClientBuilder::new(addresses, name, SentinelServerType::Master)?;
+        builder = builder.set_client_to_redis_db(login.db());
+        if let Some(user) = login.username() {
+            builder = builder.set_client_to_redis_username(user);
+        }
+        if let Some(password) = login.password() {
+            builder = builder.set_client_to_redis_password(password);
+        }
+        if *tls {
+            builder = builder.set_client_to_redis_tls_mode(TlsMode::Secure);
+        }
+        if let Some(certificates) = &self.certificates {
+            builder = builder
+                .set_client_to_redis_certificates(certificates.clone())
+                .set_client_to_sentinel_certificates(certificates.clone());
+        }
+        builder.build()
+    }
+}
+
+impl RedisPlace {
+    fn parse(text: &str, password: Option<&str>) -> Result<Self, TargetError> {
         let (scheme, rest) = text
             .split_once("://")
             .ok_or_else(|| TargetError("no URL".to_owned()))?;
@@ -97,58 +211,6 @@ impl RedisTarget {
             }),
             _ => Ok(Self::Cluster(urls)),
         }
-    }
-
-    /// Returns the mode in words.
-    pub const fn mode(&self) -> &'static str {
-        match self {
-            Self::Single(_) => "single",
-            Self::Sentinel { .. } => "sentinel",
-            Self::Cluster(_) => "cluster",
-        }
-    }
-
-    /// Connects to the server, the present master, or the cluster.
-    pub async fn connect(&self) -> RedisResult<Link> {
-        let within = tokio::time::timeout(CONNECTS, self.connect_slowly());
-        within
-            .await
-            .unwrap_or_else(|_| Err(late("no connection in time")))
-    }
-
-    async fn connect_slowly(&self) -> RedisResult<Link> {
-        let client = match self {
-            Self::Single(url) => Client::open(url.as_str())?,
-            Self::Sentinel {
-                sentinels,
-                name,
-                tls,
-                login,
-            } => {
-                let mut node =
-                    SentinelNodeConnectionInfo::default().set_redis_connection_info(login.clone());
-                if *tls {
-                    node = node.set_tls_mode(TlsMode::Secure);
-                }
-                let all = sentinels.iter().map(String::as_str).collect();
-                let mut sentinel = Sentinel::build(all)?;
-                sentinel.async_master_for(name, Some(&node)).await?
-            }
-            Self::Cluster(urls) => {
-                let client = ClusterClient::builder(urls.iter().map(String::as_str))
-                    .use_protocol(ProtocolVersion::RESP2)
-                    .connection_timeout(CONNECTS)
-                    .retries(1)
-                    .build()?;
-                return Ok(Link::Cluster(client.get_async_connection().await?));
-            }
-        };
-        // The service has time-outs of its own.
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(CONNECTS))
-            .set_response_timeout(None);
-        let one = client.get_multiplexed_async_connection_with_config(&config);
-        Ok(Link::One(one.await?))
     }
 }
 
