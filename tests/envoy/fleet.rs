@@ -107,6 +107,7 @@ fn a_service_that_fails_stalls_nobody_and_on_failure_decides() {
         ("deny", 0, slow()),
         ("deny", 0, cut()),
         ("deny", 0, huge()),
+        ("deny", 0, Behaviour::Lies),
         ("share", 10, slow()),
         ("local", 20, Behaviour::Fails(503)),
     ] {

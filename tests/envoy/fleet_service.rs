@@ -9,9 +9,11 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use tiergate::fleet::message::StepRequest;
+use tiergate::fleet::hex::AccountId;
+use tiergate::fleet::message::{StepAnswer, StepRequest};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
@@ -26,6 +28,9 @@ pub enum Behaviour {
     Fails(u16),
     /// With another body.
     Says(Vec<u8>),
+    /// With the words of the store bent: another account, older numbers, grants that nobody asked
+    /// for, half of the text, nothing, and no JSON; in turn.
+    Lies,
 }
 
 struct Shared {
@@ -109,6 +114,7 @@ async fn answer(
             stepped(&shared, &request)
         }
         Behaviour::Says(body) => body,
+        Behaviour::Lies => bent(&stepped(&shared, &request)),
         Behaviour::Fails(with) => {
             status = with;
             Vec::new()
@@ -126,4 +132,29 @@ fn stepped(shared: &Mutex<Shared>, request: &StepRequest) -> Vec<u8> {
         .unwrap()
         .answer(request, now);
     serde_json::to_vec(&answer).unwrap()
+}
+
+/// The next lie about an answer.
+fn bent(answer: &[u8]) -> Vec<u8> {
+    static TURN: AtomicUsize = AtomicUsize::new(0);
+    let turn = TURN.fetch_add(1, Ordering::Relaxed) % 6;
+    let mut lie: StepAnswer = serde_json::from_slice(answer).unwrap();
+    for item in &mut lie.items {
+        match turn {
+            0 => item.account = AccountId::default(),
+            1 => item.seq = item.seq.saturating_sub(1),
+            _ => item
+                .meters
+                .iter_mut()
+                .for_each(|one| one.grant = u64::MAX / 2),
+        }
+    }
+    let mut body = serde_json::to_vec(&lie).unwrap();
+    match turn {
+        3 => body.truncate(body.len() / 2),
+        4 => body.clear(),
+        5 => body = b"<html>502 Bad Gateway</html>".to_vec(),
+        _ => {}
+    }
+    body
 }

@@ -9,6 +9,10 @@ mod bootstrap;
 mod client;
 #[path = "../harness/config.rs"]
 mod config;
+#[path = "../envoy/fleet_service.rs"]
+mod fleet_service;
+#[path = "../harness/fleet.rs"]
+mod fleet_store;
 mod judge;
 mod ledger;
 mod options;

@@ -38,6 +38,8 @@ pub struct Plan {
     pub services: usize,
     /// More fields of the tier, in place of the limit of requests.
     pub tier: Option<Value>,
+    /// The accounts that an edge is laid out for.
+    pub accounts: u32,
 }
 
 impl Plan {
@@ -51,6 +53,7 @@ impl Plan {
             redis: &[],
             services: 2,
             tier: None,
+            accounts: 65_536,
         }
     }
 
@@ -66,6 +69,11 @@ impl Plan {
 
     pub const fn redis(mut self, args: &'static [&'static str]) -> Self {
         self.redis = args;
+        self
+    }
+
+    pub const fn accounts(mut self, number: u32) -> Self {
+        self.accounts = number;
         self
     }
 
@@ -87,6 +95,7 @@ impl Plan {
         tier.with(json!({
             "windows": {"minute": format!("{}s", self.window)},
             "tokens": {"completion": 0, "prompt": 0, "bytes_per_token": 1_000_000},
+            "capacity": {"accounts": self.accounts},
             "fleet": {"cluster": "fleet", "authority": "fleet", "edges": EDGES,
                 "on_failure": self.on_failure, "after_loss": self.after_loss,
                 "timeout": format!("{}ms", timeout.as_millis())}
@@ -181,6 +190,15 @@ impl Rig {
         let counts = self.counts_of(edge);
         self.past = [self.past[0] + counts[0], self.past[1] + counts[1]];
         self.edges[edge] = None;
+    }
+
+    /// The sum of a counter over the edges that run.
+    pub fn stat(&self, words: &[&str]) -> u64 {
+        self.edges
+            .iter()
+            .flatten()
+            .map(|edge| edge.stat(words))
+            .sum()
     }
 
     fn counts_of(&self, edge: usize) -> [u64; 2] {

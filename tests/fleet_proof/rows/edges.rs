@@ -1,15 +1,16 @@
 //! Edges fail, freeze, come and go.
 
 use super::{AWAY, HOLDS, Row};
+use crate::client::Call;
 use crate::judge::{Promise, Seen};
 use crate::proxy::Way;
 use crate::rig::{EDGES, Plan, Rig, seconds, windows};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// How many times the limit is offered.
 const OFFERED: f64 = 3.0;
 
-pub const ROWS: [Row; 5] = [
+pub const ROWS: [Row; 6] = [
     Row {
         name: "edge-frozen",
         what: "an edge stopped for 15 s (SIGSTOP)",
@@ -49,6 +50,14 @@ pub const ROWS: [Row; 5] = [
         promise: Promise::Exact,
         plan: || Plan::of(300, 10),
         run: come_and_go,
+    },
+    Row {
+        name: "records-full",
+        what: "edges laid out for 8 accounts, and 400 others that ask as well, for 20 s",
+        link: HOLDS,
+        promise: Promise::Exact,
+        plan: || Plan::of(120, 6).accounts(8),
+        run: full,
     },
 ];
 
@@ -111,4 +120,29 @@ fn come_and_go(rig: &mut Rig) -> Seen {
     windows(&rig.plan, 3.0);
     traffic.end(rig);
     Seen::fault(begin, end)
+}
+
+/// There are more accounts than records, so some are evicted, and others share one.
+fn full(rig: &mut Rig) -> Seen {
+    let traffic = rig.offer(OFFERED);
+    let begin = Instant::now();
+    let others: Vec<_> = (0..EDGES).map(|edge| rig.client(edge)).collect();
+    rig.runtime.block_on(async {
+        let mut ticks = tokio::time::interval(Duration::from_millis(5));
+        let mut n = 0_usize;
+        while begin.elapsed() < Duration::from_secs(20) {
+            ticks.tick().await;
+            let mut client = others[n % EDGES].clone();
+            client.account = "others";
+            let call = Call::of(&format!("other-{}", n % 400), "t");
+            tokio::spawn(async move { client.send(call).await });
+            n += 1;
+        }
+    });
+    let end = Instant::now();
+    windows(&rig.plan, 2.0);
+    traffic.end(rig);
+    let shared = rig.stat(&["tiergate_overflow_requests"]);
+    let text = format!("{shared} requests of accounts without a record of their own");
+    Seen::fault(begin, end).find(text, shared > 0)
 }

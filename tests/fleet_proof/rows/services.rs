@@ -1,6 +1,7 @@
 //! The service fails.
 
 use super::{AWAY, HOLDS, Row};
+use crate::fleet_service::{Behaviour, Service as FakeService};
 use crate::judge::{Promise, Seen};
 use crate::proxy::Way;
 use crate::rig::{ACME, Plan, Rig, seconds, windows};
@@ -11,7 +12,7 @@ const OFFERED: f64 = 3.0;
 /// The longest wait of a request while the service is away: the time-out and what a busy machine adds.
 const STALLS: Duration = Duration::from_secs(1);
 
-pub const ROWS: [Row; 5] = [
+pub const ROWS: [Row; 6] = [
     Row {
         name: "services-killed",
         what: "both services killed, others after 3 s; `share`",
@@ -45,6 +46,14 @@ pub const ROWS: [Row; 5] = [
         run: |rig| slow(rig, Duration::from_secs(2)),
     },
     Row {
+        name: "service-nonsense",
+        what: "answers of other accounts, old, too large, cut short and no JSON for 10 s; `share`",
+        link: AWAY,
+        promise: Promise::AllShare,
+        plan: || Plan::of(120, 6),
+        run: nonsense,
+    },
+    Row {
         name: "answers-lost",
         what: "1 % of the answers lost",
         link: HOLDS,
@@ -73,9 +82,11 @@ fn one_killed(rig: &mut Rig) -> Seen {
     let begin = Instant::now();
     drop(rig.services.pop());
     rig.lead_to_services();
+    windows(&rig.plan, 1.0);
+    let end = Instant::now();
     windows(&rig.plan, 2.5);
     traffic.end(rig);
-    not_stalled(rig, begin, begin)
+    not_stalled(rig, begin, end)
 }
 
 fn slow(rig: &mut Rig, time: Duration) -> Seen {
@@ -85,6 +96,23 @@ fn slow(rig: &mut Rig, time: Duration) -> Seen {
     rig.links.iter().for_each(|link| link.set(Way::Slow(time)));
     seconds(10.0);
     rig.links.iter().for_each(|link| link.set(Way::Open));
+    let end = Instant::now();
+    windows(&rig.plan, 3.5);
+    traffic.end(rig);
+    not_stalled(rig, begin, end)
+}
+
+fn nonsense(rig: &mut Rig) -> Seen {
+    let liar = FakeService::start();
+    liar.behave(Behaviour::Lies);
+    let traffic = rig.offer(OFFERED);
+    windows(&rig.plan, 1.5);
+    let begin = Instant::now();
+    rig.links
+        .iter()
+        .for_each(|link| link.lead_to(vec![liar.address]));
+    seconds(10.0);
+    rig.lead_to_services();
     let end = Instant::now();
     windows(&rig.plan, 3.5);
     traffic.end(rig);
