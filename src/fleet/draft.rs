@@ -41,7 +41,7 @@ pub struct DraftMeter {
     pub held: u64,
     /// What this edge itself used of the window or the period; of leases, those in flight.
     pub own: u64,
-    /// The amount without which nothing is granted.
+    /// The amount on top of what is held, without which nothing is granted.
     pub need: u64,
     /// The amount beyond it that is welcome.
     pub want: u64,
@@ -71,7 +71,9 @@ impl Draft {
                 true => 0,
                 false => want(one, need, elapsed),
             };
-            draft_meter(one, record, (need, want), (clock, now))
+            // What is in hand serves the request: only the rest must be granted.
+            let rest = need.saturating_sub(one.held);
+            draft_meter(one, record, (rest, want), (clock, now))
         });
         let meters = meters.collect();
         own.meters = all;

@@ -28,6 +28,8 @@ const HEARTBEAT: Span = Span::from_secs(1);
 const LEASES_LAST: Span = Span::from_secs(9);
 /// The difference of the clocks after which the machine counts as one that stood still.
 const STOOD_STILL: u64 = 1_000;
+/// The least change of the clocks' difference that is written, in milliseconds.
+const CLOCK_STEP: u64 = 100;
 /// The longest name of a store, in bytes.
 const LONGEST_STORE: usize = 256;
 
@@ -40,6 +42,8 @@ pub struct EdgeState {
     edges: u32,
     /// The incarnation of the store, as last said.
     store: String,
+    /// The store's clock minus this host's, in milliseconds.
+    clock_ahead_ms: i64,
     /// The number of the last order that this edge followed.
     orders: u64,
     /// How often another store, or one that lost writes, answered.
@@ -58,7 +62,7 @@ pub struct EdgeState {
 impl Content for EdgeState {
     const LAYOUT: Layout = Layout {
         name: "the edge's part in the fleet",
-        version: 2,
+        version: 3,
         kind: b'E',
     };
     const KEY: &'static str = "fleet";
@@ -68,8 +72,15 @@ impl Content for EdgeState {
     }
 }
 
+/// Returns `time` minus `own`, both in milliseconds.
+fn difference(time: u64, own: u64) -> i64 {
+    let both = (i64::try_from(time), i64::try_from(own));
+    let (Ok(time), Ok(own)) = both else { return 0 };
+    time.saturating_sub(own)
+}
+
 impl EdgeState {
-    fn hear(&mut self, said: &ServiceWords<'_>, now: Mono) {
+    fn hear(&mut self, said: &ServiceWords<'_>, wall: Wall, now: Mono) {
         self.rank = Some(said.rank);
         self.edges = said.edges;
         if self.store != said.store && said.store.len() <= LONGEST_STORE {
@@ -78,6 +89,9 @@ impl EdgeState {
             said.store.clone_into(&mut self.store);
         }
         (self.failures, self.away) = (0, false);
+        let ahead = said.time.map(|time| difference(time, wall.as_millis()));
+        let ahead = ahead.filter(|ahead| ahead.abs_diff(self.clock_ahead_ms) >= CLOCK_STEP);
+        self.clock_ahead_ms = ahead.unwrap_or(self.clock_ahead_ms);
         // A stamp within a beat says enough, and needs no write.
         if now.since(self.heard_at) >= PAUSES.0 {
             self.heard_at = now;
@@ -115,6 +129,8 @@ pub struct ServiceWords<'a> {
     pub edges: u32,
     /// The incarnation of the store.
     pub store: &'a str,
+    /// The store's clock, in milliseconds, where an item said it.
+    pub time: Option<u64>,
 }
 
 /// One VM's view of its edge.
@@ -162,6 +178,11 @@ impl Edge {
     /// Returns the incarnation of the store, as last said.
     pub fn store(&self) -> &str {
         &self.seen.store
+    }
+
+    /// Returns the store's clock minus this host's, in milliseconds, as last heard; 0 before that.
+    pub const fn clock_ahead_ms(&self) -> i64 {
+        self.seen.clock_ahead_ms
     }
 
     /// Returns how often another store, or one that lost writes, answered: then it has to be told
@@ -223,7 +244,9 @@ impl Edge {
     /// # Errors
     /// [`StoreError`] when shared data can't be used.
     pub fn hear(&mut self, host: &dyn Host, said: &ServiceWords<'_>) -> Result<(), StoreError> {
-        let (seen, ()) = self.cell.change(host, |edge, now| edge.hear(said, now))?;
+        let wall = host.wall();
+        let hear = |edge: &mut EdgeState, now| edge.hear(said, wall, now);
+        let (seen, ()) = self.cell.change(host, hear)?;
         self.seen = seen;
         Ok(())
     }

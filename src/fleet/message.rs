@@ -125,7 +125,7 @@ pub struct MeterAsk {
     pub refunded: Cumulative,
     /// What this edge itself used in the present window or period.
     pub own: u64,
-    /// The amount without which nothing of the item is granted.
+    /// The amount on top of `held` without which nothing of the item is granted.
     pub need: u64,
     /// The amount beyond it that is welcome.
     pub want: u64,
@@ -189,7 +189,7 @@ pub struct LeaseAsk {
     pub in_process: u64,
     /// The granted leases without a request.
     pub held: u64,
-    /// The leases without which nothing of the item is granted.
+    /// The leases on top of `held` without which nothing of the item is granted.
     pub need: u64,
     /// The leases beyond it that are welcome.
     pub want: u64,

@@ -168,8 +168,14 @@ impl<'a> Stake<'a> {
     /// Returns the first demand that what is held does not cover.
     fn unmet(&self) -> Option<Demand> {
         let mut demands = self.demands.iter();
-        let held = |demand: &Demand| self.own.find(demand.key).map_or(0, |one| one.held);
-        demands.find(|demand| held(demand) < demand.need).copied()
+        demands
+            .find(|demand| self.held(demand) < demand.need)
+            .copied()
+    }
+
+    /// Returns what the edge holds for a demand.
+    fn held(&self, demand: &Demand) -> u64 {
+        self.own.find(demand.key).map_or(0, |one| one.held)
     }
 
     /// Returns the store's last refusal, where it is one of this request too.
@@ -179,7 +185,7 @@ impl<'a> Stake<'a> {
         let demand = demands.find(|demand| {
             demand.key == refused.key
                 && demand.limit == refused.limit
-                && demand.need >= refused.need
+                && demand.need.saturating_sub(self.held(demand)) >= refused.need
         })?;
         let wait = refused.open_at.saturating_sub(now.mono.as_millis());
         let wait = Span::from_millis(wait.max(1));

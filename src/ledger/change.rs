@@ -1,5 +1,6 @@
 //! One change of an account's record: the page is read, edited in place and written back.
 
+use super::fleet_clock::FleetClock;
 use super::joined::{Around, JoinedChanges, apply_others, apply_own};
 use super::page::{self, Head, OVERFLOW, Page, PageState, StoredRecord};
 use super::{AccountKey, Fault, Ledger, fill, page_name};
@@ -86,7 +87,8 @@ impl Ledger {
     /// Runs `update` on the account's record and stores a changed record.
     ///
     /// The clocks are read after the record, so a record is ahead only of a clock that stepped
-    /// back. The wall clock is read only where the terms or the record need it. `update` runs again
+    /// back. The wall clock, which is that of a fleet's store where there is one, is read only where the
+    /// terms or the record need it. `update` runs again
     /// each time another writer was faster. A record ahead of the clock is always written back, so
     /// the rule moves the record to the clock only once.
     ///
@@ -128,7 +130,11 @@ impl Ledger {
             result = Some(last);
             writes
         };
-        let joined = self.change_stored(host, key, terms, around, &mut update)?;
+        let clock = FleetClock {
+            host,
+            ahead_ms: self.clock_ahead_ms.get(),
+        };
+        let joined = self.change_stored(&clock, key, terms, around, &mut update)?;
         // Nothing is stored without an update.
         let never_ran = StoreError::Contended(page::LAYOUT.name, 0);
         result

@@ -5,6 +5,7 @@
 mod change;
 mod fault;
 pub mod fill;
+mod fleet_clock;
 mod growth;
 pub mod in_flight;
 mod joined;
@@ -129,6 +130,8 @@ pub struct Ledger {
     sizes: RefCell<LedgerSizes>,
     stored_sizes: StoredSizes,
     health: Cell<Health>,
+    /// The clock of a fleet's store minus this host's, in milliseconds.
+    clock_ahead_ms: Cell<i64>,
     fill_gauge: FillGauge,
     /// The bytes of an account's record while it has requests.
     awake: usize,
@@ -208,6 +211,7 @@ impl Ledger {
             sizes: RefCell::new(sizes),
             stored_sizes,
             health: Cell::new(health),
+            clock_ahead_ms: Cell::default(),
             fill_gauge,
             awake: page::AWAKE,
             scratch: RefCell::default(),
@@ -251,6 +255,12 @@ impl Ledger {
     /// Adopts the secret of a table that another VM wrote.
     pub fn adopt(&mut self, table: &Slots) {
         self.secret = table.secret;
+    }
+
+    /// Lets calendar periods turn by the clock of a fleet's store, which is so many milliseconds before
+    /// this host's.
+    pub fn follow_clock(&self, ahead_ms: i64) {
+        self.clock_ahead_ms.set(ahead_ms);
     }
 
     /// Takes the observations since the last call.

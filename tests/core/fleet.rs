@@ -372,6 +372,69 @@ fn a_store_that_forgot_raises_no_share() {
     assert!(!stranger.serves(&mut store, &request, Used::Tokens(0)));
 }
 
+#[test]
+fn what_is_in_hand_is_not_asked_for_once_more() {
+    let config = Config::tier("t").concurrency(12).rpm(1_000);
+    let mut store = FleetStore::default();
+    let [one, other] = [1, 2].map(|nonce| Edge::new(&in_fleet(&config), nonce));
+    let request = FakeRequest::of("acme", "t", 0);
+    assert!(one.serves(&mut store, &request, Used::Tokens(0)));
+    // All leases are taken but those in this edge's hand.
+    let mut running = Vec::new();
+    while let Next::Forward(pass) = other.judged(&mut store, &request) {
+        running.push(pass.admission.unwrap());
+    }
+    assert!(running.len() < 12, "the edge holds a lease");
+    // What it has of the minute is soon spent, so it asks for more, and needs no more leases.
+    for n in 0..50 {
+        assert!(one.serves(&mut store, &request, Used::Tokens(0)), "{n}");
+    }
+}
+
+#[test]
+fn a_day_ends_by_the_stores_clock_whatever_the_edge_has() {
+    let midnight: u64 = 20_000 * 86_400_000;
+    let config = Config::tier("t").tpd(10);
+    let config = in_fleet(&config.with(json!({"tokens": {"completion": 0}})));
+    for offset in [-300_000_i64, 0, 300_000] {
+        let edge = Edge::new(&config, 1);
+        let mut store = FleetStore::default();
+        let begin = midnight - 60_000;
+        edge.world.set_wall_ms(begin.saturating_add_signed(offset));
+        let mut serves = |at: u64| {
+            edge.world
+                .set_wall_ms((begin + at).saturating_add_signed(offset));
+            let request = FakeRequest::of("acme", "t", 1);
+            let mut next = edge.worker.check(&request).next;
+            for _ in 0..100 {
+                let Next::Queue(ticket) = next else { break };
+                while let Some(call) = edge.worker.fleet_call() {
+                    let request = serde_json::from_slice(&call.body).unwrap();
+                    let answer = store.answer(&request, begin + at);
+                    let answer = serde_json::to_vec(&answer).unwrap();
+                    edge.worker.end_fleet_call(call, Some(&answer));
+                }
+                next = edge.worker.retry(&ticket);
+                edge.worker.end_answers();
+            }
+            match next {
+                Next::Forward(pass) => {
+                    edge.worker.settle(pass.admission.unwrap(), Used::Tokens(1));
+                    true
+                }
+                _ => false,
+            }
+        };
+        let before = (0..20).filter(|_| serves(0)).count();
+        assert_eq!(before, 10, "{offset}: the day's limit");
+        edge.world.pass_ms(59_000);
+        assert!(!serves(59_000), "{offset}: it is the same day");
+        edge.world.pass_ms(2_000);
+        let after = (0..20).filter(|_| serves(61_000)).count();
+        assert_eq!(after, 10, "{offset}: the next day has its own");
+    }
+}
+
 /// The body of the store's answer to a call.
 fn answered(store: &mut FleetStore, edge: &Edge, call: &tiergate::limiter::FleetCall) -> Vec<u8> {
     let request = serde_json::from_slice(&call.body).unwrap();

@@ -1,5 +1,6 @@
 //! Edges under an adversary: messages are lost, late, doubled and overtaken, edges begin anew, pages
-//! are lost. In any sliding window, all edges together admit at most the limit.
+//! are lost, and their clocks are wrong by minutes. In any sliding window, and in any day, all edges
+//! together admit at most the limit.
 
 use crate::fleet::in_fleet;
 use crate::harness::{
@@ -16,6 +17,11 @@ const RPM: u64 = 20;
 const TPM: u64 = 5_000;
 const RESERVE: u64 = 300;
 const CONCURRENCY: u64 = 12;
+const TPD: u64 = 12_000;
+/// The store's clock at the start: a day ends half a minute later.
+const START: u64 = 20_000 * 86_400_000 - 30_000;
+/// The most that an edge's clock differs from the store's.
+const MOST_OFFSET: u64 = 300_000;
 /// The time-out of a call.
 const TIMEOUT: u64 = 50;
 
@@ -49,7 +55,11 @@ struct Chaos {
 }
 
 fn config() -> Config {
-    let config = Config::tier("t").concurrency(CONCURRENCY).rpm(RPM).tpm(TPM);
+    let config = Config::tier("t")
+        .concurrency(CONCURRENCY)
+        .rpm(RPM)
+        .tpm(TPM)
+        .tpd(TPD);
     let config = config.with(json!({
         "windows": {"minute": "10s"},
         "tokens": {"completion": 0},
@@ -82,6 +92,9 @@ impl Chaos {
         self.nonce += 1;
         let world = World::new();
         world.pass_ms(self.now);
+        let offset = self.rng.u64(0..2 * MOST_OFFSET);
+        let wall = START + self.now + offset - MOST_OFFSET;
+        world.set_wall_ms(wall);
         let worker = Worker::new(&world, config()).joins_fleet(self.nonce);
         Edge {
             world,
@@ -135,6 +148,12 @@ impl Chaos {
                 }
             }
             2 => self.edges[at].cut_until = self.now + self.rng.u64(0..8_000),
+            // Its clock is set anew.
+            3 => {
+                let offset = self.rng.u64(0..2 * MOST_OFFSET);
+                let wall = START + self.now + offset - MOST_OFFSET;
+                self.edges[at].world.set_wall_ms(wall);
+            }
             _ => {}
         }
     }
@@ -212,9 +231,7 @@ impl Chaos {
         for (_, mail) in due {
             match mail {
                 OnTheWay::ToStore(at, call, request) => {
-                    // All worlds have the same clocks.
-                    let wall = self.edges[at].world.wall_us() / 1_000;
-                    let answer = self.store.answer(&request, wall);
+                    let answer = self.store.answer(&request, START + now);
                     let answer = serde_json::to_vec(&answer).unwrap();
                     let is_lost = self.rng.u8(0..100) < 5;
                     if let Some(call) = call {
@@ -235,6 +252,15 @@ impl Chaos {
                 }
             }
         }
+    }
+
+    /// The reserved tokens of each day, by the store's clock.
+    fn days(&self) -> [u64; 2] {
+        let mut days = [0, 0];
+        for (at, tokens) in &self.admitted {
+            days[usize::from(*at >= 30_000)] += tokens;
+        }
+        days
     }
 
     /// The largest sums of requests and of reserved tokens in a window.
@@ -260,13 +286,15 @@ fn no_fault_brings_an_account_over_its_limit() {
             requests <= RPM && tokens <= TPM,
             "{seed}: {requests}, {tokens}"
         );
+        let days = chaos.days();
+        assert!(days.iter().all(|day| *day <= TPD), "{seed}: {days:?}");
         let in_flight = chaos.most_in_flight as u64;
         assert!(
             chaos.loses_pages || in_flight <= CONCURRENCY,
             "{seed}: {in_flight}"
         );
-        // And it is of use: a window's worth at least, through all that.
+        // And it is of use: two windows' worth at least, through all that.
         let all = chaos.admitted.len();
-        assert!(all as u64 >= RPM, "{seed}: {all} admitted");
+        assert!(all as u64 >= 2 * RPM, "{seed}: {all} admitted");
     }
 }

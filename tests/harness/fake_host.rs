@@ -62,6 +62,10 @@ impl World {
         self.wall_us.fetch_sub(ms * 1000, Ordering::Relaxed);
     }
 
+    pub fn set_wall_ms(&self, ms: u64) {
+        self.wall_us.store(ms * 1_000, Ordering::Relaxed);
+    }
+
     pub fn set_wall_ahead_ms(&self, ms: u64) {
         self.wall_us.fetch_add(ms * 1000, Ordering::Relaxed);
     }

@@ -1,6 +1,7 @@
 //! The fleet's store in memory, by the protocol's rules: the oracle of the script in Redis, and the
 //! other side of edges in tests without one.
 
+use meter::{Held, Sum, period_end};
 use sha2::Digest as _;
 use std::collections::BTreeMap;
 use tiergate::fleet::hex::{AccountId, EdgeId, Hex, Incarnation};
@@ -8,9 +9,10 @@ use tiergate::fleet::message::{
     ItemAnswer, LeaseGrant, MeterAsk, MeterGrant, StepAnswer, StepItem, StepObstacle, StepRefusal,
     StepRequest,
 };
-use tiergate::fleet::meter_name::MeterTime;
 use tiergate::fleet::orders::{LoadOrder, Orders, ResetOrder};
-use tiergate::time::Wall;
+
+#[path = "fleet_meter.rs"]
+mod meter;
 
 /// The life of an allowance, with its margin.
 const DEAD_AFTER: u64 = 12_000;
@@ -41,14 +43,6 @@ struct Account {
     entries: BTreeMap<(EdgeId, Incarnation), Entry>,
 }
 
-/// The use of a meter: parts of a window, or the amount of a period.
-#[derive(Clone, Debug, Default)]
-struct Sum {
-    parts: Vec<(u64, u64, u64)>,
-    period: u64,
-    amount: u64,
-}
-
 #[derive(Clone, Debug, Default)]
 struct Entry {
     seq: u32,
@@ -57,14 +51,6 @@ struct Entry {
     meters: BTreeMap<String, Held>,
     leases: BTreeMap<String, u64>,
     answer: ItemAnswer,
-}
-
-#[derive(Clone, Debug, Default)]
-struct Held {
-    totals: [u64; 3],
-    out: u64,
-    lost: u64,
-    limit: u64,
 }
 
 impl FleetStore {
@@ -379,143 +365,4 @@ fn grant(ask: &MeterAsk, left: u64, edges: u64, active: u64) -> u64 {
     let is_ample = ask.limit >= 4 * edges && rest * 10 > ask.limit * 3;
     let more = ask.want.min(rest / (2 * active)).min(left / 4);
     ask.need + if is_ample { more } else { 0 }
-}
-
-/// The end of the period of a meter at a moment; `None` for a window.
-fn period_end(meter: &str, now: u64) -> Option<u64> {
-    match MeterTime::of(meter).unwrap() {
-        MeterTime::Period(calendar, zone) => {
-            let period = zone.period(calendar, Wall::from_millis(now));
-            Some(period.ends_at.as_millis())
-        }
-        MeterTime::Window(_) | MeterTime::Leases => None,
-    }
-}
-
-fn window(meter: &str) -> u64 {
-    match MeterTime::of(meter).unwrap() {
-        MeterTime::Window(length) => length.as_millis(),
-        MeterTime::Period(..) | MeterTime::Leases => 0,
-    }
-}
-
-impl Held {
-    /// Counts what the totals of a message have beyond those before.
-    fn count(&mut self, sum: &mut Sum, ask: &MeterAsk, (meter, now): (&str, u64), begun: u64) {
-        let is_period = period_end(meter, now).is_some();
-        for (kind, list) in [&ask.spent, &ask.extra, &ask.refunded]
-            .into_iter()
-            .enumerate()
-        {
-            let Some((base, parts)) = list.split_first() else {
-                continue;
-            };
-            let mut known = self.totals[kind];
-            if *base > known {
-                if kind < 2 {
-                    sum.add(meter, now, now, (base - known).min(ask.own));
-                }
-                known = *base;
-            }
-            for part in parts.chunks(2) {
-                let [age, total] = *part else {
-                    panic!("{part:?}")
-                };
-                let more = total.saturating_sub(known);
-                known = known.max(total);
-                let at = if is_period || kind == 2 {
-                    age
-                } else {
-                    now - age
-                };
-                match kind {
-                    _ if !is_period && at < begun => {}
-                    0 => {
-                        let netted = more.min(self.lost);
-                        self.lost -= netted;
-                        sum.add(meter, at, now, more - netted);
-                    }
-                    1 => sum.add(meter, at, now, more),
-                    _ => sum.refund(meter, at, now, more),
-                }
-            }
-            self.totals[kind] = known;
-        }
-        if is_period {
-            sum.amount = sum.amount.saturating_sub(self.lost);
-        }
-        self.lost = 0;
-    }
-}
-
-impl Sum {
-    /// Drops what is over; true when a period ended.
-    fn advance(&mut self, meter: &str, now: u64) -> bool {
-        let Some(end) = period_end(meter, now) else {
-            let length = window(meter);
-            self.parts
-                .retain(|part| part.0 + length + length / 60 > now);
-            return false;
-        };
-        let ended = self.period != end;
-        if ended {
-            (self.period, self.amount) = (end, 0);
-        }
-        ended
-    }
-
-    /// Adds an amount of a moment, or of the period of that number.
-    fn add(&mut self, meter: &str, at: u64, now: u64, amount: u64) {
-        if amount == 0 {
-            return;
-        }
-        if let Some(end) = period_end(meter, now) {
-            // Spent in a period to come: the edge's clock is ahead.
-            if at >= end || at == now {
-                self.amount += amount;
-            }
-            return;
-        }
-        self.parts.push((at, at, amount));
-    }
-
-    fn refund(&mut self, meter: &str, at: u64, now: u64, amount: u64) {
-        if let Some(end) = period_end(meter, now) {
-            if at == end {
-                self.amount = self.amount.saturating_sub(amount);
-            }
-            return;
-        }
-        // The refund's time is no later than its use. So while a window from then holds, the part of
-        // the use is there, and the oldest part that ends at that time or later is no newer.
-        if at + window(meter) <= now {
-            return;
-        }
-        self.parts.sort_unstable();
-        if let Some(part) = self.parts.iter_mut().find(|part| at <= part.0) {
-            part.2 = part.2.saturating_sub(amount);
-        }
-    }
-
-    fn used(&self) -> u64 {
-        self.amount + self.parts.iter().map(|part| part.2).sum::<u64>()
-    }
-
-    /// The time until enough has expired.
-    fn wait(&self, meter: &str, now: u64, need: u64, limit: u64) -> u64 {
-        if let Some(end) = period_end(meter, now) {
-            return end - now;
-        }
-        let length = window(meter);
-        let mut parts = self.parts.clone();
-        parts.sort_unstable();
-        let mut used = self.used();
-        for (last, _, amount) in parts {
-            used -= amount;
-            if used + need <= limit {
-                return last + length + length / 60 + 1 - now;
-            }
-        }
-        length
-    }
 }

@@ -54,7 +54,15 @@ impl Limiter {
         if self.config.fleet.is_some() {
             let looked = self.at_edge(|edge| edge.look(host));
             self.keep_fault(looked);
+            self.follow_clock();
         }
+    }
+
+    /// Lets periods turn by the store's clock.
+    fn follow_clock(&self) {
+        let vm = self.vm.borrow();
+        let ahead = vm.desk.edge.as_ref().map_or(0, Edge::clock_ahead_ms);
+        self.ledger.follow_clock(ahead);
     }
 
     /// Returns the next call to the service, if there is anything to say at `now`.
@@ -279,9 +287,16 @@ impl Limiter {
             rank: answer.rank,
             edges: answer.edges,
             store: &answer.store,
+            time: answer
+                .items
+                .iter()
+                .map(|item| item.time)
+                .max()
+                .filter(|time| *time > 0),
         };
         let heard = self.at_edge(|edge| edge.hear(host, &said));
         self.keep_fault(heard);
+        self.follow_clock();
         if answer.fenced {
             let anew = self.at_edge(|edge| edge.begin_anew(host));
             self.keep_fault(anew);
