@@ -1,0 +1,12 @@
+//! The Kubernetes files of `envoy/istio` and `envoy/gateway`, and each config of ours in `envoy/`.
+//!
+//! The CRDs are those of the releases, and are not part of the project. They stand in the folder
+//! that `TIERGATE_CRDS` names, or in `../shared/crds` beside the project. Without them the
+//! validation is skipped, and says so.
+#![allow(missing_docs, clippy::restriction)]
+
+mod configs;
+mod crds;
+mod manifests;
+mod references;
+mod validation;
