@@ -30,12 +30,17 @@ mod fleet_service;
 #[path = "../harness/fleet.rs"]
 #[allow(dead_code, reason = "the core's tests use all of it")]
 mod fleet_store;
+mod gateway;
 mod header_styles;
 mod identity;
 mod in_force;
+mod istio;
 mod joined;
 mod limit_kinds;
 mod make_run;
+#[path = "../platforms/manifests.rs"]
+#[allow(dead_code, reason = "tests/platforms uses all of it")]
+mod manifests;
 mod models;
 mod neighbours;
 mod newer_layouts;

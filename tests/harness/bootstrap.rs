@@ -20,6 +20,10 @@ pub struct Setup {
     pub second: Vec<Value>,
     /// More fields of the connection manager.
     pub manager: Value,
+    /// More fields of the listeners.
+    pub listener: Value,
+    /// `stats_config` of the bootstrap, if it is not null.
+    pub stats_config: Value,
     pub access_log: bool,
     pub http2_upstream: bool,
     /// Further clusters.
@@ -37,6 +41,8 @@ impl Setup {
             second: Vec::new(),
             route: json!({"route": {"cluster": "llm", "timeout": "60s"}}),
             manager: json!({}),
+            listener: json!({}),
+            stats_config: Value::Null,
             access_log: true,
             http2_upstream: false,
             clusters: Vec::new(),
@@ -141,6 +147,7 @@ pub fn bootstrap(setup: &Setup, listeners: &Path, upstream: SocketAddr) -> Value
     let clusters: Vec<Value> = std::iter::once(llm).chain(others).collect();
     json!({
         "node": {"id": "test", "cluster": "test"},
+        "stats_config": setup.stats_config,
         "admin": {"address": address("127.0.0.1", 0)},
         "dynamic_resources": {"lds_config": {
             "resource_api_version": "V3",
@@ -212,7 +219,7 @@ fn listener(setup: &Setup, name: &str, filters: &[Value], access_log: &Path) -> 
             }
         }]);
     }
-    json!({
+    let mut listener = json!({
         "@type": format!("{TYPES}.config.listener.v3.Listener"),
         "name": name,
         "address": address("127.0.0.1", 0),
@@ -220,7 +227,11 @@ fn listener(setup: &Setup, name: &str, filters: &[Value], access_log: &Path) -> 
             "name": "envoy.filters.network.http_connection_manager",
             "typed_config": manager
         }]}]
-    })
+    });
+    for (field, value) in setup.listener.as_object().unwrap() {
+        listener[field] = value.clone();
+    }
+    listener
 }
 
 fn address(ip: &str, port: u16) -> Value {

@@ -79,15 +79,11 @@ impl Process {
     pub fn start((accounts, joins): (Option<u32>, bool)) -> (Self, Start) {
         let filter = |accounts| wasm_filter("tiergate", "tiergate.wasm", config(accounts, joins));
         let stack = Stack::with(&Setup {
-            second: Vec::new(),
             workers: 1,
             filters: accounts.map(filter).into_iter().collect(),
             access_log: false,
-            http2_upstream: false,
-            clusters: Vec::new(),
             route: answers(),
-            manager: json!({}),
-            envoy_args: Vec::new(),
+            ..Setup::new("")
         });
         assert_eq!(stack.send(Call::of("first", "t")).status, 200);
         let start = Start {

@@ -7,7 +7,6 @@ use crate::options::Options;
 use crate::rows::Row;
 use crate::stack::Stack;
 use crate::traffic::{EVERY_MS, Traffic, WORDS};
-use serde_json::json;
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -29,15 +28,11 @@ impl Process {
     /// Starts an Envoy for the row.
     pub fn start(row: &Row, workers: usize) -> Self {
         let stack = Stack::with(&Setup {
-            second: Vec::new(),
             workers,
             filters: row.filters.clone(),
             access_log: false,
-            http2_upstream: false,
-            clusters: Vec::new(),
             route: row.traffic.route(),
-            manager: json!({}),
-            envoy_args: Vec::new(),
+            ..Setup::new("")
         });
         let mut process = Self {
             stack,
