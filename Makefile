@@ -35,7 +35,7 @@ export PROXY_PORT ADMIN_PORT ENVOY_ADMIN_PORT UPSTREAM_PORT CONFIG
 export TIERGATE_ENVOY := $(or $(if $(findstring /,$(ENVOY)),$(abspath $(ENVOY)),$(shell command -v $(ENVOY))),$(ENVOY))
 
 .PHONY: run fleet test wasm cli modules bench waits soak load scale fleet-scale fleet-price fleet-proof clients check lint examples links shell module-alone audit model mutants zones upgrades \
-        help envoy chromium redis target clean
+        help envoy chromium redis debian-tools target clean
 
 run: wasm envoy ## Envoy with the filter and a demo upstream; Ctrl-C stops them
 	cargo build --quiet --example demo-upstream
@@ -46,7 +46,7 @@ fleet: wasm envoy redis ## Redis, two services, three Envoys that share each lim
 	cargo build --quiet --bin tiergate --features cli,fleet
 	@sh envoy/fleet/run.sh $(FLEET)
 
-test: modules envoy redis $(TOOLS)/clients chromium ## all tests, native, with a real Redis, and on a real Envoy
+test: modules envoy redis $(TOOLS)/clients chromium debian-tools ## all tests, native, with a real Redis, and on a real Envoy
 	cargo test --features cli,fleet
 
 wasm: target ## the release module, in dist/tiergate.wasm
@@ -207,6 +207,10 @@ $(TOOLS)/cargo-mutants-$(CARGO_MUTANTS):
 
 redis:
 	@sh .ci/redis.sh $(TOOLS)
+
+# For the tests of envoy/watch, which say that they were skipped without.
+debian-tools:
+	@sh .ci/debian.sh $(TOOLS) "prometheus promtool" prometheus
 
 # For the test of the page, which says that it was skipped where there is none: best effort, never an error.
 chromium:

@@ -49,6 +49,8 @@ mod openai_client;
 mod operators;
 mod overload;
 mod page;
+#[path = "../harness/promql.rs"]
+mod promql;
 mod race;
 mod read_body;
 #[cfg(feature = "fleet")]
@@ -73,9 +75,12 @@ mod struct_config;
 mod tiers;
 mod token_ends;
 mod tokens;
+#[path = "../harness/tools.rs"]
+mod tools;
 #[cfg(feature = "cli")]
 mod top;
 mod traps;
 mod upgrades;
 mod usage_path;
 mod waits;
+mod watching;

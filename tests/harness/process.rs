@@ -27,7 +27,7 @@ pub fn write(path: &Path, json: &serde_json::Value) {
 }
 
 /// Starts a child that ends with the test, even when the test is killed.
-fn spawn(command: &mut Command) -> Child {
+pub fn spawn(command: &mut Command) -> Child {
     #[cfg(target_os = "linux")]
     {
         use std::os::unix::process::CommandExt as _;

@@ -18,6 +18,8 @@ use tokio::task::JoinHandle;
 #[path = "process.rs"]
 mod process;
 
+#[allow(unused_imports, reason = "not every bench starts more")]
+pub use process::spawn;
 pub use process::{fresh_dir, root};
 use process::{start_envoy, start_upstream, write};
 

@@ -3,10 +3,17 @@
 //! The CRDs are those of the releases, and are not part of the project. They stand in the folder
 //! that `TIERGATE_CRDS` names, or in `../shared/crds` beside the project. Without them the
 //! validation is skipped, and says so.
+//!
+//! The dashboard and the alerts of `envoy/watch` are checked here too.
 #![allow(missing_docs, clippy::restriction)]
 
 mod configs;
 mod crds;
 mod manifests;
+#[path = "../harness/promql.rs"]
+mod promql;
 mod references;
+#[path = "../harness/tools.rs"]
+mod tools;
 mod validation;
+mod watching;
