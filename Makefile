@@ -35,7 +35,7 @@ export PROXY_PORT ADMIN_PORT ENVOY_ADMIN_PORT UPSTREAM_PORT CONFIG
 export TIERGATE_ENVOY := $(or $(if $(findstring /,$(ENVOY)),$(abspath $(ENVOY)),$(shell command -v $(ENVOY))),$(ENVOY))
 
 .PHONY: run fleet test wasm cli modules bench waits soak load scale fleet-scale fleet-price fleet-proof clients check lint examples links shell module-alone audit model mutants zones upgrades \
-        help envoy chromium redis debian-tools target clean
+        help envoy chromium redis debian-tools image target clean
 
 run: wasm envoy ## Envoy with the filter and a demo upstream; Ctrl-C stops them
 	cargo build --quiet --example demo-upstream
@@ -58,6 +58,9 @@ cli: ## the native command line with the fleet's service, in dist/tiergate
 	cargo build --release --bin tiergate --features cli,fleet
 	@mkdir -p dist
 	@cp target/release/tiergate dist/tiergate
+
+image: wasm ## the module as an OCI image for Istio and Envoy Gateway, in dist/tiergate.oci.tar
+	@cargo run --quiet --example oci-image -- dist/tiergate.wasm dist/tiergate.oci.tar
 
 # The filter, the small modules that tests and benchmarks load beside it, and the filter with a trap.
 # The trap has a target directory of its own, so that dist/tiergate.wasm is never the trap build.
@@ -208,9 +211,10 @@ $(TOOLS)/cargo-mutants-$(CARGO_MUTANTS):
 redis:
 	@sh .ci/redis.sh $(TOOLS)
 
-# For the tests of envoy/watch, which say that they were skipped without.
+# For the tests of envoy/watch and of the image, which say that they were skipped without.
 debian-tools:
 	@sh .ci/debian.sh $(TOOLS) "prometheus promtool" prometheus
+	@sh .ci/debian.sh $(TOOLS) skopeo skopeo libgpgme11 libassuan0 libdevmapper1.02.1
 
 # For the test of the page, which says that it was skipped where there is none: best effort, never an error.
 chromium:

@@ -4,11 +4,12 @@
 //! that `TIERGATE_CRDS` names, or in `../shared/crds` beside the project. Without them the
 //! validation is skipped, and says so.
 //!
-//! The dashboard and the alerts of `envoy/watch` are checked here too.
+//! The dashboard and the alerts of `envoy/watch`, and the image of `make image`, are checked here too.
 #![allow(missing_docs, clippy::restriction)]
 
 mod configs;
 mod crds;
+mod image;
 mod manifests;
 #[path = "../harness/promql.rs"]
 mod promql;
