@@ -2,6 +2,7 @@
 #![allow(missing_docs, clippy::restriction)]
 
 mod bad_lines;
+mod check;
 mod explain;
 mod fold;
 mod fold_pages;

@@ -1,10 +1,11 @@
 //! The native command line: tools for the filter's data, with the filter's own rules.
 //!
-//! Exit codes: 0 for success, 1 when bad lines were skipped, 2 when the arguments, a file or an
+//! Exit codes: 0 for success, 1 when bad lines were skipped or a check found errors, 2 when the arguments, a file or an
 //! admin API can't be used.
 #![forbid(unsafe_code)]
 
 mod admin;
+mod check;
 mod csv;
 mod event;
 mod explain;
@@ -44,6 +45,8 @@ struct Cli {
 enum Command {
     /// Shows the tier and the limits that a config gives an account
     Explain(explain::ExplainArgs),
+    /// Checks configs: all errors at once, each with its line, its column and what is allowed
+    Check(check::ConfigCheckArgs),
     /// Shows who is refused now, the load and the workers of a filter that runs
     Top(top::TopArgs),
     /// Sums tokens by account, model and day from access logs
@@ -66,11 +69,15 @@ enum Accounts {
 enum Ending {
     Clean,
     LinesLeftOut,
+    /// A checked file has errors.
+    Wrong,
 }
 
 /// The reason for the failure of a command.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
+    #[error(transparent)]
+    Check(#[from] check::ConfigCheckError),
     #[error(transparent)]
     Explain(#[from] explain::ExplainError),
     #[cfg(feature = "fleet")]
@@ -87,7 +94,7 @@ enum Failure {
 fn main() -> ExitCode {
     match run(&Cli::parse().command) {
         Ok(Ending::Clean) => ExitCode::SUCCESS,
-        Ok(Ending::LinesLeftOut) => ExitCode::from(1),
+        Ok(Ending::LinesLeftOut | Ending::Wrong) => ExitCode::from(1),
         Err(failure) => {
             say(&failure.to_string());
             ExitCode::from(2)
@@ -101,6 +108,7 @@ fn run(command: &Command) -> Result<Ending, Failure> {
             explain::run(args)?;
             Ok(Ending::Clean)
         }
+        Command::Check(args) => Ok(check::run(args)?),
         Command::Top(args) => Ok(top::run(args)?),
         #[cfg(feature = "fleet")]
         Command::Fleet(args) => Ok(fleet::run(args)?),

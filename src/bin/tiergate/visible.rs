@@ -49,6 +49,11 @@ fn is_plain(c: char) -> bool {
         && c.width().is_some_and(|n| n > 0)
 }
 
+/// Returns the character to draw for one of a file: itself, or one that does nothing.
+pub fn drawn(c: char) -> char {
+    if is_plain(c) { c } else { '?' }
+}
+
 /// Returns the columns of a character that [`visible`] lets through.
 pub fn columns_of(c: char) -> usize {
     c.width().unwrap_or(0)

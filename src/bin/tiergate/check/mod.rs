@@ -1,0 +1,202 @@
+//! `tiergate check`: all errors of a config at once, each where it stands in its file.
+
+mod errors;
+mod json_text;
+mod place;
+mod repair;
+mod report;
+mod source;
+mod tree;
+
+use crate::Ending;
+use clap::Args;
+use report::{ConfigFinding, Severity};
+use serde::Serialize;
+use source::SourceFile;
+use std::io::{self, IsTerminal as _, Read as _};
+use std::path::{Path, PathBuf};
+
+#[derive(Args)]
+pub struct ConfigCheckArgs {
+    /// Files with a config; - for standard input
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// JSON in place of the drawings
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigCheckError {
+    #[error("{0}: no config can be read there")]
+    Unread(String),
+    #[error("can't write the findings: {0}")]
+    Unwritable(#[from] io::Error),
+}
+
+/// The reason why a file has no findings.
+#[derive(Debug, thiserror::Error)]
+enum Unread {
+    #[error("can't read {name}: {source}")]
+    Unreadable { name: String, source: io::Error },
+    #[error("{name}: not UTF-8 text")]
+    NotText { name: String },
+}
+
+/// A file that was checked.
+struct CheckedFile {
+    source: SourceFile,
+    configs: usize,
+    is_whole: bool,
+    findings: Vec<ConfigFinding>,
+}
+
+pub fn run(args: &ConfigCheckArgs) -> Result<Ending, ConfigCheckError> {
+    let (mut checked, mut unread) = (Vec::new(), Vec::new());
+    for path in &args.files {
+        match read(path) {
+            Ok(source) => checked.push(check(source)),
+            Err(error) => {
+                crate::say(&error.to_string());
+                unread.push(path.display().to_string());
+            }
+        }
+    }
+    let mut out = io::stdout().lock();
+    match args.json {
+        true => write_json(&checked, &mut out)?,
+        false => draw(&checked, &mut out)?,
+    }
+    if !unread.is_empty() {
+        return Err(ConfigCheckError::Unread(unread.join(", ")));
+    }
+    let mut findings = checked.iter().flat_map(|file| &file.findings);
+    match findings.any(|finding| finding.severity == Severity::Error) {
+        true => Ok(Ending::Wrong),
+        false => Ok(Ending::Clean),
+    }
+}
+
+fn read(path: &Path) -> Result<SourceFile, Unread> {
+    let is_stdin = path == Path::new("-");
+    let name = match is_stdin {
+        true => "standard input".to_owned(),
+        false => path.display().to_string(),
+    };
+    let mut bytes = Vec::new();
+    let read = match is_stdin {
+        true => io::stdin().read_to_end(&mut bytes).map(|_| bytes),
+        false => std::fs::read(path),
+    };
+    match read.map(String::from_utf8) {
+        Ok(Ok(text)) => Ok(SourceFile { name, text }),
+        Ok(Err(_)) => Err(Unread::NotText { name }),
+        Err(source) => Err(Unread::Unreadable { name, source }),
+    }
+}
+
+fn check(source: SourceFile) -> CheckedFile {
+    let mut checked = CheckedFile {
+        source,
+        configs: 1,
+        is_whole: true,
+        findings: Vec::new(),
+    };
+    match json_text::read(&checked.source.text) {
+        Ok(config) => {
+            let judged = errors::judge(&config);
+            checked.is_whole = judged.is_whole;
+            let errors = judged.errors.into_iter().map(ConfigFinding::from);
+            checked.findings.extend(errors);
+        }
+        Err(error) => {
+            checked.is_whole = false;
+            checked.findings.push(ConfigFinding {
+                severity: Severity::Error,
+                at: error.at..error.at,
+                path: "$".to_owned(),
+                problem: error.problem,
+                allowed: Some("one JSON object".to_owned()),
+                remedy: None,
+            });
+        }
+    }
+    checked
+}
+
+impl From<errors::ConfigError> for ConfigFinding {
+    fn from(error: errors::ConfigError) -> Self {
+        Self {
+            severity: Severity::Error,
+            at: error.at,
+            path: error.path,
+            problem: error.problem,
+            allowed: error.allowed,
+            remedy: error.remedy,
+        }
+    }
+}
+
+impl CheckedFile {
+    fn count(&self, severity: Severity) -> usize {
+        let findings = self.findings.iter();
+        findings.filter(|f| f.severity == severity).count()
+    }
+
+    fn summary(&self) -> String {
+        let some = |n: usize, what: &str| match n {
+            0 => format!("no {what}s"),
+            1 => format!("1 {what}"),
+            n => format!("{n} {what}s"),
+        };
+        let name = crate::visible::visible(&self.source.name);
+        let configs = some(self.configs, "config");
+        let errors = some(self.count(Severity::Error), "error");
+        let warnings = some(self.count(Severity::Warning), "warning");
+        let rest = match self.is_whole {
+            true => "",
+            false => "; others may show when these are mended",
+        };
+        format!("{name}: {configs}, {errors}, {warnings}{rest}")
+    }
+}
+
+fn draw(checked: &[CheckedFile], out: &mut impl io::Write) -> io::Result<()> {
+    let with_color = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    for file in checked {
+        let drawn = ariadne::Source::from(file.source.drawn());
+        for finding in &file.findings {
+            finding.draw(&file.source, &drawn, with_color, out)?;
+        }
+    }
+    for file in checked {
+        writeln!(out, "{}", file.summary())?;
+    }
+    Ok(())
+}
+
+#[derive(Serialize)]
+struct JsonReport<'a> {
+    configs: usize,
+    errors: usize,
+    warnings: usize,
+    /// False when errors may hide behind others.
+    whole: bool,
+    findings: Vec<report::JsonFinding<'a>>,
+}
+
+fn write_json(checked: &[CheckedFile], out: &mut impl io::Write) -> io::Result<()> {
+    let sum = |count: fn(&CheckedFile) -> usize| checked.iter().map(count).sum();
+    let report = JsonReport {
+        configs: sum(|file| file.configs),
+        errors: sum(|file| file.count(Severity::Error)),
+        warnings: sum(|file| file.count(Severity::Warning)),
+        whole: checked.iter().all(|file| file.is_whole),
+        findings: checked
+            .iter()
+            .flat_map(|file| file.findings.iter().map(|f| f.json(&file.source)))
+            .collect(),
+    };
+    let json = serde_json::to_string(&report).map_err(io::Error::from)?;
+    writeln!(out, "{}", crate::visible::visible_json(&json))
+}
