@@ -51,7 +51,7 @@ fn each_broken_config_has_the_findings_beside_it() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    assert!(names.len() >= 35, "{} configs", names.len());
+    assert!(names.len() >= 55, "{} configs", names.len());
 }
 
 #[test]
@@ -73,7 +73,12 @@ fn each_finding_names_file_line_path_and_problem() {
         }
         let errors = findings.iter().filter(|f| f["severity"] == "error").count();
         assert_eq!(report["errors"], errors, "{name}");
-        assert_eq!(ran.code, i32::from(errors > 0), "{name}");
+        let code = if ran.err.is_empty() {
+            i32::from(errors > 0)
+        } else {
+            2
+        };
+        assert_eq!(ran.code, code, "{name}");
     }
 }
 
@@ -214,4 +219,81 @@ fn what_acts_on_a_terminal_is_not_drawn() {
     assert_eq!(ran.code, 1);
     let acts = |c: char| c != '\n' && (c.is_control() || c == '\u{202e}');
     assert!(!ran.out.contains(acts), "{:?}", ran.out);
+}
+
+/// The YAML files below a folder of the repository.
+fn examples(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            examples(&path, found);
+        } else if path.extension().is_some_and(|end| end == "yaml") {
+            found.push(path);
+        }
+    }
+}
+
+#[test]
+fn the_examples_of_the_repository_have_no_error() {
+    let mut found = Vec::new();
+    examples(
+        &Path::new(env!("CARGO_MANIFEST_DIR")).join("envoy"),
+        &mut found,
+    );
+    let mut configs = 0;
+    for path in &found {
+        let ran = tiergate(&["check", "--json", path.to_str().unwrap()]);
+        let report: Value = serde_json::from_str(&ran.out).unwrap();
+        assert_eq!(report["errors"], 0, "{}", ran.out);
+        configs += report["configs"].as_u64().unwrap();
+        let text = std::fs::read_to_string(path).unwrap();
+        let has_filter = text.contains("tiergate.wasm") || text.contains("pluginConfig");
+        assert_eq!(ran.code == 0, has_filter, "{}", path.display());
+    }
+    assert!(configs >= 14, "{configs} configs");
+}
+
+/// One config in each way in which YAML writes it.
+#[test]
+fn a_place_in_a_text_is_that_in_the_file() {
+    let any = "vm_config: {}\nname: tiergate\nconfiguration:\n  value: ";
+    for (value, line, column) in [
+        ("'{\"mode\": \"on\"}'", 4, 20),
+        ("\"{\\\"mode\\\": \\\"on\\\"}\"", 4, 23),
+        (
+            "'{\"usage_path\": \"/\u{5ba2}''s\", \"mode\": \"on\"}'",
+            4,
+            43,
+        ),
+        ("|\n    {\n      \"mode\": \"on\"\n    }\n", 6, 15),
+        (">\n    {\n    \"mode\":\n    \"on\"}\n", 7, 5),
+        (
+            "|2-\n      \u{5ba2}\n"
+                .replace('\u{5ba2}', "{\"mode\": \"on\"}")
+                .as_str(),
+            5,
+            16,
+        ),
+    ] {
+        let yaml = format!("{any}{value}");
+        let ran = tiergate_reads(&["check", "--json", "-"], yaml.as_bytes());
+        let report: Value = serde_json::from_str(&ran.out).unwrap();
+        let findings = report["findings"].as_array().unwrap();
+        let mode = findings.iter().find(|finding| finding["path"] == "mode");
+        let mode = mode.unwrap_or_else(|| panic!("{yaml}: {}", ran.out));
+        assert_eq!(
+            (&mode["line"], &mode["column"]),
+            (&json!(line), &json!(column)),
+            "{yaml}"
+        );
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn any_text_is_checked_or_refused(text in "[-:{}\\[\\]\"', a-z0-9\n|>&*#]{0,80}") {
+        let ran = tiergate_reads(&["check", "-"], text.as_bytes());
+        prop_assert!((0..=2).contains(&ran.code), "{}: {}", ran.code, ran.err);
+    }
 }

@@ -71,6 +71,8 @@ enum Ending {
     LinesLeftOut,
     /// A checked file has errors.
     Wrong,
+    /// A file has no config that can be checked, which was said.
+    Unread,
 }
 
 /// The reason for the failure of a command.
@@ -95,6 +97,7 @@ fn main() -> ExitCode {
     match run(&Cli::parse().command) {
         Ok(Ending::Clean) => ExitCode::SUCCESS,
         Ok(Ending::LinesLeftOut | Ending::Wrong) => ExitCode::from(1),
+        Ok(Ending::Unread) => ExitCode::from(2),
         Err(failure) => {
             say(&failure.to_string());
             ExitCode::from(2)

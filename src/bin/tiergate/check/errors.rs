@@ -301,6 +301,16 @@ fn in_parts(message: &str, node: &DocNode) -> (String, Option<String>, Option<St
         None => (problem, None),
     };
     let remedy = near.map(|near| format!("did you mean {near}?"));
+    let allowed = allowed.map(|allowed| match allowed.as_str() {
+        "a sequence" => "a list".to_owned(),
+        "a map" => "an object".to_owned(),
+        _ => allowed,
+    });
+    let problem = match problem {
+        "invalid type: sequence" => "invalid type: a list",
+        "invalid type: map" => "invalid type: an object",
+        problem => problem,
+    };
     (problem.to_owned(), allowed, remedy)
 }
 

@@ -1,6 +1,6 @@
 //! JSON text as a tree with places.
 
-use super::tree::{DocNode, DocValue, Member};
+use super::tree::{Bytes, DocNode, DocValue, Member};
 use jsonc_parser::ast;
 use jsonc_parser::common::Ranged as _;
 use jsonc_parser::{CollectOptions, CommentCollectionStrategy, ParseOptions, parse_to_ast};
@@ -72,6 +72,26 @@ fn member(property: &ast::ObjectProp<'_>) -> Member {
         name_at: range.start..range.end,
         value: node(&property.value),
     }
+}
+
+/// Moves all places of a tree.
+pub fn moved(mut node: DocNode, to: &impl Fn(&Bytes) -> Bytes) -> DocNode {
+    node.at = to(&node.at);
+    node.value = match node.value {
+        DocValue::List(elements) => {
+            DocValue::List(elements.into_iter().map(|e| moved(e, to)).collect())
+        }
+        DocValue::Map(members) => {
+            let members = members.into_iter().map(|member| Member {
+                name_at: to(&member.name_at),
+                value: moved(member.value, to),
+                ..member
+            });
+            DocValue::Map(members.collect())
+        }
+        other => other,
+    };
+    node
 }
 
 /// Returns serde's message without the place that it ends with.

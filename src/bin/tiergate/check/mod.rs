@@ -1,20 +1,27 @@
 //! `tiergate check`: all errors of a config at once, each where it stands in its file.
 
 mod errors;
+mod find;
 mod json_text;
 mod place;
 mod repair;
 mod report;
 mod source;
 mod tree;
+mod warn;
+mod yaml;
 
 use crate::Ending;
 use clap::Args;
+use find::{Body, FoundConfig, find};
+use json_text::NotJson;
 use report::{ConfigFinding, Severity};
 use serde::Serialize;
 use source::SourceFile;
 use std::io::{self, IsTerminal as _, Read as _};
 use std::path::{Path, PathBuf};
+use tree::{DocNode, DocValue};
+use warn::{Warnings, failure_policy};
 
 #[derive(Args)]
 pub struct ConfigCheckArgs {
@@ -28,8 +35,6 @@ pub struct ConfigCheckArgs {
 
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigCheckError {
-    #[error("{0}: no config can be read there")]
-    Unread(String),
     #[error("can't write the findings: {0}")]
     Unwritable(#[from] io::Error),
 }
@@ -41,6 +46,8 @@ enum Unread {
     Unreadable { name: String, source: io::Error },
     #[error("{name}: not UTF-8 text")]
     NotText { name: String },
+    #[error("{name}: no tiergate config found")]
+    NoConfig { name: String },
 }
 
 /// A file that was checked.
@@ -52,13 +59,13 @@ struct CheckedFile {
 }
 
 pub fn run(args: &ConfigCheckArgs) -> Result<Ending, ConfigCheckError> {
-    let (mut checked, mut unread) = (Vec::new(), Vec::new());
+    let (mut checked, mut is_unread) = (Vec::new(), false);
     for path in &args.files {
-        match read(path) {
-            Ok(source) => checked.push(check(source)),
+        match read(path).and_then(check) {
+            Ok(file) => checked.push(file),
             Err(error) => {
                 crate::say(&error.to_string());
-                unread.push(path.display().to_string());
+                is_unread = true;
             }
         }
     }
@@ -67,8 +74,8 @@ pub fn run(args: &ConfigCheckArgs) -> Result<Ending, ConfigCheckError> {
         true => write_json(&checked, &mut out)?,
         false => draw(&checked, &mut out)?,
     }
-    if !unread.is_empty() {
-        return Err(ConfigCheckError::Unread(unread.join(", ")));
+    if is_unread {
+        return Ok(Ending::Unread);
     }
     let mut findings = checked.iter().flat_map(|file| &file.findings);
     match findings.any(|finding| finding.severity == Severity::Error) {
@@ -95,33 +102,85 @@ fn read(path: &Path) -> Result<SourceFile, Unread> {
     }
 }
 
-fn check(source: SourceFile) -> CheckedFile {
+/// Checks the configs of a file.
+fn check(source: SourceFile) -> Result<CheckedFile, Unread> {
     let mut checked = CheckedFile {
         source,
-        configs: 1,
+        configs: 0,
         is_whole: true,
         findings: Vec::new(),
     };
-    match json_text::read(&checked.source.text) {
-        Ok(config) => {
-            let judged = errors::judge(&config);
-            checked.is_whole = judged.is_whole;
-            let errors = judged.errors.into_iter().map(ConfigFinding::from);
-            checked.findings.extend(errors);
-        }
-        Err(error) => {
+    let is_json = is_json(&checked.source);
+    let documents = match documents(&checked.source, is_json) {
+        Ok(documents) => documents,
+        Err(finding) => {
             checked.is_whole = false;
-            checked.findings.push(ConfigFinding {
-                severity: Severity::Error,
-                at: error.at..error.at,
-                path: "$".to_owned(),
-                problem: error.problem,
-                allowed: Some("one JSON object".to_owned()),
-                remedy: None,
-            });
+            checked.findings.push(finding);
+            return Ok(checked);
         }
+    };
+    let found = find(&checked.source, &documents, is_json);
+    checked.configs = found.len();
+    for one in &found {
+        let (findings, is_whole) = judge(one);
+        checked.is_whole &= is_whole;
+        checked.findings.extend(findings);
     }
-    checked
+    match found.is_empty() {
+        true => Err(Unread::NoConfig {
+            name: checked.source.name,
+        }),
+        false => Ok(checked),
+    }
+}
+
+/// True for a file of JSON, by its name or its first character.
+fn is_json(source: &SourceFile) -> bool {
+    let has = |end: &str| source.name.ends_with(end);
+    let is_yaml = has(".yaml") || has(".yml");
+    has(".json") || !is_yaml && source.text.trim_start().starts_with(['{', '['])
+}
+
+fn documents(source: &SourceFile, is_json: bool) -> Result<Vec<DocNode>, ConfigFinding> {
+    let read = match is_json {
+        _ if source.text.trim().is_empty() => return Ok(Vec::new()),
+        true => json_text::read(&source.text)
+            .map(|node| vec![node])
+            .map_err(|error| (error.at, error.problem, "JSON")),
+        false => yaml::read(&source.text).map_err(|error| (error.at, error.problem, "YAML")),
+    };
+    read.map_err(|(at, problem, what)| broken(at, format!("not {what}: {problem}")))
+}
+
+/// A text that can't be read on.
+fn broken(at: usize, problem: String) -> ConfigFinding {
+    ConfigFinding {
+        severity: Severity::Error,
+        at: at..at,
+        path: "$".to_owned(),
+        problem,
+        allowed: None,
+        remedy: None,
+    }
+}
+
+/// Judges a config: its findings, and whether none can hide behind them.
+fn judge(found: &FoundConfig<'_>) -> (Vec<ConfigFinding>, bool) {
+    let written = match &found.body {
+        Body::NotJson(NotJson { at, problem }) => {
+            return (vec![broken(*at, format!("not JSON: {problem}"))], false);
+        }
+        Body::Tree(node) if !matches!(node.value, DocValue::Null) => node.clone(),
+        Body::Tree(_) | Body::Absent => DocNode::new(found.at.clone(), DocValue::Map(Vec::new())),
+    };
+    let judged = errors::judge(&written);
+    let errors = judged.errors.into_iter().map(ConfigFinding::from);
+    let mut findings: Vec<ConfigFinding> = errors.collect();
+    match &judged.config {
+        Some(config) => findings.extend(Warnings::of(found, &written, config)),
+        None => findings.extend(failure_policy(found)),
+    }
+    (findings, judged.is_whole)
 }
 
 impl From<errors::ConfigError> for ConfigFinding {

@@ -74,7 +74,7 @@ impl ConfigFinding {
         source: &SourceFile,
         drawn: &ariadne::Source,
         with_color: bool,
-        mut out: &mut impl io::Write,
+        out: &mut impl io::Write,
     ) -> io::Result<()> {
         if source.line(self.at.start).chars().count() > LONGEST_LINE {
             return self.describe(source, out);
@@ -101,7 +101,11 @@ impl ConfigFinding {
             report = report.with_help(wrapped(&visible(remedy)));
         }
         let report = report.finish();
-        report.write((name.as_str(), drawn), &mut out)?;
+        let mut picture = Vec::new();
+        report.write((name.as_str(), drawn), &mut picture)?;
+        for line in String::from_utf8_lossy(&picture).lines() {
+            writeln!(out, "{}", line.trim_end())?;
+        }
         writeln!(out)
     }
 

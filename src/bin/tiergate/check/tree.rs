@@ -77,6 +77,16 @@ impl DocNode {
         }
     }
 
+    /// Returns the value behind several names.
+    pub fn get_in(&self, names: &[&str]) -> Option<&Self> {
+        names.iter().try_fold(self, |node, name| node.get(name))
+    }
+
+    /// True for the boolean `true`.
+    pub const fn is_true(&self) -> bool {
+        matches!(self.value, DocValue::Bool(true))
+    }
+
     /// Writes the JSON paths of a config into its values.
     pub fn name_paths(&mut self, path: &str) {
         path.clone_into(&mut self.path);
