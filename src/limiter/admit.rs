@@ -38,6 +38,14 @@ struct Decided {
     draft: Option<Draft>,
 }
 
+/// What came of a request's turn in the queue.
+pub(super) enum Taken {
+    /// The request waits.
+    Held(CheckResult),
+    /// The decision on the request, or the fault that prevents one.
+    Decided(Ticket, Result<(Decision, ShareReport, bool), Fault>),
+}
+
 /// The holder for a request without a lease, which records none.
 const NO_HOLDER: Holder = Holder {
     slot: u16::MAX,
@@ -211,20 +219,27 @@ impl Limiter {
         self.queue.leave(ticket);
     }
 
-    fn enter(&mut self, host: &dyn Host, mut ticket: Ticket) -> CheckResult {
+    fn enter(&mut self, host: &dyn Host, ticket: Ticket) -> CheckResult {
         let config = Rc::clone(&self.config);
         let Some(tier) = config.tiers.get(ticket.tier) else {
             let subject = Subject::of(Some(&ticket.account));
             return self.refuse(subject, &Refusal::Unavailable);
         };
+        match self.take_turn(host, ticket, tier) {
+            Taken::Held(held) => held,
+            Taken::Decided(ticket, decided) => self.follow(ticket, tier, decided),
+        }
+    }
+
+    /// Lets a request take its turn in the queue, and decides on it where it need not wait.
+    pub(super) fn take_turn(&mut self, host: &dyn Host, mut ticket: Ticket, tier: &Tier) -> Taken {
         // A request in shadow mode is never delayed.
         let needs_lease = !ticket.plan.leases().is_empty();
-        let wait = tier
-            .wait
-            .filter(|_| config.mode_of(Some(ticket.tier)) == Mode::Enforce && needs_lease);
+        let enforces = self.config.mode_of(Some(ticket.tier)) == Mode::Enforce;
+        let wait = tier.wait.filter(|_| enforces && needs_lease);
         let turn = wait.map(|wait| (wait, self.queue.enter(&ticket, || host.mono())));
         if let Some((wait, Turn::Behind)) = turn {
-            return hold(host, ticket, wait);
+            return Taken::Held(hold(host, ticket, wait));
         }
         let decided = self.admit(host, &mut ticket).map(|mut decided| {
             self.tell(host, ticket.addressee.as_ref(), &decided.report);
@@ -233,7 +248,7 @@ impl Limiter {
         });
         let decided = match decided {
             Ok(decided) => match decided.decision {
-                None => return self.hold_for_fleet(host, ticket),
+                None => return Taken::Held(self.hold_for_fleet(host, ticket)),
                 Some(decision) => Ok((decision, decided.report, decided.joins)),
             },
             Err(fault) => Err(fault),
@@ -243,10 +258,10 @@ impl Limiter {
             && limited.last.is_concurrency()
         {
             self.queue.looked(&ticket, host.mono());
-            return hold(host, ticket, wait);
+            return Taken::Held(hold(host, ticket, wait));
         }
         self.queue.leave(&ticket);
-        self.follow(ticket, tier, decided)
+        Taken::Decided(ticket, decided)
     }
 
     fn follow(

@@ -6,7 +6,11 @@ mod check;
 mod explain;
 mod fold;
 mod fold_pages;
+#[path = "../harness/core.rs"]
+#[allow(dead_code, unused_imports, reason = "the core's tests use all of it")]
+mod harness;
 mod millions;
+mod simulate;
 mod top;
 mod usage;
 mod usage_hostile;

@@ -18,6 +18,7 @@ mod lines;
 mod progress;
 mod screen;
 mod show;
+mod simulate;
 mod table;
 mod terms;
 mod top;
@@ -51,6 +52,8 @@ enum Command {
     Top(top::TopArgs),
     /// Sums tokens by account, model and day from access logs
     Usage(usage::UsageArgs),
+    /// Shows what a config would have refused of the requests in access logs
+    Simulate(simulate::SimulateArgs),
     /// Keeps one limit across many Envoys: a service in front of Redis
     #[cfg(feature = "fleet")]
     Fleet(fleet::FleetArgs),
@@ -88,6 +91,8 @@ enum Failure {
     #[error(transparent)]
     Fold(#[from] fold::FoldError),
     #[error(transparent)]
+    Simulate(#[from] simulate::SimulateError),
+    #[error(transparent)]
     Top(#[from] top::TopError),
     #[error(transparent)]
     Usage(#[from] usage::UsageError),
@@ -116,6 +121,7 @@ fn run(command: &Command) -> Result<Ending, Failure> {
         #[cfg(feature = "fleet")]
         Command::Fleet(args) => Ok(fleet::run(args)?),
         Command::Usage(args) => Ok(usage::run(args)?),
+        Command::Simulate(args) => Ok(simulate::run(args)?),
         Command::Accounts(Accounts::Fold(args)) => Ok(fold::run(args)?),
     }
 }

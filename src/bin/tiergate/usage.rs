@@ -3,10 +3,10 @@
 //! One pass over the lines. The memory grows with the sums alone.
 
 mod log_json;
-mod log_line;
-mod logs;
+pub mod log_line;
+pub mod logs;
 mod report;
-mod states;
+pub mod states;
 mod sums;
 
 use crate::Ending;
@@ -363,7 +363,7 @@ impl LogReading<'_> {
 }
 
 /// True for the first bytes of a compressed log.
-fn is_compressed(start: &[u8]) -> bool {
+pub fn is_compressed(start: &[u8]) -> bool {
     let is_bzip2 = start.starts_with(b"BZh") && start.get(4..10) == Some(b"1AY&SY".as_slice());
     is_bzip2 || COMPRESSED.iter().any(|magic| start.starts_with(magic))
 }

@@ -3,7 +3,8 @@
 //! A client chooses a part of each line: its path, or its user agent. So a text line has the states at
 //! its end, and a JSON line has each in one field, the same in all lines.
 
-use super::log_json::{self, LogString, Wanted};
+pub use super::log_json::LogString;
+use super::log_json::{self, Wanted};
 use super::states::{BadState, RequestWords};
 use crate::event::quoted;
 use std::borrow::Cow;
@@ -23,6 +24,8 @@ pub struct FoundStates<'a> {
     pub has_usage_place: bool,
     /// True for a line that Envoy writes before a request has ended, or for one of its tries.
     pub is_interim: bool,
+    /// What stands before the states in a text line; nothing for a JSON line.
+    pub before: &'a str,
 }
 
 /// The problem of a line.
@@ -113,12 +116,16 @@ pub fn in_text(line: &str) -> Result<FoundStates<'_>, BadLogLine> {
             usage: None,
             has_usage_place: request.is_some(),
             is_interim: first.is_some_and(is_interim),
+            before: first.unwrap_or(line),
         });
     }
     let Some((before, usage)) = last(line, USAGE_PREFIX) else {
         return match last(line, REQUEST_PREFIX).map(|(_, state)| RequestWords::parse(state)) {
             Some(Ok(_)) => Err(BadLogLine::NoUsagePlace),
-            _ => Ok(FoundStates::default()),
+            _ => Ok(FoundStates {
+                before: line,
+                ..FoundStates::default()
+            }),
         };
     };
     let before = before.trim_end();
@@ -134,6 +141,7 @@ pub fn in_text(line: &str) -> Result<FoundStates<'_>, BadLogLine> {
         usage: Some(Cow::Borrowed(usage)),
         has_usage_place: true,
         is_interim: is_interim(first),
+        before: first,
     })
 }
 
@@ -160,6 +168,9 @@ pub struct LogFields {
     /// Whether the field `type` has the types of lines, once a line has one.
     has_types: Option<bool>,
 }
+
+/// The states of a JSON line, and the values at the paths that were asked for.
+pub type FieldsFound<'a> = (FoundStates<'a>, Vec<LogString<'a>>);
 
 /// The field of JSON lines with `%ACCESS_LOG_TYPE%`.
 const TYPE: &str = "type";
@@ -208,8 +219,22 @@ impl LogFields {
         &mut self,
         line: &'a str,
     ) -> Result<Result<FoundStates<'a>, BadLogLine>, AmbiguousField> {
+        let found = self.find_with(line, &[])?;
+        Ok(found.map(|(found, _)| found))
+    }
+
+    /// Finds the states in a JSON line, and the values at `more` paths beside them.
+    ///
+    /// # Errors
+    /// The errors of [`Self::find`].
+    pub fn find_with<'a>(
+        &mut self,
+        line: &'a str,
+        more: &[&str],
+    ) -> Result<Result<FieldsFound<'a>, BadLogLine>, AmbiguousField> {
         let mut values = {
-            let paths = [self.request.wanted(), self.usage.wanted(), TYPE];
+            let mut paths = vec![self.request.wanted(), self.usage.wanted(), TYPE];
+            paths.extend_from_slice(more);
             let prefixes = [REQUEST_PREFIX, USAGE_PREFIX];
             let wanted = Wanted {
                 paths: &paths,
@@ -222,12 +247,14 @@ impl LogFields {
         };
         let (request, _) = self.request.take(&mut values)?;
         let (usage, has_usage_place) = self.usage.take(&mut values)?;
-        Ok(Ok(FoundStates {
+        let found = FoundStates {
             request,
             usage,
             has_usage_place,
             is_interim: self.is_interim(&values)?,
-        }))
+            before: "",
+        };
+        Ok(Ok((found, values)))
     }
 
     /// True when the line's type says that the request had not ended.

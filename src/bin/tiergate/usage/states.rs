@@ -15,8 +15,14 @@ const TOO_LATE: u64 = 253_402_300_800_000;
 /// What `wasm.tiergate` says of a request.
 #[derive(Debug, PartialEq, Eq)]
 pub struct RequestWords<'a> {
+    /// The tier's name; "none" where it is not known.
+    pub tier: &'a str,
     /// The outcome, such as "admitted".
     pub outcome: &'a str,
+    /// The limit that refused, if one did.
+    pub limit: Option<&'a str>,
+    /// The family of the request's model, if it has one.
+    pub model: Option<&'a str>,
     /// The account's bytes; `None` without `"log_account": true`.
     pub account: Option<Vec<u8>>,
 }
@@ -26,6 +32,8 @@ pub struct RequestWords<'a> {
 pub struct UsageWords<'a> {
     /// The moment of the decision.
     pub at: Wall,
+    /// The weighted tokens that were reserved, if the line has them.
+    pub reserved: Option<u64>,
     /// The family of the request's model, if it has one.
     pub model: Option<&'a str>,
     /// True when no usage was read in the response.
@@ -60,17 +68,22 @@ impl<'a> RequestWords<'a> {
     /// Reads `tier=tier0 outcome=admitted account=acme`.
     pub fn parse(text: &'a str) -> Result<Self, BadState> {
         let (mut tier, mut outcome, mut account) = (None, None, None);
+        let (mut limit, mut model) = (None, None);
         for word in text.split(' ') {
             let (key, value) = pair(word)?;
             match key {
                 "tier" => once("tier", &mut tier, value)?,
                 "outcome" => once("outcome", &mut outcome, value)?,
                 "account" => once("account", &mut account, unescaped(value)?)?,
+                "limit" => once("limit", &mut limit, value)?,
+                "model" => once("model", &mut model, value)?,
                 _ => {}
             }
         }
-        tier.ok_or(BadState::Missing("tier"))?;
         Ok(Self {
+            tier: tier.ok_or(BadState::Missing("tier"))?,
+            limit,
+            model,
             outcome: outcome.ok_or(BadState::Missing("outcome"))?,
             account,
         })
@@ -81,11 +94,13 @@ impl<'a> UsageWords<'a> {
     /// Reads `at=1767225600000 input=120 cached=80 cache_write=0 output=431 estimated=false`.
     pub fn parse(text: &'a str) -> Result<Self, BadState> {
         let (mut at, mut model, mut estimated) = (None, None, None);
+        let mut reserved = None;
         let mut tokens = [None; KINDS.len()];
         for word in text.split(' ') {
             let (key, value) = pair(word)?;
             match key {
                 "at" => once("at", &mut at, moment(value)?)?,
+                "reserved" => once("reserved", &mut reserved, count("reserved", value)?)?,
                 "model" => once("model", &mut model, value)?,
                 "estimated" => once("estimated", &mut estimated, flag(value)?)?,
                 _ => {
@@ -102,6 +117,7 @@ impl<'a> UsageWords<'a> {
         }
         Ok(Self {
             at: at.ok_or(BadState::Missing("at"))?,
+            reserved,
             model,
             // The last word, so a state that is cut at its end lacks it.
             estimated: estimated.ok_or(BadState::Missing("estimated"))?,
@@ -173,6 +189,7 @@ mod tests {
     fn a_usage_is_read_whatever_a_later_filter_adds() {
         let usage = UsageWords {
             at: Wall::from_millis(1_767_225_600_123),
+            reserved: Some(1030),
             model: Some("k2"),
             estimated: false,
             tokens: [120, 80, 0, 431],

@@ -152,6 +152,7 @@ mod tests {
     fn usage(at: u64, output: u64) -> UsageWords<'static> {
         UsageWords {
             at: Wall::from_millis(at),
+            reserved: None,
             model: None,
             estimated: false,
             tokens: [1, 2, 3, output],

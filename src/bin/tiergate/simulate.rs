@@ -1,0 +1,268 @@
+//! `tiergate simulate`: what a config would have refused of the requests in access logs, by the
+//! filter's own limiter.
+//!
+//! One pass over the lines, in the order of their time. The memory grows with accounts and with the
+//! requests that wait for their turn.
+
+mod columns;
+mod event;
+mod host;
+mod logs;
+mod notes;
+mod replay;
+mod report;
+mod tally;
+mod timeline;
+
+use crate::Ending;
+use crate::progress::Progress;
+use crate::usage::UsageError;
+use crate::usage::log_line::AmbiguousField;
+use clap::Args;
+use columns::NamedColumns;
+use event::EventReader;
+use logs::{LogStream, StateFields};
+use replay::Replay;
+use report::Report;
+use std::io::{self, BufWriter, Write as _};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use tally::Tally;
+use tiergate::config::{self, Config};
+use tiergate::json::Invalid;
+use tiergate::json::values::Duration;
+use tiergate::ledger::OpenError;
+use tiergate::text::number;
+use tiergate::tiers::TierId;
+
+#[derive(Args)]
+pub struct SimulateArgs {
+    /// Access logs: Envoy's default text, JSON, or with the filter's states; - for standard input
+    #[arg(required = true, value_name = "LOG")]
+    logs: Vec<PathBuf>,
+    /// The plugin config as JSON; without it, the defaults
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The account's column: a field of JSON, a number from 1 of a text column, or its name in Envoy's
+    /// default format, such as authority; without it, account= of the filter's state
+    #[arg(long, value_name = "COLUMN")]
+    account: Option<String>,
+    /// The tier's column; without it, tier= of the filter's state
+    #[arg(long, value_name = "COLUMN")]
+    tier_column: Option<String>,
+    /// The column of the model or its family; without it, model= of the filter's state
+    #[arg(long, value_name = "COLUMN")]
+    model: Option<String>,
+    /// The tier of requests whose line names none of the config's
+    #[arg(long, value_name = "NAME")]
+    tier: Option<String>,
+    /// JSON in place of the tables
+    #[arg(long)]
+    json: bool,
+    /// List each request that the log has refused and this config admits, or the other way round
+    #[arg(long)]
+    differences: bool,
+    /// The rows of refusals in the table; 0 for all
+    #[arg(long, value_name = "ROWS", default_value_t = 20)]
+    top: usize,
+    /// The time of the log in which lines are put in order: longer than the longest request
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = window)]
+    window: u64,
+    /// The field of JSON lines that has wasm.tiergate
+    #[arg(long, value_name = "FIELD")]
+    state_field: Option<String>,
+    /// The field of JSON lines that has wasm.tiergate.usage
+    #[arg(long, value_name = "FIELD")]
+    usage_field: Option<String>,
+}
+
+fn window(text: &str) -> Result<u64, String> {
+    let time = Duration::parse(text).ok_or("a time such as 500ms, 10m or 2h");
+    Ok(time?.0.as_millis())
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum SimulateError {
+    #[error("can't read {path}: {source}")]
+    Unreadable { path: PathBuf, source: io::Error },
+    #[error("{0} is named twice: its requests would count twice")]
+    NamedTwice(PathBuf),
+    #[error(
+        "{second} begins as {first} does, so one is a copy of the other: its requests would count \
+         twice. Name one of them, the longer one"
+    )]
+    Copied { first: PathBuf, second: PathBuf },
+    #[error(
+        "{0} is compressed: pipe it through gzip -dc, zstd -dc, xz -dc or bzip2 -dc, into tiergate \
+         simulate -"
+    )]
+    Compressed(PathBuf),
+    #[error("{path}, line {line}: {source}")]
+    Ambiguous {
+        path: PathBuf,
+        line: u64,
+        source: AmbiguousField,
+    },
+    #[error("{path}: config at {source}")]
+    Refused { path: PathBuf, source: Invalid },
+    #[error("there is no tier {name:?}: the config has {known}")]
+    NoSuchTier { name: String, known: String },
+    #[error(
+        "none of {} lines names its account. Name its column with --account; or set \"log_account\": \
+         true in the plugin config, and log %FILTER_STATE(wasm.tiergate:PLAIN)%",
+        number(*.0)
+    )]
+    NoAccounts(u64),
+    #[error(
+        "none of {} requests names a tier of the config, which has {known}. Name the column of the tier \
+         with --tier-column, or one tier for all with --tier",
+        number(*.requests)
+    )]
+    NoTiers { requests: u64, known: String },
+    #[error("the limiter can't be opened: {0}")]
+    Closed(#[from] OpenError),
+    #[error("can't write the result: {0}")]
+    Unwritable(#[source] io::Error),
+}
+
+impl From<UsageError> for SimulateError {
+    fn from(error: UsageError) -> Self {
+        match error {
+            UsageError::Unreadable { path, source } => Self::Unreadable { path, source },
+            UsageError::NamedTwice(path) => Self::NamedTwice(path),
+            UsageError::Copied { first, second } => Self::Copied { first, second },
+            other => Self::Unwritable(io::Error::other(other)),
+        }
+    }
+}
+
+pub fn run(args: &SimulateArgs) -> Result<Ending, SimulateError> {
+    let config = Rc::new(read_config(args.config.as_deref())?);
+    let tier = args.tier.as_deref();
+    let tier = tier.map(|name| tier_named(&config, name)).transpose()?;
+    let columns = NamedColumns {
+        account: args.account.clone(),
+        tier: args.tier_column.clone(),
+        model: args.model.clone(),
+    };
+    let bytes = crate::usage::logs::check(&args.logs)?;
+    let progress = Progress::new(bytes);
+    let fields = StateFields {
+        request: args.state_field.as_deref(),
+        usage: args.usage_field.as_deref(),
+    };
+    let mut logs = LogStream::open(&args.logs, fields, args.window, &progress)?;
+    let mut reader = EventReader::new(Rc::clone(&config), columns, tier.or(only_tier(&config)));
+    let mut replay: Option<Replay> = None;
+    let mut failed = None;
+    let replayed = logs.replay(&mut reader, |event, reader| {
+        if replay.is_none() && failed.is_none() {
+            match Replay::open(&config, Tally::new(args.differences), event.arrival, bytes) {
+                Ok(opened) => replay = Some(opened),
+                Err(error) => failed = Some(error),
+            }
+        }
+        if let Some(replay) = &mut replay {
+            replay.take(event, reader.accounts());
+        }
+    });
+    progress.end();
+    replayed?;
+    if let Some(error) = failed {
+        return Err(error.into());
+    }
+    let tally = match replay {
+        Some(replay) => replay.finish(),
+        None => Tally::new(args.differences),
+    };
+    check(&config, &tally, &logs)?;
+    let notes = notes::notes(&config, &tally, &reader);
+    let report = Report {
+        config: &config,
+        accounts: reader.accounts(),
+        tally: &tally,
+        notes: &notes,
+        lines: &logs.counts,
+        files: args
+            .logs
+            .iter()
+            .map(|path| path.display().to_string())
+            .collect(),
+    };
+    write(args, &report).map_err(SimulateError::Unwritable)?;
+    logs.say_counts();
+    Ok(match logs.counts.broken {
+        0 => Ending::Clean,
+        _ => Ending::LinesLeftOut,
+    })
+}
+
+fn write(args: &SimulateArgs, report: &Report<'_>) -> io::Result<()> {
+    let mut out = BufWriter::new(io::stdout().lock());
+    match args.json {
+        true => report.write_json(&mut out)?,
+        false => {
+            let most = match args.top {
+                0 => usize::MAX,
+                rows => rows,
+            };
+            report.write_text(&mut out, most)?;
+        }
+    }
+    out.flush()
+}
+
+/// Checks that the logs have what a replay needs.
+fn check(config: &Config, tally: &Tally, logs: &LogStream<'_>) -> Result<(), SimulateError> {
+    let counts = &logs.counts;
+    if counts.replayed == 0 && counts.without_account > 0 {
+        return Err(SimulateError::NoAccounts(counts.without_account));
+    }
+    match tally.tiers.get(&None) {
+        Some(none) if none.requests == counts.replayed => Err(SimulateError::NoTiers {
+            requests: none.requests,
+            known: tier_names(config),
+        }),
+        _ => Ok(()),
+    }
+}
+
+fn read_config(path: Option<&Path>) -> Result<Config, SimulateError> {
+    let Some(path) = path else {
+        return config::parse(b"").map_err(|source| SimulateError::Refused {
+            path: PathBuf::new(),
+            source,
+        });
+    };
+    let text = std::fs::read(path).map_err(|source| SimulateError::Unreadable {
+        path: path.to_owned(),
+        source,
+    })?;
+    config::parse(&text).map_err(|source| SimulateError::Refused {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+fn tier_named(config: &Config, name: &str) -> Result<TierId, SimulateError> {
+    let found = config.tiers.by_name(name.as_bytes());
+    found.ok_or_else(|| SimulateError::NoSuchTier {
+        name: name.to_owned(),
+        known: tier_names(config),
+    })
+}
+
+fn tier_names(config: &Config) -> String {
+    let names: Vec<&str> = config.tiers.iter().map(|tier| tier.name.as_str()).collect();
+    names.join(", ")
+}
+
+/// Returns the tier of a config that has one alone.
+fn only_tier(config: &Config) -> Option<TierId> {
+    let mut tiers = config.tiers.entries().map(|(id, _)| id);
+    let first = tiers.next();
+    match tiers.next() {
+        None => first,
+        Some(_) => None,
+    }
+}
