@@ -10,6 +10,7 @@ mod fold_pages;
 #[allow(dead_code, unused_imports, reason = "the core's tests use all of it")]
 mod harness;
 mod millions;
+mod preset;
 mod simulate;
 mod top;
 mod usage;

@@ -23,17 +23,7 @@ fn nothing_and_an_empty_object_are_the_defaults() {
     };
     let nothing = parse(b"");
     assert_eq!(nothing, parse(b" {} "));
-    let contract = r#"{
-      "namespace": "tiergate", "mode": "enforce", "on_fault": "allow",
-      "account": [{"header": "x-account-id"}, {"header": "authorization", "digest": true}],
-      "tier": [{"header": "x-account-tier"}, {"header": "x-account-recharge", "as": "recharge"}],
-      "unknown_tier": "refuse", "strip_headers": true,
-      "windows": {"minute": "60s", "day": {"calendar": "+00:00"}},
-      "tokens": {"settle": "usage", "bytes_per_token": 4, "context": 262144, "prompt": 1024,
-        "completion": 1024, "media": 1024, "read_body": false, "body_limit": 262144, "include_usage": false},
-      "headers": ["openai"], "concurrency_retry_after": "1s", "routes": [],
-      "log_admitted": true, "capacity": {"accounts": 65536, "directory": 65536}
-    }"#;
+    let contract = include_str!("../../src/bin/tiergate/defaults.json");
     let mut same = parse(contract.as_bytes());
     // Without numbers, a config takes the sizes that the process has; 65,536 where it has none.
     let sizes = (same.accounts.take(), same.directory_accounts.take());

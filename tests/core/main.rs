@@ -46,6 +46,7 @@ mod overload_pace;
 mod page;
 mod page_fill;
 mod pages;
+mod presets;
 mod queue;
 mod refusals;
 mod replies;

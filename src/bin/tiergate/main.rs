@@ -15,6 +15,7 @@ mod fleet;
 mod fold;
 mod jsonl;
 mod lines;
+mod preset;
 mod progress;
 mod screen;
 mod show;
@@ -27,9 +28,12 @@ mod usage;
 mod view;
 mod visible;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use std::io::Write as _;
 use std::process::ExitCode;
+
+/// The config that stands for none.
+const DEFAULTS: &str = include_str!("defaults.json");
 
 #[derive(Parser)]
 #[command(
@@ -57,6 +61,19 @@ enum Command {
     /// Keeps one limit across many Envoys: a service in front of Redis
     #[cfg(feature = "fleet")]
     Fleet(fleet::FleetArgs),
+    /// Prints a config with the dimensions that a vendor publishes
+    Preset(preset::PresetArgs),
+    /// Prints the config that stands for none
+    Config {
+        /// Each field with its default
+        #[arg(long, required = true)]
+        defaults: bool,
+    },
+    /// Prints a shell's completions of this command line
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
     /// Works on what accounts have paid
     #[command(subcommand)]
     Accounts(Accounts),
@@ -90,6 +107,8 @@ enum Failure {
     Fleet(#[from] fleet::FleetError),
     #[error(transparent)]
     Fold(#[from] fold::FoldError),
+    #[error("can't write: {0}")]
+    Unwritable(#[from] std::io::Error),
     #[error(transparent)]
     Simulate(#[from] simulate::SimulateError),
     #[error(transparent)]
@@ -123,6 +142,20 @@ fn run(command: &Command) -> Result<Ending, Failure> {
         Command::Usage(args) => Ok(usage::run(args)?),
         Command::Simulate(args) => Ok(simulate::run(args)?),
         Command::Accounts(Accounts::Fold(args)) => Ok(fold::run(args)?),
+        Command::Preset(args) => {
+            preset::run(args)?;
+            Ok(Ending::Clean)
+        }
+        Command::Config { .. } => {
+            std::io::stdout().write_all(DEFAULTS.as_bytes())?;
+            Ok(Ending::Clean)
+        }
+        Command::Completions { shell } => {
+            let mut text = Vec::new();
+            clap_complete::generate(*shell, &mut Cli::command(), "tiergate", &mut text);
+            std::io::stdout().write_all(&text)?;
+            Ok(Ending::Clean)
+        }
     }
 }
 
