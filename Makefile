@@ -36,7 +36,7 @@ export ENVOYS PROXY_PORT ADMIN_PORT ENVOY_ADMIN_PORT UPSTREAM_PORT CONFIG
 # A name without a slash is one of the PATH.
 export TIERGATE_ENVOY := $(or $(if $(findstring /,$(ENVOY)),$(abspath $(ENVOY)),$(shell command -v $(ENVOY))),$(ENVOY))
 
-.PHONY: run fleet test wasm cli modules envoys bench waits soak load scale fleet-scale fleet-price fleet-proof clients check lint examples links shell module-alone audit model mutants zones upgrades \
+.PHONY: run fleet test wasm cli modules envoys bench waits soak load scale fleet-scale fleet-price fleet-proof clients watch check lint examples links shell module-alone audit model mutants zones upgrades \
         help envoy chromium redis debian-tools image target clean
 
 run: wasm envoy ## Envoy with the filter and a demo upstream; Ctrl-C stops them
@@ -132,6 +132,10 @@ fleet-proof: wasm envoy redis ## the promises of the fleet with real processes a
 clients: modules envoy $(TOOLS)/clients ## client libraries against refusals: what they raise, wait and try; docs/clients.md
 	cargo build --quiet --example demo-upstream
 	CLIENTS_TABLE=docs/clients.md cargo bench --quiet --profile dev --bench clients
+
+watch: modules envoy debian-tools ## the dashboard's queries on a real run, in docs/dashboard.md
+	cargo build --quiet --example demo-upstream
+	WATCH_TABLE=$(CURDIR)/docs/dashboard.md cargo test --features cli,fleet --test envoy -- watching
 
 check: lint examples links shell module-alone ## format, lints, the oldest Rust, shell, and the docs: links and JSON examples
 

@@ -7,16 +7,23 @@ use crate::harness::bootstrap::{Setup, wasm_filter};
 use crate::harness::client::Call;
 use crate::harness::stack::{Stack, fresh_dir, patience, spawn};
 use crate::manifests::values;
-use crate::promql::{dashboard_queries, metrics_in};
+use crate::promql::{Query, dashboard_metrics, dashboard_queries};
 use crate::tools::{program, root};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 use tiergate::metrics::names;
+
+#[path = "../harness/document.rs"]
+mod document;
+
+/// Where `make watch` puts its table.
+const MARKS: (&str, &str) = ("<!-- made by make watch -->\n", "<!-- end -->");
 
 /// A word that is in each account, and must not be in any label.
 const ACCOUNT: &str = "acme";
@@ -64,20 +71,22 @@ impl Prometheus {
         Some(answer["data"].clone())
     }
 
-    /// Whether a query has a number for an answer. A share of nothing is no number.
-    fn has_data(&self, stack: &Stack, query: &str) -> bool {
+    /// The series of a query's answer that have a number: a share of nothing is none.
+    fn ask(&self, stack: &Stack, query: &str) -> Vec<Value> {
         let query = utf8_percent_encode(query, NON_ALPHANUMERIC);
         let Some(data) = self.api(stack, &format!("query?query={query}")) else {
-            return false;
+            return Vec::new();
         };
-        let is_number = |series: &Value| {
-            let value = series["value"][1].as_str().unwrap_or("NaN");
-            value.parse::<f64>().is_ok_and(|value| !value.is_nan())
-        };
-        data["result"]
-            .as_array()
-            .is_some_and(|all| all.iter().any(is_number))
+        let mut series = data["result"].as_array().cloned().unwrap_or_default();
+        series.retain(|series| number(series).is_some());
+        series
     }
+}
+
+/// The number of a series.
+fn number(series: &Value) -> Option<f64> {
+    let value: f64 = series["value"][1].as_str()?.parse().ok()?;
+    (!value.is_nan()).then_some(value)
 }
 
 impl Drop for Prometheus {
@@ -106,6 +115,7 @@ fn config() -> Config {
         .and_tier("trial")
         .with_tier(trial)
         .with(json!({
+            "windows": {"minute": "3s"},
             "load": {"from": {"header": "x-cluster-load"}, "floor": 0.2},
             "directory": feed,
             "fleet": {"cluster": "fleet", "authority": "fleet", "edges": 2},
@@ -124,15 +134,22 @@ fn setup(service: &Service) -> Setup {
     setup
 }
 
+/// Has the upstream say that load with each reply.
+fn report(stack: &Stack, load: &str) {
+    let setting = json!({"concurrent": null, "report": load}).to_string();
+    let call = Call::new().post("/capacity").body(setting);
+    assert_eq!(stack.upstream(call).status, 200);
+}
+
 /// One round of traffic, in which each limit refuses somebody and the upstream reports its load.
 fn round(stack: &Stack, n: u32) {
     let of = |account: &str, tier: &str| {
         let account = format!("{ACCOUNT}-{account}");
         Call::of(&account, tier).header("x-model", "k2-large")
     };
-    for load in ["0.95", "nan"] {
-        stack.send(of("load", "tier1").header("x-demo-header", format!("x-cluster-load: {load}")));
-    }
+    report(stack, "nan");
+    stack.send(of("load", "tier1"));
+    report(stack, "0.9");
     for call in [
         of("one", "tier1"),
         of("one", "tier1").header("x-model", "other"),
@@ -172,26 +189,70 @@ fn each_query_of_the_dashboard_has_data_and_each_rule_is_evaluated() {
     };
     let trap = Call::of("acme-trap", "tier1").header("x-tiergate-trap", "now");
     assert_eq!(stack.send(trap).status, 503);
+    let mut in_flight = None;
+    let table_for = std::env::var_os("WATCH_TABLE");
+    // A table of rates wants a longer run.
+    let rounds = if table_for.is_some() { 25 } else { 0 };
     let begun = Instant::now();
-    let mut empty: Vec<String> = dashboard_queries()
-        .iter()
-        .map(|query| filled_in(query))
-        .collect();
+    let mut empty = dashboard_queries();
     for n in 0.. {
         round(&stack, n);
-        empty.retain(|query| !prometheus.has_data(&stack, query));
-        if empty.is_empty() {
+        if n == 3 {
+            // By now Envoy has loaded the trapped VM again.
+            let stream = Call::of("acme-slow", "tier1").streamed(2_000, 100);
+            in_flight = Some(stack.begin(stream));
+        }
+        empty.retain(|query| prometheus.ask(&stack, &filled_in(&query.text)).is_empty());
+        if empty.is_empty() && n >= rounds {
             break;
         }
-        assert!(
-            begun.elapsed() < patience() * 2,
-            "without data:\n{}",
-            empty.join("\n")
-        );
+        let left: Vec<_> = empty.iter().map(|query| &query.text).collect();
+        assert!(begun.elapsed() < patience() * 2, "without data: {left:#?}");
         std::thread::sleep(std::time::Duration::from_millis(500));
     }
+    if let Some(path) = table_for {
+        document::replace(path, MARKS, &table(&prometheus, &stack)).unwrap();
+    }
+    shares_are_shares(&prometheus, &stack);
     rules_are_evaluated(&prometheus, &stack);
     series_have_our_names_and_no_account(&prometheus, &stack);
+    if let Some(stream) = in_flight {
+        stack.hang_up(stream);
+    }
+}
+
+/// A row for each query: what a Grafana would draw now.
+fn table(prometheus: &Prometheus, stack: &Stack) -> String {
+    let mut rows = String::from("| panel | series | one of them |\n|---|---|---|");
+    for query in dashboard_queries() {
+        let mut series = prometheus.ask(stack, &filled_in(&query.text));
+        series.sort_by(|a, b| number(b).partial_cmp(&number(a)).unwrap());
+        let largest = &series[0];
+        let mut labels = largest["metric"].as_object().unwrap().clone();
+        // The port of a test says nothing.
+        labels.remove("instance");
+        let labels = labels.iter().map(|(name, value)| {
+            let value = value.as_str().unwrap();
+            format!("`{name}={value}` ")
+        });
+        let labels: String = labels.collect();
+        let value = number(largest).unwrap();
+        let (panel, count) = (&query.panel, series.len());
+        write!(rows, "\n| {panel} | {count} | {labels}{value:.3} |").unwrap();
+    }
+    rows
+}
+
+/// A panel in percent has parts of a whole.
+fn shares_are_shares(prometheus: &Prometheus, stack: &Stack) {
+    let queries = dashboard_queries();
+    let shares = queries.iter().filter(|query| query.unit == "percentunit");
+    for Query { panel, text, .. } in shares {
+        for series in prometheus.ask(stack, &filled_in(text)) {
+            let share = number(&series).unwrap();
+            assert!((0.0..=1.0).contains(&share), "{panel}: {share}");
+        }
+    }
 }
 
 fn rules_are_evaluated(prometheus: &Prometheus, stack: &Stack) {
@@ -221,7 +282,5 @@ fn series_have_our_names_and_no_account(prometheus: &Prometheus, stack: &Stack) 
             }
         }
     }
-    let shown = dashboard_queries();
-    let shown: BTreeSet<_> = shown.iter().flat_map(|query| metrics_in(query)).collect();
-    assert_eq!(seen, shown);
+    assert_eq!(seen, dashboard_metrics());
 }

@@ -12,6 +12,7 @@ mod crds;
 mod image;
 mod manifests;
 #[path = "../harness/promql.rs"]
+#[allow(dead_code, reason = "tests/envoy uses all of it")]
 mod promql;
 mod references;
 #[path = "../harness/tools.rs"]
