@@ -30,7 +30,8 @@ pub fn releases() -> Option<Vec<Release>> {
     Some(files.iter().map(read).collect())
 }
 
-fn folder() -> Option<PathBuf> {
+/// Where the CRDs are, if they are anywhere.
+pub fn folder() -> Option<PathBuf> {
     if let Some(named) = std::env::var_os("TIERGATE_CRDS") {
         let named = PathBuf::from(named);
         assert!(named.is_dir(), "TIERGATE_CRDS is no folder");

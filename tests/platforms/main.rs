@@ -7,6 +7,7 @@
 //! The dashboard and the alerts of `envoy/watch`, and the image of `make image`, are checked here too.
 #![allow(missing_docs, clippy::restriction)]
 
+mod cel;
 mod configs;
 mod crds;
 mod image;
