@@ -20,13 +20,13 @@ fn filter_name() -> String {
 }
 
 /// A module, and the server that Envoy Gateway would have for it.
-struct Image {
-    bytes: &'static [u8],
-    at: SocketAddr,
+pub struct Image {
+    pub bytes: &'static [u8],
+    pub at: SocketAddr,
 }
 
 impl Image {
-    fn serve(file: &str) -> Self {
+    pub fn serve(file: &str) -> Self {
         let bytes: &'static [u8] =
             Box::leak(std::fs::read(module(file)).unwrap().into_boxed_slice());
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();

@@ -15,13 +15,13 @@ const TYPES: &str = "type.googleapis.com/envoy";
 const NAME: &str = "istio-system.tiergate";
 
 /// A filter that Envoy reads from a file, as it reads it from istiod's agent.
-struct Discovered {
+pub struct Discovered {
     name: String,
     file: PathBuf,
 }
 
 impl Discovered {
-    fn new(name: &str, filter: &Value) -> Self {
+    pub fn new(name: &str, filter: &Value) -> Self {
         let file = fresh_dir().join("ecds.json");
         let name = name.to_owned();
         let discovered = Self { name, file };
@@ -30,7 +30,7 @@ impl Discovered {
     }
 
     /// Puts another filter in its place.
-    fn set(&self, filter: &Value) {
+    pub fn set(&self, filter: &Value) {
         let resource = json!({"resources": [{
             "@type": format!("{TYPES}.config.core.v3.TypedExtensionConfig"),
             "name": self.name,
@@ -42,7 +42,7 @@ impl Discovered {
     }
 
     /// Its entry in the connection manager.
-    fn entry(&self) -> Value {
+    pub fn entry(&self) -> Value {
         let url = |of: &str| format!("{TYPES}.extensions.filters.http.{of}");
         json!({"name": self.name, "config_discovery": {
             "config_source": {
@@ -190,6 +190,23 @@ fn a_pull_that_fails_is_a_403_on_all_and_counters_begin_anew_after_it() {
     eventually("the filter is back, with counters at zero", || {
         status() == 200
     });
+}
+
+/// The agent gives a new image another file, so this is the way of an upgrade.
+#[test]
+fn a_new_module_keeps_the_counters() {
+    let discovered = Discovered::new(NAME, &plugin(Some(&rpm(2))));
+    let stack = Stack::with(&setup(&discovered));
+    let sent = || stack.send(Call::of("acme", "t"));
+    assert_eq!([sent().status, sent().status], [200, 200]);
+    let mut newer = plugin(Some(&rpm(2)));
+    let code = json!({"local": {"filename": module("tiergate_trap.wasm")}});
+    newer["config"]["vm_config"]["code"] = code;
+    discovered.set(&newer);
+    let trap = || Call::of("other", "t").header("x-tiergate-trap", "now");
+    eventually("the new module runs", || stack.send(trap()).status == 503);
+    eventually("its VM is loaded again", || sent().status != 503);
+    assert_eq!(sent().code(), "rpm");
 }
 
 /// The upgrade to Istio 1.30 gives the filter another name in the listener, and in ECDS.

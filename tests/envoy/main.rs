@@ -21,6 +21,7 @@ mod closed_loop;
 mod corrupt_values;
 mod dialects;
 mod early_responses;
+mod ecds;
 mod ends;
 mod exemptions;
 mod feed;
