@@ -160,7 +160,7 @@ shell: $(TOOLS)/checkers
 	git grep -lzE '^#!.*\b(ba)?sh$$' | xargs -0 $(TOOLS)/bin/shellcheck
 
 module-alone: target
-	@! cargo tree --target $(TARGET) -e normal | grep -E "axum|clap|crossterm|indicatif|redis|rustls|signal-hook|tokio|tracing|unicode-width|ureq" || { echo "the module has a dependency of the command line" >&2; exit 1; }
+	@! cargo tree --target $(TARGET) -e normal | grep -E "axum|clap|crossterm|indicatif|plotters|redis|rustls|signal-hook|tokio|tracing|unicode-width|ureq" || { echo "the module has a dependency of the command line" >&2; exit 1; }
 
 # The database of advisories is on GitHub. Where that can't be reached, the rest is checked all the same.
 audit: $(TOOLS)/cargo-deny-$(CARGO_DENY) ## licences, duplicates, sources and advisories of the dependencies (cargo-deny)

@@ -407,3 +407,34 @@ fn a_line_later_than_the_window_is_counted() {
     };
     assert_eq!((late("10m"), late("1ms")), (0, 1));
 }
+
+#[test]
+fn a_picture_has_a_colour_for_each_limit() {
+    let config = config("picture", json!({"rpm": 2}), json!({}));
+    let svg = file("simulate.svg", "");
+    let ran = simulate(four(), &["--config", &config, "--svg", &svg]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let drawn = std::fs::read_to_string(&svg).unwrap();
+    assert!(
+        drawn.starts_with("<svg ") && drawn.trim_end().ends_with("</svg>"),
+        "{drawn}"
+    );
+    for word in [
+        "admitted",
+        "over rpm",
+        "requests a second",
+        "2026-01-01T00:00:00.000Z",
+    ] {
+        assert!(drawn.contains(word), "{word}");
+    }
+    let ran = simulate(
+        four(),
+        &["--config", &config, "--svg", "/nowhere/at/all.svg"],
+    );
+    assert_eq!(ran.code, 2);
+    assert!(
+        ran.err.contains("can't draw /nowhere/at/all.svg: "),
+        "{}",
+        ran.err
+    );
+}

@@ -9,6 +9,7 @@ mod event;
 mod host;
 mod logs;
 mod notes;
+mod plot;
 mod replay;
 mod report;
 mod tally;
@@ -59,6 +60,9 @@ pub struct SimulateArgs {
     /// JSON in place of the tables
     #[arg(long)]
     json: bool,
+    /// Draw the decisions over time into this file, as an SVG
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
     /// List each request that the log has refused and this config admits, or the other way round
     #[arg(long)]
     differences: bool,
@@ -123,6 +127,8 @@ pub enum SimulateError {
     Closed(#[from] OpenError),
     #[error("can't write the result: {0}")]
     Unwritable(#[source] io::Error),
+    #[error("can't draw {path}: {problem}")]
+    Undrawable { path: PathBuf, problem: String },
 }
 
 impl From<UsageError> for SimulateError {
@@ -151,7 +157,12 @@ pub fn run(args: &SimulateArgs) -> Result<Ending, SimulateError> {
         request: args.state_field.as_deref(),
         usage: args.usage_field.as_deref(),
     };
-    let mut logs = LogStream::open(&args.logs, fields, args.window, &progress)?;
+    let mut logs = LogStream::open(
+        &args.logs,
+        fields,
+        args.window.saturating_mul(1000),
+        &progress,
+    )?;
     let mut reader = EventReader::new(Rc::clone(&config), columns, tier.or(only_tier(&config)));
     let mut replay: Option<Replay> = None;
     let mut failed = None;
@@ -190,6 +201,12 @@ pub fn run(args: &SimulateArgs) -> Result<Ending, SimulateError> {
             .collect(),
     };
     write(args, &report).map_err(SimulateError::Unwritable)?;
+    if let Some(path) = &args.svg {
+        plot::draw(&tally.timeline, path).map_err(|problem| SimulateError::Undrawable {
+            path: path.clone(),
+            problem: problem.to_string(),
+        })?;
+    }
     logs.say_counts();
     Ok(match logs.counts.broken {
         0 => Ending::Clean,

@@ -11,6 +11,7 @@ use tiergate::zone::rfc3339;
 /// Fields of JSON lines, by what they say; of several the first one counts.
 const TIMES: [&str; 2] = ["start", "start_time"];
 const DURATIONS: [&str; 2] = ["duration_ms", "duration"];
+const EXACT_DURATIONS: [&str; 1] = ["duration_us"];
 const METHODS: [&str; 1] = ["method"];
 const PATHS: [&str; 1] = ["path"];
 const CODES: [&str; 3] = ["code", "response_code", "status"];
@@ -44,13 +45,34 @@ pub struct NamedColumns {
     pub model: Option<String>,
 }
 
+/// A time as a log has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogTime {
+    pub micros: u64,
+    /// False for a time that is cut to milliseconds or seconds.
+    pub is_exact: bool,
+}
+
+impl LogTime {
+    /// Returns a time that is cut to milliseconds; `None` for one beyond all years.
+    const fn of_millis(ms: u64) -> Option<Self> {
+        match ms.checked_mul(1000) {
+            Some(micros) => Some(Self {
+                micros,
+                is_exact: false,
+            }),
+            None => None,
+        }
+    }
+}
+
 /// What a line says of its request; `None` where it says nothing.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct LineFacts<'a> {
-    /// The start, in milliseconds since 1970.
-    pub start: Option<u64>,
-    /// The duration in milliseconds.
-    pub duration: Option<u64>,
+    /// The start, since 1970.
+    pub start: Option<LogTime>,
+    /// The duration.
+    pub duration: Option<LogTime>,
     pub method: Option<Cow<'a, str>>,
     pub path: Option<Cow<'a, str>>,
     /// The status of the response.
@@ -64,11 +86,12 @@ pub struct LineFacts<'a> {
 
 impl NamedColumns {
     /// Returns the paths of JSON lines that matter.
-    pub fn paths(&self) -> Vec<&str> {
-        let known = [&TIMES[..], &DURATIONS, &METHODS, &PATHS, &CODES, &LENGTHS];
+    pub fn paths(&self) -> Vec<String> {
+        let durations = [&EXACT_DURATIONS[..], &DURATIONS].concat();
+        let known = [&TIMES[..], &durations, &METHODS, &PATHS, &CODES, &LENGTHS];
+        let known = known.concat().into_iter().map(str::to_owned);
         let named = [&self.account, &self.tier, &self.model];
-        let named = named.into_iter().flatten().map(String::as_str);
-        known.concat().into_iter().chain(named).collect()
+        known.chain(named.into_iter().flatten().cloned()).collect()
     }
 
     /// Returns what the fields of a JSON line say.
@@ -86,7 +109,7 @@ impl NamedColumns {
             tier,
             model,
             start: take(fields, &TIMES).and_then(|text| moment(&text)),
-            duration: take(fields, &DURATIONS).and_then(|text| count(&text)),
+            duration: duration(fields),
             method: take(fields, &METHODS),
             path: take(fields, &PATHS),
             code: take(fields, &CODES).and_then(|text| count(&text)),
@@ -105,6 +128,16 @@ impl NamedColumns {
         facts.tier = named(&self.tier);
         facts.model = named(&self.model);
         facts
+    }
+}
+
+fn duration(fields: &mut [LogString<'_>]) -> Option<LogTime> {
+    match take(fields, &EXACT_DURATIONS).and_then(|text| count(&text)) {
+        Some(micros) => Some(LogTime {
+            micros,
+            is_exact: true,
+        }),
+        None => take(fields, &DURATIONS).and_then(|text| millis(&text)),
     }
 }
 
@@ -161,7 +194,7 @@ fn by_place(line: &str) -> LineFacts<'_> {
             facts.code = columns.next().and_then(count);
             let duration = columns.next();
             let duration = duration.map(|text| text.strip_suffix("ms").unwrap_or(text));
-            facts.duration = duration.and_then(count);
+            facts.duration = duration.and_then(millis);
         }
     }
     facts
@@ -169,14 +202,14 @@ fn by_place(line: &str) -> LineFacts<'_> {
 
 /// Returns bytes received and duration, from the columns behind the flags. Istio's format has three
 /// columns more there, of which the first is a word.
-fn envoy_or_istio<'a>(columns: impl Iterator<Item = &'a str>) -> (Option<u64>, Option<u64>) {
+fn envoy_or_istio<'a>(columns: impl Iterator<Item = &'a str>) -> (Option<u64>, Option<LogTime>) {
     let mut columns = columns.peekable();
     if columns.peek().is_some_and(|text| count(text).is_none()) {
         columns.nth(2);
     }
     let received = columns.next().and_then(count);
     let _sent = columns.next();
-    (received, columns.next().and_then(count))
+    (received, columns.next().and_then(millis))
 }
 
 /// The columns of a text line.
@@ -199,35 +232,42 @@ impl<'a> Iterator for TextColumns<'a> {
     }
 }
 
-/// Reads a moment: RFC 3339, or seconds or milliseconds since 1970.
-pub fn moment(text: &str) -> Option<u64> {
-    if let Some(at) = rfc3339::parse(text) {
-        return at.as_millis().checked_add(part_of_second(text));
-    }
+/// Reads a moment: RFC 3339, or seconds or milliseconds since 1970. One with six digits behind the
+/// point is exact.
+pub fn moment(text: &str) -> Option<LogTime> {
     let (whole, part) = text.split_once('.').unwrap_or((text, ""));
-    match whole.len() {
-        // Seconds till the year 2286.
-        9 | 10 => count(whole)?
-            .checked_mul(1000)?
-            .checked_add(thousandths(part)),
-        13 if part.is_empty() => count(whole),
-        _ => None,
+    let (part, is_exact) = fraction(part);
+    let second = match rfc3339::parse(text) {
+        Some(at) => at.as_millis(),
+        None => match whole.len() {
+            // Seconds till the year 2286.
+            9 | 10 => count(text)?.checked_mul(1000)?,
+            13 if whole == text => return LogTime::of_millis(count(whole)?),
+            _ => return None,
+        },
+    };
+    Some(LogTime {
+        micros: second.checked_mul(1000)?.checked_add(part)?,
+        is_exact,
+    })
+}
+
+/// Returns the microseconds of a fraction of a second, and true where it has them all.
+fn fraction(part: &str) -> (u64, bool) {
+    let digits = || part.bytes().take_while(u8::is_ascii_digit);
+    let six = digits().map(|b| b & 0xf).chain([0; 6]).take(6);
+    let micros = six.fold(0_u64, |sum, digit| {
+        sum.saturating_mul(10).saturating_add(digit.into())
+    });
+    match digits().count() {
+        0..6 => (micros.div_euclid(1000).saturating_mul(1000), false),
+        _ => (micros, true),
     }
 }
 
-/// Returns the milliseconds behind the point of an RFC 3339 text.
-fn part_of_second(text: &str) -> u64 {
-    text.split_once('.')
-        .map_or(0, |(_, part)| thousandths(part))
-}
-
-/// Returns the first three digits of a fraction, as thousandths.
-fn thousandths(part: &str) -> u64 {
-    let digits = part.bytes().take_while(u8::is_ascii_digit).map(|b| b & 0xf);
-    let digits = digits.chain([0, 0, 0]).take(3);
-    digits.fold(0_u64, |sum, digit| {
-        sum.saturating_mul(10).saturating_add(digit.into())
-    })
+/// Reads milliseconds.
+fn millis(text: &str) -> Option<LogTime> {
+    LogTime::of_millis(count(text)?)
 }
 
 /// Reads a whole number; a number with a point is cut.
@@ -251,8 +291,8 @@ mod tests {
     fn the_three_text_formats_say_the_same() {
         let columns = NamedColumns::default();
         let expected = LineFacts {
-            start: Some(AT),
-            duration: Some(41),
+            start: LogTime::of_millis(AT),
+            duration: LogTime::of_millis(41),
             method: borrowed("POST"),
             path: borrowed("/v1/chat"),
             code: Some(200),
@@ -289,20 +329,24 @@ mod tests {
     }
 
     #[test]
-    fn moments_are_read_to_the_millisecond() {
-        for (text, at) in [
-            ("2026-01-01T00:00:00.123Z", Some(AT)),
-            ("2026-01-01T00:00:00.1234567Z", Some(AT)),
-            ("2026-01-01T08:00:00.123+08:00", Some(AT)),
-            ("2026-01-01T00:00:00Z", Some(AT - 123)),
-            ("1767225600.123", Some(AT)),
-            ("1767225600123", Some(AT)),
-            ("1767225600", Some(AT - 123)),
+    fn moments_are_read_as_exactly_as_they_are_written() {
+        for (text, micros) in [
+            ("2026-01-01T00:00:00.123Z", Some(AT * 1000)),
+            ("2026-01-01T08:00:00.123+08:00", Some(AT * 1000)),
+            ("2026-01-01T00:00:00Z", Some(AT * 1000 - 123_000)),
+            ("2026-01-01T00:00:00.1234567Z", Some(AT * 1000 + 456)),
+            ("1767225600.123", Some(AT * 1000)),
+            ("1767225600.123456", Some(AT * 1000 + 456)),
+            ("1767225600123", Some(AT * 1000)),
+            ("1767225600", Some(AT * 1000 - 123_000)),
             ("-", None),
             ("POST", None),
             ("200", None),
         ] {
-            assert_eq!(moment(text), at, "{text}");
+            let read = moment(text);
+            assert_eq!(read.map(|time| time.micros), micros, "{text}");
+            let is_exact = text.contains(".123456") || text.contains(".1234567");
+            assert_eq!(read.is_some_and(|time| time.is_exact), is_exact, "{text}");
         }
     }
 

@@ -1,6 +1,6 @@
 //! Events: the requests of a log as the replay takes them.
 
-use super::columns::{LineFacts, NamedColumns};
+use super::columns::{LineFacts, LogTime, NamedColumns};
 use crate::usage::log_line::{AmbiguousField, BadLogLine, FoundStates, LogFields, in_text};
 use crate::usage::states::{KINDS, RequestWords, UsageWords};
 use std::cell::RefCell;
@@ -13,19 +13,23 @@ use tiergate::metrics::Outcome;
 use tiergate::models::{FamilyId, UnknownModel};
 use tiergate::routes::{Applies, Charge};
 use tiergate::tiers::TierId;
+use tiergate::time::Wall;
 use tiergate::tokens::rates::TokenCounts;
 
 /// The number of an account among those of the logs, from 0.
 pub type AccountNumber = u32;
+
+/// The time from a start within which a decision is that of its own filter, in microseconds.
+const NEAR: u64 = 2_000;
 
 /// One request of a log.
 #[derive(Clone, Debug)]
 pub struct LogEvent {
     /// The line's number in its file, from 1, and the file's number, from 0.
     pub line: (u64, usize),
-    /// The moment of the decision, in milliseconds since 1970.
+    /// The moment of the decision, in microseconds since 1970.
     pub arrival: u64,
-    /// The time until the request ended, in milliseconds; `None` where the log does not have it.
+    /// The time until the request ended, in microseconds; `None` where the log does not have it.
     pub life: Option<u64>,
     pub account: AccountNumber,
     /// The tier; `None` for one that the config does not have.
@@ -82,6 +86,8 @@ pub enum BadEvent {
 pub struct EventReader {
     config: Rc<Config>,
     columns: NamedColumns,
+    /// The fields of JSON lines that matter.
+    paths: Vec<String>,
     /// The tier of requests whose line has none.
     tier: Option<TierId>,
     accounts: LogAccounts,
@@ -119,6 +125,7 @@ impl EventReader {
     pub fn new(config: Rc<Config>, columns: NamedColumns, tier: Option<TierId>) -> Self {
         Self {
             config,
+            paths: columns.paths(),
             columns,
             tier,
             accounts: LogAccounts::default(),
@@ -152,7 +159,7 @@ impl EventReader {
             return Ok(Err(BadLogLine::NoText.into()));
         }
         if line.starts_with('{') {
-            let found = fields.find_with(line, &self.columns.paths())?;
+            let found = fields.find_with(line, &self.paths)?;
             return Ok(found
                 .map_err(BadEvent::from)
                 .and_then(|(found, mut values)| {
@@ -196,7 +203,7 @@ impl EventReader {
         let Some(account) = column.or(said) else {
             return Ok(LineEvent::Nameless);
         };
-        let at = words.as_ref().map(|words| words.at.as_millis());
+        let at = words.as_ref().map(|words| words.at);
         let tier = self.tier_of(&facts, state.as_ref());
         let (arrival, end) = self.lifetime(tier, at, &facts).ok_or(BadEvent::NoTime)?;
         let logged = state.as_ref().map(logged);
@@ -228,27 +235,36 @@ impl EventReader {
         said.or(self.tier).or(self.config.unknown_tier)
     }
 
-    /// Returns the moment of the decision and the end.
+    /// Returns the moment of the decision and the end, in microseconds.
     ///
     /// A request may have waited for its decision, so in a tier with a wait it arrives at its start.
-    /// Start and duration are cut to milliseconds: in the middle of what it can be, the end is one
-    /// millisecond later than their sum.
+    /// Else an exact start near the decision takes its place: so requests are in their true order.
+    /// Where start and duration are cut to milliseconds, the end is one millisecond later than their
+    /// sum, in the middle of what it can be.
     fn lifetime(
         &self,
         tier: Option<TierId>,
-        at: Option<u64>,
+        at: Option<Wall>,
         facts: &LineFacts<'_>,
     ) -> Option<(u64, Option<u64>)> {
         let tier = tier.and_then(|tier| self.config.tiers.get(tier));
         let waits = tier.is_some_and(|tier| tier.wait.is_some());
-        let decided = match waits {
-            true => facts.start.or(at),
-            false => at.or(facts.start),
-        }?;
-        let begun = facts.start.unwrap_or(decided);
-        let lasted = facts.duration;
-        let end = lasted.map(|lasted| begun.saturating_add(lasted).saturating_add(1));
-        Some((decided, end.map(|end| end.max(decided))))
+        let at = at.map(|at| at.as_millis().saturating_mul(1000));
+        let is_near = |start: &LogTime| {
+            let near = at.is_none_or(|at| at.abs_diff(start.micros) <= NEAR);
+            waits || (start.is_exact && near)
+        };
+        let start = facts.start;
+        let arrives = start.filter(is_near).map(|start| start.micros);
+        let decided = arrives.or(at).or(start.map(|start| start.micros))?;
+        let begun = start.map_or(decided, |start| start.micros);
+        let end = facts.duration.map(|lasted| {
+            let is_exact = lasted.is_exact && start.is_some_and(|start| start.is_exact);
+            let cut = if is_exact { 0 } else { 1000 };
+            let end = begun.saturating_add(lasted.micros).saturating_add(cut);
+            end.max(decided)
+        });
+        Some((decided, end))
     }
 
     /// Returns the family of a model: of its name, or of a glob.

@@ -14,12 +14,12 @@ pub struct LogHost {
 }
 
 impl LogHost {
-    /// Sets both clocks to a moment in milliseconds since 1970; they never go back.
+    /// Sets both clocks to a moment in microseconds since 1970; they never go back.
     pub fn set(&self, now: u64) {
         self.now.set(now.max(self.now.get()));
     }
 
-    /// Returns the moment in milliseconds since 1970.
+    /// Returns the moment in microseconds since 1970.
     pub fn now(&self) -> u64 {
         self.now.get()
     }
@@ -52,10 +52,10 @@ impl SharedData for LogHost {
 
 impl Clock for LogHost {
     fn mono(&self) -> Mono {
-        Mono::from_millis(self.now.get())
+        Mono::from_millis(self.now.get().div_euclid(1000))
     }
 
     fn wall(&self) -> Wall {
-        Wall::from_millis(self.now.get())
+        Wall::from_millis(self.now.get().div_euclid(1000))
     }
 }

@@ -70,7 +70,8 @@ pub struct LogStream<'a> {
 }
 
 impl<'a> LogStream<'a> {
-    /// Opens all logs. An event waits for earlier ones for `window` milliseconds of the log's time.
+    /// Opens all logs. An event waits for earlier ones for `window` of the log's time, in
+    /// microseconds.
     ///
     /// # Errors
     /// [`SimulateError`] for a log that can't be read, or is compressed.

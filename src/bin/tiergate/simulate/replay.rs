@@ -66,7 +66,7 @@ struct Waiting {
 }
 
 impl Replay {
-    /// Opens a limiter for a config, at a moment in milliseconds since 1970; `bytes` is the length of
+    /// Opens a limiter for a config, at a moment in microseconds since 1970; `bytes` is the length of
     /// the logs, if it is known.
     ///
     /// # Errors
@@ -120,7 +120,7 @@ impl Replay {
         };
         self.tally.add(
             &event,
-            self.host.now(),
+            self.host.now().div_euclid(1000),
             Verdict::Refused(SimulatedRefusal::of(reason)),
         );
     }
@@ -230,7 +230,8 @@ impl Replay {
                 let account = event.account;
                 if !waited {
                     let over = Due::WaitIsOver(account);
-                    self.due.push(Reverse((until.as_millis(), number, over)));
+                    let until = until.as_millis().saturating_mul(1000);
+                    self.due.push(Reverse((until, number, over)));
                 }
                 self.waiting.entry(account).or_default().push(Waiting {
                     number,
@@ -255,6 +256,6 @@ impl Replay {
                 Verdict::Refused(SimulatedRefusal::of(RefusalReason::Unavailable))
             }
         };
-        self.tally.add(&event, now, verdict);
+        self.tally.add(&event, now.div_euclid(1000), verdict);
     }
 }

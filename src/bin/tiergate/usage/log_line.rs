@@ -230,11 +230,11 @@ impl LogFields {
     pub fn find_with<'a>(
         &mut self,
         line: &'a str,
-        more: &[&str],
+        more: &[String],
     ) -> Result<Result<FieldsFound<'a>, BadLogLine>, AmbiguousField> {
         let mut values = {
             let mut paths = vec![self.request.wanted(), self.usage.wanted(), TYPE];
-            paths.extend_from_slice(more);
+            paths.extend(more.iter().map(String::as_str));
             let prefixes = [REQUEST_PREFIX, USAGE_PREFIX];
             let wanted = Wanted {
                 paths: &paths,
