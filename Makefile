@@ -36,7 +36,7 @@ export ENVOYS PROXY_PORT ADMIN_PORT ENVOY_ADMIN_PORT UPSTREAM_PORT CONFIG
 # A name without a slash is one of the PATH.
 export TIERGATE_ENVOY := $(or $(if $(findstring /,$(ENVOY)),$(abspath $(ENVOY)),$(shell command -v $(ENVOY))),$(ENVOY))
 
-.PHONY: run fleet test wasm cli modules envoys bench waits soak load scale fleet-scale fleet-price fleet-proof clients watch check lint examples links shell module-alone audit model mutants zones upgrades \
+.PHONY: run fleet test wasm cli modules envoys bench waits soak load scale fleet-scale fleet-price fleet-proof simulate-proof clients watch check lint examples links shell module-alone audit model mutants zones upgrades \
         help envoy chromium redis debian-tools image target clean
 
 run: wasm envoy ## Envoy with the filter and a demo upstream; Ctrl-C stops them
@@ -128,6 +128,11 @@ fleet-price: modules cli envoy redis ## a fleet's latency and CPU beside Envoy's
 fleet-proof: wasm envoy redis ## the promises of the fleet with real processes and faults; docs/scaling.md
 	cargo build --quiet --example demo-upstream
 	cargo bench --quiet --profile dev --features cli,fleet --bench fleet-proof
+
+# docs/simulate.md has its settings: SIMULATE_PROOF_REQUESTS and SIMULATE_PROOF_RATE.
+simulate-proof: wasm envoy ## tiergate simulate against a real Envoy, decision by decision; docs/simulate.md
+	cargo build --quiet --example demo-upstream
+	SIMULATE_PROOF_TABLE=docs/simulate.md cargo bench --quiet --profile dev --features cli --bench simulate-proof
 
 clients: modules envoy $(TOOLS)/clients ## client libraries against refusals: what they raise, wait and try; docs/clients.md
 	cargo build --quiet --example demo-upstream

@@ -69,6 +69,12 @@ mod routes;
 #[allow(dead_code, reason = "the fleet's tests use all of it")]
 mod service;
 mod shapes;
+#[cfg(feature = "cli")]
+mod simulate;
+#[cfg(feature = "cli")]
+#[path = "../simulate_proof/run.rs"]
+#[allow(dead_code, reason = "make simulate-proof prints more of it")]
+mod simulate_run;
 mod sources;
 mod stalls;
 mod streams;
