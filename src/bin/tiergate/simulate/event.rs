@@ -80,6 +80,8 @@ pub enum BadEvent {
     Line(#[from] BadLogLine),
     #[error("no time: neither at= nor a start such as 2026-01-01T00:00:00.000Z")]
     NoTime,
+    #[error("begins more than a year after the lines before it, or lasts longer than that")]
+    OutOfReach,
 }
 
 /// What the config and the operator say of lines, and what the lines so far lack.

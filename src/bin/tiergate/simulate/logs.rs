@@ -20,6 +20,8 @@ use tiergate::text::number;
 
 /// The number of bad lines that are reported one by one.
 const REPORTED: u64 = 10;
+/// A year of 366 days, in microseconds.
+const YEAR: u64 = 31_622_400_000_000;
 /// The maximum number of events that wait for an earlier one.
 const MOST_WAITING: usize = 500_000;
 
@@ -148,6 +150,7 @@ impl<'a> LogStream<'a> {
             path: path.to_owned(),
             source,
         };
+        let latest = self.order.written;
         let mut found = None;
         while found.is_none() {
             let line = log.lines.next();
@@ -166,6 +169,7 @@ impl<'a> LogStream<'a> {
                 line,
                 source,
             })?;
+            let read = read.and_then(|read| in_reach(read, latest));
             found = take_line(&mut self.counts, read, line, &log.path, self.progress);
         }
         let read = log.lines.bytes().saturating_sub(before);
@@ -200,6 +204,19 @@ impl<'a> LogStream<'a> {
             }
         }
         crate::say(&words);
+    }
+}
+
+/// Refuses an event that is far from all before it: one wrong clock would make all others late.
+fn in_reach(read: LineEvent, latest: u64) -> Result<LineEvent, BadEvent> {
+    let LineEvent::Request(event) = &read else {
+        return Ok(read);
+    };
+    let is_ahead = latest > 0 && event.arrival > latest.saturating_add(YEAR);
+    let is_endless = event.life.is_some_and(|life| life > YEAR);
+    match is_ahead || is_endless {
+        true => Err(BadEvent::OutOfReach),
+        false => Ok(read),
     }
 }
 
