@@ -12,6 +12,7 @@ mod notes;
 mod plot;
 mod replay;
 mod report;
+mod tables;
 mod tally;
 mod timeline;
 

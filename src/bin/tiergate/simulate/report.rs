@@ -1,18 +1,15 @@
-//! The result as tables for people and as JSON for machines.
+//! The result as rows, and as JSON for machines.
 
 use super::event::{LogAccounts, LoggedDecision};
 use super::logs::LogCounts;
 use super::notes::Note;
 use super::tally::{Difference, Group, GroupKey, RefusalReason, RefusalTally, Tally, Verdict};
-use crate::table::{Column, table};
-use crate::visible::visible;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use tiergate::config::Config;
 use tiergate::http::visible as ids;
 use tiergate::limits::{Limit, LimitKind, Shown};
-use tiergate::text::number;
 use tiergate::tiers::TierId;
 use tiergate::time::Wall;
 use tiergate::zone::rfc3339;
@@ -30,37 +27,37 @@ pub struct Report<'a> {
 
 /// A row of refusals: of one tier, account, model and limit.
 #[derive(Clone, Debug, Serialize)]
-struct RefusalRow {
-    tier: String,
-    account: String,
-    model: Option<String>,
-    limit: String,
-    mode: &'static str,
+pub struct RefusalRow {
+    pub tier: String,
+    pub account: String,
+    pub model: Option<String>,
+    pub limit: String,
+    pub mode: &'static str,
     /// All requests of the tier, account and model.
-    requests: u64,
-    refused: u64,
-    first: String,
-    last: String,
+    pub requests: u64,
+    pub refused: u64,
+    pub first: String,
+    pub last: String,
     /// The limit, as configs write it; null for a refusal without one.
-    size: Option<Shown>,
+    pub size: Option<Shown>,
     /// What was left of it, at the refusal with the longest wait.
-    remaining: Option<Shown>,
-    retry_after_ms: u64,
+    pub remaining: Option<Shown>,
+    pub retry_after_ms: u64,
 }
 
 #[derive(Serialize)]
-struct TierRow {
-    tier: String,
-    mode: &'static str,
-    accounts: u64,
-    accounts_refused: u64,
-    requests: u64,
-    admitted: u64,
-    waited: u64,
+pub struct TierRow {
+    pub tier: String,
+    pub mode: &'static str,
+    pub accounts: u64,
+    pub accounts_refused: u64,
+    pub requests: u64,
+    pub admitted: u64,
+    pub waited: u64,
     /// Those that get a 429 or another refusal.
-    refused: u64,
+    pub refused: u64,
     /// Those that shadow mode lets through, over a limit.
-    shadowed: u64,
+    pub shadowed: u64,
 }
 
 /// Decisions over time: admitted requests, then refusals by limit.
@@ -73,168 +70,21 @@ struct TimelineView {
 }
 
 #[derive(Serialize)]
-struct DifferenceRow {
-    file: String,
-    line: u64,
-    at: u64,
-    tier: String,
-    account: String,
-    model: Option<String>,
-    logged: &'static str,
-    logged_limit: Option<String>,
-    simulated: &'static str,
-    simulated_limit: Option<String>,
-    retry_after_ms: Option<u64>,
+pub struct DifferenceRow {
+    pub file: String,
+    pub line: u64,
+    pub at: u64,
+    pub tier: String,
+    pub account: String,
+    pub model: Option<String>,
+    pub logged: &'static str,
+    pub logged_limit: Option<String>,
+    pub simulated: &'static str,
+    pub simulated_limit: Option<String>,
+    pub retry_after_ms: Option<u64>,
 }
 
 impl Report<'_> {
-    /// Writes the tables: tiers, the first `most` rows of refusals, and what the log does not say.
-    pub fn write_text(&self, out: &mut impl Write, most: usize) -> io::Result<()> {
-        if let Some((first, last)) = self.tally.span {
-            writeln!(out, "from {} to {}", moment(first), moment(last))?;
-            writeln!(out)?;
-        }
-        self.write_tiers(out)?;
-        writeln!(out)?;
-        self.write_refusals(out, most)?;
-        self.write_compared(out)?;
-        self.write_differences(out)?;
-        writeln!(out)?;
-        writeln!(out, "What the log does not say:")?;
-        for note in self.notes {
-            writeln!(out, "- {}", note.says)?;
-        }
-        Ok(())
-    }
-
-    fn write_tiers(&self, out: &mut impl Write) -> io::Result<()> {
-        let head = [
-            "TIER",
-            "MODE",
-            "ACCOUNTS",
-            "OF THEM REFUSED",
-            "REQUESTS",
-            "ADMITTED",
-            "WAITED",
-            "REFUSED",
-            "SHADOWED",
-        ];
-        let head: Vec<Column> = (0..)
-            .zip(head)
-            .map(|(place, heading)| column(heading, place > 1))
-            .collect();
-        let rows = self.tiers().into_iter().map(|row| {
-            let counts = [
-                row.accounts,
-                row.accounts_refused,
-                row.requests,
-                row.admitted,
-                row.waited,
-                row.refused,
-                row.shadowed,
-            ];
-            let mut cells = vec![visible(&row.tier), row.mode.to_owned()];
-            cells.extend(counts.map(number));
-            cells
-        });
-        write_table(out, &head, &rows.collect::<Vec<_>>())
-    }
-
-    fn write_refusals(&self, out: &mut impl Write, most: usize) -> io::Result<()> {
-        let rows = self.refusals();
-        if rows.is_empty() {
-            return writeln!(out, "no request would be refused");
-        }
-        let names = ["TIER", "ACCOUNT", "MODEL", "LIMIT", "MODE"];
-        let numbers = ["REQUESTS", "REFUSED", "SIZE", "REMAINING", "RETRY AFTER"];
-        let mut head: Vec<Column> = names.into_iter().map(|name| column(name, false)).collect();
-        head.extend(numbers.into_iter().map(|name| column(name, true)));
-        head.extend(["FIRST", "LAST"].map(|name| column(name, false)));
-        let cells = rows.iter().take(most).map(|row| {
-            let shown = |shown: Option<Shown>| shown.map_or("-".to_owned(), Shown::grouped);
-            let wait = match row.retry_after_ms {
-                0 => "-".to_owned(),
-                ms => seconds(ms),
-            };
-            vec![
-                visible(&row.tier),
-                visible(&row.account),
-                row.model.as_deref().map_or("-".to_owned(), visible),
-                row.limit.clone(),
-                row.mode.to_owned(),
-                number(row.requests),
-                number(row.refused),
-                shown(row.size),
-                shown(row.remaining),
-                wait,
-                row.first.clone(),
-                row.last.clone(),
-            ]
-        });
-        write_table(out, &head, &cells.collect::<Vec<_>>())?;
-        match rows.len().saturating_sub(most) {
-            0 => Ok(()),
-            more => writeln!(
-                out,
-                "and {} rows more: --top 0 shows all",
-                number(to_u64(more))
-            ),
-        }
-    }
-
-    fn write_compared(&self, out: &mut impl Write) -> io::Result<()> {
-        let compared = &self.tally.compared;
-        if compared.decided == 0 {
-            return Ok(());
-        }
-        writeln!(out)?;
-        writeln!(
-            out,
-            "of {} requests with a decision in the log: refused then and now {}, then alone {}, now \
-             alone {}",
-            number(compared.decided),
-            number(compared.both),
-            number(compared.only_then),
-            number(compared.only_now),
-        )
-    }
-
-    fn write_differences(&self, out: &mut impl Write) -> io::Result<()> {
-        let rows = self.differences().unwrap_or_default();
-        if rows.is_empty() {
-            return Ok(());
-        }
-        writeln!(out)?;
-        let head = [
-            "LINE",
-            "AT",
-            "TIER",
-            "ACCOUNT",
-            "MODEL",
-            "THEN",
-            "NOW",
-            "RETRY AFTER",
-        ];
-        let head = head.map(|name| column(name, false));
-        let decision = |word: &str, limit: &Option<String>| match limit {
-            Some(limit) => format!("{word} by {}", visible(limit)),
-            None => word.to_owned(),
-        };
-        let cells = rows.iter().map(|row| {
-            vec![
-                format!("{}:{}", visible(&row.file), row.line),
-                moment(row.at),
-                visible(&row.tier),
-                visible(&row.account),
-                row.model.as_deref().map_or("-".to_owned(), visible),
-                decision(row.logged, &row.logged_limit),
-                decision(row.simulated, &row.simulated_limit),
-                row.retry_after_ms.map_or("-".to_owned(), seconds),
-            ]
-        });
-        write_table(out, &head, &cells.collect::<Vec<_>>())
-    }
-
     /// Writes an object on one line, with all rows.
     pub fn write_json(&self, out: &mut impl Write) -> io::Result<()> {
         #[derive(Serialize)]
@@ -284,7 +134,7 @@ impl Report<'_> {
         }
     }
 
-    fn tiers(&self) -> Vec<TierRow> {
+    pub fn tiers(&self) -> Vec<TierRow> {
         let mut accounts: BTreeMap<_, BTreeMap<_, bool>> = BTreeMap::new();
         for (key, group) in &self.tally.groups {
             let refused = accounts.entry(key.tier).or_default().entry(key.account);
@@ -312,7 +162,7 @@ impl Report<'_> {
     }
 
     /// Returns the rows of refusals, the most frequent first.
-    fn refusals(&self) -> Vec<RefusalRow> {
+    pub fn refusals(&self) -> Vec<RefusalRow> {
         let groups = self.tally.groups.iter();
         let rows = groups.flat_map(|(key, group)| {
             let refusals = group.refusals.iter();
@@ -368,7 +218,7 @@ impl Report<'_> {
         }
     }
 
-    fn differences(&self) -> Option<Vec<DifferenceRow>> {
+    pub fn differences(&self) -> Option<Vec<DifferenceRow>> {
         let differences = self.tally.differences.as_ref()?;
         Some(differences.iter().map(|one| self.difference(one)).collect())
     }
@@ -430,24 +280,7 @@ pub fn moment(at: u64) -> String {
     format!("{second}.{:03}Z", at.checked_rem(1000).unwrap_or(0))
 }
 
-/// Formats milliseconds as seconds: "1.5 s".
-fn seconds(ms: u64) -> String {
-    let (whole, part) = (ms.div_euclid(1000), ms.rem_euclid(1000));
-    let text = format!("{}.{part:03}", number(whole));
-    format!("{} s", text.trim_end_matches('0').trim_end_matches('.'))
-}
-
-const fn column(heading: &'static str, number: bool) -> Column {
-    Column { heading, number }
-}
-
-fn write_table(out: &mut impl Write, head: &[Column], rows: &[Vec<String>]) -> io::Result<()> {
-    for line in table(head, rows, usize::MAX) {
-        writeln!(out, "{}", line.text)?;
-    }
-    Ok(())
-}
-
-fn to_u64(n: usize) -> u64 {
+/// Converts a length.
+pub fn to_u64(n: usize) -> u64 {
     u64::try_from(n).unwrap_or(u64::MAX)
 }
