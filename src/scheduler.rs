@@ -28,10 +28,14 @@ pub type UpstreamHeader = (&'static str, String);
 
 /// The scheduler as written in the config.
 #[derive(Debug, Default, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct SchedulerConfig {
+    /// The objective of each tier.
     objective: Option<Named<String>>,
+    /// Whether requests have a fairness id, a keyed hash of the account.
     fairness: Option<bool>,
+    /// A secret of at least 16 bytes: gateways with the same one agree on ids.
     key: Option<String>,
 }
 

@@ -5,20 +5,29 @@ use serde::Deserialize;
 
 /// The part `admin`, unchecked.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct AdminConfig {
+    /// The prefix of the API's paths, such as `/-/tiergate`.
     path: String,
+    /// The SHA-256 of the token, in hex.
     token_sha256: Option<String>,
+    /// Up to 16 tokens with names.
     tokens: Option<Vec<Object<TokenConfig>>>,
+    /// True for an API without a token.
     insecure: Option<bool>,
 }
 
 /// A token of the part `admin`, unchecked.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct TokenConfig {
+    /// The name, for the log.
     name: String,
+    /// The SHA-256 of the token, in hex.
     sha256: String,
+    /// True for a token that may only read.
     read_only: Option<bool>,
 }
 

@@ -4,6 +4,8 @@
 
 pub mod admin;
 mod bounds;
+#[cfg(feature = "cli")]
+pub mod json_schema;
 mod on_fault;
 mod parse;
 mod schema;

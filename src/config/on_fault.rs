@@ -8,6 +8,7 @@ use std::fmt;
 
 /// The action for a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum FaultAction {
     /// Forwards it, without the count that failed.
@@ -53,11 +54,16 @@ impl OnFault {
 
 /// The object of causes as it is written.
 #[derive(Default, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 struct OnFaultConfig {
+    /// No VM slot is free, so leases can't be counted.
     no_slot: Option<FaultAction>,
+    /// Other writers were faster at each try.
     lost_races: Option<FaultAction>,
+    /// The host failed.
     host: Option<FaultAction>,
+    /// The stored value is of a newer version.
     newer_layout: Option<FaultAction>,
 }
 
@@ -94,5 +100,18 @@ impl<'de> Visitor<'de> for OnFaultVisitor {
 impl<'de> Deserialize<'de> for OnFault {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(OnFaultVisitor)
+    }
+}
+
+#[cfg(feature = "cli")]
+impl schemars::JsonSchema for OnFault {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "OnFault".into()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let action = generator.subschema_for::<FaultAction>();
+        let by_cause = generator.subschema_for::<OnFaultConfig>();
+        schemars::json_schema!({"anyOf": [action, by_cause]})
     }
 }

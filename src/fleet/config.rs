@@ -24,17 +24,28 @@ const SHORTEST_KEY: usize = 16;
 
 /// The fleet as written in the config.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct FleetConfig {
+    /// The Envoy cluster of the service.
     cluster: String,
+    /// The host of the call.
     authority: String,
+    /// The time between reports, `50ms` to `1s`.
     sync: Option<Duration>,
+    /// The longest wait for an answer, `5ms` to `1s`.
     timeout: Option<Duration>,
+    /// The rule while the service is away.
     on_failure: Option<OnFailure>,
+    /// The rule of the store after a loss.
     after_loss: Option<LossRule>,
+    /// The rule for requests in flight on an edge that is cut off.
     cut_off: Option<CutOff>,
+    /// The least number of edges that a limit is shared among, 1 to 10000.
     edges: Option<Count>,
+    /// A secret of at least 16 bytes that hides account ids from the store.
     key: Option<String>,
+    /// A bearer token for the service.
     token: Option<String>,
 }
 

@@ -63,6 +63,7 @@ const fn is_none_yet(order: &u64) -> bool {
 
 /// What the store does with an account after it lost acknowledged writes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum LossRule {
     /// It grants nothing for the life of an allowance.

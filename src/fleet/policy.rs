@@ -9,6 +9,7 @@ const GRACE: Span = Span::from_millis(10);
 
 /// What an edge does while the service is away.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum OnFailure {
     /// It admits what it holds, and then its share of each limit.
@@ -22,6 +23,7 @@ pub enum OnFailure {
 
 /// What becomes of requests in flight on an edge that is cut off for longer than their leases live.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum CutOff {
     /// They go on.

@@ -20,25 +20,39 @@ type Checked<T> = Result<T, Invalid>;
 
 /// A source as written in the config.
 #[derive(Debug, Default, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct SourceConfig {
+    /// The name of a request header.
     header: Option<String>,
+    /// The path of an Envoy attribute.
     property: Option<Vec<String>>,
+    /// The name of a query parameter; for accounts.
     query: Option<String>,
+    /// `source`, or the name of a header with addresses; for accounts.
     address: Option<String>,
+    /// The length of the prefix that counts of an IPv6 address, in bits.
     ipv6_prefix: Option<Count>,
+    /// The number of the trusted hop in the header, from its end.
     hop: Option<Count>,
+    /// True when the id is the SHA-256 of the value: for credentials.
     digest: Option<bool>,
+    /// The prefix to remove, such as `Bearer `.
     prefix: Option<String>,
+    /// The meaning of a tier source's value.
     #[serde(rename = "as")]
     reading: Option<ReadAs>,
+    /// A shared-data key with a tier's name, such as `tier-of/{account}`; for tiers.
     shared_data: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 enum ReadAs {
+    /// The name of a tier.
     Name,
+    /// Cumulative recharge in USD.
     Recharge,
 }
 
@@ -287,4 +301,18 @@ pub fn identity_headers(account: &[AccountSource], tier: &[TierSource]) -> Vec<S
         }
     }
     names
+}
+
+#[cfg(feature = "cli")]
+impl schemars::JsonSchema for TierSourceConfig {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "TierSource".into()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let source = generator.subschema_for::<SourceConfig>();
+        schemars::json_schema!({
+            "anyOf": [{"const": "directory", "description": "The account directory."}, source]
+        })
+    }
 }

@@ -4,6 +4,8 @@ mod checks;
 pub mod decimal;
 mod invalid;
 mod near_name;
+#[cfg(feature = "cli")]
+pub(crate) mod schema;
 pub mod values;
 pub mod wire_struct;
 

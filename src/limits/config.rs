@@ -15,19 +15,27 @@ const LONGEST_ROLLING: Span = Span::from_secs(39 * 3_600);
 
 /// The windows as written in the config.
 #[derive(Debug, Default, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct WindowsConfig {
+    /// The length of a second, `60ms` to `24h`.
     second: Option<Duration>,
+    /// The length of a minute, `60ms` to `24h`.
     minute: Option<Duration>,
+    /// The length of an hour, `60ms` to `24h`.
     hour: Option<Duration>,
+    /// The kind of a day.
     day: Option<Object<DayConfig>>,
 }
 
 /// A day as written in the config: exactly one of both fields.
 #[derive(Debug, Default, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 struct DayConfig {
+    /// A calendar day in this time zone: an IANA name, or an offset such as `+08:00`.
     calendar: Option<Zone>,
+    /// A sliding day of this length, `60ms` to `39h`.
     rolling: Option<Duration>,
 }
 

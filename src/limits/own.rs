@@ -54,20 +54,30 @@ impl Size {
 
 /// The object form.
 #[derive(Debug, serde::Deserialize, serde::Serialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct LimitObject {
+    /// The unit that counts.
     unit: UnitName,
+    /// The window or period: `second`, `minute`, `hour`, `day`, `week`, `month`, or a duration.
     per: PerText,
+    /// The limit.
     limit: Size,
 }
 
 #[derive(Clone, Copy, Debug, serde::Deserialize, serde::Serialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 enum UnitName {
+    /// Requests.
     Requests,
+    /// Weighted tokens of all kinds.
     Tokens,
+    /// Input tokens, cached ones too.
     InputTokens,
+    /// Output tokens.
     OutputTokens,
+    /// US dollars, by the prices of families.
     Usd,
 }
 
@@ -370,4 +380,39 @@ pub(super) fn limit_at(
     };
     let kind = kind.ok_or_else(|| named(too_many_names()))?;
     Ok((kind, limit))
+}
+
+#[cfg(feature = "cli")]
+crate::json::schema::has_schema!(PerText, "Per", {
+    "anyOf": [
+        {"enum": ["second", "minute", "hour", "day", "week", "month"]},
+        {"type": "string", "pattern": "^[0-9]+(ms|s|m|h|d)$"}
+    ]
+});
+
+#[cfg(feature = "cli")]
+crate::json::schema::has_schema!(Size, "Size", {
+    "description": "A whole number, \"unlimited\", or an amount in USD for a limit on money.",
+    "anyOf": [
+        {"type": "integer", "minimum": 1, "maximum": 9_007_199_254_740_991_u64},
+        {"const": "unlimited"},
+        {"type": "string", "pattern": r"^[0-9]+(\.[0-9]{1,2})?$"},
+        {"type": "number", "exclusiveMinimum": 0, "maximum": 10_000_000}
+    ]
+});
+
+#[cfg(feature = "cli")]
+impl schemars::JsonSchema for OwnLimit {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Limit".into()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let size = generator.subschema_for::<Size>();
+        let object = generator.subschema_for::<LimitObject>();
+        schemars::json_schema!({
+            "description": "A known limit's size, or any other limit with what it counts.",
+            "anyOf": [size, object]
+        })
+    }
 }

@@ -27,22 +27,33 @@ const MOST_SOURCES: usize = 8;
 
 /// A family as written in the config.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct FamilyConfig {
+    /// The name: 1 to 64 of `A-Z a-z 0-9 _ -`.
     name: String,
+    /// 1 to 16 globs of model names, which ignore case.
     r#match: Vec<String>,
+    /// The weights of its tokens, over those of `tokens.weights`.
     weights: Option<Object<WeightsConfig>>,
+    /// The price of a million of its tokens, in USD.
     price: Option<Object<PricesConfig>>,
+    /// The completion tokens of a request that states none.
     completion: Option<Count>,
 }
 
 /// A source as written in the config: exactly one of the fields.
 #[derive(Debug, Default, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct ModelSourceConfig {
+    /// The field of the request body: `model`. Needs `tokens.read_body`.
     body: Option<String>,
+    /// The name of a request header.
     header: Option<String>,
+    /// The path of an Envoy attribute.
     property: Option<Vec<String>>,
+    /// A path with `{model}` for one segment, such as `/v1beta/models/{model}:*`.
     path: Option<String>,
 }
 

@@ -8,19 +8,27 @@ use serde::Deserialize;
 
 /// The notices as written in the config.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct NoticesConfig {
+    /// 1 to 8 shares of a limit, from 0.01 to 1.0.
     at: Vec<f64>,
+    /// The receiver.
     to: Object<ReceiverConfig>,
 }
 
 /// The receiver as written in the config.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct ReceiverConfig {
+    /// The Envoy cluster of the receiver.
     cluster: String,
+    /// The host of the call.
     authority: String,
+    /// The path of the call.
     path: String,
+    /// A bearer token for the receiver.
     token: Option<String>,
 }
 

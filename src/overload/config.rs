@@ -15,23 +15,35 @@ const HEAVIEST: u64 = 1_000;
 
 /// The policy as written in the config.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct OverloadConfig {
+    /// The origin of the load.
     from: OriginConfig,
+    /// The load from which limits fall.
     start: Option<f64>,
+    /// The load at which they have fallen to the floor.
     full: Option<f64>,
+    /// The lowest share of a limit, 0 to 1.
     floor: Option<f64>,
+    /// How fast the limits of each tier fall, 0 to 1000; 1 where none is named.
     weights: Option<Named<Count>>,
+    /// The time between steps, `500ms` to `5s`.
     interval: Option<Duration>,
+    /// The time over which the load is smoothed, `1ms` to `1m`; of a header alone.
     smooth: Option<Duration>,
+    /// The time for which limits stay low, `1ms` to `10m`.
     hold: Option<Duration>,
 }
 
 /// An object with a header, or the word "overload".
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 enum OriginConfig {
+    /// A response header with the load.
     Header(String),
+    /// The 503s and 429s of the upstream.
     Overload,
 }
 

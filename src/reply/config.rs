@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 /// The error bodies of a config, unchecked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorsConfig {
     /// OpenAI's.

@@ -7,8 +7,10 @@ use std::net::Ipv6Addr;
 
 /// The part `cors`, unchecked.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CorsConfig {
+    /// 1 to 64 origins such as `https://app.example.com`, or `*`.
     origins: Vec<String>,
 }
 

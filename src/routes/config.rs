@@ -19,36 +19,52 @@ const HIGHEST_COST: u64 = 1_000;
 
 /// A rule as written in the config.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RouteConfig {
+    /// The fields that must all hold.
     r#match: Object<MatchConfig>,
+    /// The limits that count: `none` for a request that passes uncounted, or names.
     limits: Option<LimitsConfig>,
+    /// `none` for a request that reserves and costs no tokens.
     tokens: Option<NoTokens>,
+    /// The number of requests that one counts as, 0 to 1000.
     cost: Option<Count>,
 }
 
 /// The fields that a rule matches, as written in the config.
 #[derive(Debug, Default, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 struct MatchConfig {
+    /// The whole path, without the query.
     path: Option<String>,
+    /// The beginning of the path.
     path_prefix: Option<String>,
+    /// The end of the path.
     path_suffix: Option<String>,
+    /// The method, in capitals.
     method: Option<String>,
+    /// A request header.
     header: Option<Object<HeaderConfig>>,
+    /// The name of the Envoy route.
     route_name: Option<String>,
 }
 
 /// A header that a rule matches.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct HeaderConfig {
+    /// The name of the header.
     name: String,
+    /// The value; any without it.
     value: Option<String>,
 }
 
 /// The limits that count: none, or those of a list.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(untagged, expecting = "\"none\", or a list of names of limits")]
 enum LimitsConfig {
     None(NoLimits),
@@ -56,15 +72,19 @@ enum LimitsConfig {
 }
 
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 enum NoLimits {
+    /// The request passes without an account.
     None,
 }
 
 /// The only rule for tokens that a route can have.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 enum NoTokens {
+    /// The request reserves and costs no tokens.
     None,
 }
 

@@ -18,22 +18,33 @@ const LONGEST_WAIT: Span = Span::from_secs(60);
 
 /// One tier as written in the config.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct TierConfig {
+    /// The name: 1 to 64 of `A-Z a-z 0-9 _ -`, neither `none` nor `refuse`.
     name: String,
+    /// The lowest cumulative recharge, in USD. All tiers have one, or none.
     recharge: Option<Cents>,
+    /// The time since the first recharge that the tier also asks for.
     after: Option<Duration>,
+    /// The limits of an account. `concurrency`, `rpm`, `tpm` and `tpd` are needed.
     limits: Named<OwnLimit>,
+    /// The limits on families of models.
     models: Option<Named<Named<OwnLimit>>>,
+    /// The longest wait of a request over its concurrency, `1ms` to `1m`.
     wait: Option<Duration>,
+    /// The mode of this tier, over that of the config.
     mode: Option<Mode>,
 }
 
 /// The voucher as written in the config.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct VoucherConfig {
+    /// The cumulative recharge that makes the voucher due, in USD.
     at: Cents,
+    /// The worth of the voucher, in USD.
     amount: Cents,
 }
 

@@ -4,6 +4,7 @@ use serde::Deserialize;
 
 /// The treatment of decisions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
     /// Refuses a request over a limit with a 429.

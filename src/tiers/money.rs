@@ -130,6 +130,15 @@ impl<'de> Deserialize<'de> for SignedCents {
     }
 }
 
+#[cfg(feature = "cli")]
+crate::json::schema::has_schema!(Cents, "Amount", {
+    "description": "An amount in USD with at most two decimals.",
+    "anyOf": [
+        {"type": "string", "pattern": r"^[0-9]+(\.[0-9]{1,2})?$"},
+        {"type": "number", "minimum": 0}
+    ]
+});
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -15,23 +15,40 @@ const LONGEST_BODY: u64 = 16_777_216;
 
 /// The part `tokens`, unchecked.
 #[derive(Debug, Default, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct TokensConfig {
+    /// The replacement of the reserve at the end of a request.
     settle: Option<Settle>,
+    /// Whether settlements far from all limits join the next write of their page.
     join: Option<bool>,
+    /// The completion tokens that a request reserves.
     reserve: Option<ReserveRule>,
+    /// The bytes of a body that count as one token, 1 to 1000000000.
     bytes_per_token: Option<Count>,
+    /// The maximum number of tokens of a body, 1 to 1000000000.
     context: Option<Count>,
+    /// The prompt tokens of a request of unknown length, 0 to 1000000000.
     prompt: Option<Count>,
+    /// The completion tokens of a request that states none, 0 to 1000000000.
     completion: Option<Count>,
+    /// The tokens of one picture or file inside a body, 0 to 1000000000.
     media: Option<Count>,
+    /// Whether requests pause until their body is read. Wants `allow_on_headers_stop_iteration`.
     read_body: Option<bool>,
+    /// The longest body that is read, 1 to 16777216 bytes.
     body_limit: Option<Count>,
+    /// Whether streams are asked for their usage, or the ends of paths where they are. Needs `read_body`.
     include_usage: Option<IncludeUsage>,
+    /// A short form of the weight of cached tokens.
     cached: Option<Cached>,
+    /// What one token of a kind counts in limits on tokens.
     weights: Option<Object<WeightsConfig>>,
+    /// The response header or trailer that says the tokens, or up to 8 that are summed.
     header: Option<Headers>,
+    /// Up to 16 more places of the usage in a response.
     usage: Option<Vec<Object<UsagePlaceConfig>>>,
+    /// Whether `accept-encoding` is taken off requests, so that responses can be read.
     identity: Option<bool>,
 }
 
@@ -42,6 +59,7 @@ const MOST_SUFFIXES: usize = 16;
 
 /// True, false, or a list of the ends of paths.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(untagged, expecting = "true, false, or a list of ends of paths")]
 enum IncludeUsage {
     Switch(bool),
@@ -64,6 +82,7 @@ fn suffixes(written: Option<IncludeUsage>) -> Result<Vec<String>, Invalid> {
 
 /// A short form of the weight of cached tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 enum Cached {
     /// A weight of 1.
@@ -98,6 +117,7 @@ pub struct Tokens {
 
 /// The replacement of the reserve at the end of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Settle {
     /// The response's usage.
@@ -108,6 +128,7 @@ pub enum Settle {
 
 /// The completion tokens that a request reserves.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ReserveRule {
     /// What the request asks for; without that, a configured number.
@@ -173,6 +194,7 @@ impl Tokens {
 
 /// One response header, or several.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(untagged, expecting = "the name of a header, or a list of them")]
 enum Headers {
     One(String),

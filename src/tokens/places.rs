@@ -13,12 +13,18 @@ const LONGEST_NAME: usize = 64;
 
 /// A place as written in the config: JSON pointers.
 #[derive(Debug, Default, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct UsagePlaceConfig {
+    /// The JSON pointer of the whole prompt. `*` is any element or member.
     input: Option<String>,
+    /// The JSON pointer of the output.
     output: Option<String>,
+    /// The JSON pointer of the total.
     total: Option<String>,
+    /// The JSON pointer of cached input.
     cached: Option<String>,
+    /// The JSON pointer of input that was written to the cache.
     cache_write: Option<String>,
 }
 

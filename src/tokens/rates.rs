@@ -91,11 +91,16 @@ impl Prices {
 
 /// Weights as written in the config.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct WeightsConfig {
+    /// Of input that the upstream read anew.
     input: Option<Weight>,
+    /// Of input from the upstream's cache.
     cached: Option<Weight>,
+    /// Of input that the upstream wrote to its cache.
     cache_write: Option<Weight>,
+    /// Of output.
     output: Option<Weight>,
 }
 
@@ -120,11 +125,16 @@ impl WeightsConfig {
 
 /// Prices as written in the config.
 #[derive(Clone, Copy, Debug, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PricesConfig {
+    /// Of input that the upstream read anew.
     input: Price,
+    /// Of input from the upstream's cache; that of input without it.
     cached: Option<Price>,
+    /// Of input that the upstream wrote to its cache; that of input without it.
     cache_write: Option<Price>,
+    /// Of output; that of input without it.
     output: Option<Price>,
 }
 
@@ -176,6 +186,24 @@ impl<'de> Deserialize<'de> for Price {
         })
     }
 }
+
+#[cfg(feature = "cli")]
+crate::json::schema::has_schema!(Weight, "Weight", {
+    "description": "A number from 0 to 1000 with at most three decimals.",
+    "anyOf": [
+        {"type": "number", "minimum": 0, "maximum": 1000},
+        {"type": "string", "pattern": r"^[0-9]+(\.[0-9]{1,3})?$"}
+    ]
+});
+
+#[cfg(feature = "cli")]
+crate::json::schema::has_schema!(Price, "Price", {
+    "description": "USD for a million tokens, with at most six decimals.",
+    "anyOf": [
+        {"type": "string", "pattern": r"^[0-9]+(\.[0-9]{1,6})?$"},
+        {"type": "number", "minimum": 0, "maximum": 1_000_000}
+    ]
+});
 
 #[cfg(test)]
 mod tests {

@@ -11,6 +11,7 @@ mod fold_pages;
 mod harness;
 mod millions;
 mod preset;
+mod schema;
 mod simulate;
 mod top;
 mod usage;

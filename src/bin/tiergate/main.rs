@@ -17,6 +17,7 @@ mod jsonl;
 mod lines;
 mod preset;
 mod progress;
+mod schema;
 mod screen;
 mod show;
 mod simulate;
@@ -52,6 +53,8 @@ enum Command {
     Explain(explain::ExplainArgs),
     /// Checks configs: all errors at once, each with its line, its column and what is allowed
     Check(check::ConfigCheckArgs),
+    /// Prints the JSON Schema of the config, for editors
+    Schema,
     /// Shows who is refused now, the load and the workers of a filter that runs
     Top(top::TopArgs),
     /// Sums tokens by account, model and day from access logs
@@ -112,6 +115,8 @@ enum Failure {
     #[error(transparent)]
     Simulate(#[from] simulate::SimulateError),
     #[error(transparent)]
+    Schema(#[from] schema::SchemaError),
+    #[error(transparent)]
     Top(#[from] top::TopError),
     #[error(transparent)]
     Usage(#[from] usage::UsageError),
@@ -136,6 +141,10 @@ fn run(command: &Command) -> Result<Ending, Failure> {
             Ok(Ending::Clean)
         }
         Command::Check(args) => Ok(check::run(args)?),
+        Command::Schema => {
+            schema::run()?;
+            Ok(Ending::Clean)
+        }
         Command::Top(args) => Ok(top::run(args)?),
         #[cfg(feature = "fleet")]
         Command::Fleet(args) => Ok(fleet::run(args)?),

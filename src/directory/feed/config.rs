@@ -16,13 +16,20 @@ fn is_of_changes(path: &str) -> bool {
 
 /// The feed as written in the config.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct FeedConfig {
+    /// The Envoy cluster that serves the feed.
     cluster: String,
+    /// The host of the call.
     authority: String,
+    /// The path of the first page.
     path: String,
+    /// The time from one import to the next, `1s` to `24h`.
     interval: Duration,
+    /// A bearer token for the feed.
     token: Option<String>,
+    /// True when a whole feed takes out accounts that it does not name.
     removes: Option<bool>,
 }
 

@@ -42,6 +42,7 @@ const STYLES: [(&str, HeaderStyle); 5] = [
 
 /// The styles as written in the config.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(untagged, expecting = "a list of styles, or \"auto\"")]
 pub enum HeadersConfig {
     /// That of the API that a request calls.
@@ -52,6 +53,7 @@ pub enum HeadersConfig {
 
 /// The only word in place of a list.
 #[derive(Clone, Copy, Debug, Deserialize)]
+#[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum AutoHeaders {
     /// By the API that is called.
