@@ -3,6 +3,7 @@
 
 mod bad_lines;
 mod check;
+mod diff;
 mod explain;
 mod fold;
 mod fold_pages;

@@ -7,6 +7,7 @@
 mod admin;
 mod check;
 mod csv;
+mod diff;
 mod event;
 mod explain;
 mod feed;
@@ -53,6 +54,8 @@ enum Command {
     Explain(explain::ExplainArgs),
     /// Checks configs: all errors at once, each with its line, its column and what is allowed
     Check(check::ConfigCheckArgs),
+    /// Compares two configs: limits and settings that change, and what becomes of counters
+    Diff(diff::DiffArgs),
     /// Prints the JSON Schema of the config, for editors
     Schema,
     /// Shows who is refused now, the load and the workers of a filter that runs
@@ -94,6 +97,8 @@ enum Ending {
     LinesLeftOut,
     /// A checked file has errors.
     Wrong,
+    /// Two configs differ.
+    Different,
     /// A file has no config that can be checked, which was said.
     Unread,
 }
@@ -103,6 +108,8 @@ enum Ending {
 enum Failure {
     #[error(transparent)]
     Check(#[from] check::ConfigCheckError),
+    #[error(transparent)]
+    Diff(#[from] diff::DiffError),
     #[error(transparent)]
     Explain(#[from] explain::ExplainError),
     #[cfg(feature = "fleet")]
@@ -125,7 +132,7 @@ enum Failure {
 fn main() -> ExitCode {
     match run(&Cli::parse().command) {
         Ok(Ending::Clean) => ExitCode::SUCCESS,
-        Ok(Ending::LinesLeftOut | Ending::Wrong) => ExitCode::from(1),
+        Ok(Ending::LinesLeftOut | Ending::Wrong | Ending::Different) => ExitCode::from(1),
         Ok(Ending::Unread) => ExitCode::from(2),
         Err(failure) => {
             say(&failure.to_string());
@@ -141,6 +148,7 @@ fn run(command: &Command) -> Result<Ending, Failure> {
             Ok(Ending::Clean)
         }
         Command::Check(args) => Ok(check::run(args)?),
+        Command::Diff(args) => Ok(diff::run(args)?),
         Command::Schema => {
             schema::run()?;
             Ok(Ending::Clean)

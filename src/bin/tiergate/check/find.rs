@@ -37,6 +37,20 @@ pub struct FoundConfig<'a> {
     pub body: Body,
 }
 
+impl FoundConfig<'_> {
+    /// Returns the config as it is written, an empty object where there is none; `None` for a text
+    /// that is no JSON.
+    pub fn written(&self) -> Option<DocNode> {
+        match &self.body {
+            Body::NotJson(_) => None,
+            Body::Tree(node) if !matches!(node.value, DocValue::Null) => Some(node.clone()),
+            Body::Tree(_) | Body::Absent => {
+                Some(DocNode::new(self.at.clone(), DocValue::Map(Vec::new())))
+            }
+        }
+    }
+}
+
 /// The text of a config.
 pub enum Body {
     /// There is none: every default holds.

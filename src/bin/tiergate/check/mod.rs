@@ -3,6 +3,7 @@
 mod errors;
 mod find;
 mod json_text;
+pub mod load;
 mod place;
 mod repair;
 mod report;
@@ -20,7 +21,7 @@ use serde::Serialize;
 use source::SourceFile;
 use std::io::{self, IsTerminal as _, Read as _};
 use std::path::{Path, PathBuf};
-use tree::{DocNode, DocValue};
+use tree::DocNode;
 use warn::{Warnings, failure_policy};
 
 #[derive(Args)]
@@ -166,12 +167,15 @@ fn broken(at: usize, problem: String) -> ConfigFinding {
 
 /// Judges a config: its findings, and whether none can hide behind them.
 fn judge(found: &FoundConfig<'_>) -> (Vec<ConfigFinding>, bool) {
-    let written = match &found.body {
-        Body::NotJson(NotJson { at, problem }) => {
-            return (vec![broken(*at, format!("not JSON: {problem}"))], false);
+    let written = match found.written() {
+        Some(written) => written,
+        None => {
+            let (at, problem) = match &found.body {
+                Body::NotJson(NotJson { at, problem }) => (*at, problem.as_str()),
+                Body::Tree(_) | Body::Absent => (found.at.start, ""),
+            };
+            return (vec![broken(at, format!("not JSON: {problem}"))], false);
         }
-        Body::Tree(node) if !matches!(node.value, DocValue::Null) => node.clone(),
-        Body::Tree(_) | Body::Absent => DocNode::new(found.at.clone(), DocValue::Map(Vec::new())),
     };
     let judged = errors::judge(&written);
     let errors = judged.errors.into_iter().map(ConfigFinding::from);

@@ -1,0 +1,141 @@
+//! `tiergate diff`: the limits and settings that a new config changes, and what becomes of counters.
+
+mod effects;
+mod limits;
+mod settings;
+
+use crate::Ending;
+use crate::check::load::{LoadedConfig, load};
+use crate::visible::{columns, visible, visible_json};
+use clap::Args;
+use limits::TierChange;
+use serde::Serialize;
+use settings::SettingChange;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+#[derive(Args)]
+pub struct DiffArgs {
+    /// The config in force
+    old: PathBuf,
+    /// The config to come; - for standard input
+    new: PathBuf,
+    /// JSON in place of the list
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum DiffError {
+    #[error("{0}")]
+    Unread(String),
+    #[error("{0} has a config with errors: see tiergate check {0}")]
+    Refused(String),
+    #[error("{old} has {olds} configs and {new} has {news}: they can't be compared one by one")]
+    Unequal {
+        old: String,
+        olds: usize,
+        new: String,
+        news: usize,
+    },
+    #[error("can't write the changes: {0}")]
+    Unwritable(#[from] io::Error),
+}
+
+/// The changes from one config to another.
+#[derive(Serialize)]
+struct ConfigChanges {
+    tiers: Vec<TierChange>,
+    settings: Vec<SettingChange>,
+}
+
+pub fn run(args: &DiffArgs) -> Result<Ending, DiffError> {
+    let old = configs(&args.old)?;
+    let new = configs(&args.new)?;
+    if old.len() != new.len() {
+        return Err(DiffError::Unequal {
+            old: args.old.display().to_string(),
+            olds: old.len(),
+            new: args.new.display().to_string(),
+            news: new.len(),
+        });
+    }
+    let pairs = old.iter().zip(&new);
+    let changes: Vec<ConfigChanges> = pairs
+        .map(|(old, new)| ConfigChanges::between(old, new))
+        .collect();
+    let text = match args.json {
+        true => {
+            let json = serde_json::to_string(&changes).map_err(io::Error::from)?;
+            format!("{}\n", visible_json(&json))
+        }
+        false => in_words(&changes),
+    };
+    io::stdout().write_all(text.as_bytes())?;
+    match changes.iter().all(ConfigChanges::is_empty) {
+        true => Ok(Ending::Clean),
+        false => Ok(Ending::Different),
+    }
+}
+
+fn configs(path: &Path) -> Result<Vec<LoadedConfig>, DiffError> {
+    let loaded = load(path).map_err(DiffError::Unread)?;
+    loaded.ok_or_else(|| DiffError::Refused(path.display().to_string()))
+}
+
+impl ConfigChanges {
+    fn between(old: &LoadedConfig, new: &LoadedConfig) -> Self {
+        Self {
+            tiers: limits::changes(&old.config.tiers, &new.config.tiers),
+            settings: settings::changes(&old.written, &new.written),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.tiers.is_empty() && self.settings.is_empty()
+    }
+}
+
+/// One line of the list: what changes, how, and what becomes of counters.
+struct DiffRow {
+    what: String,
+    change: String,
+    counters: Option<String>,
+}
+
+fn in_words(changes: &[ConfigChanges]) -> String {
+    let mut text = String::new();
+    for (i, one) in changes.iter().enumerate() {
+        if changes.len() > 1 {
+            text.push_str(&format!("config {}\n", i.saturating_add(1)));
+        }
+        if one.is_empty() {
+            text.push_str("no change\n");
+        }
+        for tier in &one.tiers {
+            text.push_str(&visible(&tier.headline()));
+            text.push('\n');
+            push_rows(&mut text, &tier.rows());
+        }
+        if !one.settings.is_empty() {
+            text.push_str("settings\n");
+            let rows: Vec<DiffRow> = one.settings.iter().map(SettingChange::row).collect();
+            push_rows(&mut text, &rows);
+        }
+    }
+    text
+}
+
+fn push_rows(text: &mut String, rows: &[DiffRow]) {
+    let width = rows.iter().map(|row| columns(&visible(&row.what))).max();
+    for row in rows {
+        let what = visible(&row.what);
+        let space = width.unwrap_or(0).saturating_sub(columns(&what));
+        let indent = " ".repeat(space);
+        text.push_str(&format!("  {what}{indent}  {}\n", visible(&row.change)));
+        if let Some(counters) = &row.counters {
+            let indent = " ".repeat(width.unwrap_or(0).saturating_add(6));
+            text.push_str(&format!("{indent}{counters}\n"));
+        }
+    }
+}
