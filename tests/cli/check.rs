@@ -312,3 +312,16 @@ proptest! {
         prop_assert!((0..=2).contains(&ran.code), "{}: {}", ran.code, ran.err);
     }
 }
+
+#[test]
+fn aliases_that_multiply_are_refused_early() {
+    let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n".to_owned();
+    for i in 1..12 {
+        let alias = format!("*a{}", i - 1);
+        let list = vec![alias; 9].join(", ");
+        bomb.push_str(&format!("a{i}: &a{i} [{list}]\n"));
+    }
+    let ran = tiergate_reads(&["check", "-"], bomb.as_bytes());
+    assert_eq!(ran.code, 1, "{}", ran.err);
+    assert!(ran.out.contains("too many values"), "{}", ran.out);
+}

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 /// The maximum depth of a value.
 const MOST_DEPTH: usize = 128;
 /// The maximum number of values of a file, aliases followed.
-const MOST_VALUES: usize = 2_000_000;
+const MOST_VALUES: usize = 500_000;
 
 /// Text that is no YAML.
 pub struct NotYaml {
