@@ -50,8 +50,8 @@ fn main() -> ExitCode {
     }
     let table = table(&rows);
     println!("{table}");
-    // Only a whole run is a document.
-    let is_whole = rows.len() == VERSIONS.len() && filter.is_empty();
+    // Only whole runs of a version are documented.
+    let is_whole = filter.is_empty();
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(DOCUMENT);
     if is_whole && let Err(problem) = document::replace(path, MARKS, &table) {
         eprintln!("{DOCUMENT}: {problem}");

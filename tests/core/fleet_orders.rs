@@ -120,6 +120,30 @@ fn a_scale_set_at_the_service_holds_for_the_sum_of_all_edges_until_it_ends() {
 }
 
 #[test]
+fn orders_beyond_all_bounds_do_what_they_can_and_damage_nothing() {
+    let (edges, mut store) = fleet(&Config::tier("t").rpm(40));
+    let name = |n| match n {
+        0 => "t".to_owned(),
+        n if n % 2 == 0 => "x".repeat(65 + n % 50),
+        n => format!("tier-{n}"),
+    };
+    store.order_load(LoadOrder {
+        scale: u32::MAX,
+        tiers: (0..2_000).map(|n| (name(n), 500_000)).collect(),
+        ttl_ms: u64::MAX,
+    });
+    for n in 0..200 {
+        store.reset(&format!("{n}{}", "y".repeat(600)), 0);
+    }
+    ticks(&edges, &mut store, 1);
+    edges.iter().for_each(Edge::works);
+    assert_eq!(served(&edges, &mut store, 60), 20);
+    for edge in &edges {
+        assert_eq!(edge.worker.tick().get("damaged_values", ""), 0);
+    }
+}
+
+#[test]
 fn a_scale_for_one_tier_leaves_the_others_and_an_order_ends_it() {
     let config = Config::tier("t").rpm(40).and_tier("other").rpm(40);
     let (edges, mut store) = fleet(&config);

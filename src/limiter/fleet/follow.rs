@@ -5,9 +5,11 @@ use crate::fleet::orders::{LoadOrder, MOST_RESETS, Orders, ResetOrder};
 use crate::fleet::reset;
 use crate::host::Host;
 use crate::http::visible::visible;
+use crate::json::plain_name;
 use crate::ledger::{Fault, RecordChange};
 use crate::limits::Scale;
 use crate::overload::{LONGEST, ManualScale, TierScales};
+use crate::tiers::config::MOST_TIERS;
 use crate::time::{Mono, Span};
 
 /// The maximum number of characters of an id in the log.
@@ -51,8 +53,11 @@ impl Limiter {
 /// Returns the manual scale that an order sets at `now`; `None` for one that ends it.
 fn setting(order: &LoadOrder, now: Mono) -> Option<ManualScale> {
     let ttl = Span::from_millis(order.ttl_ms).min(LONGEST);
+    // What a tier can't be called, or more than a config can have, would be damage when it is read.
     let tiers = order.tiers.iter();
+    let tiers = tiers.filter(|(name, _)| plain_name(name, name).is_ok());
     let tiers: TierScales = tiers
+        .take(MOST_TIERS)
         .map(|(name, scale)| (name.clone(), scale_of(*scale)))
         .collect();
     (order.ttl_ms > 0).then(|| ManualScale {
