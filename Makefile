@@ -36,7 +36,7 @@ export ENVOYS PROXY_PORT ADMIN_PORT ENVOY_ADMIN_PORT UPSTREAM_PORT CONFIG
 # A name without a slash is one of the PATH.
 export TIERGATE_ENVOY := $(or $(if $(findstring /,$(ENVOY)),$(abspath $(ENVOY)),$(shell command -v $(ENVOY))),$(ENVOY))
 
-.PHONY: run fleet test wasm cli modules envoys bench waits soak load scale fleet-scale fleet-price fleet-proof simulate-proof clients watch check lint examples links shell module-alone audit model mutants zones upgrades \
+.PHONY: run fleet test wasm cli modules envoys bench waits soak load scale fleet-scale fleet-price fleet-proof simulate-proof clients watch first-day check lint examples links shell module-alone audit model mutants zones upgrades \
         help envoy chromium redis debian-tools image target clean
 
 run: wasm envoy ## Envoy with the filter and a demo upstream; Ctrl-C stops them
@@ -141,6 +141,12 @@ clients: modules envoy $(TOOLS)/clients ## client libraries against refusals: wh
 watch: modules envoy debian-tools ## the dashboard's queries on a real run, in docs/dashboard.md
 	cargo build --quiet --example demo-upstream
 	WATCH_TABLE=$(CURDIR)/docs/dashboard.md cargo test --features cli,fleet --test envoy -- watching
+
+# The clone has a target directory of its own: nothing is built yet. FIRST_DAY_IN=. runs the page here.
+first-day: FIRST_DAY_IN ?= target/first-day
+first-day: ## docs/first-day.md on a clean clone, block by block, and the time of each step
+	@[ "$(FIRST_DAY_IN)" != target/first-day ] || { rm -rf target/first-day && git clone --quiet . target/first-day; }
+	python3 tests/first_day/run.py $(FIRST_DAY_IN) $(if $(filter .,$(FIRST_DAY_IN)),,docs/first-day.md)
 
 check: lint examples links shell module-alone ## format, lints, the oldest Rust, shell, and the docs: links and JSON examples
 

@@ -234,7 +234,7 @@ fn examples(folder: &Path, found: &mut Vec<PathBuf>) {
 }
 
 /// The files under `envoy/` without a config of the filter.
-const WITHOUT_CONFIG: [&str; 11] = [
+const WITHOUT_CONFIG: [&str; 12] = [
     "alerts",
     "authentication",
     "client_traffic",
@@ -243,6 +243,7 @@ const WITHOUT_CONFIG: [&str; 11] = [
     "front_keys",
     "labels",
     "patch_policy",
+    "prometheus",
     "routes",
     "security",
     "telemetry",

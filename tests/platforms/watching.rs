@@ -15,7 +15,8 @@ fn alerts() -> Vec<Value> {
     let files = documents("envoy/watch");
     let groups = files
         .iter()
-        .flat_map(|file| file.value["groups"].as_array().unwrap());
+        .filter_map(|file| file.value["groups"].as_array())
+        .flatten();
     let rules = groups.flat_map(|group| group["rules"].as_array().unwrap());
     rules.cloned().collect()
 }
