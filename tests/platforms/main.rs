@@ -4,7 +4,8 @@
 //! that `TIERGATE_CRDS` names, or in `../shared/crds` beside the project. Without them the
 //! validation is skipped, and says so.
 //!
-//! The dashboard and the alerts of `envoy/watch`, and the image of `make image`, are checked here too.
+//! The dashboard and the alerts of `envoy/watch`, the image of `make image`, and parts of `make release` are
+//! checked here too.
 #![allow(missing_docs, clippy::restriction)]
 
 mod cel;
@@ -16,6 +17,7 @@ mod manifests;
 #[allow(dead_code, reason = "tests/envoy uses all of it")]
 mod promql;
 mod references;
+mod release;
 #[path = "../harness/tools.rs"]
 mod tools;
 mod validation;
