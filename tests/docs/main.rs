@@ -44,6 +44,22 @@ fn the_docs_list_each_metric() {
     assert_eq!(listed, names);
 }
 
+/// The site has each page: SUMMARY.md, its table of contents, names them all.
+#[test]
+fn the_summary_names_each_page() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let summary = fs::read_to_string(root.join("docs/SUMMARY.md")).unwrap();
+    for path in documents() {
+        let page = match path.strip_prefix(root.join("docs")) {
+            Ok(page) if page == Path::new("SUMMARY.md") => continue,
+            Ok(page) => page.to_string_lossy().into_owned(),
+            Err(_) => "../README.md".to_owned(),
+        };
+        let listed = summary.matches(&format!("]({page})")).count();
+        assert_eq!(listed, 1, "docs/SUMMARY.md lists {page} {listed} times");
+    }
+}
+
 #[test]
 fn each_json_example_is_what_it_is_shown_as() {
     let (mut configs, mut others, mut wrong) = (0, 0, Vec::new());
