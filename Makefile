@@ -201,7 +201,7 @@ zones: ## src/zone/tzdata.txt, from the tzdata that Cargo.lock has
 	TIERGATE_WRITE_ZONES=1 cargo test --quiet --test zones the_table
 
 help: ## these lines
-	@sed -nE 's/^([a-z]+):.*## (.*)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf 'make %-8s %s\n' "$$name" "$$text"; done
+	@sed -nE 's/^([a-z-]+):.*## (.*)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf 'make %-15s %s\n' "$$name" "$$text"; done
 
 target:
 	@command -v rustup >/dev/null || { echo "tiergate needs Rust by rustup: https://rustup.rs" >&2; exit 1; }
