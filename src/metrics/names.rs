@@ -8,97 +8,116 @@ use crate::version::{BUILD, VERSION};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MetricFamily(&'static str);
 
-/// Requests by tier and outcome.
-pub const REQUESTS: MetricFamily = MetricFamily("requests");
-/// Refusals by tier and limit, also in shadow mode.
-pub const LIMITED: MetricFamily = MetricFamily("limited");
-/// The part of `LIMITED` that only lowered limits refused.
-pub const OVERLOADED: MetricFamily = MetricFamily("overloaded");
-/// Tokens by tier and kind.
-pub const TOKENS: MetricFamily = MetricFamily("tokens");
-/// Tokens that responses reported, by tier, kind and family of models.
-pub const USAGE_TOKENS: MetricFamily = MetricFamily("usage_tokens");
-/// Requests in flight by tier.
-pub const IN_FLIGHT: MetricFamily = MetricFamily("in_flight");
-/// The effective scale by tier, in thousandths.
-pub const LIMIT_SCALE: MetricFamily = MetricFamily("limit_scale");
-/// Load headers that could not be read.
-pub const LOAD_UNREADABLE: MetricFamily = MetricFamily("load_unreadable");
-/// Compare-and-set writes lost to another worker.
-pub const CAS_RETRIES: MetricFamily = MetricFamily("cas_retries");
-/// Live records that pages at their maximum size gave up.
-pub const EVICTED_LIVE: MetricFamily = MetricFamily("evicted_live");
-/// Requests of new accounts on full pages, counted on the page's overflow record.
-pub const OVERFLOW_REQUESTS: MetricFamily = MetricFamily("overflow_requests");
-/// The fill of the fullest page in percent, of the size from which new accounts share a record.
-pub const PAGE_FILL: MetricFamily = MetricFamily("page_fill");
-/// Corrupt stored values.
-pub const DAMAGED_VALUES: MetricFamily = MetricFamily("damaged_values");
-/// Leases of lost VMs.
-pub const STALE_LEASES: MetricFamily = MetricFamily("stale_leases");
-/// Pages that the host lost.
-pub const LOST_PAGES: MetricFamily = MetricFamily("lost_pages");
-/// Requests whose concurrency was not counted, for want of a VM slot.
-pub const UNLEASED: MetricFamily = MetricFamily("unleased");
-/// Requests under a limit on money whose model has no price: they cost nothing.
-pub const UNPRICED: MetricFamily = MetricFamily("unpriced");
-/// Requests with a body whose model no family has.
-pub const MODEL_UNKNOWN: MetricFamily = MetricFamily("model_unknown");
-/// Directory writes without room.
-pub const DIRECTORY_FULL: MetricFamily = MetricFamily("directory_full");
-/// The age of the directory, in seconds.
-pub const DIRECTORY_AGE: MetricFamily = MetricFamily("directory_age_seconds");
-/// Imports of the feed by outcome.
-pub const FEED_LOADS: MetricFamily = MetricFamily("feed_loads");
-/// Accounts of the feed by outcome.
-pub const FEED_ACCOUNTS: MetricFamily = MetricFamily("feed_accounts");
-/// Notices by outcome.
-pub const NOTICES: MetricFamily = MetricFamily("notices");
-/// Requests that asked the fleet and waited for the answer.
-pub const FLEET_ASKS: MetricFamily = MetricFamily("fleet_asks");
-/// Answers of the fleet's service about an account.
-pub const FLEET_GRANTS: MetricFamily = MetricFamily("fleet_grants");
-/// Messages about an account without an answer that counts.
-pub const FLEET_FAILURES: MetricFamily = MetricFamily("fleet_failures");
-/// Accounts that the edge holds an allowance of, or has not told all of.
-pub const FLEET_OUTSTANDING: MetricFamily = MetricFamily("fleet_outstanding");
-/// The time since the last answer of the fleet's service, in seconds.
-pub const FLEET_AGE: MetricFamily = MetricFamily("fleet_age_seconds");
-/// 1 for the version and build of this module.
-pub const BUILD_INFO: MetricFamily = MetricFamily("build_info");
+/// The type of a metric in Prometheus.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MetricType {
+    /// Only grows.
+    Counter,
+    /// Rises and falls.
+    Gauge,
+}
 
-/// All families.
-pub const ALL: [MetricFamily; 29] = [
-    REQUESTS,
-    LIMITED,
-    OVERLOADED,
-    TOKENS,
-    USAGE_TOKENS,
-    IN_FLIGHT,
-    LIMIT_SCALE,
-    LOAD_UNREADABLE,
-    CAS_RETRIES,
-    EVICTED_LIVE,
-    OVERFLOW_REQUESTS,
-    PAGE_FILL,
-    DAMAGED_VALUES,
-    STALE_LEASES,
-    LOST_PAGES,
-    UNLEASED,
-    UNPRICED,
-    MODEL_UNKNOWN,
-    DIRECTORY_FULL,
-    DIRECTORY_AGE,
-    FEED_LOADS,
-    FEED_ACCOUNTS,
-    NOTICES,
-    FLEET_ASKS,
-    FLEET_GRANTS,
-    FLEET_FAILURES,
-    FLEET_OUTSTANDING,
-    FLEET_AGE,
-    BUILD_INFO,
-];
+impl MetricType {
+    /// Returns the word of Prometheus.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+        }
+    }
+}
+
+/// A row of the table of all metrics, for the reference.
+#[derive(Clone, Copy, Debug)]
+pub struct MetricRow {
+    /// The family.
+    pub family: MetricFamily,
+    /// Its type.
+    pub kind: MetricType,
+    /// Its labels behind `namespace`; one in brackets is not on each series.
+    pub labels: &'static [&'static str],
+    /// Its meaning: the comment of its constant.
+    pub meaning: &'static str,
+}
+
+/// Makes a constant of each row, and the lists of them all.
+macro_rules! families {
+    ($(#[doc = $meaning:literal] $constant:ident = $name:literal, $kind:ident $labels:tt;)*) => {
+        $(#[doc = $meaning] pub const $constant: MetricFamily = MetricFamily($name);)*
+
+        /// All families.
+        pub const ALL: [MetricFamily; [$($name),*].len()] = [$($constant),*];
+
+        /// All families, with what the reference says of them.
+        pub const TABLE: [MetricRow; ALL.len()] = [$(MetricRow {
+            family: $constant,
+            kind: MetricType::$kind,
+            labels: &$labels,
+            meaning: $meaning,
+        }),*];
+    };
+}
+
+families! {
+    /// Requests by tier and outcome.
+    REQUESTS = "requests", Counter ["tier", "outcome"];
+    /// Refusals by tier and limit, also in shadow mode.
+    LIMITED = "limited", Counter ["tier", "limit", "[model]"];
+    /// The part of `tiergate_limited` that only lowered limits refused.
+    OVERLOADED = "overloaded", Counter ["tier", "limit", "[model]"];
+    /// Tokens by tier and kind.
+    TOKENS = "tokens", Counter ["tier", "kind"];
+    /// Tokens that responses reported, by tier, kind and family of models.
+    USAGE_TOKENS = "usage_tokens", Counter ["tier", "kind", "[model]"];
+    /// Requests in flight by tier.
+    IN_FLIGHT = "in_flight", Gauge ["tier"];
+    /// The effective scale by tier, in thousandths.
+    LIMIT_SCALE = "limit_scale", Gauge ["tier"];
+    /// Load headers that could not be read.
+    LOAD_UNREADABLE = "load_unreadable", Counter [];
+    /// Compare-and-set writes lost to another worker.
+    CAS_RETRIES = "cas_retries", Counter [];
+    /// Live records that pages at their maximum size gave up.
+    EVICTED_LIVE = "evicted_live", Counter [];
+    /// Requests of new accounts on full pages, counted on the page's overflow record.
+    OVERFLOW_REQUESTS = "overflow_requests", Counter [];
+    /// The fill of the fullest page in percent, of the size from which new accounts share a record.
+    PAGE_FILL = "page_fill", Gauge [];
+    /// Corrupt stored values.
+    DAMAGED_VALUES = "damaged_values", Counter [];
+    /// Leases of lost VMs.
+    STALE_LEASES = "stale_leases", Counter [];
+    /// Pages that the host lost.
+    LOST_PAGES = "lost_pages", Counter [];
+    /// Requests whose concurrency was not counted, for want of a VM slot.
+    UNLEASED = "unleased", Counter [];
+    /// Requests under a limit on money whose model has no price: they cost nothing.
+    UNPRICED = "unpriced", Counter [];
+    /// Requests with a body whose model no family has.
+    MODEL_UNKNOWN = "model_unknown", Counter [];
+    /// Directory writes without room.
+    DIRECTORY_FULL = "directory_full", Counter [];
+    /// The age of the directory, in seconds.
+    DIRECTORY_AGE = "directory_age_seconds", Gauge [];
+    /// Imports of the feed by outcome.
+    FEED_LOADS = "feed_loads", Counter ["outcome"];
+    /// Accounts of the feed by outcome.
+    FEED_ACCOUNTS = "feed_accounts", Counter ["outcome"];
+    /// Notices by outcome.
+    NOTICES = "notices", Counter ["outcome"];
+    /// Requests that asked the fleet and waited for the answer.
+    FLEET_ASKS = "fleet_asks", Counter [];
+    /// Answers of the fleet's service about an account.
+    FLEET_GRANTS = "fleet_grants", Counter [];
+    /// Messages about an account without an answer that counts.
+    FLEET_FAILURES = "fleet_failures", Counter [];
+    /// Accounts that the edge holds an allowance of, or has not told all of.
+    FLEET_OUTSTANDING = "fleet_outstanding", Gauge [];
+    /// The time since the last answer of the fleet's service, in seconds.
+    FLEET_AGE = "fleet_age_seconds", Gauge [];
+    /// 1 for the version and build of this module.
+    BUILD_INFO = "build_info", Gauge ["version", "build"];
+}
 
 impl MetricFamily {
     /// Returns the name in Prometheus.

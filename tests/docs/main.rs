@@ -29,19 +29,19 @@ fn the_docs_list_each_metric() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let text = fs::read_to_string(root.join("docs/operations.md")).unwrap();
     let row = |line: &str| {
-        Some(
-            line.strip_prefix("| `tiergate_")?
-                .split('`')
-                .next()?
-                .to_owned(),
-        )
+        let (name, rest) = line.strip_prefix("| `tiergate_")?.split_once("` | ")?;
+        Some(format!("tiergate_{name}: {}", rest.split(" | ").next()?))
     };
     let mut listed: Vec<_> = text.lines().filter_map(row).collect();
-    let names = tiergate::metrics::names::ALL.map(|family| family.full_name());
-    let mut names = names.map(|name| name.trim_start_matches("tiergate_").to_owned());
+    let rows = tiergate::metrics::names::TABLE.map(|metric| {
+        let labels = ["namespace"].iter().chain(metric.labels);
+        let labels: Vec<_> = labels.map(|label| label.trim_matches(['[', ']'])).collect();
+        format!("{}: {}", metric.family.full_name(), labels.join(", "))
+    });
+    let mut rows = rows.to_vec();
     listed.sort();
-    names.sort();
-    assert_eq!(listed, names);
+    rows.sort();
+    assert_eq!(listed, rows);
 }
 
 /// The site has each page: SUMMARY.md, its table of contents, names them all.
