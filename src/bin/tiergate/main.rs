@@ -18,6 +18,9 @@ mod jsonl;
 mod lines;
 mod preset;
 mod progress;
+#[cfg(all(test, feature = "fleet"))]
+#[path = "../../../tests/reference/mod.rs"]
+mod reference;
 mod schema;
 mod screen;
 mod show;

@@ -8,7 +8,7 @@ mod check;
 mod directory;
 mod http;
 mod in_time;
-mod metrics;
+pub mod metrics;
 mod node;
 mod operator;
 mod operator_http;
