@@ -38,7 +38,7 @@ export ENVOYS PROXY_PORT ADMIN_PORT ENVOY_ADMIN_PORT UPSTREAM_PORT CONFIG
 # A name without a slash is one of the PATH.
 export TIERGATE_ENVOY := $(or $(if $(findstring /,$(ENVOY)),$(abspath $(ENVOY)),$(shell command -v $(ENVOY))),$(ENVOY))
 
-.PHONY: run fleet test wasm cli modules envoys bench waits soak load scale fleet-scale fleet-price fleet-proof simulate-proof clients watch first-day check lint examples links shell module-alone audit model mutants zones upgrades docs reference \
+.PHONY: run fleet test wasm cli modules envoys bench waits soak load scale fleet-scale fleet-price fleet-proof simulate-proof clients watch first-day check lint examples links shell module-alone audit model mutants zones upgrades docs docs-test reference \
         help envoy chromium redis debian-tools image release target clean
 
 run: wasm envoy ## Envoy with the filter and a demo upstream; Ctrl-C stops them
@@ -187,6 +187,11 @@ audit: $(TOOLS)/cargo-deny-$(CARGO_DENY) ## licences, duplicates, sources and ad
 
 docs: $(TOOLS)/mdbook-$(MDBOOK) ## the docs as a site, in target/site/index.html, with each link checked
 	@sh .ci/site.sh $(TOOLS)/bin/mdbook target/site
+
+# `make test` has this too.
+docs-test: ## the commands and the examples of the docs that need no cluster
+	cargo test --features cli,fleet --test cli -- documents
+	cargo test --features cli,fleet --test docs
 
 reference: ## the pages of docs/reference, from the code
 	TIERGATE_BLESS=1 cargo test --quiet --features cli,fleet --bin tiergate reference

@@ -4,6 +4,7 @@
 mod bad_lines;
 mod check;
 mod diff;
+mod documents;
 mod explain;
 mod fold;
 mod fold_pages;

@@ -30,7 +30,7 @@ fn the_committed_schema_is_the_one_that_is_printed() {
 }
 
 /// The files with this ending below a folder.
-fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
+pub fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut folders = vec![root().join(folder)];
     while let Some(folder) = folders.pop() {
