@@ -148,12 +148,16 @@ def run(directory):
     return times
 
 
+def shortened(command):
+    return command if len(command) <= 40 else command[:39].rstrip() + "…"
+
+
 def table(times):
     rows = ["| step | seconds | the longest command of it |", "|---|---|---|"]
     for step, commands in times.items():
         seconds, longest = max(commands)
         total = sum(taken for taken, _ in commands)
-        rows.append(f"| {step} | {total:.0f} | `{longest.split(' >')[0]}`, {seconds:.0f} |")
+        rows.append(f"| {step} | {total:.0f} | `{shortened(longest)}`, {seconds:.0f} |")
     total = sum(taken for commands in times.values() for taken, _ in commands)
     rows.append(f"| all | {total:.0f} | |")
     return "\n".join(rows)

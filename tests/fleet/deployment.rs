@@ -93,8 +93,18 @@ fn two_services_are_one_limit_and_know_all_edges() {
 
 #[test]
 fn a_large_report_is_done_as_far_as_there_is_time() {
+    // How much fits into a time depends on the machine.
+    let mut times = ["8ms", "4ms", "2ms"].into_iter();
+    assert!(
+        times.any(is_told_in_parts),
+        "all of it fitted into the time: the test asks for too little"
+    );
+}
+
+/// Tells of many accounts, and says whether it took more than one request.
+fn is_told_in_parts(within: &str) -> bool {
     let redis = RedisServer::start();
-    let args = ["--redis-timeout", "8ms"];
+    let args = ["--redis-timeout", within];
     let service = Service::start_with(&redis.url(), &args).ready();
     let accounts = 500;
     // The report of an edge: no request waits for it.
@@ -105,8 +115,11 @@ fn a_large_report_is_done_as_far_as_there_is_time() {
         assert!(Instant::now() < until, "{} were never told", left.len());
         let items = left.iter().map(|account| report(*account)).collect();
         let (status, body) = service.post(serde_json::to_string(&request(1, items)).unwrap());
+        let after: usize = redis::cmd("DBSIZE").query(&mut redis.connect()).unwrap();
+        let new = after - keys;
+        keys = after;
         if status != 200 {
-            // A busy machine: not even the first was done.
+            // A busy machine: not even the first was done in time.
             assert_eq!(status, 503, "{body}");
             continue;
         }
@@ -120,15 +133,9 @@ fn a_large_report_is_done_as_far_as_there_is_time() {
         left = late.map(|(_, account)| *account).collect();
         let told = answers.len() - left.len();
         // Redis does little for nobody: an account is a key, and 16 are in line at most.
-        let after: usize = redis::cmd("DBSIZE").query(&mut redis.connect()).unwrap();
-        let new = after - keys;
         assert!(new <= told + 20, "{new} new keys, and {told} accounts told");
-        keys = after;
     }
-    assert!(
-        was_late,
-        "all of it fitted into the time: the test asks for too little"
-    );
+    was_late
 }
 
 /// A report of three requests that an account used.
