@@ -86,8 +86,8 @@ bill() {
 write_notes() {
   digest() { sed -nE "s/^$1 +(sha256:[0-9a-f]+) .*/\1/p" "$work/image.txt"; }
   sh $here/notes.sh docs/CHANGELOG.md "$version" "${RELEASE_DOCS:-}" >"$out/RELEASE_NOTES.md"
-  printf '\n### Digests\n\n- image, to pin in oci://: %s\n- module, for code.remote: %s\n' \
-    "$(digest manifest)" "$(digest module)" >>"$out/RELEASE_NOTES.md"
+  printf '\n### Digests\n\n- image, to pin in oci://: %s\n- module, for code.remote: %s\n- built with %s\n' \
+    "$(digest manifest)" "$(digest module)" "$(rustc --version)" >>"$out/RELEASE_NOTES.md"
 }
 
 rm -rf "$out"
