@@ -76,7 +76,7 @@ build_cli() {
 bill() {
   name=$1
   shift
-  "$tools/bin/cargo-cyclonedx" cyclonedx --quiet --format json --spec-version 1.5 --describe crate \
+  "$tools/bin/cargo-cyclonedx" cyclonedx --quiet --format json --spec-version 1.5 \
     --override-filename "$name.cdx" "$@"
   # The folder of this clone is no part of a release.
   sed "s|path+file://$PWD|path+file:///tiergate|g" "$name.cdx.json" >"$out/$name.cdx.json"
