@@ -16,6 +16,7 @@ mod fleet;
 mod fold;
 mod jsonl;
 mod lines;
+mod log_file;
 mod preset;
 mod progress;
 #[cfg(all(test, feature = "fleet"))]

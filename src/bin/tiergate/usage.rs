@@ -11,13 +11,13 @@ mod sums;
 
 use crate::Ending;
 use crate::lines::{InputLine, InputLines};
+use crate::log_file::open_log;
 use crate::progress::Progress;
 use clap::Args;
 use log_line::{AmbiguousField, BadLogLine, FoundStates, LONGEST_LOG_LINE, LogFields, in_text};
 use report::LineCounts;
 use states::{RequestWords, UsageWords};
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, BufWriter, Write as _};
+use std::io::{self, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 use sums::{ByColumn, UsageSums};
 use tiergate::metrics::Outcome;
@@ -26,8 +26,6 @@ use tiergate::zone::{Zone, ZoneError};
 
 /// The number of broken lines that are reported one by one.
 const REPORTED: u64 = 10;
-/// The first bytes of gzip, zstd and xz.
-const COMPRESSED: [&[u8]; 3] = [b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"\xfd7zXZ\0"];
 
 #[derive(Args)]
 pub struct UsageArgs {
@@ -189,17 +187,8 @@ impl LogReading<'_> {
             path: path.to_owned(),
             source,
         };
-        let mut reader: Box<dyn BufRead> = match path == Path::new("-") {
-            true => Box::new(io::stdin().lock()),
-            false => {
-                let file = File::open(path).map_err(unreadable)?;
-                Box::new(BufReader::with_capacity(65_536, file))
-            }
-        };
-        let start = reader.fill_buf().map_err(unreadable)?;
-        if is_compressed(start) {
-            return Err(UsageError::Compressed(path.to_owned()));
-        }
+        let opened = open_log(path).map_err(unreadable)?;
+        let reader = opened.ok_or_else(|| UsageError::Compressed(path.to_owned()))?;
         (self.has_json, self.plain_lines) = (false, 0);
         let mut lines = InputLines::up_to(LONGEST_LOG_LINE, reader);
         while let Some(line) = lines.next().map_err(unreadable)? {
@@ -360,12 +349,6 @@ impl LogReading<'_> {
             );
         }
     }
-}
-
-/// True for the first bytes of a compressed log.
-pub fn is_compressed(start: &[u8]) -> bool {
-    let is_bzip2 = start.starts_with(b"BZh") && start.get(4..10) == Some(b"1AY&SY".as_slice());
-    is_bzip2 || COMPRESSED.iter().any(|magic| start.starts_with(magic))
 }
 
 /// True when a line ends with a JSON object, as container runtimes prefix one with its time and stream.

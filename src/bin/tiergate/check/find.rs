@@ -38,8 +38,8 @@ pub struct FoundConfig<'a> {
 }
 
 impl FoundConfig<'_> {
-    /// Returns the config as it is written, an empty object where there is none; `None` for a text
-    /// that is no JSON.
+    /// Returns the config with its places. A missing one is an empty object, and a text that is not
+    /// JSON is `None`.
     pub fn written(&self) -> Option<DocNode> {
         match &self.body {
             Body::NotJson(_) => None,
@@ -53,7 +53,7 @@ impl FoundConfig<'_> {
 
 /// The text of a config.
 pub enum Body {
-    /// There is none: every default holds.
+    /// The file has no config, so every default holds.
     Absent,
     Tree(DocNode),
     /// A text that is no JSON.

@@ -7,7 +7,7 @@ use tiergate::config::{self, Config};
 
 /// A config of a file.
 pub struct LoadedConfig {
-    /// As it is written; an empty object where there is none.
+    /// The fields that the file writes; a missing config has no fields.
     pub written: serde_json::Value,
     pub config: Config,
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-/// Fields whose values nobody else should read.
+/// The names of fields that hold secrets.
 const SECRETS: [&str; 4] = ["token", "token_sha256", "sha256", "key"];
 
 /// True for a field that is a secret.

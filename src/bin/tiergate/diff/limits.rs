@@ -35,7 +35,7 @@ struct LimitChange {
     model: Option<String>,
     /// The old limit in words; null where there was none.
     old: Option<String>,
-    /// The new limit in words; null where there is none.
+    /// The new limit in words; null for a removed one.
     new: Option<String>,
     /// What becomes of counters.
     counters: &'static str,

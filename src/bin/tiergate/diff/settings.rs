@@ -16,7 +16,7 @@ pub struct SettingChange {
     path: String,
     /// The old value; null where there was none.
     old: Value,
-    /// The new value; null where there is none.
+    /// The new value; null for a removed one.
     new: Value,
     /// What becomes of counters.
     #[serde(skip_serializing_if = "Option::is_none")]

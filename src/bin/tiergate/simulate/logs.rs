@@ -7,14 +7,13 @@
 use super::SimulateError;
 use super::event::{BadEvent, EventReader, LineEvent, LogEvent, LoggedDecision};
 use crate::lines::{InputLine, InputLines};
+use crate::log_file::open_log;
 use crate::progress::Progress;
-use crate::usage::is_compressed;
 use crate::usage::log_line::{BadLogLine, LONGEST_LOG_LINE, LogFields};
 use serde::Serialize;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::fs::File;
-use std::io::{self, BufRead, BufReader};
+use std::io::BufRead;
 use std::path::{Path, PathBuf};
 use tiergate::text::number;
 
@@ -250,22 +249,13 @@ fn take_line(
     None
 }
 
-fn reader(path: &PathBuf) -> Result<Box<dyn BufRead>, SimulateError> {
+fn reader(path: &Path) -> Result<Box<dyn BufRead>, SimulateError> {
     let unreadable = |source| SimulateError::Unreadable {
-        path: path.clone(),
+        path: path.to_owned(),
         source,
     };
-    let mut reader: Box<dyn BufRead> = match path == Path::new("-") {
-        true => Box::new(io::stdin().lock()),
-        false => {
-            let file = File::open(path).map_err(unreadable)?;
-            Box::new(BufReader::with_capacity(65_536, file))
-        }
-    };
-    match is_compressed(reader.fill_buf().map_err(unreadable)?) {
-        true => Err(SimulateError::Compressed(path.clone())),
-        false => Ok(reader),
-    }
+    let opened = open_log(path).map_err(unreadable)?;
+    opened.ok_or_else(|| SimulateError::Compressed(path.to_owned()))
 }
 
 fn add_one(count: &mut u64) {
