@@ -97,7 +97,18 @@ impl Pair {
 type Step = (usize, u64, Act, Act);
 
 /// Acts of both workers. Each has one of the other worker beside it, which is no reset.
+///
+/// Each request uses a token at least. Logs and periods whose use falls to zero are dropped, and a
+/// settlement that waits may find them used again: then their first use is an older one.
 fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let uses_some = |acts: Vec<(u64, Act)>| {
+        let some = |(gap_ms, act)| match act {
+            Act::End(which, used) => (gap_ms, Act::End(which, used.max(1))),
+            act => (gap_ms, act),
+        };
+        acts.into_iter().map(some).collect::<Vec<_>>()
+    };
+    let acts = || acts().prop_map(uses_some);
     let both = (acts(), acts(), prop::collection::vec(0..2_usize, 100));
     both.prop_map(|(acts, others, workers)| {
         let no_reset = |act| match act {
