@@ -280,8 +280,13 @@ pub struct ItemAnswer {
     /// True when less than 30 % of a limit is left.
     pub tight: bool,
     /// The account's clock in the store, in milliseconds; 0 for a store that does not say it.
+    ///
+    /// It never runs back, and is behind the store's after that moved to another node.
     #[serde(rename = "t")]
     pub time: u64,
+    /// The store's clock, in milliseconds, by which periods turn; 0 for a store that does not say it.
+    #[serde(rename = "c")]
+    pub clock: u64,
     /// The number of edges that spoke of the account in the last minute. A fleet of three edges or more has
     /// at least 3 here; 0 stands for a store that does not say it.
     #[serde(rename = "e")]
@@ -292,7 +297,7 @@ pub struct ItemAnswer {
 
 impl Serialize for ItemAnswer {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut all = serializer.serialize_struct("ItemAnswer", 12)?;
+        let mut all = serializer.serialize_struct("ItemAnswer", 13)?;
         all.serialize_field("a", &self.account)?;
         all.serialize_field("i", &self.incarnation)?;
         all.serialize_field("n", &self.seq)?;
@@ -307,6 +312,7 @@ impl Serialize for ItemAnswer {
         all.serialize_field("l", &self.leases)?;
         all.serialize_field("tight", &self.tight)?;
         all.serialize_field("t", &self.time)?;
+        all.serialize_field("c", &self.clock)?;
         all.serialize_field("e", &self.edges)?;
         if let Some(no) = &self.no {
             all.serialize_field("no", no)?;
@@ -439,7 +445,7 @@ mod tests {
         let mut done = ids.clone();
         let rest = json!({
             "ok": false, "stale": false, "gen": 1, "m": [[0, 0, 60, 0, 1000]], "l": [[1, 0, 4]],
-            "tight": true, "t": 7, "e": 2, "no": {"meter": 0, "wait_ms": 1000, "by": "used"},
+            "tight": true, "t": 7, "c": 8, "e": 2, "no": {"meter": 0, "wait_ms": 1000, "by": "used"},
         });
         let rest = rest.as_object().unwrap().clone();
         done.as_object_mut().unwrap().extend(rest);

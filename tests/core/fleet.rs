@@ -396,9 +396,11 @@ fn a_day_ends_by_the_stores_clock_whatever_the_edge_has() {
     let midnight: u64 = 20_000 * 86_400_000;
     let config = Config::tier("t").tpd(10);
     let config = in_fleet(&config.with(json!({"tokens": {"completion": 0}})));
-    for offset in [-300_000_i64, 0, 300_000] {
+    // The account's own clock is behind the store's after that has moved to another node.
+    for (offset, behind_ms) in [(-300_000_i64, 0), (0, 0), (300_000, 0), (0, 300_000)] {
         let edge = Edge::new(&config, 1);
         let mut store = FleetStore::default();
+        store.behind_ms = behind_ms;
         let begin = midnight - 60_000;
         edge.world.set_wall_ms(begin.saturating_add_signed(offset));
         let mut serves = |at: u64| {

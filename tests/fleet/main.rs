@@ -3,6 +3,7 @@
 
 mod adversary;
 mod bench;
+mod clocks;
 mod deployment;
 mod directory;
 mod edge;

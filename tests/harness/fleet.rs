@@ -32,6 +32,8 @@ pub struct FleetStore {
     resets: Vec<(u64, ResetOrder)>,
     /// The end of the time in which all accounts are closed.
     closed_until: u64,
+    /// What the clocks of accounts are behind that of the store, which has moved to another node.
+    pub behind_ms: u64,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -64,6 +66,8 @@ impl FleetStore {
             let account = self.accounts.entry(item.account).or_default();
             let mut answer = account.step(request, item, (now, &alive));
             close(&mut answer, item, self.closed_until.saturating_sub(now));
+            answer.time = answer.time.saturating_sub(self.behind_ms);
+            answer.clock = now;
             answer
         });
         let items = items.collect();

@@ -143,7 +143,7 @@ impl Sum {
         let Some(end) = period_end(meter, now) else {
             let length = window(meter);
             self.parts
-                .retain(|part| part.0 + length + length / 60 > now);
+                .retain(|part| part.0 + length + length / 240 > now);
             return false;
         };
         let ended = self.period != end;
@@ -192,7 +192,7 @@ impl Sum {
         for (last, _, amount) in parts {
             used -= amount;
             if used + need <= limit {
-                return last + length + length / 60 + 1 - now;
+                return last + length + length / 240 + 1 - now;
             }
         }
         length

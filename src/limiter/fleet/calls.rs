@@ -290,9 +290,9 @@ impl Limiter {
             time: answer
                 .items
                 .iter()
-                .map(|item| item.time)
+                .map(|item| item.clock)
                 .max()
-                .filter(|time| *time > 0),
+                .filter(|clock| *clock > 0),
         };
         let heard = self.at_edge(|edge| edge.hear(host, &said));
         self.keep_fault(heard);

@@ -22,7 +22,7 @@ local function look(clock)
         local at, u = state.b or 0, state.u or {}
         for i = 1, #u, 3 do
           at = at + u[i]
-          if at + state.w + state.w / 60 > now then used = used + u[i + 2] end
+          if at + state.w + state.w / 240 > now then used = used + u[i + 2] end
         end
       end
       meters[rest], has_meters = {used = used, held = state.o}, true

@@ -3,25 +3,32 @@
 -- KEYS[1] is the account's hash, `{ns:account}:tg1`. ARGV[1] is the message in JSON, as step.rs
 -- writes it. The reply is a list that step.rs reads:
 --   done, ok, gen, tight, by, blocked, wait, clamped, restated, written_off,
---     the account's clock, the edges that share it, number of meters, (grant, used, left, ends_ms)..., number of leases, (grant, left)...
+--     the account's clock, Redis' clock, the edges that share it, number of meters, (grant, used, left, ends_ms)..., number of leases, (grant, left)...
 --   stale, gen | turn, clock | fault, text
 --
 -- Fields: v       the layout
---         h       head: inc gen begun tmax off sweep closed keep active
+--         h       head: inc gen begun tmax off moved sweep closed keep active
 --         m:NAME  a meter: o (sum of outstanding); of a window w, b, u (packed parts);
 --                 of a period p (its end, which names it) and a (amount)
 --         e:EDGE+INCARNATION
 --                 an entry: n, s (seen), k (kept until), a (answer), l (leases by meter),
 --                 m (by meter: S X R totals, o outstanding, w written off, p period,
 --                 c what of the period is its own)
--- All times but p are on the account's own clock, which never runs back: Redis' clock plus `off`.
+-- All times but p are on the account's own clock, which never runs back and is never ahead of that of a
+-- node before: Redis' clock plus `off`.
 local q = cjson.decode(ARGV[1])
 local key = KEYS[1]
 local MOST = 9007199254740991
 local GRAINS = 60
+-- A part of a window of W ms counts for W / SLACK longer: clocks are not exact.
+local SLACK = 240
+-- Two nodes are each within 500 ms of the service, so the second may be ahead by twice that.
+local SKEW = 1000
 local MOST_PARTS = 61
 local MOST_ENTRIES = 256
 local LEASES_LIVE = 150000
+-- The place of Redis' clock in a reply.
+local CLOCK_AT = 12
 
 local function step(clock)
   local names, own_field = {}, 'e:' .. q.edge .. q.i
@@ -47,11 +54,14 @@ local function step(clock)
   local head = got[2] and cmsgpack.unpack(got[2])
     or {inc = q.node, gen = 1, begun = 0, tmax = 0, off = 0, sweep = 0, closed = 0,
         keep = 0, active = 0}
+  local has_moved = head.inc ~= q.node
+  if has_moved then head.off = head.off - SKEW end
   local now = clock + head.off
   if now < head.tmax then
     head.off = head.off + head.tmax - now
-    now = head.tmax
+    now, has_moved = head.tmax, true
   end
+  if has_moved then head.moved = head.tmax end
   head.tmax = now
   local clamped, restated, written_off = 0, 0, 0
   -- A store that lost the account learns its generation from edges. Generations are seconds of a clock,
@@ -67,7 +77,7 @@ local function step(clock)
     local parts, at, u = {}, state.b or 0, state.u or {}
     for i = 1, #u, 3 do
       at = at + u[i]
-      if at + state.w + state.w / GRAINS > now then
+      if at + state.w + state.w / SLACK > now then
         parts[#parts + 1] = {at, at - u[i + 1], u[i + 2]}
       end
     end
@@ -116,7 +126,7 @@ local function step(clock)
     end
   end
   local function add(state, t, amount)
-    if amount <= 0 or t + state.w + state.w / GRAINS <= now then return end
+    if amount <= 0 or t + state.w + state.w / SLACK <= now then return end
     local parts, grain = state.parts, state.w / GRAINS
     local at = #parts + 1
     for i, part in ipairs(parts) do
@@ -167,7 +177,7 @@ local function step(clock)
 
   -- 2. A store that lost writes: the account is closed until what was granted before is void.
   local hold = q.life + q.margin
-  if q.strict then hold = hold + math.max(longest + longest / GRAINS, head.w or 0) end
+  if q.strict then hold = hold + math.max(longest + longest / SLACK, head.w or 0) end
   if is_new then
     if q.lost >= 0 then head.closed = now - q.lost + hold end
   elseif head.inc ~= q.node then
@@ -179,7 +189,7 @@ local function step(clock)
     end
     head.inc = q.node
   end
-  head.w = math.max(head.w or 0, longest + longest / GRAINS)
+  head.w = math.max(head.w or 0, longest + longest / SLACK)
 
   -- 3. Entries that are silent for longer than an allowance is good.
   local entry = got[3] and cmsgpack.unpack(got[3]) or {n = 0, s = now, k = 0, m = {}, l = {}}
@@ -269,7 +279,10 @@ local function step(clock)
 
   -- 4. The entry of this edge and incarnation.
   if q.n < entry.n then return {'stale', head.gen} end
-  if q.n == entry.n then return entry.a end
+  if q.n == entry.n then
+    entry.a[CLOCK_AT] = clock
+    return entry.a
+  end
   if entry.n == 0 or entry.s <= now - 60000 then head.active = head.active + 1 end
   if entry.n == 0 then free_lost_records() end
   entry.n, entry.s = q.n, now
@@ -290,8 +303,8 @@ local function step(clock)
     return math.max(0, base - known), all, last
   end
 
-  -- 5. What was used.
-  local left_before = {}
+  -- 5. What was used. Edges that did not hear of a clock that was set back name too late a time.
+  local left_before, void = {}, q.life + q.margin
   for i, m in ipairs(q.m) do
     local name, window, limit, held, own = m[1], m[2], m[5], m[6], m[10]
     local state, k = states[name], entry.m[name]
@@ -335,6 +348,9 @@ local function step(clock)
         -- The time of its admission by this clock, or an earlier one. So while a window from then
         -- holds, the part of its use is here, and the first that ends at it or later is no newer.
         local t, amount = part[1], part[2]
+        if head.moved and t > head.moved and t < head.moved + void then
+          t = head.moved - 2 * SKEW
+        end
         if t >= head.begun and t + window > now then
           for _, p in ipairs(state.parts) do
             if t <= p[1] then
@@ -404,7 +420,7 @@ local function step(clock)
   local function expires(state, excess)
     for _, part in ipairs(state.parts) do
       excess = excess - part[3]
-      if excess <= 0 then return math.ceil(part[1] + state.w + state.w / GRAINS - now) end
+      if excess <= 0 then return math.ceil(part[1] + state.w + state.w / SLACK - now) end
     end
     return 0
   end
@@ -484,12 +500,11 @@ local function step(clock)
     answer[#answer + 1] = math.max(0, left)
   end
   local reply = {'done', ok and 1 or 0, head.gen, tight, by, blocked, math.min(wait, 4294967295),
-    clamped, restated, written_off, now, sharing, #q.m}
+    clamped, restated, written_off, now, clock, sharing, #q.m}
   for _, n in ipairs(answer) do reply[#reply + 1] = n end
 
   -- 8. All of it is written in one command, the first that writes: it may fail, and nothing is done.
   entry.a = reply
-  local void = q.life + q.margin
   entry.k = now + head.w + void
   for name, k in pairs(entry.m) do
     local state = states[name]

@@ -296,7 +296,7 @@ fn done(numbers: &mut Numbers<'_>, item: &StepItem, mut answer: ItemAnswer) -> O
         restated: numbers.take()?,
         written_off: numbers.take()?,
     };
-    answer.time = numbers.take()?;
+    (answer.time, answer.clock) = (numbers.take()?, numbers.take()?);
     answer.edges = u32::try_from(numbers.take()?).ok()?;
     // A repeated message has the meters of the first: the answer names no more than both have.
     let meters = usize::try_from(numbers.take()?).ok()?;
