@@ -234,9 +234,8 @@ fn source(path: &str, written: ModelSourceConfig) -> Result<ModelSource, Invalid
 /// [`Invalid`] for a name that is no family, and where there are no families.
 pub fn unknown_model(written: Option<&str>, families: &Families) -> Result<UnknownModel, Invalid> {
     let problem = match written {
-        None => return Ok(UnknownModel::Share),
+        None | Some("share") => return Ok(UnknownModel::Share),
         Some(_) if families.is_empty() => "there are no families in models".to_owned(),
-        Some("share") => return Ok(UnknownModel::Share),
         Some("refuse") => return Ok(UnknownModel::Refuse),
         Some(name) => match families.by_name(name) {
             Some(id) => return Ok(UnknownModel::Family(id)),

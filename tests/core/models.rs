@@ -346,6 +346,13 @@ fn an_accounts_own_limits_and_those_of_a_family_are_at_most_twelve() {
 }
 
 #[test]
+fn the_default_for_unknown_models_may_be_written_without_families() {
+    let config = Config::tier("t").with(json!({"unknown_model": "share"}));
+    let worker = Worker::new(&World::new(), config);
+    assert!(worker.serves(&FakeRequest::acme(1), Used::Tokens(1)));
+}
+
+#[test]
 fn what_is_wrong_with_models_is_said_with_its_path() {
     let base = config(families(), json!({}));
     let many = (0..33).map(|i| json!({"name": format!("f{i}"), "match": ["x"]}));
