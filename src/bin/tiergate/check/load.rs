@@ -1,7 +1,7 @@
 //! The sound configs of a file, for commands that work on them.
 
 use super::find::find;
-use super::{documents, is_json, read};
+use super::{Unread, documents, is_json, read};
 use std::path::Path;
 use tiergate::config::{self, Config};
 
@@ -24,7 +24,7 @@ pub fn load(path: &Path) -> Result<Option<Vec<LoadedConfig>>, String> {
     };
     let found = find(&source, &documents, is_json);
     if found.is_empty() {
-        return Err(format!("{}: no tiergate config found", source.name));
+        return Err(Unread::NoConfig { name: source.name }.to_string());
     }
     let loaded = found.iter().map(|one| {
         let json = one.written()?.json();

@@ -47,7 +47,10 @@ enum Unread {
     Unreadable { name: String, source: io::Error },
     #[error("{name}: not UTF-8 text")]
     NotText { name: String },
-    #[error("{name}: no tiergate config found")]
+    #[error(
+        "{name}: no tiergate config found; check the file that holds the filter's config, which may \
+         be another one than that of its listener (ECDS)"
+    )]
     NoConfig { name: String },
 }
 
