@@ -26,15 +26,18 @@ pub struct RedisTarget {
 enum RedisPlace {
     /// One server, by its URL.
     Single(String),
-    /// The master of a name, as Sentinels have it.
-    Sentinel {
-        sentinels: Vec<String>,
-        name: String,
-        tls: bool,
-        login: RedisConnectionInfo,
-    },
+    Sentinel(SentinelPlace),
     /// A cluster, by the URLs of some of its nodes.
     Cluster(Vec<String>),
+}
+
+/// The master of a name, as Sentinels have it.
+#[derive(Clone, Debug)]
+struct SentinelPlace {
+    sentinels: Vec<String>,
+    name: String,
+    tls: bool,
+    login: RedisConnectionInfo,
 }
 
 /// The reason why a text is no address of Redis.
@@ -74,7 +77,7 @@ impl RedisTarget {
     pub const fn mode(&self) -> &'static str {
         match &self.place {
             RedisPlace::Single(_) => "single",
-            RedisPlace::Sentinel { .. } => "sentinel",
+            RedisPlace::Sentinel(_) => "sentinel",
             RedisPlace::Cluster(_) => "cluster",
         }
     }
@@ -94,7 +97,10 @@ impl RedisTarget {
                 Some(certificates) => Client::build_with_tls(url.as_str(), certificates)?,
                 None => Client::open(url.as_str())?,
             },
-            RedisPlace::Sentinel { .. } => self.sentinel()?.async_get_client().await?,
+            RedisPlace::Sentinel(place) => {
+                let mut sentinels = place.client(certificates)?;
+                sentinels.async_get_client().await?
+            }
             RedisPlace::Cluster(urls) => {
                 let mut builder = ClusterClient::builder(urls.iter().map(String::as_str))
                     .use_protocol(ProtocolVersion::RESP2)
@@ -114,41 +120,32 @@ impl RedisTarget {
         let one = client.get_multiplexed_async_connection_with_config(&config);
         Ok(Link::One(one.await?))
     }
+}
 
+impl SentinelPlace {
     /// Returns the client of Sentinels.
-    fn sentinel(&self) -> RedisResult<SentinelClient> {
-        let RedisPlace::Sentinel {
-            sentinels,
-            name,
-            tls,
-            login,
-        } = &self.place
-        else {
-            return Err(RedisError::from((
-                ErrorKind::InvalidClientConfig,
-                "no Sentinel",
-            )));
-        };
-        let addresses = sentinels.iter().map(|url| {
+    fn client(&self, certificates: Option<TlsCertificates>) -> RedisResult<SentinelClient> {
+        let addresses = self.sentinels.iter().map(|url| {
             let info = url.as_str().into_connection_info()?;
             Ok(info.addr().clone())
         });
         let addresses = addresses.collect::<RedisResult<Vec<_>>>()?;
-        let mut builder = SentinelClientBuilder::new(addresses, name, SentinelServerType::Master)?;
-        builder = builder.set_client_to_redis_db(login.db());
-        if let Some(user) = login.username() {
+        let mut builder =
+            SentinelClientBuilder::new(addresses, &self.name, SentinelServerType::Master)?;
+        builder = builder.set_client_to_redis_db(self.login.db());
+        if let Some(user) = self.login.username() {
             builder = builder.set_client_to_redis_username(user);
         }
-        if let Some(password) = login.password() {
+        if let Some(password) = self.login.password() {
             builder = builder.set_client_to_redis_password(password);
         }
-        if *tls {
+        if self.tls {
             builder = builder.set_client_to_redis_tls_mode(TlsMode::Secure);
         }
-        if let Some(certificates) = &self.certificates {
+        if let Some(certificates) = certificates {
             builder = builder
                 .set_client_to_redis_certificates(certificates.clone())
-                .set_client_to_sentinel_certificates(certificates.clone());
+                .set_client_to_sentinel_certificates(certificates);
         }
         builder.build()
     }
@@ -200,7 +197,7 @@ impl RedisPlace {
                 _ => Err(TargetError("several hosts of one server".to_owned())),
             },
             "sentinel" if path.is_empty() => Err(TargetError("no name of a master".to_owned())),
-            "sentinel" => Ok(Self::Sentinel {
+            "sentinel" => Ok(Self::Sentinel(SentinelPlace {
                 sentinels: hosts
                     .split(',')
                     .map(|host| format!("{plain}://{host}"))
@@ -208,7 +205,7 @@ impl RedisPlace {
                 name: path.to_owned(),
                 tls,
                 login,
-            }),
+            })),
             _ => Ok(Self::Cluster(urls)),
         }
     }
