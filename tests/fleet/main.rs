@@ -14,6 +14,7 @@ mod redis_server;
 mod resets;
 mod script;
 mod service;
+mod size;
 #[allow(dead_code)]
 #[path = "../../src/bin/tiergate/fleet/step.rs"]
 mod step;

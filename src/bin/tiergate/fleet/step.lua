@@ -19,12 +19,12 @@
 local q = cjson.decode(ARGV[1])
 local key = KEYS[1]
 local MOST = 9007199254740991
-local GRAINS = 60
+local GRAINS = 120
 -- A part of a window of W ms counts for W / SLACK longer: clocks are not exact.
 local SLACK = 240
 -- Two nodes are each within 500 ms of the service, so the second may be ahead by twice that.
 local SKEW = 1000
-local MOST_PARTS = 61
+local MOST_PARTS = 121
 local MOST_ENTRIES = 256
 local LEASES_LIVE = 150000
 -- The place of Redis' clock in a reply.
