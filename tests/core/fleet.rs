@@ -64,7 +64,7 @@ pub fn in_fleet(config: &Config) -> Config {
     config.clone().with(fleet)
 }
 
-fn waits(worker: &Worker, request: &FakeRequest) -> Ticket {
+pub fn waits(worker: &Worker, request: &FakeRequest) -> Ticket {
     match worker.check(request).next {
         Next::Queue(ticket) => *ticket,
         other => panic!("does not wait: {other:?}"),

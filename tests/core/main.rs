@@ -18,6 +18,7 @@ mod feed;
 mod fleet;
 mod fleet_adversary;
 mod fleet_orders;
+mod fleet_reloads;
 mod fleet_view;
 mod growth;
 mod header_styles;
