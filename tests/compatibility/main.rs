@@ -37,32 +37,42 @@ fn main() -> ExitCode {
     let chosen =
         |version: &str| chosen.is_empty() || chosen.split([',', ' ']).any(|one| one == version);
     let filter = std::env::var("ENVOYS_TESTS").unwrap_or_default();
-    let mut rows = Vec::new();
+    let mut has_failed = false;
     for (version, products) in VERSIONS.into_iter().filter(|(version, _)| chosen(version)) {
         eprintln!("Envoy {version}");
-        match test(version, &filter) {
-            Ok(tested) => rows.push((version, products, tested)),
-            Err(problem) => {
-                eprintln!("Envoy {version}: {problem}");
-                return ExitCode::from(2);
+        // Only whole runs of a version are documented.
+        let done = test(version, &filter).and_then(|tested| {
+            let row = row(version, products, &tested);
+            println!("{row}");
+            has_failed |= !tested.failed.is_empty();
+            match filter.is_empty() {
+                true => document(version, &row),
+                false => Ok(()),
             }
+        });
+        if let Err(problem) = done {
+            eprintln!("Envoy {version}: {problem}");
+            return ExitCode::from(2);
         }
     }
-    let table = table(&rows);
-    println!("{table}");
-    // Only whole runs of a version are documented.
-    let is_whole = filter.is_empty();
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(DOCUMENT);
-    if is_whole && let Err(problem) = document::replace(path, MARKS, &table) {
-        eprintln!("{DOCUMENT}: {problem}");
-        return ExitCode::from(2);
-    }
-    let has_failed = rows.iter().any(|(.., tested)| !tested.failed.is_empty());
     ExitCode::from(u8::from(has_failed))
 }
 
-/// Runs the tests on a version.
+/// Runs the tests on a version, and those that fail once more, each alone.
 fn test(version: &str, filter: &str) -> Result<Tested, String> {
+    let words: Vec<_> = filter.split_whitespace().collect();
+    let mut tested = run(version, &words)?;
+    let failed = std::mem::take(&mut tested.failed);
+    for name in failed {
+        eprintln!("  failed: {name}; once more");
+        let again = run(version, &["--exact", &name])?;
+        tested.passed += again.passed;
+        tested.failed.extend(again.failed);
+    }
+    Ok(tested)
+}
+
+fn run(version: &str, which: &[&str]) -> Result<Tested, String> {
     let all = std::env::var_os("TIERGATE_ENVOYS").ok_or("TIERGATE_ENVOYS is missing")?;
     let envoy = PathBuf::from(all).join(version).join("bin/envoy");
     if !envoy.exists() {
@@ -78,7 +88,7 @@ fn test(version: &str, filter: &str) -> Result<Tested, String> {
             "envoy",
             "--",
         ])
-        .args(filter.split_whitespace())
+        .args(which)
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .env("TIERGATE_ENVOY", envoy)
         .stdout(Stdio::piped())
@@ -95,10 +105,7 @@ fn test(version: &str, filter: &str) -> Result<Tested, String> {
         };
         match result {
             "ok" => tested.passed += 1,
-            "FAILED" => {
-                eprintln!("  failed: {name}");
-                tested.failed.push(name.to_owned());
-            }
+            "FAILED" => tested.failed.push(name.to_owned()),
             _ => {}
         }
     }
@@ -109,20 +116,29 @@ fn test(version: &str, filter: &str) -> Result<Tested, String> {
     }
 }
 
-fn table(rows: &[(&str, &str, Tested)]) -> String {
-    let mut text = "\n| Envoy | in | tests passed | failed |\n|---|---|---|---|\n".to_owned();
-    for (version, products, tested) in rows {
-        let failed = match tested.failed.as_slice() {
-            [] => "none".to_owned(),
-            some => {
-                let names: Vec<_> = some.iter().map(|name| format!("`{name}`")).collect();
-                names.join(", ")
-            }
-        };
-        text += &format!(
-            "| {version} | {products} | {} | {failed} |\n",
-            tested.passed
-        );
+fn row(version: &str, products: &str, tested: &Tested) -> String {
+    let failed = match tested.failed.as_slice() {
+        [] => "none".to_owned(),
+        some => {
+            let names: Vec<_> = some.iter().map(|name| format!("`{name}`")).collect();
+            names.join(", ")
+        }
+    };
+    format!("| {version} | {products} | {} | {failed} |", tested.passed)
+}
+
+/// Writes the row of a version into the document, and keeps those of the others.
+fn document(version: &str, row: &str) -> Result<(), String> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(DOCUMENT);
+    let text = std::fs::read_to_string(&path).map_err(|error| format!("{DOCUMENT}: {error}"))?;
+    let mut table = "\n| Envoy | in | tests passed | failed |\n|---|---|---|---|\n".to_owned();
+    for (other, _) in VERSIONS {
+        let start = format!("| {other} |");
+        let known = text.lines().find(|line| line.starts_with(&start));
+        if let Some(line) = if other == version { Some(row) } else { known } {
+            table += line;
+            table.push('\n');
+        }
     }
-    text
+    document::replace(path, MARKS, &table).map_err(|problem| format!("{DOCUMENT}: {problem}"))
 }

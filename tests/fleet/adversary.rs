@@ -83,8 +83,11 @@ impl<'a> Game<'a> {
         let period = limits.1 * [2, 5, 8][rng.usize(..3)] / 5;
         let limits = [limits.0, limits.1, period, leases];
         let count = [2, 3, 8][rng.usize(..3)];
-        let edges: Vec<_> = (0..count)
-            .map(|name| Edge::new(name, rng.i64(-1_000..1_000), play.rules))
+        let skews = (0..count).map(|name| (name, rng.i64(-1_000..1_000)));
+        // What an emptied store learns of a period is that of edges which follow its clock, as edges do.
+        let follows = play.loss == Loss::Emptied;
+        let edges: Vec<_> = skews
+            .map(|(name, skew)| Edge::new(name, if follows { 0 } else { skew }, play.rules))
             .collect();
         let _: () = redis::cmd("DEL")
             .arg(&store.key)
