@@ -9,7 +9,7 @@ mkdir -p "$book/src" "$out"
 
 # New files count before they are committed, and files that were deleted do not.
 git ls-files --cached --others --exclude-standard -- README.md LICENSE .github/CONTRIBUTING.md \
-  .github/SECURITY.md docs envoy tests/fleet_model/README.md tests/requirements.txt \
+  .github/SECURITY.md .github/workflows docs envoy tests/fleet_model/README.md tests/requirements.txt \
   tests/rate_limit_service/src | while IFS= read -r file; do
   if [ -f "$file" ]; then echo "$file"; fi
 done | tar -cf - -T - | tar -xf - -C "$book/src"

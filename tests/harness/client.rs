@@ -90,6 +90,10 @@ impl Call {
         call
     }
 
+    pub const fn is_http2(&self) -> bool {
+        self.http2
+    }
+
     pub fn http2(mut self) -> Self {
         self.http2 = true;
         self
