@@ -99,3 +99,16 @@ fn an_answer_that_is_repeated_tells_the_present_clock() {
     assert_eq!((first.clock, again.clock), (NOW, NOW + 700));
     assert_eq!(first.time, again.time);
 }
+
+#[test]
+fn h8_what_is_used_after_a_reset_at_a_new_node_counts() {
+    let mut bench = half_used(0, &[]);
+    bench.generation = bench.reset(NOW + 2_000);
+    bench.node = "two";
+    let told = MeterAsk {
+        spent: vec![50, 0, 80],
+        ..need(0)
+    };
+    let answer = bench.say(NOW + 2_010, &ask(1, 3, told));
+    assert_eq!((answer.meters[0].used, answer.time), (30, NOW + 2_000));
+}

@@ -15,6 +15,8 @@ local function reset(clock)
   local head = cmsgpack.unpack(fields.h)
   local now = math.max(clock + head.off, head.tmax)
   head.gen, head.begun = math.max(head.gen + 1, least), now
+  -- The account's clock does not run back behind the reset, where another node takes over.
+  head.tmax = now
   local set = {'h', cmsgpack.pack(head)}
   for name, packed in pairs(fields) do
     local kind = string.sub(name, 1, 2)
