@@ -438,7 +438,11 @@ fn a_day_ends_by_the_stores_clock_whatever_the_edge_has() {
 }
 
 /// The body of the store's answer to a call.
-fn answered(store: &mut FleetStore, edge: &Edge, call: &tiergate::limiter::FleetCall) -> Vec<u8> {
+pub fn answered(
+    store: &mut FleetStore,
+    edge: &Edge,
+    call: &tiergate::limiter::FleetCall,
+) -> Vec<u8> {
     let request = serde_json::from_slice(&call.body).unwrap();
     let answer = store.answer(&request, edge.world.wall_us() / 1_000);
     serde_json::to_vec(&answer).unwrap()

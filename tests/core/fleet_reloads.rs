@@ -1,58 +1,68 @@
 //! Configs of an edge that change while requests wait for the store.
 
-use super::fleet::{Edge, in_fleet, waits};
-use crate::harness::{Config, FakeRequest, FleetStore, Next, Used};
+use super::fleet::{Edge, answered, in_fleet, waits};
+use crate::harness::{Config, FakeRequest, FleetStore, Next, Ticket, Used};
+use tiergate::limiter::FleetCall;
 
-fn forwards(next: &Next) -> bool {
-    matches!(next, Next::Forward(_))
+/// An edge with 10 RPM, whose request waits for the answer to a call as a new config comes.
+struct Reload {
+    store: FleetStore,
+    old: Edge,
+    new: Edge,
+    request: FakeRequest,
+    ticket: Ticket,
+    call: FleetCall,
+}
+
+impl Reload {
+    fn to(rpm: u64) -> Self {
+        let old = Edge::new(&Config::tier("t").rpm(10), 1);
+        let request = FakeRequest::of("acme", "t", 0);
+        let ticket = waits(&old.worker, &request);
+        let call = old.worker.fleet_call().unwrap();
+        let worker = old.worker.beside(in_fleet(&Config::tier("t").rpm(rpm)));
+        let new = Edge {
+            world: old.world.clone(),
+            worker: worker.joins_fleet(1),
+        };
+        Self {
+            store: FleetStore::default(),
+            old,
+            new,
+            request,
+            ticket,
+            call,
+        }
+    }
+}
+
+/// How many of 20 requests the edge serves.
+fn served(edge: &Edge, store: &mut FleetStore, request: &FakeRequest) -> usize {
+    let served = (0..20).filter(|_| edge.serves(store, request, Used::Tokens(0)));
+    served.count()
 }
 
 #[test]
 fn a_request_that_waits_over_a_reload_gets_its_answer() {
-    let edge = Edge::new(&Config::tier("t").rpm(10), 1);
-    let mut store = FleetStore::default();
-    let request = FakeRequest::of("acme", "t", 0);
-    let ticket = waits(&edge.worker, &request);
-    let call = edge.worker.fleet_call().unwrap();
-    let new = edge
-        .worker
-        .beside(in_fleet(&Config::tier("t").rpm(12)))
-        .joins_fleet(1);
-    let asked = serde_json::from_slice(&call.body).unwrap();
-    let answer = store.answer(&asked, edge.world.wall_us() / 1_000);
-    let answer = serde_json::to_vec(&answer).unwrap();
-    assert_eq!(edge.worker.end_fleet_call(call, Some(&answer)), None);
-    assert!(edge.worker.is_due(&ticket) && forwards(&edge.worker.retry(&ticket)));
+    let mut all = Reload::to(12);
+    let answer = answered(&mut all.store, &all.old, &all.call);
+    let old = &all.old.worker;
+    assert_eq!(old.end_fleet_call(all.call, Some(&answer)), None);
+    assert!(old.is_due(&all.ticket));
+    assert!(matches!(old.retry(&all.ticket), Next::Forward(_)));
     // The new config's own limit is the one that the store keeps from now.
-    let edge = Edge {
-        world: edge.world,
-        worker: new,
-    };
-    let served = (0..20).filter(|_| edge.serves(&mut store, &request, Used::Tokens(0)));
-    assert_eq!(served.count(), 11);
+    assert_eq!(served(&all.new, &mut all.store, &all.request), 11);
 }
 
 #[test]
 fn an_ask_that_ends_with_its_config_stops_no_request_of_the_next_one() {
-    let edge = Edge::new(&Config::tier("t").rpm(10), 1);
-    let mut store = FleetStore::default();
-    let request = FakeRequest::of("acme", "t", 0);
-    let ticket = waits(&edge.worker, &request);
-    let call = edge.worker.fleet_call().unwrap();
-    let new = edge
-        .worker
-        .beside(in_fleet(&Config::tier("t").rpm(10)))
-        .joins_fleet(1);
+    let mut all = Reload::to(10);
     // The store grants, and the answer comes to a config that has gone.
-    let asked = serde_json::from_slice(&call.body).unwrap();
-    store.answer(&asked, edge.world.wall_us() / 1_000);
-    edge.worker.leave(&ticket);
-    edge.worker.end_fleet_call(call, None);
-    edge.worker.close();
-    let edge = Edge {
-        world: edge.world,
-        worker: new,
-    };
-    let served = (0..20).filter(|_| edge.serves(&mut store, &request, Used::Tokens(0)));
-    assert_eq!(served.count(), 10, "nothing of the grant is lost");
+    answered(&mut all.store, &all.old, &all.call);
+    let old = &all.old.worker;
+    old.leave(&all.ticket);
+    old.end_fleet_call(all.call, None);
+    old.close();
+    let served = served(&all.new, &mut all.store, &all.request);
+    assert_eq!(served, 10, "nothing of the grant is lost");
 }
