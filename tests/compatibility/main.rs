@@ -17,7 +17,7 @@ const VERSIONS: [(&str, &str); 5] = [
     ("1.37.0", "Istio 1.29, Envoy Gateway 1.7"),
     ("1.38.2", "Istio 1.30, Envoy Gateway 1.8"),
     ("1.39.3", "Istio 1.31, Envoy Gateway 1.9"),
-    ("1.40.0", ""),
+    ("1.40.0", "none yet"),
 ];
 const DOCUMENT: &str = "docs/compatibility.md";
 const MARKS: (&str, &str) = (
