@@ -355,8 +355,11 @@ fn what_can_not_be_read_says_so() {
         (&["/nowhere.log"][..], "can't read /nowhere.log"),
         (&[&log, "/nowhere.log"], "can't read /nowhere.log"),
         (&[directory], "can't read"),
-        (&[&gzip], "gzip -dc"),
-        (&[&xz], "access.log.xz is compressed: pipe it through"),
+        (&[&gzip], "can't read"),
+        (
+            &[&xz],
+            "access.log.xz is compressed, and not by gzip: pipe it through",
+        ),
         (&[&bzip2], "bzip2 -dc"),
         (&["-", "-"], "named twice"),
         (&[&log, "--by", "tier"], "invalid value 'tier'"),

@@ -98,8 +98,8 @@ pub enum SimulateError {
     )]
     Copied { first: PathBuf, second: PathBuf },
     #[error(
-        "{0} is compressed: pipe it through gzip -dc, zstd -dc, xz -dc or bzip2 -dc, into tiergate \
-         simulate -"
+        "{0} is compressed, and not by gzip: pipe it through zstd -dc, xz -dc or bzip2 -dc, into \
+         tiergate simulate -"
     )]
     Compressed(PathBuf),
     #[error("{path}, line {line}: {source}")]

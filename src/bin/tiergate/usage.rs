@@ -86,7 +86,8 @@ pub enum UsageError {
     #[error("--by names {0} twice")]
     ColumnTwice(&'static str),
     #[error(
-        "{0} is compressed: pipe it through gzip -dc, zstd -dc, xz -dc or bzip2 -dc, into tiergate usage -"
+        "{0} is compressed, and not by gzip: pipe it through zstd -dc, xz -dc or bzip2 -dc, into \
+         tiergate usage -"
     )]
     Compressed(PathBuf),
     #[error("{path}, line {line}: {source}")]

@@ -2,6 +2,7 @@
 //! twice.
 
 use super::UsageError;
+use crate::log_file::{is_gzip, open_log};
 use std::collections::HashSet;
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read as _};
@@ -12,7 +13,8 @@ const HEAD_BYTES: u64 = 4_096;
 /// The beginning of a usage, with the millisecond of its request: two logs never have the same ones.
 const MOMENT: &[u8] = b"at=1";
 
-/// Checks that no log is there twice. Returns their length in bytes, or `None` where one is a stream.
+/// Checks that no log is there twice. Returns the length of their lines in bytes, or `None` where one
+/// is a stream or packed.
 ///
 /// # Errors
 /// [`UsageError`] for a log that can't be read, is another one by another name, or is its copy.
@@ -44,7 +46,8 @@ pub fn check(logs: &[PathBuf]) -> Result<Option<u64>, UsageError> {
             }
             heads.push((head, path));
         }
-        let bytes = (!is_stdin && metadata.is_file()).then_some(metadata.len());
+        let is_plain = !is_stdin && metadata.is_file() && !is_gzip(path).map_err(unreadable)?;
+        let bytes = is_plain.then_some(metadata.len());
         length = length.zip(bytes).map(|(sum, n)| sum.saturating_add(n));
     }
     Ok(length)
@@ -88,6 +91,8 @@ fn begin_alike(one: &[u8], other: &[u8]) -> bool {
 
 fn head(path: &Path) -> io::Result<Vec<u8>> {
     let mut head = Vec::new();
-    File::open(path)?.take(HEAD_BYTES).read_to_end(&mut head)?;
+    if let Some(reader) = open_log(path)? {
+        reader.take(HEAD_BYTES).read_to_end(&mut head)?;
+    }
     Ok(head)
 }
