@@ -12,7 +12,8 @@ pub struct AdminConfig {
     path: String,
     /// The SHA-256 of the token, in hex.
     token_sha256: Option<String>,
-    /// Up to 16 tokens with names.
+    /// 1 to 16 tokens with names.
+    #[cfg_attr(feature = "cli", schemars(length(min = 1, max = MOST_TOKENS)))]
     tokens: Option<Vec<Object<TokenConfig>>>,
     /// True for an API without a token.
     insecure: Option<bool>,

@@ -1,7 +1,7 @@
 //! The JSON Schema of the config, for editors: from the types that the parser reads.
 
 use super::schema::ConfigRoot;
-use crate::limits::LimitKind;
+use crate::limits::{Limit, LimitKind};
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
@@ -92,12 +92,20 @@ fn without_inner_words(schema: &mut Value) {
     }
 }
 
-/// Gives the limits of tiers the known names, and the form that any other name needs.
+/// Gives the limits of tiers the known names with what each counts, and the form that any other name
+/// needs.
 fn name_limits(schema: &mut Value) {
     let known = LimitKind::known_names().map(|name| {
-        let limit = json!({"$ref": "#/$defs/Limit"});
+        let is_money = LimitKind::known(name).is_some_and(|kind| kind.counted().is_money());
+        let limit = match is_money {
+            true => json!({"$ref": "#/$defs/Limit"}),
+            false => json!({"$ref": "#/$defs/WholeLimit"}),
+        };
         (name.to_owned(), limit)
     });
+    if let Some(Value::Object(definitions)) = schema.get_mut("$defs") {
+        definitions.insert("WholeLimit".to_owned(), whole_limit());
+    }
     let limits = json!({
         "type": "object",
         "properties": known.collect::<Map<_, _>>(),
@@ -112,6 +120,18 @@ fn name_limits(schema: &mut Value) {
         of_tier.insert("required".to_owned(), json!(LimitKind::NECESSARY));
         of_tier.extend(limits.as_object().cloned().unwrap_or_default());
     }
+}
+
+/// A limit on anything but money, which has no fractions.
+fn whole_limit() -> Value {
+    json!({
+        "description": "A whole number, or \"unlimited\"; or an object that says what the name says.",
+        "anyOf": [
+            {"type": "integer", "minimum": 1, "maximum": Limit::MAX},
+            {"const": "unlimited"},
+            {"$ref": "#/$defs/LimitObject"},
+        ],
+    })
 }
 
 /// Takes the nulls off that stand for "no default".

@@ -1,6 +1,6 @@
 //! Parses the bytes of a config to a checked [`Config`], or to the first error.
 
-use super::schema::{ConfigRoot, StripHeaders, Unpriced};
+use super::schema::{ConfigRoot, MOST_ACCOUNTS, StripHeaders, Unpriced};
 use super::{Config, Mode, admin, bounds};
 use crate::directory::feed::config::FeedSource;
 use crate::fleet::Fleet;
@@ -21,8 +21,6 @@ use crate::tiers::config::{tier_or_refuse, tiers, voucher};
 use crate::time::Span;
 use crate::tokens::config::{ReserveRule, Tokens};
 use serde_json::{Map, Value};
-
-const MOST_ACCOUNTS: u64 = 4_194_304;
 
 /// The fields of a config that judges nothing by itself.
 const BARE: [&str; 2] = ["admin", "namespace"];

@@ -21,6 +21,9 @@ use crate::tokens::config::TokensConfig;
 use serde::Deserialize;
 use serde::de::Deserializer;
 
+/// The largest number of accounts.
+pub(super) const MOST_ACCOUNTS: u64 = 4_194_304;
+
 #[derive(Debug, Default, Deserialize)]
 #[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
@@ -33,16 +36,20 @@ pub(super) struct ConfigRoot {
     /// The action when shared data can't be used: one word, or an action by cause.
     pub on_fault: Option<OnFault>,
     /// 1 to 64 tiers, ascending by `recharge`.
+    #[cfg_attr(feature = "cli", schemars(length(min = 1, max = crate::tiers::config::MOST_TIERS)))]
     pub tiers: Option<Vec<Object<TierConfig>>>,
     /// Up to 32 families of models: the first whose pattern matches counts.
+    #[cfg_attr(feature = "cli", schemars(length(max = crate::models::config::MOST_FAMILIES)))]
     pub models: Option<Vec<Object<FamilyConfig>>>,
     /// The sources of a request's model, in order.
+    #[cfg_attr(feature = "cli", schemars(length(max = crate::models::config::MOST_SOURCES)))]
     pub model: Option<Vec<Object<ModelSourceConfig>>>,
     /// The rule for a request whose model no family matches: `share`, `refuse`, or a family's name.
     pub unknown_model: Option<String>,
     /// The rule for limits on money where a model can come without a price.
     pub unpriced: Option<Unpriced>,
     /// The sources of the account, in order: the first with a value wins.
+    #[cfg_attr(feature = "cli", schemars(length(min = 1)))]
     pub account: Option<Vec<Object<SourceConfig>>>,
     /// The sources of the tier, in order: the first with a value wins.
     pub tier: Option<Vec<TierSourceConfig>>,
@@ -65,6 +72,7 @@ pub(super) struct ConfigRoot {
     /// The wait that is named when concurrency refuses.
     pub concurrency_retry_after: Option<Duration>,
     /// Up to 64 rules by path, method, header or Envoy route: the first that matches counts.
+    #[cfg_attr(feature = "cli", schemars(length(max = crate::routes::config::MOST_RULES)))]
     pub routes: Option<Vec<Object<RouteConfig>>>,
     /// The numbers of accounts for which shared data is laid out.
     pub capacity: Object<Capacity>,
@@ -115,9 +123,11 @@ fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(d: D) -> Result<Optio
 #[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Capacity {
-    /// The number of accounts in the ledger, 1 to 4194304.
+    /// The number of accounts in the ledger.
+    #[cfg_attr(feature = "cli", schemars(range(min = 1, max = MOST_ACCOUNTS)))]
     pub accounts: Option<Count>,
-    /// The number of accounts in the directory, 1 to 4194304.
+    /// The number of accounts in the directory.
+    #[cfg_attr(feature = "cli", schemars(range(min = 1, max = MOST_ACCOUNTS)))]
     pub directory: Option<Count>,
 }
 

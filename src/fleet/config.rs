@@ -41,7 +41,8 @@ pub struct FleetConfig {
     after_loss: Option<LossRule>,
     /// The rule for requests in flight on an edge that is cut off.
     cut_off: Option<CutOff>,
-    /// The least number of edges that a limit is shared among, 1 to 10000.
+    /// The least number of edges that a limit is shared among.
+    #[cfg_attr(feature = "cli", schemars(range(min = 1, max = MOST_EDGES)))]
     edges: Option<Count>,
     /// A secret of at least 16 bytes that hides account ids from the store.
     key: Option<String>,

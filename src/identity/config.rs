@@ -15,6 +15,8 @@ const CREDENTIALS: [&str; 1] = ["authorization"];
 
 /// The maximum number of trusted hops.
 const MOST_HOPS: u64 = 16;
+/// The bits of an IPv6 address.
+const LONGEST_PREFIX: u64 = 128;
 
 type Checked<T> = Result<T, Invalid>;
 
@@ -32,8 +34,10 @@ pub struct SourceConfig {
     /// `source`, or the name of a header with addresses; for accounts.
     address: Option<String>,
     /// The length of the prefix that counts of an IPv6 address, in bits.
+    #[cfg_attr(feature = "cli", schemars(range(min = 1, max = LONGEST_PREFIX)))]
     ipv6_prefix: Option<Count>,
     /// The number of the trusted hop in the header, from its end.
+    #[cfg_attr(feature = "cli", schemars(range(min = 1, max = MOST_HOPS)))]
     hop: Option<Count>,
     /// True when the id is the SHA-256 of the value: for credentials.
     digest: Option<bool>,
@@ -220,7 +224,7 @@ fn address(path: &str, of: &str, source: &SourceConfig) -> Checked<RequestField>
         }
     };
     let prefix = source.ipv6_prefix.as_ref().map_or(64, |Count(bits)| *bits);
-    let prefix = in_range(&format!("{path}.ipv6_prefix"), prefix, 1..=128)?;
+    let prefix = in_range(&format!("{path}.ipv6_prefix"), prefix, 1..=LONGEST_PREFIX)?;
     let ipv6_prefix = u8::try_from(prefix).unwrap_or(128);
     Ok(RequestField::Address(AddressField { of, ipv6_prefix }))
 }

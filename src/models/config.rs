@@ -17,13 +17,13 @@ use std::sync::Arc;
 use wildmatch::WildMatch;
 
 /// The maximum number of families.
-const MOST_FAMILIES: usize = 32;
+pub const MOST_FAMILIES: usize = 32;
 /// The maximum number of patterns of a family.
 const MOST_PATTERNS: usize = 16;
 /// The longest pattern, in bytes.
 const LONGEST_PATTERN: usize = 64;
 /// The maximum number of sources.
-const MOST_SOURCES: usize = 8;
+pub const MOST_SOURCES: usize = 8;
 
 /// A family as written in the config.
 #[derive(Debug, Deserialize)]
@@ -33,12 +33,14 @@ pub struct FamilyConfig {
     /// The name: 1 to 64 of `A-Z a-z 0-9 _ -`.
     name: String,
     /// 1 to 16 globs of model names, which ignore case.
+    #[cfg_attr(feature = "cli", schemars(length(min = 1, max = MOST_PATTERNS)))]
     r#match: Vec<String>,
     /// The weights of its tokens, over those of `tokens.weights`.
     weights: Option<Object<WeightsConfig>>,
     /// The price of a million of its tokens, in USD.
     price: Option<Object<PricesConfig>>,
     /// The completion tokens of a request that states none.
+    #[cfg_attr(feature = "cli", schemars(range(min = 0, max = MOST_TOKENS)))]
     completion: Option<Count>,
 }
 

@@ -12,6 +12,7 @@ use serde::Deserialize;
 #[serde(deny_unknown_fields)]
 pub struct NoticesConfig {
     /// 1 to 8 shares of a limit, from 0.01 to 1.0.
+    #[cfg_attr(feature = "cli", schemars(length(min = 1, max = Shares::MOST), inner(range(min = 0.01, max = 1.0))))]
     at: Vec<f64>,
     /// The receiver.
     to: Object<ReceiverConfig>,

@@ -21,12 +21,19 @@ pub struct OverloadConfig {
     /// The origin of the load.
     from: OriginConfig,
     /// The load from which limits fall.
+    #[cfg_attr(feature = "cli", schemars(range(min = 0, max = Part::LARGEST.as_f64())))]
     start: Option<f64>,
     /// The load at which they have fallen to the floor.
+    #[cfg_attr(feature = "cli", schemars(range(min = 0, max = Part::LARGEST.as_f64())))]
     full: Option<f64>,
-    /// The lowest share of a limit, 0 to 1.
+    /// The lowest share of a limit.
+    #[cfg_attr(feature = "cli", schemars(range(min = 0, max = 1)))]
     floor: Option<f64>,
-    /// How fast the limits of each tier fall, 0 to 1000; 1 where none is named.
+    /// How fast the limits of each tier fall; 1 where none is named.
+    #[cfg_attr(
+        feature = "cli",
+        schemars(extend("additionalProperties" = {"type": "integer", "minimum": 0, "maximum": HEAVIEST}))
+    )]
     weights: Option<Named<Count>>,
     /// The time between steps, `500ms` to `5s`.
     interval: Option<Duration>,

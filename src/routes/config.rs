@@ -11,7 +11,7 @@ use crate::tiers::{Tier, TierTable};
 use serde::Deserialize;
 
 /// The maximum number of rules.
-const MOST_RULES: usize = 64;
+pub const MOST_RULES: usize = 64;
 /// The longest text in a match, in bytes.
 const LONGEST: usize = 256;
 /// The largest number of requests that one counts as.
@@ -28,7 +28,8 @@ pub struct RouteConfig {
     limits: Option<LimitsConfig>,
     /// `none` for a request that reserves and costs no tokens.
     tokens: Option<NoTokens>,
-    /// The number of requests that one counts as, 0 to 1000.
+    /// The number of requests that one counts as.
+    #[cfg_attr(feature = "cli", schemars(range(min = 0, max = HIGHEST_COST)))]
     cost: Option<Count>,
 }
 

@@ -24,19 +24,25 @@ pub struct TokensConfig {
     join: Option<bool>,
     /// The completion tokens that a request reserves.
     reserve: Option<ReserveRule>,
-    /// The bytes of a body that count as one token, 1 to 1000000000.
+    /// The bytes of a body that count as one token.
+    #[cfg_attr(feature = "cli", schemars(range(min = 1, max = MOST_TOKENS)))]
     bytes_per_token: Option<Count>,
-    /// The maximum number of tokens of a body, 1 to 1000000000.
+    /// The maximum number of tokens of a body.
+    #[cfg_attr(feature = "cli", schemars(range(min = 1, max = MOST_TOKENS)))]
     context: Option<Count>,
-    /// The prompt tokens of a request of unknown length, 0 to 1000000000.
+    /// The prompt tokens of a request of unknown length.
+    #[cfg_attr(feature = "cli", schemars(range(min = 0, max = MOST_TOKENS)))]
     prompt: Option<Count>,
-    /// The completion tokens of a request that states none, 0 to 1000000000.
+    /// The completion tokens of a request that states none.
+    #[cfg_attr(feature = "cli", schemars(range(min = 0, max = MOST_TOKENS)))]
     completion: Option<Count>,
-    /// The tokens of one picture or file inside a body, 0 to 1000000000.
+    /// The tokens of one picture or file inside a body.
+    #[cfg_attr(feature = "cli", schemars(range(min = 0, max = MOST_TOKENS)))]
     media: Option<Count>,
     /// Whether requests pause until their body is read. Wants `allow_on_headers_stop_iteration`.
     read_body: Option<bool>,
-    /// The longest body that is read, 1 to 16777216 bytes.
+    /// The longest body that is read, in bytes.
+    #[cfg_attr(feature = "cli", schemars(range(min = 1, max = LONGEST_BODY)))]
     body_limit: Option<Count>,
     /// Whether streams are asked for their usage, or the ends of paths where they are. Needs `read_body`.
     include_usage: Option<IncludeUsage>,
@@ -47,6 +53,7 @@ pub struct TokensConfig {
     /// The response header or trailer that says the tokens, or up to 8 that are summed.
     header: Option<Headers>,
     /// Up to 16 more places of the usage in a response.
+    #[cfg_attr(feature = "cli", schemars(length(max = places::MOST_PLACES)))]
     usage: Option<Vec<Object<UsagePlaceConfig>>>,
     /// Whether `accept-encoding` is taken off requests, so that responses can be read.
     identity: Option<bool>,

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use std::sync::Arc;
 
 /// The maximum number of places.
-const MOST_PLACES: usize = 16;
+pub const MOST_PLACES: usize = 16;
 /// The maximum length of a name in a pointer, in bytes.
 const LONGEST_NAME: usize = 64;
 

@@ -86,27 +86,31 @@ fn full() -> Value {
         "tiers": [{"name": "free", "recharge": "1", "wait": "1s", "mode": "enforce",
             "limits": {"concurrency": 1, "rpm": 3, "tpm": 5000, "tpd": 90000,
                 "burst": {"unit": "requests", "per": "10s", "limit": 5}},
-            "models": {"k2": {"tpm": 1000}}}],
+            "models": {"k2": {"tpm": 1000}}},
+            {"name": "paid", "recharge": "50", "limits": {"concurrency": "unlimited", "rpm": 9,
+                "tpm": 9000, "tpd": "unlimited"}}],
         "models": [{"name": "k2", "match": ["kimi-k2*"], "weights": {"cached": 0.1},
             "price": {"input": "0.60"}, "completion": 100}],
         "model": [{"header": "x-model"}], "unknown_model": "k2",
-        "account": [{"header": "x-account-id"}, {"address": "source", "ipv6_prefix": 64}],
+        "account": [{"header": "x-account-id"}, {"address": "source", "ipv6_prefix": 64},
+            {"address": "x-forwarded-for", "hop": 2}],
         "tier": [{"header": "x-account-tier"}, "directory"],
         "unknown_tier": "free", "not_ready": "free", "strip_headers": ["x-account-id"],
         "windows": {"minute": "60s", "day": {"calendar": "+08:00"}},
-        "tokens": {"completion": 512, "read_body": true, "include_usage": true, "weights": {"output": 2},
+        "tokens": {"bytes_per_token": 3, "context": 9000, "prompt": 10, "completion": 512, "media": 20,
+            "read_body": true, "body_limit": 9000, "include_usage": true, "weights": {"output": 2},
             "usage": [{"output": "/meta/out"}], "header": ["x-tokens"]},
         "headers": ["openai"], "errors": "auto", "jitter": "500ms",
         "cors": {"origins": ["https://app.example.com"]},
         "routes": [{"match": {"path": "/healthz"}, "limits": "none"},
             {"match": {"header": {"name": "x-batch"}}, "limits": ["rpm"], "cost": 2}],
-        "capacity": {"accounts": 64}, "voucher": {"at": "5", "amount": "5"},
+        "capacity": {"accounts": 64, "directory": 64}, "voucher": {"at": "5", "amount": "5"},
         "admin": {"path": "/-/tiergate", "tokens": [{"name": "ops", "sha256": "2a97516c354b68848cdbd8f54a226a0a55b21ed138e207ad6c5cbb9c00aa5aea"}]},
         "directory": {"cluster": "billing", "authority": "billing", "path": "/accounts", "interval": "60s"},
         "notices": {"at": [0.8], "to": {"cluster": "hooks", "authority": "hooks", "path": "/notices"}},
-        "fleet": {"cluster": "fleet", "authority": "fleet", "on_failure": "deny"},
+        "fleet": {"cluster": "fleet", "authority": "fleet", "on_failure": "deny", "edges": 2},
         "scheduler": {"objective": {"free": "batch"}, "fairness": true},
-        "load": {"from": {"header": "x-load"}, "weights": {"free": 2}},
+        "load": {"from": {"header": "x-load"}, "start": 0.5, "full": 0.9, "floor": 0.1, "weights": {"free": 2}},
         "usage_path": "/v1/limits", "usage_names": true, "log_usage": true
     })
 }
@@ -191,6 +195,91 @@ fn a_value_of_a_wrong_type_fails_by_the_schema_wherever_it_stands() {
         }
     }
     assert!(passed.is_empty(), "{}", passed.join("\n"));
+}
+
+/// A copy of the config with another value at a place.
+fn with(config: &Value, pointer: &str, value: Value) -> Value {
+    let mut config = config.clone();
+    *config.pointer_mut(pointer).unwrap() = value;
+    config
+}
+
+/// Ends of ranges, and the numbers beside them.
+const ENDS: [i64; 19] = [
+    -1,
+    0,
+    1,
+    2,
+    10,
+    11,
+    16,
+    17,
+    128,
+    129,
+    1_000,
+    1_001,
+    10_000,
+    10_001,
+    4_194_304,
+    16_777_216,
+    16_777_217,
+    1_000_000_000,
+    1_000_000_001,
+];
+
+#[test]
+fn a_number_has_the_range_of_the_parser_wherever_it_stands() {
+    let full = full();
+    let mut all = Vec::new();
+    pointers(&full, "", &mut all);
+    // Bounds that the rest of the config sets: the other end, the unit, and the bytes of a record.
+    let by_others = [
+        "/load/start",
+        "/load/full",
+        "/tiers/0/limits/burst/limit",
+        "/tiers/0/limits/concurrency",
+    ];
+    let is_number = |at: &&String| {
+        full.pointer(at).is_some_and(Value::is_number) && !by_others.contains(&at.as_str())
+    };
+    let mut differ = Vec::new();
+    for pointer in all.iter().filter(is_number) {
+        let shares = [json!(0.001), json!(0.5), json!(1.0), json!(1.001)];
+        for value in ENDS.map(Value::from).into_iter().chain(shares) {
+            let config = with(&full, pointer, value.clone());
+            if is_taken(&config) != SCHEMA.is_valid(&config) {
+                differ.push(format!("{pointer}: {value}"));
+            }
+        }
+    }
+    assert!(differ.is_empty(), "{}", differ.join("\n"));
+}
+
+#[test]
+fn a_list_is_as_long_as_the_parser_takes_it() {
+    let full = full();
+    for (pointer, least, most) in [
+        ("/tiers", 1_usize, 64_usize),
+        ("/models", 0, 32),
+        ("/models/0/match", 1, 16),
+        ("/model", 0, 8),
+        ("/account", 1, usize::MAX),
+        ("/routes", 0, 64),
+        ("/tokens/usage", 0, 16),
+        ("/admin/tokens", 1, 16),
+        ("/notices/at", 1, 8),
+    ] {
+        let one = full.pointer(&format!("{pointer}/0")).unwrap();
+        let of = |length: usize| with(&full, pointer, json!(vec![one; length]));
+        let too_short = least.checked_sub(1);
+        for length in [too_short, most.checked_add(1)].into_iter().flatten() {
+            assert!(!SCHEMA.is_valid(&of(length)), "{pointer}: {length}");
+            assert!(!is_taken(&of(length)), "{pointer}: {length}");
+        }
+        for length in [least, most.min(64)] {
+            assert!(SCHEMA.is_valid(&of(length)), "{pointer}: {length}");
+        }
+    }
 }
 
 #[test]
