@@ -32,6 +32,11 @@ MODEL := tests/fleet_model
 # The last commit of version 0.1.0, and where its module is built.
 OLD := 6cf68bcf48d36b1c34a256053cac8187083503be
 UPGRADES := target/upgrades
+# The files of crates and of this clone have the same names on each machine, or messages of panics would tell
+# its modules apart. `--config` adds to the flags of .cargo/config.toml; RUSTFLAGS would replace them.
+CRATES := $(or $(CARGO_HOME),$(HOME)/.cargo)/registry/src
+REMAP := "--remap-path-prefix=$(CRATES)=crates", "--remap-path-prefix=$(CURDIR)=tiergate"
+BUILD_WASM := cargo build --release --target $(TARGET) --config 'target.$(TARGET).rustflags = [$(REMAP)]'
 # The commit that the module names as its build.
 BUILD := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
 
@@ -55,7 +60,7 @@ test: modules envoy redis $(TOOLS)/clients chromium debian-tools ## all tests, n
 	cargo test --features cli,fleet
 
 wasm: target ## the release module, in dist/tiergate.wasm
-	TIERGATE_BUILD=$(BUILD) cargo build --release --lib --target $(TARGET)
+	TIERGATE_BUILD=$(BUILD) $(BUILD_WASM) --lib
 	@mkdir -p dist
 	@cp $(WASM_OUT)/tiergate.wasm dist/tiergate.wasm
 
@@ -67,15 +72,15 @@ cli: ## the native command line with the fleet's service, in dist/tiergate
 image: wasm ## the module as an OCI image for Istio and Envoy Gateway, in dist/tiergate.oci.tar
 	@cargo run --quiet --example oci-image -- dist/tiergate.wasm dist/tiergate.oci.tar
 
-release: target $(TOOLS)/cargo-cyclonedx-$(CARGO_CYCLONEDX) | $(TOOLS)/bin/pip ## what a release has, in dist/release/VERSION; docs/releasing.md
+release: wasm $(TOOLS)/cargo-cyclonedx-$(CARGO_CYCLONEDX) | $(TOOLS)/bin/pip ## what a release has, in dist/release/VERSION; docs/releasing.md
 	@TIERGATE_BUILD=$(BUILD) sh .ci/release/build.sh
 
 # The filter, the small modules that tests and benchmarks load beside it, and the filter with a trap.
 # The trap has a target directory of its own, so that dist/tiergate.wasm is never the trap build.
 modules: wasm
-	cargo build --release --target $(TARGET) --example empty-filter --example bare-calls --example shared-writer
+	$(BUILD_WASM) --example empty-filter --example bare-calls --example shared-writer
 	@cp $(EXAMPLES)/empty_filter.wasm $(EXAMPLES)/bare_calls.wasm $(EXAMPLES)/shared_writer.wasm dist/
-	cargo build --release --lib --target $(TARGET) --features trap --target-dir $(TRAP)
+	$(BUILD_WASM) --lib --features trap --target-dir $(TRAP)
 	@cp $(TRAP)/$(TARGET)/release/tiergate.wasm dist/tiergate_trap.wasm
 
 # docs/bench.md has its settings: BENCH_ROWS, BENCH_ROUNDS, BENCH_BEFORE and others.

@@ -13,8 +13,7 @@ out=dist/release/$version
 glibc=2.28
 module_target=wasm32-wasip1
 
-# The files of crates and of this clone have the same names on each machine, or messages of panics would tell
-# them apart.
+# As the Makefile maps them for the module.
 remap_crates=--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}/registry/src=crates
 remap_clone=--remap-path-prefix=$PWD=tiergate
 # The SBOM has it as its time.
@@ -34,13 +33,6 @@ check_source() {
   grep -q "^## $version\b" docs/CHANGELOG.md || return 0
   sh $here/notes.sh docs/CHANGELOG.md Unreleased | grep '^- ' | grep -qv '^- Nothing yet' || return 0
   problem "INCOMPLETE NOTES: docs/CHANGELOG.md has changes under Unreleased, beside those of $version"
-}
-
-# `--config` adds to the flags of .cargo/config.toml; RUSTFLAGS would replace them.
-build_module() {
-  cargo build --locked --release --lib --target $module_target --target-dir $work \
-    --config "target.$module_target.rustflags = [\"$remap_crates\", \"$remap_clone\"]"
-  cp $work/$module_target/release/tiergate.wasm "$out/"
 }
 
 have_zig() {
@@ -93,7 +85,7 @@ write_notes() {
 rm -rf "$out"
 mkdir -p "$out" $work
 check_source
-build_module
+cp dist/tiergate.wasm "$out/"
 cargo run --locked --quiet --example oci-image -- "$out/tiergate.wasm" "$out/tiergate.oci.tar" >"$work/image.txt"
 zig=$(have_zig >&2 && echo yes) || zig=""
 build_cli x86_64 x86_64
