@@ -89,7 +89,8 @@ fn links_of_the_notes_lead_to_the_docs_of_the_version() {
 fn the_changelog_has_notes_of_this_version() {
     let changelog = root().join("docs/CHANGELOG.md");
     let (text, said) = notes(&changelog, env!("CARGO_PKG_VERSION"), "").unwrap();
-    assert_eq!(said, "");
+    let is_released = !env!("CARGO_PKG_VERSION").ends_with("-dev");
+    assert_eq!(said.is_empty(), is_released, "{said}");
     assert!(!text.contains("\n## ") && !text.starts_with('\n'), "{text}");
 }
 
