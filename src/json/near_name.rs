@@ -32,19 +32,32 @@ pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
     (distance.saturating_mul(2) < name.chars().count()).then_some(known)
 }
 
-/// Returns the number of characters to insert, remove or replace between two names.
+/// Returns the number of characters to insert, remove, replace or exchange with the next between two
+/// names: the optimal string alignment distance.
 fn distance(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
+    let b: Vec<char> = b.chars().collect();
+    let mut before: Vec<usize> = Vec::new();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    let mut last = None;
     for (i, x) in a.chars().enumerate() {
-        let (mut diagonal, mut left) = (i, i.saturating_add(1));
-        let mut next = vec![left];
-        for (y, above) in b.chars().zip(row.iter().skip(1)) {
-            let replaced = diagonal.saturating_add(usize::from(x != y));
-            left = replaced.min(left.min(*above).saturating_add(1));
-            next.push(left);
-            diagonal = *above;
+        let mut next = vec![i.saturating_add(1)];
+        for (j, y) in b.iter().enumerate() {
+            let at = |row: &[usize], j: usize| row.get(j).copied().unwrap_or(usize::MAX);
+            let replaced = at(&row, j).saturating_add(usize::from(x != *y));
+            let removed = at(&row, j.saturating_add(1)).saturating_add(1);
+            let inserted = at(&next, j).saturating_add(1);
+            let mut least = replaced.min(removed).min(inserted);
+            let y_before = j.checked_sub(1).and_then(|j| Some((j, b.get(j)?)));
+            if let Some((j, y_before)) = y_before
+                && last == Some(*y)
+                && x == *y_before
+            {
+                least = least.min(at(&before, j).saturating_add(1));
+            }
+            next.push(least);
         }
-        row = next;
+        before = std::mem::replace(&mut row, next);
+        last = Some(x);
     }
     row.last().copied().unwrap_or(0)
 }
@@ -59,7 +72,8 @@ mod tests {
             ("", "", 0),
             ("", "abc", 3),
             ("tiers", "tiers", 0),
-            ("teirs", "tiers", 2),
+            ("teirs", "tiers", 1),
+            ("nmae", "name", 1),
             ("namespce", "namespace", 1),
             ("tier", "tiers", 1),
             ("kitten", "sitting", 3),

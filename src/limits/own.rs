@@ -4,7 +4,7 @@ use super::kinds::{Counted, LimitKind, Per};
 use super::per_limit::{Limit, Limits};
 use super::units::{CENT, Unit};
 use crate::json::values::Duration;
-use crate::json::{Invalid, Named, decimal};
+use crate::json::{Invalid, Named, decimal, nearest};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, Deserialize, Deserializer, IntoDeserializer, MapAccess, Visitor};
 use serde::{Serialize, Serializer};
@@ -292,8 +292,12 @@ impl OwnLimit {
             (None, Some(counted)) => LimitKind::named(name, counted).ok_or_else(too_many_names),
             (None, None) => {
                 let known: Vec<&str> = LimitKind::known_names().collect();
+                let near = nearest(name, known.iter().copied());
+                let near = near.map(|near| format!(" (did you mean `{near}`?)"));
                 Err(format!(
-                    "{name:?} is not known: one of {}, or an object with unit, per and limit",
+                    "unknown limit `{name}`{}, expected one of {}, or an object with unit, per and \
+                     limit",
+                    near.unwrap_or_default(),
                     known.join(", ")
                 ))
             }

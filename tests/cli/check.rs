@@ -193,7 +193,8 @@ fn several_files_and_standard_input_are_one_report() {
     );
     let ran = tiergate(&["check", "--json", &sound]);
     let report: Value = serde_json::from_str(&ran.out).unwrap();
-    let counts = json!({"configs": 1, "errors": 0, "warnings": 0, "whole": true, "findings": []});
+    let counts = json!({"configs": 1, "errors": 0, "warnings": 0, "whole": true, "unread": [],
+        "findings": []});
     assert_eq!((ran.code, report), (0, counts));
 }
 
@@ -210,6 +211,13 @@ fn a_file_that_can_not_be_read_exits_2_and_the_others_are_checked() {
         ran.err
     );
     assert!(ran.out.contains("also_broken.json:1:10"), "{}", ran.out);
+
+    // A program that reads the report sees it too.
+    let ran = tiergate(&["check", "--json", "/nowhere.json", &broken]);
+    let report: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!((ran.code, &report["whole"]), (2, &json!(false)));
+    let unread = report["unread"][0].as_str().unwrap();
+    assert!(unread.contains("can't read /nowhere.json"), "{unread}");
 }
 
 #[test]
@@ -272,22 +280,23 @@ fn the_examples_of_the_repository_have_no_error() {
 /// One config in each way in which YAML writes it.
 #[test]
 fn a_place_in_a_text_is_that_in_the_file() {
-    let any = "vm_config: {}\nname: tiergate\nconfiguration:\n  value: ";
+    let any = "vm_config: {}\nname: tiergate\nconfiguration:\n  \
+               \"@type\": type.googleapis.com/google.protobuf.StringValue\n  value: ";
     for (value, line, column) in [
-        ("'{\"mode\": \"on\"}'", 4, 20),
-        ("\"{\\\"mode\\\": \\\"on\\\"}\"", 4, 23),
+        ("'{\"mode\": \"on\"}'", 5, 20),
+        ("\"{\\\"mode\\\": \\\"on\\\"}\"", 5, 23),
         (
             "'{\"usage_path\": \"/\u{5ba2}''s\", \"mode\": \"on\"}'",
-            4,
+            5,
             43,
         ),
-        ("|\n    {\n      \"mode\": \"on\"\n    }\n", 6, 15),
-        (">\n    {\n    \"mode\":\n    \"on\"}\n", 7, 5),
+        ("|\n    {\n      \"mode\": \"on\"\n    }\n", 7, 15),
+        (">\n    {\n    \"mode\":\n    \"on\"}\n", 8, 5),
         (
             "|2-\n      \u{5ba2}\n"
                 .replace('\u{5ba2}', "{\"mode\": \"on\"}")
                 .as_str(),
-            5,
+            6,
             16,
         ),
     ] {

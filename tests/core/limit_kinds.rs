@@ -279,7 +279,7 @@ fn what_is_wrong_with_limits_is_said_with_its_path() {
             "rpx",
             json!(3),
             "tiers[0].limits.rpx",
-            "not known: one of concurrency, rps",
+            "expected one of concurrency, rps",
         ),
         (
             "rpm",

@@ -224,8 +224,11 @@ fn describe(config: &DocNode, error: &Invalid) -> ConfigError {
 /// Returns the bytes to point at: a scalar, or the name of what is wrong in whole.
 fn place_of(config: &DocNode, place: &NodePlace, node: &DocNode, problem: &str) -> Bytes {
     let is_whole = !node.members().is_empty() || !node.elements().is_empty();
+    let is_name = ["unknown field", "unknown limit"]
+        .iter()
+        .any(|begin| problem.starts_with(begin));
     match place.name(config) {
-        Some((_, at)) if is_whole || problem.starts_with("unknown field") => at,
+        Some((_, at)) if is_whole || is_name => at,
         _ => node.at.clone(),
     }
 }
@@ -304,6 +307,9 @@ fn in_parts(message: &str, node: &DocNode) -> (String, Option<String>, Option<St
     let allowed = allowed.map(|allowed| match allowed.as_str() {
         "a sequence" => "a list".to_owned(),
         "a map" => "an object".to_owned(),
+        "a string" => "a text, in quotes".to_owned(),
+        "a boolean" => "true or false".to_owned(),
+        "f64" => "a number".to_owned(),
         _ => allowed,
     });
     let problem = match problem {

@@ -1,12 +1,13 @@
 //! The configs of tiergate in a file: by the shape of Envoy's wasm filter, and by the kinds of Istio and
 //! Envoy Gateway.
 
-use super::json_text::{self, NotJson, moved};
+use super::body::{Body, Misplaced, member, of_filter, of_resource};
+use super::scalars::ScalarRules;
 use super::source::SourceFile;
-use super::tree::{Bytes, DocNode, DocValue, Member};
-use super::yaml;
+use super::tree::{Bytes, DocNode, DocValue};
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
+use tiergate::json::nearest;
 
 /// What a file is written for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,30 +35,23 @@ pub struct FoundConfig<'a> {
     pub manager: Option<&'a DocNode>,
     /// The names of all clusters, where the file has them all.
     pub clusters: Option<BTreeSet<&'a str>>,
+    /// The rules by which scalars without quotes were read.
+    pub rules: ScalarRules,
     pub body: Body,
 }
 
 impl FoundConfig<'_> {
-    /// Returns the config with its places. A missing one is an empty object, and a text that is not
-    /// JSON is `None`.
+    /// Returns the config with its places. A missing one is an empty object, and one that nothing can
+    /// read is `None`.
     pub fn written(&self) -> Option<DocNode> {
         match &self.body {
-            Body::NotJson(_) => None,
+            Body::NotJson(_) | Body::Misplaced(_) => None,
             Body::Tree(node) if !matches!(node.value, DocValue::Null) => Some(node.clone()),
             Body::Tree(_) | Body::Absent => {
                 Some(DocNode::new(self.at.clone(), DocValue::Map(Vec::new())))
             }
         }
     }
-}
-
-/// The text of a config.
-pub enum Body {
-    /// The file has no config, so every default holds.
-    Absent,
-    Tree(DocNode),
-    /// A text that is no JSON.
-    NotJson(NotJson),
 }
 
 /// The fields of a config, as the parser names them.
@@ -93,6 +87,10 @@ pub fn find<'a>(
         let walk = DocumentWalk {
             source,
             clusters: clusters(document),
+            rules: match is_json {
+                true => ScalarRules::Core,
+                false => ScalarRules::of(document),
+            },
         };
         let before = found.len();
         walk.down(document, &mut Vec::new(), &mut found);
@@ -104,6 +102,7 @@ pub fn find<'a>(
                 before: None,
                 manager: None,
                 clusters: None,
+                rules: ScalarRules::Core,
                 body: Body::Tree(document.clone()),
             });
         }
@@ -115,8 +114,14 @@ pub fn find<'a>(
 fn is_config(document: &DocNode, is_json: bool) -> bool {
     let members = document.members();
     let is_foreign = members.iter().any(|m| FOREIGN.contains(&&*m.name));
-    let is_known = members.iter().any(|m| FIELDS.contains(&m.name));
+    let known = || FIELDS.iter().map(String::as_str);
+    let is_known = members.iter().any(|m| nearest(&m.name, known()).is_some());
     !is_foreign && (is_json || is_known)
+}
+
+/// True for the name of a field of a config.
+pub fn is_field(name: &str) -> bool {
+    FIELDS.contains(name)
 }
 
 /// Returns the names of the clusters of an Envoy that gets none from elsewhere.
@@ -138,6 +143,7 @@ pub fn get<'a>(node: &'a DocNode, snake: &str, camel: &str) -> Option<&'a DocNod
 struct DocumentWalk<'s, 'a> {
     source: &'s SourceFile,
     clusters: Option<BTreeSet<&'a str>>,
+    rules: ScalarRules,
 }
 
 impl<'a> DocumentWalk<'_, 'a> {
@@ -155,15 +161,15 @@ impl<'a> DocumentWalk<'_, 'a> {
                 return;
             }
             Some("TrafficExtension") => {
-                let holder = node.get_in(&["spec", "wasm"]);
+                let holder = node.get_in(&["spec", "wasm"]).or_else(|| node.get("spec"));
                 found.extend(holder.and_then(|wasm| self.plugin(node, wasm, Platform::Istio)));
                 return;
             }
             Some("EnvoyExtensionPolicy") => {
-                let wasm = node
-                    .get_in(&["spec", "wasm"])
-                    .map_or(&[][..], DocNode::elements);
-                let all = wasm.iter();
+                let wasm = node.get_in(&["spec", "wasm"]);
+                // A single object is no list, and is read as one to say so.
+                let single = wasm.filter(|wasm| !wasm.members().is_empty());
+                let all = wasm.map_or(&[][..], DocNode::elements).iter().chain(single);
                 found.extend(all.filter_map(|one| self.plugin(node, one, Platform::EnvoyGateway)));
                 return;
             }
@@ -174,6 +180,12 @@ impl<'a> DocumentWalk<'_, 'a> {
             return;
         }
         above.push(node);
+        let without_vm = node.get("config").filter(|_| is_wasm_filter(node));
+        if let Some(plugin) = without_vm.filter(|one| get(one, "vm_config", "vmConfig").is_none()) {
+            found.extend(self.filter(plugin, above));
+            above.pop();
+            return;
+        }
         for member in node.members() {
             self.down(&member.value, above, found);
         }
@@ -190,11 +202,20 @@ impl<'a> DocumentWalk<'_, 'a> {
         holder: &'a DocNode,
         platform: Platform,
     ) -> Option<FoundConfig<'a>> {
-        let config = match platform {
-            Platform::EnvoyGateway => member(holder, &["config"]),
-            _ => member(holder, &["pluginConfig"]),
+        let field = match platform {
+            Platform::EnvoyGateway => "config",
+            _ => "pluginConfig",
         };
-        let body = config.map_or(Body::Absent, |member| Body::Tree(member.value.clone()));
+        let config = member(holder, &[field]);
+        let body = match member(resource, &["spec"]).and_then(|spec| member(&spec.value, &["wasm"]))
+        {
+            Some(wasm)
+                if platform == Platform::EnvoyGateway && wasm.value.elements().is_empty() =>
+            {
+                Body::Misplaced(Misplaced::no_list(&wasm.name_at))
+            }
+            _ => of_resource(resource, holder, field),
+        };
         let named = [resource.get_in(&["metadata", "name"]), holder.get("name")];
         let is_named = named.into_iter().flatten().any(names_us);
         if !is_named
@@ -211,13 +232,14 @@ impl<'a> DocumentWalk<'_, 'a> {
             before: None,
             manager: None,
             clusters: None,
+            rules: self.rules,
             body,
         })
     }
 
     /// Takes the config of a wasm filter of Envoy; `above` are the values around it.
     fn filter(&self, plugin: &'a DocNode, above: &[&'a DocNode]) -> Option<FoundConfig<'a>> {
-        let body = self.configuration(plugin);
+        let body = of_filter(self.source, plugin);
         let filter = above.iter().rev().find(|node| {
             node.get("name").is_some() && get(node, "typed_config", "typedConfig").is_some()
         });
@@ -246,49 +268,16 @@ impl<'a> DocumentWalk<'_, 'a> {
             before,
             manager: filters.map(|(manager, _)| manager),
             clusters: self.clusters.clone(),
+            rules: self.rules,
             body,
         })
     }
-
-    /// Returns the config in an Any: a JSON text, or a Struct.
-    fn configuration(&self, plugin: &DocNode) -> Body {
-        let Some(any) = plugin.get("configuration") else {
-            return Body::Absent;
-        };
-        let kind = any.get("@type").and_then(DocNode::text).unwrap_or_default();
-        let Some(value) = any.get("value") else {
-            return Body::Absent;
-        };
-        match &value.value {
-            DocValue::Text(text) if !kind.ends_with("Struct") => self.within(value, text),
-            _ => Body::Tree(value.clone()),
-        }
-    }
-
-    /// Reads a JSON text that stands in the file as a scalar.
-    fn within(&self, scalar: &DocNode, text: &str) -> Body {
-        if text.trim().is_empty() {
-            return Body::Absent;
-        }
-        let places = yaml::places_within(&self.source.text, scalar, text);
-        let place = |byte: usize| places.get(byte).copied().unwrap_or(scalar.at.end);
-        match json_text::read(text) {
-            Ok(node) => Body::Tree(moved(node, &|at: &Bytes| {
-                let last = place(at.end.saturating_sub(1));
-                place(at.start)..last.saturating_add(1)
-            })),
-            Err(error) => Body::NotJson(NotJson {
-                at: place(error.at),
-                problem: error.problem,
-            }),
-        }
-    }
 }
 
-/// Returns the first member with one of these names.
-fn member<'a>(node: &'a DocNode, names: &[&str]) -> Option<&'a Member> {
-    let mut members = node.members().iter();
-    members.find(|member| names.contains(&&*member.name))
+/// True for the typed config of a wasm filter.
+fn is_wasm_filter(typed: &DocNode) -> bool {
+    let kind = typed.get("@type").and_then(DocNode::text);
+    kind.is_some_and(|kind| kind.ends_with(".filters.http.wasm.v3.Wasm"))
 }
 
 fn names_us(node: &DocNode) -> bool {

@@ -10,6 +10,7 @@ pub struct NotJson {
     /// The byte of the text where it ends to be JSON.
     pub at: usize,
     pub problem: String,
+    pub remedy: Option<&'static str>,
 }
 
 /// Strict JSON: the tree must not take what the filter refuses.
@@ -37,18 +38,43 @@ const NOTHING_ELSE: CollectOptions = CollectOptions {
 /// [`NotJson`] with the first place that is no JSON.
 pub fn read(text: &str) -> Result<DocNode, NotJson> {
     if let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(text) {
+        let at = byte_of(text, error.line(), error.column());
         return Err(NotJson {
-            at: byte_of(text, error.line(), error.column()),
+            at,
             problem: without_place(&error.to_string()).to_owned(),
+            remedy: remedy(text, at),
         });
     }
     let read = parse_to_ast(text, &NOTHING_ELSE, &STRICT).map_err(|error| NotJson {
         at: error.range().start,
         problem: error.kind().to_string(),
+        remedy: remedy(text, error.range().start),
     })?;
     match read.value {
         Some(value) => Ok(node(&value)),
         None => Ok(DocNode::new(0..0, DocValue::Null)),
+    }
+}
+
+/// Returns what to do about a habit of other formats, where a text ends to be JSON.
+pub fn remedy(text: &str, at: usize) -> Option<&'static str> {
+    let rest = text.get(at..).unwrap_or_default();
+    let before = text.get(..at).unwrap_or_default().trim_end();
+    let line = text
+        .get(before.rfind('\n').unwrap_or(0)..)
+        .and_then(|from| from.trim_start().lines().next());
+    match rest.chars().next() {
+        _ if text.starts_with('\u{feff}') => Some("save the file without a byte order mark"),
+        _ if line.is_some_and(|line| line.contains("{{")) => {
+            Some("a template must be rendered first, as by helm template")
+        }
+        Some('/' | '#') => Some("JSON has no comments: take it out"),
+        Some('\'') => Some("texts of JSON have double quotes"),
+        Some('}' | ']') if before.ends_with(',') => Some("take the comma before it out"),
+        Some(c) if c.is_alphabetic() || c == '_' => {
+            Some("put names and words in double quotes, or give a file of YAML a name in .yaml")
+        }
+        _ => None,
     }
 }
 

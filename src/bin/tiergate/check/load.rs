@@ -1,7 +1,7 @@
 //! The sound configs of a file, for commands that work on them.
 
 use super::find::find;
-use super::{Unread, documents, is_json, read};
+use super::{Unread, documents, hint, is_json, read};
 use std::path::Path;
 use tiergate::config::{self, Config};
 
@@ -24,7 +24,9 @@ pub fn load(path: &Path) -> Result<Option<Vec<LoadedConfig>>, String> {
     };
     let found = find(&source, &documents, is_json);
     if found.is_empty() {
-        return Err(Unread::NoConfig { name: source.name }.to_string());
+        let hint = hint(&source, &documents);
+        let name = source.name;
+        return Err(Unread::NoConfig { name, hint }.to_string());
     }
     let loaded = found.iter().map(|one| {
         let json = one.written()?.json();

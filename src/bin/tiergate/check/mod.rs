@@ -1,22 +1,26 @@
 //! `tiergate check`: all errors of a config at once, each where it stands in its file.
 
+mod body;
 mod errors;
 mod find;
+mod inert;
 mod json_text;
 pub mod load;
 mod place;
 mod repair;
 mod report;
+mod scalars;
 mod source;
 mod tree;
 mod warn;
 mod yaml;
 
 use crate::Ending;
+use body::Body;
 use clap::Args;
-use find::{Body, FoundConfig, find};
-use json_text::NotJson;
+use find::{FoundConfig, find};
 use report::{ConfigFinding, Severity};
+use scalars::ScalarRules;
 use serde::Serialize;
 use source::SourceFile;
 use std::io::{self, IsTerminal as _, Read as _};
@@ -47,11 +51,8 @@ enum Unread {
     Unreadable { name: String, source: io::Error },
     #[error("{name}: not UTF-8 text")]
     NotText { name: String },
-    #[error(
-        "{name}: no tiergate config found; check the file that holds the filter's config, which may \
-         be another one than that of its listener (ECDS)"
-    )]
-    NoConfig { name: String },
+    #[error("{name}: no tiergate config found; {hint}")]
+    NoConfig { name: String, hint: String },
 }
 
 /// A file that was checked.
@@ -63,22 +64,22 @@ struct CheckedFile {
 }
 
 pub fn run(args: &ConfigCheckArgs) -> Result<Ending, ConfigCheckError> {
-    let (mut checked, mut is_unread) = (Vec::new(), false);
+    let (mut checked, mut unread) = (Vec::new(), Vec::new());
     for path in &args.files {
         match read(path).and_then(check) {
             Ok(file) => checked.push(file),
             Err(error) => {
                 crate::say(&error.to_string());
-                is_unread = true;
+                unread.push(error.to_string());
             }
         }
     }
     let mut out = io::stdout().lock();
     match args.json {
-        true => write_json(&checked, &mut out)?,
+        true => write_json(&checked, &unread, &mut out)?,
         false => draw(&checked, &mut out)?,
     }
-    if is_unread {
+    if !unread.is_empty() {
         return Ok(Ending::Unread);
     }
     let mut findings = checked.iter().flat_map(|file| &file.findings);
@@ -126,16 +127,52 @@ fn check(source: SourceFile) -> Result<CheckedFile, Unread> {
     let found = find(&checked.source, &documents, is_json);
     checked.configs = found.len();
     for one in &found {
-        let (findings, is_whole) = judge(one);
+        let (findings, is_whole) = judge(one, &checked.source);
         checked.is_whole &= is_whole;
         checked.findings.extend(findings);
     }
     match found.is_empty() {
         true => Err(Unread::NoConfig {
+            hint: hint(&checked.source, &documents),
             name: checked.source.name,
         }),
         false => Ok(checked),
     }
+}
+
+/// Returns where the config of a file may be, in which none was found.
+fn hint(source: &SourceFile, documents: &[DocNode]) -> String {
+    let has_texts = |document: &&DocNode| {
+        let kind = document.get("kind").and_then(DocNode::text);
+        let patched =
+            document.get("patches").is_some() || document.get("patchesStrategicMerge").is_some();
+        patched
+            || matches!(
+                kind,
+                Some("ConfigMap" | "Secret" | "Kustomization" | "HelmRelease")
+            )
+    };
+    if documents.iter().any(|document| has_texts(&document)) {
+        return "texts inside of this kind are not read: check each as a file of its own"
+            .to_owned();
+    }
+    let text = documents.iter().find(|document| document.text().is_some());
+    if let Some(text) = text {
+        let line = source.position(text.at.start).line;
+        return format!("line {line} is a text and no object: a blank follows each colon");
+    }
+    if let Some(named) = source.text.find("tiergate") {
+        let line = source.position(named).line;
+        return format!(
+            "line {line} names tiergate, and its config stands in configuration of a wasm filter, in \
+             spec.pluginConfig of a WasmPlugin, in spec.wasm.pluginConfig of a TrafficExtension, or in \
+             spec.wasm[].config of an EnvoyExtensionPolicy. A listener that takes the filter by \
+             discovery (ECDS) has it in another file"
+        );
+    }
+    "check the file that holds the filter's config, which may be another one than that of its listener \
+     (ECDS)"
+        .to_owned()
 }
 
 /// True for a file of JSON, by its name or its first character.
@@ -146,48 +183,96 @@ fn is_json(source: &SourceFile) -> bool {
 }
 
 fn documents(source: &SourceFile, is_json: bool) -> Result<Vec<DocNode>, ConfigFinding> {
-    let read = match is_json {
-        _ if source.text.trim().is_empty() => return Ok(Vec::new()),
+    match is_json {
+        _ if source.text.trim().is_empty() => Ok(Vec::new()),
         true => json_text::read(&source.text)
             .map(|node| vec![node])
-            .map_err(|error| (error.at, error.problem, "JSON")),
-        false => yaml::read(&source.text).map_err(|error| (error.at, error.problem, "YAML")),
-    };
-    read.map_err(|(at, problem, what)| broken(at, format!("not {what}: {problem}")))
+            .map_err(|error| {
+                broken(
+                    error.at,
+                    format!("not JSON: {}", error.problem),
+                    error.remedy,
+                )
+            }),
+        false => yaml::read(&source.text).map_err(|error| {
+            let remedy = yaml::remedy(source.line(error.at));
+            broken(error.at, format!("not YAML: {}", error.problem), remedy)
+        }),
+    }
 }
 
 /// A text that can't be read on.
-fn broken(at: usize, problem: String) -> ConfigFinding {
+fn broken(at: usize, problem: String, remedy: Option<&str>) -> ConfigFinding {
     ConfigFinding {
         severity: Severity::Error,
         at: at..at,
         path: "$".to_owned(),
         problem,
         allowed: None,
-        remedy: None,
+        remedy: remedy.map(str::to_owned),
     }
 }
 
 /// Judges a config: its findings, and whether none can hide behind them.
-fn judge(found: &FoundConfig<'_>) -> (Vec<ConfigFinding>, bool) {
-    let written = match found.written() {
-        Some(written) => written,
-        None => {
-            let (at, problem) = match &found.body {
-                Body::NotJson(NotJson { at, problem }) => (*at, problem.as_str()),
-                Body::Tree(_) | Body::Absent => (found.at.start, ""),
-            };
-            return (vec![broken(at, format!("not JSON: {problem}"))], false);
-        }
+fn judge(found: &FoundConfig<'_>, source: &SourceFile) -> (Vec<ConfigFinding>, bool) {
+    let Some(written) = found.written() else {
+        let unread = unread_body(&found.body);
+        return (
+            unread.into_iter().chain(failure_policy(found)).collect(),
+            false,
+        );
     };
     let judged = errors::judge(&written);
     let errors = judged.errors.into_iter().map(ConfigFinding::from);
     let mut findings: Vec<ConfigFinding> = errors.collect();
+    for finding in &mut findings {
+        if let (None, Body::Tree(_)) = (&finding.remedy, &found.body) {
+            finding.remedy = misread(source, finding, found.rules);
+        }
+    }
     match &judged.config {
         Some(config) => findings.extend(Warnings::of(found, &written, config)),
         None => findings.extend(failure_policy(found)),
     }
     (findings, judged.is_whole)
+}
+
+/// The remedy for a scalar that means more to the file's reader than it says.
+fn misread(source: &SourceFile, finding: &ConfigFinding, rules: ScalarRules) -> Option<String> {
+    let written = source.text.get(finding.at.clone())?;
+    let json = |rules: ScalarRules| DocNode::new(0..0, rules.read(written)).json();
+    let read = json(rules);
+    if read == json(ScalarRules::Core) {
+        return None;
+    }
+    let (reader, remedy) = match rules {
+        ScalarRules::Core => return None,
+        ScalarRules::Envoy => (
+            "Envoy",
+            "write the config as JSON text, in a StringValue, or a word in quotes",
+        ),
+        ScalarRules::Kubernetes => ("Kubernetes", "put it in quotes"),
+    };
+    Some(format!("{reader} reads {written} as {read}: {remedy}"))
+}
+
+/// The reason why a config can't be read at all.
+fn unread_body(body: &Body) -> Option<ConfigFinding> {
+    match body {
+        Body::Tree(_) | Body::Absent => None,
+        Body::NotJson(error) => {
+            let problem = format!("not JSON: {}", error.problem);
+            Some(broken(error.at, problem, error.remedy))
+        }
+        Body::Misplaced(misplaced) => Some(ConfigFinding {
+            severity: Severity::Error,
+            at: misplaced.at.clone(),
+            path: misplaced.path.clone(),
+            problem: misplaced.problem.clone(),
+            allowed: None,
+            remedy: Some(misplaced.remedy.clone()),
+        }),
+    }
 }
 
 impl From<errors::ConfigError> for ConfigFinding {
@@ -248,16 +333,23 @@ struct JsonReport<'a> {
     warnings: usize,
     /// False when errors may hide behind others.
     whole: bool,
+    /// The reasons why files were not checked.
+    unread: &'a [String],
     findings: Vec<report::JsonFinding<'a>>,
 }
 
-fn write_json(checked: &[CheckedFile], out: &mut impl io::Write) -> io::Result<()> {
+fn write_json(
+    checked: &[CheckedFile],
+    unread: &[String],
+    out: &mut impl io::Write,
+) -> io::Result<()> {
     let sum = |count: fn(&CheckedFile) -> usize| checked.iter().map(count).sum();
     let report = JsonReport {
         configs: sum(|file| file.configs),
         errors: sum(|file| file.count(Severity::Error)),
         warnings: sum(|file| file.count(Severity::Warning)),
-        whole: checked.iter().all(|file| file.is_whole),
+        whole: unread.is_empty() && checked.iter().all(|file| file.is_whole),
+        unread,
         findings: checked
             .iter()
             .flat_map(|file| file.findings.iter().map(|f| f.json(&file.source)))

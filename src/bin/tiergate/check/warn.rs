@@ -1,5 +1,6 @@
 //! Warnings: what the filter takes, and what does not do what it seems to.
 
+use super::body::Body;
 use super::find::{FoundConfig, Platform, get};
 use super::place::NodePlace;
 use super::report::{ConfigFinding, Severity};
@@ -12,7 +13,7 @@ use tiergate::limits::units::Unit;
 const GATEWAY_BUFFER: u64 = 32 * 1024;
 
 /// HTTP filters that can set a header, by the last part of their type.
-const IDENTIFY: [&str; 16] = [
+const IDENTIFY: [&str; 12] = [
     "jwt_authn",
     "ext_authz",
     "ext_proc",
@@ -20,10 +21,6 @@ const IDENTIFY: [&str; 16] = [
     "basic_auth",
     "api_key_auth",
     "oauth2",
-    "header_to_metadata",
-    "json_to_metadata",
-    "set_metadata",
-    "set_filter_state",
     "credential_injector",
     "lua",
     "golang",
@@ -54,6 +51,9 @@ impl<'a> Warnings<'a> {
             list: Vec::new(),
         };
         warnings.list.extend(failure_policy(found));
+        warnings.absent();
+        warnings.module();
+        warnings.inert();
         warnings.stop_iteration();
         warnings.gateway_buffer();
         warnings.identity();
@@ -64,8 +64,35 @@ impl<'a> Warnings<'a> {
         warnings.list
     }
 
+    /// Warns of a holder without a config.
+    fn absent(&mut self) {
+        let remedy = match (&self.found.body, self.found.platform) {
+            (Body::Tree(_) | Body::NotJson(_) | Body::Misplaced(_), _) => return,
+            (_, Platform::Istio) => "write it in pluginConfig",
+            (_, Platform::EnvoyGateway) => "write it in config",
+            (_, Platform::Envoy | Platform::Plain) => "write it in configuration",
+        };
+        let problem = "there is no config here, so all defaults hold, and their tiers";
+        self.add(self.found.at.clone(), "$", problem.to_owned(), remedy);
+    }
+
+    /// Warns of a filter of Envoy's that names no module.
+    fn module(&mut self) {
+        let vm = get(self.found.holder, "vm_config", "vmConfig");
+        if self.found.platform == Platform::Envoy && vm.is_none() {
+            let problem = "there is no vm_config: Envoy has no module to load";
+            let remedy = "add vm_config with runtime and code";
+            self.add(
+                self.found.at.clone(),
+                "vm_config",
+                problem.to_owned(),
+                remedy,
+            );
+        }
+    }
+
     /// Adds a warning at a path of the config, or at its place where the path is not written.
-    fn warn(&mut self, path: &str, problem: String, remedy: &str) {
+    pub(super) fn warn(&mut self, path: &str, problem: String, remedy: &str) {
         let place = NodePlace::find(self.written, path);
         let at = match (place.steps.is_empty(), place.node(self.written)) {
             (false, Some(node)) => match place.name(self.written) {
@@ -150,8 +177,8 @@ impl<'a> Warnings<'a> {
         let Some(before) = &self.found.before else {
             return;
         };
-        // The listener of the admin API is not the clients'.
-        if self.config.admin.is_some() {
+        // The listener of the admin API alone is not the clients'.
+        if self.config.is_bare {
             return;
         }
         let early = [
@@ -280,16 +307,19 @@ impl<'a> Warnings<'a> {
     }
 }
 
-/// True for a filter that can set a header.
+/// True for a filter that can set a header: by its type, or by its name where the type is elsewhere.
 fn can_identify(filter: &DocNode) -> bool {
+    if filter.get("disabled").is_some_and(DocNode::is_true) {
+        return false;
+    }
     let typed = get(filter, "typed_config", "typedConfig");
-    let kind = typed
-        .and_then(|typed| typed.get("@type"))
-        .and_then(DocNode::text);
-    let name = filter.get("name").and_then(DocNode::text);
-    let texts = [kind, name];
-    let mut texts = texts.into_iter().flatten();
-    texts.any(|text| IDENTIFY.iter().any(|one| text.contains(one)))
+    let kind = typed.and_then(|typed| typed.get("@type"));
+    let text = kind.or_else(|| filter.get("name"));
+    let mut parts = text
+        .and_then(DocNode::text)
+        .unwrap_or_default()
+        .split(['.', '/']);
+    parts.any(|part| IDENTIFY.contains(&part))
 }
 
 /// Warns of a filter that a panic ends. A config with errors has this warning too.

@@ -1,5 +1,6 @@
 //! YAML documents as trees with places.
 
+use super::scalars::ScalarRules;
 use super::tree::{DocNode, DocValue, Member};
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, StrInput, Tag};
 use std::borrow::Cow;
@@ -17,11 +18,21 @@ pub struct NotYaml {
     pub problem: String,
 }
 
-/// Reads the documents of a YAML text.
+/// Reads the documents of a YAML text, each as the program takes it that it is written for.
 ///
 /// # Errors
 /// [`NotYaml`] with the first place that is no YAML.
 pub fn read(text: &str) -> Result<Vec<DocNode>, NotYaml> {
+    let documents = read_by(text, &[])?;
+    let rules: Vec<ScalarRules> = documents.iter().map(ScalarRules::of).collect();
+    match rules.iter().all(|rules| *rules == ScalarRules::Core) {
+        true => Ok(documents),
+        false => read_by(text, &rules),
+    }
+}
+
+/// Reads the documents by the rules of each; those of the core schema where none are given.
+fn read_by(text: &str, rules: &[ScalarRules]) -> Result<Vec<DocNode>, NotYaml> {
     let mut bytes: Vec<usize> = text.char_indices().map(|(byte, _)| byte).collect();
     bytes.push(text.len());
     let mut reader = Reader {
@@ -29,15 +40,32 @@ pub fn read(text: &str) -> Result<Vec<DocNode>, NotYaml> {
         bytes,
         anchors: BTreeMap::new(),
         values: 0,
+        rules: ScalarRules::Core,
     };
     let mut documents = Vec::new();
     loop {
         match reader.next()? {
             None => return Ok(documents),
-            Some((Event::DocumentStart(_), _)) => documents.push(reader.value(MOST_DEPTH)?),
+            Some((Event::DocumentStart(_), _)) => {
+                let of_this = rules.get(documents.len()).copied();
+                reader.rules = of_this.unwrap_or(ScalarRules::Core);
+                documents.push(reader.value(MOST_DEPTH)?);
+            }
             Some(_) => {}
         }
     }
+}
+
+/// Returns what to do about a line that is no YAML.
+pub fn remedy(line: &str) -> Option<&'static str> {
+    if line.contains("{{") {
+        return Some("a template must be rendered first, as by helm template");
+    }
+    if line.starts_with('\t') {
+        return Some("indent by blanks: YAML has no tabs there");
+    }
+    line.contains('\\')
+        .then_some("put it in single quotes: a backslash in double quotes begins an escape")
 }
 
 struct Reader<'a> {
@@ -46,6 +74,7 @@ struct Reader<'a> {
     bytes: Vec<usize>,
     anchors: BTreeMap<usize, DocNode>,
     values: usize,
+    rules: ScalarRules,
 }
 
 impl<'a> Reader<'a> {
@@ -85,7 +114,7 @@ impl<'a> Reader<'a> {
         let value = match event {
             Event::Scalar(text, style, id, tag) => {
                 anchor = id;
-                scalar(&text, style, tag.as_ref())
+                scalar(&text, style, tag.as_ref(), self.rules)
             }
             Event::SequenceStart(id, _) => {
                 anchor = id;
@@ -114,6 +143,9 @@ impl<'a> Reader<'a> {
                         }
                         Some((event, span)) => members.push(self.member(event, span, depth)?),
                     }
+                }
+                if self.rules == ScalarRules::Kubernetes {
+                    merge(&mut members);
                 }
                 DocValue::Map(members)
             }
@@ -155,38 +187,32 @@ fn count(node: &DocNode) -> usize {
     parts.fold(1, usize::saturating_add)
 }
 
-/// Reads a scalar by YAML's core schema, as Envoy and Kubernetes do.
-fn scalar(text: &str, style: ScalarStyle, tag: Option<&Cow<'_, Tag>>) -> DocValue {
+/// Reads a scalar: one in quotes, or with the tag of a string, is a text.
+fn scalar(
+    text: &str,
+    style: ScalarStyle,
+    tag: Option<&Cow<'_, Tag>>,
+    rules: ScalarRules,
+) -> DocValue {
     let is_string = tag.is_some_and(|tag| tag.is_yaml_core_schema() && tag.suffix == "str");
-    if style != ScalarStyle::Plain || is_string {
-        return DocValue::Text(text.to_owned());
-    }
-    match text {
-        "" | "~" | "null" | "Null" | "NULL" => DocValue::Null,
-        "true" | "True" | "TRUE" => DocValue::Bool(true),
-        "false" | "False" | "FALSE" => DocValue::Bool(false),
-        _ => number(text).map_or_else(|| DocValue::Text(text.to_owned()), DocValue::Number),
+    match style == ScalarStyle::Plain && !is_string {
+        true => rules.read(text),
+        false => DocValue::Text(text.to_owned()),
     }
 }
 
-/// Returns a number in JSON's notation.
-fn number(text: &str) -> Option<String> {
-    if serde_json::from_str::<serde_json::Number>(text).is_ok() {
-        return Some(text.to_owned());
-    }
-    let radix = |prefix: &str, radix| u64::from_str_radix(text.strip_prefix(prefix)?, radix).ok();
-    if let Some(whole) = radix("0x", 16).or_else(|| radix("0o", 8)) {
-        return Some(whole.to_string());
-    }
-    let is_decimal = |b: u8| b.is_ascii_digit() || b"+-.eE".contains(&b);
-    if !text.bytes().any(|b| b.is_ascii_digit()) || !text.bytes().all(is_decimal) {
-        return None;
-    }
-    let float: f64 = text.parse().ok()?;
-    let whole = text.trim_start_matches('+').parse::<i64>().ok();
-    match whole {
-        Some(whole) => Some(whole.to_string()),
-        None => serde_json::Number::from_f64(float).map(|number| number.to_string()),
+/// Adds the members of the objects under the merge key that an object does not have itself
+/// (<https://yaml.org/type/merge.html>).
+fn merge(members: &mut Vec<Member>) {
+    let Some(at) = members.iter().position(|member| member.name == "<<") else {
+        return;
+    };
+    let merged = members.remove(at).value;
+    let single = std::iter::once(&merged).filter(|node| node.elements().is_empty());
+    for other in single.chain(merged.elements()).flat_map(DocNode::members) {
+        if members.iter().all(|member| member.name != other.name) {
+            members.push(other.clone());
+        }
     }
 }
 
