@@ -48,10 +48,11 @@ pub(super) struct ConfigRoot {
     pub unknown_model: Option<String>,
     /// The rule for limits on money where a model can come without a price.
     pub unpriced: Option<Unpriced>,
-    /// The sources of the account, in order: the first with a value wins.
-    #[cfg_attr(feature = "cli", schemars(length(min = 1)))]
+    /// Up to 8 sources of the account, in order: the first with a value wins.
+    #[cfg_attr(feature = "cli", schemars(length(min = 1, max = crate::identity::config::MOST_SOURCES)))]
     pub account: Option<Vec<Object<SourceConfig>>>,
-    /// The sources of the tier, in order: the first with a value wins.
+    /// Up to 8 sources of the tier, in order: the first with a value wins.
+    #[cfg_attr(feature = "cli", schemars(length(max = crate::identity::config::MOST_SOURCES)))]
     pub tier: Option<Vec<TierSourceConfig>>,
     /// The tier of a request for which no source has one: `refuse`, or a tier's name.
     pub unknown_tier: Option<String>,

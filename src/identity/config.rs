@@ -13,6 +13,8 @@ use std::fmt;
 /// Headers that upstreams need: by default the filter does not remove them.
 const CREDENTIALS: [&str; 1] = ["authorization"];
 
+/// The maximum number of sources of an account, and of a tier.
+pub const MOST_SOURCES: usize = 8;
 /// The maximum number of trusted hops.
 const MOST_HOPS: u64 = 16;
 /// The bits of an IPv6 address.
@@ -98,6 +100,13 @@ impl<'de> Deserialize<'de> for TierSourceConfig {
 
 /// Checks the items of a list, each with its own path.
 fn indexed<T, U>(path: &str, items: Vec<T>, check: fn(&str, T) -> Checked<U>) -> Checked<Vec<U>> {
+    if items.len() > MOST_SOURCES {
+        let problem = format!(
+            "{} sources: at most {MOST_SOURCES} are allowed",
+            items.len()
+        );
+        return Err(Invalid::new(path, problem));
+    }
     items
         .into_iter()
         .enumerate()
@@ -108,7 +117,7 @@ fn indexed<T, U>(path: &str, items: Vec<T>, check: fn(&str, T) -> Checked<U>) ->
 /// Checks the account sources.
 ///
 /// # Errors
-/// [`Invalid`] for the first invalid source, or for an empty list.
+/// [`Invalid`] for the first invalid source, for too many, or for an empty list.
 pub fn account_sources(
     written: Option<Vec<Object<SourceConfig>>>,
 ) -> Result<Vec<AccountSource>, Invalid> {
@@ -125,7 +134,7 @@ pub fn account_sources(
 /// Checks the tier sources; `by_recharge`: tiers follow from a recharge.
 ///
 /// # Errors
-/// [`Invalid`] for the first invalid source.
+/// [`Invalid`] for the first invalid source, or for too many.
 pub fn tier_sources(
     written: Option<Vec<TierSourceConfig>>,
     by_recharge: bool,

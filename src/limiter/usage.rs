@@ -95,6 +95,7 @@ impl Limiter {
             }),
             Err(fault) => return self.cannot_report(subject, fault),
         };
+        self.counts.request(place, Outcome::Usage);
         CheckResult {
             log: self.log(subject, Outcome::Usage, None),
             // Strings and numbers always serialise.

@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 
 /// The series of a tier, without those of its limits and models: outcomes, tokens, the requests in
 /// flight and the scale.
-pub const SERIES_OF_TIER: usize = 6 + 4 + 2;
+pub const SERIES_OF_TIER: usize = Outcome::ALL.len() + TokenKind::ALL.len() + 2;
 /// The series of a tier for each family of models, and for requests without one.
 pub const SERIES_OF_FAMILY: usize = 4;
 

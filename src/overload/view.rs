@@ -119,6 +119,7 @@ impl OverloadView {
 
     fn flush(&mut self, now: Mono, unreadable: u64, sink: &mut dyn MetricSink) {
         let namespace = &self.namespace;
+        let is_first = self.candidate.is_some() && self.reported.iter().all(Option::is_none);
         let tiers = self.tiers.iter().zip(&self.lowerings);
         for ((tier, lowering), reported) in tiers.zip(&mut self.reported) {
             let thousandths = lowering.scale(now).millionths().div_euclid(1_000);
@@ -128,7 +129,7 @@ impl OverloadView {
                 sink.set(&name, thousandths.into());
             }
         }
-        if unreadable > 0 {
+        if unreadable > 0 || is_first {
             sink.count(&names::LOAD_UNREADABLE.of(namespace), unreadable);
         }
     }

@@ -2,6 +2,7 @@
 
 use crate::harness::Config;
 use proptest::prelude::*;
+use serde_json::json;
 use tiergate::config::parse;
 
 fn refused(json: &str) -> String {
@@ -189,6 +190,16 @@ fn each_refusal_says_where_what_and_what_is_allowed() {
             "1m",
         ),
         (r#"{"account": []}"#.to_owned(), "account", "at least one"),
+        (
+            json!({"account": vec![json!({"header": "a"}); 9]}).to_string(),
+            "account",
+            "9 sources: at most 8",
+        ),
+        (
+            json!({"tier": vec!["directory"; 9]}).to_string(),
+            "tier",
+            "9 sources: at most 8",
+        ),
         (
             r#"{"account": [{}]}"#.to_owned(),
             "account[0]",

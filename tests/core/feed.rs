@@ -213,6 +213,13 @@ fn failure(news: ImportOutcome) -> FeedError {
 fn a_whole_feed_is_applied_with_all_that_it_says() {
     let world = World::new();
     let mut vm = Vm::new(&world, 1);
+    let before = vm.metrics();
+    for outcome in ["loaded", "unchanged", "failed"] {
+        assert!(
+            before.has("feed_loads", outcome),
+            "a rate needs a value before"
+        );
+    }
     let news = vm.loads(page(
         r#" { "accounts" : [ {"id": "a", "recharge": "20.00"} ,
         {"id": "b", "tier": "tier3", "limits": {"rpm": 20000, "tpd": "unlimited"}},

@@ -264,8 +264,9 @@ fn usage_is_told_without_a_write_and_with_the_numbers_of_the_headers() {
     assert_eq!(
         metrics.get("requests", "outcome.admitted"),
         1,
-        "it counts nothing"
+        "it counts against nothing"
     );
+    assert_eq!(metrics.get("requests", "outcome.usage"), 1);
 }
 
 #[test]

@@ -149,6 +149,11 @@ fn a_load_that_wavers_moves_nothing_to_and_fro() {
 #[test]
 fn what_is_no_load_changes_nothing_and_is_counted() {
     let system = Loop::by_header();
+    let first = system.workers[0].tick();
+    assert!(
+        first.has("load_unreadable", ""),
+        "a rate needs a value before"
+    );
     for wrong in ["nan", "-1", "1e9", "", "80%", "99"] {
         system.reported(10, wrong);
     }

@@ -301,4 +301,11 @@ impl Metrics {
             .filter(|(n, _)| n.starts_with(&start) && n.ends_with(end));
         found.map(|(_, value)| value).sum()
     }
+
+    /// True if a metric exists whose name begins and ends so.
+    pub fn has(&self, family: &str, end: &str) -> bool {
+        let start = format!("tiergate_{family}.");
+        let mut names = self.0.keys();
+        names.any(|name| name.starts_with(&start) && name.ends_with(end))
+    }
 }

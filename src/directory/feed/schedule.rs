@@ -61,6 +61,8 @@ pub struct Sync {
     outcome: Option<ImportOutcome>,
     /// The value that this VM last set the age gauge to, in seconds.
     reported_age: Option<u64>,
+    /// True once the counters exist: a rate needs a value before the first event.
+    has_counters: bool,
 }
 
 impl Sync {
@@ -94,6 +96,7 @@ impl Sync {
             counts: ImportTotals::default(),
             outcome: None,
             reported_age: None,
+            has_counters: false,
         })
     }
 
@@ -318,6 +321,7 @@ impl Sync {
     pub fn flush(&mut self, host: &dyn Host, sink: &mut dyn MetricSink) {
         let counts = std::mem::take(&mut self.counts);
         let namespace = &self.namespace;
+        let is_first = !std::mem::replace(&mut self.has_counters, true);
         for (family, n) in [
             (
                 names::FEED_LOADS,
@@ -337,7 +341,7 @@ impl Sync {
                 ],
             ),
         ] {
-            for (outcome, n) in n.iter().filter(|(_, n)| *n > 0) {
+            for (outcome, n) in n.iter().filter(|(_, n)| is_first || *n > 0) {
                 sink.count(&family.of_label(namespace, "outcome", outcome), *n);
             }
         }
