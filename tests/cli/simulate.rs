@@ -1,5 +1,6 @@
 //! `tiergate simulate`: what a config would have refused, by logs whose answer is known.
 
+mod hostile;
 mod orders;
 mod replayed;
 
@@ -436,25 +437,5 @@ fn a_picture_has_a_colour_for_each_limit() {
         ran.err.contains("can't draw /nowhere/at/all.svg: "),
         "{}",
         ran.err
-    );
-}
-
-#[test]
-fn a_line_of_a_wrong_clock_spoils_no_other() {
-    let config = config("clock", json!({"rpm": 2}), json!({}));
-    let far = ours("acme", "free", 1).replace(&(NEW_YEAR + 1).to_string(), "95617584000000");
-    let long = ours("acme", "free", 2).replace("200 9 ", "200 99999999999999 ");
-    let log = [ours("acme", "free", 0), far, long, ours("acme", "free", 3)].concat();
-    let ran = simulate(log, &["--config", &config, "--json"]);
-    assert_eq!(ran.code, 1);
-    for line in [2, 3] {
-        let said =
-            format!("tiergate: -, line {line}: begins more than a year after the lines before");
-        assert!(ran.err.contains(&said), "{}", ran.err);
-    }
-    let said: Value = serde_json::from_str(&ran.out).unwrap();
-    assert_eq!(
-        (&said["lines"]["late"], &said["tiers"][0]["requests"]),
-        (&0.into(), &2.into())
     );
 }

@@ -124,6 +124,11 @@ pub enum SimulateError {
         number(*.requests)
     )]
     NoTiers { requests: u64, known: String },
+    #[error(
+        "nothing was replayed ({0}): name logs whose lines are requests, and see \"What a log must have\" in \
+         docs/simulate.md"
+    )]
+    NothingReplayed(String),
     #[error("the limiter can't be opened: {0}")]
     Closed(#[from] OpenError),
     #[error("can't write the result: {0}")]
@@ -235,6 +240,9 @@ fn check(config: &Config, tally: &Tally, logs: &LogStream<'_>) -> Result<(), Sim
     let counts = &logs.counts;
     if counts.replayed == 0 && counts.without_account > 0 {
         return Err(SimulateError::NoAccounts(counts.without_account));
+    }
+    if counts.replayed == 0 {
+        return Err(SimulateError::NothingReplayed(counts.summary()));
     }
     match tally.tiers.get(&None) {
         Some(none) if none.requests == counts.replayed => Err(SimulateError::NoTiers {

@@ -183,26 +183,32 @@ impl<'a> LogStream<'a> {
 
     /// Tells what was left out.
     pub fn say_counts(&self) {
-        let counts = &self.counts;
-        let more = counts.broken.saturating_sub(REPORTED);
+        let more = self.counts.broken.saturating_sub(REPORTED);
         if more > 0 {
             crate::say(&format!("and {} more broken lines", number(more)));
         }
-        let mut words = format!("lines: {}", number(counts.read));
+        crate::say(&self.counts.summary());
+    }
+}
+
+impl LogCounts {
+    /// Returns the counts in a line.
+    pub fn summary(&self) -> String {
+        let mut words = format!("lines: {}", number(self.read));
         for (name, count) in [
-            ("replayed", counts.replayed),
-            ("exempt", counts.exempt),
-            ("answered by the filter", counts.answered),
-            ("without an account", counts.without_account),
-            ("before the end", counts.interim),
-            ("late", counts.late),
-            ("broken", counts.broken),
+            ("replayed", self.replayed),
+            ("exempt", self.exempt),
+            ("answered by the filter", self.answered),
+            ("without an account", self.without_account),
+            ("before the end", self.interim),
+            ("late", self.late),
+            ("broken", self.broken),
         ] {
             if count > 0 || matches!(name, "replayed" | "broken") {
                 words.push_str(&format!(", {name}: {}", number(count)));
             }
         }
-        crate::say(&words);
+        words
     }
 }
 
