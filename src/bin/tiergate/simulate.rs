@@ -4,6 +4,7 @@
 //! One pass over the lines, in the order of their time. The memory grows with accounts and with the
 //! requests that wait for their turn.
 
+mod clock;
 mod columns;
 mod event;
 mod host;

@@ -1,7 +1,7 @@
 //! Logs that are not what they should be: nothing to replay, wrong clocks, names that no line has, and
 //! copies.
 
-use super::{NEW_YEAR, config, ours, simulate};
+use super::{NEW_YEAR, config, envoy, ours, simulate};
 use serde_json::{Value, json};
 
 /// The last line that a run says.
@@ -35,14 +35,85 @@ fn a_line_of_a_wrong_clock_spoils_no_other() {
     let log = [ours("acme", "free", 0), far, long, ours("acme", "free", 3)].concat();
     let ran = simulate(log, &["--config", &config, "--json"]);
     assert_eq!(ran.code, 1);
-    for line in [2, 3] {
-        let said =
-            format!("tiergate: -, line {line}: begins more than a year after the lines before");
-        assert!(ran.err.contains(&said), "{}", ran.err);
+    for said in [
+        "tiergate: -, line 2: its time is more than a year from those of the lines around it",
+        "tiergate: -, line 3: lasts longer than a year",
+    ] {
+        assert!(ran.err.contains(said), "{}", ran.err);
     }
     let said: Value = serde_json::from_str(&ran.out).unwrap();
     assert_eq!(
         (&said["lines"]["late"], &said["tiers"][0]["requests"]),
         (&0.into(), &2.into())
     );
+}
+
+/// A line of Envoy's default format, in a year.
+fn of_year(year: &str, ms: u64) -> String {
+    envoy("acme", ms).replace("2026", year)
+}
+
+/// Replays a log of Envoy's default format; returns the counts of lines and what was said.
+fn replayed(log: &str, options: &[&str]) -> (Value, i32, String) {
+    let config = config("clocks", json!({"rpm": 2}), json!({}));
+    let all = [
+        "--config",
+        &config,
+        "--account",
+        "authority",
+        "--tier",
+        "free",
+        "--json",
+    ];
+    let ran = simulate(log, &[&all, options].concat());
+    let said: Value = serde_json::from_str(&ran.out).unwrap_or_default();
+    (said["lines"].clone(), ran.code, ran.err)
+}
+
+#[test]
+fn the_line_that_is_far_from_its_neighbours_is_the_bad_one() {
+    let good = |ms| of_year("2026", ms);
+    for year in ["1970", "2036"] {
+        for place in 0..=4 {
+            let mut log: Vec<String> = (0..4).map(|n| good(n * 1000)).collect();
+            log.insert(place, of_year(year, 0));
+            let (lines, code, err) = replayed(&log.concat(), &[]);
+            assert_eq!((&lines["replayed"], code), (&4.into(), 1), "{year} {err}");
+            let said = format!("tiergate: -, line {}: its time is more than", place + 1);
+            assert!(err.starts_with(&said), "{err}");
+            assert_eq!(lines["late"], 0);
+        }
+    }
+    // Nobody says which of several is wrong: the last one stands.
+    let (lines, _, _) = replayed(&[of_year("1970", 0), good(0)].concat(), &[]);
+    assert_eq!(
+        (&lines["replayed"], &lines["broken"]),
+        (&1.into(), &1.into())
+    );
+    let (lines, code, _) = replayed(&good(0), &[]);
+    assert_eq!((&lines["replayed"], code), (&1.into(), 0));
+}
+
+#[test]
+fn two_lines_that_agree_are_a_gap_of_the_log() {
+    let pair = |year: &str| [of_year(year, 1000), of_year(year, 2000)].concat();
+    for years in [["1970", "2026"], ["2026", "2036"], ["2036", "2026"]] {
+        let (lines, code, err) = replayed(&years.map(pair).concat(), &[]);
+        assert_eq!(
+            (&lines["replayed"], code),
+            (&4.into(), 0),
+            "{years:?} {err}"
+        );
+        assert_eq!(lines["late"], 0, "{years:?}");
+    }
+    // Behind the jump, the window orders lines as before, unless the future was replayed already.
+    let log = [pair("2036"), of_year("2026", 9000), of_year("2026", 100)].concat();
+    assert_eq!(replayed(&log, &[]).0["late"], 0);
+    let log = [
+        pair("2036"),
+        of_year("2026", 9000),
+        of_year("2026", 9001),
+        of_year("2026", 100),
+    ];
+    assert_eq!(replayed(&log.concat(), &["--window", "1ms"]).0["late"], 3);
 }

@@ -80,8 +80,10 @@ pub enum BadEvent {
     Line(#[from] BadLogLine),
     #[error("no time: neither at= nor a start such as 2026-01-01T00:00:00.000Z")]
     NoTime,
-    #[error("begins more than a year after the lines before it, or lasts longer than that")]
-    OutOfReach,
+    #[error("its time is more than a year from those of the lines around it: a wrong clock?")]
+    WrongClock,
+    #[error("lasts longer than a year")]
+    Endless,
 }
 
 /// What the config and the operator say of lines, and what the lines so far lack.

@@ -5,6 +5,7 @@
 //! earlier.
 
 use super::SimulateError;
+use super::clock::{Judged, LogClock, YEAR};
 use super::event::{BadEvent, EventReader, LineEvent, LogEvent, LoggedDecision};
 use crate::lines::{InputLine, InputLines};
 use crate::log_file::open_log;
@@ -19,8 +20,6 @@ use tiergate::text::number;
 
 /// The number of bad lines that are reported one by one.
 const REPORTED: u64 = 10;
-/// A year of 366 days, in microseconds.
-const YEAR: u64 = 31_622_400_000_000;
 /// The maximum number of events that wait for an earlier one.
 const MOST_WAITING: usize = 500_000;
 
@@ -57,6 +56,7 @@ struct OpenLog {
     path: PathBuf,
     lines: InputLines<Box<dyn BufRead>>,
     fields: LogFields,
+    clock: LogClock,
     /// The next event, and the time at which its line was written.
     next: Option<(LogEvent, u64)>,
 }
@@ -87,6 +87,7 @@ impl<'a> LogStream<'a> {
                 path: path.clone(),
                 lines: InputLines::up_to(LONGEST_LOG_LINE, reader(path)?),
                 fields: LogFields::new(fields.request, fields.usage),
+                clock: LogClock::default(),
                 next: None,
             })
         };
@@ -117,6 +118,7 @@ impl<'a> LogStream<'a> {
         while let Some(number) = self.earliest() {
             let next = self.logs.get_mut(number).and_then(|log| log.next.take());
             if let Some((event, written)) = next {
+                add_one(&mut self.counts.replayed);
                 self.order.add(event, written);
             }
             while let Some(event) = self.order.take_due() {
@@ -149,12 +151,14 @@ impl<'a> LogStream<'a> {
             path: path.to_owned(),
             source,
         };
-        let latest = self.order.written;
-        let mut found = None;
+        let mut found = log.clock.take_next();
         while found.is_none() {
             let line = log.lines.next();
             let read = match line.map_err(|source| unreadable(&log.path, source))? {
-                None => break,
+                None => {
+                    found = self.counts.note(log.clock.end(), &log.path, self.progress);
+                    break;
+                }
                 Some(InputLine::TooLong) => Ok(Err(BadLogLine::TooLong.into())),
                 Some(InputLine::Whole(line)) if line.trim_ascii().is_empty() => continue,
                 Some(InputLine::Whole(line)) => {
@@ -168,8 +172,11 @@ impl<'a> LogStream<'a> {
                 line,
                 source,
             })?;
-            let read = read.and_then(|read| in_reach(read, latest));
-            found = take_line(&mut self.counts, read, line, &log.path, self.progress);
+            let read = self
+                .counts
+                .take(read.and_then(ends), line, &log.path, self.progress);
+            let judged = read.map(|event| log.clock.judge(event)).unwrap_or_default();
+            found = self.counts.note(judged, &log.path, self.progress);
         }
         let read = log.lines.bytes().saturating_sub(before);
         log.next = found.map(|event| {
@@ -212,47 +219,55 @@ impl LogCounts {
     }
 }
 
-/// Refuses an event that is far from all before it: one wrong clock would make all others late.
-fn in_reach(read: LineEvent, latest: u64) -> Result<LineEvent, BadEvent> {
-    let LineEvent::Request(event) = &read else {
-        return Ok(read);
-    };
-    let is_ahead = latest > 0 && event.arrival > latest.saturating_add(YEAR);
-    let is_endless = event.life.is_some_and(|life| life > YEAR);
-    match is_ahead || is_endless {
-        true => Err(BadEvent::OutOfReach),
-        false => Ok(read),
+/// Refuses a request that would run beyond all others.
+fn ends(read: LineEvent) -> Result<LineEvent, BadEvent> {
+    match &read {
+        LineEvent::Request(event) if event.life.is_some_and(|life| life > YEAR) => {
+            Err(BadEvent::Endless)
+        }
+        _ => Ok(read),
     }
 }
 
-/// Counts a line, and returns its event if it has one.
-fn take_line(
-    counts: &mut LogCounts,
-    read: Result<LineEvent, BadEvent>,
-    line: u64,
-    path: &Path,
-    progress: &Progress,
-) -> Option<LogEvent> {
-    add_one(&mut counts.read);
-    match read {
-        Ok(LineEvent::Request(mut event)) => {
-            event.line.0 = line;
-            add_one(&mut counts.replayed);
-            return Some(event);
-        }
-        Ok(LineEvent::Interim) => add_one(&mut counts.interim),
-        Ok(LineEvent::Exempt) => add_one(&mut counts.exempt),
-        Ok(LineEvent::Answered) => add_one(&mut counts.answered),
-        Ok(LineEvent::Nameless) => add_one(&mut counts.without_account),
-        Err(bad) => {
-            add_one(&mut counts.broken);
-            if counts.broken <= REPORTED {
-                let path = path.display();
-                progress.say(&format!("{path}, line {line}: {bad}"));
+impl LogCounts {
+    /// Counts a line, and returns its event if it has one.
+    fn take(
+        &mut self,
+        read: Result<LineEvent, BadEvent>,
+        line: u64,
+        path: &Path,
+        progress: &Progress,
+    ) -> Option<LogEvent> {
+        add_one(&mut self.read);
+        match read {
+            Ok(LineEvent::Request(mut event)) => {
+                event.line.0 = line;
+                return Some(event);
             }
+            Ok(LineEvent::Interim) => add_one(&mut self.interim),
+            Ok(LineEvent::Exempt) => add_one(&mut self.exempt),
+            Ok(LineEvent::Answered) => add_one(&mut self.answered),
+            Ok(LineEvent::Nameless) => add_one(&mut self.without_account),
+            Err(bad) => self.note_broken(&bad, line, path, progress),
+        }
+        None
+    }
+
+    /// Counts events whose time was judged, and returns the good one.
+    fn note(&mut self, judged: Judged, path: &Path, progress: &Progress) -> Option<LogEvent> {
+        for bad in judged.bad {
+            self.note_broken(&BadEvent::WrongClock, bad.line.0, path, progress);
+        }
+        judged.good
+    }
+
+    fn note_broken(&mut self, bad: &BadEvent, line: u64, path: &Path, progress: &Progress) {
+        add_one(&mut self.broken);
+        if self.broken <= REPORTED {
+            let path = path.display();
+            progress.say(&format!("{path}, line {line}: {bad}"));
         }
     }
-    None
 }
 
 fn reader(path: &Path) -> Result<Box<dyn BufRead>, SimulateError> {
@@ -299,7 +314,11 @@ impl EventOrder {
     }
 
     fn add(&mut self, event: LogEvent, written: u64) {
-        self.written = self.written.max(written);
+        // After a jump back, lines wait for their turn by the time that the log has now.
+        self.written = match written.saturating_add(YEAR) < self.written {
+            true => written,
+            false => self.written.max(written),
+        };
         if event.arrival < self.taken {
             add_one(&mut self.late);
         }
