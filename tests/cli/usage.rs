@@ -336,6 +336,31 @@ fn a_log_with_one_state_is_told_of_the_other() {
 }
 
 #[test]
+fn a_field_that_no_line_has_is_refused_with_those_that_lines_have() {
+    let (state, usage_state) = states("acme", NEW_YEAR, 1);
+    let log = format!("{}\n", json!({"f": {"state": state, "usage": usage_state}}));
+    for (option, name, near) in [
+        ("--state-field", "foo", ""),
+        ("--state-field", "f.stat", " (did you mean \"f.state\"?)"),
+        ("--usage-field", "foo", ""),
+    ] {
+        let ran = usage(&log, &[option, name]);
+        assert_eq!((ran.code, ran.out.as_str()), (2, ""));
+        let said = format!(
+            "tiergate: {option}: no line has the field {name:?}{near}: the JSON lines have \
+             \"f.state\", \"f.usage\"\n"
+        );
+        assert_eq!(ran.err, said);
+    }
+    let ran = usage(
+        text_line(&states("acme", NEW_YEAR, 1)),
+        &["--state-field", "foo"],
+    );
+    assert!(ran.err.contains("no line is JSON"), "{}", ran.err);
+    assert_eq!(usage("", &["--state-field", "foo"]).code, 0);
+}
+
+#[test]
 fn an_empty_log_has_no_rows() {
     for log in ["", "\n \n"] {
         let ran = usage(log, &["--csv", "--by", "day"]);

@@ -21,6 +21,7 @@ use crate::Ending;
 use crate::progress::Progress;
 use crate::usage::UsageError;
 use crate::usage::log_line::AmbiguousField;
+use crate::usage::named::{NamedFields, UnknownName};
 use clap::Args;
 use columns::NamedColumns;
 use event::EventReader;
@@ -130,6 +131,8 @@ pub enum SimulateError {
          docs/simulate.md"
     )]
     NothingReplayed(String),
+    #[error(transparent)]
+    UnknownName(#[from] UnknownName),
     #[error("the limiter can't be opened: {0}")]
     Closed(#[from] OpenError),
     #[error("can't write the result: {0}")]
@@ -170,7 +173,8 @@ pub fn run(args: &SimulateArgs) -> Result<Ending, SimulateError> {
         args.window.saturating_mul(1000),
         &progress,
     )?;
-    let mut reader = EventReader::new(Rc::clone(&config), columns, tier.or(only_tier(&config)));
+    let tier = tier.or(only_tier(&config));
+    let mut reader = EventReader::new(Rc::clone(&config), columns, named(args), tier);
     let mut replay: Option<Replay> = None;
     let mut failed = None;
     let replayed = logs.replay(&mut reader, |event, reader| {
@@ -193,6 +197,7 @@ pub fn run(args: &SimulateArgs) -> Result<Ending, SimulateError> {
         Some(replay) => replay.finish(),
         None => Tally::new(args.differences),
     };
+    reader.named().check()?;
     check(&config, &tally, &logs)?;
     let notes = notes::notes(&config, &tally, &reader);
     let report = Report {
@@ -219,6 +224,20 @@ pub fn run(args: &SimulateArgs) -> Result<Ending, SimulateError> {
         0 => Ending::Clean,
         _ => Ending::LinesLeftOut,
     })
+}
+
+/// Returns the names of fields and columns that the options give.
+fn named(args: &SimulateArgs) -> NamedFields {
+    let fields = NamedFields::of_fields([
+        ("--state-field", args.state_field.as_deref()),
+        ("--usage-field", args.usage_field.as_deref()),
+    ]);
+    let columns = [
+        ("--account", args.account.as_deref()),
+        ("--tier-column", args.tier_column.as_deref()),
+        ("--model", args.model.as_deref()),
+    ];
+    fields.and_columns(columns, &columns::DEFAULT_COLUMNS)
 }
 
 fn write(args: &SimulateArgs, report: &Report<'_>) -> io::Result<()> {

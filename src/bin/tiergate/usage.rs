@@ -5,6 +5,7 @@
 mod log_json;
 pub mod log_line;
 pub mod logs;
+pub mod named;
 mod report;
 pub mod states;
 mod sums;
@@ -15,6 +16,7 @@ use crate::log_file::open_log;
 use crate::progress::Progress;
 use clap::Args;
 use log_line::{AmbiguousField, BadLogLine, FoundStates, LONGEST_LOG_LINE, LogFields, in_text};
+use named::{NamedFields, UnknownName};
 use report::LineCounts;
 use states::{RequestWords, UsageWords};
 use std::io::{self, BufWriter, Write as _};
@@ -116,6 +118,8 @@ pub enum UsageError {
         number(*.0)
     )]
     NoAccounts(u64),
+    #[error(transparent)]
+    UnknownName(#[from] UnknownName),
     #[error("can't write the sums: {0}")]
     Unwritable(#[source] io::Error),
 }
@@ -130,6 +134,10 @@ pub fn run(args: &UsageArgs) -> Result<Ending, UsageError> {
     let mut reading = LogReading {
         sums: UsageSums::new(&args.by, args.zone.zone),
         fields: LogFields::new(args.state_field.as_deref(), args.usage_field.as_deref()),
+        named: NamedFields::of_fields([
+            ("--state-field", args.state_field.as_deref()),
+            ("--usage-field", args.usage_field.as_deref()),
+        ]),
         counts: LineCounts::default(),
         has_json: false,
         plain_lines: 0,
@@ -168,6 +176,7 @@ fn write(args: &UsageArgs, reading: &LogReading<'_>) -> io::Result<()> {
 struct LogReading<'a> {
     sums: UsageSums<'a>,
     fields: LogFields,
+    named: NamedFields,
     counts: LineCounts,
     /// True when a line of this log was JSON.
     has_json: bool,
@@ -234,7 +243,7 @@ impl LogReading<'_> {
         let line = String::from_utf8_lossy(line);
         let line = line.trim();
         let found = match line.starts_with('{') {
-            true => match self.fields.find(line)? {
+            true => match self.json(line)? {
                 // A text line can begin so too, with a user agent. In a log of JSON it is a line that
                 // was cut, maybe within what a client wrote.
                 Err(BadLogLine::Json(problem)) if !self.has_json => match in_text(line) {
@@ -251,6 +260,18 @@ impl LogReading<'_> {
         Ok(found.and_then(|found| self.take(&found)))
     }
 
+    /// Finds the states of a line that begins as JSON does.
+    fn json<'l>(
+        &mut self,
+        line: &'l str,
+    ) -> Result<Result<FoundStates<'l>, BadLogLine>, AmbiguousField> {
+        let found = self.fields.find(line, &[])?;
+        Ok(found.map(|(found, values)| {
+            self.named.see_json(line, &values);
+            found
+        }))
+    }
+
     /// Judges a line that is no JSON. What has the states at its end is whole, whatever is before them.
     fn plain<'l>(
         &mut self,
@@ -258,6 +279,7 @@ impl LogReading<'_> {
         line: &str,
         is_text: bool,
     ) -> Result<FoundStates<'l>, BadLogLine> {
+        self.named.see_text(|_| false, || 0);
         if found.request.is_some() || found.has_usage_place {
             return Ok(found);
         }
@@ -316,6 +338,7 @@ impl LogReading<'_> {
 
     /// Checks that the logs have what the sums need.
     fn check(&self, by: &[ByColumn]) -> Result<(), UsageError> {
+        self.named.check()?;
         let counts = &self.counts;
         if counts.read > 0 && !self.has_states && !self.has_usage_place {
             return Err(UsageError::NoStates(counts.read));

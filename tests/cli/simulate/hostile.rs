@@ -1,7 +1,7 @@
 //! Logs that are not what they should be: nothing to replay, wrong clocks, names that no line has, and
 //! copies.
 
-use super::{NEW_YEAR, config, envoy, ours, simulate};
+use super::{NEW_YEAR, config, envoy, ours, simulate, start};
 use serde_json::{Value, json};
 
 /// The last line that a run says.
@@ -116,4 +116,90 @@ fn two_lines_that_agree_are_a_gap_of_the_log() {
         of_year("2026", 100),
     ];
     assert_eq!(replayed(&log.concat(), &["--window", "1ms"]).0["late"], 3);
+}
+
+#[test]
+fn a_name_that_no_line_has_is_refused_with_those_that_lines_have() {
+    let json = format!(
+        "{}\n",
+        json!({"account": "acme", "tier": "free", "o": {"model": null}, "start": start(0)})
+    );
+    let text = envoy("acme", 0);
+    let states = ours("acme", "free", 0);
+    let fields = "the JSON lines have \"account\", \"o.model\", \"start\", \"tier\"";
+    let columns = "a column of the text lines is a number from 1 to 13, or one of start, request,";
+    for (log, options, said) in [
+        (
+            &json,
+            &["--account", "acount"][..],
+            format!(
+                "--account: no line has the field \"acount\" (did you mean \"account\"?): {fields}\n"
+            ),
+        ),
+        (
+            &json,
+            &["--account", "account", "--tier-column", "teir"],
+            format!("--tier-column: no line has the field \"teir\": {fields}\n"),
+        ),
+        (
+            &json,
+            &["--account", "account", "--model", "mdl"],
+            format!("--model: no line has the field \"mdl\": {fields}\n"),
+        ),
+        (
+            &json,
+            &["--state-field", "foo"],
+            format!("--state-field: no line has the field \"foo\": {fields}\n"),
+        ),
+        (
+            &text,
+            &["--account", "autority"],
+            format!(
+                "--account: no line has the column \"autority\" (did you mean \"authority\"?): {columns}"
+            ),
+        ),
+        (
+            &text,
+            &["--account", "99"],
+            format!("--account: no line has the column \"99\": {columns}"),
+        ),
+        (
+            &text,
+            &["--account", "0"],
+            format!("--account: no line has the column \"0\": {columns}"),
+        ),
+        (
+            &states,
+            &["--usage-field", "foo"],
+            "--usage-field: no line has the field \"foo\": no line is JSON\n".to_owned(),
+        ),
+        (
+            &states,
+            &["--account", "user"],
+            "--account: no line has the column \"user\"".to_owned(),
+        ),
+        (
+            &(text.clone() + &json),
+            &["--account", "autority"],
+            format!("{fields}; {columns}"),
+        ),
+    ] {
+        let ran = simulate(log, options);
+        assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{options:?}");
+        assert!(ran.err.contains(&said), "{said}: {}", ran.err);
+    }
+    // A line that lacks the field is no fault, as long as another one has it.
+    let log = json.clone() + "{\"start\": \"2026-01-01T00:00:00Z\"}\n";
+    let ran = simulate(
+        log,
+        &[
+            "--account",
+            "account",
+            "--model",
+            "o.model",
+            "--tier",
+            "tier0",
+        ],
+    );
+    assert_eq!(ran.code, 0, "{}", ran.err);
 }

@@ -18,7 +18,7 @@ const CODES: [&str; 3] = ["code", "response_code", "status"];
 const LENGTHS: [&str; 2] = ["content_length", "bytes_received"];
 
 /// The columns of Envoy's default text format, in order.
-const DEFAULT_COLUMNS: [&str; 13] = [
+pub const DEFAULT_COLUMNS: [&str; 13] = [
     "start",
     "request",
     "code",
@@ -158,8 +158,14 @@ fn place(name: &str) -> Option<usize> {
     }
 }
 
-fn column<'a>(line: &'a str, name: &str) -> Option<&'a str> {
+/// Returns the text of a column, by its number or name.
+pub fn column<'a>(line: &'a str, name: &str) -> Option<&'a str> {
     TextColumns(line).nth(place(name)?)
+}
+
+/// Returns the number of columns of a text line.
+pub fn column_count(line: &str) -> usize {
+    TextColumns(line).count()
 }
 
 /// Returns what the columns say by their places.

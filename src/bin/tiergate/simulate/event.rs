@@ -1,7 +1,8 @@
 //! Events: the requests of a log as the replay takes them.
 
-use super::columns::{LineFacts, LogTime, NamedColumns};
+use super::columns::{LineFacts, LogTime, NamedColumns, column, column_count};
 use crate::usage::log_line::{AmbiguousField, BadLogLine, FoundStates, LogFields, in_text};
+use crate::usage::named::NamedFields;
 use crate::usage::states::{KINDS, RequestWords, UsageWords};
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
@@ -90,6 +91,8 @@ pub enum BadEvent {
 pub struct EventReader {
     config: Rc<Config>,
     columns: NamedColumns,
+    /// The names of fields and columns that no line has had.
+    named: NamedFields,
     /// The fields of JSON lines that matter.
     paths: Vec<String>,
     /// The tier of requests whose line has none.
@@ -126,11 +129,17 @@ impl LogAccounts {
 }
 
 impl EventReader {
-    pub fn new(config: Rc<Config>, columns: NamedColumns, tier: Option<TierId>) -> Self {
+    pub fn new(
+        config: Rc<Config>,
+        columns: NamedColumns,
+        named: NamedFields,
+        tier: Option<TierId>,
+    ) -> Self {
         Self {
             config,
             paths: columns.paths(),
             columns,
+            named,
             tier,
             accounts: LogAccounts::default(),
             asked: RefCell::default(),
@@ -139,6 +148,10 @@ impl EventReader {
 
     pub fn accounts(&self) -> &LogAccounts {
         &self.accounts
+    }
+
+    pub fn named(&self) -> &NamedFields {
+        &self.named
     }
 
     /// Returns the headers and properties that rules ask for.
@@ -163,16 +176,20 @@ impl EventReader {
             return Ok(Err(BadLogLine::NoText.into()));
         }
         if line.starts_with('{') {
-            let found = fields.find_with(line, &self.paths)?;
+            let found = fields.find(line, &self.paths)?;
             return Ok(found
                 .map_err(BadEvent::from)
                 .and_then(|(found, mut values)| {
+                    self.named.see_json(line, &values);
                     let facts = self.columns.of_fields(&mut values);
                     self.event(&found, facts, at)
                 }));
         }
         Ok(in_text(line).map_err(BadEvent::from).and_then(|found| {
-            let facts = self.columns.of_text(found.before);
+            let columns = found.before;
+            let has = |name: &str| column(columns, name).is_some();
+            self.named.see_text(has, || column_count(columns));
+            let facts = self.columns.of_text(columns);
             self.event(&found, facts, at)
         }))
     }

@@ -4,6 +4,7 @@
 //! in JSON that a text format was made to write, a client could add one.
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde_json::Value;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt;
@@ -43,6 +44,35 @@ pub fn read<'a>(
     })?;
     parser.end()?;
     Ok(found)
+}
+
+/// Returns the paths of all values of a line; none for a line that is no JSON.
+pub fn paths(line: &str) -> Vec<String> {
+    let mut all = Vec::new();
+    if let Ok(value) = serde_json::from_str(line) {
+        push_paths(&value, String::new(), &mut all);
+    }
+    all
+}
+
+fn push_paths(value: &Value, path: String, all: &mut Vec<String>) {
+    let inner = |name: &str| match path.is_empty() {
+        true => name.to_owned(),
+        false => format!("{path}.{name}"),
+    };
+    match value {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                push_paths(value, inner(name), all);
+            }
+        }
+        Value::Array(elements) => {
+            for (place, value) in elements.iter().enumerate() {
+                push_paths(value, inner(&place.to_string()), all);
+            }
+        }
+        _ => all.push(path),
+    }
 }
 
 struct Walk<'w, 'de> {
@@ -217,6 +247,13 @@ mod tests {
             let line = format!("{{\"u\": {empty}, \"v\": {empty}}}");
             assert_eq!(found(&line), [("u".to_owned(), None)]);
         }
+    }
+
+    #[test]
+    fn paths_are_those_of_all_values() {
+        let line = r#"{"a": 1, "o": {"s": null, "l": ["x", {"y": true}]}}"#;
+        assert_eq!(paths(line), ["a", "o.l.0", "o.l.1.y", "o.s"]);
+        assert_eq!(paths("{"), [""; 0]);
     }
 
     #[test]

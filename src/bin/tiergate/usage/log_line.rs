@@ -211,23 +211,11 @@ impl LogFields {
         }
     }
 
-    /// Finds the states in a JSON line.
+    /// Finds the states in a JSON line, and the values at `more` paths beside them.
     ///
     /// # Errors
     /// [`AmbiguousField`] ends the run. The inner error is of this line alone.
     pub fn find<'a>(
-        &mut self,
-        line: &'a str,
-    ) -> Result<Result<FoundStates<'a>, BadLogLine>, AmbiguousField> {
-        let found = self.find_with(line, &[])?;
-        Ok(found.map(|(found, _)| found))
-    }
-
-    /// Finds the states in a JSON line, and the values at `more` paths beside them.
-    ///
-    /// # Errors
-    /// The errors of [`Self::find`].
-    pub fn find_with<'a>(
         &mut self,
         line: &'a str,
         more: &[String],
