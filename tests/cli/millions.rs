@@ -66,7 +66,7 @@ fn timed(args: &[&str]) -> (Ran, Option<u64>) {
     (ran, kilobytes)
 }
 
-/// A million requests of a hundred accounts on two days, each second line in JSON.
+/// A million requests of a hundred accounts on two days, the second half in JSON.
 fn access_log(path: &Path) {
     let mut out = BufWriter::new(File::create(path).unwrap());
     for line in 0..LINES {
@@ -77,9 +77,9 @@ fn access_log(path: &Path) {
             "at={at} reserved=1030 model=k2 input=120 cached=80 cache_write=0 output=431 \
              estimated=false"
         );
-        match line % 2 {
-            0 => writeln!(out, "POST /v1/chat 200 12ms {state} {usage}").unwrap(),
-            _ => writeln!(
+        match line < LINES / 2 {
+            true => writeln!(out, "POST /v1/chat 200 12ms {state} {usage}").unwrap(),
+            false => writeln!(
                 out,
                 r#"{{"path": "/v1/chat", "tiergate": "{state}", "tiergate_usage": "{usage}"}}"#
             )

@@ -192,7 +192,12 @@ fn broken_lines_are_left_out_with_their_numbers() {
             "longer than 1048576 bytes",
         ),
     ] {
-        let good = json_line(&states("acme", NEW_YEAR, 1));
+        let form = if bad.starts_with('{') {
+            json_line
+        } else {
+            text_line
+        };
+        let good = form(&states("acme", NEW_YEAR, 1));
         let (code, found, err) = outputs(&format!("{good}{bad}{good}"));
         assert_eq!(
             (code, found),
@@ -250,6 +255,11 @@ fn a_log_of_which_a_part_is_unreadable_is_not_whole() {
             "JSON behind a prefix",
         ),
         (bytes(&[json.as_bytes(), b"[]\n"]), 1, "not JSON"),
+        (
+            bytes(&[json.as_bytes(), text.as_bytes()]),
+            1,
+            "not JSON, as other lines are",
+        ),
     ] {
         let ran = usage(&log, &["--csv", "--by", "account"]);
         assert_eq!(ran.code, 1, "{says}: {}", ran.err);
@@ -265,6 +275,19 @@ fn a_log_of_which_a_part_is_unreadable_is_not_whole() {
         &["--csv"],
     );
     assert_eq!(ran.code, 0, "{}", ran.err);
+}
+
+#[test]
+fn a_log_of_json_behind_prefixes_lacks_no_states() {
+    let json = json_line(&states("acme", NEW_YEAR, 1));
+    let log = format!("2026-01-01T00:00:00.1Z stdout F {json}");
+    for options in [&[][..], &["--state-field", "tiergate"]] {
+        let ran = usage(&log, options);
+        assert_eq!((ran.code, ran.out.as_str()), (2, ""));
+        let said = "none of 1 lines has the filter's states where they can be read: 1 are JSON behind a prefix";
+        assert!(ran.err.contains(said), "{}", ran.err);
+        assert!(!ran.err.contains("Add them"), "{}", ran.err);
+    }
 }
 
 #[test]

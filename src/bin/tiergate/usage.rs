@@ -2,6 +2,7 @@
 //!
 //! One pass over the lines. The memory grows with the sums alone.
 
+mod error;
 mod log_json;
 pub mod log_line;
 pub mod logs;
@@ -15,8 +16,12 @@ use crate::lines::{InputLine, InputLines};
 use crate::log_file::open_log;
 use crate::progress::Progress;
 use clap::Args;
-use log_line::{AmbiguousField, BadLogLine, FoundStates, LONGEST_LOG_LINE, LogFields, in_text};
-use named::{NamedFields, UnknownName};
+pub use error::UsageError;
+use log_line::{
+    AmbiguousField, BadLogLine, FoundStates, LONGEST_LOG_LINE, LogFields, has_json_behind_a_prefix,
+    in_text,
+};
+use named::NamedFields;
 use report::LineCounts;
 use states::{RequestWords, UsageWords};
 use std::io::{self, BufWriter, Write as _};
@@ -74,56 +79,6 @@ fn day_zone(text: &str) -> Result<DayZone, ZoneError> {
     })
 }
 
-#[derive(Debug, thiserror::Error)]
-pub enum UsageError {
-    #[error("can't read {path}: {source}")]
-    Unreadable { path: PathBuf, source: io::Error },
-    #[error("{0} is named twice: its tokens would be summed twice")]
-    NamedTwice(PathBuf),
-    #[error(
-        "{second} begins as {first} does, so one is a copy of the other: its tokens would be summed \
-         twice. Name one of them, the longer one"
-    )]
-    Copied { first: PathBuf, second: PathBuf },
-    #[error("--by names {0} twice")]
-    ColumnTwice(&'static str),
-    #[error(
-        "{0} is compressed, and not by gzip: pipe it through zstd -dc, xz -dc or bzip2 -dc, into \
-         tiergate usage -"
-    )]
-    Compressed(PathBuf),
-    #[error("{path}, line {line}: {source}")]
-    Ambiguous {
-        path: PathBuf,
-        line: u64,
-        source: AmbiguousField,
-    },
-    #[error(
-        "none of {} lines has the filter's states. Add them to the access log's format: \
-         %FILTER_STATE(wasm.tiergate:PLAIN)% and %FILTER_STATE(wasm.tiergate.usage:PLAIN)%, in JSON \
-         as fields of their own, in text in this order at the end of the line. And set \
-         \"log_usage\": true and \"log_account\": true in the plugin config",
-        number(*.0)
-    )]
-    NoStates(u64),
-    #[error(
-        "none of {} admitted requests has a usage. Add %FILTER_STATE(wasm.tiergate.usage:PLAIN)% to \
-         the access log's format, and \"log_usage\": true to the plugin config",
-        number(*.0)
-    )]
-    NoUsage(u64),
-    #[error(
-        "none of {} requests with usage names its account. Set \"log_account\": true in the plugin \
-         config, and do not set \"log_admitted\": false; or leave accounts out: --by model,day",
-        number(*.0)
-    )]
-    NoAccounts(u64),
-    #[error(transparent)]
-    UnknownName(#[from] UnknownName),
-    #[error("can't write the sums: {0}")]
-    Unwritable(#[source] io::Error),
-}
-
 pub fn run(args: &UsageArgs) -> Result<Ending, UsageError> {
     for (place, column) in args.by.iter().enumerate() {
         if args.by.iter().take(place).any(|before| before == column) {
@@ -141,6 +96,7 @@ pub fn run(args: &UsageArgs) -> Result<Ending, UsageError> {
         counts: LineCounts::default(),
         has_json: false,
         plain_lines: 0,
+        prefixed: 0,
         has_states: false,
         has_usage_place: false,
         progress: &progress,
@@ -182,6 +138,8 @@ struct LogReading<'a> {
     has_json: bool,
     /// The lines of this log before that, without states.
     plain_lines: u64,
+    /// The lines of JSON behind a prefix.
+    prefixed: u64,
     /// True when a line had one of the states.
     has_states: bool,
     /// True when a line had a place for the usage.
@@ -279,18 +237,20 @@ impl LogReading<'_> {
         line: &str,
         is_text: bool,
     ) -> Result<FoundStates<'l>, BadLogLine> {
-        self.named.see_text(|_| false, || 0);
-        if found.request.is_some() || found.has_usage_place {
-            return Ok(found);
-        }
-        if !is_text {
+        let has_states = found.request.is_some() || found.has_usage_place;
+        if !is_text && !has_states {
             return Err(BadLogLine::NoText);
         }
-        if has_json_behind_a_prefix(line) {
+        if !has_states && has_json_behind_a_prefix(line) {
+            add_one(&mut self.prefixed);
             return Err(BadLogLine::Prefixed);
         }
+        self.named.see_text(|_| false, || 0);
         if self.has_json {
             return Err(BadLogLine::NoJson);
+        }
+        if has_states {
+            return Ok(found);
         }
         add_one(&mut self.plain_lines);
         Ok(found)
@@ -340,7 +300,14 @@ impl LogReading<'_> {
     fn check(&self, by: &[ByColumn]) -> Result<(), UsageError> {
         self.named.check()?;
         let counts = &self.counts;
-        if counts.read > 0 && !self.has_states && !self.has_usage_place {
+        let is_stateless = counts.read > 0 && !self.has_states && !self.has_usage_place;
+        if is_stateless && self.prefixed > 0 {
+            return Err(UsageError::Prefixed {
+                lines: counts.read,
+                prefixed: self.prefixed,
+            });
+        }
+        if is_stateless {
             return Err(UsageError::NoStates(counts.read));
         }
         let admitted = self.admitted_without_usage();
@@ -373,14 +340,6 @@ impl LogReading<'_> {
             );
         }
     }
-}
-
-/// True when a line ends with a JSON object, as container runtimes prefix one with its time and stream.
-fn has_json_behind_a_prefix(line: &str) -> bool {
-    let object = line.find('{').and_then(|at| line.get(at..));
-    object.is_some_and(|object| {
-        object.ends_with('}') && serde_json::from_str::<serde::de::IgnoredAny>(object).is_ok()
-    })
 }
 
 fn add_one(count: &mut u64) {

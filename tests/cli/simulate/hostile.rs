@@ -2,6 +2,7 @@
 //! copies.
 
 use super::{NEW_YEAR, config, envoy, ours, simulate, start};
+use crate::{file, tiergate};
 use serde_json::{Value, json};
 
 /// The last line that a run says.
@@ -202,4 +203,77 @@ fn a_name_that_no_line_has_is_refused_with_those_that_lines_have() {
         ],
     );
     assert_eq!(ran.code, 0, "{}", ran.err);
+}
+
+#[test]
+fn a_copy_of_a_log_is_refused_in_each_form() {
+    let json = |start: &Value| {
+        format!(
+            "{}\n",
+            json!({"account": "a", "start": start, "tier": "tier0"})
+        )
+    };
+    let second = envoy("acme", 1).replace(".001Z", "Z");
+    for (log, is_copy) in [
+        (envoy("acme", 0), true),
+        (json(&start(0).into()), true),
+        (json(&NEW_YEAR.into()), true),
+        (json(&"1767225600.123".into()), true),
+        (ours("acme", "tier0", 0), true),
+        // Two Envoys can have the same request in a second.
+        (second, false),
+    ] {
+        let one = file("simulate-one.log", &log);
+        let other = file("simulate-other.log", log.clone() + &log);
+        let account = if log.starts_with('{') { "account" } else { "1" };
+        let ran = tiergate(&[
+            "simulate",
+            &one,
+            &other,
+            "--account",
+            account,
+            "--tier",
+            "tier0",
+        ]);
+        let said = "so one is a copy of the other: its requests would count twice";
+        assert_eq!(
+            (ran.code, ran.err.contains(said)),
+            (if is_copy { 2 } else { 0 }, is_copy),
+            "{log}{}",
+            ran.err
+        );
+    }
+    // Another account in the same millisecond is another log.
+    let one = file("simulate-a.log", envoy("acme", 0));
+    let other = file("simulate-b.log", envoy("bolt", 0));
+    let ran = tiergate(&[
+        "simulate",
+        &one,
+        &other,
+        "--account",
+        "authority",
+        "--tier",
+        "tier0",
+    ]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+}
+
+#[test]
+fn json_behind_a_prefix_says_so() {
+    let line = format!(
+        "2026-01-01T00:00:00.1Z stdout F {}\n",
+        json!({"account": "a", "start": start(0)})
+    );
+    let ran = simulate(&line, &["--account", "account"]);
+    assert_eq!(ran.code, 2);
+    assert!(
+        ran.err.contains("line 1: JSON behind a prefix"),
+        "{}",
+        ran.err
+    );
+    assert!(
+        last(&ran.err).contains("nothing was replayed"),
+        "{}",
+        ran.err
+    );
 }

@@ -1,7 +1,9 @@
 //! Events: the requests of a log as the replay takes them.
 
 use super::columns::{LineFacts, LogTime, NamedColumns, column, column_count};
-use crate::usage::log_line::{AmbiguousField, BadLogLine, FoundStates, LogFields, in_text};
+use crate::usage::log_line::{
+    AmbiguousField, BadLogLine, FoundStates, LogFields, has_json_behind_a_prefix, in_text,
+};
 use crate::usage::named::NamedFields;
 use crate::usage::states::{KINDS, RequestWords, UsageWords};
 use std::cell::RefCell;
@@ -187,6 +189,10 @@ impl EventReader {
         }
         Ok(in_text(line).map_err(BadEvent::from).and_then(|found| {
             let columns = found.before;
+            // A text line with states ends with them.
+            if columns.ends_with('}') && has_json_behind_a_prefix(columns) {
+                return Err(BadLogLine::Prefixed.into());
+            }
             let has = |name: &str| column(columns, name).is_some();
             self.named.see_text(has, || column_count(columns));
             let facts = self.columns.of_text(columns);

@@ -37,7 +37,9 @@ pub enum BadLogLine {
     Json(String),
     #[error("not JSON, as other lines are")]
     NoJson,
-    #[error("JSON behind a prefix, as container runtimes write it: take the prefix off")]
+    #[error(
+        "JSON behind a prefix, as container runtimes write it: take the prefix off, as by sed 's/^[^{{]*//'"
+    )]
     Prefixed,
     #[error("not text: is a part of the log compressed?")]
     NoText,
@@ -142,6 +144,14 @@ pub fn in_text(line: &str) -> Result<FoundStates<'_>, BadLogLine> {
         has_usage_place: true,
         is_interim: is_interim(first),
         before: first,
+    })
+}
+
+/// True when a line ends with a JSON object, as container runtimes prefix one with its time and stream.
+pub fn has_json_behind_a_prefix(line: &str) -> bool {
+    let object = line.find('{').and_then(|at| line.get(at..));
+    object.is_some_and(|object| {
+        object.ends_with('}') && serde_json::from_str::<serde::de::IgnoredAny>(object).is_ok()
     })
 }
 

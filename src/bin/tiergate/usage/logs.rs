@@ -11,7 +11,14 @@ use std::path::{Path, PathBuf};
 /// The bytes at the beginning of a log by which a copy of it is known.
 const HEAD_BYTES: u64 = 4_096;
 /// The beginning of a usage, with the millisecond of its request: two logs never have the same ones.
-const MOMENT: &[u8] = b"at=1";
+const USAGE_MOMENT: &[u8] = b"at=1";
+/// The forms of other moments with milliseconds, where `0` stands for a digit: RFC 3339, and the time
+/// since 1970 in seconds and in milliseconds.
+const MOMENTS: [&[u8]; 3] = [
+    b"0000-00-00T00:00:00.000",
+    b"0000000000.000",
+    b"0000000000000",
+];
 
 /// Checks that no log is there twice. Returns the length of their lines in bytes, or `None` where one
 /// is a stream or packed.
@@ -81,12 +88,29 @@ fn of_stdin() -> io::Result<Metadata> {
     fs::metadata(".")
 }
 
-/// True when one head is the beginning of the other, and has a usage.
+/// True when one head is the beginning of the other, and has a moment with milliseconds.
 fn begin_alike(one: &[u8], other: &[u8]) -> bool {
     let both = one.iter().zip(other);
     let length = both.take_while(|(a, b)| a == b).count();
     let alike = one.get(..length).unwrap_or_default();
-    length == one.len().min(other.len()) && alike.windows(MOMENT.len()).any(|bytes| bytes == MOMENT)
+    length == one.len().min(other.len()) && has_moment(alike)
+}
+
+fn has_moment(head: &[u8]) -> bool {
+    let mut usages = head.windows(USAGE_MOMENT.len());
+    usages.any(|bytes| bytes == USAGE_MOMENT)
+        || MOMENTS.iter().any(|form| {
+            let mut texts = head.windows(form.len());
+            texts.any(|text| has_form(text, form))
+        })
+}
+
+fn has_form(text: &[u8], form: &[u8]) -> bool {
+    let mut bytes = text.iter().zip(form);
+    bytes.all(|(byte, form)| match form {
+        b'0' => byte.is_ascii_digit(),
+        _ => byte == form,
+    })
 }
 
 fn head(path: &Path) -> io::Result<Vec<u8>> {
