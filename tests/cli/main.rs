@@ -12,6 +12,7 @@ mod fold_pages;
 #[allow(dead_code, unused_imports, reason = "the core's tests use all of it")]
 mod harness;
 mod millions;
+mod output;
 mod packed;
 mod preset;
 mod schema;

@@ -433,9 +433,34 @@ fn a_picture_has_a_colour_for_each_limit() {
         &["--config", &config, "--svg", "/nowhere/at/all.svg"],
     );
     assert_eq!(ran.code, 2);
-    assert!(
-        ran.err.contains("can't draw /nowhere/at/all.svg: "),
-        "{}",
-        ran.err
+    assert_eq!(
+        (ran.out.as_str(), ran.err.as_str()),
+        (
+            "",
+            "tiergate: can't draw /nowhere/at/all.svg: No such file or directory (os error 2). Name a \
+             file with --svg whose folder exists and can be written\n"
+        )
     );
+    if cfg!(target_os = "linux") {
+        let ran = simulate(four(), &["--config", &config, "--svg", "/dev/full"]);
+        assert_eq!(ran.code, 2);
+        let err = "tiergate: lines: 4, replayed: 4, broken: 0\ntiergate: can't draw /dev/full: ";
+        assert!(ran.err.starts_with(err), "{}", ran.err);
+    }
+    // A run without a result changes no file.
+    let new = format!("{}/simulate-new.svg", env!("CARGO_TARGET_TMPDIR"));
+    for path in [&new, &svg] {
+        assert_eq!(simulate("", &["--svg", path]).code, 2);
+    }
+    assert!(!std::path::Path::new(&new).exists());
+    assert_eq!(std::fs::read_to_string(&svg).unwrap(), drawn);
+    let log = file("simulate-as-svg.log", four());
+    for (log, path) in [(&log, &log), (&log, &config)] {
+        let ran = tiergate(&["simulate", log, "--config", &config, "--svg", path]);
+        assert!(
+            ran.err.contains("the picture would replace it"),
+            "{}",
+            ran.err
+        );
+    }
 }

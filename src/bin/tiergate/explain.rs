@@ -1,10 +1,11 @@
 //! `tiergate explain`: the tier and the limits that a config gives, by the filter's rules.
 
+use crate::output::Output;
 use clap::Args;
 use serde::Serialize;
 use std::borrow::Cow;
 use std::fmt::Write as _;
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use tiergate::config;
 use tiergate::json::{Invalid, Named};
@@ -84,7 +85,7 @@ pub fn run(args: &ExplainArgs) -> Result<(), ExplainError> {
         explained.table()
     };
     text.push('\n');
-    io::stdout().write_all(text.as_bytes())?;
+    Output::print(&text)?;
     Ok(())
 }
 

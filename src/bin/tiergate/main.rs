@@ -1,7 +1,7 @@
 //! The native command line: tools for the filter's data, with the filter's own rules.
 //!
 //! Exit codes: 0 for success, 1 when bad lines were skipped or a check found errors, 2 when the arguments, a file or an
-//! admin API can't be used.
+//! admin API can't be used. A reader of standard output that leaves early changes no exit code.
 #![forbid(unsafe_code)]
 
 mod admin;
@@ -17,6 +17,7 @@ mod fold;
 mod jsonl;
 mod lines;
 mod log_file;
+mod output;
 mod preset;
 mod progress;
 #[cfg(all(test, feature = "fleet"))]
@@ -35,6 +36,7 @@ mod view;
 mod visible;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
+use output::Output;
 use std::io::Write as _;
 use std::process::ExitCode;
 
@@ -168,13 +170,13 @@ fn run(command: &Command) -> Result<Ending, Failure> {
             Ok(Ending::Clean)
         }
         Command::Config { .. } => {
-            std::io::stdout().write_all(DEFAULTS.as_bytes())?;
+            Output::print(DEFAULTS)?;
             Ok(Ending::Clean)
         }
         Command::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(*shell, &mut Cli::command(), "tiergate", &mut text);
-            std::io::stdout().write_all(&text)?;
+            Output::print(&String::from_utf8_lossy(&text))?;
             Ok(Ending::Clean)
         }
     }

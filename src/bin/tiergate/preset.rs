@@ -1,7 +1,8 @@
 //! `tiergate preset`: a config with the dimensions that a vendor of an LLM API publishes.
 
+use crate::output::Output;
 use clap::{Args, ValueEnum};
-use std::io::{self, Write as _};
+use std::io;
 
 /// The text that stands for a number which the operator fills in.
 const FILL: &str = "\"FILL\"";
@@ -41,7 +42,7 @@ impl Vendor {
 /// Prints the vendor's config, and says how many numbers it lacks.
 pub fn run(args: &PresetArgs) -> io::Result<()> {
     let config = args.vendor.config();
-    io::stdout().write_all(config.as_bytes())?;
+    Output::print(config)?;
     let missing = config.matches(FILL).count();
     if missing > 0 {
         crate::say(&format!(

@@ -1,6 +1,7 @@
 //! `tiergate schema`: the JSON Schema of the config, for editors.
 
-use std::io::{self, Write as _};
+use crate::output::Output;
+use std::io;
 use tiergate::config::json_schema::json_schema;
 
 #[derive(Debug, thiserror::Error)]
@@ -12,6 +13,6 @@ pub enum SchemaError {
 pub fn run() -> Result<(), SchemaError> {
     let mut text = serde_json::to_string_pretty(&json_schema()).map_err(io::Error::from)?;
     text.push('\n');
-    io::stdout().write_all(text.as_bytes())?;
+    Output::print(&text)?;
     Ok(())
 }

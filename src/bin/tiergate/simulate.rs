@@ -10,6 +10,7 @@ mod event;
 mod host;
 mod logs;
 mod notes;
+mod picture;
 mod plot;
 mod replay;
 mod report;
@@ -18,6 +19,7 @@ mod tally;
 mod timeline;
 
 use crate::Ending;
+use crate::output::Output;
 use crate::progress::Progress;
 use crate::usage::UsageError;
 use crate::usage::log_line::AmbiguousField;
@@ -26,9 +28,10 @@ use clap::Args;
 use columns::NamedColumns;
 use event::EventReader;
 use logs::{LogStream, StateFields};
+use picture::{Picture, PictureError};
 use replay::Replay;
 use report::Report;
-use std::io::{self, BufWriter, Write as _};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use tally::Tally;
@@ -137,8 +140,8 @@ pub enum SimulateError {
     Closed(#[from] OpenError),
     #[error("can't write the result: {0}")]
     Unwritable(#[source] io::Error),
-    #[error("can't draw {path}: {problem}")]
-    Undrawable { path: PathBuf, problem: String },
+    #[error(transparent)]
+    Picture(#[from] PictureError),
 }
 
 impl From<UsageError> for SimulateError {
@@ -162,6 +165,11 @@ pub fn run(args: &SimulateArgs) -> Result<Ending, SimulateError> {
         model: args.model.clone(),
     };
     let bytes = crate::usage::logs::check(&args.logs)?;
+    let inputs = args.logs.iter().chain(&args.config);
+    let picture = args.svg.as_deref();
+    let picture = picture
+        .map(|path| Picture::open(path, inputs))
+        .transpose()?;
     let progress = Progress::new(bytes);
     let fields = StateFields {
         request: args.state_field.as_deref(),
@@ -213,13 +221,10 @@ pub fn run(args: &SimulateArgs) -> Result<Ending, SimulateError> {
             .collect(),
     };
     write(args, &report).map_err(SimulateError::Unwritable)?;
-    if let Some(path) = &args.svg {
-        plot::draw(&tally.timeline, path).map_err(|problem| SimulateError::Undrawable {
-            path: path.clone(),
-            problem: problem.to_string(),
-        })?;
-    }
     logs.say_counts();
+    if let Some(picture) = picture {
+        picture.draw(&tally.timeline)?;
+    }
     Ok(match logs.counts.broken {
         0 => Ending::Clean,
         _ => Ending::LinesLeftOut,
@@ -241,7 +246,7 @@ fn named(args: &SimulateArgs) -> NamedFields {
 }
 
 fn write(args: &SimulateArgs, report: &Report<'_>) -> io::Result<()> {
-    let mut out = BufWriter::new(io::stdout().lock());
+    let mut out = Output::new();
     match args.json {
         true => report.write_json(&mut out)?,
         false => {

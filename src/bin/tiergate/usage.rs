@@ -14,6 +14,7 @@ mod sums;
 use crate::Ending;
 use crate::lines::{InputLine, InputLines};
 use crate::log_file::open_log;
+use crate::output::Output;
 use crate::progress::Progress;
 use clap::Args;
 pub use error::UsageError;
@@ -24,7 +25,7 @@ use log_line::{
 use named::NamedFields;
 use report::LineCounts;
 use states::{RequestWords, UsageWords};
-use std::io::{self, BufWriter, Write as _};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use sums::{ByColumn, UsageSums};
 use tiergate::metrics::Outcome;
@@ -116,7 +117,7 @@ pub fn run(args: &UsageArgs) -> Result<Ending, UsageError> {
 
 fn write(args: &UsageArgs, reading: &LogReading<'_>) -> io::Result<()> {
     let rows = reading.sums.rows();
-    let mut out = BufWriter::new(io::stdout().lock());
+    let mut out = Output::new();
     match (args.csv, args.json) {
         (true, _) => report::write_csv(&mut out, &args.by, &rows)?,
         (_, true) => {

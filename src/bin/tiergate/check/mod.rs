@@ -16,6 +16,7 @@ mod warn;
 mod yaml;
 
 use crate::Ending;
+use crate::output::Output;
 use body::Body;
 use clap::Args;
 use find::{FoundConfig, find};
@@ -23,7 +24,7 @@ use report::{ConfigFinding, Severity};
 use scalars::ScalarRules;
 use serde::Serialize;
 use source::SourceFile;
-use std::io::{self, IsTerminal as _, Read as _};
+use std::io::{self, IsTerminal as _, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use tree::DocNode;
 use warn::{Warnings, failure_policy};
@@ -74,11 +75,12 @@ pub fn run(args: &ConfigCheckArgs) -> Result<Ending, ConfigCheckError> {
             }
         }
     }
-    let mut out = io::stdout().lock();
+    let mut out = Output::new();
     match args.json {
         true => write_json(&checked, &unread, &mut out)?,
         false => draw(&checked, &mut out)?,
     }
+    out.flush()?;
     if !unread.is_empty() {
         return Ok(Ending::Unread);
     }

@@ -6,12 +6,13 @@ mod settings;
 
 use crate::Ending;
 use crate::check::load::{LoadedConfig, load};
+use crate::output::Output;
 use crate::visible::{columns, visible, visible_json};
 use clap::Args;
 use limits::TierChange;
 use serde::Serialize;
 use settings::SettingChange;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 #[derive(Args)]
@@ -71,7 +72,7 @@ pub fn run(args: &DiffArgs) -> Result<Ending, DiffError> {
         }
         false => in_words(&changes),
     };
-    io::stdout().write_all(text.as_bytes())?;
+    Output::print(&text)?;
     match changes.iter().all(ConfigChanges::is_empty) {
         true => Ok(Ending::Clean),
         false => Ok(Ending::Different),

@@ -6,7 +6,6 @@ use super::timeline::Timeline;
 use plotters::coord::Shift;
 use plotters::prelude::*;
 use std::error::Error;
-use std::path::Path;
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
@@ -28,12 +27,18 @@ const LIMITS: [RGBColor; 8] = [
 /// The time from which the axis tells days.
 const TWO_DAYS: f64 = 172_800_000.0;
 
-/// Draws a timeline into a file.
+/// Draws a timeline as the text of an SVG.
 ///
 /// # Errors
-/// The file can't be written.
-pub fn draw(timeline: &Timeline, to: &Path) -> Result<(), Box<dyn Error>> {
-    let root = SVGBackend::new(to, SIZE).into_drawing_area();
+/// Those of the drawing library.
+pub fn draw(timeline: &Timeline) -> Result<String, Box<dyn Error>> {
+    let mut text = String::new();
+    draw_into(timeline, &mut text)?;
+    Ok(text)
+}
+
+fn draw_into(timeline: &Timeline, text: &mut String) -> Result<(), Box<dyn Error>> {
+    let root = SVGBackend::with_string(text, SIZE).into_drawing_area();
     root.fill(&WHITE)?;
     let (chart, below) = root.split_vertically(SIZE.1.saturating_sub(LEGEND));
     legend(timeline.reasons(), &below)?;
