@@ -138,3 +138,69 @@ fn arguments_that_can_not_be_used_say_so() {
         assert!(ran.err.contains(said), "{args:?}: {}", ran.err);
     }
 }
+
+/// A WasmPlugin of Istio with these tiers.
+fn wasm_plugin(name: &str) -> String {
+    format!(
+        "apiVersion: extensions.istio.io/v1alpha1
+kind: WasmPlugin
+metadata: {{name: tiergate}}
+spec:
+  url: oci://registry.example.com/tiergate
+  pluginConfig:
+    tiers:
+    - name: {name}
+      limits: {{concurrency: 1, rpm: 2, tpm: 3000, tpd: unlimited}}
+"
+    )
+}
+
+#[test]
+fn a_config_is_read_as_tiergate_check_does_it() {
+    let plugin = wasm_plugin("gold");
+    let path = file("explain-plugin.yaml", &plugin);
+    let args = ["explain", "--tier", "gold", "--config"];
+    let ran = tiergate(&[&args[..], &[&path]].concat());
+    assert!(ran.out.contains("2 requests per minute"), "{}", ran.err);
+    let piped = tiergate_reads(&[&args[..], &["-"]].concat(), plugin.as_bytes());
+    assert_eq!((piped.code, piped.out), (0, ran.out));
+
+    let log = "[2026-01-01T00:00:00.000Z] \"GET /v1 HTTP/1.1\" 200 - 0 0 0 0 \"-\" \"-\" \"-\" \"acme\"\n";
+    let log = file("explain.log", log);
+    let simulate = ["simulate", &log, "--account", "authority", "--config"];
+    let ran = tiergate_reads(&[&simulate[..], &["-"]].concat(), plugin.as_bytes());
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert!(ran.out.contains("gold  enforce"), "{}", ran.out);
+    assert_eq!(tiergate(&[&simulate[..], &[&path]].concat()).out, ran.out);
+    let ran = tiergate(&["simulate", "-", "--config", "-"]);
+    assert_eq!(ran.code, 2);
+    assert!(
+        ran.err
+            .contains("standard input can't be a log and the config"),
+        "{}",
+        ran.err
+    );
+}
+
+#[test]
+fn a_file_without_one_sound_config_says_so() {
+    let two = wasm_plugin("gold") + "---\n" + &wasm_plugin("iron");
+    let wrong = wasm_plugin("gold").replace("rpm: 2", "rpm: 0");
+    let log = file("explain-any.log", "");
+    for (text, said) in [
+        (
+            two.as_str(),
+            "several.yaml has 2 configs: write the one that is meant into a file of its own",
+        ),
+        (&wrong, "several.yaml: config at tiers[0].limits.rpm: "),
+        ("kind: Service\n", "several.yaml: no tiergate config found"),
+        ("a: [\n", "several.yaml: config at $: not YAML: "),
+    ] {
+        let path = file("several.yaml", text);
+        for args in [&["explain", "--tier", "gold"][..], &["simulate", &log]] {
+            let ran = tiergate(&[args, &["--config", &path]].concat());
+            assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{text}");
+            assert!(ran.err.contains(said), "{}", ran.err);
+        }
+    }
+}

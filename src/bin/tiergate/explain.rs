@@ -1,12 +1,13 @@
 //! `tiergate explain`: the tier and the limits that a config gives, by the filter's rules.
 
+use crate::check::load::{ConfigLoadError, load_one};
 use crate::output::Output;
 use clap::Args;
 use serde::Serialize;
 use std::borrow::Cow;
 use std::fmt::Write as _;
-use std::io::{self, Read as _};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::PathBuf;
 use tiergate::config;
 use tiergate::json::{Invalid, Named};
 use tiergate::limits::{Limit, LimitKind, Limits, Shown};
@@ -16,7 +17,8 @@ use tiergate::time::Span;
 
 #[derive(Args)]
 pub struct ExplainArgs {
-    /// The plugin config as JSON, - for standard input; without it, the defaults
+    /// The file with the plugin config, as tiergate check reads it; - for standard input; without it,
+    /// the defaults
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(flatten)]
@@ -39,10 +41,10 @@ struct AccountArgs {
 
 #[derive(Debug, thiserror::Error)]
 pub enum ExplainError {
-    #[error("can't read {path}: {source}")]
-    Unreadable { path: PathBuf, source: io::Error },
-    #[error("{path}: config at {source}")]
-    Refused { path: PathBuf, source: Invalid },
+    #[error(transparent)]
+    Config(#[from] ConfigLoadError),
+    #[error("the defaults: config at {0}")]
+    Defaults(Invalid),
     #[error("there is no tier {name:?}: the config has {known}")]
     NoSuchTier { name: String, known: String },
     #[error("the tiers of this config have no recharge: name one with --tier")]
@@ -69,15 +71,10 @@ struct NextTier<'a> {
 
 pub fn run(args: &ExplainArgs) -> Result<(), ExplainError> {
     let config = match &args.config {
-        None => config::parse(b""),
-        Some(path) => config::parse(&read(path)?),
+        None => config::parse(b"").map_err(ExplainError::Defaults)?,
+        Some(path) => load_one(path)?,
     };
-    let tiers = config
-        .map_err(|source| ExplainError::Refused {
-            path: args.config.clone().unwrap_or_default(),
-            source,
-        })?
-        .tiers;
+    let tiers = config.tiers;
     let explained = explain(&args.account, &tiers)?;
     let mut text = if args.json {
         serde_json::to_string(&explained.json()).map_err(io::Error::from)?
@@ -91,19 +88,6 @@ pub fn run(args: &ExplainArgs) -> Result<(), ExplainError> {
 
 fn usd(text: &str) -> Result<Cents, NotAnAmount> {
     Cents::parse(text.as_bytes())
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, ExplainError> {
-    let read = if path == Path::new("-") {
-        let mut bytes = Vec::new();
-        io::stdin().read_to_end(&mut bytes).map(|_| bytes)
-    } else {
-        std::fs::read(path)
-    };
-    read.map_err(|source| ExplainError::Unreadable {
-        path: path.to_owned(),
-        source,
-    })
 }
 
 fn explain<'a>(account: &AccountArgs, tiers: &'a TierTable) -> Result<Explained<'a>, ExplainError> {

@@ -19,6 +19,7 @@ mod tally;
 mod timeline;
 
 use crate::Ending;
+use crate::check::load::{ConfigLoadError, load_one};
 use crate::output::Output;
 use crate::progress::Progress;
 use crate::usage::UsageError;
@@ -47,7 +48,8 @@ pub struct SimulateArgs {
     /// Access logs: Envoy's default text, JSON, or with the filter's states; - for standard input
     #[arg(required = true, value_name = "LOG")]
     logs: Vec<PathBuf>,
-    /// The plugin config as JSON; without it, the defaults
+    /// The file with the plugin config, as tiergate check reads it; - for standard input; without it,
+    /// the defaults
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// The account's column: a field of JSON, a number from 1 of a text column, or its name in Envoy's
@@ -113,8 +115,12 @@ pub enum SimulateError {
         line: u64,
         source: AmbiguousField,
     },
-    #[error("{path}: config at {source}")]
-    Refused { path: PathBuf, source: Invalid },
+    #[error(transparent)]
+    Config(#[from] ConfigLoadError),
+    #[error("the defaults: config at {0}")]
+    Defaults(Invalid),
+    #[error("standard input can't be a log and the config: name a file for one of them")]
+    InputTwice,
     #[error("there is no tier {name:?}: the config has {known}")]
     NoSuchTier { name: String, known: String },
     #[error(
@@ -156,7 +162,7 @@ impl From<UsageError> for SimulateError {
 }
 
 pub fn run(args: &SimulateArgs) -> Result<Ending, SimulateError> {
-    let config = Rc::new(read_config(args.config.as_deref())?);
+    let config = Rc::new(read_config(args)?);
     let tier = args.tier.as_deref();
     let tier = tier.map(|name| tier_named(&config, name)).transpose()?;
     let columns = NamedColumns {
@@ -278,21 +284,14 @@ fn check(config: &Config, tally: &Tally, logs: &LogStream<'_>) -> Result<(), Sim
     }
 }
 
-fn read_config(path: Option<&Path>) -> Result<Config, SimulateError> {
-    let Some(path) = path else {
-        return config::parse(b"").map_err(|source| SimulateError::Refused {
-            path: PathBuf::new(),
-            source,
-        });
+fn read_config(args: &SimulateArgs) -> Result<Config, SimulateError> {
+    let Some(path) = &args.config else {
+        return config::parse(b"").map_err(SimulateError::Defaults);
     };
-    let text = std::fs::read(path).map_err(|source| SimulateError::Unreadable {
-        path: path.to_owned(),
-        source,
-    })?;
-    config::parse(&text).map_err(|source| SimulateError::Refused {
-        path: path.to_owned(),
-        source,
-    })
+    if path == Path::new("-") && args.logs.contains(path) {
+        return Err(SimulateError::InputTwice);
+    }
+    Ok(load_one(path)?)
 }
 
 fn tier_named(config: &Config, name: &str) -> Result<TierId, SimulateError> {

@@ -47,7 +47,7 @@ pub enum ConfigCheckError {
 
 /// The reason why a file has no findings.
 #[derive(Debug, thiserror::Error)]
-enum Unread {
+pub enum Unread {
     #[error("can't read {name}: {source}")]
     Unreadable { name: String, source: io::Error },
     #[error("{name}: not UTF-8 text")]
@@ -91,12 +91,17 @@ pub fn run(args: &ConfigCheckArgs) -> Result<Ending, ConfigCheckError> {
     }
 }
 
-fn read(path: &Path) -> Result<SourceFile, Unread> {
-    let is_stdin = path == Path::new("-");
-    let name = match is_stdin {
+/// Returns the name of a file, for people.
+fn name(path: &Path) -> String {
+    match path == Path::new("-") {
         true => "standard input".to_owned(),
         false => path.display().to_string(),
-    };
+    }
+}
+
+fn read(path: &Path) -> Result<SourceFile, Unread> {
+    let is_stdin = path == Path::new("-");
+    let name = name(path);
     let mut bytes = Vec::new();
     let read = match is_stdin {
         true => io::stdin().read_to_end(&mut bytes).map(|_| bytes),

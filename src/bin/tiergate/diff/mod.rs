@@ -5,7 +5,7 @@ mod limits;
 mod settings;
 
 use crate::Ending;
-use crate::check::load::{LoadedConfig, load};
+use crate::check::load::{ConfigLoadError, LoadedConfig, load};
 use crate::output::Output;
 use crate::visible::{columns, visible, visible_json};
 use clap::Args;
@@ -28,8 +28,8 @@ pub struct DiffArgs {
 
 #[derive(Debug, thiserror::Error)]
 pub enum DiffError {
-    #[error("{0}")]
-    Unread(String),
+    #[error(transparent)]
+    Unread(ConfigLoadError),
     #[error("{0} has a config with errors: see tiergate check {0}")]
     Refused(String),
     #[error("{old} has {olds} configs and {new} has {news}: they can't be compared one by one")]
@@ -80,8 +80,12 @@ pub fn run(args: &DiffArgs) -> Result<Ending, DiffError> {
 }
 
 fn configs(path: &Path) -> Result<Vec<LoadedConfig>, DiffError> {
-    let loaded = load(path).map_err(DiffError::Unread)?;
-    loaded.ok_or_else(|| DiffError::Refused(path.display().to_string()))
+    load(path).map_err(|error| match error {
+        ConfigLoadError::Refused { .. } | ConfigLoadError::Broken { .. } => {
+            DiffError::Refused(path.display().to_string())
+        }
+        other => DiffError::Unread(other),
+    })
 }
 
 impl ConfigChanges {
