@@ -280,11 +280,12 @@ fn a_log_of_which_a_part_is_unreadable_is_not_whole() {
 #[test]
 fn a_log_of_json_behind_prefixes_lacks_no_states() {
     let json = json_line(&states("acme", NEW_YEAR, 1));
-    let log = format!("2026-01-01T00:00:00.1Z stdout F {json}");
+    let other = "2026-01-01T00:00:00.1Z stderr F [info] start\n";
+    let log = format!("{other}2026-01-01T00:00:00.1Z stdout F {json}");
     for options in [&[][..], &["--state-field", "tiergate"]] {
         let ran = usage(&log, options);
         assert_eq!((ran.code, ran.out.as_str()), (2, ""));
-        let said = "none of 1 lines has the filter's states where they can be read: 1 are JSON behind a prefix";
+        let said = "none of 2 lines has the filter's states where they can be read: 1 are JSON behind a prefix";
         assert!(ran.err.contains(said), "{}", ran.err);
         assert!(!ran.err.contains("Add them"), "{}", ran.err);
     }

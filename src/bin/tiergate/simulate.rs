@@ -23,12 +23,12 @@ use crate::check::load::{ConfigLoadError, load_one};
 use crate::output::Output;
 use crate::progress::Progress;
 use crate::usage::UsageError;
-use crate::usage::log_line::AmbiguousField;
+use crate::usage::log_line::{AmbiguousField, BadLogLine};
 use crate::usage::named::{NamedFields, UnknownName};
 use clap::Args;
 use columns::NamedColumns;
 use event::EventReader;
-use logs::{LogStream, StateFields};
+use logs::{LogCounts, LogStream, StateFields};
 use picture::{Picture, PictureError};
 use replay::Replay;
 use report::Report;
@@ -136,6 +136,11 @@ pub enum SimulateError {
     )]
     NoTiers { requests: u64, known: String },
     #[error(
+        "nothing was replayed ({}): {} lines are {}",
+        .0.summary(), number(.0.prefixed), BadLogLine::Prefixed
+    )]
+    Prefixed(LogCounts),
+    #[error(
         "nothing was replayed ({0}): name logs whose lines are requests, and see \"What a log must have\" in \
          docs/simulate.md"
     )]
@@ -211,8 +216,7 @@ pub fn run(args: &SimulateArgs) -> Result<Ending, SimulateError> {
         Some(replay) => replay.finish(),
         None => Tally::new(args.differences),
     };
-    reader.named().check()?;
-    check(&config, &tally, &logs)?;
+    check(&config, &tally, &logs.counts, reader.named())?;
     let notes = notes::notes(&config, &tally, &reader);
     let report = Report {
         config: &config,
@@ -267,8 +271,16 @@ fn write(args: &SimulateArgs, report: &Report<'_>) -> io::Result<()> {
 }
 
 /// Checks that the logs have what a replay needs.
-fn check(config: &Config, tally: &Tally, logs: &LogStream<'_>) -> Result<(), SimulateError> {
-    let counts = &logs.counts;
+fn check(
+    config: &Config,
+    tally: &Tally,
+    counts: &LogCounts,
+    named: &NamedFields,
+) -> Result<(), SimulateError> {
+    if counts.replayed == 0 && counts.prefixed > 0 {
+        return Err(SimulateError::Prefixed(*counts));
+    }
+    named.check()?;
     if counts.replayed == 0 && counts.without_account > 0 {
         return Err(SimulateError::NoAccounts(counts.without_account));
     }

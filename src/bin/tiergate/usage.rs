@@ -299,7 +299,6 @@ impl LogReading<'_> {
 
     /// Checks that the logs have what the sums need.
     fn check(&self, by: &[ByColumn]) -> Result<(), UsageError> {
-        self.named.check()?;
         let counts = &self.counts;
         let is_stateless = counts.read > 0 && !self.has_states && !self.has_usage_place;
         if is_stateless && self.prefixed > 0 {
@@ -308,6 +307,7 @@ impl LogReading<'_> {
                 prefixed: self.prefixed,
             });
         }
+        self.named.check()?;
         if is_stateless {
             return Err(UsageError::NoStates(counts.read));
         }

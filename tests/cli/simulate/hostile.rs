@@ -264,16 +264,20 @@ fn json_behind_a_prefix_says_so() {
         "2026-01-01T00:00:00.1Z stdout F {}\n",
         json!({"account": "a", "start": start(0)})
     );
-    let ran = simulate(&line, &["--account", "account"]);
-    assert_eq!(ran.code, 2);
-    assert!(
-        ran.err.contains("line 1: JSON behind a prefix"),
-        "{}",
-        ran.err
-    );
-    assert!(
-        last(&ran.err).contains("nothing was replayed"),
-        "{}",
-        ran.err
-    );
+    // A container's log has other lines too.
+    for log in [
+        line.clone(),
+        format!("2026-01-01T00:00:00.1Z stderr F [info] start\n{line}"),
+    ] {
+        for options in [
+            &[][..],
+            &["--account", "account"],
+            &["--state-field", "tiergate"],
+        ] {
+            let ran = simulate(&log, options);
+            assert_eq!((ran.code, ran.out.as_str()), (2, ""));
+            let said = "broken: 1): 1 lines are JSON behind a prefix";
+            assert!(last(&ran.err).contains(said), "{}", ran.err);
+        }
+    }
 }

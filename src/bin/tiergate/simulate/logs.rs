@@ -49,6 +49,9 @@ pub struct LogCounts {
     pub late: u64,
     /// Those that could not be read.
     pub broken: u64,
+    /// Those of them that are JSON behind a prefix.
+    #[serde(skip)]
+    pub prefixed: u64,
 }
 
 /// One log, and its next event.
@@ -263,6 +266,9 @@ impl LogCounts {
 
     fn note_broken(&mut self, bad: &BadEvent, line: u64, path: &Path, progress: &Progress) {
         add_one(&mut self.broken);
+        if matches!(bad, BadEvent::Line(BadLogLine::Prefixed)) {
+            add_one(&mut self.prefixed);
+        }
         if self.broken <= REPORTED {
             let path = path.display();
             progress.say(&format!("{path}, line {line}: {bad}"));
