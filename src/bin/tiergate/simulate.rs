@@ -23,7 +23,7 @@ use crate::check::load::{ConfigLoadError, load_one};
 use crate::output::Output;
 use crate::progress::Progress;
 use crate::usage::UsageError;
-use crate::usage::log_line::{AmbiguousField, BadLogLine};
+use crate::usage::log_line::{AmbiguousField, WrappedLines};
 use crate::usage::named::{NamedFields, UnknownName};
 use clap::Args;
 use columns::NamedColumns;
@@ -136,10 +136,13 @@ pub enum SimulateError {
     )]
     NoTiers { requests: u64, known: String },
     #[error(
-        "nothing was replayed ({}): {} lines are {}",
-        .0.summary(), number(.0.prefixed), BadLogLine::Prefixed
+        "nothing was replayed ({counts}): {} of them are {}",
+        number(wrapped.lines), wrapped.by
     )]
-    Prefixed(LogCounts),
+    Wrapped {
+        counts: String,
+        wrapped: WrappedLines,
+    },
     #[error(
         "nothing was replayed ({0}): name logs whose lines are requests, and see \"What a log must have\" in \
          docs/simulate.md"
@@ -277,8 +280,9 @@ fn check(
     counts: &LogCounts,
     named: &NamedFields,
 ) -> Result<(), SimulateError> {
-    if counts.replayed == 0 && counts.prefixed > 0 {
-        return Err(SimulateError::Prefixed(*counts));
+    if let Some(wrapped) = counts.wrapped.filter(|_| counts.replayed == 0) {
+        let counts = counts.summary();
+        return Err(SimulateError::Wrapped { counts, wrapped });
     }
     named.check()?;
     if counts.replayed == 0 && counts.without_account > 0 {

@@ -19,8 +19,8 @@ use crate::progress::Progress;
 use clap::Args;
 pub use error::UsageError;
 use log_line::{
-    AmbiguousField, BadLogLine, FoundStates, LONGEST_LOG_LINE, LogFields, has_json_behind_a_prefix,
-    in_text,
+    AmbiguousField, BadLogLine, FoundStates, LONGEST_LOG_LINE, LogFields, WrappedLines, Wrapping,
+    has_json_behind_a_prefix, in_text,
 };
 use named::NamedFields;
 use report::LineCounts;
@@ -97,7 +97,7 @@ pub fn run(args: &UsageArgs) -> Result<Ending, UsageError> {
         counts: LineCounts::default(),
         has_json: false,
         plain_lines: 0,
-        prefixed: 0,
+        wrapped: None,
         has_states: false,
         has_usage_place: false,
         progress: &progress,
@@ -139,8 +139,8 @@ struct LogReading<'a> {
     has_json: bool,
     /// The lines of this log before that, without states.
     plain_lines: u64,
-    /// The lines of JSON behind a prefix.
-    prefixed: u64,
+    /// The lines that a container runtime has wrapped.
+    wrapped: Option<WrappedLines>,
     /// True when a line had one of the states.
     has_states: bool,
     /// True when a line had a place for the usage.
@@ -243,8 +243,7 @@ impl LogReading<'_> {
             return Err(BadLogLine::NoText);
         }
         if !has_states && has_json_behind_a_prefix(line) {
-            add_one(&mut self.prefixed);
-            return Err(BadLogLine::Prefixed);
+            return Err(BadLogLine::Wrapped(Wrapping::Prefix));
         }
         self.named.see_text(|_| false, || 0);
         if self.has_json {
@@ -291,6 +290,7 @@ impl LogReading<'_> {
 
     fn broken(&mut self, path: &Path, line: u64, bad: &BadLogLine) {
         add_one(&mut self.counts.broken);
+        WrappedLines::count(&mut self.wrapped, bad);
         if self.counts.broken <= REPORTED {
             let path = path.display();
             self.progress.say(&format!("{path}, line {line}: {bad}"));
@@ -301,11 +301,9 @@ impl LogReading<'_> {
     fn check(&self, by: &[ByColumn]) -> Result<(), UsageError> {
         let counts = &self.counts;
         let is_stateless = counts.read > 0 && !self.has_states && !self.has_usage_place;
-        if is_stateless && self.prefixed > 0 {
-            return Err(UsageError::Prefixed {
-                lines: counts.read,
-                prefixed: self.prefixed,
-            });
+        if let Some(wrapped) = self.wrapped.filter(|_| is_stateless) {
+            let lines = counts.read;
+            return Err(UsageError::Wrapped { lines, wrapped });
         }
         self.named.check()?;
         if is_stateless {

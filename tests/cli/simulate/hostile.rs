@@ -2,7 +2,7 @@
 //! copies.
 
 use super::{NEW_YEAR, config, envoy, ours, simulate, start};
-use crate::{file, tiergate};
+use crate::{file, tiergate, tiergate_reads};
 use serde_json::{Value, json};
 
 /// The last line that a run says.
@@ -276,7 +276,27 @@ fn json_behind_a_prefix_says_so() {
         ] {
             let ran = simulate(&log, options);
             assert_eq!((ran.code, ran.out.as_str()), (2, ""));
-            let said = "broken: 1): 1 lines are JSON behind a prefix";
+            let said = "broken: 1): 1 of them are JSON behind a prefix";
+            assert!(last(&ran.err).contains(said), "{}", ran.err);
+        }
+    }
+}
+
+#[test]
+fn lines_inside_of_dockers_json_say_so() {
+    let inner = [
+        envoy("acme", 0),
+        format!("{}\n", json!({"account": "a", "start": start(0)})),
+    ];
+    for inner in inner {
+        let line = json!({"log": inner, "stream": "stdout", "time": start(0)});
+        for command in [
+            &["simulate", "-", "--account", "account"][..],
+            &["usage", "-"],
+        ] {
+            let ran = tiergate_reads(command, format!("{line}\n").as_bytes());
+            assert_eq!((ran.code, ran.out.as_str()), (2, ""));
+            let said = "are lines inside of JSON, as Docker writes them: take them out";
             assert!(last(&ran.err).contains(said), "{}", ran.err);
         }
     }

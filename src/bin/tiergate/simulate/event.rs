@@ -2,7 +2,7 @@
 
 use super::columns::{LineFacts, LogTime, NamedColumns, column, column_count};
 use crate::usage::log_line::{
-    AmbiguousField, BadLogLine, FoundStates, LogFields, has_json_behind_a_prefix, in_text,
+    AmbiguousField, BadLogLine, FoundStates, LogFields, Wrapping, has_json_behind_a_prefix, in_text,
 };
 use crate::usage::named::NamedFields;
 use crate::usage::states::{KINDS, RequestWords, UsageWords};
@@ -191,7 +191,7 @@ impl EventReader {
             let columns = found.before;
             // A text line with states ends with them.
             if columns.ends_with('}') && has_json_behind_a_prefix(columns) {
-                return Err(BadLogLine::Prefixed.into());
+                return Err(BadLogLine::Wrapped(Wrapping::Prefix).into());
             }
             let has = |name: &str| column(columns, name).is_some();
             self.named.see_text(has, || column_count(columns));

@@ -10,7 +10,7 @@ use super::event::{BadEvent, EventReader, LineEvent, LogEvent, LoggedDecision};
 use crate::lines::{InputLine, InputLines};
 use crate::log_file::open_log;
 use crate::progress::Progress;
-use crate::usage::log_line::{BadLogLine, LONGEST_LOG_LINE, LogFields};
+use crate::usage::log_line::{BadLogLine, LONGEST_LOG_LINE, LogFields, WrappedLines};
 use serde::Serialize;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -49,9 +49,9 @@ pub struct LogCounts {
     pub late: u64,
     /// Those that could not be read.
     pub broken: u64,
-    /// Those of them that are JSON behind a prefix.
+    /// Those of them that a container runtime has wrapped.
     #[serde(skip)]
-    pub prefixed: u64,
+    pub wrapped: Option<WrappedLines>,
 }
 
 /// One log, and its next event.
@@ -266,8 +266,8 @@ impl LogCounts {
 
     fn note_broken(&mut self, bad: &BadEvent, line: u64, path: &Path, progress: &Progress) {
         add_one(&mut self.broken);
-        if matches!(bad, BadEvent::Line(BadLogLine::Prefixed)) {
-            add_one(&mut self.prefixed);
+        if let BadEvent::Line(bad) = bad {
+            WrappedLines::count(&mut self.wrapped, bad);
         }
         if self.broken <= REPORTED {
             let path = path.display();

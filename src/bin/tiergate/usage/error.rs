@@ -1,6 +1,6 @@
 //! The reasons why a run over logs has no sums.
 
-use super::log_line::{AmbiguousField, BadLogLine};
+use super::log_line::{AmbiguousField, WrappedLines};
 use super::named::UnknownName;
 use std::io;
 use std::path::PathBuf;
@@ -40,9 +40,9 @@ pub enum UsageError {
     NoStates(u64),
     #[error(
         "none of {} lines has the filter's states where they can be read: {} are {}",
-        number(*lines), number(*prefixed), BadLogLine::Prefixed
+        number(*lines), number(wrapped.lines), wrapped.by
     )]
-    Prefixed { lines: u64, prefixed: u64 },
+    Wrapped { lines: u64, wrapped: WrappedLines },
     #[error(
         "none of {} admitted requests has a usage. Add %FILTER_STATE(wasm.tiergate.usage:PLAIN)% to \
          the access log's format, and \"log_usage\": true to the plugin config",

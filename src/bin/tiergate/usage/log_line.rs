@@ -37,10 +37,8 @@ pub enum BadLogLine {
     Json(String),
     #[error("not JSON, as other lines are")]
     NoJson,
-    #[error(
-        "JSON behind a prefix, as container runtimes write it: take the prefix off, as by sed 's/^[^{{]*//'"
-    )]
-    Prefixed,
+    #[error("{0}")]
+    Wrapped(Wrapping),
     #[error("not text: is a part of the log compressed?")]
     NoText,
     #[error("wasm.tiergate: {0}")]
@@ -53,6 +51,36 @@ pub enum BadLogLine {
     NoUsagePlace,
     #[error("a sum would be over {}", u64::MAX)]
     TooMuch,
+}
+
+/// What a container runtime writes around a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Wrapping {
+    #[error(
+        "JSON behind a prefix, as container runtimes write it: take the prefix off, as by sed 's/^[^{{]*//'"
+    )]
+    Prefix,
+    #[error("lines inside of JSON, as Docker writes them: take them out, as by jq -rj .log")]
+    Docker,
+}
+
+/// The lines of a run that a container runtime has wrapped.
+#[derive(Clone, Copy, Debug)]
+pub struct WrappedLines {
+    pub lines: u64,
+    /// The wrapping of the last one.
+    pub by: Wrapping,
+}
+
+impl WrappedLines {
+    /// Counts a line if it is wrapped.
+    pub fn count(wrapped: &mut Option<Self>, bad: &BadLogLine) {
+        if let BadLogLine::Wrapped(by) = *bad {
+            let before = wrapped.map_or(0, |wrapped| wrapped.lines);
+            let lines = before.saturating_add(1);
+            *wrapped = Some(Self { lines, by });
+        }
+    }
 }
 
 /// Two fields have what looks like one state; a client may have written one of them.
@@ -184,6 +212,8 @@ pub type FieldsFound<'a> = (FoundStates<'a>, Vec<LogString<'a>>);
 
 /// The field of JSON lines with `%ACCESS_LOG_TYPE%`.
 const TYPE: &str = "type";
+/// The fields of Docker's log driver `json-file`: the line with its end, and the stream.
+const DOCKER: [&str; 2] = ["log", "stream"];
 
 /// Where JSON lines have one state.
 struct StateField {
@@ -232,6 +262,7 @@ impl LogFields {
     ) -> Result<Result<FieldsFound<'a>, BadLogLine>, AmbiguousField> {
         let mut values = {
             let mut paths = vec![self.request.wanted(), self.usage.wanted(), TYPE];
+            paths.extend(DOCKER);
             paths.extend(more.iter().map(String::as_str));
             let prefixes = [REQUEST_PREFIX, USAGE_PREFIX];
             let wanted = Wanted {
@@ -243,6 +274,9 @@ impl LogFields {
                 Err(error) => return Ok(Err(BadLogLine::Json(problem(&error)))),
             }
         };
+        if is_dockers(&values) {
+            return Ok(Err(BadLogLine::Wrapped(Wrapping::Docker)));
+        }
         let (request, _) = self.request.take(&mut values)?;
         let (usage, has_usage_place) = self.usage.take(&mut values)?;
         let found = FoundStates {
@@ -318,6 +352,19 @@ impl StateField {
             _ => Ok(()),
         }
     }
+}
+
+/// True for the fields of Docker's log driver, with a whole line inside.
+fn is_dockers(values: &[LogString<'_>]) -> bool {
+    let is_field = |name: &str, fits: &dyn Fn(&str) -> bool| {
+        let field = values.iter().find(|value| value.path == name);
+        field
+            .and_then(|field| field.text.as_deref())
+            .is_some_and(fits)
+    };
+    let [log, stream] = DOCKER;
+    is_field(log, &|text| text.ends_with('\n'))
+        && is_field(stream, &|text| matches!(text, "stdout" | "stderr"))
 }
 
 /// The parser's error without its line, which is always the first.
