@@ -301,3 +301,24 @@ fn lines_inside_of_dockers_json_say_so() {
         }
     }
 }
+
+#[test]
+fn no_order_of_wrong_clocks_loses_a_line() {
+    let mut random = fastrand::Rng::with_seed(9);
+    for _ in 0..40 {
+        let lines = random.u64(1..12);
+        let log: String = (0..lines)
+            .map(|n| {
+                of_year(
+                    ["1970", "2026", "2036", "2060"][random.usize(0..4)],
+                    n * 100,
+                )
+            })
+            .collect();
+        let (counts, code, err) = replayed(&log, &[]);
+        let count = |name: &str| counts[name].as_u64().unwrap();
+        assert!(code < 2, "{log}{err}");
+        assert_eq!(count("replayed") + count("broken"), lines, "{log}{err}");
+        assert_eq!(count("read"), lines, "{log}");
+    }
+}
