@@ -140,7 +140,9 @@ fn a_name_that_no_line_has_is_refused_with_those_that_lines_have() {
         (
             &json,
             &["--account", "account", "--tier-column", "teir"],
-            format!("--tier-column: no line has the field \"teir\": {fields}\n"),
+            format!(
+                "--tier-column: no line has the field \"teir\" (did you mean \"tier\"?): {fields}\n"
+            ),
         ),
         (
             &json,
