@@ -4,6 +4,7 @@ use crate::harness::bootstrap::Setup;
 use crate::harness::client::Call;
 use crate::harness::stack::Stack;
 use serde_json::json;
+use std::process::Command;
 
 #[test]
 fn a_config_can_be_written_as_yaml_in_place_of_a_string() {
@@ -30,4 +31,31 @@ fn a_config_can_be_written_as_yaml_in_place_of_a_string() {
         assert_eq!(tokens, Some("9007199254740991"));
     }
     assert_eq!(stack.send(Call::of("acme", "t")).code(), "rpm");
+}
+
+/// Envoy's reader of YAML takes 010 for 8 and off for false; a check that took them otherwise would
+/// pass what Envoy refuses.
+#[test]
+fn scalars_without_quotes_are_what_the_command_line_reads() {
+    let file = "tests/envoy/plain_scalars.yaml";
+    let stack = Stack::of_file(file);
+    let reply = stack.send(Call::of("acme", "t"));
+    let limit = |name: &str| reply.header(&format!("x-ratelimit-limit-{name}"));
+    assert_eq!(
+        (limit("requests"), limit("tokens")),
+        (Some("8"), Some("2147483647"))
+    );
+    let ran = Command::new(env!("CARGO_BIN_EXE_tiergate"))
+        .args(["explain", "--tier", "t", "--config", file])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .unwrap();
+    let said = String::from_utf8(ran.stdout).unwrap();
+    for limit in [
+        "16 concurrent requests",
+        "8 requests per minute",
+        "2,147,483,647 tokens per minute",
+    ] {
+        assert!(said.contains(limit), "{said}");
+    }
 }
