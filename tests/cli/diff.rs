@@ -2,6 +2,7 @@
 
 use crate::{file, tiergate, tiergate_reads};
 use serde_json::{Value, json};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 const OLD: &str = r#"{
   "tiers": [
@@ -128,5 +129,117 @@ fn configs_that_can_not_be_compared_say_so() {
         let ran = tiergate(&["diff", args[0], args[1]]);
         assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{args:?}");
         assert!(ran.err.contains(said), "{}", ran.err);
+    }
+}
+
+/// The effect on counters that the diff shows for each setting that changes.
+fn effects(old: &Value, new: &Value) -> Vec<(String, Option<String>)> {
+    static RUN: AtomicUsize = AtomicUsize::new(0);
+    let run = RUN.fetch_add(1, Relaxed);
+    let old = file(&format!("effects_{run}.json"), old.to_string());
+    let ran = tiergate_reads(&["diff", "--json", &old, "-"], new.to_string().as_bytes());
+    assert_eq!((ran.code, ran.err.as_str()), (1, ""), "{new}");
+    let changes: Value = serde_json::from_str(&ran.out).unwrap();
+    let settings = changes[0]["settings"].as_array().unwrap();
+    let effect = |s: &Value| s["counters"].as_str().map(str::to_owned);
+    let path = |s: &Value| s["path"].as_str().unwrap().to_owned();
+    settings.iter().map(|s| (path(s), effect(s))).collect()
+}
+
+#[test]
+fn a_change_of_the_fleet_says_which_counters_begin_anew() {
+    let fleet = |more: Value| {
+        let mut fleet = json!({"cluster": "c", "authority": "a"});
+        let members = more.as_object().unwrap().clone();
+        fleet.as_object_mut().unwrap().extend(members);
+        json!({"fleet": fleet})
+    };
+    let usual = fleet(json!({}));
+    for (old, new, path, said) in [
+        (
+            json!({}),
+            usual.clone(),
+            "fleet",
+            "the store grants from its own counters",
+        ),
+        (
+            usual.clone(),
+            json!({}),
+            "fleet",
+            "the store's counters limit no more",
+        ),
+        (
+            fleet(json!({"key": "0123456789abcdef"})),
+            fleet(json!({"key": "another-0123456789"})),
+            "fleet.key",
+            "the store's counters begin anew",
+        ),
+        (
+            usual.clone(),
+            fleet(json!({"key": "0123456789abcdef"})),
+            "fleet.key",
+            "the store's counters begin anew",
+        ),
+        (
+            usual.clone(),
+            fleet(json!({"cluster": "d"})),
+            "fleet.cluster",
+            "another store",
+        ),
+        (
+            usual.clone(),
+            fleet(json!({"authority": "d"})),
+            "fleet.authority",
+            "another store",
+        ),
+        (
+            usual.clone(),
+            fleet(json!({"edges": 3})),
+            "fleet.edges",
+            "counters stay",
+        ),
+        (
+            usual.clone(),
+            fleet(json!({"on_failure": "deny"})),
+            "fleet.on_failure",
+            "counters stay",
+        ),
+        (
+            usual.clone(),
+            fleet(json!({"after_loss": "strict"})),
+            "fleet.after_loss",
+            "counters stay",
+        ),
+        (
+            usual.clone(),
+            fleet(json!({"cut_off": "reset"})),
+            "fleet.cut_off",
+            "counters stay",
+        ),
+    ] {
+        let changed = effects(&old, &new);
+        assert_eq!(changed.len(), 1, "{new}");
+        assert_eq!(changed[0].0, path);
+        let effect = changed[0].1.clone().unwrap_or_default();
+        assert!(effect.contains(said), "{path}: {effect}");
+    }
+    let sync = effects(&usual, &fleet(json!({"sync": "500ms"})));
+    assert_eq!(sync, [("fleet.sync".to_owned(), None)]);
+}
+
+#[test]
+fn in_a_fleet_another_window_begins_anew_at_the_store() {
+    let in_fleet =
+        |windows: Value| json!({"fleet": {"cluster": "c", "authority": "a"}, "windows": windows});
+    for windows in [
+        json!({"minute": "30s"}),
+        json!({"day": {"calendar": "+08:00"}}),
+        json!({"day": {"rolling": "24h"}}),
+    ] {
+        let changed = effects(&in_fleet(json!({})), &in_fleet(windows.clone()));
+        let effect = changed[0].1.clone().unwrap_or_default();
+        assert!(effect.contains("begin anew at the store"), "{effect}");
+        let alone = effects(&json!({}), &json!({"windows": windows}));
+        assert!(!alone[0].1.clone().unwrap().contains("store"), "{alone:?}");
     }
 }

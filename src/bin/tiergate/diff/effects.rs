@@ -11,10 +11,13 @@ pub fn is_secret(path: &str) -> bool {
     SECRETS.contains(&name)
 }
 
-/// Returns what a change of a setting does to counters; `None` where it leaves them alone.
-pub fn of_setting(path: &str, old: &Value, new: &Value) -> Option<&'static str> {
+/// Returns what a change of a setting does to counters; `None` where it leaves them alone. A config
+/// `in_fleet` has a fleet before and after the change.
+pub fn of_setting(path: &str, old: &Value, new: &Value, in_fleet: bool) -> Option<&'static str> {
     let part = path.split(['.', '[']).next().unwrap_or(path);
     match (part, path) {
+        ("windows", _) if in_fleet => of_window_in_fleet(path, old, new),
+        ("fleet", _) => of_fleet(path, old, new),
         ("namespace", _) => Some(
             "all begins anew under the new prefix: counters, leases, directory, lowered limits",
         ),
@@ -50,6 +53,50 @@ pub fn of_setting(path: &str, old: &Value, new: &Value) -> Option<&'static str> 
             _ => "the ledger grows, and counters stay",
         }),
         (_, "capacity.directory") => Some("the directory keeps its size until Envoy restarts"),
+        _ => None,
+    }
+}
+
+/// Returns the effect of another window in a fleet: the store's meters have the length and the zone
+/// in their names.
+fn of_window_in_fleet(path: &str, old: &Value, new: &Value) -> Option<&'static str> {
+    let days = (kind_of_day(old), kind_of_day(new));
+    Some(match path {
+        "windows.day" if days.0 != days.1 => {
+            "days, weeks and months begin anew at the store and on each edge"
+        }
+        "windows.day" => {
+            "what an edge has counted stays; days, weeks and months begin anew at the store"
+        }
+        _ => "what an edge has counted stays; counters of the new length begin anew at the store",
+    })
+}
+
+/// Returns the effect of a change of the fleet, see docs/fleet.md.
+fn of_fleet(path: &str, old: &Value, new: &Value) -> Option<&'static str> {
+    match path {
+        "fleet" if old.is_null() => Some(
+            "what an edge has counted stays; the store grants from its own counters, at first zero",
+        ),
+        "fleet" if new.is_null() => Some(
+            "what an edge has counted stays, and limits that edge; the store's counters limit no more",
+        ),
+        "fleet.key" => Some(
+            "the store knows accounts by other names: the store's counters begin anew; what an edge has \
+             counted stays",
+        ),
+        "fleet.cluster" | "fleet.authority" => Some(
+            "a service with the same Redis keeps counters; one with another store has counters of its \
+             own",
+        ),
+        "fleet.edges" => Some(
+            "counters stay; `share` divides limits by the new least number while the service is away",
+        ),
+        "fleet.on_failure" => Some("counters stay; the new rule holds while the service is away"),
+        "fleet.after_loss" => Some("counters stay; the new rule holds after Redis has lost writes"),
+        "fleet.cut_off" => Some(
+            "counters stay; the new rule holds for requests in flight on an edge that is cut off",
+        ),
         _ => None,
     }
 }

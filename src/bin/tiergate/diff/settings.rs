@@ -27,7 +27,15 @@ pub struct SettingChange {
 pub fn changes(old: &Value, new: &Value) -> Vec<SettingChange> {
     let mut changes = Vec::new();
     compare("", &with_defaults(old), &with_defaults(new), &mut changes);
+    let in_fleet = has_fleet(old) && has_fleet(new);
+    for one in &mut changes {
+        one.counters = of_setting(&one.path, &one.old, &one.new, in_fleet);
+    }
     changes
+}
+
+fn has_fleet(config: &Value) -> bool {
+    config.get("fleet").is_some_and(|fleet| !fleet.is_null())
 }
 
 fn with_defaults(written: &Value) -> Value {
@@ -91,7 +99,7 @@ fn change(path: &str, old: &Value, new: &Value) -> SettingChange {
         path: path.to_owned(),
         old: shown(old),
         new: shown(new),
-        counters: of_setting(path, old, new),
+        counters: None,
     }
 }
 
