@@ -5,6 +5,7 @@ use super::body::{Body, Misplaced, member, of_filter, of_resource};
 use super::scalars::ScalarRules;
 use super::source::SourceFile;
 use super::tree::{Bytes, DocNode, DocValue};
+use super::vm::VmIdentity;
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 use tiergate::json::nearest;
@@ -37,6 +38,8 @@ pub struct FoundConfig<'a> {
     pub clusters: Option<BTreeSet<&'a str>>,
     /// The rules by which scalars without quotes were read.
     pub rules: ScalarRules,
+    /// The VM of the filter, where the file says it.
+    pub vm: Option<VmIdentity>,
     pub body: Body,
 }
 
@@ -103,6 +106,7 @@ pub fn find<'a>(
                 manager: None,
                 clusters: None,
                 rules: ScalarRules::Core,
+                vm: None,
                 body: Body::Tree(document.clone()),
             });
         }
@@ -157,20 +161,24 @@ impl<'a> DocumentWalk<'_, 'a> {
         match kind.filter(|_| node.get("spec").is_some()) {
             Some("WasmPlugin") => {
                 let holder = node.get("spec");
-                found.extend(holder.and_then(|spec| self.plugin(node, spec, Platform::Istio)));
+                found.extend(holder.and_then(|spec| self.istio(node, spec)));
                 return;
             }
             Some("TrafficExtension") => {
                 let holder = node.get_in(&["spec", "wasm"]).or_else(|| node.get("spec"));
-                found.extend(holder.and_then(|wasm| self.plugin(node, wasm, Platform::Istio)));
+                found.extend(holder.and_then(|wasm| self.istio(node, wasm)));
                 return;
             }
             Some("EnvoyExtensionPolicy") => {
                 let wasm = node.get_in(&["spec", "wasm"]);
                 // A single object is no list, and is read as one to say so.
                 let single = wasm.filter(|wasm| !wasm.members().is_empty());
-                let all = wasm.map_or(&[][..], DocNode::elements).iter().chain(single);
-                found.extend(all.filter_map(|one| self.plugin(node, one, Platform::EnvoyGateway)));
+                let listed = wasm.map_or(&[][..], DocNode::elements);
+                let all = listed.iter().chain(single).enumerate();
+                found.extend(all.filter_map(|(place, one)| {
+                    let vm = VmIdentity::of_policy(node, place);
+                    self.plugin(node, one, Platform::EnvoyGateway, vm)
+                }));
                 return;
             }
             _ => {}
@@ -195,12 +203,17 @@ impl<'a> DocumentWalk<'_, 'a> {
         above.pop();
     }
 
+    fn istio(&self, resource: &'a DocNode, holder: &'a DocNode) -> Option<FoundConfig<'a>> {
+        self.plugin(resource, holder, Platform::Istio, VmIdentity::of_istio())
+    }
+
     /// Takes the config of a resource of Istio or Envoy Gateway.
     fn plugin(
         &self,
         resource: &'a DocNode,
         holder: &'a DocNode,
         platform: Platform,
+        vm: VmIdentity,
     ) -> Option<FoundConfig<'a>> {
         let field = match platform {
             Platform::EnvoyGateway => "config",
@@ -233,6 +246,7 @@ impl<'a> DocumentWalk<'_, 'a> {
             manager: None,
             clusters: None,
             rules: self.rules,
+            vm: Some(vm),
             body,
         })
     }
@@ -269,6 +283,7 @@ impl<'a> DocumentWalk<'_, 'a> {
             manager: filters.map(|(manager, _)| manager),
             clusters: self.clusters.clone(),
             rules: self.rules,
+            vm: Some(VmIdentity::of_filter(plugin)),
             body,
         })
     }

@@ -3,6 +3,7 @@
 use super::body::Body;
 use super::find::{FoundConfig, find};
 use super::source::SourceFile;
+use super::vm::VmIdentity;
 use super::{Unread, documents, hint, is_json, read};
 use std::path::Path;
 use tiergate::config::{self, Config};
@@ -26,6 +27,8 @@ pub struct LoadedConfig {
     /// The fields that the file writes; a missing config has no fields.
     pub written: serde_json::Value,
     pub config: Config,
+    /// The VM of the filter, where the file says it.
+    pub vm: Option<VmIdentity>,
 }
 
 /// Loads the configs of a file, `-` for standard input.
@@ -89,5 +92,9 @@ fn sound(found: &FoundConfig<'_>, name: &str) -> Result<LoadedConfig, ConfigLoad
         source,
     })?;
     let written = serde_json::from_str(&json).map_err(|error| broken(&error.to_string()))?;
-    Ok(LoadedConfig { written, config })
+    Ok(LoadedConfig {
+        written,
+        config,
+        vm: found.vm.clone(),
+    })
 }

@@ -12,6 +12,7 @@ mod report;
 mod scalars;
 mod source;
 mod tree;
+pub mod vm;
 mod warn;
 mod yaml;
 

@@ -3,6 +3,7 @@
 mod effects;
 mod limits;
 mod settings;
+mod vm;
 
 use crate::Ending;
 use crate::check::load::{ConfigLoadError, LoadedConfig, load};
@@ -90,9 +91,12 @@ fn configs(path: &Path) -> Result<Vec<LoadedConfig>, DiffError> {
 
 impl ConfigChanges {
     fn between(old: &LoadedConfig, new: &LoadedConfig) -> Self {
+        let in_fleet = old.config.fleet.is_some() && new.config.fleet.is_some();
+        let vm = vm::change(old, new, in_fleet).into_iter();
+        let settings = settings::changes(&old.written, &new.written, in_fleet);
         Self {
             tiers: limits::changes(&old.config.tiers, &new.config.tiers),
-            settings: settings::changes(&old.written, &new.written),
+            settings: vm.chain(settings).collect(),
         }
     }
 

@@ -24,18 +24,13 @@ pub struct SettingChange {
 }
 
 /// Lists the changes; tiers are compared elsewhere.
-pub fn changes(old: &Value, new: &Value) -> Vec<SettingChange> {
+pub fn changes(old: &Value, new: &Value, in_fleet: bool) -> Vec<SettingChange> {
     let mut changes = Vec::new();
     compare("", &with_defaults(old), &with_defaults(new), &mut changes);
-    let in_fleet = has_fleet(old) && has_fleet(new);
     for one in &mut changes {
         one.counters = of_setting(&one.path, &one.old, &one.new, in_fleet);
     }
     changes
-}
-
-fn has_fleet(config: &Value) -> bool {
-    config.get("fleet").is_some_and(|fleet| !fleet.is_null())
 }
 
 fn with_defaults(written: &Value) -> Value {
@@ -95,12 +90,7 @@ fn compare(path: &str, old: &Value, new: &Value, changes: &mut Vec<SettingChange
 
 fn change(path: &str, old: &Value, new: &Value) -> SettingChange {
     let shown = |value: &Value| without_secrets(path, value);
-    SettingChange {
-        path: path.to_owned(),
-        old: shown(old),
-        new: shown(new),
-        counters: None,
-    }
+    SettingChange::new(path, shown(old), shown(new), None)
 }
 
 /// Returns a value with its secrets hidden.
@@ -124,11 +114,21 @@ fn without_secrets(path: &str, value: &Value) -> Value {
 }
 
 impl SettingChange {
+    /// Makes a change of two values without secrets.
+    pub fn new(path: &str, old: Value, new: Value, counters: Option<&'static str>) -> Self {
+        Self {
+            path: path.to_owned(),
+            old,
+            new,
+            counters,
+        }
+    }
+
     /// Returns the change as a line.
     pub fn row(&self) -> DiffRow {
         let shown = |value: &Value| match value {
             Value::Null => "none".to_owned(),
-            Value::String(text) => text.clone(),
+            Value::String(text) if !text.is_empty() => text.clone(),
             other => other.to_string(),
         };
         DiffRow {
