@@ -93,7 +93,7 @@ impl From<SetError> for OpenError {
 }
 
 /// The number of accounts of a ledger where no config says one.
-const USUAL_ACCOUNTS: u32 = 65_536;
+pub const USUAL_ACCOUNTS: u32 = 65_536;
 
 /// Observations of the ledger since the last call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

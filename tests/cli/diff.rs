@@ -243,3 +243,50 @@ fn in_a_fleet_another_window_begins_anew_at_the_store() {
         assert!(!alone[0].1.clone().unwrap().contains("store"), "{alone:?}");
     }
 }
+
+#[test]
+fn a_change_of_the_capacity_says_what_the_ledger_does() {
+    let grows = "the ledger grows, and counters stay";
+    let keeps = "the ledger keeps its size, and counters stay";
+    let refused =
+        "a process refuses this config, unless it had the size before; then counters stay";
+    let dropped = "the ledger keeps its size, and counters stay; a new process has 65,536";
+    let from_none = "a ledger of 65,536 accounts, as a new process has it, ";
+    let larger = "; a larger one refuses this config, unless the process had the size before";
+    let added_large = format!("{from_none}grows, and counters stay{larger}");
+    let added_equal = format!("{from_none}keeps its size, and counters stay{larger}");
+    let added_small =
+        format!("{from_none}refuses this config, unless the process had the size before");
+    for (old, new, said) in [
+        (json!(1000), json!(2000), grows),
+        (json!(1000), json!(2000.0), grows),
+        (json!(2000), json!(1000), refused),
+        (json!(2000), json!(1999), keeps),
+        (json!(65536), json!(32768), refused),
+        (json!(1000), Value::Null, dropped),
+        (Value::Null, json!(1000), &added_small),
+        (Value::Null, json!(65535), &added_equal),
+        (Value::Null, json!(100_000), &added_large),
+    ] {
+        let config =
+            |accounts: &Value| json!({"capacity": {"directory": 1000, "accounts": accounts}});
+        let expected = ("capacity.accounts".to_owned(), Some(said.to_owned()));
+        assert_eq!(
+            effects(&config(&old), &config(&new)),
+            [expected],
+            "{old} {new}"
+        );
+    }
+    let from_nothing = effects(
+        &json!({}),
+        &json!({"capacity": {"accounts": 32768, "directory": 9}}),
+    );
+    let directory = "the directory keeps its size until Envoy restarts";
+    assert_eq!(
+        from_nothing,
+        [
+            ("capacity.accounts".to_owned(), Some(added_small)),
+            ("capacity.directory".to_owned(), Some(directory.to_owned())),
+        ]
+    );
+}

@@ -1,6 +1,10 @@
 //! What becomes of counters when a setting changes. The facts are the tests of `tests/core`.
 
+use serde::Deserialize as _;
 use serde_json::Value;
+use std::cmp::Ordering;
+use tiergate::json::values::Count;
+use tiergate::ledger::{USUAL_ACCOUNTS, pages_for};
 
 /// The names of fields that hold secrets.
 const SECRETS: [&str; 4] = ["token", "token_sha256", "sha256", "key"];
@@ -46,12 +50,7 @@ pub fn of_setting(path: &str, old: &Value, new: &Value, in_fleet: bool) -> Optio
             Some("what is counted stays; new requests count by the new weights")
         }
         ("routes", _) => Some("requests count by the new rules from now on; what is counted stays"),
-        (_, "capacity.accounts") => Some(match (old.as_u64(), new.as_u64()) {
-            (Some(old), Some(new)) if new < old => {
-                "a process that has the larger ledger refuses this config"
-            }
-            _ => "the ledger grows, and counters stay",
-        }),
+        (_, "capacity.accounts") => Some(of_accounts(pages(old), pages(new))),
         (_, "capacity.directory") => Some("the directory keeps its size until Envoy restarts"),
         _ => None,
     }
@@ -98,6 +97,38 @@ fn of_fleet(path: &str, old: &Value, new: &Value) -> Option<&'static str> {
             "counters stay; the new rule holds for requests in flight on an edge that is cut off",
         ),
         _ => None,
+    }
+}
+
+/// Returns the pages of a ledger for a number of accounts; `None` without one.
+fn pages(accounts: &Value) -> Option<u32> {
+    // The parser takes 2000.0 as well as 2000.
+    let Count(accounts) = Count::deserialize(accounts).ok()?;
+    u32::try_from(accounts).ok().map(pages_for)
+}
+
+/// Returns the effect of other pages of the ledger. Without a number, it keeps those that it has.
+fn of_accounts(old: Option<u32>, new: Option<u32>) -> &'static str {
+    let compared = |new: u32| new.cmp(&old.unwrap_or(pages_for(USUAL_ACCOUNTS)));
+    match (old, new.map(compared)) {
+        (_, None) => "the ledger keeps its size, and counters stay; a new process has 65,536",
+        (Some(_), Some(Ordering::Greater)) => "the ledger grows, and counters stay",
+        (Some(_), Some(Ordering::Equal)) => "the ledger keeps its size, and counters stay",
+        (Some(_), Some(Ordering::Less)) => {
+            "a process refuses this config, unless it had the size before; then counters stay"
+        }
+        (None, Some(Ordering::Greater)) => {
+            "a ledger of 65,536 accounts, as a new process has it, grows, and counters stay; a larger one \
+             refuses this config, unless the process had the size before"
+        }
+        (None, Some(Ordering::Equal)) => {
+            "a ledger of 65,536 accounts, as a new process has it, keeps its size, and counters stay; a larger \
+             one refuses this config, unless the process had the size before"
+        }
+        (None, Some(Ordering::Less)) => {
+            "a ledger of 65,536 accounts, as a new process has it, refuses this config, unless the process had \
+             the size before"
+        }
     }
 }
 

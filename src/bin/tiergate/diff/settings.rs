@@ -42,6 +42,10 @@ fn with_defaults(written: &Value) -> Value {
     for (path, default) in defaults() {
         fill(&mut config, path, default);
     }
+    // A config without capacity takes the sizes that the process has.
+    for path in ["capacity.accounts", "capacity.directory"] {
+        fill(&mut config, path, Value::Null);
+    }
     Value::Object(config)
 }
 
