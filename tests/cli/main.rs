@@ -4,6 +4,7 @@
 mod bad_lines;
 mod check;
 mod diff;
+mod diff_same;
 mod diff_vm;
 mod documents;
 mod explain;

@@ -2,6 +2,7 @@
 
 mod effects;
 mod limits;
+mod needed;
 mod settings;
 mod vm;
 
@@ -11,6 +12,7 @@ use crate::output::Output;
 use crate::visible::{columns, visible, visible_json};
 use clap::Args;
 use limits::TierChange;
+use needed::ConfigStep;
 use serde::Serialize;
 use settings::SettingChange;
 use std::io;
@@ -93,10 +95,17 @@ impl ConfigChanges {
     fn between(old: &LoadedConfig, new: &LoadedConfig) -> Self {
         let in_fleet = old.config.fleet.is_some() && new.config.fleet.is_some();
         let vm = vm::change(old, new, in_fleet).into_iter();
-        let settings = settings::changes(&old.written, &new.written, in_fleet);
+        let tiers = limits::changes(&old.config.tiers, &new.config.tiers);
+        let step = ConfigStep {
+            old: &old.written,
+            new: &new.written,
+            tiers_are_shown: !tiers.is_empty(),
+        };
+        let admin = settings::change_of_admin(&old.config, &new.config);
+        let settings = settings::changes(&step, in_fleet);
         Self {
-            tiers: limits::changes(&old.config.tiers, &new.config.tiers),
-            settings: vm.chain(settings).collect(),
+            tiers,
+            settings: vm.chain(admin).chain(settings).collect(),
         }
     }
 

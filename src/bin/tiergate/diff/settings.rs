@@ -2,13 +2,11 @@
 
 use super::DiffRow;
 use super::effects::{is_secret, of_setting};
+use super::needed::{ConfigStep, SettingPath, at};
 use serde::Serialize;
 use serde_json::{Map, Value};
-use std::collections::BTreeSet;
+use tiergate::config::Config;
 use tiergate::config::json_schema::defaults;
-
-/// Settings that are compared as a whole, since their parts mean nothing alone.
-const WHOLE: [&str; 3] = ["windows.day", "voucher", "tokens.weights"];
 
 /// A setting that changes.
 #[derive(Serialize)]
@@ -23,14 +21,10 @@ pub struct SettingChange {
     counters: Option<&'static str>,
 }
 
-/// Lists the changes; tiers are compared elsewhere.
-pub fn changes(old: &Value, new: &Value, in_fleet: bool) -> Vec<SettingChange> {
-    let mut changes = Vec::new();
-    compare("", &with_defaults(old), &with_defaults(new), &mut changes);
-    for one in &mut changes {
-        one.counters = of_setting(&one.path, &one.old, &one.new, in_fleet);
-    }
-    changes
+/// Lists the changes.
+pub fn changes(step: &ConfigStep<'_>, in_fleet: bool) -> Vec<SettingChange> {
+    let needed = step.needed().into_iter();
+    needed.map(|path| change(&path, step, in_fleet)).collect()
 }
 
 fn with_defaults(written: &Value) -> Value {
@@ -38,13 +32,14 @@ fn with_defaults(written: &Value) -> Value {
         Value::Object(members) => members.clone(),
         _ => Map::new(),
     };
-    config.remove("tiers");
-    for (path, default) in defaults() {
+    let cached = written.pointer("/tokens/cached");
+    let is_free = cached.is_some_and(|cached| cached == "free");
+    for (path, mut default) in defaults() {
+        let weight = default.get_mut("cached");
+        if let Some(weight) = weight.filter(|_| is_free && path == "tokens.weights") {
+            *weight = 0.into();
+        }
         fill(&mut config, path, default);
-    }
-    // A config without capacity takes the sizes that the process has.
-    for path in ["capacity.accounts", "capacity.directory"] {
-        fill(&mut config, path, Value::Null);
     }
     Value::Object(config)
 }
@@ -73,28 +68,31 @@ fn fill(config: &mut Map<String, Value>, path: &str, default: Value) {
     }
 }
 
-fn compare(path: &str, old: &Value, new: &Value, changes: &mut Vec<SettingChange>) {
-    if old == new {
-        return;
-    }
-    let (Value::Object(olds), Value::Object(news)) = (old, new) else {
-        return changes.push(change(path, old, new));
+fn change(path: &SettingPath, step: &ConfigStep<'_>, in_fleet: bool) -> SettingChange {
+    let name = path.join(".");
+    let value = |config: &Value| {
+        let config = with_defaults(config);
+        at(&config, path).cloned().unwrap_or_default()
     };
-    if WHOLE.contains(&path) {
-        return changes.push(change(path, old, new));
-    }
-    let names: BTreeSet<&String> = olds.keys().chain(news.keys()).collect();
-    for name in names {
-        let dot = if path.is_empty() { "" } else { "." };
-        let value = |members: &Map<String, Value>| members.get(name).cloned().unwrap_or_default();
-        let path = format!("{path}{dot}{name}");
-        compare(&path, &value(olds), &value(news), changes);
-    }
+    let (old, new) = (value(step.old), value(step.new));
+    let counters = of_setting(&name, &old, &new, in_fleet);
+    let shown = |value: &Value| without_secrets(&name, value);
+    SettingChange::new(&name, shown(&old), shown(&new), counters)
 }
 
-fn change(path: &str, old: &Value, new: &Value) -> SettingChange {
-    let shown = |value: &Value| without_secrets(path, value);
-    SettingChange::new(path, shown(old), shown(new), None)
+/// Returns the change from an admin API without limits of its own to one with them, or back.
+pub fn change_of_admin(old: &Config, new: &Config) -> Option<SettingChange> {
+    let has_both = old.admin.is_some() && new.admin.is_some();
+    let words = |config: &Config| match config.is_bare {
+        true => Value::from("alone"),
+        false => Value::from("in a whole config"),
+    };
+    let counters = match new.is_bare {
+        true => "counters stay; the admin API answers by another config, the one in force",
+        false => "counters stay; the admin API may answer by this config",
+    };
+    (has_both && old.is_bare != new.is_bare)
+        .then(|| SettingChange::new("admin", words(old), words(new), Some(counters)))
 }
 
 /// Returns a value with its secrets hidden.
