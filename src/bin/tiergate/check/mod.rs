@@ -93,7 +93,7 @@ pub fn run(args: &ConfigCheckArgs) -> Result<Ending, ConfigCheckError> {
 }
 
 /// Returns the name of a file, for people.
-fn name(path: &Path) -> String {
+pub fn name(path: &Path) -> String {
     match path == Path::new("-") {
         true => "standard input".to_owned(),
         false => path.display().to_string(),

@@ -8,6 +8,7 @@ mod vm;
 
 use crate::Ending;
 use crate::check::load::{ConfigLoadError, LoadedConfig, load};
+use crate::check::name;
 use crate::output::Output;
 use crate::visible::{columns, visible, visible_json};
 use clap::Args;
@@ -20,7 +21,7 @@ use std::path::{Path, PathBuf};
 
 #[derive(Args)]
 pub struct DiffArgs {
-    /// The config in force
+    /// The config in force; - for standard input
     old: PathBuf,
     /// The config to come; - for standard input
     new: PathBuf,
@@ -33,8 +34,10 @@ pub struct DiffArgs {
 pub enum DiffError {
     #[error(transparent)]
     Unread(ConfigLoadError),
-    #[error("{0} has a config with errors: see tiergate check {0}")]
-    Refused(String),
+    #[error("OLD and NEW are both standard input, which can be read once")]
+    BothFromInput,
+    #[error("{name} has a config with errors: see tiergate check {path}")]
+    Refused { name: String, path: String },
     #[error("{old} has {olds} configs and {new} has {news}: they can't be compared one by one")]
     Unequal {
         old: String,
@@ -54,13 +57,16 @@ struct ConfigChanges {
 }
 
 pub fn run(args: &DiffArgs) -> Result<Ending, DiffError> {
+    if is_input(&args.old) && is_input(&args.new) {
+        return Err(DiffError::BothFromInput);
+    }
     let old = configs(&args.old)?;
     let new = configs(&args.new)?;
     if old.len() != new.len() {
         return Err(DiffError::Unequal {
-            old: args.old.display().to_string(),
+            old: name(&args.old),
             olds: old.len(),
-            new: args.new.display().to_string(),
+            new: name(&args.new),
             news: new.len(),
         });
     }
@@ -84,11 +90,18 @@ pub fn run(args: &DiffArgs) -> Result<Ending, DiffError> {
 
 fn configs(path: &Path) -> Result<Vec<LoadedConfig>, DiffError> {
     load(path).map_err(|error| match error {
-        ConfigLoadError::Refused { .. } | ConfigLoadError::Broken { .. } => {
-            DiffError::Refused(path.display().to_string())
-        }
+        ConfigLoadError::Refused { .. } | ConfigLoadError::Broken { .. } => DiffError::Refused {
+            name: name(path),
+            path: path.display().to_string(),
+        },
         other => DiffError::Unread(other),
     })
+}
+
+/// True for standard input, by any of its names.
+fn is_input(path: &Path) -> bool {
+    let names = ["-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"];
+    names.iter().any(|name| path == Path::new(name))
 }
 
 impl ConfigChanges {
