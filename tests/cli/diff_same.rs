@@ -1,10 +1,10 @@
 //! `tiergate diff` of configs that mean the same in other words, and of configs that do not.
 
-use crate::schema::files;
+use crate::schema::{files, full, pointers};
 use crate::{file, tiergate, tiergate_reads};
 use serde_json::{Value, json};
 use tiergate::config::json_schema::defaults;
-use tiergate::config::parse;
+use tiergate::config::{Config, parse};
 
 /// Compares two configs: the exit code and the output.
 fn compared(old: &Value, new: &Value) -> (i32, String) {
@@ -181,11 +181,6 @@ fn no_change_is_said_where_the_parser_reads_the_same_alone() {
         json!(["ietf"]),
     ];
     let values: Vec<Value> = words.chain(others).collect();
-    let meaning = |config: &Value| {
-        let mut config = parse(config.to_string().as_bytes()).ok()?;
-        (config.digest, config.shareable) = (String::new(), String::new());
-        Some(config)
-    };
     let nothing = meaning(&json!({})).unwrap();
     let mut changes = 0;
     for (path, _) in defaults() {
@@ -210,7 +205,9 @@ fn no_change_is_said_where_the_parser_reads_the_same_alone() {
 
 #[test]
 fn each_config_of_the_examples_is_itself() {
-    for path in files("envoy", ".yaml") {
+    let all = files("envoy", "yaml");
+    assert!(all.len() > 10);
+    for path in all {
         let path = path.to_str().unwrap();
         let ran = tiergate(&["diff", path, path]);
         let is_same = ran
@@ -223,4 +220,94 @@ fn each_config_of_the_examples_is_itself() {
             ran.out
         );
     }
+}
+
+/// A full config with another value, or none, in each place that has one.
+fn neighbours() -> Vec<Value> {
+    let full = full();
+    let mut all = Vec::new();
+    pointers(&full, "", &mut all);
+    let others = [
+        json!(null),
+        json!(true),
+        json!(false),
+        json!(1),
+        json!(64.0),
+        json!(0.5),
+        json!("1m"),
+    ];
+    let words = [
+        "60s", "5.00", "x-tokens", "local", "share", "refuse", "free", "enforce", "allow", "x",
+    ];
+    let others: Vec<Value> = others.into_iter().chain(words.map(Value::from)).collect();
+    let mut found = Vec::new();
+    for pointer in all.iter().filter(|pointer| !pointer.is_empty()) {
+        let written = full.pointer(pointer).unwrap();
+        let kind = std::mem::discriminant(written);
+        let fitting = |other: &&Value| other.is_null() || std::mem::discriminant(*other) == kind;
+        for other in others.iter().filter(fitting) {
+            let mut config = full.clone();
+            *config.pointer_mut(pointer).unwrap() = other.clone();
+            found.push(config);
+        }
+        let (around, name) = pointer.rsplit_once('/').unwrap();
+        let mut config = full.clone();
+        if let Some(Value::Object(members)) = config.pointer_mut(around) {
+            members.remove(name);
+            found.push(config);
+        }
+    }
+    let is_taken = |config: &Value| parse(config.to_string().as_bytes()).is_ok();
+    found.retain(is_taken);
+    found
+}
+
+/// Returns what the parser reads, without the text.
+fn meaning(config: &Value) -> Option<Config> {
+    let mut config = parse(config.to_string().as_bytes()).ok()?;
+    (config.digest, config.shareable) = (String::new(), String::new());
+    Some(config)
+}
+
+/// Compares many pairs in one run: the changes of each.
+fn all_compared(name: &str, old: &[Value], new: &[Value]) -> Vec<Value> {
+    let lines = |all: &[Value]| {
+        all.iter()
+            .map(|one| format!("---\n{one}\n"))
+            .collect::<String>()
+    };
+    let (old, new) = (lines(old), lines(new));
+    let old = file(&format!("{name}_old.yaml"), old);
+    let new = file(&format!("{name}_new.yaml"), new);
+    let ran = tiergate(&["diff", "--json", &old, &new]);
+    assert_eq!((ran.code, ran.err.as_str()), (1, ""));
+    serde_json::from_str(&ran.out).unwrap()
+}
+
+#[test]
+fn what_the_parser_tells_apart_is_a_change_wherever_it_stands() {
+    let changed = neighbours();
+    let full = vec![full(); changed.len()];
+    let meant = meaning(&full[0]).unwrap();
+    let is_same = |config: &Value| meaning(config).unwrap() == meant;
+    let fewer: Vec<Value> = changed.iter().step_by(4).cloned().collect();
+    let there = all_compared("there", &full, &changed);
+    let back = all_compared("back", &fewer, &full[..fewer.len()]);
+    assert_eq!((there.len(), back.len()), (changed.len(), fewer.len()));
+    let mut same = 0;
+    for (config, changes) in changed.iter().chain(&fewer).zip(there.iter().chain(&back)) {
+        let is_same = is_same(config);
+        same += usize::from(is_same);
+        let is_empty = |of: &str| changes[of].as_array().unwrap().is_empty();
+        let is_shown = !is_empty("tiers") || !is_empty("settings");
+        assert_eq!(is_shown, !is_same, "{config} {changes}");
+        let settings = changes["settings"].as_array().unwrap();
+        let differs = |s: &Value| s["old"] != s["new"] || s["new"] == "(secret)";
+        assert!(settings.iter().all(differs), "{changes}");
+    }
+    assert!(
+        same > 20 && changed.len() > 300,
+        "{same} of {}",
+        changed.len()
+    );
 }

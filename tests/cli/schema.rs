@@ -80,7 +80,7 @@ fn each_config_of_docs_and_tests_that_the_parser_takes_is_valid() {
 }
 
 /// A config with a field of each part, from the builders of the tests.
-fn full() -> Value {
+pub fn full() -> Value {
     json!({
         "namespace": "prod", "mode": "shadow", "on_fault": {"host": "deny"}, "unpriced": "free",
         "tiers": [{"name": "free", "recharge": "1", "wait": "1s", "mode": "enforce",
@@ -116,7 +116,7 @@ fn full() -> Value {
 }
 
 /// The JSON pointers of all values within.
-fn pointers(value: &Value, at: &str, found: &mut Vec<String>) {
+pub fn pointers(value: &Value, at: &str, found: &mut Vec<String>) {
     found.push(at.to_owned());
     match value {
         Value::Object(members) => {
