@@ -99,6 +99,10 @@ fn in_a_fleet_the_counters_of_the_store_outlive_a_vm() {
     };
     let (_, out) = compared("fleet", &in_fleet("a"), &in_fleet("b"));
     assert!(out.contains("the store's counters stay"), "{out}");
+    let ours = "[{name: tiergate, config: {fleet: {cluster: c, authority: a}}}]";
+    let (old, new) = (policy("{name: tiers}", ours), policy(NAMED, ours));
+    let (_, out) = compared("open_fleet", &old, &new);
+    assert!(out.contains("same one; the store's counters stay"), "{out}");
 }
 
 #[test]

@@ -87,7 +87,8 @@ impl ConfigStep<'_> {
 /// What the filter does by a config.
 #[derive(PartialEq)]
 struct Meaning {
-    /// The config without its text and its bareness, and with the usual capacity where it has none.
+    /// The config without its text, and with the usual capacity where it has none. Another line of the
+    /// diff shows a bare config.
     config: Config,
     /// The name of the zone of days in a fleet: the store's meters have it in their names, and two names
     /// of one zone are equal.
