@@ -95,7 +95,9 @@ fn a_namespace_that_one_file_leaves_open_may_be_the_same() {
 fn in_a_fleet_the_counters_of_the_store_outlive_a_vm() {
     let in_fleet = |id: &str| {
         let fleet = "{fleet: {cluster: c, authority: a}}";
-        format!("name: tiergate\nvm_config: {{vm_id: {id}}}\nconfiguration: {{\"@type\": type.googleapis.com/google.protobuf.Struct, value: {fleet}}}\n")
+        format!(
+            "name: tiergate\nvm_config: {{vm_id: {id}}}\nconfiguration: {{\"@type\": type.googleapis.com/google.protobuf.Struct, value: {fleet}}}\n"
+        )
     };
     let (_, out) = compared("fleet", &in_fleet("a"), &in_fleet("b"));
     assert!(out.contains("the store's counters stay"), "{out}");
