@@ -154,9 +154,9 @@ pub enum Problem {
     TooLong(usize),
     /// Envoy keeps the body back.
     #[error(
-        "Envoy keeps the body back: send it in the header x-tiergate-body, or run Envoy 1.40 or later \
-         with allow_on_headers_stop_iteration: true on this filter (before 1.40 the setting alone \
-         changes nothing)"
+        "Envoy keeps the body back: send it in the header x-tiergate-body, or set \
+         allow_on_headers_stop_iteration: true on this filter (before Envoy 1.40 also change its config, \
+         name or root_id, or restart Envoy)"
     )]
     NoBody,
     /// The directory has no such account.
