@@ -2,7 +2,7 @@
 
 /// The maximum length of a name that is compared.
 const LONGEST: usize = 64;
-/// The begins of serde's messages for an unknown field and for an unknown word.
+/// The beginnings of serde's messages for an unknown field and for an unknown word.
 const UNKNOWN: [&str; 2] = ["unknown field `", "unknown variant `"];
 
 /// Adds the nearest known name to serde's message for an unknown field or word.

@@ -204,3 +204,23 @@ fn a_file_without_one_sound_config_says_so() {
         }
     }
 }
+
+/// go-yaml merges in the order of the text, so a member before `<<` gives way to the merged one.
+#[test]
+fn a_merge_key_of_kubernetes_replaces_what_stands_before_it() {
+    let plugin = |limits: &str| {
+        format!(
+            "apiVersion: extensions.istio.io/v1alpha1\nkind: WasmPlugin\nmetadata: {{name: tiergate}}\nspec:\n  \
+             pluginConfig:\n    tiers:\n    - name: free\n      limits: &free {{concurrency: 1, rpm: 3, tpm: 5000, \
+             tpd: unlimited}}\n    - name: paid\n      limits: {limits}\n"
+        )
+    };
+    for (limits, rpm) in [
+        ("{rpm: 20, <<: *free}", "3 requests"),
+        ("{<<: *free, rpm: 20}", "20 requests"),
+    ] {
+        let config = file("merge.yaml", plugin(limits));
+        let ran = tiergate(&["explain", "--tier", "paid", "--config", &config]);
+        assert!(ran.out.contains(rpm), "{limits}: {} {}", ran.out, ran.err);
+    }
+}

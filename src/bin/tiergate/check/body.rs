@@ -7,7 +7,7 @@ use super::source::SourceFile;
 use super::tree::{Bytes, DocNode, DocValue, Member};
 use super::yaml;
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 use tiergate::json::nearest;
 
 /// The config of a holder.
@@ -154,11 +154,19 @@ fn within(source: &SourceFile, scalar: &DocNode, text: &str) -> Body {
 
 /// Reads a JSON text in base64: all of it stands at one place.
 fn of_base64(scalar: &DocNode, text: &str) -> Body {
-    let decoded = STANDARD.decode(text).ok();
+    // Protobuf's JSON takes both alphabets, with padding or without.
+    let plain = text
+        .trim_end_matches('=')
+        .replace('-', "+")
+        .replace('_', "/");
+    let decoded = STANDARD_NO_PAD.decode(plain).ok();
     let Some(json) = decoded.and_then(|bytes| String::from_utf8(bytes).ok()) else {
         let problem = "the value of a BytesValue is a text in base64".to_owned();
         return Misplaced::body(&scalar.at, "configuration", problem, AS_TEXT);
     };
+    if json.trim().is_empty() {
+        return Body::Absent;
+    }
     match json_text::read(&json) {
         Ok(node) => Body::Tree(moved(node, &|_: &Bytes| scalar.at.clone())),
         Err(error) => Body::NotJson(NotJson {

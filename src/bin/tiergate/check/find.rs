@@ -2,7 +2,7 @@
 //! Envoy Gateway.
 
 use super::body::{Body, Misplaced, member, of_filter, of_resource};
-use super::scalars::ScalarRules;
+use super::scalars::{OF_ENVOY, ScalarRules};
 use super::source::SourceFile;
 use super::tree::{Bytes, DocNode, DocValue};
 use super::vm::VmIdentity;
@@ -44,12 +44,19 @@ pub struct FoundConfig<'a> {
 }
 
 impl FoundConfig<'_> {
+    const fn is_resource(&self) -> bool {
+        matches!(self.platform, Platform::Istio | Platform::EnvoyGateway)
+    }
+
     /// Returns the config with its places. A missing one is an empty object, and one that nothing can
     /// read is `None`.
     pub fn written(&self) -> Option<DocNode> {
         match &self.body {
             Body::NotJson(_) | Body::Misplaced(_) => None,
-            Body::Tree(node) if !matches!(node.value, DocValue::Null) => Some(node.clone()),
+            // Kubernetes takes null for an absent field. As JSON text it is no config.
+            Body::Tree(node) if !matches!(node.value, DocValue::Null) || !self.is_resource() => {
+                Some(node.clone())
+            }
             Body::Tree(_) | Body::Absent => {
                 Some(DocNode::new(self.at.clone(), DocValue::Map(Vec::new())))
             }
@@ -65,19 +72,10 @@ static FIELDS: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
     names.map(str::to_owned).collect()
 });
 
-/// Fields of documents of Envoy and Kubernetes that are no fields of a config.
-const FOREIGN: [&str; 10] = [
-    "apiVersion",
-    "kind",
-    "static_resources",
-    "staticResources",
-    "dynamic_resources",
-    "dynamicResources",
-    "resources",
-    "http_filters",
-    "filter_chains",
-    "@type",
-];
+/// Fields of documents of Kubernetes, and of an Any, that are no fields of a config.
+const OF_KUBERNETES: [&str; 3] = ["apiVersion", "kind", "@type"];
+/// The number of fields by which a document is taken for a config.
+const LOOKED_AT: usize = 64;
 
 /// Finds all configs of a file's documents.
 pub fn find<'a>(
@@ -117,9 +115,13 @@ pub fn find<'a>(
 /// True for a document that is a config itself. JSON is one unless it is something else.
 fn is_config(document: &DocNode, is_json: bool) -> bool {
     let members = document.members();
-    let is_foreign = members.iter().any(|m| FOREIGN.contains(&&*m.name));
+    let is_foreign = members.iter().any(|member| {
+        let name = member.name.as_str();
+        OF_KUBERNETES.contains(&name) || OF_ENVOY.contains(&name)
+    });
     let known = || FIELDS.iter().map(String::as_str);
-    let is_known = members.iter().any(|m| nearest(&m.name, known()).is_some());
+    let mut first = members.iter().take(LOOKED_AT);
+    let is_known = first.any(|m| nearest(&m.name, known()).is_some());
     !is_foreign && (is_json || is_known)
 }
 
@@ -229,7 +231,11 @@ impl<'a> DocumentWalk<'_, 'a> {
             }
             _ => of_resource(resource, holder, field),
         };
-        let named = [resource.get_in(&["metadata", "name"]), holder.get("name")];
+        // The name of a policy with several filters says nothing of each.
+        let filters = resource.get_in(&["spec", "wasm"]);
+        let is_single = filters.is_none_or(|filters| filters.elements().len() < 2);
+        let of_resource = resource.get_in(&["metadata", "name"]);
+        let named = [of_resource.filter(|_| is_single), holder.get("name")];
         let is_named = named.into_iter().flatten().any(names_us);
         if !is_named
             && !mentions_us(holder, &["url", "code", "pluginName", "rootID"])
@@ -254,6 +260,8 @@ impl<'a> DocumentWalk<'_, 'a> {
     /// Takes the config of a wasm filter of Envoy; `above` are the values around it.
     fn filter(&self, plugin: &'a DocNode, above: &[&'a DocNode]) -> Option<FoundConfig<'a>> {
         let body = of_filter(self.source, plugin);
+        let value = plugin.get_in(&["configuration", "value"]);
+        let is_text = value.is_some_and(|value| value.text().is_some());
         let filter = above.iter().rev().find(|node| {
             node.get("name").is_some() && get(node, "typed_config", "typedConfig").is_some()
         });
@@ -282,7 +290,11 @@ impl<'a> DocumentWalk<'_, 'a> {
             before,
             manager: filters.map(|(manager, _)| manager),
             clusters: self.clusters.clone(),
-            rules: self.rules,
+            rules: match is_text {
+                // No reader of YAML has seen the scalars of a JSON text.
+                true => ScalarRules::Core,
+                false => self.rules,
+            },
             vm: Some(VmIdentity::of_filter(plugin)),
             body,
         })

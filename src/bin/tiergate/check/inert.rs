@@ -1,5 +1,6 @@
 //! Warnings of settings that do nothing beside the others.
 
+use super::tree::DocValue;
 use super::warn::Warnings;
 use tiergate::identity::{RequestField, TierSource};
 use tiergate::time::Span;
@@ -16,7 +17,8 @@ impl Warnings<'_> {
     }
 
     fn writes(&self, names: &[&str]) -> bool {
-        self.written.get_in(names).is_some()
+        let node = self.written.get_in(names);
+        node.is_some_and(|node| !matches!(node.value, DocValue::Null))
     }
 
     fn unread_tokens(&mut self) {

@@ -7,7 +7,7 @@ use jsonc_parser::{CollectOptions, CommentCollectionStrategy, ParseOptions, pars
 
 /// Text that is no JSON.
 pub struct NotJson {
-    /// The byte of the text where it ends to be JSON.
+    /// The first byte that is not JSON.
     pub at: usize,
     pub problem: String,
     pub remedy: Option<&'static str>,
@@ -56,7 +56,7 @@ pub fn read(text: &str) -> Result<DocNode, NotJson> {
     }
 }
 
-/// Returns what to do about a habit of other formats, where a text ends to be JSON.
+/// Returns what to do about a habit of other formats, at the first byte that is not JSON.
 pub fn remedy(text: &str, at: usize) -> Option<&'static str> {
     let rest = text.get(at..).unwrap_or_default();
     let before = text.get(..at).unwrap_or_default().trim_end();

@@ -15,12 +15,16 @@ pub enum ScalarRules {
 }
 
 /// Members by which a document of Envoy's is known, wherever it is cut out of the whole.
-const OF_ENVOY: [&str; 9] = [
+pub const OF_ENVOY: [&str; 13] = [
     "static_resources",
     "staticResources",
     "dynamic_resources",
+    "dynamicResources",
     "resources",
+    "filter_chains",
+    "filterChains",
     "http_filters",
+    "httpFilters",
     "typed_config",
     "typedConfig",
     "vm_config",
@@ -79,11 +83,10 @@ fn core_number(text: &str) -> Option<String> {
     if serde_json::from_str::<serde_json::Number>(text).is_ok() {
         return Some(text.to_owned());
     }
-    let radix = |prefix: &str, radix| u64::from_str_radix(text.strip_prefix(prefix)?, radix).ok();
-    if let Some(whole) = radix("0x", 16).or_else(|| radix("0o", 8)) {
-        return Some(whole.to_string());
-    }
-    let whole = text.trim_start_matches('+').parse::<i64>().ok();
+    let whole = match text.starts_with("0x") || text.starts_with("0o") {
+        true => by_prefix(text, &[("0x", 16), ("0o", 8)]),
+        false => by_prefix(text, &[]),
+    };
     whole.map(|n| n.to_string()).or_else(|| float(text))
 }
 
@@ -114,11 +117,12 @@ fn kubernetes_number(text: &str) -> Option<String> {
         ("0", 8),
     ];
     let whole = by_prefix(&plain, &prefixes);
+    let whole = whole.filter(|n| i64::try_from(*n).is_ok() || u64::try_from(*n).is_ok());
     whole.map(|n| n.to_string()).or_else(|| float(&plain))
 }
 
 /// Reads a whole number whose base is said by its prefix; "0" is one without.
-fn by_prefix(text: &str, prefixes: &[(&str, u32)]) -> Option<i64> {
+fn by_prefix(text: &str, prefixes: &[(&str, u32)]) -> Option<i128> {
     let (sign, digits) = match (text.strip_prefix('-'), text.strip_prefix('+')) {
         (Some(digits), _) => ("-", digits),
         (None, Some(digits)) => ("", digits),
@@ -133,7 +137,11 @@ fn by_prefix(text: &str, prefixes: &[(&str, u32)]) -> Option<i64> {
         (!rest.is_empty()).then_some((rest, *base))
     });
     let (digits, base) = found.unwrap_or((digits, 10));
-    i64::from_str_radix(&format!("{sign}{digits}"), base).ok()
+    // A sign stands before the prefix alone.
+    if !digits.bytes().all(|b| b.is_ascii_alphanumeric()) {
+        return None;
+    }
+    i128::from_str_radix(&format!("{sign}{digits}"), base).ok()
 }
 
 #[cfg(test)]
@@ -173,6 +181,17 @@ mod tests {
             ("60s", "\"60s\"", "\"60s\"", "\"60s\""),
             ("1.2.3", "\"1.2.3\"", "\"1.2.3\"", "\"1.2.3\""),
             ("-", "\"-\"", "\"-\"", "\"-\""),
+            ("0-5", "\"0-5\"", "\"0-5\"", "\"0-5\""),
+            ("0+5", "\"0+5\"", "\"0+5\"", "\"0+5\""),
+            ("0x-5", "\"0x-5\"", "\"0x-5\"", "\"0x-5\""),
+            ("++5", "\"++5\"", "\"++5\"", "\"++5\""),
+            ("+-5", "\"+-5\"", "\"+-5\"", "\"+-5\""),
+            (
+                "18446744073709551615",
+                "18446744073709551615",
+                "\"18446744073709551615\"",
+                "18446744073709551615",
+            ),
         ] {
             assert_eq!(read(ScalarRules::Core, text), core, "{text}: core");
             assert_eq!(read(ScalarRules::Envoy, text), envoy, "{text}: Envoy");

@@ -172,7 +172,7 @@ impl<'a> Warnings<'a> {
         }
     }
 
-    /// Warns of a header that clients can send as it pleases them.
+    /// Warns of a header that clients can send as they please.
     fn identity(&mut self) {
         let Some(before) = &self.found.before else {
             return;

@@ -4,16 +4,18 @@ use super::scalars::ScalarRules;
 use super::tree::{DocNode, DocValue, Member};
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, StrInput, Tag};
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// The maximum depth of a value.
 const MOST_DEPTH: usize = 128;
 /// The maximum number of values of a file, aliases followed.
 const MOST_VALUES: usize = 500_000;
+/// The maximum number of bytes that aliases copy.
+const MOST_COPIED: usize = 16 * 1024 * 1024;
 
 /// Text that is no YAML.
 pub struct NotYaml {
-    /// The byte of the text where it ends to be YAML.
+    /// The first byte that is not YAML.
     pub at: usize,
     pub problem: String,
 }
@@ -40,6 +42,7 @@ fn read_by(text: &str, rules: &[ScalarRules]) -> Result<Vec<DocNode>, NotYaml> {
         bytes,
         anchors: BTreeMap::new(),
         values: 0,
+        copied: 0,
         rules: ScalarRules::Core,
     };
     let mut documents = Vec::new();
@@ -74,6 +77,8 @@ struct Reader<'a> {
     bytes: Vec<usize>,
     anchors: BTreeMap<usize, DocNode>,
     values: usize,
+    /// The bytes that aliases have copied.
+    copied: usize,
     rules: ScalarRules,
 }
 
@@ -107,8 +112,7 @@ impl<'a> Reader<'a> {
         let (start, mut end) = (self.byte(span.start.index()), self.byte(span.end.index()));
         self.values = self.values.saturating_add(1);
         let Some(depth) = depth.checked_sub(1).filter(|_| self.values < MOST_VALUES) else {
-            let problem = "too deep, or too many values".to_owned();
-            return Err(NotYaml { at: start, problem });
+            return Err(too_large(start));
         };
         let mut anchor = 0;
         let value = match event {
@@ -133,7 +137,7 @@ impl<'a> Reader<'a> {
             }
             Event::MappingStart(id, _) => {
                 anchor = id;
-                let mut members = Vec::new();
+                let mut members: Vec<(Member, bool)> = Vec::new();
                 loop {
                     match self.next()? {
                         None => break,
@@ -144,19 +148,17 @@ impl<'a> Reader<'a> {
                         Some((event, span)) => members.push(self.member(event, span, depth)?),
                     }
                 }
-                if self.rules == ScalarRules::Kubernetes {
-                    merge(&mut members);
-                }
-                DocValue::Map(members)
+                DocValue::Map(Merged::of(members))
             }
             Event::Alias(id) => {
-                let aliased = self
-                    .anchors
-                    .get(&id)
-                    .map(|node| (count(node), node.value.clone()));
-                let (count, value) = aliased.unwrap_or((0, DocValue::Null));
-                self.values = self.values.saturating_add(count);
-                value
+                let aliased = self.anchors.get(&id);
+                let (values, bytes) = aliased.map_or((0, 0), size);
+                self.values = self.values.saturating_add(values);
+                self.copied = self.copied.saturating_add(bytes);
+                if self.values >= MOST_VALUES || self.copied > MOST_COPIED {
+                    return Err(too_large(start));
+                }
+                aliased.map_or(DocValue::Null, |node| node.value.clone())
             }
             _ => DocValue::Null,
         };
@@ -167,24 +169,44 @@ impl<'a> Reader<'a> {
         Ok(node)
     }
 
-    fn member(&mut self, event: Event<'a>, span: Span, depth: usize) -> Result<Member, NotYaml> {
-        let name = match &event {
-            Event::Scalar(text, ..) => text.to_string(),
-            _ => String::new(),
+    /// Reads a member, and whether it merges.
+    fn member(
+        &mut self,
+        event: Event<'a>,
+        span: Span,
+        depth: usize,
+    ) -> Result<(Member, bool), NotYaml> {
+        let (name, is_plain) = match &event {
+            Event::Scalar(text, style, ..) => (text.to_string(), *style == ScalarStyle::Plain),
+            _ => (String::new(), false),
         };
+        let is_merge = self.rules == ScalarRules::Kubernetes && is_plain && name == "<<";
         let name_at = self.value_of(event, span, depth)?.at;
-        Ok(Member {
+        let member = Member {
             name,
             name_at,
             value: self.value(depth)?,
-        })
+        };
+        Ok((member, is_merge))
     }
 }
 
-fn count(node: &DocNode) -> usize {
-    let members = node.members().iter().map(|member| count(&member.value));
-    let parts = members.chain(node.elements().iter().map(count));
-    parts.fold(1, usize::saturating_add)
+fn too_large(at: usize) -> NotYaml {
+    let problem = "too deep, or too many values, aliases followed".to_owned();
+    NotYaml { at, problem }
+}
+
+/// Returns the number of values of a node, and the bytes of its texts and names.
+fn size(node: &DocNode) -> (usize, usize) {
+    let own = node.text().map_or(0, str::len);
+    let members = node.members().iter().map(|member| {
+        let (values, bytes) = size(&member.value);
+        (values, bytes.saturating_add(member.name.len()))
+    });
+    let parts = members.chain(node.elements().iter().map(size));
+    parts.fold((1, own), |(values, bytes), (more, of_more)| {
+        (values.saturating_add(more), bytes.saturating_add(of_more))
+    })
 }
 
 /// Reads a scalar: one in quotes, or with the tag of a string, is a text.
@@ -201,17 +223,45 @@ fn scalar(
     }
 }
 
-/// Adds the members of the objects under the merge key that an object does not have itself
-/// (<https://yaml.org/type/merge.html>).
-fn merge(members: &mut Vec<Member>) {
-    let Some(at) = members.iter().position(|member| member.name == "<<") else {
-        return;
-    };
-    let merged = members.remove(at).value;
-    let single = std::iter::once(&merged).filter(|node| node.elements().is_empty());
-    for other in single.chain(merged.elements()).flat_map(DocNode::members) {
-        if members.iter().all(|member| member.name != other.name) {
-            members.push(other.clone());
+/// The members of an object, merged as go-yaml 2 does: in the order of the text. So what stands under
+/// `<<` replaces what stood before it, and what stands after it replaces that. Of a list, the first
+/// object wins.
+#[derive(Default)]
+struct Merged {
+    members: Vec<Member>,
+    /// The place of each name, and whether a merge brought it.
+    places: HashMap<String, (usize, bool)>,
+}
+
+impl Merged {
+    fn of(written: Vec<(Member, bool)>) -> Vec<Member> {
+        let mut merged = Self::default();
+        for (member, is_merge) in written {
+            if !is_merge {
+                merged.put(member, false);
+                continue;
+            }
+            let value = member.value;
+            let single = std::iter::once(&value).filter(|node| node.elements().is_empty());
+            let objects = value.elements().iter().rev().chain(single);
+            for member in objects.flat_map(DocNode::members) {
+                merged.put(member.clone(), true);
+            }
+        }
+        merged.members
+    }
+
+    /// Adds a member. A name that is written twice stays twice, as an error.
+    fn put(&mut self, member: Member, is_merged: bool) {
+        let place = self.places.get(&member.name).copied();
+        let at = match place {
+            Some((at, was_merged)) if is_merged || was_merged => at,
+            _ => self.members.len(),
+        };
+        self.places.insert(member.name.clone(), (at, is_merged));
+        match self.members.get_mut(at) {
+            Some(before) => *before = member,
+            None => self.members.push(member),
         }
     }
 }
