@@ -46,13 +46,14 @@ impl ConfigStep<'_> {
         needed
     }
 
-    /// Leaves out two settings of one section that mean nothing together, such as `tokens.cached` and the
-    /// weight that it stands for.
+    /// Leaves out two settings of `tokens` that mean nothing together: `cached`, and the weight that it
+    /// stands for. No other section has such a pair, and each try parses the config.
     fn without_a_pair(&self, target: &Meaning, needed: &[SettingPath]) -> Option<Vec<SettingPath>> {
-        let mut pairs = needed.iter().enumerate().flat_map(|(i, one)| {
-            let others = needed.iter().skip(i.saturating_add(1));
-            let of_section = others.filter(move |other| other.first() == one.first());
-            of_section.map(move |other| [one, other])
+        let is_of_tokens = |path: &&SettingPath| path.first().is_some_and(|name| name == "tokens");
+        let of_tokens = || needed.iter().filter(is_of_tokens);
+        let mut pairs = of_tokens().enumerate().flat_map(|(i, one)| {
+            let others = of_tokens().skip(i.saturating_add(1));
+            others.map(move |other| [one, other])
         });
         pairs.find_map(|pair| self.without(&pair, target, needed))
     }
