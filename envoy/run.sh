@@ -30,8 +30,10 @@ stop() {
     # A second signal must not end this before everything is gone.
     trap '' HUP INT TERM
     trap - EXIT
-    [ -z "$proxy" ] || kill "$proxy" 2>/dev/null || true
-    [ -z "$upstream" ] || kill "$upstream" 2>/dev/null || true
+    # A signal can come between the start of a process and the line that keeps its id: $! has it.
+    for started in "$proxy" "$upstream" "${!:-}"; do
+        [ -z "$started" ] || kill "$started" 2>/dev/null || true
+    done
     wait
     [ -z "$work" ] || rm -rf "$work"
 }

@@ -9,8 +9,10 @@ dir=$(mktemp -d)
 pids=
 stop() {
   trap - EXIT
+  # A signal can come between the start of a process and the line that keeps its id: $! has it.
+  pids="$pids ${!:-}"
   # shellcheck disable=SC2086 # one word for each process
-  [ -z "$pids" ] || kill $pids 2>/dev/null || true
+  [ "$pids" = " " ] || kill $pids 2>/dev/null || true
   wait
   rm -rf "$dir"
 }
