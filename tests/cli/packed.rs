@@ -6,6 +6,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::json;
 use std::io::Write as _;
+use std::process::{Command, Stdio};
 
 /// Packs each text as a gzip member of its own, as `cat a.gz b.gz` leaves them.
 fn gzip(texts: &[&str]) -> Vec<u8> {
@@ -63,4 +64,25 @@ fn a_replayed_log_may_be_packed_by_gzip() {
     let plain = replayed(log.as_bytes());
     assert!(plain.contains("\"rpm\""), "{plain}");
     assert_eq!(replayed(&gzip(&[&log])), plain);
+}
+
+/// Regression: a pipe that gave one byte at first was taken for text.
+#[test]
+fn a_pipe_may_give_a_packed_log_byte_by_byte() {
+    let packed = gzip(&[&text_line(&states("acme", NEW_YEAR, 431))]);
+    let mut child = Command::new(env!("CARGO_BIN_EXE_tiergate"))
+        .args(["usage", "--csv", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    for byte in packed {
+        stdin.write_all(&[byte]).unwrap();
+        stdin.flush().unwrap();
+    }
+    drop(stdin);
+    let output = child.wait_with_output().unwrap();
+    let out = String::from_utf8(output.stdout).unwrap();
+    assert!(out.contains("acme"), "{out}");
 }

@@ -2,10 +2,12 @@
 
 use flate2::bufread::MultiGzDecoder;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read as _};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
 const BUFFER_BYTES: usize = 65_536;
+/// The bytes by which a compression is known.
+const START_BYTES: u64 = 10;
 /// The first bytes of a gzip file (RFC 1952, 2.3): its mark, and deflate, its only method.
 const GZIP: &[u8] = b"\x1f\x8b\x08";
 /// The first bytes of zstd and xz.
@@ -16,20 +18,24 @@ const COMPRESSED: [&[u8]; 2] = [b"\x28\xb5\x2f\xfd", b"\xfd7zXZ\0"];
 /// # Errors
 /// The log can't be read.
 pub fn open_log(path: &Path) -> io::Result<Option<Box<dyn BufRead>>> {
-    let mut reader: Box<dyn BufRead> = match path == Path::new("-") {
+    let mut reader: Box<dyn Read> = match path == Path::new("-") {
         true => Box::new(io::stdin().lock()),
-        false => Box::new(BufReader::with_capacity(BUFFER_BYTES, File::open(path)?)),
+        false => Box::new(File::open(path)?),
     };
-    let start = reader.fill_buf()?;
-    if start.starts_with(GZIP) {
+    // A pipe may give a single byte at first.
+    let mut start = Vec::new();
+    reader.by_ref().take(START_BYTES).read_to_end(&mut start)?;
+    let (is_gzip, is_plain) = (start.starts_with(GZIP), !is_compressed(&start));
+    let whole = io::Cursor::new(start).chain(reader);
+    let reader = Box::new(BufReader::with_capacity(BUFFER_BYTES, whole));
+    if is_gzip {
         let unpacked = MultiGzDecoder::new(reader);
         return Ok(Some(Box::new(BufReader::with_capacity(
             BUFFER_BYTES,
             unpacked,
         ))));
     }
-    let is_plain = !is_compressed(start);
-    Ok(is_plain.then_some(reader))
+    Ok(is_plain.then_some(reader as Box<dyn BufRead>))
 }
 
 /// True for a file that [`open_log`] unpacks: its length is not that of its lines.

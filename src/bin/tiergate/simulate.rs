@@ -284,7 +284,7 @@ fn check(
         let counts = counts.summary();
         return Err(SimulateError::Wrapped { counts, wrapped });
     }
-    named.check()?;
+    named.check(counts.has_admitted)?;
     if counts.replayed == 0 && counts.without_account > 0 {
         return Err(SimulateError::NoAccounts(counts.without_account));
     }

@@ -20,7 +20,7 @@ use clap::Args;
 pub use error::UsageError;
 use log_line::{
     AmbiguousField, BadLogLine, FoundStates, LONGEST_LOG_LINE, LogFields, WrappedLines, Wrapping,
-    has_json_behind_a_prefix, in_text,
+    has_json_behind_a_prefix, in_text, is_text,
 };
 use named::NamedFields;
 use report::LineCounts;
@@ -198,7 +198,7 @@ impl LogReading<'_> {
 
     /// Takes a line. Bytes that are no text stand outside of the states, and cost nothing.
     fn line(&mut self, line: &[u8]) -> Result<Result<(), BadLogLine>, AmbiguousField> {
-        let is_text = !line.iter().any(|b| matches!(b, 0..=8 | 14..=26 | 28..=31));
+        let is_text = is_text(line);
         let line = String::from_utf8_lossy(line);
         let line = line.trim();
         let found = match line.starts_with('{') {
@@ -305,11 +305,11 @@ impl LogReading<'_> {
             let lines = counts.read;
             return Err(UsageError::Wrapped { lines, wrapped });
         }
-        self.named.check()?;
+        let admitted = self.admitted_without_usage();
+        self.named.check(counts.used > 0 || admitted > 0)?;
         if is_stateless {
             return Err(UsageError::NoStates(counts.read));
         }
-        let admitted = self.admitted_without_usage();
         if counts.used == 0 && admitted > 0 && !self.has_usage_place {
             return Err(UsageError::NoUsage(admitted));
         }

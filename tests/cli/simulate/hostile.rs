@@ -205,6 +205,40 @@ fn a_name_that_no_line_has_is_refused_with_those_that_lines_have() {
         ],
     );
     assert_eq!(ran.code, 0, "{}", ran.err);
+    // Nor is a log of refusals without a usage, where Envoy leaves empty fields out.
+    let state = "tier=free account=a outcome=limited limit=rpm";
+    let log = format!("{}\n", json!({"start": start(0), "s": state}));
+    let fields = ["--state-field", "s", "--usage-field", "u"];
+    for command in ["simulate", "usage"] {
+        let tier = &["--tier", "tier0"][..];
+        let tier = if command == "simulate" { tier } else { &[] };
+        let args = [&[command, "-"], &fields[..], tier].concat();
+        let ran = crate::tiergate_reads(&args, log.as_bytes());
+        assert_eq!(ran.code, 0, "{command}: {}", ran.err);
+    }
+}
+
+/// Regression: standard input and hard links to a log were overwritten by the picture.
+#[test]
+fn a_picture_replaces_no_input_by_any_of_its_names() {
+    let log = file("svg-input.log", ours("acme", "tier0", 0));
+    let link = format!("{log}.link");
+    let _ = std::fs::remove_file(&link);
+    std::fs::hard_link(&log, &link).unwrap();
+    let before = std::fs::read_to_string(&log).unwrap();
+    let ran = tiergate(&["simulate", &log, "--svg", &link]);
+    assert!(
+        ran.err.contains("the picture would replace it"),
+        "{}",
+        ran.err
+    );
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_tiergate"))
+        .args(["simulate", "-", "--svg", &log])
+        .stdin(std::fs::File::open(&log).unwrap())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(std::fs::read_to_string(&log).unwrap(), before);
 }
 
 #[test]

@@ -26,7 +26,7 @@ pub struct LogClock {
 
 /// What became of events.
 #[derive(Default)]
-pub struct Judged {
+pub struct JudgedEvents {
     pub good: Option<LogEvent>,
     pub bad: VecDeque<LogEvent>,
 }
@@ -38,7 +38,7 @@ impl LogClock {
     }
 
     /// Judges events by the next one of the log.
-    pub fn judge(&mut self, event: LogEvent) -> Judged {
+    pub fn judge(&mut self, event: LogEvent) -> JudgedEvents {
         let time = event.arrival;
         let is_near = |other: u64| time.abs_diff(other) <= YEAR;
         if self.good.is_some_and(is_near) {
@@ -57,11 +57,11 @@ impl LogClock {
         if self.held.len() > HELD {
             bad.extend(self.held.pop_front());
         }
-        Judged { good: None, bad }
+        JudgedEvents { good: None, bad }
     }
 
     /// Judges the events that are held at the end of the log. The last one is good if no other was.
-    pub fn end(&mut self) -> Judged {
+    pub fn end(&mut self) -> JudgedEvents {
         let last = match self.good {
             None => self.held.pop_back(),
             Some(_) => None,
@@ -70,8 +70,8 @@ impl LogClock {
     }
 
     /// All events that are held are bad, as another one is good.
-    fn judged(&mut self, good: Option<LogEvent>) -> Judged {
-        Judged {
+    fn judged(&mut self, good: Option<LogEvent>) -> JudgedEvents {
+        JudgedEvents {
             good,
             bad: std::mem::take(&mut self.held),
         }

@@ -113,7 +113,7 @@ impl NamedColumns {
             method: take(fields, &METHODS),
             path: take(fields, &PATHS),
             code: take(fields, &CODES).and_then(|text| count(&text)),
-            length: take(fields, &LENGTHS).and_then(|text| count(&text)),
+            length: length(fields),
         }
     }
 
@@ -139,6 +139,15 @@ fn duration(fields: &mut [LogString<'_>]) -> Option<LogTime> {
         }),
         None => take(fields, &DURATIONS).and_then(|text| millis(&text)),
     }
+}
+
+/// Returns the length of the request's body. A request that was refused at its headers has received no
+/// bytes, and still may state a length.
+fn length(fields: &mut [LogString<'_>]) -> Option<u64> {
+    let [stated, received] = LENGTHS;
+    let stated = take(fields, &[stated]).and_then(|text| count(&text));
+    let received = take(fields, &[received]).and_then(|text| count(&text));
+    stated.or(received.filter(|length| *length > 0))
 }
 
 /// Returns the first value of the fields with one of these names.
@@ -192,7 +201,7 @@ fn by_place(line: &str) -> LineFacts<'_> {
             facts.code = columns.next().and_then(count);
             let _flags = columns.next();
             let (length, duration) = envoy_or_istio(columns);
-            (facts.length, facts.duration) = (length, duration);
+            (facts.length, facts.duration) = (length.filter(|length| *length > 0), duration);
         }
         None => {
             facts.method = Some(request).filter(text).map(Cow::Borrowed);

@@ -2,7 +2,8 @@
 
 use super::columns::{LineFacts, LogTime, NamedColumns, column, column_count};
 use crate::usage::log_line::{
-    AmbiguousField, BadLogLine, FoundStates, LogFields, Wrapping, has_json_behind_a_prefix, in_text,
+    AmbiguousField, BadLogLine, FoundStates, LogFields, Wrapping, has_json_behind_a_prefix,
+    in_text, is_text,
 };
 use crate::usage::named::NamedFields;
 use crate::usage::states::{KINDS, RequestWords, UsageWords};
@@ -171,7 +172,7 @@ impl EventReader {
         line: &[u8],
         at: (u64, usize),
     ) -> Result<Result<LineEvent, BadEvent>, AmbiguousField> {
-        let is_text = !line.iter().any(|b| matches!(b, 0..=8 | 14..=26 | 28..=31));
+        let is_text = is_text(line);
         let line = String::from_utf8_lossy(line);
         let line = line.trim();
         if !is_text {
@@ -245,7 +246,7 @@ impl EventReader {
             tier,
             family: self.family_of(model, has_body),
             charge,
-            length: facts.length.filter(|length| *length > 0),
+            length: facts.length,
             reserved: words.as_ref().and_then(|words| words.reserved),
             usage: words
                 .as_ref()

@@ -5,7 +5,7 @@
 //! earlier.
 
 use super::SimulateError;
-use super::clock::{Judged, LogClock, YEAR};
+use super::clock::{JudgedEvents, LogClock, YEAR};
 use super::event::{BadEvent, EventReader, LineEvent, LogEvent, LoggedDecision};
 use crate::lines::{InputLine, InputLines};
 use crate::log_file::open_log;
@@ -52,6 +52,9 @@ pub struct LogCounts {
     /// Those of them that a container runtime has wrapped.
     #[serde(skip)]
     pub wrapped: Option<WrappedLines>,
+    /// True if the log has a request that was admitted.
+    #[serde(skip)]
+    pub has_admitted: bool,
 }
 
 /// One log, and its next event.
@@ -245,6 +248,7 @@ impl LogCounts {
         match read {
             Ok(LineEvent::Request(mut event)) => {
                 event.line.0 = line;
+                self.has_admitted |= event.logged == Some(LoggedDecision::Admitted);
                 return Some(event);
             }
             Ok(LineEvent::Interim) => add_one(&mut self.interim),
@@ -257,7 +261,7 @@ impl LogCounts {
     }
 
     /// Counts events whose time was judged, and returns the good one.
-    fn note(&mut self, judged: Judged, path: &Path, progress: &Progress) -> Option<LogEvent> {
+    fn note(&mut self, judged: JudgedEvents, path: &Path, progress: &Progress) -> Option<LogEvent> {
         for bad in judged.bad {
             self.note_broken(&BadEvent::WrongClock, bad.line.0, path, progress);
         }

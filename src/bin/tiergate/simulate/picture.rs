@@ -2,6 +2,7 @@
 
 use super::plot;
 use super::timeline::Timeline;
+use crate::usage::logs::is_same_file;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
@@ -35,21 +36,15 @@ impl Picture {
         path: &Path,
         inputs: impl IntoIterator<Item = &'p PathBuf>,
     ) -> Result<Self, PictureError> {
-        if let Ok(real) = fs::canonicalize(path) {
-            let is_real = |input: &PathBuf| fs::canonicalize(input).is_ok_and(|one| one == real);
-            if inputs.into_iter().any(is_real) {
-                return Err(PictureError::Input(path.to_owned()));
-            }
+        let mut inputs = inputs.into_iter();
+        if inputs.any(|input| is_same_file(input, path)) {
+            return Err(PictureError::Input(path.to_owned()));
         }
         let new = OpenOptions::new().write(true).create_new(true).open(path);
         let (file, is_empty) = match new {
             Ok(file) => (Ok(file), true),
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-                let mut options = OpenOptions::new();
-                (
-                    options.write(true).create(true).truncate(false).open(path),
-                    false,
-                )
+                (OpenOptions::new().write(true).open(path), false)
             }
             Err(error) => (Err(error), false),
         };

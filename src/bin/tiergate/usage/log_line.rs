@@ -175,6 +175,11 @@ pub fn in_text(line: &str) -> Result<FoundStates<'_>, BadLogLine> {
     })
 }
 
+/// True for a line without bytes that no text has: control characters but white space and escape.
+pub fn is_text(line: &[u8]) -> bool {
+    !line.iter().any(|b| matches!(b, 0..=8 | 14..=26 | 28..=31))
+}
+
 /// True when a line ends with a JSON object, as container runtimes prefix one with its time and stream.
 pub fn has_json_behind_a_prefix(line: &str) -> bool {
     let object = line.find('{').and_then(|at| line.get(at..));

@@ -88,6 +88,20 @@ fn of_stdin() -> io::Result<Metadata> {
     fs::metadata(".")
 }
 
+/// True for two names of one file; `-` is standard input.
+pub fn is_same_file(one: &Path, other: &Path) -> bool {
+    let id = |path: &Path| {
+        let metadata = match path == Path::new("-") {
+            true => of_stdin(),
+            false => fs::metadata(path),
+        };
+        identity(path, &metadata.ok()?).ok()
+    };
+    id(one)
+        .zip(id(other))
+        .is_some_and(|(one, other)| one == other)
+}
+
 /// True when one head is the beginning of the other, and has a moment with milliseconds.
 fn begin_alike(one: &[u8], other: &[u8]) -> bool {
     let both = one.iter().zip(other);

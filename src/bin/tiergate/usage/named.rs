@@ -15,7 +15,7 @@ const MOST_KEPT: usize = 200;
 const MOST_LISTED: usize = 20;
 
 /// A name that an option gives.
-struct Named {
+struct NamedOption {
     option: &'static str,
     name: String,
     /// True for a name of text columns too.
@@ -24,7 +24,7 @@ struct Named {
 
 /// The names of a run that no line has had, and what the lines have.
 pub struct NamedFields {
-    missing: Vec<Named>,
+    missing: Vec<NamedOption>,
     /// The names of text columns.
     columns: &'static [&'static str],
     fields: BTreeSet<String>,
@@ -75,7 +75,7 @@ impl NamedFields {
 
     fn add(&mut self, names: &[(&'static str, Option<&str>)], is_column: bool) {
         let named = names.iter().filter_map(|(option, name)| {
-            Some(Named {
+            Some(NamedOption {
                 option,
                 name: (*name)?.to_owned(),
                 is_column,
@@ -116,21 +116,29 @@ impl NamedFields {
     ///
     /// # Errors
     /// [`UnknownName`] for the first one that no line had. Without lines, nothing is wrong.
-    pub fn check(&self) -> Result<(), UnknownName> {
+    pub fn check(&self, has_admitted: bool) -> Result<(), UnknownName> {
         let is_empty = !self.has_json && !self.has_text;
-        match self.missing.first().filter(|_| !is_empty) {
+        // A log of refusals has no usage, and an access log may leave empty fields out.
+        let is_due = |named: &&NamedOption| {
+            has_admitted || named.option != "--usage-field" || self.near(named).is_some()
+        };
+        match self.missing.iter().find(is_due).filter(|_| !is_empty) {
             Some(named) => Err(self.unknown(named)),
             None => Ok(()),
         }
     }
 
-    fn unknown(&self, named: &Named) -> UnknownName {
+    /// Returns the name of a field or a column that is near.
+    fn near(&self, named: &NamedOption) -> Option<&str> {
         let has_columns = named.is_column && self.has_text;
         let columns = self.columns.iter().copied().filter(|_| has_columns);
-        let near = nearest(
-            &named.name,
-            self.fields.iter().map(String::as_str).chain(columns),
-        );
+        let fields = self.fields.iter().map(String::as_str);
+        nearest(&named.name, fields.chain(columns))
+    }
+
+    fn unknown(&self, named: &NamedOption) -> UnknownName {
+        let has_columns = named.is_column && self.has_text;
+        let near = self.near(named);
         let mut known = Vec::new();
         if self.has_json {
             known.push(self.listed());
