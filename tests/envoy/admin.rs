@@ -242,8 +242,8 @@ fn before_anything_was_pushed_not_ready_says_what_accounts_get() {
     std::thread::sleep(Duration::from_secs(1));
     assert_eq!(stack.send(of("acme")).rpm_or_code(), "200");
     admin(&stack, "POST", "/ready", "");
-    eventually("both workers know", || {
-        (0..8).all(|_| stack.send(of("acme")).rpm_or_code() == "tier_unknown")
+    stack.both_workers("both workers know", || {
+        stack.send(of("acme")).rpm_or_code() == "tier_unknown"
     });
 }
 

@@ -39,8 +39,8 @@ fn corrupt_values_start_anew_are_counted_and_never_raise_a_limit() {
     let setup = || Setup::new(&config).bodies_while_headers_are_held();
     let stack = Stack::with(&setup());
     assert_eq!(stack.send(lower.body(r#"{"scale": 0.5}"#)).status, 200);
-    eventually("both workers have the scale", || {
-        (0..8).all(|_| load(&stack).json()["in_force"]["t"] == 0.5)
+    stack.both_workers("both workers have the scale", || {
+        load(&stack).json()["in_force"]["t"] == 0.5
     });
     assert_eq!(count(&send(&stack), 200), 2);
 
@@ -50,8 +50,8 @@ fn corrupt_values_start_anew_are_counted_and_never_raise_a_limit() {
     eventually("every VM has written", || {
         stack.envoy_log().matches("shared-writer: written").count() >= 4
     });
-    eventually("the scale is gone from both workers", || {
-        (0..8).all(|_| load(&stack).json()["in_force"]["t"] == 1.0)
+    stack.both_workers("the scale is gone from both workers", || {
+        load(&stack).json()["in_force"]["t"] == 1.0
     });
     let replies = send(&stack);
     assert_eq!(

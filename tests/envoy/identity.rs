@@ -2,7 +2,7 @@
 //! client can forge is refused or nothing.
 
 use crate::harness::client::{Call, Reply};
-use crate::harness::stack::{Stack, eventually, root};
+use crate::harness::stack::{Stack, root};
 use crate::harness::tls::{Ca, Identity};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -106,8 +106,8 @@ fn keys_that_the_operator_issues_are_one_account() {
         );
     }
     call("POST", "/ready", "");
-    eventually("all workers know", || {
-        (0..8).all(|_| rpm(&stack.send(bearer("sk-made-up"))) == "403")
+    stack.both_workers("all workers know", || {
+        rpm(&stack.send(bearer("sk-made-up"))) == "403"
     });
     for key in ["sk-one", "sk-two", "sk-one"] {
         assert_eq!(rpm(&stack.send(forged(bearer(key)))), "3");

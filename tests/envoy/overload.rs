@@ -17,9 +17,11 @@ fn start(config: Config) -> Stack {
     Stack::with(&setup(config))
 }
 
-/// Whether both workers have that in force: each request comes to one or the other.
-fn both_have(stack: &Stack, tier: &str, scale: f64) -> bool {
-    (0..8).all(|_| in_force(stack)[tier] == scale)
+/// Waits until both workers have that in force.
+fn both_have(stack: &Stack, tier: &str, scale: f64) {
+    stack.both_workers("both workers have the scale", || {
+        in_force(stack)[tier] == scale
+    });
 }
 
 fn call(stack: &Stack, method: &str, body: &str) -> Reply {
@@ -48,14 +50,14 @@ fn a_scale_is_in_force_in_both_workers_and_ends_by_itself() {
     let hour = json!({"windows": {"minute": "1h"}});
     let stack = start(Config::tier("t").rpm(40).with(hour));
     put(&stack, r#"{"scale": 0.25, "ttl": "1h"}"#);
-    eventually("both workers know", || both_have(&stack, "t", 0.25));
+    both_have(&stack, "t", 0.25);
     let replies = stack.send_all((0..48).map(|_| of_acme("t")));
     assert_eq!(count(&replies, 200), 10, "lowered to 10");
     for refused in replies.iter().filter(|reply| reply.status == 429) {
         assert_eq!(refused.json()["error"]["limit"]["limit"], 40, "as bought");
     }
     put(&stack, r#"{"scale": 0.25, "ttl": "1s"}"#);
-    eventually("it ended", || both_have(&stack, "t", 1.0));
+    both_have(&stack, "t", 1.0);
     let replies = stack.send_all((0..48).map(|_| of_acme("t")));
     assert_eq!(count(&replies, 200), 30, "as bought again, without a word");
     eventually("one of the workers logs its end", || {
@@ -69,7 +71,7 @@ fn a_scale_is_in_force_in_both_workers_and_ends_by_itself() {
 fn a_lowered_limit_is_said_to_be_the_engine_in_reply_log_and_metrics() {
     let stack = start(Config::tier("t").rpm(4));
     put(&stack, r#"{"scale": 0.5, "ttl": "1h"}"#);
-    eventually("both workers know", || both_have(&stack, "t", 0.5));
+    both_have(&stack, "t", 0.5);
     let replies: Vec<_> = (0..4).map(|_| stack.send(of_acme("t"))).collect();
     assert_eq!(count(&replies, 200), 2);
     let refused = &replies[3];
@@ -86,7 +88,7 @@ fn a_lowered_limit_is_said_to_be_the_engine_in_reply_log_and_metrics() {
     assert_eq!(stack.stat(&scale), 500);
     assert_eq!(call(&stack, "DELETE", "").json()["scale"], 1.0);
     eventually("the gauge is back", || stack.stat(&scale) == 1_000);
-    eventually("both workers are", || both_have(&stack, "t", 1.0));
+    both_have(&stack, "t", 1.0);
     assert_eq!(stack.send(of_acme("t")).status, 200);
 }
 

@@ -37,7 +37,7 @@ fn it_tells_who_is_refused_and_what_lowers_limits() {
     let put = load("PUT", r#"{"tiers": {"tier0": 0.4}, "ttl": "10m"}"#);
     assert_eq!(put.status, 200);
     let knows = || load("GET", "").json()["in_force"]["tier0"] == 0.4;
-    eventually("both workers know", || (0..8).all(|_| knows()));
+    stack.both_workers("both workers know", knows);
     let awkward = Call::new()
         .header("x-account-id", "ac\u{202e}me\\x".as_bytes())
         .header("x-account-tier", "tier0");

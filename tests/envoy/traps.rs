@@ -24,17 +24,12 @@ fn trap_stack(config: &Config) -> Stack {
     Stack::with(&setup)
 }
 
-/// Connections that each worker has accepted.
-fn accepted(stack: &Stack) -> [u64; 2] {
-    ["worker_0", "worker_1"].map(|w| stack.stat(&["listener.", w, "downstream_cx_total"]))
-}
-
 /// Sixteen requests of one account, in process on both workers: they, and how many on each.
 fn sixteen_on_both(stack: &Stack, latency_ms: &str) -> (Vec<Pending>, [u64; 2]) {
     let call = || Call::of("acme", "t").header("x-demo-latency-ms", latency_ms);
     let pending = (0..16).map(|_| stack.begin(call())).collect();
     eventually("all are in process", || in_flight(stack) == 16);
-    let on_each = accepted(stack);
+    let on_each = stack.accepted();
     assert!(on_each.iter().all(|n| *n > 0), "one worker took no part");
     (pending, on_each)
 }
@@ -45,10 +40,10 @@ fn in_flight(stack: &Stack) -> u64 {
 
 /// Traps a worker; says which.
 fn spring(stack: &Stack) -> usize {
-    let before = accepted(stack);
+    let before = stack.accepted();
     let trap = Call::of("acme", "t").header("x-tiergate-trap", "now");
     assert_eq!(stack.send(trap).status, 503);
-    usize::from(accepted(stack)[0] == before[0])
+    usize::from(stack.accepted()[0] == before[0])
 }
 
 /// Requests without an account, until one has made Envoy load the trapped VM again.
@@ -71,10 +66,10 @@ fn a_trapped_worker_comes_back_and_the_other_never_noticed() {
         [on_each[1 - trapped], on_each[trapped]]
     );
     until_reloaded(&stack);
-    let before = accepted(&stack)[trapped];
+    let before = stack.accepted()[trapped];
     eventually("the trapped worker serves again", || {
         assert_eq!(stack.send(Call::of("other", "t")).status, 200);
-        accepted(&stack)[trapped] > before
+        stack.accepted()[trapped] > before
     });
 }
 

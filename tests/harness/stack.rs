@@ -267,6 +267,25 @@ impl Stack {
         most[name].as_u64().unwrap_or(0)
     }
 
+    /// Connections that each worker has accepted.
+    pub fn accepted(&self) -> [u64; 2] {
+        ["worker_0", "worker_1"].map(|w| self.stat(&["listener.", w, "downstream_cx_total"]))
+    }
+
+    /// Waits until requests on both workers see it so. Each call of `is_so` sends at least one, on a
+    /// connection of its own: the kernel may give many in a row to one worker.
+    pub fn both_workers(&self, what: &str, mut is_so: impl FnMut() -> bool) {
+        let mut since = self.accepted();
+        eventually(what, || {
+            if !is_so() {
+                since = self.accepted();
+                return false;
+            }
+            let now = self.accepted();
+            now.iter().zip(since).all(|(now, since)| *now > since)
+        });
+    }
+
     /// The sum of all stats whose name has all of these parts.
     pub fn stat(&self, parts: &[&str]) -> u64 {
         let stats = self.admin_get("/stats?format=json").unwrap().json();
