@@ -22,8 +22,8 @@ use crate::Ending;
 use crate::check::load::{ConfigLoadError, load_one};
 use crate::output::Output;
 use crate::progress::Progress;
-use crate::usage::UsageError;
-use crate::usage::log_line::{AmbiguousField, WrappedLines};
+use crate::usage::log_line::WrappedLines;
+use crate::usage::logs::{LogError, LogUse, check as check_logs};
 use crate::usage::named::{NamedFields, UnknownName};
 use clap::Args;
 use columns::NamedColumns;
@@ -95,26 +95,8 @@ fn window(text: &str) -> Result<u64, String> {
 
 #[derive(Debug, thiserror::Error)]
 pub enum SimulateError {
-    #[error("can't read {path}: {source}")]
-    Unreadable { path: PathBuf, source: io::Error },
-    #[error("{0} is named twice: its requests would count twice")]
-    NamedTwice(PathBuf),
-    #[error(
-        "{second} begins as {first} does, so one is a copy of the other: its requests would count \
-         twice. Name one of them, the longer one"
-    )]
-    Copied { first: PathBuf, second: PathBuf },
-    #[error(
-        "{0} is compressed, and not by gzip: pipe it through zstd -dc, xz -dc or bzip2 -dc, into \
-         tiergate simulate -"
-    )]
-    Compressed(PathBuf),
-    #[error("{path}, line {line}: {source}")]
-    Ambiguous {
-        path: PathBuf,
-        line: u64,
-        source: AmbiguousField,
-    },
+    #[error(transparent)]
+    Log(#[from] LogError),
     #[error(transparent)]
     Config(#[from] ConfigLoadError),
     #[error("the defaults: config at {0}")]
@@ -158,17 +140,6 @@ pub enum SimulateError {
     Picture(#[from] PictureError),
 }
 
-impl From<UsageError> for SimulateError {
-    fn from(error: UsageError) -> Self {
-        match error {
-            UsageError::Unreadable { path, source } => Self::Unreadable { path, source },
-            UsageError::NamedTwice(path) => Self::NamedTwice(path),
-            UsageError::Copied { first, second } => Self::Copied { first, second },
-            other => Self::Unwritable(io::Error::other(other)),
-        }
-    }
-}
-
 pub fn run(args: &SimulateArgs) -> Result<Ending, SimulateError> {
     let config = Rc::new(read_config(args)?);
     let tier = args.tier.as_deref();
@@ -178,7 +149,7 @@ pub fn run(args: &SimulateArgs) -> Result<Ending, SimulateError> {
         tier: args.tier_column.clone(),
         model: args.model.clone(),
     };
-    let bytes = crate::usage::logs::check(&args.logs)?;
+    let bytes = check_logs(&args.logs, LogUse::Replay)?;
     let inputs = args.logs.iter().chain(&args.config);
     let picture = args.svg.as_deref();
     let picture = picture

@@ -13,7 +13,6 @@ mod sums;
 
 use crate::Ending;
 use crate::lines::{InputLine, InputLines};
-use crate::log_file::open_log;
 use crate::output::Output;
 use crate::progress::Progress;
 use clap::Args;
@@ -22,6 +21,7 @@ use log_line::{
     AmbiguousField, BadLogLine, FoundStates, LONGEST_LOG_LINE, LogFields, WrappedLines, Wrapping,
     has_json_behind_a_prefix, in_text, is_text,
 };
+use logs::{LogError, LogUse};
 use named::NamedFields;
 use report::LineCounts;
 use states::{RequestWords, UsageWords};
@@ -86,7 +86,7 @@ pub fn run(args: &UsageArgs) -> Result<Ending, UsageError> {
             return Err(UsageError::ColumnTwice(column.name()));
         }
     }
-    let progress = Progress::new(logs::check(&args.logs)?);
+    let progress = Progress::new(logs::check(&args.logs, LogUse::Sum)?);
     let mut reading = LogReading {
         sums: UsageSums::new(&args.by, args.zone.zone),
         fields: LogFields::new(args.state_field.as_deref(), args.usage_field.as_deref()),
@@ -152,12 +152,8 @@ struct LogReading<'a> {
 
 impl LogReading<'_> {
     fn read(&mut self, path: &Path) -> Result<(), UsageError> {
-        let unreadable = |source| UsageError::Unreadable {
-            path: path.to_owned(),
-            source,
-        };
-        let opened = open_log(path).map_err(unreadable)?;
-        let reader = opened.ok_or_else(|| UsageError::Compressed(path.to_owned()))?;
+        let unreadable = LogError::unreadable(path);
+        let reader = logs::open(path, LogUse::Sum)?;
         (self.has_json, self.plain_lines) = (false, 0);
         let mut lines = InputLines::up_to(LONGEST_LOG_LINE, reader);
         while let Some(line) = lines.next().map_err(unreadable)? {
@@ -167,11 +163,7 @@ impl LogReading<'_> {
                 InputLine::Whole(line) => self.line(line),
             };
             let (line, bytes) = (lines.number(), lines.bytes());
-            let taken = taken.map_err(|source| UsageError::Ambiguous {
-                path: path.to_owned(),
-                line,
-                source,
-            })?;
+            let taken = taken.map_err(LogError::ambiguous(path, line))?;
             self.counts.read = self.counts.read.saturating_add(1);
             if let Err(bad) = taken {
                 self.broken(path, line, &bad);

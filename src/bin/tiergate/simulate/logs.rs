@@ -4,13 +4,12 @@
 //! line that was written first is read next. Events wait until no line within the window can be
 //! earlier.
 
-use super::SimulateError;
 use super::clock::{JudgedEvents, LogClock, YEAR};
 use super::event::{BadEvent, EventReader, LineEvent, LogEvent, LoggedDecision};
 use crate::lines::{InputLine, InputLines};
-use crate::log_file::open_log;
 use crate::progress::Progress;
 use crate::usage::log_line::{BadLogLine, LONGEST_LOG_LINE, LogFields, WrappedLines};
+use crate::usage::logs::{LogError, LogUse, open};
 use serde::Serialize;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -81,17 +80,17 @@ impl<'a> LogStream<'a> {
     /// microseconds.
     ///
     /// # Errors
-    /// [`SimulateError`] for a log that can't be read, or is compressed.
+    /// [`LogError`] for a log that can't be read, or is compressed.
     pub fn open(
         paths: &[PathBuf],
         fields: StateFields<'_>,
         window: u64,
         progress: &'a Progress,
-    ) -> Result<Self, SimulateError> {
-        let open = |path: &PathBuf| {
+    ) -> Result<Self, LogError> {
+        let open_one = |path: &PathBuf| {
             Ok(OpenLog {
                 path: path.clone(),
-                lines: InputLines::up_to(LONGEST_LOG_LINE, reader(path)?),
+                lines: InputLines::up_to(LONGEST_LOG_LINE, open(path, LogUse::Replay)?),
                 fields: LogFields::new(fields.request, fields.usage),
                 clock: LogClock::default(),
                 next: None,
@@ -100,8 +99,8 @@ impl<'a> LogStream<'a> {
         Ok(Self {
             logs: paths
                 .iter()
-                .map(open)
-                .collect::<Result<_, SimulateError>>()?,
+                .map(open_one)
+                .collect::<Result<_, LogError>>()?,
             counts: LogCounts::default(),
             progress,
             order: EventOrder::new(window),
@@ -112,12 +111,12 @@ impl<'a> LogStream<'a> {
     /// Gives all events to `take`, in the order of their arrival.
     ///
     /// # Errors
-    /// [`SimulateError`] for a log that can't be read to its end.
+    /// [`LogError`] for a log that can't be read to its end.
     pub fn replay(
         &mut self,
         reader: &mut EventReader,
         mut take: impl FnMut(LogEvent, &EventReader),
-    ) -> Result<(), SimulateError> {
+    ) -> Result<(), LogError> {
         for number in 0..self.logs.len() {
             self.advance(number, reader)?;
         }
@@ -148,19 +147,15 @@ impl<'a> LogStream<'a> {
     }
 
     /// Reads a log up to its next event.
-    fn advance(&mut self, number: usize, reader: &mut EventReader) -> Result<(), SimulateError> {
+    fn advance(&mut self, number: usize, reader: &mut EventReader) -> Result<(), LogError> {
         let Some(log) = self.logs.get_mut(number) else {
             return Ok(());
         };
         let before = log.lines.bytes();
-        let unreadable = |path: &Path, source| SimulateError::Unreadable {
-            path: path.to_owned(),
-            source,
-        };
         let mut found = log.clock.take_next();
         while found.is_none() {
             let line = log.lines.next();
-            let read = match line.map_err(|source| unreadable(&log.path, source))? {
+            let read = match line.map_err(LogError::unreadable(&log.path))? {
                 None => {
                     found = self.counts.note(log.clock.end(), &log.path, self.progress);
                     break;
@@ -173,11 +168,7 @@ impl<'a> LogStream<'a> {
                 }
             };
             let line = log.lines.number();
-            let read = read.map_err(|source| SimulateError::Ambiguous {
-                path: log.path.clone(),
-                line,
-                source,
-            })?;
+            let read = read.map_err(LogError::ambiguous(&log.path, line))?;
             let read = self
                 .counts
                 .take(read.and_then(ends), line, &log.path, self.progress);
@@ -278,15 +269,6 @@ impl LogCounts {
             progress.say(&format!("{path}, line {line}: {bad}"));
         }
     }
-}
-
-fn reader(path: &Path) -> Result<Box<dyn BufRead>, SimulateError> {
-    let unreadable = |source| SimulateError::Unreadable {
-        path: path.to_owned(),
-        source,
-    };
-    let opened = open_log(path).map_err(unreadable)?;
-    opened.ok_or_else(|| SimulateError::Compressed(path.to_owned()))
 }
 
 fn add_one(count: &mut u64) {

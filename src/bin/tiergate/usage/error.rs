@@ -1,35 +1,17 @@
 //! The reasons why a run over logs has no sums.
 
-use super::log_line::{AmbiguousField, WrappedLines};
+use super::log_line::WrappedLines;
+use super::logs::LogError;
 use super::named::UnknownName;
 use std::io;
-use std::path::PathBuf;
 use tiergate::text::number;
 
 #[derive(Debug, thiserror::Error)]
 pub enum UsageError {
-    #[error("can't read {path}: {source}")]
-    Unreadable { path: PathBuf, source: io::Error },
-    #[error("{0} is named twice: its tokens would be summed twice")]
-    NamedTwice(PathBuf),
-    #[error(
-        "{second} begins as {first} does, so one is a copy of the other: its tokens would be summed \
-         twice. Name one of them, the longer one"
-    )]
-    Copied { first: PathBuf, second: PathBuf },
+    #[error(transparent)]
+    Log(#[from] LogError),
     #[error("--by names {0} twice")]
     ColumnTwice(&'static str),
-    #[error(
-        "{0} is compressed, and not by gzip: pipe it through zstd -dc, xz -dc or bzip2 -dc, into \
-         tiergate usage -"
-    )]
-    Compressed(PathBuf),
-    #[error("{path}, line {line}: {source}")]
-    Ambiguous {
-        path: PathBuf,
-        line: u64,
-        source: AmbiguousField,
-    },
     #[error(
         "none of {} lines has the filter's states. Add them to the access log's format: \
          %FILTER_STATE(wasm.tiergate:PLAIN)% and %FILTER_STATE(wasm.tiergate.usage:PLAIN)%, in JSON \

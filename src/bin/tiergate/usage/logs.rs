@@ -1,11 +1,11 @@
 //! The logs of one run, before they are read: each must be another one, or its tokens would be summed
 //! twice.
 
-use super::UsageError;
+use super::log_line::AmbiguousField;
 use crate::log_file::{is_gzip, open_log};
 use std::collections::HashSet;
 use std::fs::{self, File, Metadata};
-use std::io::{self, Read as _};
+use std::io::{self, BufRead, Read as _};
 use std::path::{Path, PathBuf};
 
 /// The bytes at the beginning of a log by which a copy of it is known.
@@ -20,44 +20,135 @@ const MOMENTS: [&[u8]; 3] = [
     b"0000000000000",
 ];
 
+/// What a command does with logs, for its errors.
+#[derive(Clone, Copy, Debug)]
+pub enum LogUse {
+    /// Sums their tokens.
+    Sum,
+    /// Replays their requests.
+    Replay,
+}
+
+impl LogUse {
+    const fn command(self) -> &'static str {
+        match self {
+            Self::Sum => "usage",
+            Self::Replay => "simulate",
+        }
+    }
+
+    const fn twice(self) -> &'static str {
+        match self {
+            Self::Sum => "its tokens would be summed twice",
+            Self::Replay => "its requests would count twice",
+        }
+    }
+}
+
+/// The reason why a log can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    #[error("can't read {path}: {source}")]
+    Unreadable { path: PathBuf, source: io::Error },
+    #[error("{path} is named twice: {}", by.twice())]
+    NamedTwice { path: PathBuf, by: LogUse },
+    #[error(
+        "{second} begins as {first} does, so one is a copy of the other: {}. Name one of them, the \
+         longer one",
+        by.twice()
+    )]
+    Copied {
+        first: PathBuf,
+        second: PathBuf,
+        by: LogUse,
+    },
+    #[error(
+        "{path} is compressed, and not by gzip: pipe it through zstd -dc, xz -dc or bzip2 -dc, into \
+         tiergate {} -",
+        by.command()
+    )]
+    Compressed { path: PathBuf, by: LogUse },
+    #[error("{path}, line {line}: {source}")]
+    Ambiguous {
+        path: PathBuf,
+        line: u64,
+        source: AmbiguousField,
+    },
+}
+
+impl LogError {
+    /// Returns what makes an error of reading a log.
+    pub fn unreadable(path: &Path) -> impl Fn(io::Error) -> Self + Copy {
+        move |source| Self::Unreadable {
+            path: path.to_owned(),
+            source,
+        }
+    }
+
+    /// Returns what makes an error of a line of a log.
+    pub fn ambiguous(path: &Path, line: u64) -> impl Fn(AmbiguousField) -> Self {
+        move |source| Self::Ambiguous {
+            path: path.to_owned(),
+            line,
+            source,
+        }
+    }
+}
+
+/// Opens a log, `-` for standard input, and unpacks gzip.
+///
+/// # Errors
+/// [`LogError`] for a log that can't be read, or has another compression.
+pub fn open(path: &Path, by: LogUse) -> Result<Box<dyn BufRead>, LogError> {
+    let opened = open_log(path).map_err(LogError::unreadable(path))?;
+    opened.ok_or_else(|| LogError::Compressed {
+        path: path.to_owned(),
+        by,
+    })
+}
+
 /// Checks that no log is there twice. Returns the length of their lines in bytes, or `None` where one
 /// is a stream or packed.
 ///
 /// # Errors
-/// [`UsageError`] for a log that can't be read, is another one by another name, or is its copy.
-pub fn check(logs: &[PathBuf]) -> Result<Option<u64>, UsageError> {
+/// [`LogError`] for a log that can't be read, is another one by another name, or is its copy.
+pub fn check(logs: &[PathBuf], by: LogUse) -> Result<Option<u64>, LogError> {
     let (mut length, mut seen) = (Some(0_u64), HashSet::new());
     let mut heads: Vec<(Vec<u8>, &PathBuf)> = Vec::new();
     for path in logs {
-        let unreadable = |source| UsageError::Unreadable {
-            path: path.clone(),
-            source,
-        };
-        let is_stdin = path == Path::new("-");
-        let metadata = match is_stdin {
-            true => of_stdin(),
-            false => fs::metadata(path),
-        };
-        let metadata = metadata.map_err(unreadable)?;
+        let unreadable = LogError::unreadable(path);
+        let metadata = metadata(path).map_err(unreadable)?;
         if !seen.insert(identity(path, &metadata).map_err(unreadable)?) {
-            return Err(UsageError::NamedTwice(path.clone()));
+            return Err(LogError::NamedTwice {
+                path: path.clone(),
+                by,
+            });
         }
-        if !is_stdin && metadata.is_file() {
+        let is_file = path != Path::new("-") && metadata.is_file();
+        if is_file {
             let head = head(path).map_err(unreadable)?;
             let mut before = heads.iter();
             if let Some((_, first)) = before.find(|(other, _)| begin_alike(&head, other)) {
-                return Err(UsageError::Copied {
+                return Err(LogError::Copied {
                     first: first.to_path_buf(),
                     second: path.clone(),
+                    by,
                 });
             }
             heads.push((head, path));
         }
-        let is_plain = !is_stdin && metadata.is_file() && !is_gzip(path).map_err(unreadable)?;
+        let is_plain = is_file && !is_gzip(path).map_err(unreadable)?;
         let bytes = is_plain.then_some(metadata.len());
         length = length.zip(bytes).map(|(sum, n)| sum.saturating_add(n));
     }
     Ok(length)
+}
+
+fn metadata(path: &Path) -> io::Result<Metadata> {
+    match path == Path::new("-") {
+        true => of_stdin(),
+        false => fs::metadata(path),
+    }
 }
 
 /// What is one log, whatever its names are: links to a file have its device and inode.
@@ -90,13 +181,7 @@ fn of_stdin() -> io::Result<Metadata> {
 
 /// True for two names of one file; `-` is standard input.
 pub fn is_same_file(one: &Path, other: &Path) -> bool {
-    let id = |path: &Path| {
-        let metadata = match path == Path::new("-") {
-            true => of_stdin(),
-            false => fs::metadata(path),
-        };
-        identity(path, &metadata.ok()?).ok()
-    };
+    let id = |path: &Path| identity(path, &metadata(path).ok()?).ok();
     id(one)
         .zip(id(other))
         .is_some_and(|(one, other)| one == other)
