@@ -14,7 +14,10 @@ use tiergate::json::nearest;
 pub enum Body {
     /// The file has no config, so every default holds.
     Absent,
+    /// A value of the document, whose scalars its reader has taken by rules of its own.
     Tree(DocNode),
+    /// The value of a JSON text, or of a file that is the config alone.
+    Json(DocNode),
     /// A text that is no JSON.
     NotJson(NotJson),
     /// The config stands where nothing reads it.
@@ -93,7 +96,11 @@ pub fn of_filter(source: &SourceFile, plugin: &DocNode) -> Body {
 /// Reads the config in a field of a resource's holder, which may stand elsewhere in the resource.
 pub fn of_resource(resource: &DocNode, holder: &DocNode, name: &str) -> Body {
     if let Some(config) = holder.get(name) {
-        return Body::Tree(config.clone());
+        // Kubernetes takes null for an absent field.
+        return match config.value {
+            DocValue::Null => Body::Absent,
+            _ => Body::Tree(config.clone()),
+        };
     }
     if let Some(body) = misspelt(holder, name) {
         return body;
@@ -141,7 +148,7 @@ fn within(source: &SourceFile, scalar: &DocNode, text: &str) -> Body {
     let places = yaml::places_within(&source.text, scalar, text);
     let place = |byte: usize| places.get(byte).copied().unwrap_or(scalar.at.end);
     match json_text::read(text) {
-        Ok(node) => Body::Tree(moved(node, &|at: &Bytes| {
+        Ok(node) => Body::Json(moved(node, &|at: &Bytes| {
             let last = place(at.end.saturating_sub(1));
             place(at.start)..last.saturating_add(1)
         })),
@@ -168,7 +175,7 @@ fn of_base64(scalar: &DocNode, text: &str) -> Body {
         return Body::Absent;
     }
     match json_text::read(&json) {
-        Ok(node) => Body::Tree(moved(node, &|_: &Bytes| scalar.at.clone())),
+        Ok(node) => Body::Json(moved(node, &|_: &Bytes| scalar.at.clone())),
         Err(error) => Body::NotJson(NotJson {
             at: scalar.at.start,
             ..error

@@ -44,22 +44,13 @@ pub struct FoundConfig<'a> {
 }
 
 impl FoundConfig<'_> {
-    const fn is_resource(&self) -> bool {
-        matches!(self.platform, Platform::Istio | Platform::EnvoyGateway)
-    }
-
     /// Returns the config with its places. A missing one is an empty object, and one that nothing can
     /// read is `None`.
     pub fn written(&self) -> Option<DocNode> {
         match &self.body {
             Body::NotJson(_) | Body::Misplaced(_) => None,
-            // Kubernetes takes null for an absent field. As JSON text it is no config.
-            Body::Tree(node) if !matches!(node.value, DocValue::Null) || !self.is_resource() => {
-                Some(node.clone())
-            }
-            Body::Tree(_) | Body::Absent => {
-                Some(DocNode::new(self.at.clone(), DocValue::Map(Vec::new())))
-            }
+            Body::Tree(node) | Body::Json(node) => Some(node.clone()),
+            Body::Absent => Some(DocNode::new(self.at.clone(), DocValue::Map(Vec::new()))),
         }
     }
 }
@@ -105,7 +96,7 @@ pub fn find<'a>(
                 clusters: None,
                 rules: ScalarRules::Core,
                 vm: None,
-                body: Body::Tree(document.clone()),
+                body: Body::Json(document.clone()),
             });
         }
     }
@@ -172,15 +163,7 @@ impl<'a> DocumentWalk<'_, 'a> {
                 return;
             }
             Some("EnvoyExtensionPolicy") => {
-                let wasm = node.get_in(&["spec", "wasm"]);
-                // A single object is no list, and is read as one to say so.
-                let single = wasm.filter(|wasm| !wasm.members().is_empty());
-                let listed = wasm.map_or(&[][..], DocNode::elements);
-                let all = listed.iter().chain(single).enumerate();
-                found.extend(all.filter_map(|(place, one)| {
-                    let vm = VmIdentity::of_policy(node, place);
-                    self.plugin(node, one, Platform::EnvoyGateway, vm)
-                }));
+                found.extend(self.policy(node));
                 return;
             }
             _ => {}
@@ -209,6 +192,27 @@ impl<'a> DocumentWalk<'_, 'a> {
         self.plugin(resource, holder, Platform::Istio, VmIdentity::of_istio())
     }
 
+    /// Takes the configs of an EnvoyExtensionPolicy. A filter outside of a list is found, to say so.
+    fn policy(&self, policy: &'a DocNode) -> Vec<FoundConfig<'a>> {
+        let spec = policy.get("spec");
+        let Some(wasm) = spec.and_then(|spec| member(spec, &["wasm"])) else {
+            return Vec::new();
+        };
+        let plugin = |(place, one): (usize, &'a DocNode)| {
+            let vm = VmIdentity::of_policy(policy, place);
+            self.plugin(policy, one, Platform::EnvoyGateway, vm)
+        };
+        if wasm.value.members().is_empty() {
+            let filters = wasm.value.elements().iter().enumerate();
+            return filters.filter_map(plugin).collect();
+        }
+        let single = plugin((0, &wasm.value)).map(|found| FoundConfig {
+            body: Body::Misplaced(Misplaced::no_list(&wasm.name_at)),
+            ..found
+        });
+        single.into_iter().collect()
+    }
+
     /// Takes the config of a resource of Istio or Envoy Gateway.
     fn plugin(
         &self,
@@ -222,15 +226,7 @@ impl<'a> DocumentWalk<'_, 'a> {
             _ => "pluginConfig",
         };
         let config = member(holder, &[field]);
-        let body = match member(resource, &["spec"]).and_then(|spec| member(&spec.value, &["wasm"]))
-        {
-            Some(wasm)
-                if platform == Platform::EnvoyGateway && wasm.value.elements().is_empty() =>
-            {
-                Body::Misplaced(Misplaced::no_list(&wasm.name_at))
-            }
-            _ => of_resource(resource, holder, field),
-        };
+        let body = of_resource(resource, holder, field);
         // The name of a policy with several filters says nothing of each.
         let filters = resource.get_in(&["spec", "wasm"]);
         let is_single = filters.is_none_or(|filters| filters.elements().len() < 2);
@@ -260,8 +256,6 @@ impl<'a> DocumentWalk<'_, 'a> {
     /// Takes the config of a wasm filter of Envoy; `above` are the values around it.
     fn filter(&self, plugin: &'a DocNode, above: &[&'a DocNode]) -> Option<FoundConfig<'a>> {
         let body = of_filter(self.source, plugin);
-        let value = plugin.get_in(&["configuration", "value"]);
-        let is_text = value.is_some_and(|value| value.text().is_some());
         let filter = above.iter().rev().find(|node| {
             node.get("name").is_some() && get(node, "typed_config", "typedConfig").is_some()
         });
@@ -290,11 +284,7 @@ impl<'a> DocumentWalk<'_, 'a> {
             before,
             manager: filters.map(|(manager, _)| manager),
             clusters: self.clusters.clone(),
-            rules: match is_text {
-                // No reader of YAML has seen the scalars of a JSON text.
-                true => ScalarRules::Core,
-                false => self.rules,
-            },
+            rules: self.rules,
             vm: Some(VmIdentity::of_filter(plugin)),
             body,
         })
@@ -331,7 +321,7 @@ fn any_text(node: &DocNode, holds: &impl Fn(&str) -> bool) -> bool {
 
 /// True for a config most of whose fields are ours.
 fn is_ours(body: &Body) -> bool {
-    let Body::Tree(config) = body else {
+    let (Body::Tree(config) | Body::Json(config)) = body else {
         return false;
     };
     let all = config.members().len();

@@ -84,7 +84,7 @@ fn sound(found: &FoundConfig<'_>, name: &str) -> Result<LoadedConfig, ConfigLoad
     let written = found.written().ok_or_else(|| match &found.body {
         Body::NotJson(error) => broken(&format!("not JSON: {}", error.problem)),
         Body::Misplaced(misplaced) => broken(&misplaced.problem),
-        Body::Tree(_) | Body::Absent => broken("nothing to read"),
+        Body::Tree(_) | Body::Json(_) | Body::Absent => broken("nothing to read"),
     })?;
     let json = written.json();
     let config = config::parse(json.as_bytes()).map_err(|source| ConfigLoadError::Refused {

@@ -267,7 +267,7 @@ fn misread(source: &SourceFile, finding: &ConfigFinding, rules: ScalarRules) -> 
 /// The reason why a config can't be read at all.
 fn unread_body(body: &Body) -> Option<ConfigFinding> {
     match body {
-        Body::Tree(_) | Body::Absent => None,
+        Body::Tree(_) | Body::Json(_) | Body::Absent => None,
         Body::NotJson(error) => {
             let problem = format!("not JSON: {}", error.problem);
             Some(broken(error.at, problem, error.remedy))

@@ -67,10 +67,10 @@ impl<'a> Warnings<'a> {
     /// Warns of a holder without a config.
     fn absent(&mut self) {
         let remedy = match (&self.found.body, self.found.platform) {
-            (Body::Tree(_) | Body::NotJson(_) | Body::Misplaced(_), _) => return,
-            (_, Platform::Istio) => "write it in pluginConfig",
-            (_, Platform::EnvoyGateway) => "write it in config",
-            (_, Platform::Envoy | Platform::Plain) => "write it in configuration",
+            (Body::Absent, Platform::Istio) => "write it in pluginConfig",
+            (Body::Absent, Platform::EnvoyGateway) => "write it in config",
+            (Body::Absent, Platform::Envoy | Platform::Plain) => "write it in configuration",
+            _ => return,
         };
         let problem = "there is no config here, so all defaults hold, and their tiers";
         self.add(self.found.at.clone(), "$", problem.to_owned(), remedy);
