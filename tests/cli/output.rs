@@ -5,7 +5,7 @@ use crate::usage::{NEW_YEAR, states, text_line};
 use std::fs::File;
 use std::process::{Command, Stdio};
 
-/// Runs tiergate with a standard output that nobody reads; returns its code and what it said.
+/// Runs tiergate with a closed standard output. Returns the exit code and the text of standard error.
 fn unread(args: &[&str]) -> (i32, String) {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);

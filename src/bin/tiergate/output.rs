@@ -5,7 +5,7 @@
 
 use std::io::{self, BufWriter, ErrorKind, StdoutLock, Write};
 
-/// Standard output that forgets what nobody reads.
+/// Standard output that drops each write after its reader has left.
 pub struct Output {
     out: BufWriter<StdoutLock<'static>>,
     is_closed: bool,

@@ -85,7 +85,7 @@ fn the_line_that_is_far_from_its_neighbours_is_the_bad_one() {
             assert_eq!(lines["late"], 0);
         }
     }
-    // Nobody says which of several is wrong: the last one stands.
+    // Two lines that differ by years do not show which one is wrong: the last one stands.
     let (lines, _, _) = replayed(&[of_year("1970", 0), good(0)].concat(), &[]);
     assert_eq!(
         (&lines["replayed"], &lines["broken"]),
