@@ -5,6 +5,7 @@
 
 mod account_names;
 mod admit;
+mod check;
 mod fleet;
 mod in_force;
 mod joined;
