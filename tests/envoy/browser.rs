@@ -4,9 +4,9 @@ use crate::harness::Config;
 use crate::harness::bootstrap::Setup;
 use crate::harness::stack::{Stack, root};
 use crate::page::chromium;
+use crate::ports::free_port;
 use serde_json::{Value, json};
 use std::io::Write as _;
-use std::net::TcpListener;
 use std::process::Command;
 
 /// What a script of that port can read, with and without `cors` in the config.
@@ -43,15 +43,7 @@ fn a_browser_reads_refusals_where_the_cors_filter_comes_later() {
         writeln!(std::io::stderr(), "{says}").unwrap();
         return;
     };
-    // A free port, which the page gets when this listener is gone.
-    let free = || {
-        TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port()
-    };
-    let port = free();
+    let port = free_port();
     let origins = json!({"cors": {"origins": [format!("http://127.0.0.1:{port}")]}});
     let seen_with = seen(&browser, port, &origins);
     assert_eq!(
@@ -79,7 +71,7 @@ fn a_browser_reads_refusals_where_the_cors_filter_comes_later() {
             (&json!(status), &json!(code))
         );
     }
-    let port = free();
+    let port = free_port();
     let without = seen(&browser, port, &json!({}));
     assert_eq!(
         without["served"]["status"], 200,

@@ -50,6 +50,8 @@ mod openai_client;
 mod operators;
 mod overload;
 mod page;
+#[path = "../harness/ports.rs"]
+mod ports;
 #[path = "../harness/promql.rs"]
 mod promql;
 mod race;

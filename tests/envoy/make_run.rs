@@ -2,8 +2,9 @@
 
 use crate::harness::client::Call;
 use crate::harness::stack::{eventually, fresh_dir, root};
+use crate::ports::free_port;
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -92,8 +93,7 @@ impl Drop for Demo {
 
 /// Four ports that nobody listens on.
 fn free_ports() -> [u16; 4] {
-    let sockets = [(); 4].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
-    sockets.map(|socket| socket.local_addr().unwrap().port())
+    [(); 4].map(|()| free_port())
 }
 
 /// A program to run in place of Envoy.

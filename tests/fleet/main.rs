@@ -8,8 +8,12 @@ mod deployment;
 mod directory;
 mod edge;
 mod holes;
+mod holes_of_losses;
 mod mutants;
 mod operators;
+#[path = "../harness/ports.rs"]
+mod ports;
+mod redis_faults;
 mod redis_server;
 mod resets;
 mod script;

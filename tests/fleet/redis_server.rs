@@ -1,7 +1,9 @@
 //! A real Redis on a free port of loopback.
 
+use crate::ports::free_port;
 use redis::{Client, Connection};
-use std::net::TcpListener;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -26,11 +28,6 @@ fn program() -> PathBuf {
         None if unpacked.exists() => unpacked,
         None => "redis-server".into(),
     }
-}
-
-pub fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
 }
 
 impl RedisServer {
@@ -90,10 +87,26 @@ impl RedisServer {
         self.child =
             Some(started.expect("redis-server runs: `make redis` or apt-get install redis-server"));
         let until = Instant::now() + Duration::from_secs(10);
-        while std::net::TcpStream::connect(("127.0.0.1", self.port)).is_err() {
-            assert!(Instant::now() < until, "Redis does not listen");
+        while !self.answers() {
+            let ended = self.child.as_mut().unwrap().try_wait().unwrap();
+            assert!(ended.is_none(), "Redis ended: {ended:?}");
+            assert!(Instant::now() < until, "Redis does not answer");
             std::thread::sleep(Duration::from_millis(10));
         }
+    }
+
+    /// True once the server answers a command, be it with an error: a connection alone may be one
+    /// that waits for a server that is still to come.
+    fn answers(&self) -> bool {
+        let ask = || {
+            let mut stream = TcpStream::connect(("127.0.0.1", self.port))?;
+            stream.set_read_timeout(Some(Duration::from_secs(1)))?;
+            stream.write_all(b"PING\r\n")?;
+            let mut answer = [0];
+            stream.read_exact(&mut answer)?;
+            Ok::<_, std::io::Error>(answer)
+        };
+        ask().is_ok_and(|answer| matches!(&answer, b"+" | b"-"))
     }
 
     /// Kills the process; without persistence, all of its data is lost.

@@ -1,6 +1,7 @@
 //! `tiergate fleet` as a process, and requests of edges to it.
 
-use crate::redis_server::{RedisServer, free_port};
+use crate::ports::free_port;
+use crate::redis_server::RedisServer;
 use serde_json::{Value, json};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};

@@ -1,6 +1,7 @@
 //! The service with Redis over TLS, with Sentinel, and with a cluster.
 
-use crate::redis_server::{RedisServer, free_port};
+use crate::ports::free_port;
+use crate::redis_server::RedisServer;
 use crate::service::{Service, check, item, request, wait};
 use rcgen::{CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use redis::{Connection, Value as RedisValue, cmd};

@@ -23,6 +23,8 @@ mod document;
 mod latency;
 #[path = "../harness/meter.rs"]
 mod meter;
+#[path = "../harness/ports.rs"]
+mod ports;
 #[path = "../fleet/redis_server.rs"]
 mod redis_server;
 mod rows;

@@ -1,7 +1,8 @@
 //! The rows: each an Envoy with one worker, and what it asks.
 
 use crate::bootstrap::{Setup, wasm_filter};
-use crate::redis_server::{RedisServer, free_port};
+use crate::ports::free_port;
+use crate::redis_server::RedisServer;
 use crate::stack::Stack;
 use serde_json::{Value, json};
 use std::net::{SocketAddr, TcpStream};

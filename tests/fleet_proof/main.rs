@@ -16,6 +16,8 @@ mod fleet_store;
 mod judge;
 mod ledger;
 mod options;
+#[path = "../harness/ports.rs"]
+mod ports;
 mod proxy;
 #[path = "../fleet/redis_server.rs"]
 mod redis_server;
