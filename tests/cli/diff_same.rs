@@ -8,7 +8,8 @@ use tiergate::config::{Config, parse};
 
 /// Compares two configs: the exit code and the output.
 fn compared(old: &Value, new: &Value) -> (i32, String) {
-    let name = format!("same_{:?}.json", std::thread::current().id());
+    let (process, thread) = (std::process::id(), std::thread::current().id());
+    let name = format!("same_{process}_{thread:?}.json");
     let old = file(&name, old.to_string());
     let ran = tiergate_reads(&["diff", &old, "-"], new.to_string().as_bytes());
     assert_eq!(ran.err, "", "{new}");

@@ -19,9 +19,11 @@ mod packed;
 mod preset;
 mod schema;
 mod simulate;
+mod standard_input;
 mod top;
 mod usage;
 mod usage_hostile;
+mod usage_refused;
 
 use std::io::Write as _;
 use std::path::PathBuf;

@@ -27,6 +27,7 @@ mod schema;
 mod screen;
 mod show;
 mod simulate;
+mod standard_input;
 mod table;
 mod terms;
 mod top;

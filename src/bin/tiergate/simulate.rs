@@ -22,6 +22,7 @@ use crate::Ending;
 use crate::check::load::{ConfigLoadError, load_one};
 use crate::output::Output;
 use crate::progress::Progress;
+use crate::standard_input;
 use crate::usage::log_line::WrappedLines;
 use crate::usage::logs::{LogError, LogUse, check as check_logs};
 use crate::usage::named::{NamedFields, UnknownName};
@@ -33,7 +34,7 @@ use picture::{Picture, PictureError};
 use replay::Replay;
 use report::Report;
 use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::rc::Rc;
 use tally::Tally;
 use tiergate::config::{self, Config};
@@ -275,7 +276,7 @@ fn read_config(args: &SimulateArgs) -> Result<Config, SimulateError> {
     let Some(path) = &args.config else {
         return config::parse(b"").map_err(SimulateError::Defaults);
     };
-    if path == Path::new("-") && args.logs.contains(path) {
+    if standard_input::is_there_twice(args.logs.iter().chain([path]).map(PathBuf::as_path)) {
         return Err(SimulateError::InputTwice);
     }
     Ok(load_one(path)?)

@@ -18,6 +18,7 @@ mod yaml;
 
 use crate::Ending;
 use crate::output::Output;
+use crate::standard_input;
 use body::Body;
 use clap::Args;
 use find::{FoundConfig, find};
@@ -42,6 +43,8 @@ pub struct ConfigCheckArgs {
 
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigCheckError {
+    #[error("standard input is there twice, and can be read once")]
+    InputTwice,
     #[error("can't write the findings: {0}")]
     Unwritable(#[from] io::Error),
 }
@@ -66,6 +69,9 @@ struct CheckedFile {
 }
 
 pub fn run(args: &ConfigCheckArgs) -> Result<Ending, ConfigCheckError> {
+    if standard_input::is_there_twice(args.files.iter().map(PathBuf::as_path)) {
+        return Err(ConfigCheckError::InputTwice);
+    }
     let (mut checked, mut unread) = (Vec::new(), Vec::new());
     for path in &args.files {
         match read(path).and_then(check) {

@@ -10,6 +10,7 @@ use crate::Ending;
 use crate::check::load::{ConfigLoadError, LoadedConfig, load};
 use crate::check::name;
 use crate::output::Output;
+use crate::standard_input;
 use crate::visible::{columns, visible, visible_json};
 use clap::Args;
 use limits::TierChange;
@@ -57,7 +58,7 @@ struct ConfigChanges {
 }
 
 pub fn run(args: &DiffArgs) -> Result<Ending, DiffError> {
-    if is_input(&args.old) && is_input(&args.new) {
+    if standard_input::is_there_twice([args.old.as_path(), &args.new]) {
         return Err(DiffError::BothFromInput);
     }
     let old = configs(&args.old)?;
@@ -96,12 +97,6 @@ fn configs(path: &Path) -> Result<Vec<LoadedConfig>, DiffError> {
         },
         other => DiffError::Unread(other),
     })
-}
-
-/// True for standard input, by any of its names.
-fn is_input(path: &Path) -> bool {
-    let names = ["-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"];
-    names.iter().any(|name| path == Path::new(name))
 }
 
 impl ConfigChanges {
