@@ -264,20 +264,20 @@ fn by_entry(
         return Err(IdentityError::AccountDisabled.into());
     }
     let Some(target) = &entry.alias_of else {
-        return Ok(by_own_entry(&entry, lookup, tiers)?);
+        return Ok(by_own_entry(&entry, false, lookup, tiers)?);
     };
     let target = Account {
         id: target.clone(),
         is_hidden: true,
     };
+    let is_exempt = entry.is_exempt();
     let of_target = lookup.entry(&target).and_then(|found| match found {
         Some(entry) if entry.is_disabled() => Err(IdentityError::AccountDisabled),
-        Some(entry) if entry.alias_of.is_none() => by_own_entry(&entry, lookup, tiers),
+        Some(entry) if entry.alias_of.is_none() => by_own_entry(&entry, is_exempt, lookup, tiers),
         _ => Err(IdentityError::AliasOfNothing),
     });
     match of_target {
         Ok(of_target) => Ok(TierMatch {
-            is_exempt: of_target.is_exempt || entry.is_exempt(),
             alias_of: Some(target),
             ..of_target
         }),
@@ -288,11 +288,14 @@ fn by_entry(
     }
 }
 
+/// Finds the tier of an account that is no alias; `is_exempt` is true for an exempt alias of it.
 fn by_own_entry(
     entry: &AccountEntry,
+    is_exempt: bool,
     lookup: &dyn Lookup,
     tiers: &TierTable,
 ) -> Result<TierMatch, IdentityError> {
+    let is_exempt = is_exempt || entry.is_exempt();
     let found = |tier| TierMatch {
         tier,
         limits: entry
@@ -300,11 +303,11 @@ fn by_own_entry(
             .cloned()
             .unwrap_or_default(),
         alias_of: None,
-        is_exempt: entry.is_exempt(),
+        is_exempt,
     };
     match entry.resolve_tier(tiers, || lookup.wall()) {
         ResolvedTier::Tier(tier) => Ok(found(Some(tier))),
-        _ if entry.is_exempt() => Ok(found(None)),
+        _ if is_exempt => Ok(found(None)),
         ResolvedTier::RechargeRequired(paid) => Err(IdentityError::RechargeRequired(paid)),
         ResolvedTier::Unknown(name) => Err(IdentityError::TierUnknown(name.into_bytes())),
         ResolvedTier::Nothing => Err(IdentityError::TierMissing),

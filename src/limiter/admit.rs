@@ -211,6 +211,8 @@ impl Limiter {
             return Err(fault);
         }
         self.note_fault(fault);
+        // Its line is that of its plan.
+        self.queue.leave(ticket);
         ticket.plan = ticket.plan.without_concurrency().into();
         Ok(())
     }

@@ -25,6 +25,44 @@ fn what_a_lost_worker_held_goes_back() {
     assert_eq!(store.used_and_out("requests/60000/-"), (1, 0));
 }
 
+/// Regression: the walk stood still at the page, so nothing behind it was found.
+#[test]
+fn a_page_of_newer_code_hides_no_other_page() {
+    let config = Config::tier("t").rpm(1_000);
+    let (edge, other) = two_workers(&config.with(json!({"capacity": {"accounts": 4_096}})));
+    let mut store = FleetStore::default();
+    let accounts: Vec<String> = (0..20).map(|n| format!("account-{n}")).collect();
+    for account in &accounts {
+        let ticket = waits(&other, &FakeRequest::of(account, "t", 0));
+        other.talks_to(&mut store);
+        assert!(matches!(other.retry(&ticket), Next::Forward(_)));
+    }
+    let before = store.used_and_out("requests/60000/-").1;
+    let keys = edge.world.keys();
+    let mut pages = keys
+        .iter()
+        .filter_map(|key| key.strip_prefix("tiergate/p")?.split_once('.'));
+    let (size, _) = pages.next().unwrap();
+    edge.world
+        .overwrite(&format!("tiergate/p{size}.0"), b"\xc8?a page of newer code");
+    drop(other);
+    let mut lines = Vec::new();
+    for _ in 0..60 {
+        edge.world.pass_ms(250);
+        lines.extend(edge.worker.tick_log());
+        edge.tick(&mut store);
+    }
+    let out = store.used_and_out("requests/60000/-").1;
+    assert!(
+        out < before / 2,
+        "{out} of {before} are still out, though one page of {size} is closed"
+    );
+    let [line] = &lines[..] else {
+        panic!("{lines:?}");
+    };
+    assert!(line.contains("of a newer layout"), "{line}");
+}
+
 fn cut_off(on_failure: &str) -> Config {
     let config = Config::tier("t").rpm(12);
     let fleet = json!({"cluster": "fleet", "authority": "fleet", "on_failure": on_failure});

@@ -283,6 +283,28 @@ fn without_a_free_vm_slot_concurrency_goes_by_its_own_cause() {
     admission(&others);
 }
 
+/// Regression: the request left another line than its own, and those behind it waited for it.
+#[test]
+fn a_request_that_goes_on_without_a_lease_leaves_its_line() {
+    let world = World::new();
+    let models =
+        json!({"models": [{"name": "k2", "match": ["k2"]}], "model": [{"header": "x-model"}]});
+    let config = Config::tier("t").concurrency(300).wait("5s");
+    let config = config
+        .with(models)
+        .with_tier(json!({"models": {"k2": {"concurrency": 9}}}));
+    let (_workers, worker) = one_too_many(&world, &config);
+    let mut request = FakeRequest::acme(0);
+    request.headers.push(("x-model".into(), "k2".into()));
+    let is_admitted = |id| matches!(worker.check_stream(&request, id).next, Next::Forward(_));
+    assert!(is_admitted(2));
+    assert_eq!(worker.tick().get("unleased", ""), 1);
+    // The other VMs are lost, and there are slots again.
+    ticks(&world, &[&worker], 9);
+    assert!(is_admitted(3));
+    assert_eq!(worker.tick().get("unleased", ""), 0);
+}
+
 /// So many ticks of these workers, half a second apart.
 fn ticks(world: &World, workers: &[&Worker], n: u32) {
     for _ in 0..n {

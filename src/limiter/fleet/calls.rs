@@ -8,15 +8,12 @@ use crate::fleet::message::{MOST_ANSWER_BYTES, StepAnswer};
 use crate::fleet::meter_key::MeterKey;
 use crate::fleet::{Draft, ReportStep, report};
 use crate::host::Host;
-use crate::ledger::{AccountKey, Fault, RecordChange, RecordKey, Which};
+use crate::ledger::{AccountKey, Fault, FaultCause, RecordChange, RecordKey, Which};
 use crate::limits::day::DayRule;
-use crate::limits::record::{FamilyKey, has_allowance, holds_allowance};
+use crate::limits::record::FamilyKey;
 use crate::limits::{Limits, Plan, Record};
 use crate::shared::StoreError;
 use crate::time::{Mono, Now, Span};
-
-/// The reports in which all pages are looked at: ten seconds of them.
-const SWEEPS: u32 = 40;
 
 /// A draft, and the record that it is of.
 #[derive(Debug)]
@@ -84,7 +81,7 @@ impl Limiter {
     }
 
     /// Takes what is to be said: asks, then ends that others wait for, then reports.
-    fn letters(&self, host: &dyn Host, now: Mono, sync: Span) -> Vec<Addressed> {
+    fn letters(&mut self, host: &dyn Host, now: Mono, sync: Span) -> Vec<Addressed> {
         let mut letters = self.vm.borrow_mut().desk.take_asks();
         let mut later = Vec::new();
         while letters.len() < MOST_ACCOUNTS
@@ -94,7 +91,8 @@ impl Limiter {
                 Ok(ReportStep::Send(draft)) => letters.push(Addressed { key, draft }),
                 // A message about it is on its way: this one follows the answer.
                 Ok(ReportStep::Later) => later.push(key),
-                Ok(ReportStep::Done) | Err(_) => {}
+                Ok(ReportStep::Done) => {}
+                Err(fault) => self.note_unreported(key, fault),
             }
         }
         self.vm.borrow_mut().desk.urgent.extend(later);
@@ -105,11 +103,15 @@ impl Limiter {
     }
 
     /// Adds the reports that are due, in the VM that speaks for the edge; others pass theirs on.
-    fn reports(&self, host: &dyn Host, now: Mono, letters: &mut Vec<Addressed>) {
-        if !self.gather(host) {
+    fn reports(&mut self, host: &dyn Host, now: Mono, letters: &mut Vec<Addressed>) {
+        if !self.speaks() {
+            let passed = self.pass_on(host);
+            self.keep_fault(passed);
             self.vm.borrow_mut().desk.reported = now;
             return;
         }
+        let gathered = self.gather(host);
+        self.keep_fault(gathered);
         let dirty = self.vm.borrow().desk.dirty.clone();
         for key in dirty {
             if letters.len() >= MOST_ACCOUNTS {
@@ -118,62 +120,28 @@ impl Limiter {
             }
             match self.report_stake(host, key, false) {
                 Ok(ReportStep::Send(draft)) => letters.push(Addressed { key, draft }),
-                Ok(ReportStep::Later) | Err(_) => {}
+                Ok(ReportStep::Later) => {}
                 Ok(ReportStep::Done) => _ = self.vm.borrow_mut().desk.dirty.remove(&key),
+                Err(fault) => self.note_unreported(key, fault),
             }
         }
         self.vm.borrow_mut().desk.reported = now;
     }
 
-    /// Brings the accounts that there may be something to say of to the VM that speaks; true in that
-    /// one. It also looks at a fortieth of the pages: for what a lost VM knew alone, and after a loss of
-    /// the store for all accounts.
-    fn gather(&self, host: &dyn Host) -> bool {
-        let vm = &mut *self.vm.borrow_mut();
-        let desk = &mut vm.desk;
-        let (Some(shared), Some(edge)) = (&desk.shared, &desk.edge) else {
-            return false;
-        };
-        if !edge.speaks() {
-            let keys = std::mem::take(&mut desk.dirty);
-            let added = !keys.is_empty()
-                && shared
-                    .change(host, |all, _| all.add(keys.iter().copied()))
-                    .is_err();
-            if added {
-                desk.dirty = keys;
-            }
-            return false;
+    /// Notes an account that a fault kept a report back of. The next report tries again, but for what
+    /// newer code wrote: that is newer code's to tell.
+    fn note_unreported(&mut self, key: AccountKey, fault: Fault) {
+        match fault.cause() {
+            FaultCause::NewerLayout => _ = self.vm.borrow_mut().desk.dirty.remove(&key),
+            _ => self.vm.borrow_mut().desk.note(key),
         }
-        if let Ok((_, keys)) = shared.change(host, |all, _| all.take()) {
-            desk.dirty.extend(keys);
-        }
-        let pages = self.ledger.pages();
-        if desk.restated.0 != edge.losses() {
-            desk.restated = (edge.losses(), pages);
-        }
-        for _ in 0..pages.div_ceil(SWEEPS) {
-            let tells_all = desk.restated.1 > 0;
-            let is = match tells_all {
-                true => has_allowance,
-                false => holds_allowance,
-            };
-            let keys = match self.ledger.accounts_where(host, desk.next_page, is) {
-                Ok(Some(keys)) => keys,
-                Ok(None) => {
-                    desk.next_page = 0;
-                    continue;
-                }
-                Err(_) => break,
-            };
-            match tells_all {
-                true => desk.urgent.extend(keys),
-                false => desk.dirty.extend(keys),
-            }
-            desk.restated.1 = desk.restated.1.saturating_sub(1);
-            desk.next_page = desk.next_page.saturating_add(1);
-        }
-        true
+        self.note_fault(fault);
+    }
+
+    /// True in the VM that speaks for the edge.
+    fn speaks(&self) -> bool {
+        let vm = self.vm.borrow();
+        vm.desk.edge.as_ref().is_some_and(Edge::speaks)
     }
 
     fn next_urgent(&self) -> Option<AccountKey> {
@@ -319,7 +287,7 @@ impl Limiter {
         problem
     }
 
-    fn end_letter_of(&self, host: &dyn Host, letter: &Addressed, answer: Option<&Granted>) {
+    fn end_letter_of(&mut self, host: &dyn Host, letter: &Addressed, answer: Option<&Granted>) {
         let Some((_, view)) = self.fleet() else {
             return;
         };
@@ -334,14 +302,17 @@ impl Limiter {
                 false => RecordChange::Keep(false),
             }
         });
-        let desk = &mut self.vm.borrow_mut().desk;
-        let counts = &mut desk.counts;
-        match (answer, counted) {
-            (Some(_), Ok(true)) => counts.grants = counts.grants.saturating_add(1),
-            _ => counts.failures = counts.failures.saturating_add(1),
+        {
+            let desk = &mut self.vm.borrow_mut().desk;
+            let counts = &mut desk.counts;
+            match (answer, &counted) {
+                (Some(_), Ok(true)) => counts.grants = counts.grants.saturating_add(1),
+                _ => counts.failures = counts.failures.saturating_add(1),
+            }
+            desk.answered.insert(letter.key);
+            desk.note(letter.key);
         }
-        desk.answered.insert(letter.key);
-        desk.note(letter.key);
+        self.keep_fault(counted.map(|_| ()));
     }
 
     /// Runs `change` on the edge; without one, nothing is done.

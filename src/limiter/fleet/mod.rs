@@ -5,6 +5,7 @@
 mod calls;
 mod desk;
 mod follow;
+mod gather;
 mod shared_dirty;
 mod view;
 

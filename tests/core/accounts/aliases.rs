@@ -59,6 +59,21 @@ fn an_alias_has_one_hop_and_a_switch_of_its_own() {
 }
 
 #[test]
+fn an_exempt_alias_passes_whatever_tier_its_account_has() {
+    let worker = ready(&World::new(), config());
+    worker.put("poor", r#"{"recharge": "0.50"}"#);
+    worker.put("off", r#"{"tier": "tier5", "disabled": true}"#);
+    assert_eq!(worker.refuse(&of("poor")).code, "recharge_required");
+    worker.put("key", r#"{"account": "poor", "exempt": true}"#);
+    let line = worker.check(&of("key")).log_line();
+    assert!(line.contains("outcome=exempt"), "{line}");
+    worker.put("key", r#"{"account": "nobody", "exempt": true}"#);
+    assert_eq!(worker.refuse(&of("key")).code, "tier_unknown");
+    worker.put("key", r#"{"account": "off", "exempt": true}"#);
+    assert_eq!(worker.refuse(&of("key")).code, "account_disabled");
+}
+
+#[test]
 fn a_recharge_of_an_alias_is_not_lost() {
     let world = World::new();
     let worker = ready(&world, config());
