@@ -11,7 +11,13 @@ use crate::limits::{Gate, GateRefusal, LimitKind};
 use crate::time::{Now, Span};
 
 /// The time after which a request no longer waits for a lease of another edge.
-pub const PATIENCE: Span = Span::from_millis(300);
+const PATIENCE: Span = Span::from_millis(300);
+
+/// Returns the time after which no request waits for an answer any more.
+pub fn longest_wait(fleet: &Fleet) -> Span {
+    PATIENCE.max(fleet.policy.timeout)
+}
+
 /// The wait that is told where nobody knows: an edge that holds something speaks within it.
 const HELD_WAIT: Span = Span::from_millis(1_250);
 
@@ -96,7 +102,7 @@ impl<'a> Stake<'a> {
             return self.alone(record, now);
         }
         let patience = match is_pending {
-            true => PATIENCE.max(self.asking.fleet.policy.timeout),
+            true => longest_wait(self.asking.fleet),
             false => PATIENCE,
         };
         if waited >= patience {

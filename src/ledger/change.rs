@@ -1,6 +1,5 @@
 //! One change of an account's record: the page is read, edited in place and written back.
 
-use super::fleet_clock::FleetClock;
 use super::joined::{Around, JoinedChanges, apply_others, apply_own};
 use super::page::{self, Head, OVERFLOW, Page, PageState, StoredRecord};
 use super::{AccountKey, Fault, Ledger, fill, page_name};
@@ -130,10 +129,7 @@ impl Ledger {
             result = Some(last);
             writes
         };
-        let clock = FleetClock {
-            host,
-            ahead_ms: self.clock_ahead_ms.get(),
-        };
+        let clock = self.clock(host);
         let joined = self.change_stored(&clock, key, terms, around, &mut update)?;
         // Nothing is stored without an update.
         let never_ran = StoreError::Contended(page::LAYOUT.name, 0);

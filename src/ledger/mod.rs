@@ -15,12 +15,14 @@ pub mod sizes;
 pub mod slots;
 pub mod vm_slot;
 
-use crate::host::{Host, HostError, SetError};
+use crate::host::{Clock as _, Host, HostError, SetError};
 use crate::limits::record::Record;
 use crate::shared::{Fill, StoreError};
+use crate::time::Wall;
 pub use change::{RecordChange, RecordKey, Which};
 pub use fault::{Fault, FaultCause};
 use fill::FillGauge;
+use fleet_clock::FleetClock;
 pub use in_flight::InFlight;
 pub use joined::{Around, JoinedChanges};
 pub use names::NamedAccount;
@@ -255,6 +257,19 @@ impl Ledger {
     /// Adopts the secret of a table that another VM wrote.
     pub fn adopt(&mut self, table: &Slots) {
         self.secret = table.secret;
+    }
+
+    /// Returns the time by which calendar periods turn.
+    pub fn wall(&self, host: &dyn Host) -> Wall {
+        self.clock(host).wall()
+    }
+
+    /// Returns the host with the clock of the fleet's store.
+    fn clock<'a>(&self, host: &'a dyn Host) -> FleetClock<'a> {
+        FleetClock {
+            host,
+            ahead_ms: self.clock_ahead_ms.get(),
+        }
     }
 
     /// Lets calendar periods turn by the clock of a fleet's store, which is so many milliseconds before

@@ -55,7 +55,7 @@ impl Limiter {
         let Some(to) = to.filter(|_| !report.crossed.is_empty()) else {
             return;
         };
-        let now = host.wall();
+        let now = self.ledger.wall(host);
         let mut vm = self.vm.borrow_mut();
         for crossing in &report.crossed {
             let body = notices::body(&self.config.namespace, to, crossing, now);

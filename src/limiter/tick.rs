@@ -39,6 +39,11 @@ impl Limiter {
         self.keep_fault(written);
         self.write_names(host);
         self.flush(host, sink);
+        self.take_fault()
+    }
+
+    /// Takes the fault for the log.
+    fn take_fault(&mut self) -> Option<Fault> {
         let newer = self.vm.borrow_mut().take_newer();
         newer.or_else(|| self.fault.take())
     }
@@ -69,8 +74,10 @@ impl Limiter {
     }
 
     /// Stores refusals and flushes metrics when no other tick follows. The last limiter of a VM
-    /// gives the slot back.
-    pub fn close(&mut self, host: &dyn Host, sink: &mut dyn MetricSink) {
+    /// gives the slot back, and gives up settlements that can't be stored.
+    ///
+    /// Returns the last fault, for the log.
+    pub fn close(&mut self, host: &dyn Host, sink: &mut dyn MetricSink) -> Option<Fault> {
         self.write_joined(host);
         self.settle_pending(host);
         let tiers = &self.config.tiers;
@@ -81,6 +88,7 @@ impl Limiter {
         let closed = self.vm.borrow_mut().close(host);
         self.keep_fault(closed);
         self.flush_notices(sink);
+        self.take_fault()
     }
 
     pub(super) fn leave_vm(&mut self) {

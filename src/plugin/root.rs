@@ -163,8 +163,12 @@ impl Running {
 
     fn close(&mut self) {
         self.courier.close(&self.worker);
-        self.worker
+        let fault = self
+            .worker
             .with_limiter(|limiter| limiter.close(&Envoy, &mut Envoy));
+        if let Some(Some(fault)) = fault {
+            warn!("when this config ended: {fault}");
+        }
         self.log_events();
         if let Some(feed) = &mut self.feed {
             feed.flush();

@@ -256,3 +256,18 @@ fn two_namespaces_do_not_share_and_one_does() {
     there.admit(&FakeRequest::acme(0));
     again.refuse(&FakeRequest::acme(0));
 }
+
+/// Regression: no tick follows that would log it.
+#[test]
+fn a_config_that_ends_says_what_it_could_not_store() {
+    let worker = Worker::new(&World::new(), Config::tier("t").concurrency(5));
+    let admission = worker.admission(&FakeRequest::acme(0));
+    worker.host.failing.set(1_000);
+    worker.release(admission);
+    let (_, line) = worker.closed();
+    let line = line.unwrap_or_default();
+    assert!(line.contains("in shared data: "), "{line:?}");
+    let quiet = Worker::new(&World::new(), Config::tier("t").concurrency(5));
+    quiet.release(quiet.admission(&FakeRequest::acme(0)));
+    assert_eq!(quiet.closed().1, None);
+}

@@ -1,7 +1,7 @@
 //! An edge and the store's answers: late ones, wrong ones, and what ends while one is on its way.
 
 use crate::fleet::{Edge, answered, pass, waits};
-use crate::harness::{Config, FakeRequest, FleetStore, Next, Ticket, Used};
+use crate::harness::{Config, FakeRequest, FleetStore, Next, Ticket, Used, Worker, World};
 use serde_json::json;
 
 #[test]
@@ -177,4 +177,18 @@ fn an_ask_whose_client_hangs_up_serves_the_next_request() {
     edge.worker.end_fleet_call(call, Some(&answer));
     assert!(edge.worker.is_due(&second));
     assert!(matches!(edge.worker.retry(&second), Next::Forward(_)));
+}
+
+/// Regression: with a time-out over 300 ms the request was held once more, and nobody came for it.
+#[test]
+fn a_request_whose_response_comes_first_waits_for_no_answer() {
+    for timeout in ["50ms", "300ms", "500ms", "1s"] {
+        let fleet = json!({"cluster": "fleet", "authority": "fleet", "timeout": timeout});
+        let config = Config::tier("t").rpm(1_000).with(json!({"fleet": fleet}));
+        let worker = Worker::new(&World::new(), config).joins_fleet(1);
+        let ticket = waits(&worker, &FakeRequest::of("acme", "t", 0));
+        let _call = worker.fleet_call().unwrap();
+        let next = worker.retry_at_once(&ticket);
+        assert!(!matches!(next, Next::Queue(_)), "{timeout}: {next:?}");
+    }
 }

@@ -1,6 +1,7 @@
 //! Notices: an account's first coming to a share of a limit is told once in its period.
 
-use crate::harness::{Call, Config, FakeRequest, Next, Used, Worker, World, line};
+use crate::fleet::{Edge, waits};
+use crate::harness::{Call, Config, FakeRequest, FleetStore, Next, Used, Worker, World, line};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -318,5 +319,25 @@ proptest! {
         let told = [shares(&workers[0]), shares(&workers[1])].concat();
         let count = |share: f64| told.iter().filter(|one| (**one - share).abs() < 1e-9).count();
         prop_assert_eq!((count(0.8), count(1.0)), (reached.into(), refused.into()));
+    }
+}
+
+/// Regression: the end was that of the edge's own clock.
+#[test]
+fn a_days_end_is_that_of_the_fleets_store_whatever_clock_the_edge_has() {
+    let five_to_midnight: u64 = 20_000 * 86_400_000 - 300_000;
+    for offset in [-600_000, 0, 600_000_i64] {
+        let edge = Edge::new(&config(&json!([0.8])), 1);
+        let wall = five_to_midnight.saturating_add_signed(offset);
+        edge.world.set_wall_ms(wall);
+        let ticket = waits(&edge.worker, &FakeRequest::acme(900));
+        let call = edge.worker.fleet_call().unwrap();
+        let request = serde_json::from_slice(&call.body).unwrap();
+        let answer = FleetStore::default().answer(&request, five_to_midnight);
+        let answer = serde_json::to_vec(&answer).unwrap();
+        edge.worker.end_fleet_call(call, Some(&answer));
+        assert!(matches!(edge.worker.retry(&ticket), Next::Forward(_)));
+        let notices = edge.worker.notices();
+        assert_eq!(notices[0]["resets_at"], "2024-10-04T00:00:00Z", "{offset}");
     }
 }

@@ -100,6 +100,13 @@ impl Worker {
         rendered(&limiter, &Client::default(), result).next
     }
 
+    /// Judges a queued request for the last time.
+    pub fn retry_at_once(&self, ticket: &Ticket) -> Next {
+        let mut limiter = self.limiter.borrow_mut();
+        let result = limiter.retry_at_once(&self.host, ticket.clone());
+        rendered(&limiter, &Client::default(), result).next
+    }
+
     /// Whether a queued request must be judged again now.
     pub fn is_due(&self, ticket: &Ticket) -> bool {
         let now = self.host.world.mono();
@@ -316,9 +323,14 @@ impl Worker {
 
     /// The config goes, as Envoy ends a root context; what is left of metrics.
     pub fn close(&self) -> Metrics {
+        self.closed().0
+    }
+
+    /// The same, with the line that it logs.
+    pub fn closed(&self) -> (Metrics, Option<String>) {
         let mut metrics = Metrics::default();
-        self.limiter.borrow_mut().close(&self.host, &mut metrics);
-        metrics
+        let fault = self.limiter.borrow_mut().close(&self.host, &mut metrics);
+        (metrics, fault.map(|fault| fault.to_string()))
     }
 
     /// The line that a tick logs.

@@ -2,9 +2,10 @@
 
 use super::calls::Addressed;
 use super::shared_dirty::{DirtyAccounts, MOST_DIRTY};
+use crate::fleet::Fleet;
 use crate::fleet::batch::MOST_ACCOUNTS;
 use crate::fleet::edge::Edge;
-use crate::fleet::take::PATIENCE;
+use crate::fleet::take::longest_wait;
 use crate::ledger::AccountKey;
 use crate::shared::cell::SharedCell;
 use crate::time::{Mono, Span};
@@ -73,9 +74,11 @@ impl FleetWait {
         self.since.is_some()
     }
 
-    pub fn waited(&self, now: Mono) -> Span {
+    /// Returns the time for which a request has waited at `now`; the longest there is for one that
+    /// can't wait.
+    pub fn waited(&self, fleet: &Fleet, now: Mono) -> Span {
         match (self.over, self.since) {
-            (true, _) => PATIENCE,
+            (true, _) => longest_wait(fleet),
             (false, since) => since.map_or(Span::ZERO, |since| now.since(since)),
         }
     }

@@ -83,7 +83,7 @@ impl Limiter {
             account: &ticket.account.id,
             view,
             random: self.vm.borrow().desk.random,
-            waited: ticket.fleet.waited(now.mono),
+            waited: ticket.fleet.waited(fleet, now.mono),
             never_waits: self.config.mode_of(Some(ticket.tier)) == Mode::Shadow,
         };
         let need = |one: &Finite| match one.kind.counts(Unit::Usd) && !ask.priced {
