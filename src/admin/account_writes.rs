@@ -6,13 +6,13 @@ use super::{AdminResponse, Api, LOGGED_CHARS, Problem, body};
 use crate::directory::Directory;
 use crate::directory::entry::{AccountEntry, TierBasis};
 use crate::directory::feed::leader::SharedFeedState;
+use crate::directory::written::CheckedEntry;
 use crate::http::visible::visible;
 use crate::ledger::RecordChange;
 use crate::limits::{Limits, Plan, Terms};
 use crate::reply::usage::UseView;
 use crate::tiers::recharge::RechargeEvent;
 use crate::time::Span;
-use body::Put;
 use serde::Serialize;
 
 /// The fields that the next import of a feed replaces.
@@ -85,7 +85,7 @@ impl Api<'_> {
             .map(|written| AdminResponse::ok(&written))
     }
 
-    fn write_put(&mut self, id: &[u8], put: &Put) -> Result<WrittenAccount, Problem> {
+    fn write_put(&mut self, id: &[u8], put: &CheckedEntry) -> Result<WrittenAccount, Problem> {
         let rule = self.config().voucher;
         self.write("PUT", id, |entry| {
             let mut voucher_due = false;
@@ -116,7 +116,7 @@ impl Api<'_> {
             ready: false,
         };
         for (item, text) in (1..).zip(&items) {
-            let done = self.put_item(text.get().as_bytes());
+            let done = self.put_item(text);
             match done {
                 Ok(()) => report.accepted = report.accepted.saturating_add(1),
                 Err((id, problem)) => report.refused.push(RefusedItem {
@@ -240,10 +240,7 @@ impl Api<'_> {
         if before.is_some() {
             self.note_write("DELETE", id, before.as_ref(), None);
         }
-        let had_usage = self.has_usage(id)?;
-        if had_usage {
-            self.clear_usage(id)?;
-        }
+        let had_usage = self.has_usage(id)? && self.clear_usage(id)?;
         self.limiter.forget_name(self.host, key)?;
         let had_refusals = self.limiter.forget_refusals(self.host, id)?;
         if before.is_none() {

@@ -1,14 +1,10 @@
 //! The bodies of account writes, fully validated.
 
 use super::Problem;
-use crate::directory::entry::{AccountTerms, TierBasis};
-use crate::directory::written::{WrittenBasis, WrittenTerms};
-use crate::json::{self, Invalid, Named, Object};
-use crate::limits::Overrides;
-use crate::tiers::Cents;
+use crate::directory::written::{CheckedEntry, WrittenEntry};
+use crate::json::{self, Invalid, Object};
 use crate::tiers::money::SignedCents;
 use crate::tiers::recharge::RechargeKind;
-use crate::zone::rfc3339::{Date, Moment};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -16,33 +12,6 @@ use serde_json::value::RawValue;
 const LONGEST_EVENT_ID: usize = 1024;
 /// The maximum number of accounts in one bulk write: they are written in one callback.
 pub const MOST_AT_ONCE: usize = 1_000;
-
-/// `PUT accounts/{id}`, or an item of `PUT accounts` with its `id`.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PutAccountBody {
-    id: Option<String>,
-    recharge: Option<Cents>,
-    tier: Option<String>,
-    account: Option<String>,
-    since: Option<Date>,
-    limits: Option<Overrides>,
-    models: Option<Named<Overrides>>,
-    until: Option<Moment>,
-    disabled: Option<bool>,
-    exempt: Option<bool>,
-}
-
-/// The validated body of an account write.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Put {
-    /// The recharge, the tier or the alias.
-    pub basis: TierBasis,
-    /// The day of the first recharge, in days since 1970-01-01.
-    pub since: Option<u32>,
-    /// The account's terms.
-    pub terms: AccountTerms,
-}
 
 /// `POST accounts/{id}/recharges`.
 #[derive(Debug, Deserialize)]
@@ -73,61 +42,44 @@ pub(super) fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Problem
 ///
 /// # Errors
 /// [`Problem::BadBody`] with the JSON path.
-pub fn put(body: &[u8]) -> Result<Put, Problem> {
-    let written: PutAccountBody = parse(body)?;
+pub fn put(body: &[u8]) -> Result<CheckedEntry, Problem> {
+    let written: WrittenEntry = parse(body)?;
     if written.id.is_some() {
         return Err(Problem::body("id", "stands in the path"));
     }
-    checked(written).map_err(Problem::BadBody)
+    written.check().map_err(Problem::BadBody)
 }
 
 /// Reads an item of a bulk write: the account's id, and what to write.
 ///
 /// # Errors
 /// The id where it could be read, and [`Problem::BadBody`] with the JSON path.
-pub fn item(item: &[u8]) -> Result<(String, Put), (Option<String>, Problem)> {
-    let written: PutAccountBody = parse(item).map_err(|problem| (None, problem))?;
-    let Some(id) = written.id.clone().filter(|id| !id.is_empty()) else {
+pub fn item(item: &[u8]) -> Result<(String, CheckedEntry), (Option<String>, Problem)> {
+    let mut written: WrittenEntry = parse(item).map_err(|problem| (None, problem))?;
+    let Some(id) = written.id.take().filter(|id| !id.is_empty()) else {
         return Err((None, Problem::body("id", "missing or empty")));
     };
-    match checked(written) {
-        Ok(put) => Ok((id, put)),
+    match written.check() {
+        Ok(entry) => Ok((id, entry)),
         Err(error) => Err((Some(id), Problem::BadBody(error))),
     }
 }
 
-fn checked(written: PutAccountBody) -> Result<Put, Invalid> {
-    let basis = WrittenBasis {
-        recharge: written.recharge,
-        tier: written.tier,
-        account: written.account,
-    };
-    let terms = WrittenTerms {
-        limits: written.limits,
-        models: written.models,
-        until: written.until,
-        disabled: written.disabled,
-        exempt: written.exempt,
-    };
-    Ok(Put {
-        basis: basis.check()?,
-        since: written.since.map(|Date(day)| day),
-        terms: terms.check()?,
-    })
-}
-
-/// Splits the body of a bulk write into its items: those of one array, or one JSON text for each.
+/// Splits the body of a bulk write into its items: those of one array, or one JSON text for each. A
+/// text that is none is an item too where each has a line of its own.
 ///
 /// # Errors
 /// [`Problem::BadBody`] for a body that is neither.
-pub fn items(body: &[u8]) -> Result<Vec<&RawValue>, Problem> {
+pub fn items(body: &[u8]) -> Result<Vec<&[u8]>, Problem> {
     let is_array = body.trim_ascii_start().first() == Some(&b'[');
-    let items: Result<Vec<&RawValue>, Invalid> = match is_array {
-        true => json::read(body),
+    let items: Result<Vec<&[u8]>, Invalid> = match is_array {
+        true => json::read::<Vec<&RawValue>>(body).map(|items| texts(&items)),
         false => {
             let values = serde_json::Deserializer::from_slice(body).into_iter::<&RawValue>();
-            let read = values.collect::<Result<_, _>>();
-            read.map_err(|error| Invalid::new("$", error.to_string()))
+            let read = values.collect::<Result<Vec<_>, _>>();
+            let read = read.map_err(|error| Invalid::new("$", error.to_string()));
+            let read = read.map(|items| texts(&items));
+            read.or_else(|error| lines(body).ok_or(error))
         }
     };
     let items = items.map_err(Problem::BadBody)?;
@@ -139,6 +91,18 @@ pub fn items(body: &[u8]) -> Result<Vec<&RawValue>, Problem> {
         }
         _ => Ok(items),
     }
+}
+
+fn texts<'a>(items: &[&'a RawValue]) -> Vec<&'a [u8]> {
+    items.iter().map(|item| item.get().as_bytes()).collect()
+}
+
+/// Splits JSON lines of which some are broken; `None` where no line is JSON.
+fn lines(body: &[u8]) -> Option<Vec<&[u8]>> {
+    let lines = body.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
+    let lines: Vec<&[u8]> = lines.filter(|line| !line.is_empty()).collect();
+    let is_json = |line: &&[u8]| json::read::<&RawValue>(line).is_ok();
+    lines.iter().any(is_json).then_some(lines)
 }
 
 /// Reads the body of a recharge.

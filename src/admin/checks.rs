@@ -1,9 +1,9 @@
 //! The checks of an account write against a config, which need no host.
 
 use super::Problem;
-use super::body::Put;
 use crate::config::Config;
 use crate::directory::entry::TierBasis;
+use crate::directory::written::CheckedEntry;
 use crate::json::Invalid;
 use crate::limits::OwnLimits;
 use crate::tiers::{Tier, TierTable};
@@ -12,7 +12,7 @@ use crate::tiers::{Tier, TierTable};
 ///
 /// # Errors
 /// [`Problem::BadBody`] with the JSON path.
-pub fn check_put(config: &Config, id: &[u8], put: &Put) -> Result<(), Problem> {
+pub fn check_put(config: &Config, id: &[u8], put: &CheckedEntry) -> Result<(), Problem> {
     match &put.basis {
         TierBasis::Tier(name) => known_tier(&config.tiers, name, "tier")?,
         TierBasis::Alias(target) if target.as_bytes() == id => {

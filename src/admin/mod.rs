@@ -97,6 +97,7 @@ impl<'a> Api<'a> {
             Call::PageWithoutSlash => Ok(page::with_slash(self.config())),
         };
         let response = done.unwrap_or_else(|problem| problem.response());
+        self.limiter.note_admin_writes(self.writes.len());
         AdminResponse {
             writes: std::mem::take(&mut self.writes),
             ..response
@@ -206,10 +207,13 @@ impl Problem {
     /// Converts the problem to a response.
     pub fn response(&self) -> AdminResponse {
         let (status, kind, code) = self.kind();
-        AdminResponse {
-            status,
-            ..AdminResponse::ok(&ErrorBody::new(&self.to_string(), kind, code))
+        let mut response = AdminResponse::ok(&ErrorBody::new(&self.to_string(), kind, code));
+        response.status = status;
+        if let Self::NoSuchMethod(methods) = self {
+            let methods = methods.replace(" and ", ", ");
+            response.headers.push(("allow", methods));
         }
+        response
     }
 }
 

@@ -5,10 +5,10 @@
 //! rollback. So the time of a config's arrival does not tell which one is in force. Requests do.
 //!
 //! Each VM notes in one shared value (key `{namespace}/configs`) that its config is alive, and that it
-//! judged requests. Of the configs with requests in the last 10 s, the one that arrived last has the
-//! claim; without any, the one that arrived last of all. So a rollback is in force 10 s after the last
-//! request to the config that was withdrawn, and a kept-alive connection to a config that drains takes
-//! nothing from its successor.
+//! judged requests of an account. Of the configs with such requests in the last 10 s, the one that
+//! arrived last has the claim; without any, the one that arrived last of all. So a rollback is in force
+//! 10 s after the last request to the config that was withdrawn, and a kept-alive connection to a
+//! config that drains takes nothing from its successor.
 
 mod published;
 

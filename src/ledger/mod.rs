@@ -120,6 +120,8 @@ pub struct Health {
     pub unpriced: u64,
     /// Requests with a body, and a model that no family has.
     pub model_unknown: u64,
+    /// Changes that the admin API made.
+    pub admin_writes: u64,
     /// The fill of the fullest page, in percent: 100 when new accounts of it share a record.
     pub page_fill: u8,
 }

@@ -30,7 +30,6 @@ impl Limiter {
         applies: Applies,
         id: u32,
     ) -> CheckResult {
-        self.claim.note_request();
         let charge = match applies {
             Applies::Not => return self.exempted(Subject::default()),
             Applies::As(charge) => charge,
@@ -39,6 +38,8 @@ impl Limiter {
             Ok(account) => account,
             Err(error) => return self.unidentified(None, error),
         };
+        // A stray request without an account says nothing of the config in force.
+        self.claim.note_request();
         let found = match self.resolve_tier(host, request, &account) {
             Ok(found) => found,
             Err(NoTier { error, target }) => {
@@ -211,11 +212,19 @@ impl Lookup for Here<'_> {
         };
         let key = self.limiter.ledger.key(&account.id);
         let entry = directory.find(self.host, key);
+        // A tick may be behind an admin call that said so.
+        let is_ready = || match self.limiter.directory_ready {
+            true => Ok(true),
+            false => directory.is_ready(self.host),
+        };
         match entry.map_err(IdentityError::DirectoryFault)? {
-            None if !self.limiter.directory_ready => Err(IdentityError::DirectoryUnready),
+            None if !is_ready().map_err(IdentityError::DirectoryFault)? => {
+                Err(IdentityError::DirectoryUnready)
+            }
             entry => Ok(entry),
         }
     }
+
     fn wall(&self) -> Wall {
         self.host.wall()
     }

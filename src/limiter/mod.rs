@@ -151,7 +151,7 @@ impl Admission {
     }
 }
 
-/// Requests that could not be counted in full.
+/// Requests that could not be counted in full, and calls beside them.
 #[derive(Clone, Copy, Debug, Default)]
 struct Uncounted {
     /// Without a lease, for want of a VM slot.
@@ -160,6 +160,8 @@ struct Uncounted {
     unpriced: u64,
     /// With a body, and a model that no family has.
     model_unknown: u64,
+    /// Changes by the admin API, which are no requests at all.
+    admin_writes: u64,
 }
 
 /// One worker's limiter.
@@ -326,6 +328,13 @@ impl Limiter {
         &self.refusals
     }
 
+    /// Notes changes that the admin API made.
+    pub fn note_admin_writes(&mut self, n: usize) {
+        let n = u64::try_from(n).unwrap_or(u64::MAX);
+        let writes = &mut self.uncounted.admin_writes;
+        *writes = writes.saturating_add(n);
+    }
+
     /// Notes that the directory was marked as complete.
     pub const fn note_ready(&mut self) {
         self.directory_ready = true;
@@ -336,7 +345,7 @@ impl Limiter {
     /// # Errors
     /// [`Fault`] when shared data can't be used.
     pub fn forget_refusals(&mut self, host: &dyn Host, account: &[u8]) -> Result<bool, Fault> {
-        let waiting = self.refused.forget(account);
+        let waiting = self.refused.forget(account, host.mono());
         let id = refusals::Id::of(account);
         let (_, stored) = self.refusals.change(host, |log, _| log.forget(&id))?;
         Ok(waiting || stored)

@@ -37,6 +37,8 @@ impl Limiter {
         let tiers = &self.config.tiers;
         let written = self.refused.write_down(host, &self.refusals, tiers);
         self.keep_fault(written);
+        let forgotten = self.refused.forget_late(host, &self.refusals);
+        self.keep_fault(forgotten);
         self.write_names(host);
         self.flush(host, sink);
         self.take_fault()
@@ -114,6 +116,7 @@ impl Limiter {
         health.unleased = uncounted.unleased;
         health.unpriced = uncounted.unpriced;
         health.model_unknown = uncounted.model_unknown;
+        health.admin_writes = uncounted.admin_writes;
         for corrupt in [
             self.vm.borrow_mut().take_corrupt(),
             self.overload.take_corrupt(),

@@ -24,7 +24,7 @@ pub const SERIES_OF_TIER: usize = Outcome::ALL.len() + TokenKind::ALL.len() + 2;
 pub const SERIES_OF_FAMILY: usize = 4;
 
 /// The counters of health.
-const HEALTH: [MetricFamily; 10] = [
+const HEALTH: [MetricFamily; 11] = [
     names::CAS_RETRIES,
     names::EVICTED_LIVE,
     names::OVERFLOW_REQUESTS,
@@ -34,6 +34,7 @@ const HEALTH: [MetricFamily; 10] = [
     names::UNLEASED,
     names::UNPRICED,
     names::MODEL_UNKNOWN,
+    names::ADMIN_WRITES,
     names::DIRECTORY_FULL,
 ];
 
@@ -301,6 +302,7 @@ impl Counts {
             health.unleased,
             health.unpriced,
             health.model_unknown,
+            health.admin_writes,
             health.directory_full,
         ]) {
             if n > 0 {

@@ -95,6 +95,8 @@ families! {
     UNPRICED = "unpriced", Counter [];
     /// Requests with a body whose model no family has.
     MODEL_UNKNOWN = "model_unknown", Counter [];
+    /// Changes that the admin API made.
+    ADMIN_WRITES = "admin_writes", Counter [];
     /// Directory writes without room.
     DIRECTORY_FULL = "directory_full", Counter [];
     /// The age of the directory, in seconds.

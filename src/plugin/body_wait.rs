@@ -27,14 +27,18 @@ enum HostGivesBodies {
     No,
 }
 
+/// One look at all requests whose bodies are missing; it wraps around.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GiveUpRound(u32);
+
 /// The knowledge of one root context about its host.
 #[derive(Debug, Default)]
 pub struct BodyWait {
     gives: Cell<HostGivesBodies>,
     /// Bodies in a row that came as soon as their headers went on.
     kept_back: Cell<u32>,
-    /// The time at which the headers last went on without their bodies.
-    gave_up_at: Cell<Mono>,
+    /// The last round in which headers went on without their bodies, and the time of its end.
+    round: Cell<(GiveUpRound, Mono)>,
     /// The time at which `gives` became `No`.
     found_out: Cell<Mono>,
 }
@@ -61,15 +65,28 @@ impl BodyWait {
         self.gives.set(HostGivesBodies::Yes);
     }
 
-    /// Records that headers went on without their bodies.
-    pub fn gave_up(&self, now: Mono) {
-        self.gave_up_at.set(now);
+    /// Begins a round in which headers go on without their bodies.
+    pub fn begin_round(&self) {
+        let (GiveUpRound(round), at) = self.round.get();
+        self.round.set((GiveUpRound(round.wrapping_add(1)), at));
     }
 
-    /// Records the first piece of a body whose headers went on without it. A host that kept it back
-    /// delivers it at once; a later one was late itself, and tells nothing of the host.
-    pub fn body_followed(&self, now: Mono) {
-        if now.since(self.gave_up_at.get()) > AT_ONCE {
+    /// Ends a round: the host delivers what it kept back from now on.
+    pub fn end_round(&self, now: Mono) {
+        self.round.set((self.round(), now));
+    }
+
+    /// Returns the last round.
+    pub fn round(&self) -> GiveUpRound {
+        self.round.get().0
+    }
+
+    /// Records the first piece of a body whose headers went on without it in that round. A host that
+    /// kept it back delivers it at once. A later one was late itself.
+    pub fn body_followed(&self, round: GiveUpRound, now: Mono) {
+        let (last, ended_at) = self.round.get();
+        if round != last || now.since(ended_at) > AT_ONCE {
+            self.kept_back.set(0);
             return;
         }
         self.kept_back.set(self.kept_back.get().saturating_add(1));
@@ -100,13 +117,20 @@ mod tests {
 
     const START: Mono = Mono::from_millis(1_000);
 
+    /// A round that ends at that time.
+    fn gives_up(bodies: &BodyWait, at: Mono) -> GiveUpRound {
+        bodies.begin_round();
+        bodies.end_round(at);
+        bodies.round()
+    }
+
     #[test]
     fn one_body_that_was_kept_back_does_not_decide_and_two_in_a_row_do() {
         let bodies = BodyWait::default();
-        bodies.gave_up(START);
-        bodies.body_followed(START);
+        let round = gives_up(&bodies, START);
+        bodies.body_followed(round, START);
         assert!(bodies.holds_headers());
-        bodies.body_followed(START.after(AT_ONCE));
+        bodies.body_followed(round, START.after(AT_ONCE));
         assert!(!bodies.holds_headers());
     }
 
@@ -114,8 +138,32 @@ mod tests {
     fn bodies_of_slow_clients_never_decide() {
         let bodies = BodyWait::default();
         for _ in 0..100 {
-            bodies.gave_up(START);
-            bodies.body_followed(START.after(Span::from_millis(11)));
+            let round = gives_up(&bodies, START);
+            bodies.body_followed(round, START.after(Span::from_millis(11)));
+        }
+        assert!(bodies.holds_headers());
+    }
+
+    /// Regression: it was the time of the last round that counted, whosever it was.
+    #[test]
+    fn a_late_body_is_late_just_after_the_round_of_others_too() {
+        let bodies = BodyWait::default();
+        for _ in 0..100 {
+            let round = gives_up(&bodies, START);
+            let other = gives_up(&bodies, START.after(Span::from_secs(1)));
+            bodies.body_followed(round, START.after(Span::from_secs(1)));
+            assert_ne!(round, other);
+        }
+        assert!(bodies.holds_headers());
+    }
+
+    #[test]
+    fn a_late_body_ends_the_row() {
+        let bodies = BodyWait::default();
+        for _ in 0..100 {
+            let round = gives_up(&bodies, START);
+            bodies.body_followed(round, START);
+            bodies.body_followed(round, START.after(Span::from_secs(1)));
         }
         assert!(bodies.holds_headers());
     }
@@ -123,12 +171,12 @@ mod tests {
     #[test]
     fn a_body_that_comes_decides_for_good() {
         let bodies = BodyWait::default();
-        bodies.gave_up(START);
-        bodies.body_followed(START);
+        let round = gives_up(&bodies, START);
+        bodies.body_followed(round, START);
         bodies.body_came();
         assert!(bodies.is_certain());
         for _ in 0..ENOUGH {
-            bodies.body_followed(START);
+            bodies.body_followed(round, START);
         }
         assert!(bodies.is_certain());
     }
@@ -136,9 +184,9 @@ mod tests {
     #[test]
     fn the_finding_is_forgotten_after_a_minute() {
         let bodies = BodyWait::default();
-        bodies.gave_up(START);
-        bodies.body_followed(START);
-        bodies.body_followed(START);
+        let round = gives_up(&bodies, START);
+        bodies.body_followed(round, START);
+        bodies.body_followed(round, START);
         bodies.tick(START.after(Span::from_millis(59_999)));
         assert!(!bodies.holds_headers());
         bodies.tick(START.after(BELIEVED));

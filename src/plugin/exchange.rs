@@ -3,6 +3,7 @@
 //! Envoy ends every stream with `on_log`, `on_done` and the context's removal, in that order,
 //! however the stream ended. After a trap Envoy calls none of them.
 
+use super::body_wait::GiveUpRound;
 use super::envoy::{Envoy, LogState, set_filter_state};
 use super::forwarded::ForwardedRequest;
 use super::hostcalls;
@@ -44,8 +45,8 @@ enum RequestHeaders {
     Held,
     /// They went on before the body, which the host would keep back.
     Upstream,
-    /// They went on without a body that did not come.
-    WithoutBody,
+    /// They went on in that round, without a body that did not come.
+    WithoutBody(GiveUpRound),
 }
 
 impl Exchange {
@@ -100,9 +101,9 @@ impl Exchange {
 
     /// Takes a piece of the request's body; `size` is the number of bytes that Envoy has buffered.
     pub fn request_body(&mut self, size: usize, end: bool) -> Flow {
-        if self.headers == RequestHeaders::WithoutBody {
+        if let RequestHeaders::WithoutBody(round) = self.headers {
             self.headers = RequestHeaders::Upstream;
-            self.worker.body_wait.body_followed(Envoy.mono());
+            self.worker.body_wait.body_followed(round, Envoy.mono());
         }
         match self.phase.take() {
             Phase::AwaitingCall(call) => self.call_body(call, size, end),
@@ -143,7 +144,7 @@ impl Exchange {
             Phase::AwaitingBody(awaiting) => {
                 let flow = self.check_awaited(&awaiting, BodyPart::Nothing);
                 if flow == Flow::Continue {
-                    self.headers = RequestHeaders::WithoutBody;
+                    self.headers = RequestHeaders::WithoutBody(self.worker.body_wait.round());
                 }
                 flow
             }

@@ -36,12 +36,12 @@ pub struct ForwardedRequest {
     consumed: Option<Consumed>,
     /// `None` before the response headers, and when nothing in the response is read.
     response: Option<ResponseReader>,
-    /// The slow tick of the last charge, or of the response's headers.
-    charged_at: u32,
+    /// The time of the last charge, or of the response's headers, in half seconds.
+    charged_at: u64,
 }
 
-/// The slow ticks between two charges of a stream: a second.
-const TICKS_APART: u32 = 2;
+/// The half seconds between two charges of a stream.
+const CHARGES_APART: u64 = 2;
 
 impl ForwardedRequest {
     /// True for a request that has had a lease since `since` or before.
@@ -80,7 +80,7 @@ impl ForwardedRequest {
     }
 
     fn begin_to_read(&mut self, worker: &Worker, end: bool) {
-        self.charged_at = worker.slow_ticks.get();
+        self.charged_at = worker.half_seconds();
         let tokens = &worker.config.tokens;
         let charge = self.admission.as_ref().map(Admission::tokens);
         let settles = charge.is_some_and(|charge| charge != TokenCharge::None);
@@ -142,9 +142,9 @@ impl ForwardedRequest {
         if end {
             return self.end_response(worker);
         }
-        let tick = worker.slow_ticks.get();
-        if tick.wrapping_sub(self.charged_at) >= TICKS_APART {
-            self.charged_at = tick;
+        let now = worker.half_seconds();
+        if now.saturating_sub(self.charged_at) >= CHARGES_APART {
+            self.charged_at = now;
             self.charge(worker);
         }
     }

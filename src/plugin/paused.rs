@@ -83,12 +83,13 @@ impl PausedRequests {
             self.forget(PausedFor::Body);
             return;
         }
+        bodies.begin_round();
         self.visit(PausedFor::Body, |entry, exchange| {
             if BodyWait::is_overdue(entry.since, now) {
                 resume(entry.id, exchange, Exchange::give_up_body);
             }
         });
-        bodies.gave_up(Envoy.mono());
+        bodies.end_round(Envoy.mono());
     }
 
     fn holds(&self, reason: PausedFor) -> bool {

@@ -133,9 +133,8 @@ impl Running {
     }
 
     /// Does the work of the usual ticks.
-    fn tick_slow(&mut self) {
-        let ticks = &self.worker.slow_ticks;
-        ticks.set(ticks.get().wrapping_add(1));
+    fn tick_slow(&mut self, now: Mono) {
+        self.worker.note_time(now);
         let fault = self
             .worker
             .with_limiter(|limiter| limiter.tick(&Envoy, &mut Envoy));
@@ -241,7 +240,7 @@ impl RootContext for Root {
         let is_slow = !fast || now.since(self.ticked) >= HALF_A_TICK;
         if is_slow {
             self.ticked = now;
-            running.tick_slow();
+            running.tick_slow(now);
         }
         running.resume(is_slow.then_some(now));
     }

@@ -5,6 +5,7 @@ use super::envoy::Envoy;
 use super::tick::TickPeriod;
 use crate::config::Config;
 use crate::limiter::{Admission, Limiter};
+use crate::time::Mono;
 use crate::tokens::consumed::Consumed;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -18,8 +19,8 @@ pub struct Worker {
     pub body_wait: BodyWait,
     /// The tick period of the root context.
     pub tick_period: TickPeriod,
-    /// The number of slow ticks, two a second; it wraps around.
-    pub slow_ticks: Cell<u32>,
+    /// The time of the last slow tick, in half seconds.
+    half_seconds: Cell<u64>,
     limiter: RefCell<Limiter>,
 }
 
@@ -31,9 +32,19 @@ impl Worker {
             config,
             body_wait: BodyWait::default(),
             tick_period,
-            slow_ticks: Cell::new(0),
+            half_seconds: Cell::new(0),
             limiter: RefCell::new(limiter),
         }
+    }
+
+    /// Notes the time of a slow tick.
+    pub fn note_time(&self, now: Mono) {
+        self.half_seconds.set(now.as_millis() / 500);
+    }
+
+    /// Returns the time of the last slow tick in half seconds, without a call of the host.
+    pub fn half_seconds(&self) -> u64 {
+        self.half_seconds.get()
     }
 
     /// Settles an admitted request; ticks come faster while settlements wait.

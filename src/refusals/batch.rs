@@ -15,6 +15,10 @@ use std::collections::BTreeMap;
 const MOST_ACCOUNTS: usize = 64;
 /// The minimum time between two writes.
 const MIN_WRITE_INTERVAL: Span = Span::from_secs(1);
+/// The time within which all workers have written what they knew: the interval, and two ticks.
+const ALL_WRITTEN: Span = Span::from_secs(2);
+/// The maximum number of accounts that are to be forgotten once more.
+const MOST_FORGOTTEN: usize = 256;
 
 /// One kind of refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,6 +38,8 @@ pub struct RefusalBatch {
     accounts: BTreeMap<(Refused, Option<Id>), u64>,
     /// The time of the last attempt to write.
     written: Option<Mono>,
+    /// Accounts that were forgotten, and when: other workers may still have refusals of them.
+    forgotten: Vec<(Id, Mono)>,
 }
 
 impl RefusalBatch {
@@ -49,12 +55,39 @@ impl RefusalBatch {
         }
     }
 
-    /// Drops the refusals of an account, but not from the totals; true when there were some.
-    pub fn forget(&mut self, account: &[u8]) -> bool {
+    /// Drops the refusals of an account at `now`, but not from the totals; true when there were some.
+    pub fn forget(&mut self, account: &[u8], now: Mono) -> bool {
         let id = Id::of(account);
+        if self.forgotten.len() < MOST_FORGOTTEN {
+            self.forgotten.push((id.clone(), now));
+        }
         let before = self.accounts.len();
         self.accounts.retain(|(_, of), _| of.as_ref() != Some(&id));
         self.accounts.len() != before
+    }
+
+    /// Drops from the log what other workers have written of forgotten accounts since.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the write failed; it is tried again.
+    pub fn forget_late(&mut self, host: &dyn Host, refusals: &Refusals) -> Result<(), StoreError> {
+        if self.forgotten.is_empty() {
+            return Ok(());
+        }
+        let now = host.mono();
+        let is_due = |(_, at): &(Id, Mono)| now.since(*at) >= ALL_WRITTEN;
+        if !self.forgotten.iter().any(is_due) {
+            return Ok(());
+        }
+        let due = self.forgotten.iter().filter(|one| is_due(one));
+        let due: Vec<&Id> = due.map(|(id, _)| id).collect();
+        refusals.change(host, |log, _| {
+            for id in &due {
+                log.forget(id);
+            }
+        })?;
+        self.forgotten.retain(|one| !is_due(one));
+        Ok(())
     }
 
     /// Writes the refusals to the log, unless there are none or the last attempt was too recent.

@@ -7,6 +7,7 @@ mod harness;
 mod usage_holds;
 
 mod accounts;
+mod admin_calls;
 mod clocks;
 mod config;
 mod config_refusals;

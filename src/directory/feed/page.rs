@@ -5,12 +5,9 @@
 //! refused.
 
 use crate::directory::entry::{AccountTerms, TierBasis};
-use crate::directory::written::{WrittenBasis, WrittenTerms};
+use crate::directory::written::WrittenEntry;
 use crate::http::names::is_path;
-use crate::json::{self, Invalid, Named, Object};
-use crate::limits::Overrides;
-use crate::tiers::money::Cents;
-use crate::zone::rfc3339::{Date, Moment};
+use crate::json::{self, Invalid, Object};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -51,21 +48,6 @@ pub enum PageItem {
     Removed(String),
     /// The end, with the path of the next page, if any.
     End(Option<String>),
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct AccountItem {
-    id: String,
-    recharge: Option<Cents>,
-    tier: Option<String>,
-    account: Option<String>,
-    since: Option<Date>,
-    limits: Option<Overrides>,
-    models: Option<Named<Overrides>>,
-    until: Option<Moment>,
-    disabled: Option<bool>,
-    exempt: Option<bool>,
 }
 
 /// The reader's position in the page.
@@ -281,34 +263,24 @@ fn id(id: String, path: &str) -> Read<String> {
 }
 
 fn account(value: &[u8], path: &str) -> Read<PageItem> {
-    let Object(account): Object<AccountItem> = parse(value, path)?;
-    let at = |error: Invalid| {
+    let Object(mut written): Object<WrittenEntry> = parse(value, path)?;
+    let Some(account) = written.id.take() else {
+        return Err(invalid(path, "missing field `id`"));
+    };
+    let entry = written.check().map_err(|error| {
         let path = match error.path.as_str() {
             "$" => path.to_owned(),
             inner => format!("{path}.{inner}"),
         };
         invalid(path, &error.problem)
-    };
-    let basis = WrittenBasis {
-        recharge: account.recharge,
-        tier: account.tier,
-        account: account.account,
-    };
-    let terms = WrittenTerms {
-        limits: account.limits,
-        models: account.models,
-        until: account.until,
-        disabled: account.disabled,
-        exempt: account.exempt,
-    };
-    let terms = terms.check().map_err(at)?;
+    })?;
     let known = Known {
-        basis: basis.check().map_err(at)?,
-        since: account.since.map(|Date(day)| day),
-        terms: (!terms.is_empty()).then(|| Box::new(terms)),
+        basis: entry.basis,
+        since: entry.since,
+        terms: (!entry.terms.is_empty()).then(|| Box::new(entry.terms)),
     };
     Ok(PageItem::Account(
-        id(account.id, &format!("{path}.id"))?,
+        id(account, &format!("{path}.id"))?,
         known,
     ))
 }

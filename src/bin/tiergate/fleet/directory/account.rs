@@ -2,9 +2,9 @@
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use tiergate::admin::body::Put;
 use tiergate::config::Config;
 use tiergate::directory::entry::{AccountEntry, ResolvedTier, TierBasis};
+use tiergate::directory::written::CheckedEntry;
 use tiergate::tiers::money::SignedCents;
 use tiergate::tiers::recharge::History;
 use tiergate::time::Wall;
@@ -40,7 +40,7 @@ pub struct PutArgs {
 
 impl PutArgs {
     /// Makes the arguments of a checked body; its terms are kept as they are written.
-    pub fn new(put: &Put, body: &[u8]) -> Self {
+    pub fn new(put: &CheckedEntry, body: &[u8]) -> Self {
         let (basis, name) = match &put.basis {
             TierBasis::Recharge(total) => ("recharge", total.get().to_string()),
             TierBasis::Tier(name) => ("tier", name.to_string()),

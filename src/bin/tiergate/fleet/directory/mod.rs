@@ -17,6 +17,7 @@ use redis::Value;
 use serde_json::{Value as Json, json};
 use sha2::{Digest as _, Sha256};
 use tiergate::admin::{Problem, body, check_put};
+use tiergate::directory::written::CheckedEntry;
 use tiergate::tiers::recharge::RechargeKind;
 
 /// The script.
@@ -103,7 +104,7 @@ impl Operator<'_> {
         self.write(id, &put, body).await
     }
 
-    async fn write(&self, id: &str, put: &body::Put, body: &[u8]) -> Result<Json, CallError> {
+    async fn write(&self, id: &str, put: &CheckedEntry, body: &[u8]) -> Result<Json, CallError> {
         check_put(self.config, checked(id)?.as_bytes(), put)?;
         let args = PutArgs::new(put, body);
         let voucher = self.voucher_at();
@@ -116,7 +117,6 @@ impl Operator<'_> {
     pub async fn put_accounts(&self, body: &[u8]) -> Result<Json, CallError> {
         let (mut accepted, mut refused) = (0_u32, Vec::new());
         for (item, text) in (1_u32..).zip(body::items(body)?) {
-            let text = text.get().as_bytes();
             let written = match body::item(text) {
                 Ok((id, put)) => {
                     let written = self.write(&id, &put, text).await;
