@@ -65,9 +65,9 @@ wasm: target ## the release module, in dist/tiergate.wasm
 	@cp $(WASM_OUT)/tiergate.wasm dist/tiergate.wasm
 
 cli: ## the native command line with the fleet's service, in dist/tiergate
-	cargo build --release --bin tiergate --features cli,fleet
+	cargo build --profile native --bin tiergate --features cli,fleet
 	@mkdir -p dist
-	@cp target/release/tiergate dist/tiergate
+	@cp target/native/tiergate dist/tiergate
 
 image: wasm ## the module as an OCI image for Istio and Envoy Gateway, in dist/tiergate.oci.tar
 	@cargo run --quiet --example oci-image -- dist/tiergate.wasm dist/tiergate.oci.tar
