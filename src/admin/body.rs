@@ -65,8 +65,8 @@ pub fn item(item: &[u8]) -> Result<(String, CheckedEntry), (Option<String>, Prob
     }
 }
 
-/// Splits the body of a bulk write into its items: those of one array, or one JSON text for each. A
-/// text that is none is an item too where each has a line of its own.
+/// Splits the body of a bulk write into its items: those of one array, or one JSON text for each. Of
+/// JSON lines, a broken one is an item too.
 ///
 /// # Errors
 /// [`Problem::BadBody`] for a body that is neither.

@@ -28,6 +28,9 @@ const BARE: [&str; 2] = ["admin", "namespace"];
 /// The maximum number of headers in `strip_headers`.
 const MOST_STRIPPED: usize = 32;
 
+/// The maximum size of a config, in bytes.
+const MOST_BYTES: usize = 1 << 20;
+
 /// Checks the list of `strip_headers`.
 fn listed(names: &[String]) -> Result<Vec<String>, Invalid> {
     if names.len() > MOST_STRIPPED {
@@ -51,6 +54,10 @@ fn read_struct(config: &[u8]) -> Option<String> {
 /// # Errors
 /// The first error, with its JSON path and what is allowed.
 pub fn parse(config: &[u8]) -> Result<Config, Invalid> {
+    if config.len() > MOST_BYTES {
+        let problem = format!("{} bytes: a config has at most 1 MiB", config.len());
+        return Err(Invalid::new("$", problem));
+    }
     let json = config.trim_ascii();
     let read = match json {
         [] => Ok(Object::default()),

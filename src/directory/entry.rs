@@ -98,7 +98,7 @@ impl AccountEntry {
         admin.or_else(|| self.feed.limits_at(&wall))
     }
 
-    /// True when neither the feed nor the admin API has given anything but terms.
+    /// True when the account has a recharge, a tier or an alias.
     pub const fn has_basis(&self) -> bool {
         self.history.is_some() || self.tier.is_some() || self.alias_of.is_some()
     }

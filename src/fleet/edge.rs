@@ -251,7 +251,7 @@ impl Edge {
         Ok(())
     }
 
-    /// Notes a call without an answer, or with one that is none.
+    /// Notes a call without a valid answer.
     ///
     /// # Errors
     /// [`StoreError`] when shared data can't be used.

@@ -22,7 +22,7 @@ pub trait JoinedChanges {
     fn apply(&self, place: usize, record: &mut Record, now: Now);
 }
 
-/// What a change looks at beside the record: the VMs that live, and the changes that join it.
+/// The VMs that live, and the changes that join a write.
 pub type Around<'a> = (&'a dyn Liveness, &'a dyn JoinedChanges);
 
 /// No changes.

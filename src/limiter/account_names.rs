@@ -1,4 +1,4 @@
-//! NamesSeen of accounts that were admitted, noted on ticks beside the ledger's pages (`usage_names`).
+//! The names of admitted accounts, written on ticks beside the ledger's pages (`usage_names`).
 
 use super::Limiter;
 use crate::host::Host;

@@ -248,7 +248,7 @@ impl Limiter {
         let ask = Ask {
             amounts: ticket.reserve,
             holder,
-            priced: ticket.priced,
+            free: ticket.free,
         };
         self.change(host, ticket.key.into(), &terms, |record, now| {
             if !in_time(now.mono) {

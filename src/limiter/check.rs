@@ -88,7 +88,7 @@ impl Limiter {
             tokens: charge.tokens,
             long_completion: written
                 .is_some_and(|written| written.said_completion > written.said_prompt),
-            priced: rates.is_priced(),
+            free: rates.free(charge.tokens),
             unpriced: !rates.is_priced() && request.has_body() && plan.counts_money(),
             plan,
             until: None,

@@ -72,7 +72,7 @@ impl Limiter {
     /// Reads what ticks would have read.
     fn refresh(&mut self, host: &dyn Host) {
         self.refresh_ready(host);
-        // What can't be read is left as it was: the call itself finds the same fault.
+        // Errors are left to the call itself: it reads the same values, and reports them.
         let _ = self.overload.refresh(host);
         let _ = self.claim.refresh(host);
     }

@@ -1,8 +1,8 @@
 //! Settlements that wait for a write of their page, so that it is read and written once for both.
 //!
-//! Only those wait that give back, of accounts whose limits were half free at admission. So what is
-//! late is in the direction of caution: another worker sees more used than there is, until the next
-//! write of the page in this VM, or until the next tick. This VM settles in what it reads, so its own
+//! Only those wait that give back, of accounts whose limits were half free at admission. So a late one
+//! makes other workers see too much usage, never too little: until the next write of the page in this
+//! VM, or until the next tick. This VM settles in what it reads, so its own
 //! decisions are exact. What waits is lost with the VM alone; its leases lapse with the slot then.
 
 use super::pending::Settlement;

@@ -79,7 +79,7 @@ impl Limiter {
         self.vm.borrow_mut().outbox.take_back(letter);
     }
 
-    /// Counts notices; the last limiter of a VM gives up those that wait.
+    /// Counts notices by their outcome.
     pub(super) fn flush_notices(&self, sink: &mut dyn crate::host::MetricSink) {
         let counts = self.vm.borrow_mut().outbox.take_counts();
         for (outcome, n) in [

@@ -1,8 +1,8 @@
 //! Requests that wait for a lease of their account or family: first come, first served, within one
-//! VM.
+//! limiter.
 //!
-//! A settlement in this VM wakes the first request of its account. A lease that another VM gives back
-//! is only seen by a look, which reads a page: so looks back off, and are few in each tick.
+//! A settlement of this limiter wakes the first request of its account. A lease that another one gives
+//! back is only seen by a look, which reads a page: so looks back off, and are few in each tick.
 
 use super::fleet::FleetWait;
 use super::reserve::AdaptiveReserve;
@@ -11,6 +11,7 @@ use crate::host::Host;
 use crate::identity::Account;
 use crate::ledger::AccountKey;
 use crate::limits::record::FamilyKey;
+use crate::limits::units::Units;
 use crate::limits::{Amounts, Plan};
 use crate::models::FamilyId;
 use crate::notices::Addressee;
@@ -52,8 +53,8 @@ pub struct Ticket {
     pub(super) tokens: TokenCharge,
     /// True for a request whose body asks for more completion than it has prompt.
     pub(super) long_completion: bool,
-    /// True for a request with a price.
-    pub(super) priced: bool,
+    /// The units of which the request costs nothing.
+    pub(super) free: Units,
     /// True for a request with a model and without a price, under a limit on money.
     pub(super) unpriced: bool,
     /// The end of the wait for a lease; `None` before the first wait.

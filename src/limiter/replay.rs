@@ -172,7 +172,7 @@ impl Limiter {
             adaptive: adaptive.filter(|_| generates && said.is_none()),
             tokens: charge.tokens,
             long_completion: false,
-            priced: rates.is_priced(),
+            free: rates.free(charge.tokens),
             unpriced: false,
             plan,
             until: None,

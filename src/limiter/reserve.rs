@@ -2,9 +2,10 @@
 
 use crate::config::Config;
 use crate::host::{Header, Request};
-use crate::limits::units::Unit;
+use crate::limits::units::{Unit, Units};
 use crate::limits::{Amounts, Plan};
 use crate::models::FamilyId;
+use crate::routes::TokenCharge;
 use crate::tokens::config::ReserveRule;
 use crate::tokens::rates::{Prices, TokenCounts, Weights};
 use crate::tokens::request::{self, Asked, ReadBody};
@@ -50,6 +51,25 @@ impl Rates {
     /// True when the tokens have a price.
     pub const fn is_priced(&self) -> bool {
         self.prices.is_some()
+    }
+
+    /// Returns the units of which a request with this charge costs nothing.
+    pub fn free(&self, charge: TokenCharge) -> Units {
+        let mut free = Units::default();
+        if self.requests == 0 {
+            free = free.with(Unit::Requests);
+        }
+        let generates = charge == TokenCharge::Generated;
+        if !generates || !self.is_priced() {
+            free = free.with(Unit::Usd);
+        }
+        if !generates {
+            free = free
+                .with(Unit::Tokens)
+                .with(Unit::InputTokens)
+                .with(Unit::OutputTokens);
+        }
+        free
     }
 
     /// Returns what one request with these tokens comes to.

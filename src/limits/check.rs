@@ -7,7 +7,6 @@ use super::meter::{Meter, MeterPart};
 use super::plan::Finite;
 use super::record::Record;
 use super::terms::{Ask, Terms};
-use super::units::Unit;
 use crate::time::{Mono, Now, Span};
 
 /// The wait for a request that never fits.
@@ -134,8 +133,7 @@ impl Check<'_> {
     fn exceeded(&self, ask: &Ask, set: &LimitSet) -> Option<Exceeded> {
         let exceeded = self.terms.plan.finite().iter().filter_map(|one| {
             let limit = set.limit(one.kind, one.limit)?;
-            let is_free = !ask.priced && one.kind.counts(Unit::Usd);
-            if is_free || self.fits(ask, set, one, limit) {
+            if ask.is_free(one.kind) || self.fits(ask, set, one, limit) {
                 return None;
             }
             let wait = self.wait(ask, set, one, limit);

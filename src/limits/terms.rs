@@ -7,7 +7,7 @@ use super::lease::Holder;
 use super::plan::Plan;
 use super::record::FamilyKey;
 use super::snapshot::Tells;
-use super::units::Amounts;
+use super::units::{Amounts, Units};
 use crate::time::{Mono, Now, Span, Wall};
 use crate::zone::Calendar;
 
@@ -18,8 +18,8 @@ pub struct Ask {
     pub amounts: Amounts,
     /// The VM that gets the lease.
     pub holder: Holder,
-    /// False for a request that costs no money: no limit on money refuses it.
-    pub priced: bool,
+    /// The units of which the request costs nothing whatever comes: no limit on them refuses it.
+    pub free: Units,
 }
 
 /// The limits that a request is checked against.
@@ -42,6 +42,15 @@ impl Ask {
         match kind.counted() {
             Counted::Leases => 1,
             Counted::Sum(unit, _) => self.amounts.get(unit),
+        }
+    }
+
+    /// True when a limit of the kind does not concern the request.
+    #[inline]
+    pub const fn is_free(&self, kind: LimitKind) -> bool {
+        match kind.counted() {
+            Counted::Leases => false,
+            Counted::Sum(unit, _) => self.free.contains(unit),
         }
     }
 }

@@ -22,7 +22,7 @@ pub struct FleetCaller {
 }
 
 impl FleetCaller {
-    /// Says what is to be said. The effective context must be that of the root.
+    /// Sends the asks, reports and heartbeats that are due. The effective context must be that of the root.
     pub fn tick(&mut self, worker: &Worker) {
         let Some(fleet) = &worker.config.fleet else {
             return;

@@ -100,9 +100,7 @@ impl Routes {
             let path = Path::of(request);
             rule = self.rules.iter().find(|rule| rule.matches(request, path));
         }
-        let says_options =
-            rule.is_some_and(|rule| rule.matches.method.as_deref() == Some("OPTIONS"));
-        if !says_options && is_preflight(request) {
+        if is_preflight(request) && !self.counts_preflight(request, rule) {
             return Applies::Not;
         }
         let charge = match rule.map_or(Applies::As(Charge::default()), |rule| rule.applies) {
@@ -120,6 +118,14 @@ impl Routes {
             },
             ..charge
         })
+    }
+
+    /// True when a rule counts a preflight: the one that matches, or one that some upstream may read
+    /// its path as.
+    fn counts_preflight(&self, request: &dyn Request, rule: Option<&RouteRule>) -> bool {
+        let says_options = |rule: &RouteRule| rule.matches.method.as_deref() == Some("OPTIONS");
+        rule.is_some_and(says_options)
+            || (self.rules.iter().any(says_options) && !Path::of(request).has_one_reading())
     }
 
     /// Returns the names of the limits of a list.

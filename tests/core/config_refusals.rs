@@ -3,6 +3,7 @@
 use crate::config::{LIMITS, refused, tiers};
 use crate::harness::Config;
 use serde_json::json;
+use tiergate::config::parse;
 
 /// Checks the refusal of each config: the path it begins with, and a part of its text.
 pub fn are_refused(rows: &[(&str, &str, &str)]) {
@@ -367,4 +368,16 @@ fn a_load_without_a_way_down_is_refused() {
             "of a load header",
         ),
     ]);
+}
+
+#[test]
+fn a_config_has_at_most_a_mebibyte() {
+    let config = r#"{"mode": "shadow"}"#;
+    let most = config.to_owned() + &" ".repeat((1 << 20) - config.len());
+    assert!(parse(most.as_bytes()).is_ok());
+    are_refused(&[(
+        &format!("{most} "),
+        "$",
+        "1048577 bytes: a config has at most 1 MiB",
+    )]);
 }

@@ -25,6 +25,7 @@ mod fleet_losses;
 mod fleet_orders;
 mod fleet_reloads;
 mod fleet_view;
+mod free_of_charge;
 mod growth;
 mod header_styles;
 mod identity;

@@ -5,6 +5,7 @@
 use tiergate::limits::day::DayRule;
 use tiergate::limits::lease::Liveness;
 use tiergate::limits::record::{FamilyKey, Windows};
+use tiergate::limits::units::Units;
 use tiergate::limits::{
     Amounts, Ask, Decision, Holder, Limit, LimitKind, Limits, Plan, Record, Reservation, Terms,
     admit, settle,
@@ -50,7 +51,7 @@ fn ask(n: u64) -> Ask {
     Ask {
         amounts: tokens(n),
         holder: VMS[0],
-        priced: true,
+        free: Units::default(),
     }
 }
 

@@ -335,5 +335,5 @@ fn read_answer(body: &[u8]) -> Result<StepAnswer, String> {
     if body.len() > MOST_ANSWER_BYTES {
         return Err(format!("an answer of more than {MOST_ANSWER_BYTES} bytes"));
     }
-    serde_json::from_slice(body).map_err(|error| format!("an answer that is none: {error}"))
+    serde_json::from_slice(body).map_err(|error| format!("the answer is not valid: {error}"))
 }

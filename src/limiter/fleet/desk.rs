@@ -1,4 +1,4 @@
-//! What all limiters of a VM have to say to the fleet, and have heard.
+//! The messages to the fleet that are due, and the last answers: shared by all limiters of a VM.
 
 use super::calls::Addressed;
 use super::shared_dirty::{DirtyAccounts, MOST_DIRTY};
@@ -53,7 +53,7 @@ pub struct FleetCounts {
     pub asks: u64,
     /// Answers that granted something or said what is left.
     pub grants: u64,
-    /// Calls without an answer, and answers about an account that are none.
+    /// Calls without an answer, and answers about an account that are not valid.
     pub failures: u64,
 }
 

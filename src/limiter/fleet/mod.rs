@@ -1,6 +1,7 @@
 //! This worker's part in the fleet: the decision on its requests, and what that asks for.
 //!
-//! All limiters of a VM share one [`Desk`], so an answer wakes requests of any of them.
+//! All limiters of a VM share one [`Desk`]. An answer wakes the requests of the limiter that asked; those
+//! of others look for it by themselves.
 
 mod calls;
 mod desk;
@@ -24,7 +25,6 @@ use crate::fleet::{Draft, EdgeView, Fleet};
 use crate::host::{Host, MetricSink};
 use crate::ledger::AccountKey;
 use crate::limits::plan::Finite;
-use crate::limits::units::Unit;
 use crate::limits::{Ask, Decision, Lowered, Record, Terms, admit_through};
 use crate::metrics::names;
 use crate::shared::StoreError;
@@ -86,7 +86,7 @@ impl Limiter {
             waited: ticket.fleet.waited(fleet, now.mono),
             never_waits: self.config.mode_of(Some(ticket.tier)) == Mode::Shadow,
         };
-        let need = |one: &Finite| match one.kind.counts(Unit::Usd) && !ask.priced {
+        let need = |one: &Finite| match ask.is_free(one.kind) {
             true => 0,
             false => ask.need(one.kind),
         };
