@@ -33,7 +33,7 @@ pub type UpstreamHeader = (&'static str, String);
 pub struct SchedulerConfig {
     /// The objective of each tier.
     objective: Option<Named<String>>,
-    /// Whether requests have a fairness id, a keyed hash of the account.
+    /// Give requests a fairness id, a keyed hash of the account.
     fairness: Option<bool>,
     /// A secret of at least 16 bytes: gateways with the same one agree on ids.
     key: Option<String>,

@@ -66,7 +66,7 @@ struct RefusedItem {
     message: String,
 }
 
-/// What a change of an entry did.
+/// The result of a change of an entry.
 #[derive(Clone, Copy, Debug)]
 struct Done {
     voucher_due: bool,

@@ -24,7 +24,7 @@ const GRAINS: usize = 61;
 const NARROW: usize = 4;
 const WIDE: usize = 8;
 
-/// What a record has beside windows and leases.
+/// The bytes of a record beside windows and leases.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Extras {
     /// The marks of notices.

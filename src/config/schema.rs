@@ -31,7 +31,7 @@ pub(super) struct ConfigRoot {
     /// The prefix of all shared-data keys, and a label of all metrics. Filters with one namespace share
     /// counters. 1 to 64 of `A-Z a-z 0-9 _ -`.
     pub namespace: Option<String>,
-    /// Whether limits are enforced, or only counted and logged.
+    /// Enforce limits, or only count and log their refusals.
     pub mode: Option<Mode>,
     /// The action when shared data can't be used: one word, or an action by cause.
     pub on_fault: Option<OnFault>,
@@ -88,19 +88,19 @@ pub(super) struct ConfigRoot {
     pub directory: Option<Object<FeedConfig>>,
     /// The path at which a client is told its usage, such as `/v1/rate_limits`.
     pub usage_path: Option<String>,
-    /// Whether requests that were simply admitted have a filter state for access logs.
+    /// Give requests that were simply admitted a filter state for access logs.
     pub log_admitted: Option<bool>,
     /// A POST when an account comes to a share of a day, week, month or usd limit.
     pub notices: Option<Object<NoticesConfig>>,
     /// The service that keeps one limit across many Envoys.
     pub fleet: Option<Object<FleetConfig>>,
-    /// Whether access logs name the account.
+    /// Name the account in access logs.
     pub log_account: Option<bool>,
-    /// Whether a second filter state has the tokens of each admitted request.
+    /// Give each admitted request a second filter state with its tokens.
     pub log_usage: Option<bool>,
     /// The headers for a scheduler behind Envoy.
     pub scheduler: Option<Object<SchedulerConfig>>,
-    /// Whether ids are kept beside the ledger, so that the admin API lists usage by name.
+    /// Keep ids beside the ledger, so that the admin API lists usage by name.
     pub usage_names: Option<bool>,
     /// The policy by which limits follow the load of the upstream.
     pub load: Option<Object<OverloadConfig>>,

@@ -35,7 +35,7 @@ pub const fn most_bytes(meters: usize) -> usize {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct FleetAccount(pub [u8; 16]);
 
-/// What an edge has of an account's limits in the fleet, and what it has not told yet.
+/// An edge's allowances of an account's limits in the fleet, and its use that it has not told yet.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Allowances {
     /// The account's name in messages.
@@ -87,11 +87,11 @@ pub struct Remembered {
     pub until: u64,
     /// The time at which the store expects to grant it.
     pub open_at: u64,
-    /// What the fleet used.
+    /// The use by the fleet.
     pub used: u64,
 }
 
-/// What an edge has of one meter.
+/// An edge's allowance of one meter.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Allowance {
     /// The meter.
@@ -102,19 +102,19 @@ pub struct Allowance {
     pub held: u64,
     /// The end of the period that it is of; 0 for no end.
     pub ends_at: u64,
-    /// What the store had left at the last answer.
+    /// The amount that the store had left at the last answer.
     pub left: u64,
-    /// What the fleet had used at the last answer.
+    /// The amount that the fleet had used at the last answer.
     pub used: u64,
-    /// What was admitted without an answer since.
+    /// The amount that was admitted without an answer since.
     pub cut: u64,
     /// For leases: what the last message said of them, in flight and held.
     pub told: u64,
-    /// What was spent of allowances.
+    /// The amount that was spent of allowances.
     pub spent: Series,
-    /// What was used beyond them.
+    /// The amount that was used beyond them.
     pub extra: Series,
-    /// What was given back of what was spent.
+    /// The amount of the spent ones that was given back.
     pub refunded: Series,
 }
 

@@ -25,22 +25,22 @@ pub struct Granted {
     pub tight: bool,
     /// The account's clock in the store; 0 for none.
     pub store_time: u64,
-    /// What was granted.
+    /// The granted amount.
     pub meters: Vec<GrantedMeter>,
     /// The refusal, if there is one.
     pub refused: Option<AskRefused>,
 }
 
-/// What was granted of a meter.
+/// A grant of a meter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GrantedMeter {
     /// The meter.
     pub key: MeterKey,
     /// The amount granted on top of what is held.
     pub grant: u64,
-    /// What the fleet used.
+    /// The use by the fleet.
     pub used: u64,
-    /// What is left for others.
+    /// The amount that is left for others.
     pub left: u64,
     /// The time until the period ends, in milliseconds; 0 for no period.
     pub ends_in: u64,

@@ -1,4 +1,4 @@
-//! What an edge says of one account: an ask, a report or a give-back, which are one kind of message.
+//! A message of an edge about one account: an ask, a report or a give-back, which are one kind.
 
 use super::allowances::{Allowance, Allowances, FleetAccount};
 use super::meter_key::{Demand, MeterKey};
@@ -39,7 +39,7 @@ pub struct DraftMeter {
     pub limit: u64,
     /// The unspent part of what was granted.
     pub held: u64,
-    /// What this edge itself used of the window or the period; of leases, those in flight.
+    /// This edge's own use of the window or the period; of leases, those in flight.
     pub own: u64,
     /// The amount on top of what is held, without which nothing is granted.
     pub need: u64,
@@ -71,7 +71,7 @@ impl Draft {
                 true => 0,
                 false => want(one, need, elapsed),
             };
-            // What is in hand serves the request: only the rest must be granted.
+            // The allowance in hand serves the request: only the rest must be granted.
             let rest = need.saturating_sub(one.held);
             draft_meter(one, record, (rest, want), (clock, now))
         });

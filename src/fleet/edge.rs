@@ -46,7 +46,7 @@ pub struct EdgeState {
     clock_ahead_ms: i64,
     /// The number of the last order that this edge followed.
     orders: u64,
-    /// How often another store, or one that lost writes, answered.
+    /// The number of times that another store, or one that lost writes, answered.
     losses: u32,
     failures: u32,
     heard_at: Mono,
@@ -120,7 +120,7 @@ impl EdgeState {
     }
 }
 
-/// What an answer says of the edge.
+/// An answer's words about the edge.
 #[derive(Clone, Copy, Debug)]
 pub struct ServiceWords<'a> {
     /// The rank among the edges.

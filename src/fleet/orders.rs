@@ -1,4 +1,4 @@
-//! What an operator told the service for all edges: a scale on limits, and resets of accounts.
+//! Orders of an operator to all edges: a scale on limits, and resets of accounts.
 //!
 //! An order has a number, which grows with each. An edge says the last number that it followed, and
 //! the service answers with the newer ones. An order that comes twice changes nothing.

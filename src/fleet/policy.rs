@@ -7,7 +7,7 @@ use serde::Deserialize;
 /// The time beyond the time-out in which an answer still counts.
 const GRACE: Span = Span::from_millis(10);
 
-/// What an edge does while the service is away.
+/// The rule of an edge while the service is away.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
@@ -21,7 +21,7 @@ pub enum OnFailure {
     Deny,
 }
 
-/// What becomes of requests in flight on an edge that is cut off for longer than their leases live.
+/// The fate of requests in flight on an edge that is cut off for longer than their leases live.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
@@ -57,7 +57,7 @@ impl FleetPolicy {
     }
 }
 
-/// What an edge knows of the fleet.
+/// An edge's knowledge of the fleet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct EdgeView {
     /// This edge: an Envoy process and a namespace.

@@ -94,7 +94,7 @@ fn give_back(own: &mut Allowances, now: Now) {
     for one in &mut own.meters {
         one.held = match (gives, tight) {
             (true, _) => 0,
-            // What was spent since the last message is what the next pause needs.
+            // The next pause needs as much as was spent since the last message.
             (false, true) if since < IDLE.as_millis() => one.held.min(one.spent.since_sent()),
             _ => one.held,
         };

@@ -17,7 +17,7 @@ pub struct Series {
     base: u64,
     /// The total of the last message.
     sent: u64,
-    /// What is beyond the base, in the order of time.
+    /// The amounts beyond the base, in the order of time.
     parts: Vec<SeriesPart>,
 }
 

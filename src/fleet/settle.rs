@@ -7,7 +7,7 @@ use crate::limits::record::Record;
 use crate::limits::{Amounts, Reservation};
 use crate::time::Now;
 
-/// What ends of requests.
+/// Requests that end.
 #[derive(Clone, Copy, Debug)]
 pub struct Ended<'a> {
     /// The requests, which are of one moment or later.

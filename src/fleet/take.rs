@@ -21,14 +21,14 @@ pub fn longest_wait(fleet: &Fleet) -> Span {
 /// The wait that is told where nobody knows: an edge that holds something speaks within it.
 const HELD_WAIT: Span = Span::from_millis(1_250);
 
-/// What a request brings along.
+/// A request, as the fleet sees it.
 #[derive(Clone, Copy, Debug)]
 pub struct Asking<'a> {
     /// The fleet of the config.
     pub fleet: &'a Fleet,
     /// The account's id.
     pub account: &'a [u8],
-    /// What the edge knows of the fleet.
+    /// The edge's knowledge of the fleet.
     pub view: EdgeView,
     /// Bits for a new incarnation.
     pub random: u16,

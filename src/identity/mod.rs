@@ -111,7 +111,7 @@ pub struct Account {
 
 /// The longest id in a log, in bytes.
 const LOGGED_ID_BYTES: usize = 128;
-/// What is escaped in a log: the fields of a line end with a space, and logs quote them.
+/// The bytes that are escaped in a log: the fields of a line end with a space, and logs quote them.
 const NOT_IN_LOGS: AsciiSet = CONTROLS.add(b' ').add(b'%').add(b'"').add(b'\\');
 
 impl Account {

@@ -25,11 +25,11 @@ struct Decided {
     report: ShareReport,
     /// True when the settlement may wait for the next write of the page.
     joins: bool,
-    /// What the request asks of the fleet.
+    /// The request's ask of the fleet.
     draft: Option<Draft>,
 }
 
-/// What came of a request's turn in the queue.
+/// The result of a request's turn in the queue.
 pub(super) enum Taken {
     /// The request waits.
     Held(CheckResult),

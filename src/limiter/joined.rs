@@ -142,7 +142,7 @@ impl Limiter {
 
     /// Writes the settlements that wait, each page once; those of other configs in this VM too.
     ///
-    /// What the ledger does not take is tried again by the next usual tick.
+    /// Settlements that the ledger does not take are tried again by the next usual tick.
     pub fn write_joined(&mut self, host: &dyn Host) {
         while let Some(next) = self.next_joined() {
             let write = |_: &mut Record, _| RecordChange::Write(());

@@ -81,7 +81,7 @@ impl fmt::Display for AccessLog {
     }
 }
 
-/// What is known of a request: its account, tier and family.
+/// The account, tier and family of a request, as far as they are known.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Subject<'a> {
     pub account: Option<&'a Account>,

@@ -10,7 +10,7 @@ use crate::tiers::{Tier, TierId};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-/// What the requests of one tier and one family have in common.
+/// The plan that all requests of one tier and one family share.
 #[derive(Clone, Debug)]
 pub(super) struct Shared {
     /// The limits.

@@ -35,7 +35,7 @@ pub struct PastRequest<'a> {
     pub tier: TierId,
     /// The family of the request's model, if it has one.
     pub family: Option<FamilyId>,
-    /// What the request counts, as the routes say.
+    /// The amounts that the request counts, as the routes say.
     pub charge: Charge,
     /// The length of the body in bytes, if the log has it.
     pub length: Option<u64>,
@@ -69,7 +69,7 @@ pub enum Replayed {
         kind: LimitKind,
         /// The limit's size.
         limit: u64,
-        /// What the request needs of it.
+        /// The amount that the request needs of it.
         need: u64,
     },
     /// It waits for a lease of its account, at most until that moment.

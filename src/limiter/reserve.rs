@@ -11,7 +11,7 @@ use crate::tokens::rates::{Prices, TokenCounts, Weights};
 use crate::tokens::request::{self, Asked, ReadBody};
 use crate::tokens::{Estimate, Reserve};
 
-/// What the tokens of one request count and cost.
+/// The weights and prices of one request's tokens.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rates {
     weights: Weights,
@@ -153,7 +153,7 @@ impl AdaptiveReserve {
 
 /// Returns the amounts that a request reserves.
 ///
-/// What is assumed is cut to the smallest limit of its unit: no request is refused for good for a
+/// An assumed amount is cut to the smallest limit of its unit: no request is refused for good for a
 /// number that was not read in its body.
 pub(super) fn amounts(rates: &Rates, plan: &Plan, reserve: &Reserve) -> Amounts {
     let all = TokenCounts {

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 /// The share of a refusal.
 const REFUSED: u8 = 100;
-/// How often a lowered limit is told anew while a mark holds.
+/// The number of times that a lowered limit is told anew while a mark holds.
 const MOST_LOWERED: u8 = 3;
 
 /// The shares at which an account is noticed, in percent, ascending: 1 to 8 of 1 to 100. An account
@@ -20,7 +20,7 @@ const MOST_LOWERED: u8 = 3;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shares(Vec<u8>);
 
-/// What shows that an account has come to a share.
+/// The occasion at which an account has come to a share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Occasion {
     /// A decision that no base limit refused.
@@ -46,7 +46,7 @@ pub struct Crossing {
     pub resets_in: Span,
 }
 
-/// What there is to say of an account's shares after a decision.
+/// The news of an account's shares after a decision.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ShareReport {
     /// Shares that the account came to for the first time.

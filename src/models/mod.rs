@@ -20,9 +20,9 @@ pub struct Family {
     pub name: String,
     /// Globs in lower case: `*` is any text, `?` any character.
     patterns: Vec<WildMatch>,
-    /// What its tokens count in limits on tokens.
+    /// The weights of its tokens in limits on tokens.
     pub weights: Weights,
-    /// What its tokens cost; `None` without a price.
+    /// The prices of its tokens; `None` without any.
     pub prices: Option<Prices>,
     /// The completion tokens of a request that states none, if not those of `tokens.completion`.
     pub completion: Option<u64>,

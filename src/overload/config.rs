@@ -29,7 +29,7 @@ pub struct OverloadConfig {
     /// The lowest share of a limit.
     #[cfg_attr(feature = "cli", schemars(range(min = 0, max = 1)))]
     floor: Option<f64>,
-    /// How fast the limits of each tier fall; 1 where none is named.
+    /// The speed at which the limits of each tier fall; 1 where none is named.
     #[cfg_attr(
         feature = "cli",
         schemars(extend("additionalProperties" = {"type": "integer", "minimum": 0, "maximum": HEAVIEST}))

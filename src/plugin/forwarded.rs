@@ -32,7 +32,7 @@ pub struct ForwardedRequest {
     /// The headers for a scheduler, until they are set on the request.
     neighbours: Vec<UpstreamHeader>,
     plan: ResponsePlan,
-    /// What the response used, once it was told to access logs.
+    /// The use by the response, once it was told to access logs.
     consumed: Option<Consumed>,
     /// `None` before the response headers, and when nothing in the response is read.
     response: Option<ResponseReader>,

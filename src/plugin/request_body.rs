@@ -16,7 +16,7 @@ const BODY: BufferType = BufferType::HttpRequestBody;
 pub struct AwaitingBody {
     /// The request's headers.
     pub request: StreamRequest,
-    /// How the limits apply to the request.
+    /// The way in which the limits apply to the request.
     pub applies: Applies,
     /// The maximum size of a body that is read, in bytes.
     pub limit: u64,

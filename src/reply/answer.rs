@@ -16,7 +16,7 @@ use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
 
 /// The status of a limiter that can't decide.
 const UNAVAILABLE: u32 = 503;
-/// What `grpc-message` escapes beside bytes that are not ASCII (gRPC over HTTP/2, "Responses").
+/// The ASCII bytes that `grpc-message` escapes (gRPC over HTTP/2, "Responses").
 const NOT_IN_GRPC_MESSAGES: AsciiSet = CONTROLS.add(b'%');
 /// The parts of a window; an event leaves it up to one part late.
 const PARTS: u64 = 60;

@@ -19,7 +19,7 @@ pub enum Refusal {
         account: Account,
         /// The tier's name.
         tier: String,
-        /// What the request needs of the limit.
+        /// The amount that the request needs of the limit.
         need: u64,
         /// A limit on tokens or money.
         kind: LimitKind,

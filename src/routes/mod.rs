@@ -47,7 +47,7 @@ struct Match {
     route_name: Option<String>,
 }
 
-/// How the limits apply to a request.
+/// The way in which the limits apply to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Applies {
     /// It passes uncounted, without an account.
@@ -56,7 +56,7 @@ pub enum Applies {
     As(Charge),
 }
 
-/// What a request counts.
+/// The amounts that a request counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Charge {
     /// The limits that count; `None` for all.

@@ -1,4 +1,4 @@
-//! Whether decisions are carried out.
+//! The mode of a config or a tier: decisions are carried out, or only told.
 
 use serde::Deserialize;
 

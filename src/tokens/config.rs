@@ -20,7 +20,7 @@ const LONGEST_BODY: u64 = 16_777_216;
 pub struct TokensConfig {
     /// The replacement of the reserve at the end of a request.
     settle: Option<Settle>,
-    /// Whether settlements far from all limits join the next write of their page.
+    /// Let settlements far from all limits join the next write of their page.
     join: Option<bool>,
     /// The completion tokens that a request reserves.
     reserve: Option<ReserveRule>,
@@ -39,23 +39,23 @@ pub struct TokensConfig {
     /// The tokens of one picture or file inside a body.
     #[cfg_attr(feature = "cli", schemars(range(min = 0, max = MOST_TOKENS)))]
     media: Option<Count>,
-    /// Whether requests pause until their body is read. Wants `allow_on_headers_stop_iteration`.
+    /// Pause requests until their body is read. Wants `allow_on_headers_stop_iteration`.
     read_body: Option<bool>,
     /// The longest body that is read, in bytes.
     #[cfg_attr(feature = "cli", schemars(range(min = 1, max = LONGEST_BODY)))]
     body_limit: Option<Count>,
-    /// Whether streams are asked for their usage, or the ends of paths where they are. Needs `read_body`.
+    /// Ask streams for their usage: all, or those at paths with these ends. Needs `read_body`.
     include_usage: Option<IncludeUsage>,
     /// A short form of the weight of cached tokens.
     cached: Option<Cached>,
-    /// What one token of a kind counts in limits on tokens.
+    /// The weight of one token of each kind in limits on tokens.
     weights: Option<Object<WeightsConfig>>,
     /// The response header or trailer that says the tokens, or up to 8 that are summed.
     header: Option<Headers>,
     /// Up to 16 more places of the usage in a response.
     #[cfg_attr(feature = "cli", schemars(length(max = places::MOST_PLACES)))]
     usage: Option<Vec<Object<UsagePlaceConfig>>>,
-    /// Whether `accept-encoding` is taken off requests, so that responses can be read.
+    /// Take `accept-encoding` off requests, so that responses can be read.
     identity: Option<bool>,
 }
 
@@ -109,7 +109,7 @@ pub struct Tokens {
     pub reserve: ReserveRule,
     /// The size of a reserve.
     pub estimate: Estimate,
-    /// What a token counts in limits on tokens.
+    /// The weight of a token in limits on tokens.
     pub weights: Weights,
     /// The maximum size of a request body that is read, in bytes; `None` reads no body.
     pub read_body: Option<u64>,
@@ -138,7 +138,7 @@ pub enum Settle {
 #[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ReserveRule {
-    /// What the request asks for; without that, a configured number.
+    /// By the tokens that the request asks for; without that, a configured number.
     #[default]
     Assumed,
     /// As much as the account's responses usually need.

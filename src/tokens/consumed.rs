@@ -69,7 +69,7 @@ pub(super) fn used_by_json(facts: &ResponseFacts, complete: bool) -> (Consumed, 
     }
 }
 
-/// How far a stream came.
+/// The part of a stream that came.
 pub(super) struct Pace {
     /// The events or texts, without errors.
     count: u64,

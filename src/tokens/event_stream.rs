@@ -27,7 +27,7 @@ enum MessagePart {
     Payload(u32),
     /// The rest of the last CRC.
     Trailer(u32),
-    /// What is no such stream.
+    /// No such stream.
     Broken,
 }
 

@@ -66,7 +66,7 @@ pub fn dialects(written: Vec<Object<UsagePlaceConfig>>) -> Result<Arc<Dialects>,
 /// Checks a pointer that an operator wrote.
 ///
 /// # Errors
-/// What it must be.
+/// The form that it must have.
 pub fn check_pointer(pointer: &str) -> Result<(), &'static str> {
     let names = || names(pointer);
     if !pointer.starts_with('/') {

@@ -51,7 +51,7 @@ impl TokenCounts {
     }
 }
 
-/// What one token of a kind counts in limits on tokens, in thousandths.
+/// The weight of one token of each kind in limits on tokens, in thousandths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Weights(pub PerKind<u32>);
 
@@ -78,7 +78,7 @@ impl Weights {
     }
 }
 
-/// What one token of a kind costs, in 10^-12 USD: a price for a million tokens, in 10^-6 USD.
+/// The price of one token of each kind, in 10^-12 USD: that of a million tokens, in 10^-6 USD.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Prices(pub PerKind<u64>);
 

@@ -6,7 +6,7 @@ use crate::tokens::scan::{Scanner, Sink, Value};
 use crate::tokens::usage::{MAX_TOKENS, Usage, UsageTotals};
 use std::sync::Arc;
 
-/// What one text says.
+/// The usage that one text says.
 #[derive(Clone, Copy, Debug, Default)]
 struct TextFacts {
     usage: Usage,
@@ -20,7 +20,7 @@ struct TextFacts {
     is_silent: bool,
 }
 
-/// What the texts of a response say, so far.
+/// The usage that the texts of a response have said so far.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ResponseFacts {
     /// The sum of the counts.

@@ -25,7 +25,7 @@ use tiergate::tiers::recharge::VoucherRule;
 pub struct FoldArgs {
     /// The export: .csv with a header line, or .jsonl; - for standard input
     events: PathBuf,
-    /// What the export is, where its name does not say so
+    /// The format of the export, where its name does not say so
     #[arg(long, value_enum)]
     format: Option<Format>,
     /// The feed file to write, or a directory for pages; without it, standard output
@@ -37,7 +37,7 @@ pub struct FoldArgs {
     /// JSON lines with what accounts have beside their recharge: limits, disabled, tier, account …
     #[arg(long, value_name = "FILE")]
     terms: Option<PathBuf>,
-    /// What to do at a line that is no event
+    /// The reaction to a line that is no event
     #[arg(long, value_enum, default_value = "skip")]
     on_bad_line: OnBadLine,
     /// The recharge that makes a voucher due, and its worth, in USD

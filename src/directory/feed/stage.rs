@@ -214,7 +214,7 @@ impl Generation {
         if let Some(mut place) = page.get(key.bytes()) {
             place.settle(self.in_force);
             place.seen = self.number;
-            // What has no room for the mark has no room at all.
+            // An entry without room for the mark has no room at all.
             let _ = page.put(key.bytes(), &place, now);
         }
     }

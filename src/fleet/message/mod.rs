@@ -46,7 +46,7 @@ pub struct StepRequest {
     /// The incarnation of the store that the edge last saw; empty before the first answer.
     #[serde(default)]
     pub store: String,
-    /// What the store does after a loss; without it, what the service's flag says.
+    /// The store's rule after a loss; without it, that of the service's flag.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after_loss: Option<LossRule>,
     /// The number of the last order that the edge followed; 0 before the first.
@@ -61,7 +61,7 @@ const fn is_none_yet(order: &u64) -> bool {
     *order == 0
 }
 
-/// What the store does with an account after it lost acknowledged writes.
+/// The store's treatment of an account after it lost acknowledged writes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "cli", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
@@ -73,7 +73,7 @@ pub enum LossRule {
     Strict,
 }
 
-/// What an edge says of one account.
+/// An edge's message about one account.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StepItem {
     /// The account.
@@ -118,13 +118,13 @@ pub struct MeterAsk {
     pub limit: u64,
     /// The granted amount that is unspent, after all of `spent`.
     pub held: u64,
-    /// What was spent of grants.
+    /// The amount that was spent of grants.
     pub spent: Cumulative,
-    /// What was used beyond reserves, and not taken from grants.
+    /// The amount that was used beyond reserves, and not taken from grants.
     pub extra: Cumulative,
-    /// What was reserved and reported, and not used in the end.
+    /// The amount that was reserved and reported, and not used in the end.
     pub refunded: Cumulative,
-    /// What this edge itself used in the present window or period.
+    /// This edge's own use in the present window or period.
     pub own: u64,
     /// The amount on top of `held` without which nothing of the item is granted.
     pub need: u64,
@@ -321,7 +321,7 @@ impl Serialize for ItemAnswer {
     }
 }
 
-/// What is granted of a meter, and how it stands: `[meter, grant, used, left, ends_ms]`.
+/// A grant of a meter, and the meter's state: `[meter, grant, used, left, ends_ms]`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "MeterGrantList", into = "MeterGrantList")]
 pub struct MeterGrant {
@@ -329,9 +329,9 @@ pub struct MeterGrant {
     pub meter: u32,
     /// The amount granted, on top of what the message said to be held.
     pub grant: u64,
-    /// What all edges used, as far as they reported it.
+    /// The use by all edges, as far as they reported it.
     pub used: u64,
-    /// What is neither used nor granted, after this grant.
+    /// The amount that is neither used nor granted, after this grant.
     pub left: u64,
     /// The time until the period ends, by the store's clock, in milliseconds; 0 for windows.
     pub ends_ms: u64,
@@ -357,7 +357,7 @@ impl From<MeterGrant> for MeterGrantList {
     }
 }
 
-/// What is granted of a meter of requests in flight: `[meter, grant, left]`.
+/// A grant of a meter of requests in flight: `[meter, grant, left]`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "(u32, u64, u64)", into = "(u32, u64, u64)")]
 pub struct LeaseGrant {
@@ -388,11 +388,11 @@ pub struct StepRefusal {
     pub meter: u32,
     /// The time until the same ask may be granted, in milliseconds; [`u32::MAX`] for never.
     pub wait_ms: u32,
-    /// What stands in the way.
+    /// The obstacle.
     pub by: StepObstacle,
 }
 
-/// What stands in the way of a grant.
+/// The obstacle to a grant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum StepObstacle {

@@ -330,7 +330,7 @@ impl Limiter {
 /// Reads an answer.
 ///
 /// # Errors
-/// What is wrong with it.
+/// The first thing that is wrong with it.
 fn read_answer(body: &[u8]) -> Result<StepAnswer, String> {
     if body.len() > MOST_ANSWER_BYTES {
         return Err(format!("an answer of more than {MOST_ANSWER_BYTES} bytes"));

@@ -17,7 +17,7 @@ const LOOKS: (u64, u64) = (5, 25);
 /// The time between two calls of an edge that has nothing to say.
 const BEAT: Span = Span::from_millis(900);
 
-/// What a VM has to say to the fleet, and has heard.
+/// A VM's messages to the fleet that are due, and the last answers.
 #[derive(Debug, Default)]
 pub struct Desk {
     /// The edge; `None` in a VM without a fleet.
@@ -42,11 +42,11 @@ pub struct Desk {
     pub beat: Mono,
     /// Changes with each incarnation that this VM begins.
     pub random: u16,
-    /// What happened since the last flush.
+    /// The counts since the last flush.
     pub counts: FleetCounts,
 }
 
-/// What happened in a VM's part of the fleet.
+/// Events in a VM's part of the fleet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FleetCounts {
     /// Requests that waited for an answer.

@@ -1,4 +1,4 @@
-//! What this edge knows of the fleet, for operators: of itself, and of an account.
+//! This edge's knowledge of the fleet, for operators: of itself, and of an account.
 
 use super::super::Limiter;
 use crate::fleet::allowances::{Allowance, Allowances};
@@ -23,7 +23,7 @@ pub struct FleetStatus {
     pub heard_ms_ago: Option<u64>,
     /// The incarnation of the store, as last said.
     pub store: String,
-    /// How often the store lost writes, or another one answered.
+    /// The number of times that the store lost writes, or another one answered.
     pub losses: u32,
 }
 
@@ -44,11 +44,11 @@ pub struct FleetUse {
 pub struct MeterUse {
     /// The limit.
     pub limit: u64,
-    /// What all edges used, as far as they told the store.
+    /// The use by all edges, as far as they told the store.
     pub used: u64,
-    /// What this edge may spend without asking.
+    /// The amount that this edge may spend without asking.
     pub held: u64,
-    /// What is neither used nor held by any edge.
+    /// The amount that is neither used nor held by any edge.
     pub left: u64,
 }
 

@@ -1,4 +1,4 @@
-//! What the account holds of its limits in the fleet, kept beside what it used here.
+//! The account's allowances in the fleet, kept beside its use on this edge.
 //!
 //! ```text
 //! body = keep_until (8: monotonic ms) state ...

@@ -1,4 +1,4 @@
-//! What an account was noticed of its limits, so that each share is told once.
+//! The shares that an account was noticed of, so that each is told once.
 //!
 //! ```text
 //! body  = entry ...
@@ -22,14 +22,14 @@ const UNTIL: usize = 16;
 /// The maximum number of entries of a family: more than limits meet in a request.
 const MOST_ENTRIES: usize = 16;
 
-/// What an account was noticed of one limit.
+/// The share of one limit that an account was noticed of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Mark {
     /// The highest share below that of a refusal, in percent; 0 for none.
     pub share: u8,
     /// True when a refusal was noticed.
     pub refused: bool,
-    /// How often the limit was lowered since the mark holds.
+    /// The number of times that the limit was lowered since the mark holds.
     pub lowered: u8,
     /// The size of the limit.
     pub of: u64,

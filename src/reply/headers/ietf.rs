@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 
 /// The quotas.
 const POLICY: &str = "ratelimit-policy";
-/// What is left of them.
+/// The rest of them.
 const RATELIMIT: &str = "ratelimit";
 /// The largest integer of structured fields (RFC 9651, 3.3.1).
 const LARGEST: u64 = 999_999_999_999_999;

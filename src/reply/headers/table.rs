@@ -35,7 +35,7 @@ pub(super) enum LimitOf {
     Request,
 }
 
-/// What a header says of its limit.
+/// The fact of its limit that a header says.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Says {
     /// The size.

@@ -1,4 +1,4 @@
-//! What a request's JSON body asks for, and its model.
+//! The tokens that a request's JSON body asks for, and its model.
 //!
 //! A body is read once, along the pointers of all dialects. What is no JSON has no values or wrong
 //! ones; no form of body takes more than one pass.
@@ -22,10 +22,10 @@ const MOST_CHOICES: u64 = 128;
 /// The longest picture or file that counts as text, in bytes.
 const SMALL_MEDIA: u64 = 1024;
 
-/// What was read of a request's body.
+/// The facts that were read of a request's body.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReadBody {
-    /// What it asks for; `None` when it was not read to its end, or is no JSON object.
+    /// The tokens that it asks for; `None` when it was not read to its end, or is no JSON object.
     pub asked: Option<Asked>,
     /// The models at the pointers of the config, in order; empty when it was not read.
     pub models: Vec<ModelName>,

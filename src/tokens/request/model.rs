@@ -24,7 +24,7 @@ pub enum ModelName {
 pub struct ModelReader {
     /// The string that is read, escapes and all.
     raw: Vec<u8>,
-    /// What the first value says, and what there is of others.
+    /// The first value's words, and the presence of others.
     found: Option<ModelName>,
 }
 

@@ -253,7 +253,7 @@ mod tests {
                 r#"{"messages":[],"stream":true,"stream_options":{"include_usage": false}}"#,
                 r#"{"messages":[],"stream":true,"stream_options":{"include_usage": true}}"#,
             ),
-            // What lenient upstreams take for a stream.
+            // Lenient upstreams take these for a stream.
             (
                 r#"{"messages":[],"stream":"True","stream_options":{}}"#,
                 r#"{"messages":[],"stream":"True","stream_options":{"include_usage":true}}"#,

@@ -3,7 +3,7 @@
 use super::*;
 use proptest::prelude::*;
 
-/// What a scan found: the leaf, and its value as JSON.
+/// A leaf that a scan found, and its value as JSON.
 #[derive(Debug, Default, PartialEq)]
 struct Found {
     values: Vec<(usize, String)>,

@@ -92,7 +92,7 @@ fn consumed(body: &[u8], size: usize) -> Consumed {
     reader.used(true, || Some(200))
 }
 
-/// What an answer says without a fake, the kinds of its input as well.
+/// The usage that an answer says without a fake, the kinds of its input as well.
 fn plain(answer: &str) -> Consumed {
     let consumed = consumed(answer.replace("FAKE", "null").as_bytes(), 100_000);
     assert_eq!(consumed.used, Used::Tokens(1_500), "{answer}");

@@ -1,4 +1,5 @@
-//! What upstreams really send: the shapes of public reports of wrong counts, with made-up numbers.
+//! Responses as upstreams really send them: the shapes of public reports of wrong counts, with
+//! made-up numbers.
 
 use super::{read, read_in};
 use crate::tokens::consumed::{Streamed, Used};

@@ -23,7 +23,7 @@ pub struct ConfigError {
     pub problem: String,
     /// The allowed values.
     pub allowed: Option<String>,
-    /// What to do.
+    /// The remedy.
     pub remedy: Option<String>,
 }
 

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::sync::LazyLock;
 use tiergate::json::nearest;
 
-/// What a file is written for.
+/// The reader that a file is written for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Platform {
     /// The config alone.

@@ -6,7 +6,7 @@ use super::tree::{Bytes, DocNode, DocValue};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NodePlace {
     pub steps: Vec<usize>,
-    /// What is left of a path: the name of a member that there is not.
+    /// The rest of a path: the name of a member that there is not.
     pub rest: String,
 }
 

@@ -1,4 +1,4 @@
-//! What becomes of counters when a setting changes. The facts are the tests of `tests/core`.
+//! The fate of counters when a setting changes. The facts are the tests of `tests/core`.
 
 use serde::Deserialize as _;
 use serde_json::Value;

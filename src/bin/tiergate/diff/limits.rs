@@ -8,7 +8,7 @@ use tiergate::limits::{Limit, LimitKind};
 use tiergate::tiers::{Tier, TierTable};
 use tiergate::time::Span;
 
-/// How a tier changes.
+/// The kind of a tier's change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TierFate {
@@ -37,7 +37,7 @@ struct LimitChange {
     old: Option<String>,
     /// The new limit in words; null for a removed one.
     new: Option<String>,
-    /// What becomes of counters.
+    /// The fate of counters.
     counters: &'static str,
 }
 

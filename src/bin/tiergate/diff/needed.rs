@@ -85,7 +85,7 @@ impl ConfigStep<'_> {
     }
 }
 
-/// What the filter does by a config.
+/// The filter's behaviour by a config.
 #[derive(PartialEq)]
 struct Meaning {
     /// The config without its text, and with the usual capacity where it has none. Another line of the

@@ -16,7 +16,7 @@ pub struct SettingChange {
     old: Value,
     /// The new value; null for a removed one.
     new: Value,
-    /// What becomes of counters.
+    /// The fate of counters.
     #[serde(skip_serializing_if = "Option::is_none")]
     counters: Option<&'static str>,
 }

@@ -20,7 +20,7 @@ use tiergate::fleet::meter_name::MeterTime;
 use tiergate::fleet::orders::Orders;
 use tiergate::time::Wall;
 
-/// What the store adds to the life of an allowance.
+/// The time that the store adds to the life of an allowance.
 pub const MARGIN: Duration = Duration::from_secs(2);
 /// The time after which a silent edge is dead.
 const DEAD_AFTER_MS: &str = "10000";
@@ -49,7 +49,7 @@ pub struct Batches {
     turn: AtomicUsize,
 }
 
-/// What an edge's heartbeat told.
+/// The facts of an edge's heartbeat.
 #[derive(Clone, Debug, Default)]
 struct Heartbeat {
     rank: u32,

@@ -222,7 +222,7 @@ fn text_of(answer: &mut ureq::http::Response<ureq::Body>) -> Result<String, Stri
     body.read_to_string().map_err(|error| error.to_string())
 }
 
-/// What `/readyz` tells.
+/// The answer of `/readyz`.
 fn readiness(status: u16, body: &Value) -> Vec<(&'static str, Result<String, String>)> {
     let problems = body.get("problems").and_then(Value::as_array);
     let problems = problems.into_iter().flatten().filter_map(Value::as_str);

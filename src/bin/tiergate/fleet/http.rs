@@ -24,12 +24,12 @@ pub const MOST_IN_WORK: usize = 64;
 /// The longest time in which a body comes.
 const BODY_WITHIN: Duration = Duration::from_secs(5);
 
-/// What the routes share.
+/// The state that the routes share.
 pub struct Service {
     pub batches: Batches,
     /// The SHA-256 of the bearer token, if there is one.
     pub token: Option<[u8; 32]>,
-    /// What operators' calls need; `None` where they are off.
+    /// The state that operators' calls need; `None` where they are off.
     pub operator: Option<OperatorAccess>,
     pub in_work: Semaphore,
     /// True from the signal to end.

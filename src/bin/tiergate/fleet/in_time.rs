@@ -43,7 +43,7 @@ pub async fn in_time<T, F: Future<Output = T>>(
             ended.push(end);
         }
     };
-    // What ended before is kept.
+    // Results that came before are kept.
     let _late = tokio::time::timeout(within, all).await;
     ended
 }

@@ -1,4 +1,4 @@
-//! What the service counts, in the text format of Prometheus. Each series exists from the start.
+//! The service's metrics, in the text format of Prometheus. Each series exists from the start.
 
 use super::target::Failing;
 use prometheus_client::encoding::text::encode;

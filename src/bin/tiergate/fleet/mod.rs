@@ -83,7 +83,7 @@ pub struct FleetArgs {
     /// A JSON file with the largest limit by meter: {"requests/60000/-": 5000}
     #[arg(long, value_name = "FILE")]
     max_limits: Option<PathBuf>,
-    /// What becomes of accounts after Redis lost writes, where an edge does not say
+    /// The rule for accounts after Redis lost writes, where an edge does not say
     #[arg(long, value_name = "RULE", default_value = "close")]
     after_loss: AfterLossFlag,
     /// The time for which an allowance is good; at least that of the edges

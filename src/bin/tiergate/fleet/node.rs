@@ -1,4 +1,4 @@
-//! What the service knows of the Redis nodes: their incarnation, their clock and their settings.
+//! The service's knowledge of the Redis nodes: their incarnation, their clock and their settings.
 
 use super::target::{Link, RedisTarget};
 use redis::{FromRedisValue as _, RedisResult, Value};

@@ -24,7 +24,7 @@ pub struct AccountUse {
     generation: u32,
     /// The time for which nothing is granted after a loss of the store, in milliseconds.
     closed_ms: u64,
-    /// What is used and held, by meter.
+    /// The used and held amounts, by meter.
     #[serde(default)]
     meters: BTreeMap<String, StoredMeter>,
     /// The edges that hold something, by id.
@@ -34,9 +34,9 @@ pub struct AccountUse {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct StoredMeter {
-    /// What edges used, as far as they told; 0 for requests in flight, which are held.
+    /// The use by edges, as far as they told; 0 for requests in flight, which are held.
     used: u64,
-    /// What edges hold: allowances that are not told to be spent, or requests in flight.
+    /// The amount that edges hold: allowances that are not told to be spent, or requests in flight.
     held: u64,
 }
 
@@ -44,7 +44,7 @@ struct StoredMeter {
 struct EdgeShare {
     /// The time since the edge last spoke of the account.
     seen_ms_ago: u64,
-    /// What it holds, by meter.
+    /// The amounts that it holds, by meter.
     held: BTreeMap<String, u64>,
 }
 

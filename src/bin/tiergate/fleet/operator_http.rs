@@ -15,7 +15,7 @@ use tiergate::admin::{AdminResponse, Problem};
 use tiergate::config::Config;
 use tiergate::reply::ErrorBody;
 
-/// What operators' calls need.
+/// The state that operators' calls need.
 pub struct OperatorAccess {
     /// The plugin config of the edges.
     pub config: Config,

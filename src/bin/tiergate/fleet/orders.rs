@@ -36,7 +36,7 @@ struct StoredReset {
     order: ResetOrder,
 }
 
-/// What is known of the orders of each namespace.
+/// The last known orders of each namespace.
 #[derive(Default)]
 pub struct OrderDesk {
     known: Mutex<BTreeMap<String, (Instant, Arc<OrderBook>)>>,

@@ -12,7 +12,7 @@ use tiergate::fleet::message::{
 /// The script.
 pub const SCRIPT: &str = include_str!("step.lua");
 
-/// What the service knows of the store, the edges and the sender of a message.
+/// The service's knowledge of the store, the edges and the sender of a message.
 #[derive(Clone, Copy, Debug)]
 pub struct StepContext<'a> {
     /// The incarnation of the Redis node that has the account.
@@ -23,7 +23,7 @@ pub struct StepContext<'a> {
     pub lost: Option<u64>,
     /// The life of an allowance, in milliseconds.
     pub life: u64,
-    /// What the store adds to it, in milliseconds.
+    /// The time that the store adds to it, in milliseconds.
     pub margin: u64,
     /// True for `after_loss: strict`.
     pub strict: bool,
@@ -40,13 +40,13 @@ pub struct StepContext<'a> {
 pub struct MeterSlot {
     /// Its name.
     pub name: String,
-    /// What it counts over.
+    /// The time that it counts over.
     pub over: MeterOver,
     /// The largest limit that the service lets an edge name.
     pub most: u64,
 }
 
-/// What a meter counts over.
+/// The time that a meter counts over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MeterOver {
     /// Requests in flight.
@@ -211,7 +211,7 @@ type MeterArgs<'a> = (
     u64,
 );
 
-/// What the script replied.
+/// The script's reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StepReply {
     /// The answer to the edge, and what happened on the way.
@@ -222,7 +222,7 @@ pub enum StepReply {
     Fault(String),
 }
 
-/// What happened in a step, as counts.
+/// The events of a step, as counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Happened {
     /// Amounts that were absurd.

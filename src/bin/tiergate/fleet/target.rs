@@ -263,7 +263,7 @@ fn late(text: &'static str) -> RedisError {
     RedisError::from(late)
 }
 
-/// What a failure of Redis means for the batch.
+/// The meaning of a failure of Redis for the batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Failing {
     Timeout,

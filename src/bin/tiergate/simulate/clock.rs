@@ -24,7 +24,7 @@ pub struct LogClock {
     next: Option<LogEvent>,
 }
 
-/// What became of events.
+/// The fate of events.
 #[derive(Default)]
 pub struct JudgedEvents {
     pub good: Option<LogEvent>,

@@ -66,7 +66,7 @@ impl LogTime {
     }
 }
 
-/// What a line says of its request; `None` where it says nothing.
+/// The facts that a line says of its request; `None` where it says nothing.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct LineFacts<'a> {
     /// The start, since 1970.

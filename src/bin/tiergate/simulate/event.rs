@@ -44,7 +44,7 @@ pub struct LogEvent {
     pub length: Option<u64>,
     pub reserved: Option<u64>,
     pub usage: Option<PastUsage>,
-    /// What the filter decided then; `None` for a log without its states.
+    /// The filter's decision then; `None` for a log without its states.
     pub logged: Option<LoggedDecision>,
     /// False for a request that the filter refused: its end is that of the refusal.
     pub was_served: bool,
@@ -64,7 +64,7 @@ pub enum LoggedDecision {
     Refused,
 }
 
-/// What came of a line.
+/// The result of a line.
 pub enum LineEvent {
     Request(LogEvent),
     /// A line of a request that had not ended, or of a single try.
@@ -90,7 +90,7 @@ pub enum BadEvent {
     Endless,
 }
 
-/// What the config and the operator say of lines, and what the lines so far lack.
+/// The rules of the config and the operator for lines, and the facts that lines so far lack.
 pub struct EventReader {
     config: Rc<Config>,
     columns: NamedColumns,

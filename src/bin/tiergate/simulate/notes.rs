@@ -1,4 +1,4 @@
-//! What a log cannot say, and what the replay did in its place.
+//! The facts that a log cannot say, and what the replay did in their place.
 
 use super::event::EventReader;
 use super::tally::Tally;
@@ -15,7 +15,7 @@ pub struct Note {
     pub about: &'static str,
     /// The requests that it touches; `None` for all.
     pub requests: Option<u64>,
-    /// What is lacking, and what was done in its place.
+    /// The lacking fact, and what was done in its place.
     pub says: String,
 }
 

@@ -40,7 +40,7 @@ pub struct RefusalRow {
     pub last: String,
     /// The limit, as configs write it; null for a refusal without one.
     pub size: Option<Shown>,
-    /// What was left of it, at the refusal with the longest wait.
+    /// The rest of it, at the refusal with the longest wait.
     pub remaining: Option<Shown>,
     pub retry_after_ms: u64,
 }

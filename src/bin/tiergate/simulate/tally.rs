@@ -1,4 +1,4 @@
-//! What came of all requests: by tier, by account and model, by limit, and over time.
+//! The results of all requests: by tier, by account and model, by limit, and over time.
 
 use super::event::{AccountNumber, LogEvent, LoggedDecision};
 use super::timeline::Timeline;
@@ -75,7 +75,7 @@ pub struct GroupKey {
     pub family: Option<FamilyId>,
 }
 
-/// What came of the requests of one group.
+/// The results of the requests of one group.
 #[derive(Clone, Debug, Default)]
 pub struct Group {
     pub requests: u64,
@@ -102,7 +102,7 @@ pub struct TierTally {
     pub waited: u64,
 }
 
-/// What the log said of requests, beside what came of them now.
+/// The decisions of the log, beside those of the replay.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Compared {
     /// Requests with a decision in the log.
@@ -115,7 +115,7 @@ pub struct Compared {
     pub only_now: u64,
 }
 
-/// What the log lacks of requests that were replayed.
+/// The facts that the log lacks of replayed requests.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Lacks {
     pub duration: u64,

@@ -24,7 +24,7 @@ pub struct FoundStates<'a> {
     pub has_usage_place: bool,
     /// True for a line that Envoy writes before a request has ended, or for one of its tries.
     pub is_interim: bool,
-    /// What stands before the states in a text line; nothing for a JSON line.
+    /// The text before the states in a text line; empty for a JSON line.
     pub before: &'a str,
 }
 
@@ -53,7 +53,7 @@ pub enum BadLogLine {
     TooMuch,
 }
 
-/// What a container runtime writes around a line.
+/// The frame that a container runtime writes around a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Wrapping {
     #[error(
@@ -208,7 +208,7 @@ fn last<'a>(line: &'a str, prefix: &str) -> Option<(&'a str, &'a str)> {
 pub struct LogFields {
     request: StateField,
     usage: StateField,
-    /// Whether the field `type` has the types of lines, once a line has one.
+    /// True when the field `type` has the types of lines, once a line has one.
     has_types: Option<bool>,
 }
 

@@ -20,7 +20,7 @@ const MOMENTS: [&[u8]; 3] = [
     b"0000000000000",
 ];
 
-/// What a command does with logs, for its errors.
+/// The use that a command makes of logs, for its errors.
 #[derive(Clone, Copy, Debug)]
 pub enum LogUse {
     /// Sums their tokens.
@@ -151,7 +151,7 @@ fn metadata(path: &Path) -> io::Result<Metadata> {
     }
 }
 
-/// What is one log, whatever its names are: links to a file have its device and inode.
+/// The identity of a log, whatever its names are: links to a file have its device and inode.
 #[cfg(unix)]
 #[allow(clippy::unnecessary_wraps, reason = "other systems look for the path")]
 fn identity(_: &Path, metadata: &Metadata) -> io::Result<(u64, u64)> {

@@ -12,7 +12,7 @@ const MOST: u64 = (1 << 53) - 1;
 /// The first moment that is no time of a request: the year 10000, in milliseconds.
 const TOO_LATE: u64 = 253_402_300_800_000;
 
-/// What `wasm.tiergate` says of a request.
+/// The fields of `wasm.tiergate` about a request.
 #[derive(Debug, PartialEq, Eq)]
 pub struct RequestWords<'a> {
     /// The tier's name; "none" where it is not known.
@@ -27,7 +27,7 @@ pub struct RequestWords<'a> {
     pub account: Option<Vec<u8>>,
 }
 
-/// What `wasm.tiergate.usage` says of a request.
+/// The fields of `wasm.tiergate.usage` about a request.
 #[derive(Debug, PartialEq, Eq)]
 pub struct UsageWords<'a> {
     /// The moment of the decision.

@@ -35,7 +35,7 @@ impl ByColumn {
     }
 }
 
-/// What has one sum. A column that was not chosen is `None` in all keys.
+/// The key of one sum. A column that was not chosen is `None` in all keys.
 #[derive(PartialEq, Eq, Hash)]
 struct SumKey {
     account: Option<Vec<u8>>,

@@ -30,7 +30,7 @@ pub struct StoredAccount {
     terms: String,
 }
 
-/// What a PUT writes, as arguments of `directory.lua`.
+/// The fields that a PUT writes, as arguments of `directory.lua`.
 pub struct PutArgs {
     pub basis: &'static str,
     pub name: String,

@@ -16,7 +16,7 @@ pub struct AccountPage {
     pub more: bool,
 }
 
-/// What an edge gets.
+/// The answer to an edge.
 pub enum FeedAnswer {
     /// It has the version that there is.
     Same(DirectoryVersion),
