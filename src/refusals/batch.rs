@@ -75,18 +75,18 @@ impl RefusalBatch {
             return Ok(());
         }
         let now = host.mono();
+        // They are in the order of time.
         let is_due = |(_, at): &(Id, Mono)| now.since(*at) >= ALL_WRITTEN;
-        if !self.forgotten.iter().any(is_due) {
+        let due = self.forgotten.partition_point(is_due);
+        if due == 0 {
             return Ok(());
         }
-        let due = self.forgotten.iter().filter(|one| is_due(one));
-        let due: Vec<&Id> = due.map(|(id, _)| id).collect();
         refusals.change(host, |log, _| {
-            for id in &due {
+            for (id, _) in self.forgotten.iter().take(due) {
                 log.forget(id);
             }
         })?;
-        self.forgotten.retain(|one| !is_due(one));
+        self.forgotten.drain(..due);
         Ok(())
     }
 

@@ -179,7 +179,7 @@ fn an_ask_whose_client_hangs_up_serves_the_next_request() {
     assert!(matches!(edge.worker.retry(&second), Next::Forward(_)));
 }
 
-/// Regression: with a time-out over 300 ms the request was held once more, and nobody came for it.
+/// Regression: a time-out over 300 ms held the request once more, and no tick resumed it.
 #[test]
 fn a_request_whose_response_comes_first_waits_for_no_answer() {
     for timeout in ["50ms", "300ms", "500ms", "1s"] {

@@ -100,7 +100,7 @@ fn a_cut_off_edge_does_as_on_failure_says() {
     for (on_failure, first, later) in [("share", 4, 4), ("local", 12, 12), ("deny", 0, 0)] {
         let world = World::new();
         let worker = Worker::new(&world, cut_off(on_failure)).joins_fleet(1);
-        // The store knows three edges, and then nobody hears of it.
+        // The store knows three edges. Then all its answers are lost.
         let mut store = FleetStore::default();
         let others = [2, 3].map(|nonce| Edge::new(&cut_off(on_failure), nonce));
         for edge in &others {

@@ -1,4 +1,4 @@
-//! Routes that the config check refuses: they would limit nobody, match nothing, or say two things.
+//! Routes that the config check refuses: without a limit, without a match, or in contradiction.
 
 use crate::routes::config;
 use serde_json::{Value, json};

@@ -91,7 +91,7 @@ impl Drop for Demo {
     }
 }
 
-/// Four ports that nobody listens on.
+/// Four free ports.
 fn free_ports() -> [u16; 4] {
     [(); 4].map(|()| free_port())
 }

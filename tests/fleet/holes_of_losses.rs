@@ -126,7 +126,7 @@ fn s1_absurd_amounts_are_cut_and_raise_nothing() {
         ..need(0)
     };
     assert_eq!(bench.say(NOW + 20, &ask(2, 1, taken)).meters[0].used, 50);
-    // An allowance that nobody granted lowers what is left, at most by the limit.
+    // A claimed allowance without a grant lowers what is left, by the limit at most.
     let held = MeterAsk {
         held: most,
         ..need(0)

@@ -3,9 +3,9 @@
 use std::net::{Ipv4Addr, TcpListener};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// Returns a port that nobody listens on. It is below those that the system gives to connections, so
-/// no other test's connection takes it before its server does, and none is connected with itself. The
-/// port 10,000 above it, the bus of a Redis in a cluster, is neither theirs nor one of these.
+/// Returns a free port. It is below those that the system gives to connections: no connection of
+/// another test takes it before its server does, and none connects to itself. A Redis in a cluster also
+/// takes the port 10,000 above it, which is below them too, and none of these.
 pub fn free_port() -> u16 {
     const PORTS: std::ops::Range<u32> = 12_000..20_000;
     static TAKEN: AtomicU32 = AtomicU32::new(0);

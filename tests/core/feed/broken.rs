@@ -91,6 +91,11 @@ fn a_feed_that_is_broken_anywhere_changes_nothing_and_is_counted() {
             "removed[0]: invalid type",
         ),
         (r#"{"accounts":[],"extra":1}"#, "extra: unknown field"),
+        (
+            r#"{"accounts":[{"id":"k","account":"a","limits":{"rpm":1}}]}"#,
+            "accounts[0].limits: not of an alias",
+        ),
+        (r#"{"accounts":[{"account":"a"}]}"#, "missing field `id`"),
         (r#"{"accounts":[],"accounts":[]}"#, "accounts: named twice"),
         (
             r#"{"accounts":[],"next":"http://elsewhere"}"#,
